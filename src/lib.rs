@@ -1,0 +1,1 @@
+//! sipreg: a SIP user agent for registration, as a library.

@@ -1,0 +1,2 @@
+//! The `sipreg` command.
+fn main() {}
