@@ -1,0 +1,283 @@
+//! The protocol as sans-IO state machines: one event in, all its actions out, time and randomness as arguments.
+//!
+//! Reading order: [`time`] and [`ids`]; then [`transaction`] (RFC 3261 §17), [`locate`] (RFC 3263) and [`digest`]
+//! (RFC 7616, RFC 8760), leaf machines that return values; [`registration`], which puts them together for one
+//! REGISTER; [`endpoint`], which owns them all and is the only one that queues; [`diagnose`], which tells a person
+//! what a failure means. What the client wants is a [`plan::Plan`], what came of it an [`outcome::Report`].
+//!
+//! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`), by
+//! carrying out each [`Action`] and by coming back with an [`Event`].
+
+pub mod diagnose;
+pub mod digest;
+pub mod endpoint;
+pub mod ids;
+pub mod locate;
+pub mod outcome;
+pub mod plan;
+pub mod registration;
+pub mod time;
+mod timers;
+pub mod transaction;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+pub use endpoint::{Drain, Endpoint};
+pub use locate::{Destination, Transport};
+pub use time::Time;
+pub use timers::TimerKey;
+
+/// Names one UDP socket or one connection. The core makes it up in [`Action::Open`]; it is never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowId(pub u64);
+
+/// Names one question to the name service, so that its answer finds who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u64);
+
+/// Names one registration of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegistrationId(pub u64);
+
+/// What happened outside. The driver hands each to [`Endpoint::handle`] with the current time.
+#[derive(Debug)]
+pub enum Event {
+    /// The user wants something.
+    Command(Command),
+    /// The flow is usable. `local` is the address others see in our Via and Contact: never a wildcard.
+    Opened {
+        /// As in [`Action::Open`].
+        flow: FlowId,
+        /// Where we send from.
+        local: SocketAddr,
+    },
+    /// The other side closed the connection.
+    Closed {
+        /// The connection.
+        flow: FlowId,
+    },
+    /// The flow could not be opened, broke, or (UDP) the network reported a datagram to `peer` as undeliverable.
+    Failed {
+        /// Which flow.
+        flow: FlowId,
+        /// Whom it was for; the remote end for connections.
+        peer: SocketAddr,
+        /// What the network said.
+        cause: Cause,
+    },
+    /// A datagram, or the next octets of a stream in whatever pieces they came.
+    Received {
+        /// Where it came in.
+        flow: FlowId,
+        /// Who sent it.
+        peer: SocketAddr,
+        /// The octets.
+        bytes: Bytes,
+    },
+    /// The name service answered.
+    Resolved {
+        /// As in [`Action::Resolve`].
+        query: QueryId,
+        /// What it said.
+        answer: Answer,
+    },
+    /// The time of [`Endpoint::next_timeout`] has come. Fires all that is due, in the order of (time, key).
+    Timeout,
+}
+
+/// What a user can ask an endpoint to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Carry the plan out once. The answer is one [`Notice::Finished`] under the same id.
+    Register {
+        /// Chosen by the caller; must not be in use.
+        registration: RegistrationId,
+        /// What is wanted.
+        plan: Box<plan::Plan>,
+    },
+    /// Answers [`Notice::PasswordWanted`]; `None` means that nobody can or wants to tell.
+    Password {
+        /// Which registration asked.
+        registration: RegistrationId,
+        /// The password as typed.
+        password: Option<digest::Hidden>,
+    },
+    /// The time for the whole command is over: finish with what is known now.
+    GiveUp {
+        /// Which registration.
+        registration: RegistrationId,
+    },
+}
+
+/// What the core wants done. The driver carries out each, in order, without waiting for its end.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Bind a UDP socket suited to reach the destination, or connect to it. Answer: [`Event::Opened`] or
+    /// [`Event::Failed`].
+    Open {
+        /// The name of the new flow.
+        flow: FlowId,
+        /// Where to.
+        destination: Destination,
+    },
+    /// Close it. No event follows; later events of this flow are ignored.
+    Close {
+        /// Which flow.
+        flow: FlowId,
+    },
+    /// Send exactly these octets.
+    Transmit {
+        /// On which flow.
+        flow: FlowId,
+        /// To whom (UDP); the remote end for connections.
+        peer: SocketAddr,
+        /// One message.
+        bytes: Bytes,
+    },
+    /// Ask the name service. Answer: [`Event::Resolved`].
+    Resolve {
+        /// Goes back in the answer.
+        query: QueryId,
+        /// What to ask.
+        question: Question,
+    },
+    /// Tell the user.
+    Notify(Notice),
+}
+
+/// A question to the name service. One record type each, so that NAPTR and SRV fit beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// IPv4 addresses of a host.
+    A(String),
+    /// IPv6 addresses of a host.
+    Aaaa(String),
+}
+
+/// What the name service said. An empty list means: the name exists and has no such record.
+pub type Answer = Result<Vec<IpAddr>, ResolveError>;
+
+/// Why the name service gave no records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// NXDOMAIN: there is no such name.
+    #[error("no such name")]
+    NoSuchName,
+    /// The name server answered with a failure (SERVFAIL, REFUSED, garbage).
+    #[error("the name server failed")]
+    ServerFailed,
+    /// No name server answered in time.
+    #[error("the name server did not answer")]
+    TimedOut,
+}
+
+/// Why a flow failed, as the network tells it (RFC 3261 §18.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// TCP RST on connecting, or ICMP port unreachable: nobody listens there.
+    #[error("connection refused")]
+    Refused,
+    /// ICMP host or network unreachable, or no route.
+    #[error("network unreachable")]
+    Unreachable,
+    /// ICMP protocol unreachable: the host does not speak this transport.
+    #[error("transport not supported there")]
+    ProtocolUnreachable,
+    /// The operating system gave up connecting.
+    #[error("connecting timed out")]
+    TimedOut,
+    /// The other side reset the connection.
+    #[error("connection reset")]
+    Reset,
+    /// The message is too large for one datagram.
+    #[error("message too large for a datagram")]
+    TooLarge,
+    /// The local address to send from is not ours or is in use.
+    #[error("local address not available")]
+    LocalAddress,
+    /// The operating system forbade it (a firewall rule, a sandbox).
+    #[error("not permitted")]
+    Denied,
+    /// Anything else.
+    #[error("{0}")]
+    Other(std::io::ErrorKind),
+}
+
+/// Which way a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From us.
+    Sent,
+    /// From us, the same octets once more (RFC 3261 §17.1.2.2, Timer E).
+    SentAgain,
+    /// To us.
+    Received,
+}
+
+/// Why something that arrived was not used. Nothing of this changes any state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Dropped {
+    /// It is no SIP message that can be understood (RFC 3261 §18.3).
+    #[error("not a SIP message")]
+    Malformed,
+    /// A response that belongs to no transaction (RFC 3261 §18.1.2): a late copy, or not for us.
+    #[error("belongs to no transaction")]
+    Stray,
+    /// The branch is ours, but Call-ID, From tag, CSeq number or sent-by is not.
+    #[error("does not fit the request it claims to answer")]
+    Forged,
+    /// More than one Via in a response: it was routed to us by mistake (RFC 3261 §8.1.3.3).
+    #[error("has more than one Via")]
+    Misrouted,
+    /// A request; one-shot commands serve none.
+    #[error("is a request")]
+    Request,
+    /// A message that announced more octets than it brought before the time for it was over.
+    #[error("was never completed")]
+    Incomplete,
+}
+
+/// What the user is told.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A message passed, as it was on the wire.
+    Message {
+        /// Which way.
+        direction: Direction,
+        /// Over what.
+        transport: Transport,
+        /// Our address.
+        local: SocketAddr,
+        /// Theirs.
+        remote: SocketAddr,
+        /// The octets.
+        bytes: Bytes,
+    },
+    /// Something that arrived was not used.
+    Dropped {
+        /// Who sent it.
+        peer: SocketAddr,
+        /// Why.
+        reason: Dropped,
+    },
+    /// A password is needed and the plan allows to ask. Answer: [`Command::Password`].
+    PasswordWanted {
+        /// Goes back in the answer.
+        registration: RegistrationId,
+        /// Whose password.
+        username: String,
+        /// What for (RFC 3261 §22.1: the user is shown the realm).
+        realm: String,
+    },
+    /// The registration is over.
+    Finished(Box<outcome::Report>),
+}
+
+impl fmt::Display for FlowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flow {}", self.0)
+    }
+}
