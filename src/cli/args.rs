@@ -23,7 +23,9 @@ Examples:
   sipreg register you@example.com
   sipreg register --help";
 
-const REGISTER_SHORT_END: &str = "'--help' says more, with examples and what the exit status means.";
+const REGISTER_SHORT_END: &str = "\
+The variable SIPREG_PASSWORD may hold the password. --help says more, gives
+examples and explains the exit status.";
 
 const REGISTER_END: &str = "\
 Examples:
@@ -118,19 +120,20 @@ pub struct Register {
 #[derive(ClapArgs)]
 #[command(next_help_heading = "Where to")]
 pub struct Target {
-    /// Registrar to ask, as a URI or HOST[:PORT] [default: the AOR's domain]
+    /// Server to ask, if not the AOR's domain
+    ///
+    /// A URI or HOST[:PORT]. To and From keep the AOR.
     #[arg(long, value_name = "URI")]
     pub registrar: Option<String>,
-    /// Send through this proxy, as a URI or HOST[:PORT] (repeatable)
+    /// Send through this proxy (repeatable)
     ///
-    /// Several are passed in the order given, which becomes the Route.
+    /// A URI or HOST[:PORT]. Several are passed in the order given, which becomes the Route.
     #[arg(long, value_name = "URI")]
     pub proxy: Vec<String>,
-    /// Transport of the first hop [default: what the URI says, else udp]
+    /// udp or tcp, whatever the URI says
     ///
     /// Requests above 1300 bytes go over TCP where that works, as RFC 3261 wants it.
     #[arg(long, value_name = "NAME", ignore_case = true, hide_possible_values = true)]
-    #[arg(help = "Transport of the first hop, udp or tcp [default: as the URI says]")]
     pub transport: Option<TransportName>,
 }
 
@@ -138,38 +141,43 @@ pub struct Target {
 #[derive(ClapArgs)]
 #[command(next_help_heading = "Who you are")]
 pub struct Identity {
-    /// User name for the password [default: the user part of --from or AOR]
+    /// User name for the password, if not the AOR's
+    ///
+    /// Without it: the user part of --from, else of the AOR, with its escapes undone.
     #[arg(short, long, value_name = "NAME", allow_hyphen_values = true)]
     pub username: Option<String>,
-    /// Read the password from the first line of FILE; '-' is stdin
+    /// Read the password from a file; - is stdin
     ///
-    /// With no password given in any way, you are asked on the terminal if the registrar wants one.
+    /// Its first line is the password. With no password given in any way, you are asked on the terminal if the
+    /// registrar wants one.
     #[arg(long, value_name = "FILE", group = "secret")]
     pub password_file: Option<std::path::PathBuf>,
-    /// The password; prefer --password-file or the variable SIPREG_PASSWORD
+    /// The password, which others see with ps
     ///
     /// Other users of this machine can see it in the process list. The environment variable SIPREG_PASSWORD does the
     /// same unseen; it counts when the command line gives no secret.
     #[arg(long, value_name = "TEXT", group = "secret", allow_hyphen_values = true, value_parser = hidden)]
     pub password: Option<Hidden>,
-    /// Hash of user:realm:password instead of the password
+    /// Hash of user:realm:password in its place
     ///
-    /// Hex digits: 32 are MD5 and 64 are SHA-256, unless MD5:, SHA-256: or SHA-512-256: comes before them. It serves
-    /// this algorithm only.
+    /// 32 hex digits are MD5 and 64 are SHA-256, unless MD5:, SHA-256: or SHA-512-256: comes before them. It serves
+    /// this algorithm only, and others see it in the process list, too.
     #[arg(long, value_name = "[ALGORITHM:]HEX", group = "secret", allow_hyphen_values = true, value_parser = hidden)]
     pub ha1: Option<Hidden>,
-    /// Read that hash from the first line of FILE; '-' is stdin
+    /// Read that hash from a file; - is stdin
     #[arg(long, value_name = "FILE", group = "secret")]
     pub ha1_file: Option<std::path::PathBuf>,
-    /// Answer challenges of this realm only [default: any]
+    /// Answer challenges of this realm only
     #[arg(long, value_name = "NAME")]
     pub realm: Option<String>,
-    /// Weakest digest algorithm to answer [default: MD5]
+    /// Weakest digest to answer [default: MD5]
     ///
     /// MD5, SHA-256 or SHA-512-256, in rising strength. Weaker challenges are skipped.
     #[arg(long, value_name = "NAME")]
     pub min_algorithm: Option<String>,
-    /// Register on behalf of the AOR as this user (third party)
+    /// Register the AOR as this other user
+    ///
+    /// A third-party registration: From differs from To.
     #[arg(long, value_name = "URI")]
     pub from: Option<String>,
 }
@@ -178,25 +186,29 @@ pub struct Identity {
 #[derive(ClapArgs)]
 #[command(next_help_heading = "What to bind")]
 pub struct Binding {
-    /// Bind this URI instead of this device (repeatable)
+    /// Bind this, not this device (repeatable)
     ///
     /// Contact parameters come after angle brackets: '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
     /// mailto:you@example.com.
     #[arg(short, long, value_name = "URI")]
     pub contact: Vec<String>,
-    /// How long to stay bound; 0 removes [default: 1h]
+    /// For how long; 0 removes [default: 1h]
     ///
     /// Whole seconds, asked for with Expires; the registrar may grant another time. 0 removes the binding of each
     /// --contact.
     #[arg(short, long, value_name = "DURATION", allow_negative_numbers = true)]
     pub expires: Option<String>,
-    /// Preference among your devices, 0 to 1 [default: none]
+    /// Preference among your devices, 0 to 1
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub q: Option<String>,
-    /// Add a header to the request (repeatable)
-    #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'")]
+    /// Add a header, 'Name: value' (repeatable)
+    ///
+    /// Headers that the protocol owns are refused.
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub headers: Vec<String>,
-    /// What User-Agent says; 'none' leaves it out [default: sipreg/VERSION]
+    /// User-Agent; none leaves it out
+    ///
+    /// Without it: sipreg/VERSION.
     #[arg(long, value_name = "TEXT")]
     pub user_agent: Option<String>,
 }
@@ -205,13 +217,17 @@ pub struct Binding {
 #[derive(ClapArgs)]
 #[command(next_help_heading = "Network")]
 pub struct Network {
-    /// Local address to send from [default: the system's choice]
+    /// Local address and port to send from
+    ///
+    /// Without it: the address that the system would use, and any free port.
     #[arg(long, value_name = "IP[:PORT]")]
     pub bind: Option<String>,
-    /// What Via and Contact say instead of the local address
+    /// Address to tell others instead
+    ///
+    /// It stands in Via and in the Contact of this device. Without a port it keeps the local one.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub advertise: Option<String>,
-    /// Name server to ask (repeatable) [default: the system's]
+    /// Name server to ask (repeatable)
     #[arg(long, value_name = "IP[:PORT]")]
     pub nameserver: Vec<String>,
     /// Use IPv4 only
@@ -220,15 +236,20 @@ pub struct Network {
     /// Use IPv6 only
     #[arg(short = '6')]
     pub ipv6: bool,
-    /// Time for the whole command [default: 4 times 64*T1, that is 128s]
+    /// Time for the whole command [default: 128s]
     ///
-    /// Each address that is tried gets 64*T1 (32s) of it, connecting included.
+    /// Each address that is tried gets 64*T1 (32s) of it, connecting included; without this option the whole gets
+    /// four times as much.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
     pub timeout: Option<String>,
-    /// RFC 3261's T1, the expected round trip [default: 500ms]
+    /// Expected round trip [default: 500ms]
+    ///
+    /// RFC 3261's T1: a request over UDP is repeated after T1, 2*T1, 4*T1 and so on.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
     pub t1: Option<String>,
-    /// Keep no state between runs (there is none to keep yet)
+    /// Keep no state between runs
+    ///
+    /// This is how it always is, for now.
     #[arg(long)]
     pub stateless: bool,
 }
@@ -240,25 +261,35 @@ pub struct Output {
     /// Print one JSON object, on failure too
     #[arg(long)]
     pub json: bool,
-    /// Print the JSON Schema of that object and exit
+    /// Print its JSON Schema and exit
     #[arg(long)]
     pub json_schema: bool,
     /// Print the exact first request and send nothing
     #[arg(long, conflicts_with = "json")]
     pub dry_run: bool,
-    /// Show each message as one line on stderr; -vv shows all of it
+    /// Show messages on stderr; -vv in full
+    ///
+    /// Once: a line for each. Twice: the whole message, digest responses masked.
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Show digest responses, which -vv masks
+    /// Don't mask digest responses in -vv
     #[arg(long)]
     pub show_secrets: bool,
-    /// Print nothing but errors (and what --json prints)
+    /// Print nothing but errors
+    ///
+    /// What --json and --dry-run print is printed all the same.
     #[arg(short, long)]
     pub quiet: bool,
-    /// Use colours: auto, always or never [default: auto]
+    /// Colours: auto, always or never
     ///
-    /// auto is: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_default_value = true, hide_possible_values = true)]
+    /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub color: ColorChoice,
 }
 

@@ -1,6 +1,6 @@
 //! What the process tells who started it.
 
-use crate::proto::outcome::{Failure, Report};
+use crate::proto::outcome::Failure;
 
 /// The exit status, as the command line promises it. Scripts rely on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +42,6 @@ impl Exit {
             Exit::Internal => 70,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
-        }
-    }
-
-    /// What a finished registration means for the process.
-    #[must_use]
-    pub fn of(report: &Report) -> Exit {
-        match &report.result {
-            Ok(_) => Exit::Done,
-            Err(failure) => Exit::from(failure),
         }
     }
 }

@@ -160,7 +160,8 @@ fn rough_settings(arguments: &[OsString]) -> Settings {
 }
 
 fn rough_command(arguments: &[OsString]) -> Option<CommandName> {
-    (arguments.get(1).map(OsString::as_os_str) == Some(OsStr::new("register"))).then_some(CommandName::Register)
+    (arguments.get(1).map(OsString::as_os_str) == Some(OsStr::new("register")))
+        .then_some(CommandName::Register)
 }
 
 #[cfg(test)]

@@ -73,18 +73,22 @@ fn question(username: &str, realm: &str) -> String {
 }
 
 /// The terminal's settings before anybody changed them.
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 struct Restore(Option<(std::fs::File, nix::sys::termios::Termios)>);
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 impl Restore {
     fn remember() -> Restore {
         let terminal = terminal().ok();
-        Restore(terminal.and_then(|file| Some((nix::sys::termios::tcgetattr(&file).ok()?, file))).map(|(a, f)| (f, a)))
+        Restore(
+            terminal
+                .and_then(|file| Some((nix::sys::termios::tcgetattr(&file).ok()?, file)))
+                .map(|(a, f)| (f, a)),
+        )
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 impl Drop for Restore {
     fn drop(&mut self) {
         use nix::sys::termios::{SetArg, tcsetattr};
@@ -95,10 +99,10 @@ impl Drop for Restore {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(unix))]
 struct Restore;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(unix))]
 impl Restore {
     fn remember() -> Restore {
         Restore

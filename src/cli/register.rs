@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::Signal;
@@ -15,10 +16,10 @@ use super::report::Reporter;
 use super::report::ladder::Passing;
 use super::secret::Source;
 use super::usage::UsageError;
-use crate::net::Driver;
+use crate::net::{self, Clock, Driver, SystemRandom};
 use crate::proto::digest::Secret;
 use crate::proto::outcome::Report;
-use crate::proto::{Command, Notice, RegistrationId, Time};
+use crate::proto::{Command, Direction, Endpoint, Notice, RegistrationId, Time};
 
 /// There is one registration in the life of this process.
 const ONE: RegistrationId = RegistrationId(1);
@@ -32,26 +33,37 @@ enum Ending {
     Finished(Box<Report>),
     /// By a signal, with what was known by then.
     Signal(Signal, Option<Box<Report>>),
+    /// With the request that would have been sent.
+    Rehearsed(Bytes),
     /// Before anything was sent.
     Usage(UsageError),
 }
 
 /// Runs it to its end and shows what came of it.
 pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
-    // One registration needs no second thread.
-    let ending = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(carry_out(account, reporter)));
+    let clock = Clock::start();
+    let random = match SystemRandom::new() {
+        Ok(random) => random,
+        Err(error) => return reporter.internal(&error.to_string()),
+    };
+    let endpoint = Endpoint::new(Box::new(random));
+    let ending =
+        net::runtime().and_then(|runtime| runtime.block_on(carry_out(account, endpoint, clock, reporter)));
     match ending {
         Ok(Ending::Finished(report)) => reporter.finished(&report),
         Ok(Ending::Signal(signal, report)) => reporter.interrupted(signal, report.as_deref()),
+        Ok(Ending::Rehearsed(request)) => reporter.request(&request),
         Ok(Ending::Usage(error)) => reporter.usage(&error),
         Err(error) => reporter.internal(&format!("the system gives no event loop: {error}")),
     }
 }
 
-async fn carry_out(mut account: Account, reporter: &mut Reporter<'_, '_>) -> io::Result<Ending> {
+async fn carry_out(
+    mut account: Account,
+    endpoint: Endpoint,
+    clock: Clock,
+    reporter: &mut Reporter<'_, '_>,
+) -> io::Result<Ending> {
     let mut signals = Signals::new()?;
     if let Some(source) = account.secret() {
         let read = tokio::select! {
@@ -64,36 +76,50 @@ async fn carry_out(mut account: Account, reporter: &mut Reporter<'_, '_>) -> io:
             Err(error) => return Ok(Ending::Usage(error)),
         }
     }
-    let mut driver = Driver::new(account.net)?;
-    let start = driver.now();
+    let rehearsal = account.net.dry_run;
+    let mut driver = Driver::new(account.net, endpoint, clock);
     driver.command(Command::Register { registration: ONE, plan: Box::new(account.plan) });
+    let ending = drive(&mut driver, &mut signals, rehearsal, reporter).await;
+    Ok(match ending {
+        Ok(ending) => ending,
+        Err(signal) => Ending::Signal(signal, last_words(&mut driver).await),
+    })
+}
+
+/// The loop: what the core tells, what the user types, what a signal says. `Err` is a signal.
+async fn drive(
+    driver: &mut Driver,
+    signals: &mut Signals,
+    rehearsal: bool,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Ending, Signal> {
+    let start = driver.now();
     let mut prompt: Option<Prompt> = None;
     loop {
         let notice = tokio::select! {
             biased;
-            signal = signals.next() => {
-                drop(prompt);
-                return Ok(Ending::Signal(signal, last_words(&mut driver).await));
-            }
+            signal = signals.next() => return Err(signal),
             typed = answer(&mut prompt) => {
                 prompt = None;
-                match typed {
-                    Typed::Interrupted => {
-                        return Ok(Ending::Signal(Signal::Interrupt, last_words(&mut driver).await));
-                    }
-                    Typed::Password(password) => {
-                        driver.command(Command::Password { registration: ONE, password: Some(password) });
-                    }
-                    Typed::Nothing => driver.command(Command::Password { registration: ONE, password: None }),
-                }
+                let password = match typed {
+                    Typed::Interrupted => return Err(Signal::Interrupt),
+                    Typed::Password(password) => Some(password),
+                    Typed::Nothing => None,
+                };
+                driver.command(Command::Password { registration: ONE, password });
                 continue;
             }
             notice = driver.next() => notice,
         };
         match notice {
+            Notice::Message { direction: Direction::Sent, bytes, .. } if rehearsal => {
+                return Ok(Ending::Rehearsed(bytes));
+            }
             Notice::PasswordWanted { username, realm, .. } => prompt = Some(Prompt::ask(&username, &realm)),
             Notice::Finished(report) => return Ok(Ending::Finished(report)),
-            passing @ (Notice::Message { .. } | Notice::Dropped { .. }) => show(&passing, driver.now(), start, reporter),
+            passing @ (Notice::Message { .. } | Notice::Dropped { .. }) => {
+                show(&passing, driver.now(), start, reporter);
+            }
         }
     }
 }
@@ -158,7 +184,10 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Signals> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     fn next(&mut self) -> impl Future<Output = Signal> {

@@ -116,10 +116,7 @@ fn unreadable(kind: Kind, name: &str, error: &std::io::Error) -> UsageError {
 fn first_line(input: impl BufRead, kind: Kind, name: &str) -> Result<Hidden, UsageError> {
     let wrong = |what: &str| UsageError::new(format!("{}: {name} {what}", kind.option()));
     let mut line = Zeroizing::new(Vec::with_capacity(256));
-    input
-        .take(LONGEST_LINE)
-        .read_until(b'\n', &mut line)
-        .map_err(|error| unreadable(kind, name, &error))?;
+    input.take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(|error| unreadable(kind, name, &error))?;
     if line.len() as u64 == LONGEST_LINE {
         return Err(wrong("has a first line that is too long for a secret"));
     }

@@ -1,0 +1,528 @@
+//! The command line from the first argument to the exit, without a process and without a network.
+
+use std::ffi::OsString;
+
+use super::*;
+
+/// Exit, stdout, stderr.
+fn run(arguments: &[&str], environment: &Environment) -> (u8, String, String) {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut streams = Streams {
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+    };
+    let arguments: Vec<OsString> =
+        std::iter::once("sipreg").chain(arguments.iter().copied()).map(Into::into).collect();
+    let exit = run_from(&arguments, environment, &mut streams);
+    (exit.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn plain(arguments: &[&str]) -> (u8, String, String) {
+    run(arguments, &Environment::default())
+}
+
+#[test]
+fn help_of_the_program() {
+    let (code, stdout, stderr) = plain(&["--help"]);
+    insta::assert_snapshot!(stdout, @r#"
+    Tells a SIP registrar where you can be reached
+
+    Usage: sipreg <COMMAND>
+
+    Commands:
+      register  Bind this device to an address, once, and print what was granted
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Examples:
+      sipreg register you@example.com
+      sipreg register --help
+    "#);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn short_help_of_register() {
+    let (code, stdout, _) = plain(&["register", "-h"]);
+    insta::assert_snapshot!(stdout, @r#"
+    Bind this device to an address, once, and print what was granted
+
+    Usage: sipreg register [OPTIONS] <AOR>
+
+    Arguments:
+      [AOR]  The address to bind, such as sip:you@example.com
+
+    Options:
+      -h, --help  Print help (see more with '--help')
+
+    Where to:
+          --registrar <URI>   Server to ask, if not the AOR's domain
+          --proxy <URI>       Send through this proxy (repeatable)
+          --transport <NAME>  udp or tcp, whatever the URI says
+
+    Who you are:
+      -u, --username <NAME>        User name for the password, if not the AOR's
+          --password-file <FILE>   Read the password from a file; - is stdin
+          --password <TEXT>        The password, which others see with ps
+          --ha1 <[ALGORITHM:]HEX>  Hash of user:realm:password in its place
+          --ha1-file <FILE>        Read that hash from a file; - is stdin
+          --realm <NAME>           Answer challenges of this realm only
+          --min-algorithm <NAME>   Weakest digest to answer [default: MD5]
+          --from <URI>             Register the AOR as this other user
+
+    What to bind:
+      -c, --contact <URI>       Bind this, not this device (repeatable)
+      -e, --expires <DURATION>  For how long; 0 removes [default: 1h]
+          --q <NUMBER>          Preference among your devices, 0 to 1
+      -H, --header <HEADER>     Add a header, 'Name: value' (repeatable)
+          --user-agent <TEXT>   User-Agent; none leaves it out
+
+    Network:
+          --bind <IP[:PORT]>         Local address and port to send from
+          --advertise <HOST[:PORT]>  Address to tell others instead
+          --nameserver <IP[:PORT]>   Name server to ask (repeatable)
+      -4                             Use IPv4 only
+      -6                             Use IPv6 only
+          --timeout <DURATION>       Time for the whole command [default: 128s]
+          --t1 <DURATION>            Expected round trip [default: 500ms]
+          --stateless                Keep no state between runs
+
+    Output:
+          --json          Print one JSON object, on failure too
+          --json-schema   Print its JSON Schema and exit
+          --dry-run       Print the exact first request and send nothing
+      -v, --verbose...    Show messages on stderr; -vv in full
+          --show-secrets  Don't mask digest responses in -vv
+      -q, --quiet         Print nothing but errors
+          --color <WHEN>  Colours: auto, always or never
+
+    The variable SIPREG_PASSWORD may hold the password. --help says more, gives
+    examples and explains the exit status.
+    "#);
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn long_help_of_register() {
+    let (code, stdout, _) = plain(&["register", "--help"]);
+    insta::assert_snapshot!(stdout, @r#"
+    Bind this device to an address, once, and print what was granted.
+
+    AOR, the address of record, is the address that people call:
+    sip:you@example.com, or you@example.com for short. The registrar of its domain
+    is asked to send its calls to this device, or to each --contact.
+
+    Usage: sipreg register [OPTIONS] <AOR>
+
+    Arguments:
+      [AOR]
+              The address to bind, such as sip:you@example.com
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Where to:
+          --registrar <URI>
+              Server to ask, if not the AOR's domain
+              
+              A URI or HOST[:PORT]. To and From keep the AOR.
+
+          --proxy <URI>
+              Send through this proxy (repeatable)
+              
+              A URI or HOST[:PORT]. Several are passed in the order given, which
+              becomes the Route.
+
+          --transport <NAME>
+              udp or tcp, whatever the URI says
+              
+              Requests above 1300 bytes go over TCP where that works, as RFC 3261
+              wants it.
+
+    Who you are:
+      -u, --username <NAME>
+              User name for the password, if not the AOR's
+              
+              Without it: the user part of --from, else of the AOR, with its escapes
+              undone.
+
+          --password-file <FILE>
+              Read the password from a file; - is stdin
+              
+              Its first line is the password. With no password given in any way, you
+              are asked on the terminal if the registrar wants one.
+
+          --password <TEXT>
+              The password, which others see with ps
+              
+              Other users of this machine can see it in the process list. The
+              environment variable SIPREG_PASSWORD does the same unseen; it counts
+              when the command line gives no secret.
+
+          --ha1 <[ALGORITHM:]HEX>
+              Hash of user:realm:password in its place
+              
+              32 hex digits are MD5 and 64 are SHA-256, unless MD5:, SHA-256: or
+              SHA-512-256: comes before them. It serves this algorithm only, and
+              others see it in the process list, too.
+
+          --ha1-file <FILE>
+              Read that hash from a file; - is stdin
+
+          --realm <NAME>
+              Answer challenges of this realm only
+
+          --min-algorithm <NAME>
+              Weakest digest to answer [default: MD5]
+              
+              MD5, SHA-256 or SHA-512-256, in rising strength. Weaker challenges are
+              skipped.
+
+          --from <URI>
+              Register the AOR as this other user
+              
+              A third-party registration: From differs from To.
+
+    What to bind:
+      -c, --contact <URI>
+              Bind this, not this device (repeatable)
+              
+              Contact parameters come after angle brackets:
+              '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
+              mailto:you@example.com.
+
+      -e, --expires <DURATION>
+              For how long; 0 removes [default: 1h]
+              
+              Whole seconds, asked for with Expires; the registrar may grant another
+              time. 0 removes the binding of each --contact.
+
+          --q <NUMBER>
+              Preference among your devices, 0 to 1
+
+      -H, --header <HEADER>
+              Add a header, 'Name: value' (repeatable)
+              
+              Headers that the protocol owns are refused.
+
+          --user-agent <TEXT>
+              User-Agent; none leaves it out
+              
+              Without it: sipreg/VERSION.
+
+    Network:
+          --bind <IP[:PORT]>
+              Local address and port to send from
+              
+              Without it: the address that the system would use, and any free port.
+
+          --advertise <HOST[:PORT]>
+              Address to tell others instead
+              
+              It stands in Via and in the Contact of this device. Without a port it
+              keeps the local one.
+
+          --nameserver <IP[:PORT]>
+              Name server to ask (repeatable)
+
+      -4
+              Use IPv4 only
+
+      -6
+              Use IPv6 only
+
+          --timeout <DURATION>
+              Time for the whole command [default: 128s]
+              
+              Each address that is tried gets 64*T1 (32s) of it, connecting
+              included; without this option the whole gets four times as much.
+
+          --t1 <DURATION>
+              Expected round trip [default: 500ms]
+              
+              RFC 3261's T1: a request over UDP is repeated after T1, 2*T1, 4*T1 and
+              so on.
+
+          --stateless
+              Keep no state between runs
+              
+              This is how it always is, for now.
+
+    Output:
+          --json
+              Print one JSON object, on failure too
+
+          --json-schema
+              Print its JSON Schema and exit
+
+          --dry-run
+              Print the exact first request and send nothing
+
+      -v, --verbose...
+              Show messages on stderr; -vv in full
+              
+              Once: a line for each. Twice: the whole message, digest responses
+              masked.
+
+          --show-secrets
+              Don't mask digest responses in -vv
+
+      -q, --quiet
+              Print nothing but errors
+              
+              What --json and --dry-run print is printed all the same.
+
+          --color <WHEN>
+              Colours: auto, always or never
+              
+              auto, the default: on a terminal, unless NO_COLOR is set;
+              CLICOLOR_FORCE wants them everywhere.
+
+    Examples:
+      Bind this device, and be asked for the password if there has to be one:
+        sipreg register you@example.com
+
+      From a script, for half an hour, with the result as JSON:
+        sipreg register you@example.com --password-file ~/.sip --expires 30m --json
+
+      A desk phone, through a registrar given by address:
+        sipreg register you@example.com --registrar 192.0.2.1 \
+          --contact sip:you@192.0.2.7:5060
+
+      Remove that binding again:
+        sipreg register you@example.com --contact sip:you@192.0.2.7:5060 --expires 0
+
+      Look before you leap, and watch while you do:
+        sipreg register you@example.com --dry-run
+        sipreg register you@example.com -vv
+
+    Durations are numbers with units, such as 90s, 1h or '1h 30m'; a bare number is
+    seconds.
+
+    Exit status:
+        0  done: the registrar confirmed it
+        1  refused by the registrar
+        2  the command line is wrong; nothing was sent
+        3  credentials are missing or were not accepted
+        4  no final answer in time
+        5  could not be reached
+        6  the registrar misbehaved: it said yes and did not do it
+       70  internal error (a bug)
+      130  ended by SIGINT (Ctrl-C); 143 by SIGTERM
+    "#);
+    assert_eq!(code, 0);
+}
+
+/// Help fits a terminal, shows no secret, and offers nothing that is not built.
+#[test]
+fn help_texts_keep_the_rules() {
+    let environment = Environment { password: Some("hunter2".into()), ..Environment::default() };
+    for arguments in [&["--help"][..], &["-h"], &["register", "-h"], &["register", "--help"]] {
+        let (_, stdout, _) = run(arguments, &environment);
+        for line in stdout.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let words: Vec<&str> = stdout.split(|c: char| !c.is_alphanumeric() && c != '-').collect();
+        for absent in [
+            "hunter2",
+            "tls",
+            "ws",
+            "wss",
+            "--tls-ca",
+            "--resolve",
+            "--instance",
+            "--reg-id",
+            "--outbound",
+            "--gruu",
+            "--trace",
+            "--config",
+            "--state-dir",
+            "--retry-for",
+        ] {
+            assert!(!words.contains(&absent), "{absent} in {stdout}");
+        }
+        for command in ["keep", "list", "query", "unregister", "serve", "demo", "completions", "man", "help"]
+        {
+            let offered =
+                |line: &str| line.split_whitespace().next() == Some(command) && line.starts_with("  ");
+            assert!(!stdout.lines().any(offered), "{command} in {stdout}");
+            assert!(!stdout.contains(&format!("sipreg {command}")), "{command} in {stdout}");
+        }
+    }
+}
+
+#[test]
+fn version() {
+    assert_eq!(plain(&["-V"]), (0, format!("sipreg {}\n", env!("CARGO_PKG_VERSION")), String::new()));
+    assert_eq!(plain(&["--version"]).0, 0);
+}
+
+#[test]
+fn without_arguments_there_is_help_on_stderr() {
+    let (code, stdout, stderr) = plain(&[]);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("Usage: sipreg"));
+}
+
+#[test]
+fn usage_errors() {
+    let mut said = String::new();
+    for arguments in [
+        &["register"][..],
+        &["regsiter", "bob@munich.de"],
+        &["register", "bob"],
+        &["register", "tel:+4989"],
+        &["register", "sips:bob@munich.de"],
+        &["register", "bob@munich.de", "--contcat", "x"],
+        &["register", "bob@munich.de", "--contact"],
+        &["register", "bob@munich.de", "--contact", "*"],
+        &["register", "bob@munich.de", "--expires", "0"],
+        &["register", "bob@munich.de", "--expires", "soon"],
+        &["register", "bob@munich.de", "--transport", "tls"],
+        &["register", "bob@munich.de", "--dry-run", "--json"],
+        &["register", "bob@munich.de", "-H", "Via: x"],
+        &["register", "bob@munich.de", "-4", "-6"],
+    ] {
+        let (code, _, stderr) = plain(arguments);
+        assert_eq!(code, 2, "{arguments:?}");
+        said += &format!("$ sipreg {}\n{stderr}", arguments.join(" "));
+    }
+    insta::assert_snapshot!(said, @r#"
+    $ sipreg register
+    error: the AOR is missing: which address is to be bound?
+    hint: sipreg register sip:you@example.com
+    $ sipreg regsiter bob@munich.de
+    error: there is no command "regsiter"
+    hint: 'sipreg register AOR' is what works so far; 'sipreg --help' lists the commands
+    $ sipreg register bob
+    error: AOR: "bob" is not an address: it has no @
+    hint: write it as sip:user@domain, or user@domain for short; names of accounts need the configuration file, which is not built yet
+    $ sipreg register tel:+4989
+    error: AOR: "tel:+4989" is a tel: URI, which no registrar binds
+    hint: write it as sip:user@domain, or user@domain for short
+    $ sipreg register sips:bob@munich.de
+    error: AOR: "sips:bob@munich.de" asks for TLS, which is not built yet
+    hint: a sip: URI works, over udp and tcp
+    $ sipreg register bob@munich.de --contcat x
+    error: there is no option "--contcat"
+    hint: did you mean --contact?
+    $ sipreg register bob@munich.de --contact
+    error: --contact <URI> needs a value
+    hint: 'sipreg register --help' lists what there is
+    $ sipreg register bob@munich.de --contact *
+    error: --contact: "*" would remove the bindings of every device of the AOR, which 'register' does not do
+    hint: name the contact to remove: --contact URI --expires 0
+    $ sipreg register bob@munich.de --expires 0
+    error: --expires 0 removes a binding, and without --contact nothing says which one: sipreg remembers none yet
+    hint: name it: --contact sip:you@192.0.2.7:5060 --expires 0
+    $ sipreg register bob@munich.de --expires soon
+    error: --expires: "soon" is not a duration: expected number at 0
+    hint: write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m')
+    $ sipreg register bob@munich.de --transport tls
+    error: --transport: "tls" is not one of udp, tcp
+    $ sipreg register bob@munich.de --dry-run --json
+    error: the argument '--dry-run' cannot be used with '--json'
+    hint: 'sipreg register --help' lists what there is
+    $ sipreg register bob@munich.de -H Via: x
+    error: --header: Via is written by sipreg; --advertise changes the address in it
+    $ sipreg register bob@munich.de -4 -6
+    error: the argument '-4' cannot be used with '-6'
+    hint: 'sipreg register --help' lists what there is
+    "#);
+}
+
+/// `--json` anywhere on a broken command line still gives one object, with every key.
+#[test]
+fn usage_errors_as_json() {
+    for (arguments, command, aor) in [
+        (&["register", "--json"][..], Some("register"), None),
+        (
+            &["register", "bob@munich.de:5070", "--json", "-e", "x"],
+            Some("register"),
+            Some("sip:bob@munich.de"),
+        ),
+        (&["register", "bob@munich.de", "--nope", "--json"], Some("register"), Some("sip:bob@munich.de")),
+        (&["register", "sips:bob@munich.de", "--json"], Some("register"), Some("sips:bob@munich.de")),
+        (&["register", "tel:+4989", "--json"], Some("register"), None),
+        (&["nope", "--json"], None, None),
+        (&["--json"], None, None),
+    ] {
+        let (code, stdout, stderr) = plain(arguments);
+        assert_eq!((code, stdout.matches('\n').count()), (2, 1), "{arguments:?} {stdout}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(json["error"]["kind"], "usage");
+        assert_eq!(json["command"], serde_json::json!(command));
+        assert_eq!(json["aor"], serde_json::json!(aor), "{arguments:?}");
+        assert_eq!(json.as_object().unwrap().len(), 25);
+    }
+}
+
+/// Help and version stay what they are beside `--json`.
+#[test]
+fn help_is_never_json() {
+    assert!(plain(&["register", "--json", "--help"]).1.starts_with("Bind this device"));
+    assert!(plain(&["--version", "--json"]).1.starts_with("sipreg "));
+}
+
+#[test]
+fn the_schema_needs_no_aor() {
+    let (code, stdout, stderr) = plain(&["register", "--json-schema"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let schema: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(schema["required"].as_array().unwrap().len(), 25);
+}
+
+/// AUT-047: a secret is in no output, wherever on the command line it went.
+#[test]
+fn secrets_are_never_repeated() {
+    let secret = "hunter2";
+    let environment = Environment { password: Some(secret.into()), ..Environment::default() };
+    let aor = "bob@munich.de";
+    for arguments in [
+        &["register", aor, "--password", secret, "--password", secret][..],
+        &["register", aor, "--password", secret, "--ha1", secret],
+        &["register", aor, "--ha1", secret],
+        &["register", aor, "--ha1", "MD5:hunter2"],
+        &["register", aor, "--password", secret, "-e", "soon"],
+        &["register", aor, "--password", secret, "--nope"],
+        &["register", aor, "--passwrod=hunter2"],
+        &["register", aor, "--json=hunter2"],
+        &["register", aor, "-4=hunter2"],
+        &["register", aor, secret],
+        &["register", aor, "--", secret],
+        &["register", "bob:hunter2@munich.de"],
+        &["register", "sip:bob:hunter2@munich.de"],
+        &["register", "sips:bob:hunter2@munich.de"],
+        &["register", aor, "--from", "sip:x:hunter2@munich.de"],
+        &["register", aor, "--registrar", "sips:x:hunter2@munich.de"],
+        &["register", aor, "--contact", "sip:x:hunter2@"],
+        &["register", aor, "-H", "Authorization: hunter2"],
+        &["register", aor, "-H", "hunter2"],
+        &["register", aor, "-e", "soon"],
+        &["sip:bob:hunter2@munich.de"],
+        &["register", "--help"],
+    ] {
+        for json in [&[][..], &["--json"]] {
+            let arguments = [&arguments[..1], json, &arguments[1..]].concat();
+            let (_, stdout, stderr) = run(&arguments, &environment);
+            assert!(!stdout.contains(secret) && !stderr.contains(secret), "{arguments:?}\n{stdout}{stderr}");
+        }
+    }
+}
+
+/// Colours only where they are wanted; the same rules for errors of the argument reader.
+#[test]
+fn colours_of_errors() {
+    for (extra, colored) in [(&[][..], false), (&["--color", "always"], true), (&["--color=never"], false)] {
+        for wrong in [&["-e", "soon"][..], &["--nope"]] {
+            let (_, _, stderr) = plain(&[&["register", "bob@munich.de"], extra, wrong].concat());
+            assert_eq!(stderr.contains('\u{1b}'), colored, "{extra:?} {stderr:?}");
+        }
+    }
+}

@@ -46,8 +46,10 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
     if kind == ErrorKind::UnknownArgument {
         let name = argument.split('=').next().unwrap_or_default();
         if !name.starts_with('-') {
-            return UsageError::new("there is one argument too many (it is not shown, since it may be a secret)")
-                .hint("'register' takes one AOR; everything else is an option. Quote values that hold spaces");
+            return UsageError::new(
+                "there is one argument too many (it is not shown, since it may be a secret)",
+            )
+            .hint("'register' takes one AOR; everything else is an option. Quote values that hold spaces");
         }
         let error = UsageError::new(format!("there is no option {}", shown(name)));
         return match text(ContextKind::SuggestedArg) {

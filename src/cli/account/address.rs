@@ -79,9 +79,8 @@ fn foreign(text: &str) -> Option<&'static str> {
 }
 
 fn has_scheme(text: &str) -> bool {
-    let starts = |scheme: &str| {
-        text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-    };
+    let starts =
+        |scheme: &str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
     starts("sip:") || starts("sips:")
 }
 
@@ -98,8 +97,12 @@ fn with_scheme(text: &str) -> Option<String> {
 /// A URI of somebody: scheme optional, user part required, no password.
 fn person(option: &str, text: &str) -> Result<Uri, UsageError> {
     if let Some(scheme) = foreign(text) {
-        return Err(UsageError::value(option, text, format_args!("is a {scheme}: URI, which no registrar binds"))
-            .hint(FORM));
+        return Err(UsageError::value(
+            option,
+            text,
+            format_args!("is a {scheme}: URI, which no registrar binds"),
+        )
+        .hint(FORM));
     }
     let Some(spelled) = with_scheme(text) else {
         let reason = if text.is_empty() { "is empty" } else { "is not an address: it has no @" };
@@ -123,11 +126,11 @@ fn server(option: &str, text: &str) -> Result<Uri, UsageError> {
     const SERVER: &str = "write a host, host:port or sip:host:port;transport=tcp";
     let mut uri = if has_scheme(text) {
         Uri::parse(text).map_err(|error| malformed(option, text, error).hint(SERVER))?
-    } else if let Some((host, port)) = host_port(text) {
-        Uri { port, ..Uri::new(Scheme::Sip, host) }
     } else if let Some(scheme) = foreign(text) {
         let reason = format_args!("is a {scheme}: URI and no SIP server");
         return Err(UsageError::value(option, text, reason).hint(SERVER));
+    } else if let Some((host, port)) = host_port(text) {
+        Uri { port, ..Uri::new(Scheme::Sip, host) }
     } else {
         Uri::parse(format!("sip:{text}")).map_err(|error| malformed(option, text, error).hint(SERVER))?
     };

@@ -50,7 +50,11 @@ fn contact(text: &str) -> Result<NameAddr, UsageError> {
     if let Some(value) = contact.params.get("expires")
         && !value.is_some_and(is_lifetime)
     {
-        return Err(UsageError::value(OPTION, text, "has an expires that is not whole seconds up to 4294967295"));
+        return Err(UsageError::value(
+            OPTION,
+            text,
+            "has an expires that is not whole seconds up to 4294967295",
+        ));
     }
     if let Some(value) = contact.params.get("q")
         && value.and_then(Q::parse).is_none()

@@ -62,7 +62,8 @@ fn reserved(name: &HeaderName) -> Option<&'static str> {
         ("Authorization", "is computed from the challenge; give a password or --ha1"),
         ("Proxy-Authorization", "is computed from the challenge; give a password or --ha1"),
     ];
-    const OWNED: [&str; 6] = ["Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Supported", "Max-Breadth"];
+    const OWNED: [&str; 6] =
+        ["Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Supported", "Max-Breadth"];
     const BODY: [&str; 4] = ["Content-Type", "Content-Encoding", "Content-Disposition", "Content-Language"];
     const ELSEWHERE: [&str; 6] =
         ["Alert-Info", "In-Reply-To", "Priority", "Record-Route", "Reply-To", "Subject"];

@@ -82,7 +82,11 @@ impl Account {
 
     /// Adds the secret, as the one credential for whatever realm may be answered.
     pub fn unlock(&mut self, secret: Secret) {
-        self.plan.keyring.credentials.push(Credential { realm: None, username: self.username.clone(), secret });
+        self.plan.keyring.credentials.push(Credential {
+            realm: None,
+            username: self.username.clone(),
+            secret,
+        });
     }
 }
 
@@ -99,11 +103,7 @@ fn transport(name: TransportName) -> Transport {
 }
 
 /// Request-URI and route set. The next hop is the first of the route, else the Request-URI (RFC 3261 §8.1.2).
-fn targets(
-    args: &Target,
-    default: Uri,
-    forced: Option<Transport>,
-) -> Result<(Uri, Vec<Uri>), UsageError> {
+fn targets(args: &Target, default: Uri, forced: Option<Transport>) -> Result<(Uri, Vec<Uri>), UsageError> {
     let registrar = match &args.registrar {
         Some(text) => address::registrar(text)?,
         None => default,
@@ -138,9 +138,9 @@ fn purpose(expires: Option<&str>, contacts: &[NameAddr]) -> Result<Purpose, Usag
 
 fn preference(text: &str) -> Result<Q, UsageError> {
     let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    Q::parse(text)
-        .filter(|_| decimals <= 3 && text.starts_with(['0', '1']))
-        .ok_or_else(|| UsageError::value("--q", text, "is not a number from 0 to 1 with at most three decimals"))
+    Q::parse(text).filter(|_| decimals <= 3 && text.starts_with(['0', '1'])).ok_or_else(|| {
+        UsageError::value("--q", text, "is not a number from 0 to 1 with at most three decimals")
+    })
 }
 
 /// RFC 3261's timers, and the bound on everything: four destinations' worth, unless the user says otherwise.

@@ -57,9 +57,10 @@ fn address(option: &str, text: &str) -> Result<(IpAddr, Option<u16>), UsageError
 
 fn advertise(text: &str) -> Result<(Host, Option<u16>), UsageError> {
     const OPTION: &str = "--advertise";
-    let form = "write the address that others reach you at: 192.0.2.7, phone.example.com:5060 or [2001:db8::7]:5060";
-    let (host, port) =
-        host_port(text).ok_or_else(|| UsageError::value(OPTION, text, "is not a host, with or without a port").hint(form))?;
+    let form =
+        "write the address that others reach you at: 192.0.2.7, phone.example.com:5060 or [2001:db8::7]:5060";
+    let (host, port) = host_port(text)
+        .ok_or_else(|| UsageError::value(OPTION, text, "is not a host, with or without a port").hint(form))?;
     if port == Some(0) || host.ip().is_some_and(|ip| ip.is_unspecified()) {
         return Err(UsageError::value(OPTION, text, "is not an address that anybody can reach").hint(form));
     }

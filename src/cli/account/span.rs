@@ -37,10 +37,12 @@ pub fn positive(option: &str, text: &str) -> Result<Duration, UsageError> {
 fn parse(option: &str, text: &str) -> Result<Duration, UsageError> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) {
-        return text.parse().map(Duration::from_secs).map_err(|_| {
-            UsageError::value(option, text, "is too long").hint(FORM)
-        });
+        return text
+            .parse()
+            .map(Duration::from_secs)
+            .map_err(|_| UsageError::value(option, text, "is too long").hint(FORM));
     }
-    humantime::parse_duration(text)
-        .map_err(|error| UsageError::value(option, text, format_args!("is not a duration: {error}")).hint(FORM))
+    humantime::parse_duration(text).map_err(|error| {
+        UsageError::value(option, text, format_args!("is not a duration: {error}")).hint(FORM)
+    })
 }

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use crate::proto::Time;
-use crate::proto::diagnose::diagnose;
+use crate::proto::diagnose::Diagnosis;
 use crate::proto::outcome::{Attempt, AttemptResult, Granted, Listed, Remote, Report, Success, Warning};
 
 use super::json::is_removal;
@@ -137,8 +137,7 @@ fn count(number: u32, what: &str) -> String {
 
 /// What failed, with every destination if there were several, and what to do.
 #[must_use]
-pub fn failure(report: &Report, paint: Paint) -> String {
-    let diagnosis = diagnose(report);
+pub fn failure(report: &Report, diagnosis: &Diagnosis, paint: Paint) -> String {
     let mut text = error(&diagnosis.message, paint);
     if report.attempts.len() > 1 {
         for attempt in &report.attempts {
@@ -184,9 +183,12 @@ fn explain(warning: &Warning) -> String {
             format!("the answer requires the extension \"{}\", which sipreg never offered", escape(tag))
         }
         Warning::NoLifetime => {
-            "the registrar does not say for how long the binding holds; the time asked for is taken".to_owned()
+            "the registrar does not say for how long the binding holds; the time asked for is taken"
+                .to_owned()
         }
-        Warning::UnreadableContacts(1) => "one binding in the answer can't be read and is left out".to_owned(),
+        Warning::UnreadableContacts(1) => {
+            "one binding in the answer can't be read and is left out".to_owned()
+        }
         Warning::UnreadableContacts(number) => {
             format!("{number} bindings in the answer can't be read and are left out")
         }

@@ -9,8 +9,7 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 
 use crate::proto::Cause;
-use crate::proto::diagnose::{Diagnosis, diagnose};
-use crate::proto::outcome::{self, AttemptResult, Listed, Remote, Report, Success};
+use crate::proto::outcome::{self, AttemptResult, Failure, Listed, Remote, Report, Success};
 use crate::sip::NameAddr;
 
 use super::text::tenths;
@@ -223,7 +222,7 @@ impl Object {
         }
     }
 
-    /// What the report says.
+    /// What the report says. Why it failed, if it did, is left to [`Object::with_error`].
     #[must_use]
     pub fn of(report: &Report, aor: Option<String>) -> Object {
         let address = |address: SocketAddr| address.to_string();
@@ -250,10 +249,7 @@ impl Object {
         };
         match &report.result {
             Ok(success) => object.with_success(success),
-            Err(_) => {
-                let Diagnosis { kind, message, hint } = diagnose(report);
-                object.with_error(Kind::named(kind), message, hint)
-            }
+            Err(_) => object,
         }
     }
 
@@ -305,7 +301,8 @@ pub fn is_removal(success: &Success) -> bool {
 /// The JSON Schema of [`Object`], as text.
 #[must_use]
 pub fn schema() -> String {
-    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Object>();
+    let schema =
+        SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Object>();
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
@@ -366,16 +363,14 @@ impl Attempt {
     }
 }
 
-impl Kind {
-    /// By the name that `diagnose` gives.
-    fn named(name: &str) -> Kind {
-        match name {
-            "refused" => Kind::Refused,
-            "credentials" => Kind::Credentials,
-            "timeout" => Kind::Timeout,
-            "unreachable" => Kind::Unreachable,
-            "misbehaved" => Kind::Misbehaved,
-            _ => Kind::Internal,
+impl From<&Failure> for Kind {
+    fn from(failure: &Failure) -> Kind {
+        match failure {
+            Failure::Refused(_) => Kind::Refused,
+            Failure::Credentials(_) => Kind::Credentials,
+            Failure::Timeout => Kind::Timeout,
+            Failure::Unreachable(_) => Kind::Unreachable,
+            Failure::Misbehaved(_) => Kind::Misbehaved,
         }
     }
 }

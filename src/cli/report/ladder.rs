@@ -29,12 +29,17 @@ pub struct Passing<'a> {
 pub fn line(passing: &Passing<'_>, paint: Paint) -> String {
     let (arrow, mark) = match passing.direction {
         Direction::Sent => ("-->", ""),
-        Direction::SentAgain => ("-->", "  retransmission"),
+        Direction::SentAgain => ("-->", " again"),
         Direction::Received => ("<--", ""),
     };
     let start = start_line(passing.bytes);
     let rest = format!("{} {} {} B{mark}", passing.remote, passing.transport, passing.bytes.len());
-    format!("{} {arrow} {}  {}\n", time(passing.at), paint.strong(&format!("{start:<28}")), paint.faint(&rest))
+    format!(
+        "{} {arrow} {}  {}\n",
+        time(passing.at),
+        paint.strong(&format!("{start:<28}")),
+        paint.faint(&rest)
+    )
 }
 
 /// Something that was not used, and why.
@@ -92,21 +97,31 @@ mod tests {
         let request = b"REGISTER sip:munich.de SIP/2.0\r\nVia: x\r\n\r\n";
         let mut ladder = line(&passing(Direction::Sent, request), Paint::plain());
         ladder += &line(&passing(Direction::SentAgain, request), Paint::plain());
-        ladder += &line(&passing(Direction::Received, b"SIP/2.0 401 Un\x1bauthorized\r\n\r\n"), Paint::plain());
+        ladder +=
+            &line(&passing(Direction::Received, b"SIP/2.0 401 Un\x1bauthorized\r\n\r\n"), Paint::plain());
         ladder += &dropped(
             Duration::from_millis(1500),
             "[::1]:5060".parse().unwrap(),
             Dropped::Stray,
             Paint::plain(),
         );
-        insta::assert_snapshot!(ladder, @"");
+        insta::assert_snapshot!(ladder, @r#"
+      12 ms --> REGISTER sip:munich.de        192.0.2.1:5060 udp 42 B
+      12 ms --> REGISTER sip:munich.de        192.0.2.1:5060 udp 42 B again
+      12 ms <-- 401 Un\u{1b}authorized        192.0.2.1:5060 udp 29 B
+    1500 ms  x  dropped: belongs to no transaction, from [::1]:5060
+    "#);
         assert!(ladder.lines().all(|line| line.len() <= 80));
     }
 
     #[test]
     fn a_whole_message_is_masked_escaped_and_indented() {
         let message = b"SIP/2.0 200 OK\r\nAuthentication-Info: rspauth=\"66\"\r\nX: \x1b\xff\r\n\r\n";
-        insta::assert_snapshot!(whole(message, false), @"");
+        insta::assert_snapshot!(whole(message, false), @r#"
+    SIP/2.0 200 OK
+    Authentication-Info: rspauth="***"
+    X: \u{1b}\xff
+    "#);
         assert!(whole(message, true).contains("rspauth=\"66\""));
     }
 }

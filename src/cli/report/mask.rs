@@ -74,9 +74,9 @@ fn mask_value(value: &[u8], kind: Row, out: &mut Vec<u8>) {
         } else {
             let before = out.len();
             take(&mut rest, out, |octet| !is_delimiter(octet) && octet != b'"');
-            let secret = out
-                .get(before..)
-                .is_some_and(|name| name.eq_ignore_ascii_case(b"response") || name.eq_ignore_ascii_case(b"rspauth"));
+            let secret = out.get(before..).is_some_and(|name| {
+                name.eq_ignore_ascii_case(b"response") || name.eq_ignore_ascii_case(b"rspauth")
+            });
             if secret {
                 hide_parameter(&mut rest, out);
             }
@@ -150,12 +150,18 @@ mod tests {
                 "Authorization: Digest username=\"bob\", response=\"6629fae4\", qop=auth\r\n",
                 "Authorization: Digest username=\"bob\", response=\"***\", qop=auth\r\n",
             ),
-            ("aUTHORIZATION :\tDIGEST RESPONSE = \"66\",nc=1\r\n", "aUTHORIZATION :\tDIGEST RESPONSE = \"***\",nc=1\r\n"),
+            (
+                "aUTHORIZATION :\tDIGEST RESPONSE = \"66\",nc=1\r\n",
+                "aUTHORIZATION :\tDIGEST RESPONSE = \"***\",nc=1\r\n",
+            ),
             (
                 "Proxy-Authorization: Digest a=b,\r\n response\r\n\t=\r\n \"66\"\r\n",
                 "Proxy-Authorization: Digest a=b,\r\n response\r\n\t=\r\n \"***\"\r\n",
             ),
-            ("Authentication-Info: rspauth=66, qop=auth\r\n", "Authentication-Info: rspauth=***, qop=auth\r\n"),
+            (
+                "Authentication-Info: rspauth=66, qop=auth\r\n",
+                "Authentication-Info: rspauth=***, qop=auth\r\n",
+            ),
             ("Authorization: Basic Ym9iOnB3\r\n", "Authorization: Basic ***\r\n"),
             ("Authorization: Digest response=\"66", "Authorization: Digest response=\"***\""),
             (
@@ -173,7 +179,8 @@ mod tests {
     /// Whatever comes in, all of it but the secrets comes out.
     #[test]
     fn other_octets_pass_unchanged() {
-        for text in [&b"\xff\x00\r\n\r\n"[..], b"", b":", b"Authorization", b"\n\n \n", b"Authorization:\r\n"] {
+        for text in [&b"\xff\x00\r\n\r\n"[..], b"", b":", b"Authorization", b"\n\n \n", b"Authorization:\r\n"]
+        {
             assert_eq!(masked(text), text);
         }
     }

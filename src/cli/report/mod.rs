@@ -19,7 +19,8 @@ use super::exit::Exit;
 use super::usage::UsageError;
 use super::{Environment, Signal};
 use crate::proto::Dropped;
-use crate::proto::outcome::{Report, Success};
+use crate::proto::diagnose::{Diagnosis, diagnose};
+use crate::proto::outcome::{Failure, Report, Success};
 
 use json::{CommandName, Kind, Object};
 use paint::Paint;
@@ -79,12 +80,6 @@ impl<'s, 'a> Reporter<'s, 'a> {
         Reporter { streams, settings, command, out, err }
     }
 
-    /// Whether messages are shown at all.
-    #[must_use]
-    pub fn is_verbose(&self) -> bool {
-        self.settings.verbosity > 0
-    }
-
     /// A message passed.
     pub fn message(&mut self, passing: &ladder::Passing<'_>) {
         if self.settings.verbosity > 0 {
@@ -106,33 +101,43 @@ impl<'s, 'a> Reporter<'s, 'a> {
 
     /// The registration is over.
     pub fn finished(&mut self, report: &Report) -> Exit {
-        let exit = Exit::of(report);
         if !self.settings.quiet {
             let warnings = human::warnings(report, self.err);
             self.stderr(&warnings);
         }
-        let written = if self.settings.json {
-            self.stdout(Object::of(report, self.settings.aor.clone()).line().as_bytes())
-        } else {
-            match &report.result {
-                Ok(success) if !self.settings.quiet => self.success(report, success),
-                Ok(_) | Err(_) => Ok(()),
-            }
-        };
         match &report.result {
-            Ok(_) => self.advise(report),
-            Err(_) => {
-                let text = human::failure(report, self.err);
-                self.stderr(&text);
+            Ok(success) => {
+                let written = self.success(report, success);
+                self.advise(report);
+                self.written(written, Exit::Done)
             }
+            Err(failure) => self.failure(report, failure, &diagnose(report)),
         }
-        self.written(written, exit)
     }
 
     fn success(&mut self, report: &Report, success: &Success) -> io::Result<()> {
-        let aor = self.settings.aor.clone().unwrap_or_default();
+        let aor = self.settings.aor.clone();
+        if self.settings.json {
+            return self.stdout(Object::of(report, aor).line().as_bytes());
+        }
+        if self.settings.quiet {
+            return Ok(());
+        }
+        let aor = aor.unwrap_or_default();
         let text = human::success(&aor, report, success, self.settings.ends_unanswered, self.out);
         self.stdout(text.as_bytes())
+    }
+
+    fn failure(&mut self, report: &Report, failure: &Failure, diagnosis: &Diagnosis) -> Exit {
+        let mut written = Ok(());
+        if self.settings.json {
+            let object = Object::of(report, self.settings.aor.clone());
+            let (message, hint) = (diagnosis.message.clone(), diagnosis.hint.clone());
+            written = self.stdout(object.with_error(Kind::from(failure), message, hint).line().as_bytes());
+        }
+        let text = human::failure(report, diagnosis, self.err);
+        self.stderr(&text);
+        self.written(written, Exit::from(failure))
     }
 
     /// What somebody should know who thinks that all is well.
@@ -142,12 +147,11 @@ impl<'s, 'a> Reporter<'s, 'a> {
         }
         let mut text = String::new();
         if let Some(seen) = report.received {
-            let message =
-                format!("calls won't find the local address from outside; --advertise {seen} binds what the registrar sees");
+            let message = format!("behind a NAT, '--advertise {seen}' binds the address that the registrar sees");
             text += &human::hint(&message, self.err);
         }
-        let message = "nobody answers at this contact now that sipreg ends; 'sipreg keep', which will stay and \
-            answer, is still to come";
+        let message =
+            "nobody answers there once sipreg has ended; 'sipreg keep', which stays, is still to come";
         text += &human::hint(message, self.err);
         self.stderr(&text);
     }
@@ -220,7 +224,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
         Exit::Usage
     }
 
-    /// Whether stdout gets colours.
+    /// The colours of stdout and stderr.
     #[must_use]
     pub fn colors(&self) -> (Paint, Paint) {
         (self.out, self.err)

@@ -1,0 +1,518 @@
+//! Whole outputs for whole reports.
+
+use super::*;
+use crate::proto::locate::Transport;
+use crate::proto::outcome::*;
+use crate::proto::{Cause, RegistrationId, ResolveError, Time};
+use crate::sip::{NameAddr, Q, Uri};
+
+const AOR: &str = "sip:werner.heisenberg@munich.de";
+const OWN: &str = "sip:werner.heisenberg@200.201.202.203:5060";
+
+/// 2026-11-22 13:03:12 UTC.
+const SENT: Time = Time::from_millis(1_795_352_592_000);
+
+fn hop() -> Hop {
+    Hop {
+        transport: Transport::Udp,
+        remote: "192.0.2.1:5060".parse().unwrap(),
+        local: "200.201.202.203:5060".parse().unwrap(),
+    }
+}
+
+fn listed(contact: &str, expires: u32, own: bool) -> Listed {
+    let contact = NameAddr::parse(contact.as_bytes()).unwrap();
+    let q = contact.params.token("q").and_then(Q::parse);
+    Listed { contact, expires, q, own }
+}
+
+fn granted(contact: &str, expires: u32) -> Granted {
+    Granted { uri: NameAddr::parse(contact.as_bytes()).unwrap().uri, expires }
+}
+
+fn bound() -> Success {
+    Success {
+        contacts: vec![granted(&format!("<{OWN}>"), 3600)],
+        bindings: vec![listed(&format!("<{OWN}>"), 3600, true)],
+        service_route: Vec::new(),
+        path: Vec::new(),
+    }
+}
+
+fn attempt(result: AttemptResult) -> Attempt {
+    Attempt { transport: Some(Transport::Udp), remote: Remote::Address(hop().remote), result }
+}
+
+fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Report {
+    let status = response.map_or(AttemptResult::Timeout, |(status, _)| AttemptResult::Status(status));
+    Report {
+        registration: RegistrationId(1),
+        result,
+        response: response.map(|(status, reason)| (status, reason.to_owned())),
+        request_uri: Uri::parse("sip:munich.de").unwrap(),
+        hop: Some(hop()),
+        auth: vec![Answered {
+            scheme: "Digest",
+            algorithm: "SHA-256".into(),
+            qop: Some("auth"),
+            realm: "munich.de".into(),
+        }],
+        received: None,
+        call_id: "5b2b4c7a9e1f".into(),
+        cseq: 2,
+        requests: 2,
+        retransmissions: 0,
+        sent: Some(SENT),
+        elapsed: Duration::from_micros(12_340),
+        round_trip: Some(Duration::from_micros(1_234)),
+        attempts: vec![attempt(status)],
+        warnings: Vec::new(),
+    }
+}
+
+fn failed(failure: Failure, response: Option<(u16, &str)>) -> Report {
+    report(Err(failure), response)
+}
+
+/// Exit, stdout, stderr.
+fn shown(report: &Report, settings: Settings) -> (Exit, String, String) {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut streams = Streams {
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+    };
+    let settings = Settings { aor: Some(AOR.into()), ..settings };
+    let command = Some(CommandName::Register);
+    let mut reporter = Reporter::new(&mut streams, settings, command, &Environment::default());
+    let exit = reporter.finished(report);
+    (exit, String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn human(report: &Report) -> String {
+    let settings = Settings { ends_unanswered: true, ..Settings::default() };
+    let (exit, stdout, stderr) = shown(report, settings);
+    format!("{stdout}--- stderr\n{stderr}--- exit {}", exit.code())
+}
+
+fn json(report: &Report) -> serde_json::Value {
+    let (_, stdout, _) = shown(report, Settings { json: true, ..Settings::default() });
+    assert_eq!(stdout.matches('\n').count(), 1, "one object on one line: {stdout}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+#[test]
+fn one_binding() {
+    insta::assert_snapshot!(human(&report(Ok(bound()), Some((200, "OK")))), @r#"
+    Registered sip:werner.heisenberg@munich.de for 1h, until 14:03:12 UTC
+      this device  1h  sip:werner.heisenberg@200.201.202.203:5060
+      answered by  192.0.2.1:5060 over UDP in 1.2 ms, 2 requests
+      signed in    Digest SHA-256, realm "munich.de"
+    --- stderr
+    hint: nobody answers there once sipreg has ended; 'sipreg keep', which stays, is still to come
+    --- exit 0
+    "#);
+}
+
+#[test]
+fn several_devices() {
+    let mut success = bound();
+    success
+        .bindings
+        .insert(0, listed("<sip:werner.heisenberg@192.0.2.7:5062;transport=tcp>;q=0.5", 1390, false));
+    success.bindings.push(listed("\"Desk\" <sip:w@[2001:db8::9]>;q=1", 60, false));
+    success.bindings.extend((0..12).map(|n| listed(&format!("<sip:w{n}@192.0.2.9>"), 7200, false)));
+    insta::assert_snapshot!(human(&report(Ok(success), Some((200, "OK")))), @r#"
+    Registered sip:werner.heisenberg@munich.de for 1h, until 14:03:12 UTC
+      this device  1h              sip:werner.heisenberg@200.201.202.203:5060
+      also bound   23m 10s  q=0.5  sip:werner.heisenberg@192.0.2.7:5062;transport=tcp
+                   1m       q=1    sip:w@[2001:db8::9]
+                   2h              sip:w0@192.0.2.9
+                   2h              sip:w1@192.0.2.9
+                   2h              sip:w2@192.0.2.9
+                   2h              sip:w3@192.0.2.9
+                   2h              sip:w4@192.0.2.9
+                   2h              sip:w5@192.0.2.9
+                   2h              sip:w6@192.0.2.9
+                   2h              sip:w7@192.0.2.9
+                   ... and 4 more, which --json lists
+      answered by  192.0.2.1:5060 over UDP in 1.2 ms, 2 requests
+      signed in    Digest SHA-256, realm "munich.de"
+    --- stderr
+    hint: nobody answers there once sipreg has ended; 'sipreg keep', which stays, is still to come
+    --- exit 0
+    "#);
+}
+
+#[test]
+fn routes_a_nat_and_retransmissions() {
+    let success = Success {
+        service_route: vec![NameAddr::parse(b"<sip:orig@scscf.munich.de;lr>").unwrap()],
+        path: vec![
+            NameAddr::parse(b"<sip:edge1.munich.de;lr>").unwrap(),
+            NameAddr::parse(b"<sip:edge2.munich.de;lr>").unwrap(),
+        ],
+        ..bound()
+    };
+    let report = Report {
+        received: Some("198.51.100.7:40512".parse().unwrap()),
+        retransmissions: 1,
+        warnings: vec![
+            Warning::Lengthened { asked: 60, granted: 3600 },
+            Warning::UnknownRequire("x\u{1b}y".into()),
+            Warning::NoLifetime,
+            Warning::UnreadableContacts(2),
+            Warning::Rewritten,
+        ],
+        ..report(Ok(success), Some((200, "OK")))
+    };
+    insta::assert_snapshot!(human(&report), @r#"
+    Registered sip:werner.heisenberg@munich.de for 1h, until 14:03:12 UTC
+      this device    1h  sip:werner.heisenberg@200.201.202.203:5060
+      answered by    192.0.2.1:5060 over UDP in 1.2 ms, 2 requests and 1 retransmission
+      seen as        198.51.100.7:40512, not 200.201.202.203:5060: there is a NAT between
+      signed in      Digest SHA-256, realm "munich.de"
+      service route  <sip:orig@scscf.munich.de;lr>
+      path           <sip:edge1.munich.de;lr>
+                     <sip:edge2.munich.de;lr>
+    --- stderr
+    warning: the registrar granted 1h where 1m were asked for; trust the shorter one
+    warning: the answer requires the extension "x\u{1b}y", which sipreg never offered
+    warning: the registrar does not say for how long the binding holds; the time asked for is taken
+    warning: 2 bindings in the answer can't be read and are left out
+    warning: the registrar changed the contact; it was recognised by its address
+    hint: behind a NAT, '--advertise 198.51.100.7:40512' binds the address that the registrar sees
+    hint: nobody answers there once sipreg has ended; 'sipreg keep', which stays, is still to come
+    --- exit 0
+    "#);
+    assert_eq!(json(&report)["received"], "198.51.100.7:40512");
+}
+
+#[test]
+fn a_removal_beside_a_binding_that_stays() {
+    let success = Success {
+        contacts: vec![granted("<sip:w@192.0.2.7>", 0)],
+        bindings: vec![listed("<sip:w@192.0.2.8>", 1800, false)],
+        ..bound()
+    };
+    let report = report(Ok(success), Some((200, "OK")));
+    let (exit, stdout, stderr) = shown(&report, Settings::default());
+    insta::assert_snapshot!(stdout, @r#"
+    Unregistered sip:werner.heisenberg@munich.de
+      removed      sip:w@192.0.2.7
+      still bound  30m  sip:w@192.0.2.8
+      answered by  192.0.2.1:5060 over UDP in 1.2 ms, 2 requests
+      signed in    Digest SHA-256, realm "munich.de"
+    "#);
+    assert_eq!((exit, stderr.as_str()), (Exit::Done, ""));
+    let json = json(&report);
+    assert_eq!(json["outcome"], "unregistered");
+    assert_eq!(json["expires"], 0);
+    assert_eq!(json["contact"], "sip:w@192.0.2.7");
+}
+
+/// What a peer writes can't command the terminal, wherever it is shown.
+#[test]
+fn a_hostile_registrar_is_quoted_not_obeyed() {
+    let mut hostile = report(Ok(bound()), Some((200, "O\u{1b}[2JK")));
+    hostile.auth = vec![Answered {
+        scheme: "Digest",
+        algorithm: "MD5\u{1b}".into(),
+        qop: None,
+        realm: "\u{1b}]0;x\u{7}".into(),
+    }];
+    let output = human(&hostile);
+    assert!(!output.contains(['\u{1b}', '\u{7}']), "{output}");
+    assert_eq!(json(&hostile)["reason"], "O\u{1b}[2JK");
+}
+
+/// Keys, order and types as the contract shows them.
+#[test]
+fn the_json_of_a_success() {
+    let mut success = bound();
+    success.bindings.push(listed(
+        "<sip:w@192.0.2.7>;q=0.5;expires=60;+sip.instance=\"<urn:uuid:1>\";ob;methods=\"INVITE, BYE\"",
+        60,
+        false,
+    ));
+    let (exit, stdout, stderr) = shown(
+        &report(Ok(success), Some((200, "OK"))),
+        Settings { json: true, ends_unanswered: true, ..Settings::default() },
+    );
+    insta::assert_snapshot!(stdout, @r#"
+    {"schema":1,"command":"register","ok":true,"outcome":"registered","aor":"sip:werner.heisenberg@munich.de","status":200,"reason":"OK","expires":3600,"contact":"sip:werner.heisenberg@200.201.202.203:5060","contacts":[{"uri":"sip:werner.heisenberg@200.201.202.203:5060","expires":3600}],"bindings":[{"uri":"sip:werner.heisenberg@200.201.202.203:5060","expires":3600,"q":null,"own":true,"params":{}},{"uri":"sip:w@192.0.2.7","expires":60,"q":0.5,"own":false,"params":{"+sip.instance":"<urn:uuid:1>","methods":"INVITE, BYE","ob":null}}],"registrar":{"uri":"sip:munich.de","transport":"udp","remote":"192.0.2.1:5060","local":"200.201.202.203:5060"},"auth":[{"scheme":"Digest","algorithm":"SHA-256","qop":"auth","realm":"munich.de"}],"service_route":[],"path":[],"pub_gruu":null,"temp_gruu":null,"received":null,"call_id":"5b2b4c7a9e1f","cseq":2,"requests":2,"retransmissions":0,"elapsed_ms":12.3,"attempts":[{"transport":"udp","remote":"192.0.2.1:5060","result":"200"}],"error":null}
+    "#);
+    assert_eq!((exit, stderr.as_str()), (Exit::Done, ""));
+}
+
+#[test]
+fn several_destinations_are_told_one_by_one() {
+    let attempts = vec![
+        Attempt {
+            transport: None,
+            remote: Remote::Name("sip1.munich.de".into()),
+            result: AttemptResult::Dns(ResolveError::NoSuchName),
+        },
+        attempt(AttemptResult::Failed(Cause::Refused)),
+        attempt(AttemptResult::Closed),
+        attempt(AttemptResult::Status(503)),
+        attempt(AttemptResult::Timeout),
+    ];
+    let report = Report { attempts, ..failed(Failure::Timeout, None) };
+    let diagnosis = Diagnosis {
+        kind: "timeout",
+        message: "nobody answered for munich.de".into(),
+        hint: Some("is the address right?".into()),
+    };
+    insta::assert_snapshot!(human::failure(&report, &diagnosis, Paint::plain()), @r#"
+    error: nobody answered for munich.de
+      tried sip1.munich.de: no such name
+      tried 192.0.2.1:5060 over UDP: connection refused
+      tried 192.0.2.1:5060 over UDP: closed the connection
+      tried 192.0.2.1:5060 over UDP: answered 503
+      tried 192.0.2.1:5060 over UDP: no answer
+    hint: is the address right?
+    "#);
+    let results: Vec<_> =
+        json(&report)["attempts"].as_array().unwrap().iter().map(|a| a["result"].clone()).collect();
+    assert_eq!(results, ["dns", "refused", "closed", "503", "timeout"]);
+}
+
+/// Every failure: its kind, its exit status, a message on stderr, and nothing that can be taken for a success.
+#[test]
+fn failures_say_the_same_in_json_and_to_people() {
+    let realm = || "munich.de".to_owned();
+    let username = || "werner.heisenberg".to_owned();
+    let unservable = CredentialsFailure::Unservable {
+        offered: vec![Skipped {
+            offer: "WHIRLPOOL".into(),
+            realm: Some(realm()),
+            why: WhySkipped::Algorithm,
+        }],
+    };
+    let name = Unreachable::Name { name: "munich.de".into(), error: Some(ResolveError::NoSuchName) };
+    let rejected = CredentialsFailure::Rejected { realm: realm(), username: username() };
+    let refused = |refusal| Failure::Refused(refusal);
+    let table = [
+        (refused(Refusal::Status(404)), Some((404, "Not Found")), 1, "refused"),
+        (refused(Refusal::RetryAfter { status: 503, seconds: 30 }), Some((503, "Busy")), 1, "refused"),
+        (refused(Refusal::TooBrief { min_expires: Some(90_000) }), Some((423, "Too Brief")), 1, "refused"),
+        (refused(Refusal::NoTarget(302)), Some((302, "Moved")), 1, "refused"),
+        (Failure::Credentials(rejected), Some((401, "Unauthorized")), 3, "credentials"),
+        (
+            Failure::Credentials(CredentialsFailure::Missing { realm: realm() }),
+            Some((401, "Unauthorized")),
+            3,
+            "credentials",
+        ),
+        (
+            Failure::Credentials(CredentialsFailure::Forbidden { username: username() }),
+            Some((403, "Forbidden")),
+            3,
+            "credentials",
+        ),
+        (Failure::Credentials(unservable), Some((401, "Unauthorized")), 3, "credentials"),
+        (Failure::Timeout, None, 4, "timeout"),
+        (Failure::Unreachable(Unreachable::Network(Cause::Refused)), None, 5, "unreachable"),
+        (Failure::Unreachable(name), None, 5, "unreachable"),
+        (Failure::Misbehaved(Misbehaviour::NotBound), Some((200, "OK")), 6, "misbehaved"),
+    ];
+    for (failure, response, code, kind) in table {
+        let report = failed(failure, response);
+        let (exit, stdout, stderr) = shown(&report, Settings::default());
+        assert_eq!((exit.code(), stdout.as_str()), (code, ""), "{report:?}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        let (exit, stdout, quiet) = shown(&report, Settings { quiet: true, ..Settings::default() });
+        assert_eq!((exit.code(), stdout.as_str(), quiet), (code, "", stderr), "-q still says errors");
+        let json = json(&report);
+        assert_eq!(json["error"]["kind"], kind);
+        assert_eq!(diagnose(&report).kind, kind, "the core calls it the same");
+        assert_eq!(json["outcome"], "failed");
+        assert_eq!(json["ok"], false);
+        assert_eq!(json["status"], serde_json::json!(response.map(|(status, _)| status)));
+        assert_eq!(json["expires"], serde_json::Value::Null);
+    }
+}
+
+/// Nothing was sent: there is no far end, no Call-ID, no CSeq.
+#[test]
+fn without_a_request_there_is_nothing_to_tell_of_it() {
+    let report = Report { requests: 0, cseq: 0, ..failed(Failure::Timeout, None) };
+    let json = json(&report);
+    assert_eq!(
+        json["registrar"],
+        serde_json::json!({"uri": "sip:munich.de", "transport": null, "remote": null, "local": null})
+    );
+    assert!(json["call_id"].is_null() && json["cseq"].is_null());
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let report = Report { warnings: vec![Warning::NoLifetime], ..report(Ok(bound()), Some((200, "OK"))) };
+    let settings = Settings { quiet: true, ends_unanswered: true, ..Settings::default() };
+    assert_eq!(shown(&report, settings.clone()), (Exit::Done, String::new(), String::new()));
+    let (_, stdout, stderr) = shown(&report, Settings { json: true, ..settings });
+    assert!(stdout.starts_with('{') && stderr.is_empty());
+}
+
+/// Colour is beside the text, never instead of it.
+#[test]
+fn colours_change_nothing_but_colours() {
+    let report = report(Ok(bound()), Some((200, "OK")));
+    let (_, plain, _) = shown(&report, Settings::default());
+    let (_, colored, _) = shown(&report, Settings { color: ColorChoice::Always, ..Settings::default() });
+    assert!(colored.contains("\u{1b}["));
+    let mut stripped = String::new();
+    let mut rest = colored.as_str();
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        stripped.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    assert_eq!(stripped + rest, plain);
+}
+
+/// A stream that fails as told.
+struct Broken(io::ErrorKind);
+
+impl Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A reader that has gone is no fault; a full disk is.
+#[test]
+fn stdout_that_can_not_be_written() {
+    let report = report(Ok(bound()), Some((200, "OK")));
+    for (kind, code, said) in [
+        (io::ErrorKind::BrokenPipe, 0, ""),
+        (io::ErrorKind::StorageFull, 70, "error: the report can't be written: no storage space\n"),
+    ] {
+        let (mut stdout, mut stderr) = (Broken(kind), Vec::new());
+        let mut streams = Streams {
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+            stdout_is_terminal: false,
+            stderr_is_terminal: false,
+        };
+        let mut reporter = Reporter::new(&mut streams, Settings::default(), None, &Environment::default());
+        assert_eq!(reporter.finished(&report).code(), code);
+        assert_eq!(String::from_utf8(stderr).unwrap(), said);
+    }
+}
+
+#[test]
+fn a_signal_ends_it_with_what_is_known() {
+    for (signal, code) in [(Signal::Interrupt, 130), (Signal::Terminate, 143)] {
+        for known in
+            [None, Some(failed(Failure::Timeout, None)), Some(report(Ok(bound()), Some((200, "OK"))))]
+        {
+            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+            let mut streams = Streams {
+                stdout: &mut stdout,
+                stderr: &mut stderr,
+                stdout_is_terminal: false,
+                stderr_is_terminal: false,
+            };
+            let settings = Settings { json: true, ..Settings::default() };
+            let command = Some(CommandName::Register);
+            let mut reporter = Reporter::new(&mut streams, settings, command, &Environment::default());
+            assert_eq!(reporter.interrupted(signal, known.as_ref()).code(), code);
+            let json: serde_json::Value = serde_json::from_slice(&stdout).unwrap();
+            assert_eq!(json["error"]["kind"], "interrupted");
+            assert_eq!((&json["ok"], &json["outcome"]), (&false.into(), &"failed".into()));
+            assert_eq!(json["requests"], if known.is_some() { 2 } else { 0 });
+        }
+    }
+}
+
+/// What the schema requires and which types it allows holds for every kind of output.
+#[test]
+fn outputs_keep_to_the_schema() {
+    let schema: serde_json::Value = serde_json::from_str(&super::json::schema()).unwrap();
+    let mut success = bound();
+    success.bindings.push(listed("<sip:w@192.0.2.7>;q=0.5;ob;x=\"y\"", 60, false));
+    success.path = vec![NameAddr::parse(b"<sip:edge1.munich.de;lr>").unwrap()];
+    let usage = Object::without_report(None, None).with_error(Kind::Usage, "m".into(), None).line();
+    for output in [
+        json(&report(Ok(success), Some((200, "OK")))),
+        json(&failed(Failure::Timeout, None)),
+        json(&Report {
+            requests: 0,
+            hop: None,
+            ..failed(Failure::Misbehaved(Misbehaviour::NotBound), Some((200, "OK")))
+        }),
+        serde_json::from_str(&usage).unwrap(),
+    ] {
+        check(&schema, &schema, &output, "$");
+    }
+}
+
+/// The part of JSON Schema that the schema uses; anything else fails, so that the checker grows with it.
+fn check(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_json::Value, at: &str) {
+    use serde_json::Value;
+    for (key, rule) in schema.as_object().unwrap() {
+        match key.as_str() {
+            "$schema" | "title" | "description" | "format" | "minimum" | "maximum" | "pattern" => {}
+            "$defs" => {}
+            "$ref" => {
+                let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
+                check(root, &root["$defs"][name], value, at);
+            }
+            "type" => {
+                let is = match value {
+                    Value::Null => "null",
+                    Value::Bool(_) => "boolean",
+                    Value::Number(number) if number.is_u64() => "integer",
+                    Value::Number(_) => "number",
+                    Value::String(_) => "string",
+                    Value::Array(_) => "array",
+                    Value::Object(_) => "object",
+                };
+                let allowed = rule.as_array().cloned().unwrap_or_else(|| vec![rule.clone()]);
+                assert!(
+                    allowed.iter().any(|one| one == is || one == "number" && is == "integer"),
+                    "{at} is {is}, not {rule}"
+                );
+            }
+            "const" => assert_eq!(value, rule, "{at}"),
+            "enum" => assert!(rule.as_array().unwrap().contains(value), "{at}"),
+            "anyOf" | "oneOf" => {
+                let fits = |one: &Value| std::panic::catch_unwind(|| check(root, one, value, at)).is_ok();
+                assert!(rule.as_array().unwrap().iter().any(fits), "{at}: {value} fits none of {rule}");
+            }
+            "required" => {
+                let object = value.as_object().unwrap();
+                for name in rule.as_array().unwrap() {
+                    assert!(object.contains_key(name.as_str().unwrap()), "{at} lacks {name}");
+                }
+            }
+            "properties" => {
+                for (name, member) in value.as_object().unwrap() {
+                    let Some(known) = rule.get(name) else { panic!("{at}.{name} is not in the schema") };
+                    assert!(
+                        known.get("description").is_some() || known.get("$ref").is_some(),
+                        "{at}.{name} is not described"
+                    );
+                    check(root, known, member, &format!("{at}.{name}"));
+                }
+            }
+            "additionalProperties" => {
+                for (name, member) in value.as_object().unwrap() {
+                    check(root, rule, member, &format!("{at}.{name}"));
+                }
+            }
+            "items" => {
+                for item in value.as_array().unwrap() {
+                    check(root, rule, item, &format!("{at}[]"));
+                }
+            }
+            other => panic!("the checker does not know {other} at {at}"),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Asking for a password: on the terminal, whatever the streams are, without echo, and undone afterwards.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+
+use nix::pty::openpty;
+use nix::sys::termios::{LocalFlags, tcgetattr};
+
+use crate::peer::{self, CHALLENGE};
+use crate::run::finish;
+
+/// A terminal, and the program in a session that it controls. Standard streams are no terminal.
+fn on_a_terminal(args: &[&str]) -> (Child, File, File) {
+    let pair = openpty(None, None).unwrap();
+    let (keyboard, terminal) = (File::from(pair.master), File::from(pair.slave));
+    // `setsid --ctty` makes its standard input the session's terminal; the shell then takes it away from the program.
+    let child = Command::new("setsid")
+        .args(["--ctty", "--wait", "sh", "-c", "exec \"$0\" \"$@\" </dev/null", env!("CARGO_BIN_EXE_sipreg")])
+        .args(args)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::from(terminal.try_clone().unwrap()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    (child, keyboard, terminal)
+}
+
+/// Reads what the terminal shows until it shows this.
+fn wait_for(keyboard: &mut File, text: &str) -> String {
+    let mut shown = String::new();
+    while !shown.contains(text) {
+        let mut buffer = [0; 256];
+        let length = keyboard.read(&mut buffer).unwrap();
+        shown.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    shown
+}
+
+fn echoes(terminal: &File) -> bool {
+    tcgetattr(terminal).unwrap().local_flags.contains(LocalFlags::ECHO)
+}
+
+/// AUT-049: the question has user and realm; the password is neither shown nor in any output.
+#[test]
+fn a_password_is_asked_for_after_a_challenge() {
+    let (socket, address) = peer::silent();
+    let (child, mut keyboard, terminal) =
+        on_a_terminal(&["register", "bob@munich.de", "--registrar", &address, "--json"]);
+    let (request, peer) = peer::receive(&socket);
+    assert!(echoes(&terminal), "nobody is asked before a challenge");
+    peer::answer(&socket, peer, &request, "401 Unauthorized", &[CHALLENGE]);
+    wait_for(&mut keyboard, "Password for bob at realm \"munich.de\": ");
+    while echoes(&terminal) {
+        std::thread::yield_now();
+    }
+    keyboard.write_all(b"uncertainty\r").unwrap();
+    let (request, peer) = peer::receive(&socket);
+    assert!(peer::header(&request, "Authorization").contains("username=\"bob\""));
+    peer::answer(&socket, peer, &request, "403 Forbidden", &[]);
+    let ran = finish(child);
+    assert_eq!(ran.code, Some(3), "{}", ran.all());
+    assert!(!ran.all().contains("uncertainty"));
+    assert!(echoes(&terminal));
+}
+
+#[test]
+fn ctrl_c_at_the_question_gives_the_terminal_back() {
+    let (socket, address) = peer::silent();
+    let (child, mut keyboard, terminal) =
+        on_a_terminal(&["register", "bob@munich.de", "--registrar", &address, "--json"]);
+    let (request, peer) = peer::receive(&socket);
+    peer::answer(&socket, peer, &request, "401 Unauthorized", &[CHALLENGE]);
+    wait_for(&mut keyboard, "Password for");
+    while echoes(&terminal) {
+        std::thread::yield_now();
+    }
+    keyboard.write_all(b"unc\x03").unwrap();
+    let ran = finish(child);
+    assert_eq!(ran.code, Some(130), "{}", ran.all());
+    assert_eq!(ran.json()["error"]["kind"], "interrupted");
+    assert!(echoes(&terminal));
+}
