@@ -1,1 +1,3 @@
 //! sipreg: a SIP user agent for registration, as a library.
+
+pub mod net;
