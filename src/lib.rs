@@ -3,7 +3,9 @@
 //! The layers, in reading order; each uses only those above it:
 //!
 //! - [`sip`]: the message language: framing, scanning, typed fields, URIs, writing.
-//! - [`proto`]: the protocol as sans-IO state machines.
+//! - [`proto`]: the protocol as sans-IO state machines, and the contract between them and a driver.
+//! - [`net`]: the driver: sockets, the name service, the one clock and the one source of randomness.
 
+pub mod net;
 pub mod proto;
 pub mod sip;
