@@ -22,7 +22,7 @@ const WORKERS: usize = 8;
 ///
 /// Shows REG-001, REG-010, REG-024, REG-029, RSP-006, RSP-007, RSP-017, RSP-021, RSP-023,
 /// COD-005, COD-006, COD-009, COD-013, COD-024, TXN-014, TRN-001, TRN-012, AUT-001, AUT-005, AUT-009,
-/// AUT-010, AUT-012, AUT-015, AUT-017, AUT-019, AUT-024, AUT-026, AUT-035, AUT-043, DES-030.
+/// AUT-010, AUT-012, AUT-015, AUT-017, AUT-019, AUT-024, AUT-025, AUT-026, AUT-035, AUT-043, DES-030.
 #[test]
 fn every_situation_of_the_laboratory_ends_as_the_table_says() {
     let lab = Lab::shared();
