@@ -1,2 +1,5 @@
-//! The `sipreg` command.
-fn main() {}
+//! The `sipreg` command: see [`sipreg::cli`].
+
+fn main() -> std::process::ExitCode {
+    sipreg::cli::main()
+}

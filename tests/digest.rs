@@ -1,6 +1,11 @@
 //! All digest vectors, computed by our arithmetic and read by our parser.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use serde_json::Value;
 use sipreg::proto::digest::hash::{self, Exchange, Protection};

@@ -26,13 +26,18 @@ impl Clock {
     /// The current time. Never goes back.
     #[must_use]
     pub fn now(&self) -> Time {
-        let elapsed = match (self.booted, since_boot()) {
+        // Whole milliseconds that have passed, so that nothing seems due before it is.
+        let elapsed = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Time::from_millis(self.anchor.as_millis().saturating_add(elapsed))
+    }
+
+    /// Since [`Clock::start`], as finely as the system tells: for showing, not for deciding.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        match (self.booted, since_boot()) {
             (Some(then), Some(now)) => now.saturating_sub(then),
             (None, _) | (_, None) => self.started.elapsed(),
-        };
-        // Whole milliseconds that have passed, so that nothing seems due before it is.
-        let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        Time::from_millis(self.anchor.as_millis().saturating_add(elapsed))
+        }
     }
 }
 

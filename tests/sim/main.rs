@@ -1,7 +1,12 @@
 //! The simulated world: the whole protocol core against scripted peers, with a clock that the test moves. No socket,
 //! no real time, no real randomness.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod challenges;
 mod forgeries;

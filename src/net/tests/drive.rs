@@ -18,7 +18,8 @@ async fn dry(network: &mut Network, destination: Destination) -> SocketAddr {
     let (peer, bytes) = (destination.address, Bytes::from_static(b"REGISTER"));
     let told = network.perform(Action::Transmit { flow: ONE, peer, bytes: bytes.clone() });
     let (direction, transport) = (Direction::Sent, destination.transport);
-    assert_eq!(told, Some(Notice::Message { direction, transport, local, remote: peer, bytes }));
+    let expected = Notice::Message { direction, transport, local, remote: peer, bytes };
+    assert_eq!(format!("{told:?}"), format!("{:?}", Some(expected)));
     local
 }
 

@@ -1,0 +1,227 @@
+//! What the user meant. Every complaint about the command line ends here, before anything is sent: what leaves is an
+//! [`Account`], which holds a complete [`Plan`] and needs no further decision.
+
+mod address;
+mod contact;
+mod header;
+mod network;
+mod span;
+
+use std::time::Duration;
+
+use super::args::{Identity, Output, Register, Target, TransportName};
+use super::report::Settings;
+use super::report::text::shown;
+use super::secret::{self, Source};
+use super::usage::UsageError;
+use super::{Environment, prompt};
+use crate::net;
+use crate::proto::Transport;
+use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
+use crate::proto::plan::{Plan, Purpose, Timing};
+use crate::sip::{Host, NameAddr, Q, Uri};
+
+/// What `register` is about to do.
+pub struct Account {
+    /// For the core. The credential is added by [`Account::unlock`].
+    pub plan: Plan,
+    /// For the driver.
+    pub net: net::Config,
+    /// What is shown, and how.
+    pub settings: Settings,
+    secret: Option<Source>,
+    username: String,
+}
+
+impl Account {
+    /// Reads the meaning of the arguments. The password is only located, not read: that may have to wait for a person
+    /// or a pipe.
+    ///
+    /// # Errors
+    /// The first argument that makes no sense, with its name, its value and what to do.
+    pub fn mean(args: Register, environment: &Environment) -> Result<Account, UsageError> {
+        let aor_text = args.aor.as_deref().unwrap_or_default();
+        let meant = address::aor(aor_text)?;
+        let from = args.identity.from.as_deref().map(address::from).transpose()?;
+        let transport = args.target.transport.map(transport);
+        let (registrar, route) = targets(&args.target, meant.target, transport)?;
+        let contacts = contact::contacts(&args.binding.contact)?;
+        let purpose = purpose(args.binding.expires.as_deref(), &contacts)?;
+        let q = args.binding.q.as_deref().map(preference).transpose()?;
+        let (net, families, advertise) = network::network(&args.network, args.output.dry_run)?;
+        let (timing, total) = timing(args.network.t1.as_deref(), args.network.timeout.as_deref())?;
+        let username = username(&args.identity, from.as_ref(), &meant.aor)?;
+        let secret = secret::locate(&args.identity, environment)?;
+        let settings = settings(&args.output, &meant.aor, purpose, contacts.is_empty());
+        let keyring = keyring(&args.identity, secret.is_none().then_some(username.as_str()))?;
+        let plan = Plan {
+            purpose,
+            aor: meant.aor,
+            from,
+            registrar,
+            route,
+            transport,
+            families,
+            contacts,
+            q,
+            advertise,
+            user_agent: header::user_agent(args.binding.user_agent)?,
+            headers: header::headers(&args.binding.headers)?,
+            keyring,
+            timing,
+            total,
+        };
+        let net = net::Config { dns_timeout: timing.patience().min(Duration::from_secs(5)), ..net };
+        Ok(Account { plan, net, settings, secret, username })
+    }
+
+    /// Where the secret is to be read from, if one was given.
+    pub fn secret(&mut self) -> Option<Source> {
+        self.secret.take()
+    }
+
+    /// Adds the secret, as the one credential for whatever realm may be answered.
+    pub fn unlock(&mut self, secret: Secret) {
+        self.plan.keyring.credentials.push(Credential {
+            realm: None,
+            username: self.username.clone(),
+            secret,
+        });
+    }
+}
+
+/// The AOR as it goes into reports, as far as it can be read.
+pub fn aor_of(text: &str) -> Option<String> {
+    address::readable(text).map(|uri| uri.to_string())
+}
+
+fn transport(name: TransportName) -> Transport {
+    match name {
+        TransportName::Udp => Transport::Udp,
+        TransportName::Tcp => Transport::Tcp,
+    }
+}
+
+/// Request-URI and route set. The next hop is the first of the route, else the Request-URI (RFC 3261 §8.1.2).
+fn targets(args: &Target, default: Uri, forced: Option<Transport>) -> Result<(Uri, Vec<Uri>), UsageError> {
+    let registrar = match &args.registrar {
+        Some(text) => address::registrar(text)?,
+        None => default,
+    };
+    let route = args.proxy.iter().map(|text| address::proxy(text)).collect::<Result<Vec<_>, _>>()?;
+    let next = route.first().unwrap_or(&registrar);
+    if forced.is_none()
+        && let Some(asked) = next.transport()
+        && Transport::parse(asked).is_none()
+    {
+        return Err(UsageError::new(format!("transport {} of {next} is not built yet", shown(asked)))
+            .hint("udp and tcp are; --transport overrides what a URI says"));
+    }
+    Ok((registrar, route))
+}
+
+/// Bind or remove. With a lifetime above 0 at one of the contacts, `-e 0` only speaks for the others.
+fn purpose(expires: Option<&str>, contacts: &[NameAddr]) -> Result<Purpose, UsageError> {
+    const HOUR: u32 = 3600;
+    let seconds = expires.map_or(Ok(HOUR), |text| span::lifetime("--expires", text))?;
+    if seconds > 0 || contacts.iter().any(contact::is_kept) {
+        return Ok(Purpose::Bind { expires: Some(seconds) });
+    }
+    if contacts.is_empty() {
+        return Err(UsageError::new(
+            "--expires 0 removes a binding, and without --contact nothing says which one: sipreg remembers none yet",
+        )
+        .hint("name it: --contact sip:you@192.0.2.7:5060 --expires 0"));
+    }
+    Ok(Purpose::Remove)
+}
+
+fn preference(text: &str) -> Result<Q, UsageError> {
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    Q::parse(text).filter(|_| decimals <= 3 && text.starts_with(['0', '1'])).ok_or_else(|| {
+        UsageError::value("--q", text, "is not a number from 0 to 1 with at most three decimals")
+    })
+}
+
+/// RFC 3261's timers, and the bound on everything: four destinations' worth, unless the user says otherwise.
+fn timing(t1: Option<&str>, timeout: Option<&str>) -> Result<(Timing, Duration), UsageError> {
+    let timing = match t1 {
+        Some(text) => Timing::with_t1(span::positive("--t1", text)?),
+        None => Timing::default(),
+    };
+    let total = match timeout {
+        Some(text) => span::positive("--timeout", text)?,
+        None => timing.patience().saturating_mul(4),
+    };
+    Ok((timing, total))
+}
+
+/// The digest user name: as told, else the user part of who registers (RFC 3261 §22.1 leaves the choice to us).
+fn username(args: &Identity, from: Option<&Uri>, aor: &Uri) -> Result<String, UsageError> {
+    if let Some(name) = &args.username {
+        let plain = !name.is_empty() && !name.contains(char::is_control);
+        return if plain {
+            Ok(name.clone())
+        } else {
+            Err(UsageError::value("--username", name, "is empty or holds a control character"))
+        };
+    }
+    let (option, uri) = match from {
+        Some(from) if from.user.is_some() => ("--from", from),
+        Some(_) | None => ("AOR", aor),
+    };
+    match uri.user_decoded() {
+        Some(name) if !name.contains(char::is_control) => Ok(name),
+        Some(_) | None => Err(UsageError::value(
+            option,
+            &uri.to_string(),
+            "has a user part that makes no user name: escapes of control characters or not UTF-8",
+        )
+        .hint("give the user name with --username")),
+    }
+}
+
+/// `ask`: whose password to ask for when no secret was given.
+fn keyring(args: &Identity, ask: Option<&str>) -> Result<Keyring, UsageError> {
+    if let Some(realm) = args.realm.as_deref().filter(|realm| realm.contains(['\r', '\n', '\0'])) {
+        return Err(UsageError::value("--realm", realm, "holds a line end or NUL"));
+    }
+    let minimum = match args.min_algorithm.as_deref() {
+        Some(text) => secret::algorithm(text).ok_or_else(|| {
+            UsageError::value("--min-algorithm", text, "is not one of MD5, SHA-256, SHA-512-256")
+        })?,
+        None => Algorithm::Md5,
+    };
+    let ask = ask.filter(|_| prompt::is_possible()).map(str::to_owned);
+    Ok(Keyring { credentials: Vec::new(), ask, realm: args.realm.clone(), minimum })
+}
+
+fn settings(args: &Output, aor: &Uri, purpose: Purpose, own_contact: bool) -> Settings {
+    Settings {
+        aor: Some(aor.to_string()),
+        json: args.json,
+        quiet: args.quiet,
+        verbosity: args.verbose,
+        show_secrets: args.show_secrets,
+        color: args.color,
+        ends_unanswered: own_contact && purpose != Purpose::Remove,
+    }
+}
+
+/// A host and perhaps a port: `munich.de`, `192.0.2.1:5060`, `[::1]:5060`, and bare `::1`.
+fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
+    if let Ok(address) = text.parse() {
+        return Some((Host::V6(address), None));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            let digits = !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
+            (host, Some(port.parse().ok().filter(|_| digits)?))
+        }
+        Some(_) | None => (text, None),
+    };
+    Some((Host::parse(host).ok()?, port))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! The `sipreg` command: a straight line from what was typed ([`args`]) to what is meant ([`account`]), to doing it
+//! ([`register`]), to what is shown ([`report`]) and how the process exits ([`Exit`]).
+//!
+//! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
+
+pub mod account;
+pub mod args;
+mod exit;
+mod prompt;
+mod register;
+pub mod report;
+pub mod secret;
+pub mod usage;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use account::Account;
+use args::{Args, Command, Register};
+pub use exit::Exit;
+use report::json::{self, CommandName};
+use report::{Reporter, Settings, Streams};
+
+/// What the environment says that matters here.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `SIPREG_PASSWORD`.
+    pub password: Option<OsString>,
+    /// `NO_COLOR` is set and not empty.
+    pub no_color: bool,
+    /// `CLICOLOR_FORCE` is set and neither empty nor 0.
+    pub clicolor_force: bool,
+    /// `TERM` is `dumb`.
+    pub dumb_terminal: bool,
+}
+
+impl Environment {
+    /// The environment of this process.
+    #[must_use]
+    pub fn of_process() -> Environment {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Environment {
+            password: set("SIPREG_PASSWORD"),
+            no_color: set("NO_COLOR").is_some(),
+            clicolor_force: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
+            dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
+        }
+    }
+}
+
+/// A signal that ends a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+/// Runs the command of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let environment = Environment::of_process();
+    let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
+    let (stdout_is_terminal, stderr_is_terminal) = (stdout.is_terminal(), stderr.is_terminal());
+    let mut streams =
+        Streams { stdout: &mut stdout, stderr: &mut stderr, stdout_is_terminal, stderr_is_terminal };
+    ExitCode::from(run_guarded(&arguments, &environment, &mut streams).code())
+}
+
+/// As [`run_from`], but a panic of ours ends as any other failure does: with a message, JSON if asked for, and
+/// [`Exit::Internal`].
+pub fn run_guarded(arguments: &[OsString], environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+    static LAST_WORDS: Mutex<Option<String>> = Mutex::new(None);
+    panic::set_hook(Box::new(|panic| {
+        if let Ok(mut words) = LAST_WORDS.lock() {
+            *words = Some(panic.to_string());
+        }
+    }));
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| run_from(arguments, environment, streams)));
+    ended.unwrap_or_else(|_| {
+        let words = LAST_WORDS.lock().ok().and_then(|mut words| words.take());
+        let settings = rough_settings(arguments);
+        let command = rough_command(arguments);
+        let mut reporter = Reporter::new(streams, settings, command, environment);
+        reporter.internal(&words.unwrap_or_else(|| "a panic without words".to_owned()))
+    })
+}
+
+/// Runs one command to its end, with everything it depends on as arguments. The first argument is the program's name.
+pub fn run_from(arguments: &[OsString], environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+    match Args::try_parse_from(arguments) {
+        Ok(Args { command: Command::Register(args) }) => register(*args, environment, streams),
+        Err(error) => not_run(&error, arguments, environment, streams),
+    }
+}
+
+fn register(args: Register, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+    let settings = Settings {
+        aor: args.aor.as_deref().and_then(account::aor_of),
+        json: args.output.json,
+        color: args.output.color,
+        ..Settings::default()
+    };
+    let command = Some(CommandName::Register);
+    if args.output.json_schema {
+        return Reporter::new(streams, settings, command, environment).data(&json::schema());
+    }
+    match Account::mean(args, environment) {
+        Ok(account) => {
+            let settings = account.settings.clone();
+            let mut reporter = Reporter::new(streams, settings, command, environment);
+            register::run(account, &mut reporter)
+        }
+        Err(error) => Reporter::new(streams, settings, command, environment).usage(&error),
+    }
+}
+
+/// Help, version, or a command line that the argument reader does not take.
+fn not_run(
+    error: &clap::Error,
+    arguments: &[OsString],
+    environment: &Environment,
+    streams: &mut Streams<'_>,
+) -> Exit {
+    let settings = rough_settings(arguments);
+    let mut reporter = Reporter::new(streams, settings, rough_command(arguments), environment);
+    let (out, err) = reporter.colors();
+    let text = |colored: bool| {
+        let text = error.render();
+        if colored { text.ansi().to_string() } else { text.to_string() }
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => reporter.data(&text(out.is_on())),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => reporter.usage_help(&text(err.is_on())),
+        _ => reporter.usage(&usage::from_clap(error)),
+    }
+}
+
+/// What can be told of a command line that could not be read.
+fn rough_settings(arguments: &[OsString]) -> Settings {
+    let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
+    let matches = Args::command().ignore_errors(true).try_get_matches_from(arguments).ok();
+    let found = matches.as_ref().and_then(|matches| matches.subcommand()).map(|(_, matches)| matches);
+    let aor = found.and_then(|matches| matches.try_get_one::<String>("aor").ok().flatten());
+    let color = found.and_then(|matches| matches.try_get_one::<args::ColorChoice>("color").ok().flatten());
+    Settings {
+        aor: aor.and_then(|text| account::aor_of(text)),
+        json,
+        color: color.copied().unwrap_or_default(),
+        ..Settings::default()
+    }
+}
+
+fn rough_command(arguments: &[OsString]) -> Option<CommandName> {
+    (arguments.get(1).map(OsString::as_os_str) == Some(OsStr::new("register")))
+        .then_some(CommandName::Register)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! Carries an [`Account`] out: drives the core until it has finished, asks for the password if it has to, and ends
+//! at once when a signal comes.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Signal;
+use super::account::Account;
+use super::exit::Exit;
+use super::prompt::{Prompt, Typed};
+use super::report::Reporter;
+use super::report::ladder::Passing;
+use super::secret::Source;
+use super::usage::UsageError;
+use crate::net::{Clock, Driver, SystemRandom};
+use crate::proto::digest::Secret;
+use crate::proto::outcome::Report;
+use crate::proto::{Command, Direction, Endpoint, Notice, RegistrationId};
+
+/// There is one registration in the life of this process.
+const ONE: RegistrationId = RegistrationId(1);
+
+/// How long the core may take to say what it knows when a signal ends the command.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// How a command ended.
+enum Ending {
+    /// With a report.
+    Finished(Box<Report>),
+    /// By a signal, with what was known by then.
+    Signal(Signal, Option<Box<Report>>),
+    /// Before anything was sent.
+    Usage(UsageError),
+}
+
+/// Runs it to its end and shows what came of it.
+pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
+    // One registration needs no second thread.
+    let ending = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .and_then(|runtime| runtime.block_on(carry_out(account, reporter)));
+    match ending {
+        Ok(Ending::Finished(report)) => reporter.finished(&report),
+        Ok(Ending::Signal(signal, report)) => reporter.interrupted(signal, report.as_deref()),
+        Ok(Ending::Usage(error)) => reporter.usage(&error),
+        Err(error) => reporter.internal(&format!("the system gives no event loop: {error}")),
+    }
+}
+
+async fn carry_out(mut account: Account, reporter: &mut Reporter<'_, '_>) -> io::Result<Ending> {
+    let mut signals = Signals::new()?;
+    if let Some(source) = account.secret() {
+        let read = tokio::select! {
+            biased;
+            signal = signals.next() => return Ok(Ending::Signal(signal, None)),
+            read = read(source) => read,
+        };
+        match read {
+            Ok(secret) => account.unlock(secret),
+            Err(error) => return Ok(Ending::Usage(error)),
+        }
+    }
+    let clock = Clock::start();
+    let random = SystemRandom::new().map_err(io::Error::other)?;
+    let mut driver = Driver::new(account.net, Endpoint::new(Box::new(random)), clock);
+    driver.command(Command::Register { registration: ONE, plan: Box::new(account.plan) });
+    let mut prompt: Option<Prompt> = None;
+    let mut watch = Watch::default();
+    loop {
+        let notice = tokio::select! {
+            biased;
+            signal = signals.next() => {
+                drop(prompt);
+                return Ok(Ending::Signal(signal, last_words(&mut driver).await));
+            }
+            typed = answer(&mut prompt) => {
+                prompt = None;
+                match typed {
+                    Typed::Interrupted => {
+                        return Ok(Ending::Signal(Signal::Interrupt, last_words(&mut driver).await));
+                    }
+                    Typed::Password(password) => {
+                        driver.command(Command::Password { registration: ONE, password: Some(password) });
+                    }
+                    Typed::Nothing => driver.command(Command::Password { registration: ONE, password: None }),
+                }
+                continue;
+            }
+            notice = driver.next() => notice,
+        };
+        match notice {
+            Notice::PasswordWanted { username, realm, .. } => prompt = Some(Prompt::ask(&username, &realm)),
+            Notice::Finished(mut report) => {
+                // The core counts whole milliseconds; people compare registrars by fractions.
+                report.elapsed = clock.elapsed();
+                report.round_trip = watch.round_trip.or(report.round_trip);
+                return Ok(Ending::Finished(report));
+            }
+            passing @ (Notice::Message { .. } | Notice::Dropped { .. }) => {
+                watch.saw(&passing, clock.elapsed());
+                show(&passing, clock.elapsed(), reporter);
+            }
+        }
+    }
+}
+
+/// Times the last request and its answer.
+#[derive(Default)]
+struct Watch {
+    sent: Duration,
+    round_trip: Option<Duration>,
+}
+
+impl Watch {
+    fn saw(&mut self, notice: &Notice, at: Duration) {
+        if let Notice::Message { direction, .. } = notice {
+            match direction {
+                Direction::Sent => (self.sent, self.round_trip) = (at, None),
+                Direction::SentAgain => {}
+                Direction::Received => self.round_trip = Some(at.saturating_sub(self.sent)),
+            }
+        }
+    }
+}
+
+/// Reads the secret, beside the event loop where that may take time.
+async fn read(source: Source) -> Result<Secret, UsageError> {
+    if !source.may_wait() {
+        return source.read();
+    }
+    let (done, read) = oneshot::channel();
+    // A thread of its own, which nobody waits for when a signal ends the command.
+    std::thread::spawn(move || {
+        let _ = done.send(source.read());
+    });
+    read.await.unwrap_or_else(|_| Err(UsageError::new("the password could not be read")))
+}
+
+/// Waits for the answer to the question on the terminal; for ever, if there is none.
+async fn answer(prompt: &mut Option<Prompt>) -> Typed {
+    match prompt {
+        Some(prompt) => prompt.answer().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the core knows, if it says so at once.
+async fn last_words(driver: &mut Driver) -> Option<Box<Report>> {
+    driver.command(Command::GiveUp { registration: ONE });
+    let finished = async {
+        loop {
+            if let Notice::Finished(report) = driver.next().await {
+                return report;
+            }
+        }
+    };
+    tokio::time::timeout(LAST_WORDS, finished).await.ok()
+}
+
+fn show(notice: &Notice, at: Duration, reporter: &mut Reporter<'_, '_>) {
+    match notice {
+        Notice::Message { direction, transport, remote, bytes, .. } => reporter.message(&Passing {
+            at,
+            direction: *direction,
+            transport: *transport,
+            remote: *remote,
+            bytes,
+        }),
+        Notice::Dropped { peer, reason } => reporter.dropped(at, *peer, *reason),
+        Notice::PasswordWanted { .. } | Notice::Finished(_) => {}
+    }
+}
+
+/// The signals that end a command.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    fn next(&mut self) -> impl Future<Output = Signal> {
+        async {
+            tokio::select! {
+                _ = self.interrupt.recv() => Signal::Interrupt,
+                _ = self.terminate.recv() => Signal::Terminate,
+            }
+        }
+    }
+}
+
+/// The signals that end a command.
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals)
+    }
+
+    fn next(&mut self) -> impl Future<Output = Signal> {
+        async {
+            // Without a way to hear of it, it never comes.
+            match tokio::signal::ctrl_c().await {
+                Ok(()) => Signal::Interrupt,
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}

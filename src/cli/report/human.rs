@@ -1,0 +1,218 @@
+//! Reports for people: what was reached, at a glance; then who else is bound, who answered, and what was odd.
+//!
+//! 80 columns as far as URIs allow: what can be long stands last in its line.
+
+use std::fmt::Write;
+
+use crate::proto::Time;
+use crate::proto::diagnose::diagnose;
+use crate::proto::outcome::{
+    Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Warning,
+};
+
+use super::json::is_removal;
+use super::paint::Paint;
+use super::text::{escape, milliseconds, seconds, until};
+
+/// More bindings of others than these are counted, not listed.
+const OTHERS_SHOWN: usize = 10;
+
+/// The lines below the headline: a label, and what it labels.
+struct Rows {
+    rows: Vec<(&'static str, String)>,
+}
+
+/// What the registrar confirmed.
+#[must_use]
+pub fn success(aor: &str, report: &Report, success: &Success, own_device: bool, paint: Paint) -> String {
+    let mut rows = Rows { rows: Vec::new() };
+    rows.bindings(success, own_device);
+    rows.answered(report);
+    rows.routes(success);
+    let mut text = headline(aor, report, success, paint);
+    text.push('\n');
+    rows.write(&mut text, paint);
+    text
+}
+
+fn headline(aor: &str, report: &Report, success: &Success, paint: Paint) -> String {
+    let aor = paint.strong(&escape(aor));
+    if is_removal(success) {
+        return format!("{} {aor}", paint.good("Unregistered"));
+    }
+    // All that were asked for a lifetime are live, or this were no success.
+    let lifetime = success.contacts.iter().map(|granted| granted.expires).find(|&seconds| seconds > 0);
+    let mut text = format!("{} {aor}", paint.good("Registered"));
+    if let Some(granted) = lifetime {
+        let _ = write!(text, " for {}", seconds(granted));
+        if let Some(sent) = report.sent.filter(|&sent| sent > Time::from_millis(0)) {
+            let _ = write!(text, ", until {}", until(sent, granted));
+        }
+    }
+    text
+}
+
+impl Rows {
+    fn push(&mut self, label: &'static str, text: String) {
+        self.rows.push((label, text));
+    }
+
+    fn bindings(&mut self, success: &Success, own_device: bool) {
+        let removed: Vec<&Granted> = success.contacts.iter().filter(|granted| granted.expires == 0).collect();
+        let (own, others): (Vec<&Listed>, Vec<&Listed>) =
+            success.bindings.iter().partition(|binding| binding.own && binding.expires > 0);
+        // URIs stand last, since nobody can say how long they are; what stands before them is aligned.
+        let shown = || own.iter().chain(others.iter().take(OTHERS_SHOWN));
+        let lifetimes = shown().map(|binding| seconds(binding.expires).len()).max().unwrap_or(0);
+        let preferences = shown().filter_map(|binding| binding.q).map(|q| q.to_string().len() + 2).max();
+        let line = |binding: &&Listed| {
+            let mut line = format!("{:<lifetimes$}  ", seconds(binding.expires));
+            if let Some(width) = preferences {
+                let q = binding.q.map(|q| format!("q={q}")).unwrap_or_default();
+                let _ = write!(line, "{q:<width$}  ");
+            }
+            line + &escape(&binding.contact.uri.to_string())
+        };
+        let mine = if own_device { "this device" } else { "bound" };
+        for binding in &own {
+            self.push(mine, line(binding));
+        }
+        for granted in removed {
+            self.push("removed", escape(&granted.uri.to_string()).into_owned());
+        }
+        let still = if own.is_empty() { "still bound" } else { "also bound" };
+        for binding in others.iter().take(OTHERS_SHOWN) {
+            self.push(still, line(binding));
+        }
+        if let Some(more) = others.len().checked_sub(OTHERS_SHOWN).filter(|&more| more > 0) {
+            self.push(still, format!("... and {more} more, which --json lists"));
+        }
+    }
+
+    fn answered(&mut self, report: &Report) {
+        if let Some(hop) = report.hop {
+            let mut text = format!("{} over {}", hop.remote, hop.transport.as_via());
+            if let Some(time) = report.round_trip {
+                let _ = write!(text, " in {}", milliseconds(time));
+            }
+            let _ = write!(text, ", {}", count(report.requests, "request"));
+            if report.retransmissions > 0 {
+                let _ = write!(text, " and {}", count(report.retransmissions, "retransmission"));
+            }
+            self.push("answered by", text);
+            if let Some(seen) = report.received {
+                self.push("seen as", format!("{seen}, not {}: there is a NAT between", hop.local));
+            }
+        }
+        for auth in &report.auth {
+            self.push(
+                "signed in",
+                format!("{} {}, realm \"{}\"", auth.scheme, escape(&auth.algorithm), escape(&auth.realm)),
+            );
+        }
+    }
+
+    fn routes(&mut self, success: &Success) {
+        for route in &success.service_route {
+            self.push("service route", escape(&route.to_string()).into_owned());
+        }
+        for route in &success.path {
+            self.push("path", escape(&route.to_string()).into_owned());
+        }
+    }
+
+    /// A label that repeats the one above is left out.
+    fn write(self, text: &mut String, paint: Paint) {
+        let width = self.rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+        let mut above = "";
+        for (label, row) in &self.rows {
+            let shown = if *label == above { "" } else { label };
+            let _ = writeln!(text, "  {}  {row}", paint.faint(&format!("{shown:<width$}")));
+            above = label;
+        }
+    }
+}
+
+fn count(number: u32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// What failed, with every destination if there were several, and what to do.
+#[must_use]
+pub fn failure(failure: &Failure, report: &Report, paint: Paint) -> String {
+    let diagnosis = diagnose(failure, report);
+    let mut text = error(&diagnosis.message, paint);
+    if report.attempts.len() > 1 {
+        for attempt in &report.attempts {
+            let _ = writeln!(text, "  {}", tried(attempt));
+        }
+    }
+    if let Some(advice) = &diagnosis.hint {
+        text += &hint(advice, paint);
+    }
+    text
+}
+
+fn tried(attempt: &Attempt) -> String {
+    let remote = match &attempt.remote {
+        Remote::Address(address) => address.to_string(),
+        Remote::Name(name) => escape(name).into_owned(),
+    };
+    let over = attempt.transport.map(|transport| format!(" over {}", transport.as_via())).unwrap_or_default();
+    let result = match attempt.result {
+        AttemptResult::Status(status) => format!("answered {status}"),
+        AttemptResult::Timeout => "no answer".to_owned(),
+        AttemptResult::Failed(cause) => cause.to_string(),
+        AttemptResult::Closed => "closed the connection".to_owned(),
+        AttemptResult::Dns(error) => error.to_string(),
+    };
+    format!("tried {remote}{over}: {result}")
+}
+
+/// What was odd, one line each.
+#[must_use]
+pub fn warnings(report: &Report, paint: Paint) -> String {
+    report.warnings.iter().map(|warning| line(&paint.odd("warning:"), &explain(warning))).collect()
+}
+
+fn explain(warning: &Warning) -> String {
+    match warning {
+        Warning::Lengthened { asked, granted } => format!(
+            "the registrar granted {} where {} were asked for; trust the shorter one",
+            seconds(*granted),
+            seconds(*asked)
+        ),
+        Warning::UnknownRequire(tag) => {
+            format!("the answer requires the extension \"{}\", which sipreg never offered", escape(tag))
+        }
+        Warning::NoLifetime => {
+            "the registrar does not say for how long the binding holds; the time asked for is taken"
+                .to_owned()
+        }
+        Warning::UnreadableContacts(1) => {
+            "one binding in the answer can't be read and is left out".to_owned()
+        }
+        Warning::UnreadableContacts(number) => {
+            format!("{number} bindings in the answer can't be read and are left out")
+        }
+        Warning::Rewritten => {
+            "the registrar changed the contact; it was recognised by its address".to_owned()
+        }
+    }
+}
+
+/// `error: ...`, escaped.
+#[must_use]
+pub fn error(message: &str, paint: Paint) -> String {
+    line(&paint.bad("error:"), message)
+}
+
+/// `hint: ...`, escaped.
+#[must_use]
+pub fn hint(message: &str, paint: Paint) -> String {
+    line(&paint.advice("hint:"), message)
+}
+
+fn line(label: &str, message: &str) -> String {
+    format!("{label} {}\n", escape(message))
+}

@@ -1,0 +1,382 @@
+//! The JSON object. Names, order and types are a promise to scripts; `--json-schema` is made of the same structs, so
+//! that it can't say anything else. Absent values are null, never left out.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+
+use crate::proto::Cause;
+use crate::proto::diagnose::{Diagnosis, diagnose};
+use crate::proto::outcome::{self, AttemptResult, Listed, Remote, Report, Success};
+use crate::sip::NameAddr;
+
+use super::text::tenths;
+
+/// What came of one `sipreg` command. Every key is always there; what is not known is null, [] or 0.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "sipreg register --json")]
+pub struct Object {
+    /// Version of this format: 1.
+    #[schemars(range(min = 1, max = 1))]
+    schema: u8,
+    /// The command, null if none was recognised.
+    command: Option<CommandName>,
+    /// Whether the registrar confirmed what was asked for. The exit status is 0 exactly then.
+    ok: bool,
+    /// What was achieved.
+    outcome: Outcome,
+    /// The address of record. Null if it could not be read.
+    aor: Option<String>,
+    /// Status code of the last final response. Null if there was none.
+    status: Option<u16>,
+    /// Reason phrase of that response, as it came.
+    reason: Option<String>,
+    /// Seconds granted to the first contact that was asked for; 0 if it was removed.
+    expires: Option<u32>,
+    /// The first contact that was asked for, as the registrar lists it.
+    contact: Option<String>,
+    /// What each contact that was asked for was granted, in the order of the command line.
+    contacts: Vec<Contact>,
+    /// Every binding of the AOR, as the registrar lists them.
+    bindings: Vec<Binding>,
+    /// Where the last request went.
+    registrar: Registrar,
+    /// The challenges that the last request answered.
+    auth: Vec<Auth>,
+    /// Service-Route in order (RFC 3608), each with its angle brackets.
+    service_route: Vec<String>,
+    /// Path in order (RFC 3327), each with its angle brackets.
+    path: Vec<String>,
+    /// Public GRUU of the own binding (RFC 5627).
+    pub_gruu: Option<String>,
+    /// Temporary GRUU of the own binding (RFC 5627).
+    temp_gruu: Option<String>,
+    /// The address and port that the other side saw, if it is not the local one: a NAT is in between.
+    received: Option<String>,
+    /// Call-ID of all requests. Null if none was sent.
+    call_id: Option<String>,
+    /// CSeq number of the last request. Null if none was sent.
+    cseq: Option<u32>,
+    /// Requests sent, without retransmissions.
+    requests: u32,
+    /// Requests sent once more because no answer came.
+    retransmissions: u32,
+    /// Milliseconds from start to outcome, with at most one decimal.
+    elapsed_ms: f64,
+    /// One entry per destination, in the order they were tried.
+    attempts: Vec<Attempt>,
+    /// Why it failed. Null if it did not.
+    error: Option<Error>,
+}
+
+/// The commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandName {
+    /// `sipreg register`.
+    Register,
+}
+
+/// What was achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// The contacts are bound.
+    Registered,
+    /// The contacts are gone.
+    Unregistered,
+    /// Neither.
+    Failed,
+}
+
+/// A contact that was asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Contact {
+    /// Its URI, as the registrar lists it.
+    uri: String,
+    /// Seconds granted; 0 if it was removed.
+    expires: u32,
+}
+
+/// A binding as the registrar lists it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Binding {
+    /// Where calls go.
+    uri: String,
+    /// Seconds it has left.
+    expires: u32,
+    /// Preference from 0 to 1. Null if it says none.
+    #[schemars(range(min = 0, max = 1))]
+    q: Option<f64>,
+    /// Whether it is one of the contacts that were asked for.
+    own: bool,
+    /// The Contact's other parameters, without quotes; null for those without a value.
+    params: BTreeMap<String, Option<String>>,
+}
+
+/// Where the last request went.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Registrar {
+    /// The Request-URI.
+    uri: Option<String>,
+    /// `udp` or `tcp`.
+    transport: Option<String>,
+    /// Address and port it was sent to; IPv6 in brackets.
+    remote: Option<String>,
+    /// Address and port it was sent from.
+    local: Option<String>,
+}
+
+/// A challenge that was answered.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Auth {
+    /// `Digest`.
+    scheme: String,
+    /// The hash algorithm, such as MD5 or SHA-256.
+    algorithm: String,
+    /// `auth`, `auth-int`, or null for a challenge without qop.
+    qop: Option<String>,
+    /// Protection domain.
+    realm: String,
+}
+
+/// A destination that was tried.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Attempt {
+    /// `udp` or `tcp`. Null when no address was found.
+    transport: Option<String>,
+    /// Address and port, or the name that was not found.
+    remote: String,
+    /// The status of the final response as text ("200"), or: `timeout`, nothing came in time; `refused`, the network or
+    /// the own system would not carry it there; `closed`, the connection ended without an answer; `dns`, the name
+    /// service gave no address.
+    #[schemars(regex(pattern = r"^([1-6][0-9][0-9]|timeout|refused|closed|dns)$"))]
+    result: String,
+}
+
+/// Why it failed.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Error {
+    /// What kind of failure; it goes with the exit status.
+    kind: Kind,
+    /// What happened, for people.
+    message: String,
+    /// What to do about it, for people.
+    hint: Option<String>,
+}
+
+/// The kinds of failure and their exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// 1: a final response that no other kind covers.
+    Refused,
+    /// 2: the command line is wrong; nothing was sent.
+    Usage,
+    /// 3: credentials are missing or were not accepted.
+    Credentials,
+    /// 4: no final answer in time.
+    Timeout,
+    /// 5: nobody could be reached.
+    Unreachable,
+    /// 6: the registrar broke the protocol.
+    Misbehaved,
+    /// 70: a bug.
+    Internal,
+    /// 130 or 143: ended by SIGINT or SIGTERM.
+    Interrupted,
+}
+
+impl Object {
+    /// A command that ended before there was a report.
+    #[must_use]
+    pub fn without_report(command: Option<CommandName>, aor: Option<String>) -> Object {
+        Object {
+            schema: 1,
+            command,
+            ok: false,
+            outcome: Outcome::Failed,
+            aor,
+            status: None,
+            reason: None,
+            expires: None,
+            contact: None,
+            contacts: Vec::new(),
+            bindings: Vec::new(),
+            registrar: Registrar::default(),
+            auth: Vec::new(),
+            service_route: Vec::new(),
+            path: Vec::new(),
+            pub_gruu: None,
+            temp_gruu: None,
+            received: None,
+            call_id: None,
+            cseq: None,
+            requests: 0,
+            retransmissions: 0,
+            elapsed_ms: 0.0,
+            attempts: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// What the report says.
+    #[must_use]
+    pub fn of(report: &Report, aor: Option<String>) -> Object {
+        let address = |address: SocketAddr| address.to_string();
+        let sent = report.requests > 0;
+        let hop = report.hop.filter(|_| sent);
+        let object = Object {
+            status: report.response.as_ref().map(|(status, _)| *status),
+            reason: report.response.as_ref().map(|(_, reason)| reason.clone()),
+            registrar: Registrar {
+                uri: Some(report.request_uri.to_string()),
+                transport: hop.map(|hop| hop.transport.to_string()),
+                remote: hop.map(|hop| address(hop.remote)),
+                local: hop.map(|hop| address(hop.local)),
+            },
+            auth: report.auth.iter().map(Auth::of).collect(),
+            received: report.received.map(address),
+            call_id: sent.then(|| report.call_id.clone()),
+            cseq: sent.then_some(report.cseq),
+            requests: report.requests,
+            retransmissions: report.retransmissions,
+            elapsed_ms: tenths(report.elapsed),
+            attempts: report.attempts.iter().map(Attempt::of).collect(),
+            ..Object::without_report(Some(CommandName::Register), aor)
+        };
+        match &report.result {
+            Ok(success) => object.with_success(success),
+            Err(failure) => {
+                let Diagnosis { kind, message, hint } = diagnose(failure, report);
+                object.with_error(Kind::named(kind), message, hint)
+            }
+        }
+    }
+
+    fn with_success(self, success: &Success) -> Object {
+        let first = success.contacts.first();
+        let own = success.bindings.iter().find(|binding| binding.own);
+        let gruu = |name| own.and_then(|own| own.contact.params.get(name).flatten()).map(str::to_owned);
+        Object {
+            ok: true,
+            outcome: if is_removal(success) { Outcome::Unregistered } else { Outcome::Registered },
+            expires: first.map(|granted| granted.expires),
+            contact: first.map(|granted| granted.uri.to_string()),
+            contacts: success
+                .contacts
+                .iter()
+                .map(|granted| Contact { uri: granted.uri.to_string(), expires: granted.expires })
+                .collect(),
+            bindings: success.bindings.iter().map(Binding::of).collect(),
+            service_route: success.service_route.iter().map(NameAddr::to_string).collect(),
+            path: success.path.iter().map(NameAddr::to_string).collect(),
+            pub_gruu: gruu("pub-gruu"),
+            temp_gruu: gruu("temp-gruu"),
+            ..self
+        }
+    }
+
+    /// Makes it a failure, whatever it was.
+    #[must_use]
+    pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Object {
+        Object { ok: false, outcome: Outcome::Failed, error: Some(Error { kind, message, hint }), ..self }
+    }
+
+    /// One line, with its line end.
+    #[must_use]
+    pub fn line(&self) -> String {
+        // Strings, numbers and string keys only: there is nothing that JSON can't hold.
+        let mut line = serde_json::to_string(self).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+}
+
+/// Whether everything that was asked for was to go.
+#[must_use]
+pub fn is_removal(success: &Success) -> bool {
+    !success.contacts.is_empty() && success.contacts.iter().all(|granted| granted.expires == 0)
+}
+
+/// The JSON Schema of [`Object`], as text.
+#[must_use]
+pub fn schema() -> String {
+    let schema =
+        SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Object>();
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+impl Binding {
+    fn of(listed: &Listed) -> Binding {
+        let params = listed
+            .contact
+            .params
+            .iter()
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("q") && !name.eq_ignore_ascii_case("expires"))
+            .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
+            .collect();
+        Binding {
+            uri: listed.contact.uri.to_string(),
+            expires: listed.expires,
+            q: listed.q.map(|q| f64::from(q.thousandths()) / 1000.0),
+            own: listed.own,
+            params,
+        }
+    }
+}
+
+impl Auth {
+    fn of(answered: &outcome::Answered) -> Auth {
+        Auth {
+            scheme: answered.scheme.to_owned(),
+            algorithm: answered.algorithm.clone(),
+            qop: answered.qop.map(str::to_owned),
+            realm: answered.realm.clone(),
+        }
+    }
+}
+
+impl Attempt {
+    fn of(attempt: &outcome::Attempt) -> Attempt {
+        let result = match attempt.result {
+            AttemptResult::Status(status) => status.to_string(),
+            AttemptResult::Timeout | AttemptResult::Failed(Cause::TimedOut) => "timeout".to_owned(),
+            AttemptResult::Closed | AttemptResult::Failed(Cause::Reset) => "closed".to_owned(),
+            AttemptResult::Failed(
+                Cause::Refused
+                | Cause::Unreachable
+                | Cause::ProtocolUnreachable
+                | Cause::TooLarge
+                | Cause::LocalAddress
+                | Cause::Denied
+                | Cause::Other(_),
+            ) => "refused".to_owned(),
+            AttemptResult::Dns(_) => "dns".to_owned(),
+        };
+        let remote = match &attempt.remote {
+            Remote::Address(address) => address.to_string(),
+            Remote::Name(name) => name.clone(),
+        };
+        Attempt { transport: attempt.transport.map(|transport| transport.to_string()), remote, result }
+    }
+}
+
+impl Kind {
+    /// By the name that `diagnose` gives.
+    fn named(name: &str) -> Kind {
+        match name {
+            "refused" => Kind::Refused,
+            "credentials" => Kind::Credentials,
+            "timeout" => Kind::Timeout,
+            "unreachable" => Kind::Unreachable,
+            "misbehaved" => Kind::Misbehaved,
+            _ => Kind::Internal,
+        }
+    }
+}

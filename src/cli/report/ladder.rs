@@ -1,0 +1,118 @@
+//! `-v`: one line per message, as it passes. `-vv`: the message too.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::{Direction, Dropped, Transport};
+
+use super::mask;
+use super::paint::Paint;
+use super::text::octets;
+
+/// One message on its way.
+pub struct Passing<'a> {
+    /// Since the command started.
+    pub at: Duration,
+    /// Which way.
+    pub direction: Direction,
+    /// Over what.
+    pub transport: Transport,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// The octets.
+    pub bytes: &'a [u8],
+}
+
+/// Time, arrow, what, whom, how, how much.
+#[must_use]
+pub fn line(passing: &Passing<'_>, paint: Paint) -> String {
+    let (arrow, mark) = match passing.direction {
+        Direction::Sent => ("-->", ""),
+        Direction::SentAgain => ("-->", "  retransmission"),
+        Direction::Received => ("<--", ""),
+    };
+    let start = start_line(passing.bytes);
+    let rest = format!("{} {} {} B{mark}", passing.remote, passing.transport, passing.bytes.len());
+    format!(
+        "{} {arrow} {}  {}\n",
+        time(passing.at),
+        paint.strong(&format!("{start:<28}")),
+        paint.faint(&rest)
+    )
+}
+
+/// Something that was not used, and why.
+#[must_use]
+pub fn dropped(at: Duration, peer: SocketAddr, reason: Dropped, paint: Paint) -> String {
+    format!("{}  x  {}\n", time(at), paint.odd(&format!("dropped: {reason}, from {peer}")))
+}
+
+/// The whole message, indented; digest responses masked unless `show_secrets`.
+#[must_use]
+pub fn whole(bytes: &[u8], show_secrets: bool) -> String {
+    let masked;
+    let bytes = if show_secrets {
+        bytes
+    } else {
+        masked = mask::masked(bytes);
+        &masked
+    };
+    let mut text = String::with_capacity(bytes.len() + bytes.len() / 4);
+    for row in bytes.trim_ascii_end().split(|&octet| octet == b'\n') {
+        let row = octets(row.strip_suffix(b"\r").unwrap_or(row));
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "              {row}");
+    }
+    text
+}
+
+fn time(at: Duration) -> String {
+    format!("{:>6} ms", at.as_millis())
+}
+
+/// The start line without what every message says: `REGISTER sip:munich.de`, `401 Unauthorized`.
+fn start_line(bytes: &[u8]) -> String {
+    let first = bytes.split(|&octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
+    let text = octets(first);
+    text.strip_prefix("SIP/2.0 ").or_else(|| text.strip_suffix(" SIP/2.0")).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passing<'a>(direction: Direction, bytes: &'a [u8]) -> Passing<'a> {
+        Passing {
+            at: Duration::from_millis(12),
+            direction,
+            transport: Transport::Udp,
+            remote: "192.0.2.1:5060".parse().unwrap(),
+            bytes,
+        }
+    }
+
+    #[test]
+    fn a_ladder() {
+        let request = b"REGISTER sip:munich.de SIP/2.0\r\nVia: x\r\n\r\n";
+        let mut ladder = line(&passing(Direction::Sent, request), Paint::plain());
+        ladder += &line(&passing(Direction::SentAgain, request), Paint::plain());
+        ladder +=
+            &line(&passing(Direction::Received, b"SIP/2.0 401 Un\x1bauthorized\r\n\r\n"), Paint::plain());
+        ladder += &dropped(
+            Duration::from_millis(1500),
+            "[::1]:5060".parse().unwrap(),
+            Dropped::Stray,
+            Paint::plain(),
+        );
+        insta::assert_snapshot!(ladder, @"");
+        assert!(ladder.lines().all(|line| line.len() <= 80));
+    }
+
+    #[test]
+    fn a_whole_message_is_masked_escaped_and_indented() {
+        let message = b"SIP/2.0 200 OK\r\nAuthentication-Info: rspauth=\"66\"\r\nX: \x1b\xff\r\n\r\n";
+        insta::assert_snapshot!(whole(message, false), @"");
+        assert!(whole(message, true).contains("rspauth=\"66\""));
+    }
+}

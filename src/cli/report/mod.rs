@@ -1,0 +1,255 @@
+//! What is shown, and where. Nothing else in the program writes to stdout.
+//!
+//! Data go to stdout: the report, the JSON object, the schema, the request of a dry run. What is about the data goes
+//! to stderr: errors, warnings, hints, the ladder.
+
+pub mod human;
+pub mod json;
+pub mod ladder;
+mod mask;
+pub mod paint;
+pub mod text;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::args::ColorChoice;
+use super::exit::Exit;
+use super::usage::UsageError;
+use super::{Environment, Signal};
+use crate::proto::Dropped;
+use crate::proto::outcome::{Report, Success};
+
+use json::{CommandName, Kind, Object};
+use paint::Paint;
+
+/// What the user wants to see.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The AOR as reports name it.
+    pub aor: Option<String>,
+    /// `--json`.
+    pub json: bool,
+    /// `--quiet`.
+    pub quiet: bool,
+    /// How often `-v`.
+    pub verbosity: u8,
+    /// `--show-secrets`.
+    pub show_secrets: bool,
+    /// `--color`.
+    pub color: ColorChoice,
+    /// This device itself is bound, and nobody answers there once the command has ended.
+    pub ends_unanswered: bool,
+}
+
+/// Where output goes.
+pub struct Streams<'a> {
+    /// Data.
+    pub stdout: &'a mut dyn Write,
+    /// What is about the data.
+    pub stderr: &'a mut dyn Write,
+    /// Whether a person looks at stdout.
+    pub stdout_is_terminal: bool,
+    /// Whether a person looks at stderr.
+    pub stderr_is_terminal: bool,
+}
+
+/// Writes reports; each final one says how the process is to exit.
+pub struct Reporter<'s, 'a> {
+    streams: &'s mut Streams<'a>,
+    settings: Settings,
+    command: Option<CommandName>,
+    /// For stdout.
+    out: Paint,
+    /// For stderr.
+    err: Paint,
+}
+
+impl<'s, 'a> Reporter<'s, 'a> {
+    /// `command` is null in JSON as long as none is recognised.
+    pub fn new(
+        streams: &'s mut Streams<'a>,
+        settings: Settings,
+        command: Option<CommandName>,
+        environment: &Environment,
+    ) -> Reporter<'s, 'a> {
+        let out = Paint::new(settings.color, environment, streams.stdout_is_terminal);
+        let err = Paint::new(settings.color, environment, streams.stderr_is_terminal);
+        Reporter { streams, settings, command, out, err }
+    }
+
+    /// Whether messages are shown at all.
+    #[must_use]
+    pub fn is_verbose(&self) -> bool {
+        self.settings.verbosity > 0
+    }
+
+    /// A message passed.
+    pub fn message(&mut self, passing: &ladder::Passing<'_>) {
+        if self.settings.verbosity > 0 {
+            let mut text = ladder::line(passing, self.err);
+            if self.settings.verbosity > 1 {
+                text += &ladder::whole(passing.bytes, self.settings.show_secrets);
+            }
+            self.stderr(&text);
+        }
+    }
+
+    /// Something that arrived was not used.
+    pub fn dropped(&mut self, at: Duration, peer: SocketAddr, reason: Dropped) {
+        if self.settings.verbosity > 0 {
+            let text = ladder::dropped(at, peer, reason, self.err);
+            self.stderr(&text);
+        }
+    }
+
+    /// The registration is over.
+    pub fn finished(&mut self, report: &Report) -> Exit {
+        let exit = Exit::of(report);
+        if !self.settings.quiet {
+            let warnings = human::warnings(report, self.err);
+            self.stderr(&warnings);
+        }
+        let written = if self.settings.json {
+            self.stdout(Object::of(report, self.settings.aor.clone()).line().as_bytes())
+        } else {
+            match &report.result {
+                Ok(success) if !self.settings.quiet => self.success(report, success),
+                Ok(_) | Err(_) => Ok(()),
+            }
+        };
+        match &report.result {
+            Ok(_) => self.advise(report),
+            Err(failure) => {
+                let text = human::failure(failure, report, self.err);
+                self.stderr(&text);
+            }
+        }
+        self.written(written, exit)
+    }
+
+    fn success(&mut self, report: &Report, success: &Success) -> io::Result<()> {
+        let aor = self.settings.aor.clone().unwrap_or_default();
+        let text = human::success(&aor, report, success, self.settings.ends_unanswered, self.out);
+        self.stdout(text.as_bytes())
+    }
+
+    /// What somebody should know who thinks that all is well.
+    fn advise(&mut self, report: &Report) {
+        if self.settings.quiet || self.settings.json || !self.settings.ends_unanswered {
+            return;
+        }
+        let mut text = String::new();
+        if let Some(seen) = report.received {
+            let message = format!(
+                "calls won't find the local address from outside; --advertise {seen} binds what the registrar sees"
+            );
+            text += &human::hint(&message, self.err);
+        }
+        let message = "nobody answers at this contact now that sipreg ends; 'sipreg keep', which will stay and \
+            answer, is still to come";
+        text += &human::hint(message, self.err);
+        self.stderr(&text);
+    }
+
+    /// The command line is wrong; nothing was sent.
+    pub fn usage(&mut self, error: &UsageError) -> Exit {
+        self.fault(Kind::Usage, &error.message, error.hint.as_deref(), None, Exit::Usage)
+    }
+
+    /// A signal ended it, with what is known until now.
+    pub fn interrupted(&mut self, signal: Signal, report: Option<&Report>) -> Exit {
+        let (message, exit) = match signal {
+            Signal::Interrupt => ("interrupted", Exit::Interrupted),
+            Signal::Terminate => ("terminated", Exit::Terminated),
+        };
+        let sent = report.is_some_and(|report| report.requests > 0);
+        let hint = sent.then_some("the registrar may have bound the contact all the same");
+        self.fault(Kind::Interrupted, message, hint, report, exit)
+    }
+
+    /// A bug.
+    pub fn internal(&mut self, what: &str) -> Exit {
+        let message = format!("internal error: {what}");
+        let hint = "this is a bug in sipreg; please report it with the command line (without the password) and what -vv shows";
+        self.fault(Kind::Internal, &message, Some(hint), None, Exit::Internal)
+    }
+
+    fn fault(
+        &mut self,
+        kind: Kind,
+        message: &str,
+        hint: Option<&str>,
+        report: Option<&Report>,
+        exit: Exit,
+    ) -> Exit {
+        let written = if self.settings.json {
+            let aor = self.settings.aor.clone();
+            let object = match report {
+                Some(report) => Object::of(report, aor),
+                None => Object::without_report(self.command, aor),
+            };
+            let object = object.with_error(kind, message.to_owned(), hint.map(str::to_owned));
+            self.stdout(object.line().as_bytes())
+        } else {
+            Ok(())
+        };
+        let mut text = human::error(message, self.err);
+        if let Some(hint) = hint {
+            text += &human::hint(hint, self.err);
+        }
+        self.stderr(&text);
+        self.written(written, exit)
+    }
+
+    /// Octets of a message that was not sent.
+    pub fn request(&mut self, bytes: &[u8]) -> Exit {
+        let written = self.stdout(bytes);
+        self.written(written, Exit::Done)
+    }
+
+    /// Help, version or schema.
+    pub fn data(&mut self, text: &str) -> Exit {
+        let written = self.stdout(text.as_bytes());
+        self.written(written, Exit::Done)
+    }
+
+    /// Help for somebody who did not ask for it.
+    pub fn usage_help(&mut self, text: &str) -> Exit {
+        self.stderr(text);
+        Exit::Usage
+    }
+
+    /// Whether stdout gets colours.
+    #[must_use]
+    pub fn colors(&self) -> (Paint, Paint) {
+        (self.out, self.err)
+    }
+
+    fn stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.streams.stdout.write_all(bytes)?;
+        self.streams.stdout.flush()
+    }
+
+    /// Nobody can be told when stderr fails.
+    fn stderr(&mut self, text: &str) {
+        let _ = self.streams.stderr.write_all(text.as_bytes());
+    }
+
+    /// A reader that has gone is no fault; a disk that is full is, for the report is lost.
+    fn written(&mut self, written: io::Result<()>, exit: Exit) -> Exit {
+        match written {
+            Ok(()) => exit,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
+            Err(error) => {
+                let text = human::error(&format!("the report can't be written: {error}"), self.err);
+                self.stderr(&text);
+                Exit::Internal
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
