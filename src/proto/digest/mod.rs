@@ -8,6 +8,7 @@
 use std::fmt;
 
 pub mod hash;
+mod session;
 mod sessions;
 
 pub use sessions::{Challenged, Sessions};

@@ -1,16 +1,14 @@
 //! Which challenges are answered, and with what: one session per realm and kind of header.
 
-use unicode_normalization::UnicodeNormalization;
-
-use super::hash::{self, Exchange, Protection};
-use super::{Algorithm, Credential, Hidden, Keyring, Qop, Secret, Variant};
+use super::session::Session;
+use super::{Algorithm, Credential, Keyring, Qop, Secret, Variant};
 use crate::proto::ids::{self, Random};
 use crate::proto::outcome::{Answered, CredentialsFailure, Skipped, WhySkipped};
-use crate::sip::{AuthenticationInfo, Challenge, Credentials, Header, HeaderName, Headers};
+use crate::sip::{Challenge, Header, HeaderName, Headers};
 
 /// Who challenges: decides the header of the answer (RFC 3261 §22.2, §22.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// WWW-Authenticate, answered in Authorization.
     Origin,
     /// Proxy-Authenticate, answered in Proxy-Authorization.
@@ -40,40 +38,6 @@ impl Kind {
             Kind::Proxy => HeaderName::ProxyAuthenticationInfo,
         }
     }
-}
-
-/// A nonce in use.
-#[derive(Clone, Debug)]
-struct Session {
-    kind: Kind,
-    realm: String,
-    nonce: String,
-    opaque: Option<String>,
-    algorithm: Algorithm,
-    /// As the challenge spelled it; `None`: it had none, and the answer has none (RFC 7616 §3.3).
-    algorithm_token: Option<String>,
-    variant: Variant,
-    qop: Option<Qop>,
-    name: NameForm,
-    username: String,
-    ha1: Hidden,
-    /// One cnonce for the life of a nonce: servers that compute A1 of -sess once and servers that compute it for
-    /// every request then agree.
-    cnonce: String,
-    nc: u32,
-    /// The last request carried this session's answer.
-    sent: bool,
-}
-
-/// How the user name goes into the header (RFC 7616 §3.4, §3.4.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NameForm {
-    /// `username="..."`.
-    Quoted,
-    /// `username*=UTF-8''...` (RFC 5987), for names beyond ASCII when the challenge says UTF-8.
-    Extended,
-    /// `username` hashed, and `userhash=true`.
-    Hashed,
 }
 
 /// What [`Sessions::on_challenge`] made of a 401 or 407.
@@ -234,12 +198,12 @@ enum Served {
 }
 
 /// The parts of a challenge that decide whether it can be served.
-struct Terms<'a> {
-    realm: &'a str,
-    nonce: &'a str,
-    algorithm: Algorithm,
-    variant: Variant,
-    qop: Option<Qop>,
+pub(super) struct Terms<'a> {
+    pub realm: &'a str,
+    pub nonce: &'a str,
+    pub algorithm: Algorithm,
+    pub variant: Variant,
+    pub qop: Option<Qop>,
 }
 
 impl<'a> Terms<'a> {
@@ -284,121 +248,4 @@ impl Credential {
             Secret::Ha1 { algorithm, .. } => *algorithm == wanted,
         }
     }
-}
-
-impl Session {
-    fn begin(
-        kind: Kind,
-        challenge: &Challenge,
-        terms: &Terms<'_>,
-        credential: &Credential,
-        cnonce: String,
-    ) -> Session {
-        let utf8 = challenge.charset().is_some_and(|charset| charset.eq_ignore_ascii_case("UTF-8"));
-        let normal = |text: &str| if utf8 { text.nfc().collect() } else { text.to_owned() };
-        let username = normal(&credential.username);
-        let ha1 = match &credential.secret {
-            Secret::Password(password) => {
-                let password = Hidden::new(normal(password.reveal()));
-                let octets = password.reveal().as_bytes();
-                Hidden::new(hash::ha1(terms.algorithm, &username, terms.realm, octets))
-            }
-            Secret::Ha1 { hex, .. } => hex.clone(),
-        };
-        let name = if challenge.userhash() {
-            NameForm::Hashed
-        } else if utf8 && !username.is_ascii() {
-            NameForm::Extended
-        } else {
-            NameForm::Quoted
-        };
-        Session {
-            kind,
-            realm: terms.realm.to_owned(),
-            nonce: terms.nonce.to_owned(),
-            opaque: challenge.opaque().map(str::to_owned),
-            algorithm: terms.algorithm,
-            algorithm_token: challenge.algorithm().map(str::to_owned),
-            variant: terms.variant,
-            qop: terms.qop,
-            name,
-            username,
-            ha1,
-            cnonce,
-            nc: 0,
-            sent: false,
-        }
-    }
-
-    fn with_exchange<T>(&self, uri: &str, body: &[u8], f: impl FnOnce(&Exchange<'_>) -> T) -> T {
-        let nc = format!("{:08x}", self.nc);
-        f(&Exchange {
-            algorithm: self.algorithm,
-            variant: self.variant,
-            nonce: &self.nonce,
-            session_cnonce: &self.cnonce,
-            protection: self.qop.map(|qop| Protection { qop, nc: &nc, cnonce: &self.cnonce }),
-            uri,
-            body,
-        })
-    }
-
-    fn credentials(&self, method: &str, uri: &str, body: &[u8]) -> Credentials {
-        let response = self.with_exchange(uri, body, |e| e.response(self.ha1.reveal(), method));
-        let out = Credentials::new("Digest");
-        let mut out = match self.name {
-            NameForm::Quoted => out.quoted("username", &self.username),
-            NameForm::Extended => out.token("username*", &extended(&self.username)),
-            NameForm::Hashed => {
-                out.quoted("username", &hash::userhash(self.algorithm, &self.username, &self.realm))
-            }
-        };
-        out = out.quoted("realm", &self.realm).quoted("nonce", &self.nonce);
-        out = out.quoted("uri", uri).quoted("response", &response);
-        if let Some(token) = &self.algorithm_token {
-            out = out.token("algorithm", token);
-        }
-        // -sess needs the cnonce for A1 even in the form without qop.
-        if self.qop.is_some() || self.variant == Variant::Session {
-            out = out.quoted("cnonce", &self.cnonce);
-        }
-        if let Some(opaque) = &self.opaque {
-            out = out.quoted("opaque", opaque);
-        }
-        if let Some(qop) = self.qop {
-            out = out.token("qop", qop.as_str()).token("nc", &format!("{:08x}", self.nc));
-        }
-        if self.name == NameForm::Hashed {
-            out = out.token("userhash", "true");
-        }
-        out
-    }
-
-    /// Whether a `rspauth`, if there is one, was made with our password for our request.
-    fn proves(&self, info: &AuthenticationInfo, uri: &str, body: &[u8]) -> bool {
-        let Some(rspauth) = &info.rspauth else { return true };
-        let expected = self.with_exchange(uri, body, |e| e.rspauth(self.ha1.reveal()));
-        rspauth.eq_ignore_ascii_case(&expected)
-    }
-
-    fn answered(&self) -> Answered {
-        let algorithm = match self.variant {
-            Variant::Plain => self.algorithm.as_str().to_owned(),
-            Variant::Session => format!("{}-sess", self.algorithm.as_str()),
-        };
-        Answered { scheme: "Digest", algorithm, qop: self.qop.map(Qop::as_str), realm: self.realm.clone() }
-    }
-}
-
-/// RFC 5987 ext-value in UTF-8.
-fn extended(name: &str) -> String {
-    let mut out = String::from("UTF-8''");
-    for octet in name.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            out.push(char::from(octet));
-        } else {
-            out.push_str(&format!("%{octet:02X}"));
-        }
-    }
-    out
 }
