@@ -1,3 +1,13 @@
 //! sipreg: a SIP user agent for registration, as a library.
+//!
+//! The layers, in reading order; each uses only those above it:
+//!
+//! - [`sip`]: the message language: framing, scanning, typed fields, URIs, writing.
+//! - [`proto`]: the protocol as sans-IO state machines, and the contract between them and a driver.
+//! - [`net`]: the driver: sockets, the name service, the one clock and the one source of randomness.
+//! - [`cli`]: the command line: arguments, reports, exit statuses.
 
 pub mod cli;
+pub mod net;
+pub mod proto;
+pub mod sip;

@@ -137,10 +137,13 @@ fn not_run(
         let text = error.render();
         if colored { text.ansi().to_string() } else { text.to_string() }
     };
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => reporter.data(&text(out.is_on())),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => reporter.usage_help(&text(err.is_on())),
-        _ => reporter.usage(&usage::from_clap(error)),
+    let kind = error.kind();
+    if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
+        reporter.data(&text(out.is_on()))
+    } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        reporter.usage_help(&text(err.is_on()))
+    } else {
+        reporter.usage(&usage::from_clap(error))
     }
 }
 

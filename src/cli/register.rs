@@ -1,7 +1,6 @@
 //! Carries an [`Account`] out: drives the core until it has finished, asks for the password if it has to, and ends
 //! at once when a signal comes.
 
-use std::future::Future;
 use std::io;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use super::usage::UsageError;
 use crate::net::{self, Clock, Driver, SystemRandom};
 use crate::proto::digest::Secret;
 use crate::proto::outcome::Report;
-use crate::proto::{Command, Direction, Endpoint, Notice, RegistrationId, Time};
+use crate::proto::{Command, Direction, Endpoint, Notice, RegistrationId};
 
 /// There is one registration in the life of this process.
 const ONE: RegistrationId = RegistrationId(1);
@@ -79,7 +78,7 @@ async fn carry_out(
     let rehearsal = account.net.dry_run;
     let mut driver = Driver::new(account.net, endpoint, clock);
     driver.command(Command::Register { registration: ONE, plan: Box::new(account.plan) });
-    let ending = drive(&mut driver, &mut signals, rehearsal, reporter).await;
+    let ending = drive(&mut driver, &mut signals, clock, rehearsal, reporter).await;
     Ok(match ending {
         Ok(ending) => ending,
         Err(signal) => Ending::Signal(signal, last_words(&mut driver).await),
@@ -90,11 +89,12 @@ async fn carry_out(
 async fn drive(
     driver: &mut Driver,
     signals: &mut Signals,
+    clock: Clock,
     rehearsal: bool,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Ending, Signal> {
-    let start = driver.now();
     let mut prompt: Option<Prompt> = None;
+    let mut watch = Watch::default();
     loop {
         let notice = tokio::select! {
             biased;
@@ -116,9 +116,34 @@ async fn drive(
                 return Ok(Ending::Rehearsed(bytes));
             }
             Notice::PasswordWanted { username, realm, .. } => prompt = Some(Prompt::ask(&username, &realm)),
-            Notice::Finished(report) => return Ok(Ending::Finished(report)),
+            Notice::Finished(mut report) => {
+                // The core counts whole milliseconds; people compare registrars by fractions.
+                report.elapsed = clock.elapsed();
+                report.round_trip = watch.round_trip.or(report.round_trip);
+                return Ok(Ending::Finished(report));
+            }
             passing @ (Notice::Message { .. } | Notice::Dropped { .. }) => {
-                show(&passing, driver.now(), start, reporter);
+                watch.saw(&passing, clock.elapsed());
+                show(&passing, clock.elapsed(), reporter);
+            }
+        }
+    }
+}
+
+/// Times the last request and its answer.
+#[derive(Default)]
+struct Watch {
+    sent: Duration,
+    round_trip: Option<Duration>,
+}
+
+impl Watch {
+    fn saw(&mut self, notice: &Notice, at: Duration) {
+        if let Notice::Message { direction, .. } = notice {
+            match direction {
+                Direction::Sent => (self.sent, self.round_trip) = (at, None),
+                Direction::SentAgain => {}
+                Direction::Received => self.round_trip = Some(at.saturating_sub(self.sent)),
             }
         }
     }
@@ -158,8 +183,7 @@ async fn last_words(driver: &mut Driver) -> Option<Box<Report>> {
     tokio::time::timeout(LAST_WORDS, finished).await.ok()
 }
 
-fn show(notice: &Notice, now: Time, start: Time, reporter: &mut Reporter<'_, '_>) {
-    let at = now.since(start);
+fn show(notice: &Notice, at: Duration, reporter: &mut Reporter<'_, '_>) {
     match notice {
         Notice::Message { direction, transport, remote, bytes, .. } => reporter.message(&Passing {
             at,
@@ -190,12 +214,10 @@ impl Signals {
         })
     }
 
-    fn next(&mut self) -> impl Future<Output = Signal> {
-        async {
-            tokio::select! {
-                _ = self.interrupt.recv() => Signal::Interrupt,
-                _ = self.terminate.recv() => Signal::Terminate,
-            }
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
         }
     }
 }
@@ -210,13 +232,11 @@ impl Signals {
         Ok(Signals)
     }
 
-    fn next(&mut self) -> impl Future<Output = Signal> {
-        async {
+    async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Signal::Interrupt,
             // Without a way to hear of it, it never comes.
-            match tokio::signal::ctrl_c().await {
-                Ok(()) => Signal::Interrupt,
-                Err(_) => std::future::pending().await,
-            }
+            Err(_) => std::future::pending().await,
         }
     }
 }

@@ -113,7 +113,7 @@ pub enum Command {
 }
 
 /// What the core wants done. The driver carries out each, in order, without waiting for its end.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Action {
     /// Bind a UDP socket suited to reach the destination, or connect to it. Answer: [`Event::Opened`] or
     /// [`Event::Failed`].
@@ -241,7 +241,7 @@ pub enum Dropped {
 }
 
 /// What the user is told.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Notice {
     /// A message passed, as it was on the wire.
     Message {

@@ -182,6 +182,20 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// The status that refused.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::Status(status)
+            | Refusal::RetryAfter { status, .. }
+            | Refusal::NoTarget(status)
+            | Refusal::Extension { status, .. } => *status,
+            Refusal::TooBrief { .. } => 423,
+        }
+    }
+}
+
 /// What is wrong with credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialsFailure {

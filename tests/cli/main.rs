@@ -1,11 +1,12 @@
 //! The program as it is started: arguments, environment and signals in, streams and exit status out. Nothing here
 //! needs a server; where somebody has to answer, the test itself does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
 mod peer;
 mod run;
+#[cfg(unix)]
 mod signals;
-mod usage;
-
 #[cfg(target_os = "linux")]
 mod terminal;
+mod usage;
 mod wire;

@@ -1,5 +1,4 @@
 //! Signals end a command at once, whatever it waits for.
-#![cfg(unix)]
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -85,13 +85,13 @@ fn reserved(name: &HeaderName) -> Option<&'static str> {
     if let Some((_, reason)) = OPTIONS.iter().find(|(other, _)| is(other)) {
         return Some(reason);
     }
-    if OWNED.iter().any(|other| is(other)) {
+    if OWNED.iter().any(&is) {
         Some("belongs to the protocol: sipreg writes it")
-    } else if BODY.iter().any(|other| is(other)) {
+    } else if BODY.iter().any(&is) {
         Some("describes a body, and a REGISTER of sipreg has none")
-    } else if ELSEWHERE.iter().any(|other| is(other)) {
+    } else if ELSEWHERE.iter().any(&is) {
         Some("does not belong in a REGISTER (RFC 3261 §20)")
-    } else if RESPONSES.iter().any(|other| is(other)) {
+    } else if RESPONSES.iter().any(is) {
         Some("belongs in responses only")
     } else {
         None

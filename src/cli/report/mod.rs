@@ -111,7 +111,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
                 self.advise(report);
                 self.written(written, Exit::Done)
             }
-            Err(failure) => self.failure(report, failure, &diagnose(report)),
+            Err(failure) => self.failure(report, failure, &diagnose(failure, report)),
         }
     }
 
@@ -147,7 +147,8 @@ impl<'s, 'a> Reporter<'s, 'a> {
         }
         let mut text = String::new();
         if let Some(seen) = report.received {
-            let message = format!("behind a NAT, '--advertise {seen}' binds the address that the registrar sees");
+            let message =
+                format!("behind a NAT, '--advertise {seen}' binds the address that the registrar sees");
             text += &human::hint(&message, self.err);
         }
         let message =

@@ -1,5 +1,7 @@
 //! One line per spelling: what is typed, and what is meant.
 
+mod network;
+
 use std::ffi::OsString;
 
 use clap::Parser;
@@ -378,65 +380,4 @@ fn user_agents() {
     for text in ["", "a\r\nb", "a\0b"] {
         assert!(complaint_with(&["--user-agent", text]).contains("--user-agent"));
     }
-}
-
-#[test]
-fn local_addresses_and_families() {
-    let net = |arguments: &[&str]| account(&[&[AOR], arguments].concat(), None).ok().unwrap();
-    for (text, ip, port, families) in [
-        ("192.0.2.7", "192.0.2.7", None, Families::V4),
-        ("192.0.2.7:5070", "192.0.2.7", Some(5070), Families::V4),
-        ("192.0.2.7:0", "192.0.2.7", None, Families::V4),
-        ("::1", "::1", None, Families::V6),
-        ("[::1]", "::1", None, Families::V6),
-        ("[::1]:5070", "::1", Some(5070), Families::V6),
-    ] {
-        let account = net(&["--bind", text]);
-        assert_eq!(account.net.bind, Some((ip.parse().unwrap(), port)), "{text}");
-        assert_eq!(account.plan.families, families);
-    }
-    assert_eq!(net(&["-4"]).plan.families, Families::V4);
-    assert_eq!(net(&["-6"]).plan.families, Families::V6);
-    assert_eq!(net(&[]).plan.families, Families::Both);
-    for arguments in [&["-4", "-6"][..], &["-4", "--bind", "::1"], &["-6", "--bind", "127.0.0.1"]] {
-        complaint_with(arguments);
-    }
-    for text in ["", "munich.de", "1.2.3", "1.2.3.4:99999", "[::1", "::1:5060:x", "1.2.3.4:"] {
-        assert!(complaint_with(&["--bind", text]).contains("--bind"), "{text}");
-        assert!(complaint_with(&["--nameserver", text]).contains("--nameserver"), "{text}");
-    }
-    let servers = net(&["--nameserver", "192.0.2.53", "--nameserver", "[::1]:5353"]).net.nameservers;
-    assert_eq!(servers, ["192.0.2.53:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
-}
-
-#[test]
-fn advertised_addresses() {
-    for (text, host, port) in [
-        ("phone.example.com", "phone.example.com", None),
-        ("198.51.100.7:40512", "198.51.100.7", Some(40512)),
-        ("2001:db8::7", "[2001:db8::7]", None),
-        ("[2001:db8::7]:5060", "[2001:db8::7]", Some(5060)),
-    ] {
-        let (said, at) = plan_with(&["--advertise", text]).advertise.unwrap();
-        assert_eq!((said.to_string().as_str(), at), (host, port));
-    }
-    for text in ["", "0.0.0.0", "::", "h:0", "h:x", "h:", "a b"] {
-        assert!(complaint_with(&["--advertise", text]).contains("--advertise"), "{text}");
-    }
-}
-
-#[test]
-fn timers() {
-    let plan = plan_with(&[]);
-    assert_eq!((plan.timing, plan.total), (Timing::default(), Duration::from_secs(128)));
-    let quick = plan_with(&["--t1", "20ms"]);
-    assert_eq!((quick.timing.t1, quick.total), (Duration::from_millis(20), Duration::from_millis(5120)));
-    assert_eq!(plan_with(&["--t1", "1", "--timeout", "2500ms"]).total, Duration::from_millis(2500));
-    assert_eq!(plan_with(&["--timeout", "5"]).total, Duration::from_secs(5));
-    for option in ["--t1", "--timeout"] {
-        for text in ["0", "0s", "", "-1", "fast", "1ns", "99999999999999999999999"] {
-            assert!(complaint_with(&[option, text]).contains(option), "{text}");
-        }
-    }
-    plan_with(&["--t1", "18446744073709551615"]);
 }

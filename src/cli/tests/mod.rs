@@ -1,0 +1,177 @@
+//! The command line from the first argument to the exit, without a process and without a network.
+
+mod help;
+
+use std::ffi::OsString;
+
+use super::*;
+
+/// Exit, stdout, stderr.
+fn run(arguments: &[&str], environment: &Environment) -> (u8, String, String) {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut streams = Streams {
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+    };
+    let arguments: Vec<OsString> =
+        std::iter::once("sipreg").chain(arguments.iter().copied()).map(Into::into).collect();
+    let exit = run_from(&arguments, environment, &mut streams);
+    (exit.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn plain(arguments: &[&str]) -> (u8, String, String) {
+    run(arguments, &Environment::default())
+}
+
+#[test]
+fn usage_errors() {
+    let mut said = String::new();
+    for arguments in [
+        &["register"][..],
+        &["regsiter", "bob@munich.de"],
+        &["register", "bob"],
+        &["register", "tel:+4989"],
+        &["register", "sips:bob@munich.de"],
+        &["register", "bob@munich.de", "--contcat", "x"],
+        &["register", "bob@munich.de", "--contact"],
+        &["register", "bob@munich.de", "--contact", "*"],
+        &["register", "bob@munich.de", "--expires", "0"],
+        &["register", "bob@munich.de", "--expires", "soon"],
+        &["register", "bob@munich.de", "--transport", "tls"],
+        &["register", "bob@munich.de", "--dry-run", "--json"],
+        &["register", "bob@munich.de", "-H", "Via: x"],
+        &["register", "bob@munich.de", "-4", "-6"],
+    ] {
+        let (code, _, stderr) = plain(arguments);
+        assert_eq!(code, 2, "{arguments:?}");
+        said += &format!("$ sipreg {}\n{stderr}", arguments.join(" "));
+    }
+    insta::assert_snapshot!(said, @r#"
+    $ sipreg register
+    error: the AOR is missing: which address is to be bound?
+    hint: sipreg register sip:you@example.com
+    $ sipreg regsiter bob@munich.de
+    error: there is no command "regsiter"
+    hint: 'sipreg register AOR' is what works so far; 'sipreg --help' lists the commands
+    $ sipreg register bob
+    error: AOR: "bob" is not an address: it has no @
+    hint: write it as sip:user@domain, or user@domain for short; names of accounts need the configuration file, which is not built yet
+    $ sipreg register tel:+4989
+    error: AOR: "tel:+4989" is a tel: URI, which no registrar binds
+    hint: write it as sip:user@domain, or user@domain for short
+    $ sipreg register sips:bob@munich.de
+    error: AOR: "sips:bob@munich.de" asks for TLS, which is not built yet
+    hint: a sip: URI works, over udp and tcp
+    $ sipreg register bob@munich.de --contcat x
+    error: there is no option "--contcat"
+    hint: did you mean --contact?
+    $ sipreg register bob@munich.de --contact
+    error: --contact <URI> needs a value
+    hint: 'sipreg register --help' lists what there is
+    $ sipreg register bob@munich.de --contact *
+    error: --contact: "*" would remove the bindings of every device of the AOR, which 'register' does not do
+    hint: name the contact to remove: --contact URI --expires 0
+    $ sipreg register bob@munich.de --expires 0
+    error: --expires 0 removes a binding, and without --contact nothing says which one: sipreg remembers none yet
+    hint: name it: --contact sip:you@192.0.2.7:5060 --expires 0
+    $ sipreg register bob@munich.de --expires soon
+    error: --expires: "soon" is not a duration: expected number at 0
+    hint: write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m')
+    $ sipreg register bob@munich.de --transport tls
+    error: --transport: "tls" is not one of udp, tcp
+    $ sipreg register bob@munich.de --dry-run --json
+    error: the argument '--dry-run' cannot be used with '--json'
+    hint: 'sipreg register --help' lists what there is
+    $ sipreg register bob@munich.de -H Via: x
+    error: --header: Via is written by sipreg; --advertise changes the address in it
+    $ sipreg register bob@munich.de -4 -6
+    error: the argument '-4' cannot be used with '-6'
+    hint: 'sipreg register --help' lists what there is
+    "#);
+}
+
+/// `--json` anywhere on a broken command line still gives one object, with every key.
+#[test]
+fn usage_errors_as_json() {
+    for (arguments, command, aor) in [
+        (&["register", "--json"][..], Some("register"), None),
+        (
+            &["register", "bob@munich.de:5070", "--json", "-e", "x"],
+            Some("register"),
+            Some("sip:bob@munich.de"),
+        ),
+        (&["register", "bob@munich.de", "--nope", "--json"], Some("register"), Some("sip:bob@munich.de")),
+        (&["register", "sips:bob@munich.de", "--json"], Some("register"), Some("sips:bob@munich.de")),
+        (&["register", "tel:+4989", "--json"], Some("register"), None),
+        (&["nope", "--json"], None, None),
+        (&["--json"], None, None),
+    ] {
+        let (code, stdout, stderr) = plain(arguments);
+        assert_eq!((code, stdout.matches('\n').count()), (2, 1), "{arguments:?} {stdout}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(json["error"]["kind"], "usage");
+        assert_eq!(json["command"], serde_json::json!(command));
+        assert_eq!(json["aor"], serde_json::json!(aor), "{arguments:?}");
+        assert_eq!(json.as_object().unwrap().len(), 25);
+    }
+}
+
+#[test]
+fn the_schema_needs_no_aor() {
+    let (code, stdout, stderr) = plain(&["register", "--json-schema"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let schema: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(schema["required"].as_array().unwrap().len(), 25);
+}
+
+/// AUT-047: a secret is in no output, wherever on the command line it went.
+#[test]
+fn secrets_are_never_repeated() {
+    let secret = "hunter2";
+    let environment = Environment { password: Some(secret.into()), ..Environment::default() };
+    let aor = "bob@munich.de";
+    for arguments in [
+        &["register", aor, "--password", secret, "--password", secret][..],
+        &["register", aor, "--password", secret, "--ha1", secret],
+        &["register", aor, "--ha1", secret],
+        &["register", aor, "--ha1", "MD5:hunter2"],
+        &["register", aor, "--password", secret, "-e", "soon"],
+        &["register", aor, "--password", secret, "--nope"],
+        &["register", aor, "--passwrod=hunter2"],
+        &["register", aor, "--json=hunter2"],
+        &["register", aor, "-4=hunter2"],
+        &["register", aor, secret],
+        &["register", aor, "--", secret],
+        &["register", "bob:hunter2@munich.de"],
+        &["register", "sip:bob:hunter2@munich.de"],
+        &["register", "sips:bob:hunter2@munich.de"],
+        &["register", aor, "--from", "sip:x:hunter2@munich.de"],
+        &["register", aor, "--registrar", "sips:x:hunter2@munich.de"],
+        &["register", aor, "--contact", "sip:x:hunter2@"],
+        &["register", aor, "-H", "Authorization: hunter2"],
+        &["register", aor, "-H", "hunter2"],
+        &["register", aor, "-e", "soon"],
+        &["sip:bob:hunter2@munich.de"],
+        &["register", "--help"],
+    ] {
+        for json in [&[][..], &["--json"]] {
+            let arguments = [&arguments[..1], json, &arguments[1..]].concat();
+            let (_, stdout, stderr) = run(&arguments, &environment);
+            assert!(!stdout.contains(secret) && !stderr.contains(secret), "{arguments:?}\n{stdout}{stderr}");
+        }
+    }
+}
+
+/// Colours only where they are wanted; the same rules for errors of the argument reader.
+#[test]
+fn colours_of_errors() {
+    for (extra, colored) in [(&[][..], false), (&["--color", "always"], true), (&["--color=never"], false)] {
+        for wrong in [&["-e", "soon"][..], &["--nope"]] {
+            let (_, _, stderr) = plain(&[&["register", "bob@munich.de"], extra, wrong].concat());
+            assert_eq!(stderr.contains('\u{1b}'), colored, "{extra:?} {stderr:?}");
+        }
+    }
+}

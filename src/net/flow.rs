@@ -1,0 +1,118 @@
+//! The two ends of a flow's task: what the driver keeps, and what the task gets. Between them is a bounded queue in
+//! each direction; the driver never waits for a flow.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::proto::{Cause, Destination, Event, FlowId};
+
+/// Messages that may wait for a flow to take them. A REGISTER needs one; more means that the other side stalls.
+const QUEUE: usize = 64;
+
+/// How long a connection that the core has closed may take to send what it was given before.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// A message and whom it is for.
+pub(super) type Outgoing = (SocketAddr, Bytes);
+
+/// The driver's end. Dropping it closes the flow: the task sends what is queued and ends.
+pub(super) struct Flow {
+    /// Where it was opened to.
+    pub destination: Destination,
+    queue: mpsc::Sender<Outgoing>,
+    task: JoinHandle<()>,
+    // Held, never sent on: its drop tells the task.
+    _open: oneshot::Sender<()>,
+}
+
+/// The task's end.
+pub(super) struct Ends {
+    /// Where it is to be opened to.
+    pub destination: Destination,
+    /// What is to be sent; ends when the flow is closed.
+    pub queue: mpsc::Receiver<Outgoing>,
+    /// Resolves when the flow is closed.
+    pub closed: oneshot::Receiver<()>,
+    /// Tells the driver.
+    pub report: Report,
+}
+
+/// Tells the driver what happens to one flow. Waits while the driver has more than enough to do, so that the kernel's
+/// buffers hold the rest.
+#[derive(Clone)]
+pub(super) struct Report {
+    flow: FlowId,
+    remote: SocketAddr,
+    events: mpsc::Sender<Event>,
+}
+
+impl Flow {
+    /// Starts a task for a new flow.
+    pub(super) fn start<F>(
+        flow: FlowId,
+        destination: Destination,
+        events: mpsc::Sender<Event>,
+        run: impl FnOnce(Ends) -> F,
+    ) -> Flow
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (queue, queued) = mpsc::channel(QUEUE);
+        let (open, closed) = oneshot::channel();
+        let report = Report { flow, remote: destination.address, events };
+        let task = tokio::spawn(run(Ends { destination, queue: queued, closed, report }));
+        Flow { destination, queue, task, _open: open }
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// The cause to report when too many wait already. (Of a flow that has ended the core knows already.)
+    pub(super) fn send(&self, peer: SocketAddr, bytes: Bytes) -> Result<(), Cause> {
+        match self.queue.try_send((peer, bytes)) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Cause::Other(std::io::ErrorKind::WouldBlock)),
+        }
+    }
+
+    /// Closes it, and gives back what ends when its socket is gone.
+    pub(super) fn close(self) -> JoinHandle<()> {
+        self.task
+    }
+}
+
+impl Report {
+    /// The flow is usable.
+    pub(super) async fn opened(&self, local: SocketAddr) {
+        self.tell(Event::Opened { flow: self.flow, local }).await;
+    }
+
+    /// Octets came in.
+    pub(super) async fn received(&self, peer: SocketAddr, bytes: Bytes) {
+        self.tell(Event::Received { flow: self.flow, peer, bytes }).await;
+    }
+
+    /// The other side closed the connection.
+    pub(super) async fn closed(&self) {
+        self.tell(Event::Closed { flow: self.flow }).await;
+    }
+
+    /// The flow as a whole failed.
+    pub(super) async fn failed(&self, cause: Cause) {
+        self.undeliverable(self.remote, cause).await;
+    }
+
+    /// What was for this peer failed.
+    pub(super) async fn undeliverable(&self, peer: SocketAddr, cause: Cause) {
+        self.tell(Event::Failed { flow: self.flow, peer, cause }).await;
+    }
+
+    async fn tell(&self, event: Event) {
+        // Without a driver there is nobody to tell, and the flow is about to end.
+        let _ = self.events.send(event).await;
+    }
+}

@@ -1,0 +1,121 @@
+//! The driver: carries out the core's actions on real sockets and brings back events. All of the outside is in here:
+//! tokio, UDP and TCP (RFC 3261 §18), the name service, the one clock and the one source of randomness.
+//!
+//! ```no_run
+//! use sipreg::net::{Clock, Config, Driver, SystemRandom};
+//! use sipreg::proto::{Command, Endpoint, Notice};
+//!
+//! # fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+//! let endpoint = Endpoint::new(Box::new(SystemRandom::new()?));
+//! let mut driver = Driver::new(Config::default(), endpoint, Clock::start());
+//! driver.command(command);
+//! sipreg::net::runtime()?.block_on(async {
+//!     while !matches!(driver.next().await, Notice::Finished(_)) {}
+//! });
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Reading order: [`Driver`] is the loop; `network` what it does between two events; `flow` a task per socket, `udp`
+//! and `stream` what the task does; `icmp` and `cause` what errors mean; `local` the address to send from; `dns` the
+//! name service. Everything runs in one thread. Every queue is bounded, and the loop waits for none of them.
+
+mod cause;
+mod clock;
+mod dns;
+mod flow;
+#[cfg(target_os = "linux")]
+mod icmp;
+mod local;
+mod network;
+mod random;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod udp;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::{Command, Endpoint, Event, Notice, Time};
+
+pub use clock::Clock;
+pub use local::Bind;
+pub use random::{NoEntropy, SystemRandom};
+
+use network::Network;
+
+/// What the user says about the network.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Send from this address, and this port; `None` leaves both to the system.
+    pub bind: Option<Bind>,
+    /// Ask these name servers, in place of the system's; empty: the system's.
+    pub nameservers: Vec<SocketAddr>,
+    /// Bound on each question to the name service.
+    pub dns_timeout: Duration,
+    /// Open sockets without connecting, and send nothing: what would be sent comes back as
+    /// [`Notice::Message`] with [`Direction::Sent`](crate::proto::Direction::Sent), and no answer ever follows.
+    /// Names are resolved all the same.
+    pub dry_run: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { bind: None, nameservers: Vec::new(), dns_timeout: Duration::from_secs(5), dry_run: false }
+    }
+}
+
+/// The loop around an [`Endpoint`]: events in, actions out, notices to the caller.
+///
+/// [`Driver::command`] at any time, then [`Driver::next`] until [`Notice::Finished`]. Needs a tokio runtime with I/O
+/// and time, as [`runtime`] makes it. Dropping it closes everything.
+pub struct Driver {
+    endpoint: Endpoint,
+    network: Network,
+    notices: VecDeque<Notice>,
+}
+
+impl Driver {
+    /// Opens nothing yet.
+    #[must_use]
+    pub fn new(config: Config, endpoint: Endpoint, clock: Clock) -> Driver {
+        Driver { endpoint, network: Network::new(config, clock), notices: VecDeque::new() }
+    }
+
+    /// Hands a command over; it is carried out by [`Driver::next`].
+    pub fn command(&mut self, command: Command) {
+        self.network.push(Event::Command(command));
+    }
+
+    /// Runs until the core has something to tell. Can be dropped at any time, as `tokio::select!` does, and called
+    /// again: nothing is lost. Without a command it waits for ever.
+    pub async fn next(&mut self) -> Notice {
+        loop {
+            if let Some(notice) = self.notices.pop_front() {
+                return notice;
+            }
+            let due = self.endpoint.next_timeout().map(|(due, _)| due);
+            let event = self.network.event(due).await;
+            for action in self.endpoint.handle(event, self.network.now()) {
+                self.notices.extend(self.network.perform(action));
+            }
+        }
+    }
+
+    /// The current time, as the core is told it.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.network.now()
+    }
+}
+
+/// A runtime as the driver needs it: one thread, no workers.
+///
+/// # Errors
+/// Those of the operating system, when it has no descriptors left for it.
+pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

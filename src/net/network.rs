@@ -1,0 +1,233 @@
+//! Carries out what the core wants done, and brings back what happened: all of the driver but the core.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use socket2::Socket;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::clock::Clock;
+use super::dns::Resolver;
+use super::flow::Flow;
+use super::{Config, cause, local, stream, udp};
+use crate::proto::{
+    Action, Cause, Destination, Direction, Event, FlowId, Notice, QueryId, Question, ResolveError, Time,
+    Transport,
+};
+
+/// Events that may wait for the core. When it is full, flows stop reading.
+const EVENTS: usize = 256;
+
+/// Events in a row after which a timer that is due comes first: a flood must not hold it up.
+const FAIR: u32 = 32;
+
+/// Questions that may be open at a time.
+const QUESTIONS: usize = 256;
+
+/// The longest sleep. Sleeping does not count suspend, our clock does: after waking up, this is how late a timer can
+/// be.
+const NAP: Duration = Duration::from_secs(15);
+
+/// Every socket, and the name service.
+pub(super) struct Network {
+    config: Config,
+    clock: Clock,
+    flows: BTreeMap<FlowId, Flow>,
+    dry: BTreeMap<FlowId, Dry>,
+    leaving: Vec<JoinHandle<()>>,
+    resolver: Resolver,
+    questions: JoinSet<()>,
+    ready: VecDeque<Event>,
+    streak: u32,
+    report: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+}
+
+/// A flow of a dry run: it holds the port that a real one would have, and sends nothing.
+struct Dry {
+    transport: Transport,
+    local: SocketAddr,
+    _socket: Socket,
+}
+
+impl Network {
+    pub(super) fn new(config: Config, clock: Clock) -> Network {
+        let (report, events) = mpsc::channel(EVENTS);
+        let resolver = Resolver::new(config.nameservers.clone(), config.dns_timeout);
+        Network {
+            config,
+            clock,
+            flows: BTreeMap::new(),
+            dry: BTreeMap::new(),
+            leaving: Vec::new(),
+            resolver,
+            questions: JoinSet::new(),
+            ready: VecDeque::new(),
+            streak: 0,
+            report,
+            events,
+        }
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Lets the core see this event next.
+    pub(super) fn push(&mut self, event: Event) {
+        self.ready.push_back(event);
+    }
+
+    /// Carries out one action, without waiting. What is for the user comes back.
+    pub(super) fn perform(&mut self, action: Action) -> Option<Notice> {
+        match action {
+            Action::Open { flow, destination } if self.config.dry_run => self.open_dry(flow, destination),
+            Action::Open { flow, destination } => self.open(flow, destination),
+            Action::Close { flow } => self.close(flow),
+            Action::Transmit { flow, peer, bytes } => return self.transmit(flow, peer, bytes),
+            Action::Resolve { query, question } => self.resolve(query, &question),
+            Action::Notify(notice) => return Some(notice),
+        }
+        None
+    }
+
+    /// The next thing that happens; [`Event::Timeout`] when that is that `due` has come. Can be dropped at any time
+    /// and called again: nothing is lost.
+    pub(super) async fn event(&mut self, due: Option<Time>) -> Event {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return event;
+            }
+            if self.streak >= FAIR && due.is_some_and(|due| due <= self.clock.now()) {
+                self.streak = 0;
+                return Event::Timeout;
+            }
+            let event = tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => event,
+                () = until(self.clock, due) => {
+                    self.streak = 0;
+                    return Event::Timeout;
+                }
+            };
+            self.streak += 1;
+            if self.is_wanted(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// Whether the event's flow is still open. A connection is over after its last event.
+    fn is_wanted(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Opened { flow, .. } | Event::Received { flow, .. } => self.flows.contains_key(flow),
+            Event::Closed { flow } | Event::Failed { flow, .. } => {
+                let Some(known) = self.flows.get(flow) else { return false };
+                if known.destination.transport.is_reliable() {
+                    self.close(*flow);
+                }
+                true
+            }
+            Event::Resolved { .. } | Event::Command(_) | Event::Timeout => true,
+        }
+    }
+
+    fn open(&mut self, flow: FlowId, destination: Destination) {
+        let bind = self.config.bind;
+        let before = match (destination.transport, bind) {
+            // Only when the socket before is gone is its port free again.
+            (Transport::Udp, Some((_, Some(_)))) => std::mem::take(&mut self.leaving),
+            (Transport::Udp | Transport::Tcp, _) => Vec::new(),
+        };
+        let opened = Flow::start(flow, destination, self.report.clone(), |ends| async move {
+            for socket in before {
+                let _ = socket.await;
+            }
+            match destination.transport {
+                Transport::Udp => udp::run(ends, bind).await,
+                Transport::Tcp => stream::run(ends, bind).await,
+            }
+        });
+        self.flows.insert(flow, opened);
+    }
+
+    fn close(&mut self, flow: FlowId) {
+        self.dry.remove(&flow);
+        if let Some(closed) = self.flows.remove(&flow) {
+            self.leaving.retain(|task| !task.is_finished());
+            if closed.destination.transport == Transport::Udp {
+                self.leaving.push(closed.close());
+            }
+        }
+    }
+
+    fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) -> Option<Notice> {
+        if let Some(Dry { transport, local, .. }) = self.dry.get(&flow) {
+            let (transport, local) = (*transport, *local);
+            return Some(Notice::Message {
+                direction: Direction::Sent,
+                transport,
+                local,
+                remote: peer,
+                bytes,
+            });
+        }
+        let sent = self.flows.get(&flow).map_or(Ok(()), |flow| flow.send(peer, bytes));
+        if let Err(cause) = sent {
+            self.fail(flow, peer, cause);
+        }
+        None
+    }
+
+    /// A flow that does not take its messages is given up, if it is a connection.
+    fn fail(&mut self, flow: FlowId, peer: SocketAddr, cause: Cause) {
+        let failed = Event::Failed { flow, peer, cause };
+        if self.is_wanted(&failed) {
+            self.ready.push_back(failed);
+        }
+    }
+
+    fn resolve(&mut self, query: QueryId, question: &Question) {
+        while self.questions.try_join_next().is_some() {}
+        if self.questions.len() >= QUESTIONS {
+            return self.ready.push_back(Event::Resolved { query, answer: Err(ResolveError::ServerFailed) });
+        }
+        let answer = self.resolver.ask(question);
+        let report = self.report.clone();
+        self.questions.spawn(async move {
+            let answer = answer.await;
+            let _ = report.send(Event::Resolved { query, answer }).await;
+        });
+    }
+
+    fn open_dry(&mut self, flow: FlowId, destination: Destination) {
+        let Destination { transport, address } = destination;
+        let bound = local::source(address, self.config.bind).and_then(|source| {
+            let socket = local::socket(transport, address)?;
+            local::bind(&socket, transport, source)?;
+            Ok((local::address(&socket)?, socket))
+        });
+        self.ready.push_back(match bound {
+            Ok((local, socket)) => {
+                self.dry.insert(flow, Dry { transport, local, _socket: socket });
+                Event::Opened { flow, local }
+            }
+            Err(error) => Event::Failed { flow, peer: address, cause: cause::of(&error) },
+        });
+    }
+}
+
+/// Ends when our clock says that it is time; never, when there is none to wait for.
+async fn until(clock: Clock, due: Option<Time>) {
+    let Some(due) = due else { return std::future::pending().await };
+    loop {
+        let left = due.since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(NAP)).await;
+    }
+}

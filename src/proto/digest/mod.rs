@@ -1,0 +1,157 @@
+//! Digest authentication, the client's side (RFC 7616, RFC 8760, RFC 3261 §22; the RFC 2069 form where a challenge has
+//! no qop).
+//!
+//! Life cycle: the user's [`Keyring`] is fixed. A 401 or 407 goes to [`Sessions::on_challenge`], which picks what to
+//! serve; from then on [`Sessions::authorize`] gives the header rows of every request, nonce counts included, and
+//! [`Sessions::on_success`] reads what a 2xx says about them. The arithmetic is in [`hash`].
+
+use std::fmt;
+
+pub mod hash;
+mod session;
+mod sessions;
+
+pub use sessions::{Challenged, Sessions};
+
+use zeroize::Zeroizing;
+
+/// A secret text. Wiped when dropped; never printed, whatever asks for it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(Zeroizing<String>);
+
+impl Hidden {
+    /// Hides a text.
+    #[must_use]
+    pub fn new(text: String) -> Hidden {
+        Hidden(Zeroizing::new(text))
+    }
+
+    /// The text itself, for computing only.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden")
+    }
+}
+
+/// A hash algorithm, in rising strength (RFC 7616 §6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// RFC 1321.
+    Md5,
+    /// FIPS 180-4.
+    Sha256,
+    /// FIPS 180-4 SHA-512/256, which is not SHA-512 cut short.
+    Sha512_256,
+}
+
+impl Algorithm {
+    /// Reads the token of a challenge or an option: the algorithm, and whether it is the `-sess` variant.
+    /// Any case (RFC 7616 §3.3; tokens are compared without).
+    #[must_use]
+    pub fn parse(token: &str) -> Option<(Algorithm, Variant)> {
+        let upper = token.to_ascii_uppercase();
+        let (base, variant) = match upper.strip_suffix("-SESS") {
+            Some(base) => (base, Variant::Session),
+            None => (upper.as_str(), Variant::Plain),
+        };
+        let algorithm = match base {
+            "MD5" => Algorithm::Md5,
+            "SHA-256" => Algorithm::Sha256,
+            "SHA-512-256" => Algorithm::Sha512_256,
+            _ => return None,
+        };
+        Some((algorithm, variant))
+    }
+
+    /// As registered with IANA.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Algorithm::Md5 => "MD5",
+            Algorithm::Sha256 => "SHA-256",
+            Algorithm::Sha512_256 => "SHA-512-256",
+        }
+    }
+
+    /// Length of its value in hexadecimal digits.
+    #[must_use]
+    pub fn hex_len(self) -> usize {
+        match self {
+            Algorithm::Md5 => 32,
+            Algorithm::Sha256 | Algorithm::Sha512_256 => 64,
+        }
+    }
+}
+
+/// How A1 is made (RFC 7616 §3.4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// From user, realm and password alone.
+    Plain,
+    /// With nonce and cnonce mixed in: `-sess`.
+    Session,
+}
+
+/// Quality of protection (RFC 7616 §3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Qop {
+    /// Method and URI are protected.
+    Auth,
+    /// The body, too.
+    AuthInt,
+}
+
+impl Qop {
+    /// As on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Qop::Auth => "auth",
+            Qop::AuthInt => "auth-int",
+        }
+    }
+}
+
+/// What proves who the user is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// The password.
+    Password(Hidden),
+    /// H(username:realm:password) in lower-case hex: serves this algorithm (and its -sess variant) only.
+    Ha1 {
+        /// The algorithm it was made with.
+        algorithm: Algorithm,
+        /// Hex digits.
+        hex: Hidden,
+    },
+}
+
+/// One user in one realm, or in any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The realm it is for, compared exactly; `None`: any.
+    pub realm: Option<String>,
+    /// The user name, not escaped.
+    pub username: String,
+    /// Password or HA1.
+    pub secret: Secret,
+}
+
+/// All that the user told about who they are, and what may be answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyring {
+    /// Tried in order; the first whose realm fits serves the challenge.
+    pub credentials: Vec<Credential>,
+    /// Whose password to ask for when no credential fits and somebody can be asked; `None`: nobody can.
+    pub ask: Option<String>,
+    /// Answer challenges of this realm only.
+    pub realm: Option<String>,
+    /// Skip weaker challenges.
+    pub minimum: Algorithm,
+}

@@ -1,0 +1,290 @@
+//! The endpoint: owns flows, transactions and registrations, and is the only one that queues.
+//!
+//! One [`Event`] in, all its [`Action`]s out. The driver's whole duty is:
+//!
+//! ```no_run
+//! # use sipreg::proto::{Action, Endpoint, Event, ids::Counting, Time};
+//! # fn wait_for(_: Option<Time>) -> Event { Event::Timeout }
+//! # fn clock() -> Time { Time::from_millis(0) }
+//! # fn carry_out(_: Action) {}
+//! let mut endpoint = Endpoint::new(Box::new(Counting::default()));
+//! loop {
+//!     let event = wait_for(endpoint.next_timeout().map(|(at, _)| at));
+//!     for action in endpoint.handle(event, clock()) {
+//!         carry_out(action);
+//!     }
+//! }
+//! ```
+//!
+//! A response reaches its registration only if everything in it fits the request it claims to answer: branch and
+//! CSeq method (RFC 3261 §17.1.3), sent-by (§18.1.2), a single Via (§8.1.3.3), and Call-ID, From tag and CSeq number,
+//! which a stranger who saw only the branch would not know. Where it came from does not count: answers may come
+//! from another address or port.
+
+mod incoming;
+mod transactions;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use super::ids::Random;
+use super::locate::Destination;
+use super::registration::{Registration, Step};
+use super::timers::Timers;
+use super::transaction::Input;
+use super::{
+    Action, Answer, Cause, Command, Dropped, Event, FlowId, Notice, QueryId, Question, RegistrationId, Time,
+    TimerKey,
+};
+use crate::sip::StreamFramer;
+use transactions::Transaction;
+
+/// Everything the core keeps. See the module.
+pub struct Endpoint {
+    random: Box<dyn Random + Send>,
+    registrations: BTreeMap<RegistrationId, Registration>,
+    flows: BTreeMap<FlowId, Flow>,
+    transactions: BTreeMap<u64, Transaction>,
+    branches: BTreeMap<String, u64>,
+    queries: BTreeMap<QueryId, (RegistrationId, Question)>,
+    timers: Timers,
+    last_id: u64,
+    actions: VecDeque<Action>,
+}
+
+/// The actions of one event, in order. What a dropped one still held comes with the next.
+pub struct Drain<'a>(&'a mut VecDeque<Action>);
+
+impl Iterator for Drain<'_> {
+    type Item = Action;
+
+    fn next(&mut self) -> Option<Action> {
+        self.0.pop_front()
+    }
+}
+
+struct Flow {
+    registration: RegistrationId,
+    destination: Destination,
+    local: Option<SocketAddr>,
+    framer: Option<StreamFramer>,
+}
+
+impl Endpoint {
+    /// An endpoint without any state. `random` is the only source of branches, tags, Call-IDs and cnonces.
+    #[must_use]
+    pub fn new(random: Box<dyn Random + Send>) -> Endpoint {
+        Endpoint {
+            random,
+            registrations: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            branches: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            timers: Timers::default(),
+            last_id: 0,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Takes one event at a time that never goes backwards, and returns all that it leads to.
+    #[must_use = "the actions have to be carried out"]
+    pub fn handle(&mut self, event: Event, now: Time) -> Drain<'_> {
+        match event {
+            Event::Command(command) => self.command(command, now),
+            Event::Opened { flow, local } => self.opened(flow, local, now),
+            Event::Closed { flow } => self.flow_lost(flow, None, now),
+            Event::Failed { flow, peer, cause } => self.failed(flow, peer, cause, now),
+            Event::Received { flow, peer, bytes } => self.received(flow, peer, bytes, now),
+            Event::Resolved { query, answer } => self.resolved(query, answer, now),
+            Event::Timeout => {
+                while let Some(key) = self.timers.pop_due(now) {
+                    self.fired(key, now);
+                }
+            }
+        }
+        Drain(&mut self.actions)
+    }
+
+    /// When [`Event::Timeout`] is due, and for which timer. O(1).
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<(Time, TimerKey)> {
+        self.timers.next()
+    }
+
+    /// Whether nothing at all is kept: no registration, transaction, flow, question or timer.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.registrations.is_empty()
+            && self.flows.is_empty()
+            && self.transactions.is_empty()
+            && self.branches.is_empty()
+            && self.queries.is_empty()
+            && self.timers.next().is_none()
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.actions.push_back(Action::Notify(notice));
+    }
+
+    fn command(&mut self, command: Command, now: Time) {
+        match command {
+            Command::Register { registration: id, plan } => {
+                self.timers.set(TimerKey::Total(id), now + plan.total);
+                let mut registration = Registration::new(id, plan, &mut *self.random, now);
+                let step = registration.start(now);
+                self.registrations.insert(id, registration);
+                self.take(id, step, now);
+            }
+            Command::Password { registration: id, password } => {
+                let Some(registration) = self.registrations.get_mut(&id) else { return };
+                let Some(since) = registration.asking_since() else { return };
+                // Thinking is not waiting for the network: both limits start again with what was left of them.
+                let total = registration.plan().total;
+                let patience = registration.plan().timing.patience();
+                let left = total.saturating_sub(since.since(registration.started()));
+                let step = registration.on_password(password, &mut *self.random, now);
+                self.timers.set(TimerKey::Total(id), now + left);
+                self.timers.set(TimerKey::Destination(id), now + patience);
+                self.take(id, step, now);
+            }
+            Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+        }
+    }
+
+    /// Gives an input to a registration, if it still lives, and does what it says next.
+    fn on_registration(
+        &mut self,
+        id: RegistrationId,
+        now: Time,
+        input: impl FnOnce(&mut Registration, &mut dyn Random) -> Step,
+    ) {
+        let Some(registration) = self.registrations.get_mut(&id) else { return };
+        let step = input(registration, &mut *self.random);
+        self.take(id, step, now);
+    }
+
+    fn take(&mut self, id: RegistrationId, step: Step, now: Time) {
+        match step {
+            Step::Wait => {}
+            Step::Resolve(questions) => {
+                self.leave_destination(id);
+                for question in questions {
+                    let query = QueryId(self.new_id());
+                    self.queries.insert(query, (id, question.clone()));
+                    self.actions.push_back(Action::Resolve { query, question });
+                }
+            }
+            Step::Visit(destination) => {
+                self.leave_destination(id);
+                if let Some(registration) = self.registrations.get(&id) {
+                    let patience = registration.plan().timing.patience();
+                    self.timers.set(TimerKey::Destination(id), now + patience);
+                }
+                self.open(id, destination);
+            }
+            Step::Switch(destination) => self.open(id, destination),
+            Step::Send(transport, outgoing) => self.send(id, transport, *outgoing, now),
+            Step::AskPassword { username, realm } => {
+                self.timers.cancel(TimerKey::Total(id));
+                self.timers.cancel(TimerKey::Destination(id));
+                self.notify(Notice::PasswordWanted { registration: id, username, realm });
+            }
+            Step::Finish(report) => {
+                self.leave_destination(id);
+                self.timers.cancel(TimerKey::Total(id));
+                self.queries.retain(|_, (asker, _)| *asker != id);
+                self.registrations.remove(&id);
+                self.notify(Notice::Finished(report));
+            }
+        }
+    }
+
+    /// Closes the flows of a registration and ends what runs on them.
+    fn leave_destination(&mut self, id: RegistrationId) {
+        self.timers.cancel(TimerKey::Destination(id));
+        let flows: Vec<FlowId> =
+            self.flows.iter().filter(|(_, flow)| flow.registration == id).map(|(id, _)| *id).collect();
+        for flow in flows {
+            self.close(flow);
+        }
+    }
+
+    fn open(&mut self, registration: RegistrationId, destination: Destination) {
+        let flow = FlowId(self.new_id());
+        self.flows.insert(flow, Flow { registration, destination, local: None, framer: None });
+        self.actions.push_back(Action::Open { flow, destination });
+    }
+
+    fn close(&mut self, flow: FlowId) {
+        self.forget(flow);
+        self.actions.push_back(Action::Close { flow });
+    }
+
+    fn forget(&mut self, flow: FlowId) {
+        self.flows.remove(&flow);
+        self.timers.cancel(TimerKey::Incomplete(flow));
+        let over: Vec<u64> =
+            self.transactions.iter().filter(|(_, t)| t.flow == flow).map(|(id, _)| *id).collect();
+        for id in over {
+            self.terminate(id);
+        }
+    }
+
+    fn opened(&mut self, id: FlowId, local: SocketAddr, now: Time) {
+        let Some(flow) = self.flows.get_mut(&id) else { return };
+        flow.local = Some(local);
+        if flow.destination.transport.is_reliable() {
+            flow.framer = Some(StreamFramer::new());
+        }
+        let registration = flow.registration;
+        self.on_registration(registration, now, |r, random| r.on_opened(local, random, now));
+    }
+
+    /// A datagram that can't be delivered concerns the transaction with that peer only; a stream is lost as a whole.
+    fn failed(&mut self, id: FlowId, peer: SocketAddr, cause: Cause, now: Time) {
+        let Some(flow) = self.flows.get(&id) else { return };
+        if flow.framer.is_some() || flow.local.is_none() {
+            self.flow_lost(id, Some(cause), now);
+            return;
+        }
+        let hit = self.transactions.iter().find(|(_, t)| t.flow == id && t.peer == peer).map(|(id, _)| *id);
+        if let Some(transaction) = hit {
+            self.input(transaction, Input::TransportError, None, Some(cause), now);
+        }
+    }
+
+    fn flow_lost(&mut self, id: FlowId, cause: Option<Cause>, now: Time) {
+        let Some(flow) = self.flows.get(&id) else { return };
+        let registration = flow.registration;
+        self.close(id);
+        self.on_registration(registration, now, |r, random| r.on_flow_lost(cause, random, now));
+    }
+
+    fn resolved(&mut self, query: QueryId, answer: Answer, now: Time) {
+        let Some((id, question)) = self.queries.remove(&query) else { return };
+        self.on_registration(id, now, |r, _| r.on_resolved(&question, answer, now));
+    }
+
+    fn fired(&mut self, key: TimerKey, now: Time) {
+        match key {
+            TimerKey::Transaction(number, timer) => {
+                self.input(number, Input::Fired(timer), None, None, now);
+            }
+            TimerKey::Destination(id) => self.on_registration(id, now, |r, _| r.on_timeout(now)),
+            TimerKey::Total(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            TimerKey::Incomplete(flow) => {
+                if let Some(flow) = self.flows.get(&flow) {
+                    let (peer, reason) = (flow.destination.address, Dropped::Incomplete);
+                    self.notify(Notice::Dropped { peer, reason });
+                }
+                self.flow_lost(flow, None, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The endpoint's transactions: from a request to send to what its registration hears of it.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::{Endpoint, Flow};
+use crate::proto::locate::Transport;
+use crate::proto::registration::Outgoing;
+use crate::proto::transaction::{Client, Effect, Input, Tell, Timer};
+use crate::proto::{Action, Cause, Direction, FlowId, Notice, RegistrationId, Time, TimerKey};
+use crate::sip::{Host, Response};
+
+/// A client transaction with what its responses must fit.
+pub(super) struct Transaction {
+    pub(super) registration: RegistrationId,
+    pub(super) flow: FlowId,
+    pub(super) peer: SocketAddr,
+    machine: Client,
+    bytes: Bytes,
+    sends: u32,
+    branch: String,
+    sent_by: (Host, u16),
+    from_tag: String,
+    call_id: String,
+    cseq: u32,
+}
+
+impl Transaction {
+    /// Whether a response with our branch really answers this request.
+    pub(super) fn fits(&self, response: &Response) -> bool {
+        let headers = &response.headers;
+        let via = headers.top_via();
+        let sent_by =
+            via.is_ok_and(|via| via.host == self.sent_by.0 && via.port.unwrap_or(5060) == self.sent_by.1);
+        let cseq = headers.cseq().is_ok_and(|cseq| cseq.number == self.cseq);
+        let call_id = headers.call_id().is_ok_and(|id| id == self.call_id);
+        let from = headers.from().is_ok_and(|from| from.tag() == Some(self.from_tag.as_str()));
+        sent_by && cseq && call_id && from
+    }
+}
+
+impl Endpoint {
+    pub(super) fn send(&mut self, id: RegistrationId, transport: Transport, outgoing: Outgoing, now: Time) {
+        let on = |flow: &Flow| flow.registration == id && flow.destination.transport == transport;
+        let Some((flow, peer)) =
+            self.flows.iter().rev().find(|(_, f)| on(f)).map(|(id, f)| (*id, f.destination.address))
+        else {
+            return;
+        };
+        let Some(registration) = self.registrations.get(&id) else { return };
+        let (machine, effects) = Client::start(transport.is_reliable(), registration.plan().timing);
+        let number = self.new_id();
+        self.branches.insert(outgoing.branch.clone(), number);
+        self.transactions.insert(
+            number,
+            Transaction {
+                registration: id,
+                flow,
+                peer,
+                machine,
+                bytes: outgoing.request.to_bytes(),
+                sends: 0,
+                branch: outgoing.branch,
+                sent_by: outgoing.sent_by,
+                from_tag: outgoing.from_tag,
+                call_id: outgoing.call_id,
+                cseq: outgoing.cseq,
+            },
+        );
+        self.effects(number, effects, None, None, now);
+    }
+
+    pub(super) fn input(
+        &mut self,
+        number: u64,
+        input: Input,
+        response: Option<Response>,
+        cause: Option<Cause>,
+        now: Time,
+    ) {
+        let Some(transaction) = self.transactions.get_mut(&number) else { return };
+        let effects = transaction.machine.on(input);
+        self.effects(number, effects, response, cause, now);
+    }
+
+    pub(super) fn effects(
+        &mut self,
+        number: u64,
+        effects: Vec<Effect>,
+        mut response: Option<Response>,
+        cause: Option<Cause>,
+        now: Time,
+    ) {
+        let Some(id) = self.transactions.get(&number).map(|t| t.registration) else { return };
+        let mut tell = None;
+        for effect in effects {
+            match effect {
+                Effect::Transmit => self.transmit(number),
+                Effect::Start(timer, wait) => {
+                    self.timers.set(TimerKey::Transaction(number, timer), now + wait);
+                }
+                Effect::Stop(timer) => self.timers.cancel(TimerKey::Transaction(number, timer)),
+                Effect::Tell(what) => tell = Some(what),
+                Effect::Terminate => self.terminate(number),
+            }
+        }
+        // Last, so that the transaction is settled before the registration starts the next one.
+        match tell {
+            None | Some(Tell::Provisional) => {}
+            Some(Tell::Final) => {
+                if let Some(response) = response.take() {
+                    self.on_registration(id, now, |r, random| r.on_final(response, random, now));
+                }
+            }
+            Some(Tell::Timeout) => self.on_registration(id, now, |r, _| r.on_timeout(now)),
+            Some(Tell::TransportError) => {
+                self.on_registration(id, now, |r, random| r.on_flow_lost(cause, random, now));
+            }
+        }
+    }
+
+    pub(super) fn transmit(&mut self, number: u64) {
+        let Some(transaction) = self.transactions.get_mut(&number) else { return };
+        transaction.sends += 1;
+        let direction = if transaction.sends == 1 { Direction::Sent } else { Direction::SentAgain };
+        let (flow, peer, bytes) = (transaction.flow, transaction.peer, transaction.bytes.clone());
+        if direction == Direction::SentAgain
+            && let Some(registration) = self.registrations.get_mut(&transaction.registration)
+        {
+            registration.on_retransmission();
+        }
+        self.actions.push_back(Action::Transmit { flow, peer, bytes: bytes.clone() });
+        self.notify_message(flow, direction, peer, bytes);
+    }
+
+    pub(super) fn notify_message(
+        &mut self,
+        flow: FlowId,
+        direction: Direction,
+        remote: SocketAddr,
+        bytes: Bytes,
+    ) {
+        let Some(Flow { destination, local: Some(local), .. }) = self.flows.get(&flow) else { return };
+        let (transport, local) = (destination.transport, *local);
+        self.notify(Notice::Message { direction, transport, local, remote, bytes });
+    }
+
+    pub(super) fn terminate(&mut self, number: u64) {
+        if let Some(transaction) = self.transactions.remove(&number) {
+            self.branches.remove(&transaction.branch);
+        }
+        for timer in [Timer::E, Timer::F, Timer::K] {
+            self.timers.cancel(TimerKey::Transaction(number, timer));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What each final response leads to.
+
+use std::mem;
+
+use super::answer;
+use super::request;
+use super::targets::Redirected;
+use super::{KNOWN_TAGS, Registration, State, Step, Visit};
+use crate::proto::Time;
+use crate::proto::digest::Challenged;
+use crate::proto::ids::Random;
+use crate::proto::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
+use crate::proto::plan::Purpose;
+use crate::sip::{HeaderName, Response};
+
+/// Most challenges that one destination gets answered.
+const MOST_CHALLENGES: u32 = 3;
+/// Most raises after 423 at one destination.
+const MOST_RAISES: u32 = 2;
+/// Longest lifetime that a 423 can make us ask for, if no longer one was asked anyway: a day.
+const LONGEST_RAISE: u32 = 86_400;
+
+impl Registration {
+    /// The final response to the request under way. Provisional ones don't come here: they change nothing.
+    pub fn on_final(&mut self, response: Response, random: &mut dyn Random, now: Time) -> Step {
+        let visit = match mem::replace(&mut self.state, State::Done) {
+            State::Waiting(visit) => visit,
+            other @ (State::Fresh
+            | State::Locating(_)
+            | State::Opening(_)
+            | State::Asking(..)
+            | State::Done) => {
+                return self.stay(other);
+            }
+        };
+        self.tally.answered(&response, visit.local, visit.destination.address, now);
+        match response.status {
+            ..=299 => self.accepted(&visit, &response, now),
+            300..=399 => self.redirected(&visit, &response, now),
+            401 | 407 => self.challenged(visit, &response, random, now),
+            420 | 421 => self.extension(visit, &response, random, now),
+            423 => self.too_brief(visit, &response, random, now),
+            503 => {
+                self.refuse(&visit, refusal(&response));
+                self.next_destination(now)
+            }
+            403 if self.sessions.username().is_some() => {
+                let username = self.sessions.username().unwrap_or_default().to_owned();
+                self.hold(&visit, 403, Failure::Credentials(CredentialsFailure::Forbidden { username }));
+                self.fail(now)
+            }
+            408 => {
+                self.hold(&visit, 408, Failure::Timeout);
+                self.next_target(now)
+            }
+            _ if response.status < 600 => {
+                self.refuse(&visit, refusal(&response));
+                self.next_target(now)
+            }
+            // Global failures say that no other target will do (RFC 3261 §21.6).
+            _ => {
+                self.refuse(&visit, refusal(&response));
+                self.fail(now)
+            }
+        }
+    }
+
+    fn accepted(&mut self, visit: &Visit, response: &Response, now: Time) -> Step {
+        self.leave(visit, AttemptResult::Status(response.status));
+        let uri = self.target.uri.to_string();
+        if self.sessions.on_success(&response.headers, &uri, &response.body).is_err() {
+            self.tally.held = Some(Failure::Misbehaved(Misbehaviour::FalseServer));
+            return self.fail(now);
+        }
+        let asked = answer::Asked {
+            plan: &self.plan,
+            contacts: &self.contacts,
+            floor: self.floor,
+            offered: &self.offered,
+            seen: self.tally.seen,
+        };
+        let (result, warnings) = answer::read(response, &asked);
+        self.tally.warnings.extend(warnings);
+        self.finish(result.map_err(Failure::Misbehaved), now)
+    }
+
+    fn redirected(&mut self, visit: &Visit, response: &Response, now: Time) -> Step {
+        let status = response.status;
+        match self.targets.redirect(response, &self.target, &self.plan) {
+            Redirected::Followed => self.leave(visit, AttemptResult::Status(status)),
+            Redirected::NoTarget => self.refuse(visit, Refusal::NoTarget(status)),
+            Redirected::Loop => {
+                self.hold(visit, status, Failure::Misbehaved(Misbehaviour::RedirectLoop));
+            }
+            Redirected::TooMany => {
+                self.hold(visit, status, Failure::Misbehaved(Misbehaviour::TooManyRedirects));
+            }
+        }
+        self.next_target(now)
+    }
+
+    pub(super) fn challenged(
+        &mut self,
+        mut visit: Visit,
+        response: &Response,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Step {
+        let failure = match self.sessions.on_challenge(&response.headers, &self.plan.keyring, random) {
+            Challenged::Answer if visit.challenges < MOST_CHALLENGES => {
+                visit.challenges += 1;
+                let otherwise = Failure::Credentials(CredentialsFailure::Endless);
+                return self.again(visit, response.status, otherwise, random, now);
+            }
+            Challenged::Answer => CredentialsFailure::Endless,
+            Challenged::PasswordWanted { username, realm } => {
+                self.state = State::Asking(visit, Box::new(response.clone()), now);
+                return Step::AskPassword { username, realm };
+            }
+            Challenged::Fail(failure) => failure,
+        };
+        // Another target would only be shown the same credentials (RFC 3261 §22.1).
+        self.hold(&visit, response.status, Failure::Credentials(failure));
+        self.fail(now)
+    }
+
+    /// 420 drops the tags it names, 421 adds them: each tag once.
+    fn extension(&mut self, visit: Visit, response: &Response, random: &mut dyn Random, now: Time) -> Step {
+        let (name, adding) = match response.status {
+            421 => (HeaderName::Require, true),
+            _ => (HeaderName::Unsupported, false),
+        };
+        let tags: Vec<String> =
+            response.headers.option_tags(&name).into_iter().map(|tag| tag.to_ascii_lowercase()).collect();
+        let change: Vec<String> = tags
+            .iter()
+            .filter(|tag| {
+                let offered = self.offered.contains(tag);
+                let possible = if adding { !offered && KNOWN_TAGS.contains(&tag.as_str()) } else { offered };
+                possible && !self.settled.contains(tag)
+            })
+            .cloned()
+            .collect();
+        let refusal = Refusal::Extension { status: response.status, tags: tags.clone() };
+        let unmet = adding && tags.iter().any(|tag| !self.offered.contains(tag) && !change.contains(tag));
+        if change.is_empty() || unmet {
+            self.refuse(&visit, refusal);
+            return self.next_target(now);
+        }
+        if adding {
+            self.offered.extend(change.iter().cloned());
+        } else {
+            self.offered.retain(|tag| !change.contains(tag));
+        }
+        self.settled.extend(change);
+        self.again(visit, response.status, Failure::Refused(refusal), random, now)
+    }
+
+    /// 423 raises every lifetime to its Min-Expires (RFC 3261 §10.2.8). Never for a removal.
+    fn too_brief(
+        &mut self,
+        mut visit: Visit,
+        response: &Response,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Step {
+        let min_expires = response.headers.min_expires();
+        let refusal = Refusal::TooBrief { min_expires };
+        let asked: Vec<u32> = self
+            .contacts
+            .iter()
+            .filter_map(|contact| request::asked_lifetime(&self.plan, contact, self.floor))
+            .filter(|seconds| *seconds > 0)
+            .collect();
+        let longest = asked.iter().copied().max().unwrap_or(0);
+        let useful = min_expires.filter(|min| {
+            let raises = asked.iter().any(|seconds| seconds < min);
+            raises && *min <= LONGEST_RAISE.max(longest) && self.plan.purpose != Purpose::Remove
+        });
+        if let Some(min) = useful.filter(|_| visit.raises < MOST_RAISES) {
+            visit.raises += 1;
+            self.floor = Some(min);
+            return self.again(visit, response.status, Failure::Refused(refusal), random, now);
+        }
+        self.refuse(&visit, refusal);
+        self.next_target(now)
+    }
+}
+
+fn refusal(response: &Response) -> Refusal {
+    let status = response.status;
+    match response.headers.retry_after() {
+        Some(after) => Refusal::RetryAfter { status, seconds: after.seconds },
+        None => Refusal::Status(status),
+    }
+}

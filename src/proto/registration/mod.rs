@@ -1,0 +1,341 @@
+//! One registration: from a [`Plan`] to a [`Report`], over as many requests as it takes (RFC 3261 §10.2, §8.1.3).
+//!
+//! ```text
+//!  start ─▶ Locating ─▶ Opening ─▶ Waiting ─▶ Done
+//!              ▲           ▲  ▲       │ 401 407 420 421 423: the next request on the same flow
+//!              │           │  └───────┤ 503, timeout, broken flow: the next destination (RFC 3263 §4.3)
+//!              └───────────┼──────────┤ 3xx, or a failure while targets are left: the next target
+//!                          │          ▼
+//!                          └─────── Asking: for a password
+//! ```
+//!
+//! The machine is pure. Every input returns one [`Step`], the thing to do next; [`super::endpoint`] does it. To, From
+//! (tag included) and Call-ID stay the same over all requests, CSeq rises by one with each (§10.2).
+
+mod answer;
+mod finals;
+mod request;
+mod tally;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::collections::VecDeque;
+use std::mem;
+use std::net::SocketAddr;
+
+use super::digest::{Credential, Hidden, Secret, Sessions};
+use super::ids::{self, Random};
+use super::locate::{Destination, Locate, Transport};
+use super::outcome::{Attempt, AttemptResult, Misbehaviour, Remote, Report, Unreachable};
+use super::plan::Plan;
+use super::{Answer, Cause, Question, RegistrationId, ResolveError, Time};
+use crate::sip::{Host, NameAddr, Request, Response};
+use tally::Tally;
+use targets::{Target, Targets};
+
+/// The option-tags that the client can use at all.
+const KNOWN_TAGS: [&str; 1] = ["path"];
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Ask the name service; every answer comes back by [`Registration::on_resolved`].
+    Resolve(Vec<Question>),
+    /// Open a flow to a new destination; flows to earlier ones are no longer needed.
+    Visit(Destination),
+    /// Open a second flow to the same address: the request is too large for a datagram.
+    Switch(Destination),
+    /// Send this on the flow of that transport in a new transaction.
+    Send(Transport, Box<Outgoing>),
+    /// Ask the user; the answer comes back by [`Registration::on_password`].
+    AskPassword {
+        /// Whose.
+        username: String,
+        /// Of which protection domain.
+        realm: String,
+    },
+    /// Wait for what is under way.
+    Wait,
+    /// It is over.
+    Finish(Box<Report>),
+}
+
+/// A request, and by what its responses are known.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The request.
+    pub request: Request,
+    /// Of its Via.
+    pub branch: String,
+    /// Host and port of its Via.
+    pub sent_by: (Host, u16),
+    /// Of its From.
+    pub from_tag: String,
+    /// Of its Call-ID header.
+    pub call_id: String,
+    /// Of its CSeq header.
+    pub cseq: u32,
+}
+
+/// One destination while it is tried.
+#[derive(Debug)]
+struct Visit {
+    destination: Destination,
+    /// Source address of each flow that is open: UDP first.
+    local: Option<SocketAddr>,
+    size: SizeRule,
+    requests: u32,
+    challenges: u32,
+    raises: u32,
+}
+
+/// What RFC 3261 §18.1.1 has come to at this destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SizeRule {
+    /// No request was too large yet.
+    Unneeded,
+    /// TCP is used instead; a datagram would leave from here.
+    Switched { udp_local: SocketAddr },
+    /// TCP was refused: datagrams, whatever their size.
+    Refused,
+}
+
+#[derive(Debug)]
+enum State {
+    Fresh,
+    Locating(Locate),
+    Opening(Visit),
+    Waiting(Visit),
+    /// The 401 or 407 waits for a password since then.
+    Asking(Visit, Box<Response>, Time),
+    Done,
+}
+
+/// The client's wish to be bound, with its state.
+#[derive(Debug)]
+pub struct Registration {
+    id: RegistrationId,
+    plan: Box<Plan>,
+    call_id: String,
+    from_tag: String,
+    cseq: u32,
+    offered: Vec<String>,
+    /// Option-tags that a 420 or 421 has already been about.
+    settled: Vec<String>,
+    floor: Option<u32>,
+    sessions: Sessions,
+    targets: Targets,
+    target: Target,
+    destinations: VecDeque<Destination>,
+    contacts: Vec<NameAddr>,
+    tally: Tally,
+    state: State,
+}
+
+impl Registration {
+    /// A registration that has not begun.
+    #[must_use]
+    pub fn new(id: RegistrationId, plan: Box<Plan>, random: &mut dyn Random, now: Time) -> Registration {
+        let targets = Targets::new(&plan);
+        let target =
+            Target { uri: plan.registrar.clone(), route: plan.route.clone(), transport: plan.transport };
+        Registration {
+            id,
+            call_id: ids::call_id(random),
+            from_tag: ids::tag(random),
+            cseq: 0,
+            offered: KNOWN_TAGS.map(str::to_owned).to_vec(),
+            settled: Vec::new(),
+            floor: None,
+            sessions: Sessions::new(),
+            targets,
+            target,
+            destinations: VecDeque::new(),
+            contacts: Vec::new(),
+            tally: Tally::new(now),
+            state: State::Fresh,
+            plan,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> RegistrationId {
+        self.id
+    }
+
+    /// The plan it carries out.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub fn started(&self) -> Time {
+        self.tally.started
+    }
+
+    /// Begins. Only once, before any other input.
+    pub fn start(&mut self, now: Time) -> Step {
+        match self.state {
+            State::Fresh => self.next_target(now),
+            State::Locating(_) | State::Opening(_) | State::Waiting(_) | State::Asking(..) | State::Done => {
+                Step::Wait
+            }
+        }
+    }
+
+    /// The name service answered one question.
+    pub fn on_resolved(&mut self, question: &Question, answer: Answer, now: Time) -> Step {
+        let State::Locating(locate) = &mut self.state else { return Step::Wait };
+        match locate.answer(question, answer) {
+            None => Step::Wait,
+            Some(Ok(found)) => self.walk(found, now),
+            Some(Err(error)) => {
+                let name = locate.name().to_owned();
+                let result = AttemptResult::Dns(error.unwrap_or(ResolveError::NoSuchName));
+                self.tally.attempts.push(Attempt {
+                    transport: None,
+                    remote: Remote::Name(name.clone()),
+                    result,
+                });
+                self.tally.unreachable = Some(Unreachable::Name { name, error });
+                self.next_target(now)
+            }
+        }
+    }
+
+    /// The flow asked for by [`Step::Visit`] or [`Step::Switch`] is open.
+    pub fn on_opened(&mut self, local: SocketAddr, random: &mut dyn Random, now: Time) -> Step {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Opening(mut visit) => {
+                visit.local = Some(local);
+                self.send(visit, local, random, now)
+            }
+            other @ (State::Fresh
+            | State::Locating(_)
+            | State::Waiting(_)
+            | State::Asking(..)
+            | State::Done) => self.stay(other),
+        }
+    }
+
+    /// The flow could not be opened, broke, or was closed without an answer (`cause` is `None` then).
+    pub fn on_flow_lost(&mut self, cause: Option<Cause>, random: &mut dyn Random, now: Time) -> Step {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Opening(mut visit) => {
+                let no_tcp = matches!(cause, Some(Cause::Refused | Cause::ProtocolUnreachable));
+                if let (SizeRule::Switched { udp_local }, true) = (visit.size, no_tcp) {
+                    // RFC 3261 §18.1.1: the request is repeated over UDP.
+                    visit.size = SizeRule::Refused;
+                    visit.destination.transport = Transport::Udp;
+                    visit.local = Some(udp_local);
+                    return self.send(visit, udp_local, random, now);
+                }
+                self.lost(&visit, cause, now)
+            }
+            State::Waiting(visit) => self.lost(&visit, cause, now),
+            State::Asking(mut visit, response, since) => {
+                // The answer needs a flow: it is opened again once the password is known.
+                visit.local = None;
+                self.stay(State::Asking(visit, response, since))
+            }
+            other @ (State::Fresh | State::Locating(_) | State::Done) => self.stay(other),
+        }
+    }
+
+    /// The messages of the stream can't be told apart any more.
+    pub fn on_framing_lost(&mut self, now: Time) -> Step {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Waiting(visit) => {
+                self.tally.misbehaved = Some(Misbehaviour::Framing);
+                self.leave(&visit, AttemptResult::Closed);
+                self.next_destination(now)
+            }
+            State::Asking(mut visit, response, since) => {
+                visit.local = None;
+                self.stay(State::Asking(visit, response, since))
+            }
+            other @ (State::Fresh | State::Locating(_) | State::Opening(_) | State::Done) => self.stay(other),
+        }
+    }
+
+    /// Timer F, or the time of the destination is over.
+    pub fn on_timeout(&mut self, now: Time) -> Step {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Opening(visit) | State::Waiting(visit) => {
+                self.tally.silent = true;
+                self.leave(&visit, AttemptResult::Timeout);
+                self.next_destination(now)
+            }
+            other @ (State::Fresh | State::Locating(_) | State::Asking(..) | State::Done) => self.stay(other),
+        }
+    }
+
+    /// The time for everything is over, or the user gave up.
+    pub fn on_give_up(&mut self, now: Time) -> Step {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Opening(visit) | State::Waiting(visit) | State::Asking(visit, _, _) => {
+                self.tally.silent = true;
+                self.leave(&visit, AttemptResult::Timeout);
+            }
+            State::Locating(locate) => {
+                let name = locate.name().to_owned();
+                self.tally.attempts.push(Attempt {
+                    transport: None,
+                    remote: Remote::Name(name.clone()),
+                    result: AttemptResult::Dns(ResolveError::TimedOut),
+                });
+                let error = Some(ResolveError::TimedOut);
+                self.tally.unreachable = Some(Unreachable::Name { name, error });
+            }
+            State::Fresh => {}
+            State::Done => return Step::Wait,
+        }
+        self.fail(now)
+    }
+
+    /// The user told the password, or could not. How long that took does not count towards any time limit.
+    pub fn on_password(&mut self, password: Option<Hidden>, random: &mut dyn Random, now: Time) -> Step {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Asking(visit, response, _) => {
+                let username = self.plan.keyring.ask.take();
+                if let (Some(username), Some(password)) = (username, password) {
+                    self.plan.keyring.credentials.push(Credential {
+                        realm: None,
+                        username,
+                        secret: Secret::Password(password),
+                    });
+                }
+                self.challenged(visit, &response, random, now)
+            }
+            other @ (State::Fresh
+            | State::Locating(_)
+            | State::Opening(_)
+            | State::Waiting(_)
+            | State::Done) => self.stay(other),
+        }
+    }
+
+    /// How long the user has been asked for a password, if so.
+    #[must_use]
+    pub fn asking_since(&self) -> Option<Time> {
+        match &self.state {
+            State::Asking(_, _, since) => Some(*since),
+            State::Fresh | State::Locating(_) | State::Opening(_) | State::Waiting(_) | State::Done => None,
+        }
+    }
+
+    /// Timer E sent a copy.
+    pub fn on_retransmission(&mut self) {
+        self.tally.retransmissions += 1;
+    }
+
+    fn stay(&mut self, state: State) -> Step {
+        self.state = state;
+        Step::Wait
+    }
+}

@@ -1,0 +1,173 @@
+//! Building the REGISTER request (RFC 3261 §8.1.1, §10.2).
+
+use std::net::SocketAddr;
+
+use crate::proto::locate::Transport;
+use crate::proto::plan::{Plan, Purpose};
+use crate::sip::{
+    AnyUri, Header, HeaderName, Headers, Host, InjectionError, Method, NameAddr, Params, Request, Uri,
+};
+
+/// What changes from request to request.
+pub(super) struct Draft<'a> {
+    pub plan: &'a Plan,
+    pub uri: &'a Uri,
+    pub route: &'a [Uri],
+    pub transport: Transport,
+    pub local: SocketAddr,
+    pub branch: &'a str,
+    pub call_id: &'a str,
+    pub from_tag: &'a str,
+    pub cseq: u32,
+    /// From [`asked_contacts`].
+    pub contacts: &'a [NameAddr],
+    /// Lifetime raised by a 423.
+    pub floor: Option<u32>,
+    /// Option-tags for Supported.
+    pub offered: &'a [String],
+    /// Authorization and Proxy-Authorization rows.
+    pub credentials: Vec<Header>,
+}
+
+/// The contacts as they are asked for: the plan's, else the device's own at `local`; with the plan's q where they
+/// have none, and lifetimes below a 423's Min-Expires raised (RFC 3261 §10.2.8).
+pub(super) fn asked_contacts(
+    plan: &Plan,
+    transport: Transport,
+    local: SocketAddr,
+    floor: Option<u32>,
+) -> Vec<NameAddr> {
+    let mut contacts = plan.contacts.clone();
+    if contacts.is_empty() {
+        contacts.push(own_contact(plan, transport, local));
+    }
+    for contact in &mut contacts {
+        if let (Some(q), None) = (plan.q, contact.q()) {
+            contact.params.set("q", Some(&q.to_string()));
+        }
+        match plan.purpose {
+            Purpose::Remove => {
+                contact.params.remove("expires");
+            }
+            Purpose::Bind { .. } => {
+                if let (Some(floor), Some(asked)) = (floor, contact.expires())
+                    && asked > 0
+                    && asked < floor
+                {
+                    contact.params.set("expires", Some(&floor.to_string()));
+                }
+            }
+        }
+    }
+    contacts
+}
+
+/// The lifetime that `contact` asks for: its own, else the Expires header's; `None` leaves it to the registrar.
+pub(super) fn asked_lifetime(plan: &Plan, contact: &NameAddr, floor: Option<u32>) -> Option<u32> {
+    contact.expires().or_else(|| expires_header(plan, floor))
+}
+
+fn expires_header(plan: &Plan, floor: Option<u32>) -> Option<u32> {
+    match plan.purpose {
+        Purpose::Remove => Some(0),
+        Purpose::Bind { expires } => match (expires, floor) {
+            (Some(asked), Some(floor)) if asked > 0 => Some(asked.max(floor)),
+            (None, Some(floor)) => Some(floor),
+            (expires, _) => expires,
+        },
+    }
+}
+
+/// Host and port that Via and Contact say: the advertised ones, else the flow's.
+fn sent_by(plan: &Plan, local: SocketAddr) -> (Host, u16) {
+    match &plan.advertise {
+        Some((host, port)) => (host.clone(), port.unwrap_or(local.port())),
+        None => (Host::from(local.ip()), local.port()),
+    }
+}
+
+fn own_contact(plan: &Plan, transport: Transport, local: SocketAddr) -> NameAddr {
+    let (host, port) = sent_by(plan, local);
+    let mut params = Params::new();
+    match transport {
+        Transport::Udp => {}
+        Transport::Tcp => params.set("transport", Some(transport.as_str())),
+    }
+    let uri = Uri {
+        scheme: plan.aor.scheme,
+        user: plan.aor.user.clone(),
+        password: None,
+        host,
+        port: Some(port),
+        params,
+        headers: Vec::new(),
+    };
+    NameAddr { display: None, uri: AnyUri::Sip(uri), params: Params::new() }
+}
+
+fn bare(uri: &Uri) -> NameAddr {
+    NameAddr { display: None, uri: AnyUri::Sip(uri.clone()), params: Params::new() }
+}
+
+impl Draft<'_> {
+    /// Host and port of our Via, by which a response is known to be meant for us (RFC 3261 §18.1.2).
+    pub fn sent_by(&self) -> (Host, u16) {
+        sent_by(self.plan, self.local)
+    }
+
+    /// The request. The headers that proxies read come first (RFC 3261 §7.3.1).
+    ///
+    /// # Errors
+    ///
+    /// A text of the plan holds CR, LF or NUL.
+    pub fn build(mut self) -> Result<Request, InjectionError> {
+        let plan = self.plan;
+        let mut headers = Headers::new();
+        let mut push = |name: HeaderName, value: String| -> Result<(), InjectionError> {
+            headers.push(Header::new(name, value)?);
+            Ok(())
+        };
+        let (host, port) = self.sent_by();
+        let via = format!("SIP/2.0/{} {host}:{port};branch={};rport", self.transport.as_via(), self.branch);
+        push(HeaderName::Via, via)?;
+        for hop in self.route {
+            push(HeaderName::Route, bare(hop).to_string())?;
+        }
+        push(HeaderName::MaxForwards, "70".to_owned())?;
+        let (proxies, registrar): (Vec<Header>, Vec<Header>) =
+            self.credentials.drain(..).partition(|row| *row.name() == HeaderName::ProxyAuthorization);
+        for row in proxies {
+            headers.push(row);
+        }
+        let mut push = |name: HeaderName, value: String| -> Result<(), InjectionError> {
+            headers.push(Header::new(name, value)?);
+            Ok(())
+        };
+        let from = bare(plan.from.as_ref().unwrap_or(&plan.aor));
+        push(HeaderName::From, format!("{from};tag={}", self.from_tag))?;
+        push(HeaderName::To, bare(&plan.aor).to_string())?;
+        push(HeaderName::CallId, self.call_id.to_owned())?;
+        push(HeaderName::CSeq, format!("{} REGISTER", self.cseq))?;
+        for contact in self.contacts {
+            push(HeaderName::Contact, contact.to_string())?;
+        }
+        if let Some(seconds) = expires_header(plan, self.floor) {
+            push(HeaderName::Expires, seconds.to_string())?;
+        }
+        if !self.offered.is_empty() {
+            push(HeaderName::Supported, self.offered.join(", "))?;
+        }
+        if let Some(text) = &plan.user_agent {
+            push(HeaderName::UserAgent, text.clone())?;
+        }
+        for row in registrar {
+            headers.push(row);
+        }
+        for row in &plan.headers {
+            headers.push(row.clone());
+        }
+        let mut request = Request::new(Method::Register, self.uri.to_string());
+        request.headers = headers;
+        Ok(request)
+    }
+}

@@ -1,0 +1,93 @@
+//! What a registration has seen so far, and the verdict when nothing is left to try.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::Time;
+use crate::proto::outcome::{Attempt, Failure, Hop, Misbehaviour, Unreachable, Warning};
+use crate::sip::Response;
+
+/// Counted over all destinations.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub started: Time,
+    pub visits: usize,
+    pub requests: u32,
+    pub retransmissions: u32,
+    pub attempts: Vec<Attempt>,
+    pub hop: Option<Hop>,
+    pub sent: Option<Time>,
+    pub round_trip: Option<Duration>,
+    pub response: Option<(u16, String)>,
+    /// Our address as the other side saw it.
+    pub seen: Option<SocketAddr>,
+    pub warnings: Vec<Warning>,
+    /// The last final answer that was not acted upon.
+    pub held: Option<Failure>,
+    pub misbehaved: Option<Misbehaviour>,
+    /// A destination gave no final answer in time.
+    pub silent: bool,
+    pub unreachable: Option<Unreachable>,
+}
+
+impl Tally {
+    pub fn new(now: Time) -> Tally {
+        Tally {
+            started: now,
+            visits: 0,
+            requests: 0,
+            retransmissions: 0,
+            attempts: Vec::new(),
+            hop: None,
+            sent: None,
+            round_trip: None,
+            response: None,
+            seen: None,
+            warnings: Vec::new(),
+            held: None,
+            misbehaved: None,
+            silent: false,
+            unreachable: None,
+        }
+    }
+
+    pub fn sent(&mut self, hop: Hop, now: Time) {
+        self.requests += 1;
+        self.hop = Some(hop);
+        self.sent = Some(now);
+    }
+
+    /// Notes a final response, and from its Via the address that we were seen at (RFC 3581 §4): without
+    /// `received` the source address was what Via says, without `rport` the port was not looked at.
+    pub fn answered(
+        &mut self,
+        response: &Response,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        now: Time,
+    ) {
+        self.response = Some((response.status, response.reason.clone()));
+        self.round_trip = self.sent.map(|sent| now.since(sent));
+        let Ok(via) = response.headers.top_via() else { return };
+        let Some(local) = local else { return };
+        let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == remote.is_ipv4());
+        let port = via.rport().flatten();
+        if ip.is_some() || port.is_some() {
+            let seen = SocketAddr::new(ip.unwrap_or(local.ip()), port.unwrap_or(local.port()));
+            self.seen = Some(seen);
+        }
+    }
+
+    /// The last final answer that was not acted upon decides; without one misbehaviour, then silence, then what the
+    /// network said.
+    pub fn verdict(&mut self) -> Failure {
+        if let Some(failure) = self.held.take() {
+            return failure;
+        }
+        match (self.misbehaved, self.silent, self.unreachable.take()) {
+            (Some(how), _, _) => Failure::Misbehaved(how),
+            (None, true, _) | (None, false, None) => Failure::Timeout,
+            (None, false, Some(why)) => Failure::Unreachable(why),
+        }
+    }
+}

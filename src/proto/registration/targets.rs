@@ -1,0 +1,123 @@
+//! Where REGISTER may go: the registrar of the plan, and what 3xx responses add to it (RFC 3261 §8.1.3.4).
+
+use std::collections::VecDeque;
+
+use crate::proto::locate::Transport;
+use crate::proto::plan::Plan;
+use crate::sip::{AnyUri, Contacts, NameAddr, Q, Response, Scheme, Uri};
+
+/// Most 3xx responses that are followed.
+pub(super) const MOST_REDIRECTS: u32 = 5;
+
+/// One Request-URI with the way to it.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub uri: Uri,
+    pub route: Vec<Uri>,
+    /// Overrides RFC 3263's choice for the next hop.
+    pub transport: Option<Transport>,
+}
+
+impl Target {
+    /// The URI that RFC 3263 is applied to (RFC 3261 §8.1.2).
+    pub fn hop(&self) -> &Uri {
+        self.route.first().unwrap_or(&self.uri)
+    }
+}
+
+/// The target set. A URI enters it once; the original Request-URI is already in it.
+#[derive(Clone, Debug)]
+pub(super) struct Targets {
+    waiting: VecDeque<Target>,
+    seen: Vec<Uri>,
+    redirects: u32,
+}
+
+/// What a 3xx led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Redirected {
+    /// There are new targets.
+    Followed,
+    /// No contact, or none that REGISTER can be sent to.
+    NoTarget,
+    /// Only contacts that were tried before.
+    Loop,
+    /// The limit is reached.
+    TooMany,
+}
+
+impl Targets {
+    pub fn new(plan: &Plan) -> Targets {
+        let first =
+            Target { uri: plan.registrar.clone(), route: plan.route.clone(), transport: plan.transport };
+        Targets { waiting: VecDeque::from([first]), seen: vec![plan.registrar.clone()], redirects: 0 }
+    }
+
+    pub fn next(&mut self) -> Option<Target> {
+        self.waiting.pop_front()
+    }
+
+    /// Puts the contacts of a 3xx before the targets that still wait, by falling q.
+    pub fn redirect(&mut self, response: &Response, from: &Target, plan: &Plan) -> Redirected {
+        let mut offers = offers(response);
+        if offers.is_empty() {
+            return Redirected::NoTarget;
+        }
+        if self.redirects >= MOST_REDIRECTS {
+            return Redirected::TooMany;
+        }
+        // Stable: equal q keep the order of the response.
+        offers.sort_by_key(|(_, q)| std::cmp::Reverse(*q));
+        let mut fresh = Vec::new();
+        for (uri, _) in offers {
+            if self.seen.iter().any(|old| old.matches(&uri)) {
+                continue;
+            }
+            self.seen.push(uri.clone());
+            fresh.push(if response.status == 305 { through(uri, from) } else { at(uri, from, plan) });
+        }
+        if fresh.is_empty() {
+            return Redirected::Loop;
+        }
+        self.redirects += 1;
+        for target in fresh.into_iter().rev() {
+            self.waiting.push_front(target);
+        }
+        Redirected::Followed
+    }
+}
+
+/// The contacts of a 3xx that REGISTER can be sent to, each as a Request-URI: without user, password, method and
+/// headers (RFC 3261 §10.2, §19.1.5), and its q, 1 if it says none (§20.10).
+fn offers(response: &Response) -> Vec<(Uri, Q)> {
+    let Ok(Contacts::List(list)) = response.headers.contacts() else { return Vec::new() };
+    list.into_iter().flatten().filter_map(offer).collect()
+}
+
+fn offer(contact: NameAddr) -> Option<(Uri, Q)> {
+    let q = contact.q().unwrap_or(Q::ONE);
+    let AnyUri::Sip(mut uri) = contact.uri else { return None };
+    let reachable = uri.transport().is_none_or(|token| Transport::parse(token).is_some());
+    if uri.scheme == Scheme::Sips || !reachable {
+        return None;
+    }
+    uri.user = None;
+    uri.password = None;
+    uri.headers.clear();
+    uri.params.remove("method");
+    Some((uri, q))
+}
+
+fn at(uri: Uri, from: &Target, plan: &Plan) -> Target {
+    // The target's own transport decides; one without keeps what the user forced. Behind a preloaded route the
+    // next hop is still the proxy.
+    let own = uri.transport().is_some() && from.route.is_empty();
+    Target { transport: if own { None } else { plan.transport }, route: from.route.clone(), uri }
+}
+
+/// 305: the same request, through the proxy of the Contact (RFC 3261 §21.3.4).
+fn through(mut proxy: Uri, from: &Target) -> Target {
+    let transport = if proxy.transport().is_some() { None } else { from.transport };
+    proxy.params.set("lr", None);
+    Target { uri: from.uri.clone(), route: vec![proxy], transport }
+}

@@ -1,0 +1,121 @@
+//! The endpoint's timers: a heap with lazy deletion, so that setting, cancelling and finding the next are O(log n).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::transaction::Timer;
+use super::{FlowId, RegistrationId, Time};
+
+/// Which timer. Those due at the same time fire in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimerKey {
+    /// Of a transaction, by its number.
+    Transaction(u64, Timer),
+    /// A stream in the middle of a message.
+    Incomplete(FlowId),
+    /// The current destination of a registration has had its time (64·T1, connecting included).
+    Destination(RegistrationId),
+    /// The registration as a whole has had its time.
+    Total(RegistrationId),
+}
+
+/// All timers of an endpoint. Each key is set at most once; setting it again moves it.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    due: BTreeMap<TimerKey, Time>,
+    heap: BinaryHeap<Reverse<(Time, TimerKey)>>,
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, key: TimerKey, at: Time) {
+        self.due.insert(key, at);
+        self.heap.push(Reverse((at, key)));
+        // Timers that are moved far more often than they fire must not pile up behind a distant one.
+        if self.heap.len() > 2 * self.due.len() + 64 {
+            self.heap = self.due.iter().map(|(key, at)| Reverse((*at, *key))).collect();
+        }
+        self.prune();
+    }
+
+    pub(super) fn cancel(&mut self, key: TimerKey) {
+        self.due.remove(&key);
+        self.prune();
+    }
+
+    pub(super) fn is_set(&self, key: TimerKey) -> bool {
+        self.due.contains_key(&key)
+    }
+
+    /// The earliest, if any is set.
+    pub(super) fn next(&self) -> Option<(Time, TimerKey)> {
+        self.heap.peek().map(|Reverse(entry)| *entry)
+    }
+
+    /// Takes the earliest if it is due.
+    pub(super) fn pop_due(&mut self, now: Time) -> Option<TimerKey> {
+        let (at, key) = self.next()?;
+        if at > now {
+            return None;
+        }
+        self.cancel(key);
+        Some(key)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
+    /// Keeps the invariant that the top of the heap is a live timer.
+    fn prune(&mut self) {
+        while let Some(Reverse((at, key))) = self.heap.peek() {
+            if self.due.get(key) == Some(at) {
+                return;
+            }
+            self.heap.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u64) -> TimerKey {
+        TimerKey::Transaction(n, Timer::E)
+    }
+
+    #[test]
+    fn timers_fire_in_the_order_of_time_and_key_and_leave_nothing() {
+        let mut timers = Timers::default();
+        for (n, at) in [(3, 20), (1, 10), (2, 10), (4, 30), (5, 5)] {
+            timers.set(key(n), Time::from_millis(at));
+        }
+        timers.cancel(key(5));
+        timers.set(key(4), Time::from_millis(1));
+        assert_eq!(timers.next(), Some((Time::from_millis(1), key(4))));
+        let mut fired = Vec::new();
+        while let Some(key) = timers.pop_due(Time::from_millis(20)) {
+            fired.push(key);
+        }
+        assert_eq!(fired, [key(4), key(1), key(2), key(3)]);
+        assert_eq!((timers.next(), timers.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_timer_moved_many_times_fires_once() {
+        let mut timers = Timers::default();
+        for at in (0..1000).rev() {
+            timers.set(key(1), Time::from_millis(at));
+        }
+        timers.set(key(1), Time::from_millis(5000));
+        for at in 6000..20_000 {
+            timers.set(key(2), Time::from_millis(at));
+        }
+        timers.cancel(key(2));
+        assert!(timers.heap.len() < 100, "stale entries pile up");
+        assert_eq!(timers.pop_due(Time::from_millis(4999)), None);
+        assert_eq!(timers.pop_due(Time::from_millis(5000)), Some(key(1)));
+        assert_eq!(timers.pop_due(Time::from_millis(9000)), None);
+    }
+}

@@ -1,0 +1,336 @@
+//! The header fields of a message, in order, and their typed readers (RFC 3261 §7.3 and §20).
+
+use super::auth::{AuthenticationInfo, Challenge, Credentials};
+use super::date::Date;
+use super::field::{CSeq, FieldError, Problem, RetryAfter};
+use super::header::{Header, InjectionError};
+use super::name::HeaderName;
+use super::name_addr::{Contacts, DEFAULT_EXPIRES, NameAddr};
+use super::scan;
+use super::via::Via;
+
+/// Header rows in the order they came. The order of rows of one name matters (RFC 3261 §7.3.1); nothing is looked
+/// into before it is asked for.
+///
+/// A comma list and the same values over several rows mean the same to the typed readers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<Header>);
+
+impl Headers {
+    /// No headers.
+    pub fn new() -> Headers {
+        Headers::default()
+    }
+
+    /// No headers yet, with room for `rows`.
+    pub fn with_capacity(rows: usize) -> Headers {
+        Headers(Vec::with_capacity(rows))
+    }
+
+    /// Adds a row at the end.
+    pub fn push(&mut self, header: Header) {
+        self.0.push(header);
+    }
+
+    /// Puts a row above all others: a proxy's Via or Record-Route (RFC 3261 §16.6).
+    pub fn push_top(&mut self, header: Header) {
+        self.0.insert(0, header);
+    }
+
+    /// The first row of this name.
+    pub fn get(&self, name: &HeaderName) -> Option<&Header> {
+        self.0.iter().find(|header| header.name() == name)
+    }
+
+    /// All rows of this name, in order.
+    pub fn all(&self, name: &HeaderName) -> impl Iterator<Item = &Header> {
+        self.0.iter().filter(move |header| header.name() == name)
+    }
+
+    /// All rows, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Header> {
+        self.0.iter()
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes out all rows of this name; how many there were.
+    pub fn remove(&mut self, name: &HeaderName) -> usize {
+        let before = self.0.len();
+        self.0.retain(|header| header.name() != name);
+        before - self.0.len()
+    }
+
+    /// Puts `header` where the first row of its name is and takes out the others; without one it goes to the end.
+    pub fn replace(&mut self, header: Header) {
+        match self.0.iter().position(|row| row.name() == header.name()) {
+            Some(at) => {
+                let mut index = 0;
+                self.0.retain(|row| {
+                    let keep = index <= at || row.name() != header.name();
+                    index += 1;
+                    keep
+                });
+                if let Some(row) = self.0.get_mut(at) {
+                    *row = header;
+                }
+            }
+            None => self.0.push(header),
+        }
+    }
+
+    /// Writes `value` over the first value of a comma list, leaving its neighbours in the row: a server notes
+    /// `received` and `rport` in the topmost Via (RFC 3261 §18.2.1). Without such a row it adds one.
+    ///
+    /// # Errors
+    /// `value` holds CR, LF or NUL.
+    pub fn set_first_value(&mut self, name: &HeaderName, value: &str) -> Result<(), InjectionError> {
+        let Some(row) = self.0.iter_mut().find(|row| row.name() == name) else {
+            self.0.push(Header::new(name.clone(), value.to_owned())?);
+            return Ok(());
+        };
+        let mut list = row.list();
+        list.next();
+        let mut joined = value.as_bytes().to_vec();
+        if let Some(others) = list.rest() {
+            joined.extend_from_slice(b", ");
+            joined.extend_from_slice(scan::trim(others));
+        }
+        *row = Header::new(name.clone(), joined)?;
+        Ok(())
+    }
+
+    /// Takes out the first value of a comma list, and its row when that was all: a proxy's own Via from a response
+    /// (RFC 3261 §16.7), its own Route from a request (§16.4). Whether there was one.
+    pub fn remove_first_value(&mut self, name: &HeaderName) -> bool {
+        let Some(at) = self.0.iter().position(|row| row.name() == name) else { return false };
+        if let Some(row) = self.0.get_mut(at)
+            && let Some(shorter) = row.without_first_value()
+        {
+            *row = shorter;
+        } else {
+            self.0.remove(at);
+        }
+        true
+    }
+
+    /// All values of a header whose grammar is a comma list, over its rows, with the row they stand in.
+    fn values(&self, name: &HeaderName) -> impl Iterator<Item = (&Header, &[u8])> {
+        self.all(name).flat_map(|row| row.list().map(move |value| (row, value)))
+    }
+
+    /// The row of a header that occurs at most once.
+    fn single(&self, name: &HeaderName) -> Result<Option<&Header>, FieldError> {
+        let mut rows = self.all(name);
+        let first = rows.next();
+        match rows.next() {
+            Some(row) => Err(row.error(Problem::Repeated)),
+            None => Ok(first),
+        }
+    }
+
+    /// The row of a header that occurs exactly once.
+    fn required(&self, name: &HeaderName) -> Result<&Header, FieldError> {
+        self.single(name)?.ok_or_else(|| FieldError { header: name.clone(), problem: Problem::Missing })
+    }
+
+    /// All Via values, topmost first (RFC 3261 §20.42).
+    ///
+    /// # Errors
+    /// The first value that cannot be read.
+    pub fn vias(&self) -> Result<Vec<Via>, FieldError> {
+        self.values(&HeaderName::Via)
+            .map(|(row, value)| Via::parse(value).map_err(|problem| row.error(problem)))
+            .collect()
+    }
+
+    /// The topmost Via value; the others are not looked into.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn top_via(&self) -> Result<Via, FieldError> {
+        let missing = || FieldError { header: HeaderName::Via, problem: Problem::Missing };
+        let (row, value) = self.values(&HeaderName::Via).next().ok_or_else(missing)?;
+        Via::parse(value).map_err(|problem| row.error(problem))
+    }
+
+    /// How many Via values there are. A client drops a response with more than one (RFC 3261 §8.1.3.3).
+    pub fn via_count(&self) -> usize {
+        self.values(&HeaderName::Via).count()
+    }
+
+    fn address(&self, name: &HeaderName) -> Result<NameAddr, FieldError> {
+        let row = self.required(name)?;
+        NameAddr::parse(row.value()).map_err(|problem| row.error(problem))
+    }
+
+    /// From (RFC 3261 §20.20).
+    ///
+    /// # Errors
+    /// Missing, repeated or malformed.
+    pub fn from(&self) -> Result<NameAddr, FieldError> {
+        self.address(&HeaderName::From)
+    }
+
+    /// To (RFC 3261 §20.39).
+    ///
+    /// # Errors
+    /// Missing, repeated or malformed.
+    pub fn to(&self) -> Result<NameAddr, FieldError> {
+        self.address(&HeaderName::To)
+    }
+
+    /// Call-ID, compared octet by octet (RFC 3261 §20.8).
+    ///
+    /// # Errors
+    /// Missing, repeated, empty, not UTF-8, or with white space in it.
+    pub fn call_id(&self) -> Result<&str, FieldError> {
+        let row = self.required(&HeaderName::CallId)?;
+        if row.value().is_empty() {
+            return Err(row.error(Problem::Empty));
+        }
+        if row.value().iter().any(|&octet| scan::is_space(octet)) {
+            return Err(row.error(Problem::Word));
+        }
+        row.text()
+    }
+
+    /// CSeq (RFC 3261 §20.16).
+    ///
+    /// # Errors
+    /// Missing, repeated, or malformed; a number of 2³¹ or more is malformed.
+    pub fn cseq(&self) -> Result<CSeq, FieldError> {
+        let row = self.required(&HeaderName::CSeq)?;
+        CSeq::parse(row.value()).map_err(|problem| row.error(problem))
+    }
+
+    /// Max-Forwards, in hops; `None` when absent (RFC 3261 §20.22).
+    ///
+    /// # Errors
+    /// Repeated, or not a number from 0 to 255.
+    pub fn max_forwards(&self) -> Result<Option<u8>, FieldError> {
+        let Some(row) = self.single(&HeaderName::MaxForwards)? else { return Ok(None) };
+        let hops = scan::number(row.value()).and_then(|hops| u8::try_from(hops).ok());
+        hops.map(Some).ok_or_else(|| row.error(Problem::Number))
+    }
+
+    /// The contacts of all Contact rows; no rows are an empty list (RFC 3261 §20.10).
+    ///
+    /// # Errors
+    /// [`Problem::StarAmongOthers`]. A single value that cannot be read is an error inside the list.
+    pub fn contacts(&self) -> Result<Contacts, FieldError> {
+        let mut stars = 0usize;
+        let mut list = Vec::new();
+        for (row, value) in self.values(&HeaderName::Contact) {
+            if value == b"*" {
+                stars += 1;
+            } else {
+                list.push(NameAddr::parse(value).map_err(|problem| row.error(problem)));
+            }
+        }
+        match (stars, list.is_empty()) {
+            (0, _) => Ok(Contacts::List(list)),
+            (1, true) => Ok(Contacts::Star),
+            _ => Err(FieldError { header: HeaderName::Contact, problem: Problem::StarAmongOthers }),
+        }
+    }
+
+    /// Expires, in seconds: `None` when absent, 3600 when malformed, held at `u32::MAX` when larger
+    /// (RFC 3261 §10.2).
+    pub fn expires(&self) -> Option<u32> {
+        let row = self.get(&HeaderName::Expires)?;
+        Some(scan::seconds(row.value()).unwrap_or(DEFAULT_EXPIRES))
+    }
+
+    /// Min-Expires, in seconds (RFC 3261 §20.23); `None` when absent or malformed, held at `u32::MAX`.
+    pub fn min_expires(&self) -> Option<u32> {
+        self.seconds(&HeaderName::MinExpires)
+    }
+
+    /// Flow-Timer, in seconds (RFC 5626 §4.4); `None` when absent or malformed, held at `u32::MAX`.
+    pub fn flow_timer(&self) -> Option<u32> {
+        self.seconds(&HeaderName::FlowTimer)
+    }
+
+    fn seconds(&self, name: &HeaderName) -> Option<u32> {
+        scan::seconds(self.get(name)?.value())
+    }
+
+    /// Retry-After (RFC 3261 §20.33); `None` when absent or without a number.
+    pub fn retry_after(&self) -> Option<RetryAfter> {
+        RetryAfter::parse(self.get(&HeaderName::RetryAfter)?.value())
+    }
+
+    /// Date (RFC 3261 §20.17); `None` when absent.
+    ///
+    /// # Errors
+    /// Any form but RFC 1123 with GMT.
+    pub fn date(&self) -> Result<Option<Date>, FieldError> {
+        let Some(row) = self.get(&HeaderName::Date) else { return Ok(None) };
+        Date::parse(row.text()?).map(Some).ok_or_else(|| row.error(Problem::Date))
+    }
+
+    /// The tokens of Supported, Require, Proxy-Require, Unsupported, Allow and their like, in order, spelled as
+    /// they came. Elements that are no tokens are left out.
+    pub fn option_tags(&self, name: &HeaderName) -> Vec<String> {
+        self.values(name)
+            .filter(|(_, value)| scan::is_token(value))
+            .filter_map(|(_, value)| scan::text(value).ok().map(str::to_owned))
+            .collect()
+    }
+
+    /// The addresses of Route, Record-Route, Path, Service-Route and their like, in order.
+    ///
+    /// # Errors
+    /// The first value that cannot be read.
+    pub fn name_addrs(&self, name: &HeaderName) -> Result<Vec<NameAddr>, FieldError> {
+        self.values(name)
+            .map(|(row, value)| NameAddr::parse(value).map_err(|problem| row.error(problem)))
+            .collect()
+    }
+
+    /// The challenges of WWW-Authenticate or Proxy-Authenticate, topmost first. Challenges wrongly joined in one
+    /// row are separated (RFC 3261 §20.44 wants a row each); a broken one is left out.
+    pub fn challenges(&self, name: &HeaderName) -> Vec<Challenge> {
+        self.all(name).flat_map(|row| Challenge::parse_all(row.value())).collect()
+    }
+
+    /// The credentials of Authorization or Proxy-Authorization, in order; broken ones are left out.
+    pub fn credentials(&self, name: &HeaderName) -> Vec<Credentials> {
+        self.all(name).flat_map(|row| Credentials::parse_all(row.value())).collect()
+    }
+
+    /// Authentication-Info or Proxy-Authentication-Info (RFC 7615); `None` when absent or unreadable.
+    pub fn authentication_info(&self, name: &HeaderName) -> Option<AuthenticationInfo> {
+        AuthenticationInfo::parse(self.get(name)?.value())
+    }
+}
+
+impl FromIterator<Header> for Headers {
+    fn from_iter<I: IntoIterator<Item = Header>>(rows: I) -> Headers {
+        Headers(rows.into_iter().collect())
+    }
+}
+
+impl Extend<Header> for Headers {
+    fn extend<I: IntoIterator<Item = Header>>(&mut self, rows: I) {
+        self.0.extend(rows);
+    }
+}
+
+impl<'a> IntoIterator for &'a Headers {
+    type Item = &'a Header;
+    type IntoIter = std::slice::Iter<'a, Header>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

@@ -1,0 +1,113 @@
+//! Hosts: names and addresses (RFC 3261 §25.1, IPv6 as corrected by RFC 5954 §4.1).
+
+use super::scan;
+use super::uri::UriError;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Where a URI or a Via value points. Names are equal in any letter case, addresses when their bits are
+/// (RFC 5954 §4.2); a name never equals an address.
+#[derive(Debug, Clone, Eq)]
+pub enum Host {
+    /// A host or domain name, spelled as it came.
+    Name(String),
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address; brackets belong to the text, not to the value.
+    V6(Ipv6Addr),
+}
+
+impl Host {
+    /// Reads `[::1]`, `192.0.2.1` or a name.
+    ///
+    /// Read although the grammar does not have it: an underscore in a name, and the surplus third colon before an
+    /// IPv4 part that RFC 3261's own grammar allowed (RFC 5118 §4.10). It is never written.
+    ///
+    /// # Errors
+    /// [`UriError::Host`]: percent escapes, empty labels, a last label of digits only that makes no IPv4 address,
+    /// an IPv6 address without brackets or with a zone.
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Host, UriError> {
+        let octets = text.as_ref();
+        if let [b'[', inside @ .., b']'] = octets {
+            return v6(inside).map(Host::V6).ok_or(UriError::Host);
+        }
+        let text = scan::text(octets).map_err(|_| UriError::Host)?;
+        if octets.first().is_some_and(u8::is_ascii_digit)
+            && let Ok(address) = text.parse()
+        {
+            return Ok(Host::V4(address));
+        }
+        if is_name(octets) { Ok(Host::Name(text.to_owned())) } else { Err(UriError::Host) }
+    }
+
+    /// The address, if it is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Host::Name(_) => None,
+            Host::V4(address) => Some(IpAddr::V4(*address)),
+            Host::V6(address) => Some(IpAddr::V6(*address)),
+        }
+    }
+}
+
+fn v6(inside: &[u8]) -> Option<Ipv6Addr> {
+    let text = scan::text(inside).ok()?;
+    text.parse().ok().or_else(|| {
+        let (before, after) = text.split_once(":::")?;
+        let surplus = after.contains('.') && !after.contains(':');
+        if surplus { format!("{before}::{after}").parse().ok() } else { None }
+    })
+}
+
+/// Labels of letters, digits, `-`, `_`, the last one not of digits only; one dot may end it.
+fn is_name(octets: &[u8]) -> bool {
+    let octets = octets.strip_suffix(b".").unwrap_or(octets);
+    let mut numeric = true;
+    let mut length = 0;
+    for &octet in octets {
+        if octet == b'.' {
+            if length == 0 {
+                return false;
+            }
+            (numeric, length) = (true, 0);
+            continue;
+        }
+        if !scan::is(octet, scan::HOST) {
+            return false;
+        }
+        numeric &= octet.is_ascii_digit();
+        length += 1;
+    }
+    length > 0 && !numeric
+}
+
+impl PartialEq for Host {
+    fn eq(&self, other: &Host) -> bool {
+        match (self, other) {
+            (Host::Name(one), Host::Name(two)) => one.eq_ignore_ascii_case(two),
+            (Host::V4(one), Host::V4(two)) => one == two,
+            (Host::V6(one), Host::V6(two)) => one == two,
+            (Host::Name(_) | Host::V4(_) | Host::V6(_), _) => false,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    /// IPv6 addresses get their brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Name(name) => f.write_str(name),
+            Host::V4(address) => address.fmt(f),
+            Host::V6(address) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Host {
+        match address {
+            IpAddr::V4(address) => Host::V4(address),
+            IpAddr::V6(address) => Host::V6(address),
+        }
+    }
+}

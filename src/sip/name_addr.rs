@@ -1,0 +1,193 @@
+//! Addresses in headers: To, From, Contact, Route and their kin (RFC 3261 §20.10 and §25.1, RFC 8217).
+
+use super::field::{FieldError, Problem, Q};
+use super::params::{ParamValue, Params};
+use super::scan::{self, Cursor};
+use super::uri::{Uri, UriError};
+use std::fmt;
+
+/// The lifetime that stands in for a malformed one, in seconds (RFC 3261 §10.2).
+pub(super) const DEFAULT_EXPIRES: u32 = 3600;
+
+/// A URI of any scheme.
+#[derive(Debug, Clone)]
+pub enum AnyUri {
+    /// `sip:` or `sips:`.
+    Sip(Uri),
+    /// Any other scheme (`tel:`, `mailto:` …), the whole URI as it came.
+    Other(String),
+}
+
+impl AnyUri {
+    /// Reads a URI without angle brackets.
+    ///
+    /// # Errors
+    /// Those of [`Uri::parse`] for SIP and SIPS; otherwise [`UriError::Scheme`] when there is no scheme and
+    /// [`UriError::Character`] for octets that no URI holds.
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<AnyUri, UriError> {
+        let octets = text.as_ref();
+        match Uri::parse(octets) {
+            Ok(uri) => return Ok(AnyUri::Sip(uri)),
+            Err(UriError::Scheme) => {}
+            Err(error) => return Err(error),
+        }
+        let mut cursor = Cursor::new(octets);
+        let scheme = cursor.run(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.'));
+        if !scheme.first().is_some_and(u8::is_ascii_alphabetic) || !cursor.eat(b':') || cursor.rest.is_empty()
+        {
+            return Err(UriError::Scheme);
+        }
+        let foreign = |octet: u8| !octet.is_ascii_graphic() || matches!(octet, b'<' | b'>' | b'"');
+        if cursor.rest.iter().any(|&octet| foreign(octet)) {
+            return Err(UriError::Character);
+        }
+        let text = scan::text(octets).map_err(|_| UriError::Character)?;
+        Ok(AnyUri::Other(text.to_owned()))
+    }
+
+    /// The SIP or SIPS URI, if it is one.
+    pub fn sip(&self) -> Option<&Uri> {
+        match self {
+            AnyUri::Sip(uri) => Some(uri),
+            AnyUri::Other(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for AnyUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AnyUri::Sip(uri) => uri.fmt(f),
+            AnyUri::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<Uri> for AnyUri {
+    fn from(uri: Uri) -> AnyUri {
+        AnyUri::Sip(uri)
+    }
+}
+
+/// An address with its display name and header parameters.
+#[derive(Debug, Clone)]
+pub struct NameAddr {
+    /// The display name, quotes and quoted-pairs undone.
+    pub display: Option<String>,
+    /// The URI.
+    pub uri: AnyUri,
+    /// Parameters of the header (`tag`, `expires`, `q`, `+sip.instance` …), not those of the URI.
+    pub params: Params,
+}
+
+impl NameAddr {
+    /// `<uri>` without display name and parameters.
+    pub fn new(uri: impl Into<AnyUri>) -> NameAddr {
+        NameAddr { display: None, uri: uri.into(), params: Params::new() }
+    }
+
+    /// Reads one value, without its neighbours in a list.
+    ///
+    /// Without angle brackets everything from the first `;` on belongs to the header (RFC 8217 §3); a URI that
+    /// cannot be meant that way, because of a `?` or of an `@` behind the `;`, is refused.
+    ///
+    /// # Errors
+    /// Any [`Problem`] of names, URIs and parameters.
+    pub fn parse(value: impl AsRef<[u8]>) -> Result<NameAddr, Problem> {
+        let mut cursor = Cursor::new(scan::trim(value.as_ref()));
+        if cursor.rest.is_empty() {
+            return Err(Problem::Empty);
+        }
+        if cursor.peek() == Some(b'"') {
+            let display = cursor.quoted()?.into_owned();
+            cursor.skip_space();
+            return if cursor.eat(b'<') { bracketed(Some(display), cursor) } else { Err(Problem::BareUri) };
+        }
+        let mut ahead = cursor;
+        let words = ahead.run(|octet| scan::is(octet, scan::TOKEN) || scan::is_space(octet) || octet >= 0x80);
+        if ahead.eat(b'<') {
+            let words = scan::text(scan::trim(words))?;
+            return bracketed((!words.is_empty()).then(|| words.to_owned()), ahead);
+        }
+        bare(cursor)
+    }
+
+    /// The `tag` parameter of To and From (RFC 3261 §19.3).
+    pub fn tag(&self) -> Option<&str> {
+        self.params.get("tag").flatten()
+    }
+
+    /// The lifetime of a contact in seconds: `None` when absent, 3600 when malformed, held at `u32::MAX` when
+    /// larger (RFC 3261 §10.2). In quotes it is malformed.
+    pub fn expires(&self) -> Option<u32> {
+        let param = self.params.find("expires")?;
+        let seconds = match &param.value {
+            Some(ParamValue::Token(text)) => scan::seconds(text.as_bytes()),
+            Some(ParamValue::Quoted(_)) | None => None,
+        };
+        Some(seconds.unwrap_or(DEFAULT_EXPIRES))
+    }
+
+    /// The preference of a contact (RFC 3261 §20.10); `None` when absent or malformed.
+    pub fn q(&self) -> Option<Q> {
+        self.params.token("q").and_then(Q::parse)
+    }
+}
+
+/// What follows the `<`.
+fn bracketed(display: Option<String>, mut cursor: Cursor<'_>) -> Result<NameAddr, Problem> {
+    let uri = cursor.run(|octet| octet != b'>');
+    if !cursor.eat(b'>') {
+        return Err(Problem::UnterminatedBracket);
+    }
+    let uri = AnyUri::parse(uri)?;
+    Ok(NameAddr { display, uri, params: Params::parse(&mut cursor)? })
+}
+
+/// An `addr-spec`: a URI without brackets.
+fn bare(mut cursor: Cursor<'_>) -> Result<NameAddr, Problem> {
+    let uri = scan::trim(cursor.run(|octet| octet != b';'));
+    if uri.contains(&b'<') {
+        return Err(Problem::DisplayName);
+    }
+    if uri.iter().any(|octet| matches!(octet, b'?' | b',')) {
+        return Err(Problem::BareUri);
+    }
+    let uri = AnyUri::parse(uri)?;
+    let params = Params::parse(&mut cursor)?;
+    let holds_at = |value: &Option<ParamValue>| match value {
+        Some(ParamValue::Token(text)) => text.contains('@'),
+        Some(ParamValue::Quoted(_)) | None => false,
+    };
+    if params.rows().iter().any(|param| holds_at(&param.value)) {
+        return Err(Problem::BareUri);
+    }
+    Ok(NameAddr { display: None, uri, params })
+}
+
+impl fmt::Display for NameAddr {
+    /// The URI always gets its brackets (RFC 8217 §3), the display name quotes when it is more than tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(display) = &self.display {
+            let tokens = display.split(' ').all(|word| scan::is_token(word.as_bytes()));
+            if tokens {
+                f.write_str(display)?;
+            } else {
+                let mut quoted = String::with_capacity(display.len() + 2);
+                scan::push_quoted(&mut quoted, display);
+                f.write_str(&quoted)?;
+            }
+            f.write_str(" ")?;
+        }
+        write!(f, "<{}>{}", self.uri, self.params)
+    }
+}
+
+/// The Contact rows of a message taken together (RFC 3261 §10.2.2).
+#[derive(Debug, Clone)]
+pub enum Contacts {
+    /// `*`, alone: all bindings.
+    Star,
+    /// The values in order. One that cannot be read is an error in its own place and does not spoil the others.
+    List(Vec<Result<NameAddr, FieldError>>),
+}

@@ -1,0 +1,184 @@
+//! Parameters: `;name=value` behind header values and inside URIs, `name=value` lists in authentication headers
+//! (RFC 3261 §7.3.1 and §19.1.1).
+
+use super::field::Problem;
+use super::scan::{self, Cursor};
+use std::fmt;
+
+/// The value of a parameter, knowing whether it travels in quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParamValue {
+    /// Written without quotes.
+    Token(String),
+    /// Written in quotes; this is the text inside, with quoted-pairs undone.
+    Quoted(String),
+}
+
+impl ParamValue {
+    /// The value without quotes.
+    pub fn as_str(&self) -> &str {
+        match self {
+            ParamValue::Token(text) | ParamValue::Quoted(text) => text,
+        }
+    }
+}
+
+impl fmt::Display for ParamValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ParamValue::Token(text) => f.write_str(text),
+            ParamValue::Quoted(text) => {
+                let mut quoted = String::with_capacity(text.len() + 2);
+                scan::push_quoted(&mut quoted, text);
+                f.write_str(&quoted)
+            }
+        }
+    }
+}
+
+/// One parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Param {
+    /// The name, spelled as it came.
+    pub name: String,
+    /// The value; `None` for a bare name such as `lr` or `rport`.
+    pub value: Option<ParamValue>,
+}
+
+/// Parameters in the order they came. Names are found in any letter case. A name should occur once; when a peer
+/// repeats it all are kept and the first one counts.
+///
+/// `Display` writes each as `;name=value`, quoted if it came or was made quoted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Params(Vec<Param>);
+
+impl Params {
+    /// No parameters.
+    pub fn new() -> Params {
+        Params::default()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of `name` without quotes: `None` when absent, `Some(None)` when it has no value.
+    pub fn get(&self, name: &str) -> Option<Option<&str>> {
+        self.find(name).map(|param| param.value.as_ref().map(ParamValue::as_str))
+    }
+
+    /// Whether `name` is there, with or without a value.
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// The value of `name` if it came without quotes: what a grammar of digits or tokens asks for.
+    pub fn token(&self, name: &str) -> Option<&str> {
+        match &self.find(name)?.value {
+            Some(ParamValue::Token(token)) => Some(token),
+            Some(ParamValue::Quoted(_)) | None => None,
+        }
+    }
+
+    /// Name and unquoted value of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.0.iter().map(|param| (param.name.as_str(), param.value.as_ref().map(ParamValue::as_str)))
+    }
+
+    /// Each with its quoting.
+    pub fn rows(&self) -> &[Param] {
+        &self.0
+    }
+
+    /// Sets `name` to an unquoted value or, with `None`, to none; in its place if it is there, else at the end.
+    ///
+    /// The value is written as it is: in a header it has to be a token or host ([`Params::set_quoted`] takes any
+    /// text), in a URI it has to be escaped.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        self.put(name, value.map(|text| ParamValue::Token(text.to_owned())));
+    }
+
+    /// Sets `name` to a value that is written in quotes.
+    pub fn set_quoted(&mut self, name: &str, value: &str) {
+        self.put(name, Some(ParamValue::Quoted(value.to_owned())));
+    }
+
+    /// Takes every `name` out; whether one was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|param| !param.name.eq_ignore_ascii_case(name));
+        before != self.0.len()
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Param> {
+        self.0.iter().find(|param| param.name.eq_ignore_ascii_case(name))
+    }
+
+    pub(super) fn push(&mut self, param: Param) {
+        self.0.push(param);
+    }
+
+    pub(super) fn last_mut(&mut self) -> Option<&mut Param> {
+        self.0.last_mut()
+    }
+
+    fn put(&mut self, name: &str, value: Option<ParamValue>) {
+        match self.0.iter_mut().find(|param| param.name.eq_ignore_ascii_case(name)) {
+            Some(param) => param.value = value,
+            None => self.0.push(Param { name: name.to_owned(), value }),
+        }
+    }
+
+    /// Reads header parameters up to the end of the value: `*( SEMI generic-param )`.
+    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Params, Problem> {
+        let mut params = Params::new();
+        while cursor.separator(b';') {
+            params.push(Param::parse(cursor)?);
+        }
+        if cursor.rest.is_empty() { Ok(params) } else { Err(Problem::Parameter) }
+    }
+}
+
+impl Param {
+    /// Reads `name [EQUAL value]`, the value a token, host or quoted string.
+    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Param, Problem> {
+        let name = cursor.token();
+        if name.is_empty() {
+            return Err(Problem::Parameter);
+        }
+        let name = scan::text(name)?.to_owned();
+        let value = if cursor.separator(b'=') { Some(ParamValue::parse(cursor)?) } else { None };
+        Ok(Param { name, value })
+    }
+}
+
+impl ParamValue {
+    fn parse(cursor: &mut Cursor<'_>) -> Result<ParamValue, Problem> {
+        if cursor.peek() == Some(b'"') {
+            return cursor.quoted().map(|text| ParamValue::Quoted(text.into_owned()));
+        }
+        let value = cursor.run(|octet| scan::is(octet, scan::VALUE));
+        if value.is_empty() {
+            return Err(Problem::Parameter);
+        }
+        Ok(ParamValue::Token(scan::text(value)?.to_owned()))
+    }
+}
+
+impl fmt::Display for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for param in &self.0 {
+            write!(f, ";{}", param.name)?;
+            if let Some(value) = &param.value {
+                write!(f, "={value}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,324 @@
+//! The scanner under every typed field: octet classes of RFC 3261 §25.1, a cursor, list splitting.
+//!
+//! All of it works on octets and goes forward only, so that a hostile 64 KiB value costs 64 K steps. Values come
+//! here unfolded: white space is SP and HTAB, line ends cannot occur.
+
+use super::field::Problem;
+use std::borrow::Cow;
+
+/// `token` of RFC 3261 §25.1.
+pub(super) const TOKEN: u8 = 1;
+/// What may stand unescaped in the user part of a URI (RFC 3261 §25.1 `user`), `%` left out.
+pub(super) const USER: u8 = 1 << 1;
+/// The same for the password.
+pub(super) const PASSWORD: u8 = 1 << 2;
+/// The same for URI parameters (`paramchar`).
+pub(super) const URI_PARAM: u8 = 1 << 3;
+/// The same for URI headers (`hnv-unreserved / unreserved`).
+pub(super) const URI_HEADER: u8 = 1 << 4;
+/// Host names; the underscore is not in the grammar but in the field.
+pub(super) const HOST: u8 = 1 << 5;
+/// An unquoted value of a header parameter: token, host, IPv6 reference with or without brackets, and `/`, `@`,
+/// which senders put there although the grammar wants quotes.
+pub(super) const VALUE: u8 = 1 << 6;
+
+static CLASS: [u8; 256] = classes();
+
+const fn mark(mut table: [u8; 256], octets: &[u8], class: u8) -> [u8; 256] {
+    let mut i = 0;
+    while i < octets.len() {
+        table[octets[i] as usize] |= class;
+        i += 1;
+    }
+    table
+}
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let all = TOKEN | USER | PASSWORD | URI_PARAM | URI_HEADER | HOST | VALUE;
+    let uri = USER | PASSWORD | URI_PARAM | URI_HEADER;
+    table = mark(table, b"abcdefghijklmnopqrstuvwxyz", all);
+    table = mark(table, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", all);
+    table = mark(table, b"0123456789", all);
+    table = mark(table, b"-_.!~*'()", uri);
+    table = mark(table, b"&=+$,;?/", USER);
+    table = mark(table, b"&=+$,", PASSWORD);
+    table = mark(table, b"[]/:&+$", URI_PARAM);
+    table = mark(table, b"[]/?:+$", URI_HEADER);
+    table = mark(table, b"-._", HOST);
+    table = mark(table, b"-.!%*_+`'~", TOKEN | VALUE);
+    mark(table, b"[]:/@", VALUE)
+}
+
+/// Whether `octet` belongs to `class`.
+pub(super) fn is(octet: u8, class: u8) -> bool {
+    CLASS[octet as usize] & class != 0
+}
+
+/// Whether `text` is one non-empty `token`.
+pub(super) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&octet| is(octet, TOKEN))
+}
+
+/// SP or HTAB.
+pub(super) fn is_space(octet: u8) -> bool {
+    octet == b' ' || octet == b'\t'
+}
+
+/// `text` without white space at both ends.
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_space(*first)
+    {
+        text = rest;
+    }
+    while let [rest @ .., last] = text
+        && is_space(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// The octets as text.
+pub(super) fn text(octets: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(octets).map_err(|_| Problem::NotUtf8)
+}
+
+/// Position of the first CR, LF or NUL, eight octets at a step.
+pub(super) fn find_line_control(octets: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut at = 0;
+    while let Some(chunk) = octets.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*chunk);
+        // Bit 7 of an octet comes up when the octet is below 0x0E; a borrow can only spoil octets after a hit.
+        let mut low = word.wrapping_sub(ONES * 0x0E) & !word & (ONES * 0x80);
+        while low != 0 {
+            let offset = (low.trailing_zeros() / 8) as usize;
+            if is_line_control(chunk[offset]) {
+                return Some(at + offset);
+            }
+            low &= low - 1;
+        }
+        at += 8;
+    }
+    let tail = octets.get(at..)?;
+    tail.iter().position(|&octet| is_line_control(octet)).map(|offset| at + offset)
+}
+
+fn is_line_control(octet: u8) -> bool {
+    matches!(octet, b'\r' | b'\n' | 0)
+}
+
+/// Whether every NUL in `value` is the second octet of a quoted-pair inside a quoted string, the one place where
+/// RFC 3261 §25.1 allows it (RFC 4475 §3.1.1.2).
+pub(super) fn nul_is_quoted(value: &[u8]) -> bool {
+    let mut quoted = false;
+    let mut octets = value.iter();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => {
+                octets.next();
+            }
+            0 => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+/// Reads all of `digits` as a decimal number; above `u64::MAX` it stays there. `None` when anything but digits is
+/// in it, or nothing.
+pub(super) fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(
+        digits.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))),
+    )
+}
+
+/// `delta-seconds` of RFC 3261 §25.1, held at `u32::MAX` when larger (§10.2 lets a receiver do so).
+pub(super) fn seconds(digits: &[u8]) -> Option<u32> {
+    number(digits).map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
+/// A place in a value, moving forward.
+#[derive(Clone, Copy)]
+pub(super) struct Cursor<'a> {
+    /// What has not been read yet.
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(value: &'a [u8]) -> Cursor<'a> {
+        Cursor { rest: value }
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// Steps over `octet` if it comes next.
+    pub(super) fn eat(&mut self, octet: u8) -> bool {
+        match self.rest {
+            [first, rest @ ..] if *first == octet => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn skip_space(&mut self) {
+        while let [first, rest @ ..] = self.rest
+            && is_space(*first)
+        {
+            self.rest = rest;
+        }
+    }
+
+    /// White space, `octet`, white space: the separators of RFC 3261 §25.1 (`SEMI`, `EQUAL`, `SLASH` …).
+    /// Without `octet` only the white space is consumed.
+    pub(super) fn separator(&mut self, octet: u8) -> bool {
+        self.skip_space();
+        let found = self.eat(octet);
+        if found {
+            self.skip_space();
+        }
+        found
+    }
+
+    /// The longest run of octets for which `wanted` holds, perhaps empty.
+    pub(super) fn run(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
+        let end = self.rest.iter().position(|&octet| !wanted(octet)).unwrap_or(self.rest.len());
+        let (run, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        run
+    }
+
+    /// A `token`, perhaps empty.
+    pub(super) fn token(&mut self) -> &'a [u8] {
+        self.run(|octet| is(octet, TOKEN))
+    }
+
+    /// A `quoted-string`, which must come next: its text with the quoted-pairs undone once.
+    pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Problem> {
+        if !self.eat(b'"') {
+            return Err(Problem::UnterminatedQuote);
+        }
+        let plain = self.run(|octet| octet != b'"' && octet != b'\\');
+        if self.eat(b'"') {
+            return text(plain).map(Cow::Borrowed);
+        }
+        let mut unescaped = plain.to_vec();
+        loop {
+            match self.rest {
+                [b'"', rest @ ..] => {
+                    self.rest = rest;
+                    let whole = String::from_utf8(unescaped).map_err(|_| Problem::NotUtf8)?;
+                    return Ok(Cow::Owned(whole));
+                }
+                [b'\\', octet, rest @ ..] => {
+                    unescaped.push(*octet);
+                    self.rest = rest;
+                }
+                [] | [b'\\'] => return Err(Problem::UnterminatedQuote),
+                [octet, rest @ ..] => {
+                    unescaped.push(*octet);
+                    self.rest = rest;
+                }
+            }
+        }
+    }
+}
+
+/// Appends `text` as a `quoted-string`, escaping what must be.
+///
+/// CR and LF have no escape (RFC 3261 §25.1); they go through as they are and are refused where the header is made.
+pub(super) fn push_quoted(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        let control = c.is_ascii_control() && !matches!(c, '\t' | '\r' | '\n');
+        if matches!(c, '"' | '\\') || control {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+}
+
+/// The values of a comma list, each trimmed, in order; quotes and angle brackets protect their commas.
+///
+/// An empty row yields one empty value, so that the caller decides what that means. A quote or bracket that is
+/// never closed costs the value it began in, not those after it.
+#[derive(Clone)]
+pub(super) struct List<'a> {
+    rest: Option<&'a [u8]>,
+    quotes: Quotes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    Protect,
+    /// An unterminated one was met: from here on a quote is an octet like any other.
+    Ignore,
+}
+
+enum Place {
+    Open,
+    Quoted,
+    /// In angle brackets; holds where the last comma in them was.
+    Bracketed(Option<usize>),
+}
+
+impl<'a> List<'a> {
+    pub(super) fn new(row: &'a [u8]) -> List<'a> {
+        List { rest: Some(row), quotes: Quotes::Protect }
+    }
+
+    /// What follows the comma behind the value given last; `None` when that was the last one.
+    pub(super) fn rest(&self) -> Option<&'a [u8]> {
+        self.rest
+    }
+
+    /// End of the first value of `row`.
+    fn end(&mut self, row: &[u8]) -> usize {
+        let mut place = Place::Open;
+        let mut at = 0;
+        while let Some(&octet) = row.get(at) {
+            match (&mut place, octet) {
+                (Place::Open, b',') => return at,
+                (Place::Open, b'"') if self.quotes == Quotes::Protect => place = Place::Quoted,
+                (Place::Open, b'<') => place = Place::Bracketed(None),
+                (Place::Quoted, b'\\') => at += 1,
+                (Place::Quoted, b'"') | (Place::Bracketed(_), b'>') => place = Place::Open,
+                (Place::Bracketed(comma), b',') => *comma = Some(at),
+                // No URI holds a `<`: the bracket was never closed, and the value ended at the comma before.
+                (Place::Bracketed(Some(comma)), b'<') => return *comma,
+                _ => {}
+            }
+            at += 1;
+        }
+        match place {
+            Place::Quoted => {
+                self.quotes = Quotes::Ignore;
+                self.end(row)
+            }
+            Place::Open | Place::Bracketed(_) => row.len(),
+        }
+    }
+}
+
+impl<'a> Iterator for List<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let row = self.rest.take()?;
+        let end = self.end(row);
+        let (value, rest) = row.split_at_checked(end).unwrap_or((row, &[]));
+        self.rest = rest.get(1..);
+        Some(trim(value))
+    }
+}

@@ -1,0 +1,65 @@
+//! Registers with a real registrar, Kamailio, in all the situations of the laboratory in `lab/`.
+//!
+//! One laboratory per test process (see [`lab`]), one table (see [`table`]), four transports.
+//! A new situation is one line in the table.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
+
+mod lab;
+mod run;
+mod table;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lab::Lab;
+use table::{ROWS, Transport};
+
+/// Rows under way at the same time. Most of them wait: for a slow answer, or for a timer.
+const WORKERS: usize = 8;
+
+/// Every row of the table ends as the table says, over UDP and TCP, over IPv4 and IPv6.
+///
+/// Shows REG-001, REG-010, REG-024, REG-029, RSP-006, RSP-007, RSP-017, RSP-021, RSP-023,
+/// COD-005, COD-006, COD-009, COD-013, COD-024, TXN-014, TRN-001, TRN-012, AUT-001, AUT-005, AUT-009,
+/// AUT-010, AUT-012, AUT-015, AUT-017, AUT-019, AUT-024, AUT-025, AUT-026, AUT-035, AUT-043, DES-030.
+#[test]
+fn every_situation_of_the_laboratory_ends_as_the_table_says() {
+    let lab = Lab::shared();
+    let runs: Vec<_> = ROWS
+        .iter()
+        .flat_map(|row| Transport::ALL.into_iter().map(move |transport| (row, transport)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some((row, transport)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(text) = run::check(&lab, row, *transport) {
+                        let line = format!("== {} over {}\n{text}\n", row.name(), transport.name());
+                        failures.lock().expect("no worker panicked").push(line);
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().expect("no worker panicked");
+    failures.sort();
+    println!("{} rows, {} runs, {} failed", ROWS.len(), runs.len(), failures.len());
+    assert!(failures.is_empty(), "{} of {} runs:\n{}", failures.len(), runs.len(), failures.join("\n"));
+}
+
+/// Rows that share a domain and a user over one transport would see each other's bindings.
+#[test]
+fn no_two_rows_share_a_binding() {
+    let mut seen = std::collections::BTreeMap::new();
+    for row in ROWS {
+        for transport in Transport::ALL {
+            let place = (row.domain(transport), row.person.on(transport).0);
+            if let Some(other) = seen.insert(place.clone(), row.name()) {
+                panic!("{other} and {} both use {place:?}", row.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Runs the program for one row and compares what it says with what the row expects.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::Lab;
+use crate::table::{Fault, Row, Secret, Transport, Want};
+
+/// No row takes that long; a program that does is ended and counts as failed.
+const BOUND: Duration = Duration::from_secs(100);
+
+/// What a run of the program left behind.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs one row over one transport. `Err` says what was expected, what came, and the whole output.
+pub fn check(lab: &Lab, row: &Row, transport: Transport) -> Result<(), String> {
+    let (user, password) = row.person.on(transport);
+    let aor = format!("sip:{user}@{}", row.domain(transport));
+    let home = tempfile::tempdir().expect("a temporary directory");
+    for (n, contact) in row.others.iter().enumerate() {
+        let mut args = arguments(lab, row, transport, &aor);
+        args.extend(["--contact", contact].map(String::from));
+        let ran = execute(&args, Some(password), home.path());
+        if ran.code != Some(0) {
+            return Err(format!("run {} before: expected exit 0\n{}", n + 1, show(&args, &ran)));
+        }
+    }
+
+    let mut args = arguments(lab, row, transport, &aor);
+    let mut environment = None;
+    match row.secret {
+        Secret::Right => environment = Some(password),
+        Secret::Is(other) => environment = Some(other),
+        Secret::None => {}
+        Secret::InFile => {
+            let file = home.path().join("password");
+            std::fs::write(&file, format!("{password}\nnot this line\n")).expect("write the password");
+            args.push("--password-file".into());
+            args.push(file.to_str().expect("a path in UTF-8").into());
+        }
+    }
+    let want = row.wanted(transport);
+    if want.fault == Some(Fault::Timeout) {
+        // Silent by design: Timer F after 64 * 20 ms.
+        args.extend(["--t1", "20ms"].map(String::from));
+    }
+    let ran = execute(&args, environment, home.path());
+    let mut wrong = differences(want, &aor, row, &ran);
+    if let Some(secret) = environment
+        && secret.len() > 6
+        && (ran.stdout.contains(secret) || ran.stderr.contains(secret))
+    {
+        wrong.push("the password is in the output".into());
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(format!("{}\n{}", wrong.join("\n"), show(&args, &ran))) }
+}
+
+fn arguments(lab: &Lab, row: &Row, transport: Transport, aor: &str) -> Vec<String> {
+    let registrar = format!("sip:{}:{}", transport.host(), lab.port(row.port));
+    let mut args: Vec<String> =
+        ["register", aor, "--registrar", &registrar, "--transport", transport.option()]
+            .into_iter()
+            .chain(["--json", "--stateless"])
+            .map(String::from)
+            .collect();
+    let domain = aor.split_once('@').map_or("", |(_, domain)| domain);
+    args.extend(row.args.iter().map(|arg| arg.replace("DOMAIN", domain)));
+    args
+}
+
+/// The program with nothing in its environment but what is given here, and nothing to read.
+fn execute(args: &[String], password: Option<&str>, home: &std::path::Path) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sipreg"));
+    command
+        .args(args)
+        .env_clear()
+        .env("HOME", home)
+        .env("XDG_CONFIG_HOME", home.join("config"))
+        .env("XDG_STATE_HOME", home.join("state"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Some(password) = password {
+        command.env("SIPREG_PASSWORD", password);
+    }
+    let mut child = command.spawn().expect("the program starts");
+    let mut out = child.stdout.take().expect("piped");
+    let mut err = child.stderr.take().expect("piped");
+    let reader = std::thread::spawn(move || read_all(&mut err));
+    let (ended, end) = channel();
+    let writer = std::thread::spawn(move || {
+        let text = read_all(&mut out);
+        let _ = ended.send(());
+        text
+    });
+    let hung = end.recv_timeout(BOUND) == Err(RecvTimeoutError::Timeout);
+    if hung {
+        let _ = child.kill();
+    }
+    let status = child.wait().expect("the program ends");
+    let stdout = writer.join().expect("the reader of stdout");
+    let mut stderr = reader.join().expect("the reader of stderr");
+    if hung {
+        stderr.push_str(&format!("\n(ended by the test after {} s)", BOUND.as_secs()));
+    }
+    Ran { code: status.code(), stdout, stderr }
+}
+
+fn read_all(from: &mut impl Read) -> String {
+    let mut octets = Vec::new();
+    let _ = from.read_to_end(&mut octets);
+    String::from_utf8_lossy(&octets).into_owned()
+}
+
+/// Every way in which the run is not what was wanted, one line each.
+fn differences(want: Want, aor: &str, row: &Row, ran: &Ran) -> Vec<String> {
+    let code = want.fault.map_or(0, Fault::code);
+    let mut wrong = Vec::new();
+    if ran.code != Some(code) {
+        wrong.push(format!("exit status: expected {code}, got {:?}", ran.code));
+    }
+    let parsed = serde_json::from_str::<Value>(&ran.stdout);
+    let json = match parsed {
+        Ok(json) if json.is_object() && ran.stdout.trim_end_matches('\n').lines().count() == 1 => json,
+        Ok(_) => return with(wrong, "stdout: expected one JSON object on one line"),
+        Err(e) => return with(wrong, &format!("stdout: expected JSON, got {e}")),
+    };
+    let null = || Value::Null;
+    let ok = want.fault.is_none();
+    let mut fields = vec![
+        ("/schema", Value::from(1)),
+        ("/command", "register".into()),
+        ("/ok", ok.into()),
+        ("/outcome", if ok { "registered" } else { "failed" }.into()),
+        ("/aor", aor.into()),
+        ("/status", want.status.map_or_else(null, Value::from)),
+        ("/expires", want.expires.map_or_else(null, Value::from)),
+        ("/requests", want.requests.into()),
+    ];
+    match want.fault {
+        Some(fault) => fields.push(("/error/kind", fault.kind().into())),
+        None => fields.push(("/error", Value::Null)),
+    }
+    if ok {
+        let parse = |text: &&'static str| serde_json::from_str(text).expect("JSON in the table");
+        fields.extend(row.also.iter().map(|(pointer, text)| (*pointer, parse(text))));
+    }
+    for (pointer, expected) in fields {
+        // Absent values are null, never left out: a missing field is wrong even where null is meant.
+        let got = json.pointer(pointer);
+        if got != Some(&expected) {
+            let got = got.map_or_else(|| "nothing".into(), Value::to_string);
+            wrong.push(format!("{}: expected {expected}, got {got}", &pointer[1..].replace('/', ".")));
+        }
+    }
+    wrong
+}
+
+fn with(mut wrong: Vec<String>, one: &str) -> Vec<String> {
+    wrong.push(one.into());
+    wrong
+}
+
+fn show(args: &[String], ran: &Ran) -> String {
+    let (out, err) = (ran.stdout.trim_end(), ran.stderr.trim_end());
+    format!("  $ sipreg {}\n  stdout: {out}\n  stderr: {err}", args.join(" "))
+}

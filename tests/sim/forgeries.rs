@@ -1,0 +1,109 @@
+//! Answers that are duplicate, late, foreign or forged.
+
+use sipreg::proto::Dropped;
+
+use crate::world::*;
+
+/// Sends `wrong` in place of a part of a right 200, then the right one a second later.
+fn with(part: &str, wrong: &str) -> Course {
+    World::new(|request, _, _| {
+        let right = String::from_utf8(answer(request, OK).to_vec()).unwrap();
+        assert!(right.contains(part), "{part} is not in {right}");
+        vec![
+            (10, Reaction::Send(right.replacen(part, wrong, 1).into())),
+            (1010, Reaction::Send(right.into())),
+        ]
+    })
+    .run(plan())
+}
+
+/// TXN-011 TXN-013 TRN-016 RSP-005 RSP-028 TRN-019 TRN-020 COD-025 HDR-019 HDR-020 DES-028 TXN-012
+#[test]
+fn what_does_not_fit_the_request_is_dropped_and_the_right_answer_still_counts() {
+    let via = "Via: SIP/2.0/UDP 192.0.2.99:5070;branch=z9hG4bK0000000000000004;rport\r\n";
+    let more = format!("{via}Via: SIP/2.0/UDP 203.0.113.1;branch=z9hG4bKx\r\n");
+    let list = format!("{}, SIP/2.0/UDP 203.0.113.1;branch=z9hG4bKx\r\n", via.trim_end());
+    for (part, wrong, reason) in [
+        ("z9hG4bK0000000000000004", "z9hG4bK0000000000000005", Dropped::Stray),
+        ("1 REGISTER", "1 OPTIONS", Dropped::Stray),
+        ("1 REGISTER", "2 REGISTER", Dropped::Forged),
+        ("Call-ID: 0", "Call-ID: 1", Dropped::Forged),
+        (";tag=0", ";tag=1", Dropped::Forged),
+        ("192.0.2.99:5070;branch", "192.0.2.99:5071;branch", Dropped::Forged),
+        ("192.0.2.99:5070;branch", "192.0.2.98:5070;branch", Dropped::Forged),
+        (via, &more, Dropped::Misrouted),
+        (via, &list, Dropped::Misrouted),
+        ("Content-Length: 0", "Content-Length: 50", Dropped::Malformed),
+        ("SIP/2.0 200", "SIP/2.0 099", Dropped::Malformed),
+        ("SIP/2.0 200", "SIP/2.0 700", Dropped::Malformed),
+        ("SIP/2.0 200 OK", "OPTIONS sip:a SIP/2.0", Dropped::Request),
+        ("1 REGISTER", "one REGISTER", Dropped::Malformed),
+    ] {
+        let course = with(part, wrong);
+        assert_eq!(course.dropped, [reason], "{wrong}");
+        assert!(course.report.result.is_ok(), "{wrong}");
+        assert_eq!(course.report.round_trip.unwrap().as_millis(), 1010, "{wrong}");
+    }
+}
+
+/// HDR-001..004 HDR-020 TRN-021
+#[test]
+fn odd_but_valid_spellings_count() {
+    for (part, odd) in [
+        ("SIP/2.0 200 OK", "sip/2.0 200 "),
+        ("Via: SIP/2.0/UDP", "v :\r\n  SIP / 2.0 / UDP"),
+        ("Call-ID:", "i:"),
+        ("Contact:", "M:"),
+        ("Content-Length: 0\r\n", ""),
+        ("Content-Length: 0\r\n\r\n", "Content-Length: 0\r\n\r\nSIP/2.0 401 Unauthorized\r\n\r\n"),
+    ] {
+        let course = with(part, odd);
+        assert_eq!(course.report.round_trip.unwrap().as_millis(), 10, "{odd}: {:?}", course.dropped);
+    }
+}
+
+/// TXN-007 TXN-009 TXN-018
+#[test]
+fn copies_and_contradictions_after_the_final_answer_change_nothing() {
+    let course = World::new(|request, n, _| match n {
+        0 => vec![
+            (10, Reaction::Send(answer(request, MD5))),
+            (11, Reaction::Send(answer(request, MD5))),
+            (12, Reaction::Send(answer(request, "500 No"))),
+        ],
+        _ => vec![(20, Reaction::Send(answer(request, OK))), (21, Reaction::Send(answer(request, OK)))],
+    })
+    .run(plan());
+    assert!(course.report.result.is_ok());
+    assert_eq!(course.sent.len(), 2);
+}
+
+/// TXN-004 TXN-016 RSP-004
+#[test]
+fn provisional_answers_of_any_kind_are_waited_out() {
+    for early in ["100 Trying", "180 Ringing", "199 Odd"] {
+        let course = World::new(|request, _, _| {
+            vec![(100, Reaction::Send(answer(request, early))), (9000, Reaction::Send(answer(request, OK)))]
+        })
+        .run(plan());
+        assert!(course.report.result.is_ok());
+        assert_eq!(course.copies, [4100, 8100]);
+    }
+}
+
+/// TRN-011 DES-028 NAT-003
+#[test]
+fn an_answer_from_another_address_is_taken_if_it_fits() {
+    let course = World::new(|request, _, _| {
+        vec![(10, Reaction::SendFrom("198.51.100.7:1234".parse().unwrap(), answer(request, OK)))]
+    })
+    .run(plan());
+    assert!(course.report.result.is_ok());
+}
+
+/// TXN-017
+#[test]
+fn junk_and_then_silence_is_silence() {
+    let course = World::new(|_, _, _| vec![(10, Reaction::Send("\0\u{1}junk\r\n\r\n".into()))]).run(plan());
+    assert_eq!((verdict(&course).as_str(), &course.dropped[..]), ("Timeout", &[Dropped::Malformed][..]));
+}

@@ -1,0 +1,19 @@
+//! The simulated world: the whole protocol core against scripted peers, with a clock that the test moves. No socket,
+//! no real time, no real randomness.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod challenges;
+mod forgeries;
+mod limits;
+mod locating;
+mod outcomes;
+mod redirects;
+mod requests;
+mod transports;
+mod world;

@@ -1,0 +1,236 @@
+//! What is made of final answers: which are a success, and how each failure is sorted.
+
+use sipreg::proto::plan::Purpose;
+
+use crate::world::*;
+
+fn outcome(answer: &str) -> String {
+    verdict(&World::answering(&[answer]).run(plan()))
+}
+
+const MINE: &str = "sip:werner.heisenberg@192.0.2.99:5070";
+
+/// REG-001 REG-010 REG-012..015 REG-030 REG-035 REG-036 COD-002 DES-020 DES-030 URI-001..013 HDR-001 HDR-005 RSP-003
+/// RSP-030 REG-020 REG-037
+#[test]
+fn the_own_binding_is_found_among_others_and_its_own_lifetime_counts() {
+    for (answer, granted) in [
+        ("200 OK|Contact: <@>;expires=60|Expires: 3600", 60),
+        ("200 OK|Contact: <@>|Expires: 90", 90),
+        ("202 Accepted|Contact: <@>;expires=60", 60),
+        ("299 Fine|m: <@>;expires=60", 60),
+        // Without any lifetime the asked one is taken; a malformed one counts as an hour.
+        ("200 OK|Contact: <@>", 3600),
+        ("200 OK|Contact: <@>;expires=soon", 3600),
+        ("200 OK|Contact: <@>;expires=99999999999", u32::MAX),
+        // Among strangers: first, last, in one row or several, another device with the same user part, a broken one.
+        ("200 OK|Contact: <sip:x~y>;expires=5, <@>;expires=60, <sip:z~y>;expires=7", 60),
+        (
+            "200 OK|Contact: \"Doe, J\" <sip:x~y;a=b>;q=0.1;expires=1, <mailto:a~b>|Contact: <@>;expires=60",
+            60,
+        ),
+        ("200 OK|Contact: <sip:werner.heisenberg~192.0.2.50:5070>;expires=5, <@>;expires=60", 60),
+        ("200 OK|Contact: <sip:bro ken>;expires=5|Contact: <@>;expires=60", 60),
+        ("200 OK|Contact: <@;rinstance=1;ob>;expires=60;+sip.instance=\"<urn:x>\"", 60),
+        ("200 OK|Contact: <sip:%77erner.heisenberg~192.0.2.99:5070>;expires=60", 60),
+        // Rewritten by the registrar: transport added, or the address it saw.
+        ("200 OK|Contact: <@;transport=udp>;expires=60", 60),
+        (
+            "200 OK|Contact: <@>;expires=60|P-Associated-URI: <sip:boss~munich.de>|Date: Sat, 13 Nov 2010 23:29:00 GMT",
+            60,
+        ),
+        ("200 OK|Contact: <@>;expires=60|Max-Forwards: 1|Route: <sip:x>|Date: never|X-Junk: \"", 60),
+    ] {
+        let course = World::answering(&[answer]).run(plan());
+        let shown = verdict(&course);
+        assert!(
+            shown.starts_with("ok: sip:") && shown.ends_with(&format!(" for {granted}")),
+            "{answer}: {shown}"
+        );
+        let success = course.report.result.as_ref().unwrap();
+        assert_eq!(success.bindings.iter().filter(|b| b.own).count(), 1, "{answer}");
+    }
+}
+
+/// DES-020 NAT-004
+#[test]
+fn a_binding_at_the_address_that_the_registrar_saw_is_ours() {
+    let course = World::new(|request, _, _| {
+        let text = "200 OK|Via: SIP/2.0/UDP 192.0.2.99:5070;branch=z9hG4bK0000000000000004;received=203.0.113.5;\
+                    rport=40000|Contact: <sip:werner.heisenberg~203.0.113.5:40000>;expires=60";
+        vec![(10, Reaction::Send(answer(request, text)))]
+    })
+    .run(plan());
+    assert_eq!(verdict(&course), "ok: sip:werner.heisenberg@203.0.113.5:40000 for 60");
+    assert_eq!(course.report.received, Some("203.0.113.5:40000".parse().unwrap()));
+    assert_eq!(format!("{:?}", course.report.warnings), "[Rewritten]");
+}
+
+/// REG-010 DES-030 DES-020
+#[test]
+fn a_2xx_without_a_live_binding_of_ours_is_no_success() {
+    for answer in [
+        "200 OK",
+        "200 OK|Contact: <@>;expires=0",
+        "200 OK|Contact: <sip:other~192.0.2.99:5070>;expires=60",
+        "200 OK|Contact: <sip:werner.heisenberg~192.0.2.50:5070>;expires=60",
+        "200 OK|Contact: <sips:werner.heisenberg~192.0.2.99:5070>;expires=60",
+        "200 OK|Contact: *",
+    ] {
+        let course = World::answering(&[answer]).run(plan());
+        assert_eq!(verdict(&course), "Misbehaved(NotBound)", "{answer}");
+    }
+}
+
+/// REG-026 DES-023
+#[test]
+fn a_removed_contact_must_be_gone_and_a_423_does_not_add_it_again() {
+    let mut remove = plan();
+    remove.purpose = Purpose::Remove;
+    for (answer, expected) in [
+        ("200 OK", format!("ok: {MINE} for 0")),
+        ("200 OK|Contact: <@>;expires=0", format!("ok: {MINE} for 0")),
+        ("200 OK|Contact: <@>;expires=10", "Misbehaved(StillBound)".to_owned()),
+        ("423 Interval Too Brief|Min-Expires: 60", "Refused(TooBrief { min_expires: Some(60) })".to_owned()),
+    ] {
+        let course = World::answering(&[answer]).run(remove.clone());
+        assert_eq!(verdict(&course), expected, "{answer}");
+        assert_eq!(course.report.requests, 1);
+    }
+}
+
+/// RSP-001 RSP-003 RSP-023 RSP-025 RSP-026 RSP-027 COD-003..008 COD-010..013 COD-015..024 LOC-018
+#[test]
+fn every_final_refusal_is_sorted_and_asked_for_once() {
+    for (answer, expected) in [
+        ("400 Bad Request", "Refused(Status(400))"),
+        ("403 Forbidden", "Refused(Status(403))"),
+        ("404 Not Found", "Refused(Status(404))"),
+        ("404 Not Found|Retry-After: 9", "Refused(RetryAfter { status: 404, seconds: 9 })"),
+        ("405 Method Not Allowed|Allow: INVITE", "Refused(Status(405))"),
+        ("406 Not Acceptable", "Refused(Status(406))"),
+        ("408 Request Timeout", "Timeout"),
+        ("410 Gone", "Refused(Status(410))"),
+        ("413 Request Entity Too Large", "Refused(Status(413))"),
+        ("414 Request-URI Too Long", "Refused(Status(414))"),
+        ("416 Unsupported URI Scheme", "Refused(Status(416))"),
+        ("430 Flow Failed", "Refused(Status(430))"),
+        ("439 First Hop Lacks Outbound Support", "Refused(Status(439))"),
+        ("440 Max-Breadth Exceeded", "Refused(Status(440))"),
+        ("480 Gone For Lunch|Retry-After: 20", "Refused(RetryAfter { status: 480, seconds: 20 })"),
+        ("482 Loop Detected", "Refused(Status(482))"),
+        ("483 Too Many Hops", "Refused(Status(483))"),
+        ("494 Security Agreement Required", "Refused(Status(494))"),
+        ("499 What", "Refused(Status(499))"),
+        ("500 Server Internal Error", "Refused(Status(500))"),
+        ("501 Not Implemented", "Refused(Status(501))"),
+        ("502 Bad Gateway", "Refused(Status(502))"),
+        ("503 Service Unavailable", "Refused(Status(503))"),
+        (
+            "503 Service Unavailable|Retry-After: 120 (maintenance);duration=60",
+            "Refused(RetryAfter { status: 503, seconds: 120 })",
+        ),
+        ("504 Server Time-out", "Refused(Status(504))"),
+        ("505 Version Not Supported", "Refused(Status(505))"),
+        ("513 Message Too Large", "Refused(Status(513))"),
+        ("555 Push Notification Service Not Supported", "Refused(Status(555))"),
+        ("599 Odd", "Refused(Status(599))"),
+        ("600 Busy Everywhere", "Refused(Status(600))"),
+        ("603 Decline", "Refused(Status(603))"),
+        ("606 Not Acceptable", "Refused(Status(606))"),
+        ("699 Odd", "Refused(Status(699))"),
+        ("300 Multiple Choices", "Refused(NoTarget(300))"),
+        ("380 Alternative Service", "Refused(NoTarget(380))"),
+        ("399 Odd", "Refused(NoTarget(399))"),
+        ("302 Moved Temporarily|Contact: <mailto:x~y>", "Refused(NoTarget(302))"),
+        ("302 Moved Temporarily|Contact: <sip:192.0.2.4;transport=sctp>", "Refused(NoTarget(302))"),
+        ("401 Unauthorized", "Credentials(NoChallenge)"),
+        ("407 Proxy Authentication Required", "Credentials(NoChallenge)"),
+        (
+            "421 Extension Required|Require: outbound",
+            r#"Refused(Extension { status: 421, tags: ["outbound"] })"#,
+        ),
+        ("420 Bad Extension", "Refused(Extension { status: 420, tags: [] })"),
+        ("423 Interval Too Brief", "Refused(TooBrief { min_expires: None })"),
+        ("423 Interval Too Brief|Min-Expires: soon", "Refused(TooBrief { min_expires: None })"),
+        ("423 Interval Too Brief|Min-Expires: 60", "Refused(TooBrief { min_expires: Some(60) })"),
+        ("423 Interval Too Brief|Min-Expires: 90000", "Refused(TooBrief { min_expires: Some(90000) })"),
+    ] {
+        assert_eq!(outcome(answer), expected, "{answer}");
+        let course = World::answering(&[answer]).run(plan());
+        assert_eq!(course.report.requests, 1, "{answer}");
+        let status: u16 = answer[..3].parse().unwrap();
+        assert_eq!(course.report.response.as_ref().map(|r| r.0), Some(status));
+    }
+}
+
+/// REG-024 REG-025 REG-031 DES-026 REG-004
+#[test]
+fn a_423_raises_every_lifetime_to_min_expires_at_most_twice() {
+    let mut brief = plan();
+    brief.purpose = Purpose::Bind { expires: Some(60) };
+    brief.contacts = vec![contact("<sip:a~192.0.2.20>"), contact("<sip:b~192.0.2.20>;expires=90")];
+    let refuse = |min: u32| format!("423 Interval Too Brief|Min-Expires: {min}");
+    let texts = [refuse(120), refuse(240), refuse(480)];
+    let answers: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let course = World::answering(&answers).run(brief);
+    let asked: Vec<String> = course
+        .sent
+        .iter()
+        .map(|s| format!("{} {}", s.header("Expires").unwrap(), s.headers("Contact").join(" ")))
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            "60 <sip:a@192.0.2.20> <sip:b@192.0.2.20>;expires=90",
+            "120 <sip:a@192.0.2.20> <sip:b@192.0.2.20>;expires=120",
+            "240 <sip:a@192.0.2.20> <sip:b@192.0.2.20>;expires=240",
+        ]
+    );
+    assert_eq!(verdict(&course), "Refused(TooBrief { min_expires: Some(480) })");
+    assert_eq!(course.report.cseq, 3);
+}
+
+/// RSP-021 COD-013 COD-014
+#[test]
+fn a_420_drops_a_tag_and_a_421_adds_it_each_once() {
+    let no_path = "420 Bad Extension|Unsupported: outbound, path, gruu";
+    let need_path = "421 Extension Required|Require: path";
+    let supported = |course: &Course| {
+        let all: Vec<String> =
+            course.sent.iter().map(|s| s.header("Supported").unwrap_or_default()).collect();
+        all.join("/")
+    };
+    let course = World::answering(&[no_path, OK]).run(plan());
+    assert_eq!((supported(&course).as_str(), course.report.result.is_ok()), ("path/", true));
+    let course = World::answering(&[no_path]).run(plan());
+    assert_eq!(supported(&course), "path/");
+    assert!(verdict(&course).starts_with("Refused(Extension { status: 420"));
+    let course = World::answering(&[no_path, need_path]).run(plan());
+    assert_eq!(supported(&course), "path/");
+    let course = World::answering(&[need_path]).run(plan());
+    assert_eq!(supported(&course), "path");
+    assert!(verdict(&course).starts_with("Refused(Extension { status: 421"));
+}
+
+/// RSP-031 REG-031
+#[test]
+fn what_is_odd_in_a_success_is_a_warning() {
+    let odd = "200 OK|Contact: <@>;expires=7200, <sip:bro ken>|Require: x-unknown, path";
+    let course = World::answering(&[odd]).run(plan());
+    assert_eq!(
+        format!("{:?}", course.report.warnings),
+        "[UnknownRequire(\"x-unknown\"), UnreadableContacts(1), Lengthened { asked: 3600, granted: 7200 }]"
+    );
+}
+
+/// EXT-002 EXT-004
+#[test]
+fn service_route_and_path_are_reported_in_order() {
+    let ok = "200 OK|Contact: <@>;expires=60|Service-Route: <sip:a;lr>, <sip:b;lr>|Path: <sip:p;lr>|Service-Route: <sip:c;lr>";
+    let course = World::answering(&[ok]).run(plan());
+    let success = course.report.result.unwrap();
+    let shown = |list: &[sipreg::sip::NameAddr]| list.iter().map(|a| a.uri.to_string()).collect::<Vec<_>>();
+    assert_eq!(shown(&success.service_route), ["sip:a;lr", "sip:b;lr", "sip:c;lr"]);
+    assert_eq!(shown(&success.path), ["sip:p;lr"]);
+}

@@ -1,0 +1,126 @@
+//! Following 3xx responses.
+
+use sipreg::proto::Cause;
+use sipreg::proto::locate::Transport;
+
+use crate::world::*;
+
+/// What each destination answers, by its port.
+fn by_port(answers: &[(u16, &'static str)]) -> World<'static> {
+    let answers = answers.to_vec();
+    World::new(move |request, _, to| {
+        let text = answers.iter().find(|(port, _)| *port == to.address.port()).unwrap().1;
+        vec![(10, Reaction::Send(answer(request, text)))]
+    })
+}
+
+fn uris(course: &Course) -> Vec<String> {
+    course.sent.iter().map(|s| s.request.uri.clone()).collect()
+}
+
+/// RSP-006 RSP-009..012 REQ-001
+#[test]
+fn a_redirected_request_takes_the_contact_without_user_method_and_headers_and_keeps_who_asks() {
+    let moved = "302 Moved|Contact: <sip:werner~192.0.2.8:5066;transport=tcp;method=INVITE;x=1?Route=%3Csip:evil%3E&From=x>";
+    let course = by_port(&[(5060, moved), (5066, OK)]).run(plan());
+    assert_eq!(uris(&course), ["sip:192.0.2.1", "sip:192.0.2.8:5066;transport=tcp;x=1"]);
+    assert_eq!(course.way(), "0 udp 192.0.2.1:5060, 10 tcp 192.0.2.8:5066");
+    let [first, second] =
+        [0, 1].map(|n| ["From", "To", "Call-ID"].map(|name| course.sent[n].header(name).unwrap()).join(" "));
+    assert_eq!(first, second);
+    assert_eq!(course.sent[1].header("CSeq").unwrap(), "2 REGISTER");
+    assert!(course.sent[1].header("Route").is_none());
+    assert_ne!(course.sent[0].header("Via"), course.sent[1].header("Via"));
+    assert_eq!(course.attempts(), "Status(302), Status(200)");
+}
+
+/// RSP-008 RSP-013 RSP-006 COD-003
+#[test]
+fn targets_are_tried_by_falling_q_until_one_serves() {
+    let moved = "300 Choose|Contact: <sip:192.0.2.8:5061>;q=0.5, <sip:192.0.2.8:5062>|Contact: <sip:192.0.2.8:5063>;q=0.7";
+    let answers: &[(u16, &str)] = &[(5060, moved), (5062, "500 Broken"), (5063, "404 Not Found"), (5061, OK)];
+    let course = by_port(answers).run(plan());
+    assert_eq!(
+        course.way(),
+        "0 udp 192.0.2.1:5060, 10 udp 192.0.2.8:5062, 20 udp 192.0.2.8:5063, 30 udp 192.0.2.8:5061"
+    );
+    assert!(course.report.result.is_ok());
+    // A global failure ends the walk at once.
+    let answers: &[(u16, &str)] = &[(5060, moved), (5062, "603 Decline")];
+    assert_eq!(verdict(&by_port(answers).run(plan())), "Refused(Status(603))");
+}
+
+/// RSP-007 DES-027
+#[test]
+fn circles_and_endless_chains_end_as_misbehaviour() {
+    let course = by_port(&[(5060, "302 Moved|Contact: <sip:192.0.2.1>")]).run(plan());
+    assert_eq!((course.sent.len(), verdict(&course)), (1, "Misbehaved(RedirectLoop)".to_owned()));
+    let course = by_port(&[
+        (5060, "302 Moved|Contact: <sip:192.0.2.1:5061>"),
+        (5061, "302 Moved|Contact: <sip:192.0.2.1>, <sip:x~192.0.2.1:5061>"),
+    ])
+    .run(plan());
+    assert_eq!((course.sent.len(), verdict(&course)), (2, "Misbehaved(RedirectLoop)".to_owned()));
+    let endless = World::new(|request, n, _| {
+        let text = format!("302 Moved|Contact: <sip:192.0.2.1:{}>", 6000 + n);
+        vec![(10, Reaction::Send(answer(request, &text)))]
+    });
+    let course = endless.run(plan());
+    assert_eq!((course.sent.len(), verdict(&course)), (6, "Misbehaved(TooManyRedirects)".to_owned()));
+}
+
+/// RSP-016
+#[test]
+fn a_305_repeats_the_request_through_the_proxy_it_names() {
+    let course = by_port(&[(5060, "305 Use Proxy|Contact: <sip:192.0.2.9:5070>"), (5070, OK)]).run(plan());
+    assert_eq!(uris(&course), ["sip:192.0.2.1", "sip:192.0.2.1"]);
+    assert_eq!(course.sent[1].header("Route").unwrap(), "<sip:192.0.2.9:5070;lr>");
+    assert_eq!(course.way(), "0 udp 192.0.2.1:5060, 10 udp 192.0.2.9:5070");
+}
+
+#[test]
+fn a_targets_own_transport_decides_and_one_without_keeps_the_forced_one() {
+    let mut forced = plan();
+    forced.transport = Some(Transport::Tcp);
+    let moved = "302 Moved|Contact: <sip:192.0.2.8:5061>;q=1, <sip:192.0.2.8:5062;transport=udp>;q=0.5";
+    let course = by_port(&[(5060, moved), (5061, "500 No"), (5062, OK)]).run(forced);
+    assert_eq!(course.way(), "0 tcp 192.0.2.1:5060, 10 tcp 192.0.2.8:5061, 20 udp 192.0.2.8:5062");
+}
+
+/// RSP-002 RSP-013
+#[test]
+fn the_last_answer_that_was_not_acted_upon_decides_over_dead_targets() {
+    let moved = "302 Moved|Contact: <sip:192.0.2.8:5061>";
+    let mut world = by_port(&[(5060, moved)]);
+    world.open = Box::new(|to| match to.address.port() {
+        5060 => Ok((0, "192.0.2.99:5070".parse().unwrap())),
+        _ => Err(Cause::Refused),
+    });
+    assert_eq!(verdict(&world.run(plan())), "Unreachable(Network(Refused))");
+    let two = "302 Moved|Contact: <sip:192.0.2.8:5062>, <sip:192.0.2.8:5061>";
+    let mut world = by_port(&[(5060, two), (5062, "404 Not Found")]);
+    world.open = Box::new(|to| match to.address.port() {
+        5061 => Err(Cause::Refused),
+        _ => Ok((0, "192.0.2.99:5070".parse().unwrap())),
+    });
+    let course = world.run(plan());
+    assert_eq!(verdict(&course), "Refused(Status(404))");
+    assert_eq!(course.attempts(), "Status(302), Status(404), Failed(Refused)");
+}
+
+/// AUT-008
+#[test]
+fn credentials_are_not_shown_to_a_redirect_target_that_did_not_ask() {
+    let course = World::new(|request, n, _| {
+        let text = match n {
+            0 => MD5,
+            1 => "302 Moved|Contact: <sip:192.0.2.8:5061>",
+            _ => OK,
+        };
+        vec![(10, Reaction::Send(answer(request, text)))]
+    })
+    .run(plan());
+    assert!(course.sent[1].header("Authorization").is_some());
+    assert!(course.sent[2].header("Authorization").is_none());
+    assert!(course.report.auth.is_empty());
+}

@@ -1,0 +1,155 @@
+//! Streams, sizes and broken flows.
+
+use bytes::Bytes;
+use sipreg::proto::locate::Transport;
+use sipreg::proto::{Cause, Dropped};
+use sipreg::sip::{Header, HeaderName};
+
+use crate::world::*;
+
+/// A plan whose first request has this many octets over UDP.
+fn of_size(octets: usize) -> sipreg::proto::plan::Plan {
+    let mut plan = plan();
+    let bare = World::answering(&[OK]).run(plan.clone()).sent[0].text.len();
+    let row = "X-Pad: \r\n".len();
+    let name = HeaderName::parse(b"X-Pad").unwrap();
+    plan.headers.push(Header::new(name, "x".repeat(octets - bare - row)).unwrap());
+    plan
+}
+
+/// TRN-001 TRN-002 TRN-004
+#[test]
+fn a_request_over_1300_octets_goes_over_tcp() {
+    let course = World::answering(&[OK]).run(of_size(1300));
+    assert_eq!((course.way().as_str(), course.sent[0].text.len()), ("0 udp 192.0.2.1:5060", 1300));
+    let course = World::answering(&[OK]).run(of_size(1301));
+    assert_eq!(course.way(), "0 tcp 192.0.2.1:5060");
+    assert!(course.sent[0].header("Via").unwrap().starts_with("SIP/2.0/TCP 192.0.2.99:5070;"));
+    assert_eq!((course.report.cseq, course.attempts().as_str()), (1, "Status(200)"));
+    // The forced transport does not change the rule.
+    let mut forced = of_size(1301);
+    forced.transport = Some(Transport::Udp);
+    assert_eq!(World::answering(&[OK]).run(forced).way(), "0 tcp 192.0.2.1:5060");
+}
+
+/// TRN-003 AUT-031
+#[test]
+fn the_size_is_judged_on_every_request_and_no_nonce_count_is_lost() {
+    let course = World::answering(&[MD5, OK]).run(of_size(1200));
+    assert_eq!(course.way(), "0 udp 192.0.2.1:5060, 10 tcp 192.0.2.1:5060");
+    assert!(course.sent[1].header("Authorization").unwrap().contains("nc=00000001"));
+    assert_eq!(course.report.cseq, 2);
+}
+
+/// TRN-005
+#[test]
+fn where_tcp_is_refused_the_large_request_goes_over_udp() {
+    let mut world = World::answering(&[MD5, OK]);
+    world.open = Box::new(|to| match to.transport {
+        Transport::Udp => Ok((0, "192.0.2.99:5070".parse().unwrap())),
+        Transport::Tcp => Err(Cause::Refused),
+    });
+    let course = world.run(of_size(1301));
+    assert_eq!(course.way(), "5 udp 192.0.2.1:5060, 15 udp 192.0.2.1:5060");
+    assert_eq!(course.opened, ["udp 192.0.2.1:5060", "tcp 192.0.2.1:5060"]);
+    assert!(course.report.result.is_ok());
+    // Any other failure is one of the destination.
+    let mut world = World::answering(&[OK]);
+    world.open = Box::new(|to| match to.transport {
+        Transport::Udp => Ok((0, "192.0.2.99:5070".parse().unwrap())),
+        Transport::Tcp => Err(Cause::Unreachable),
+    });
+    assert_eq!(verdict(&world.run(of_size(1301))), "Unreachable(Network(Unreachable))");
+}
+
+/// TRN-012 TRN-023 TRN-024 HDR-018
+#[test]
+fn a_stream_may_be_cut_and_glued_anywhere() {
+    let whole = |request: &_| {
+        let mut all = b"\r\n\r\n".to_vec();
+        all.extend_from_slice(&answer(request, "100 Trying"));
+        all.extend_from_slice(b"\r\n");
+        all.extend_from_slice(&answer(request, OK));
+        all
+    };
+    let course =
+        World::new(|request, _, _| vec![(10, Reaction::Send(whole(request).into()))]).run(tcp(plan()));
+    assert!(course.report.result.is_ok());
+    let course = World::new(|request, _, _| {
+        whole(request).into_iter().map(|octet| (10, Reaction::Send(Bytes::from(vec![octet])))).collect()
+    })
+    .run(tcp(plan()));
+    assert!(course.report.result.is_ok());
+}
+
+/// TRN-025 TRN-031
+#[test]
+fn a_stream_without_usable_length_is_closed_and_misbehaved() {
+    for wrong in ["", "Content-Length: -1\r\n", "Content-Length: x\r\n", "Content-Length: 0\r\nl: 1\r\n"] {
+        let course = World::new(|request, _, _| {
+            let text = String::from_utf8(answer(request, OK).to_vec()).unwrap();
+            vec![(10, Reaction::Send(text.replace("Content-Length: 0\r\n", wrong).into()))]
+        })
+        .run(tcp(plan()));
+        assert_eq!(verdict(&course), "Misbehaved(Framing)", "{wrong}");
+        assert_eq!(course.attempts(), "Closed");
+        assert_eq!(course.dropped, [Dropped::Malformed]);
+    }
+}
+
+/// TRN-026 TRN-027
+#[test]
+fn a_message_that_never_completes_is_not_waited_for_longer_than_any_other_silence() {
+    let course = World::new(|request, _, _| {
+        let text = String::from_utf8(answer(request, OK).to_vec()).unwrap();
+        vec![(10, Reaction::Send(text.replace("Content-Length: 0", "Content-Length: 9999").into()))]
+    })
+    .run(tcp(plan()));
+    assert_eq!((verdict(&course).as_str(), course.report.elapsed.as_secs()), ("Timeout", 32));
+    let course = World::new(|_, _, _| vec![(10, Reaction::Send(vec![b'x'; 70_000].into()))]).run(tcp(plan()));
+    assert_eq!(verdict(&course), "Misbehaved(Framing)");
+}
+
+/// RSP-002 TXN-014 TRN-028 TRN-030 TRN-031
+#[test]
+fn a_broken_flow_ends_the_wait_at_once() {
+    for (transport, reaction, expected) in [
+        (Transport::Udp, Cause::Refused, "Unreachable(Network(Refused))"),
+        (Transport::Udp, Cause::Unreachable, "Unreachable(Network(Unreachable))"),
+        (Transport::Tcp, Cause::Reset, "Unreachable(Network(Reset))"),
+    ] {
+        let mut plan = plan();
+        plan.transport = Some(transport);
+        let course = World::new(|_, _, _| vec![(10, Reaction::Fail(reaction))]).run(plan);
+        assert_eq!((verdict(&course).as_str(), course.report.elapsed.as_millis()), (expected, 10));
+    }
+    let course = World::new(|_, _, _| vec![(10, Reaction::Close)]).run(tcp(plan()));
+    assert_eq!((verdict(&course).as_str(), course.attempts().as_str()), ("Unreachable(Closed)", "Closed"));
+}
+
+/// TRN-006
+#[test]
+fn an_answer_with_five_hundred_bindings_is_read_whole() {
+    let many: String = (0..500)
+        .map(|n| format!("|Contact: <sip:x~192.0.2.50:{n}>;expires=9;note=\"{}\"", "x".repeat(60)))
+        .collect();
+    let ok = format!("{OK}{many}");
+    let course = World::answering(&[&ok]).run(plan());
+    assert_eq!(course.report.result.unwrap().bindings.len(), 501);
+}
+
+/// AUT-001 DES-012
+#[test]
+fn a_connection_lost_while_the_user_thinks_is_opened_again() {
+    let mut plan = tcp(plan());
+    plan.keyring.credentials.clear();
+    plan.keyring.ask = Some("heisenberg".to_owned());
+    let mut world = World::new(|request, n, _| match n {
+        0 => vec![(10, Reaction::Send(answer(request, MD5))), (5000, Reaction::Close)],
+        _ => vec![(10, Reaction::Send(answer(request, OK)))],
+    });
+    world.password = Some("uncertainty");
+    let course = world.run(plan);
+    assert!(course.report.result.is_ok(), "{}", verdict(&course));
+    assert_eq!(course.opened.len(), 2);
+}

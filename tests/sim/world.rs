@@ -1,0 +1,299 @@
+//! One endpoint, one registration, and whatever the test says that the others do.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sipreg::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
+use sipreg::proto::ids::Counting;
+use sipreg::proto::locate::{Destination, Families, Transport};
+use sipreg::proto::outcome::Report;
+use sipreg::proto::plan::{Plan, Purpose, Timing};
+use sipreg::proto::{
+    Action, Answer, Cause, Command, Dropped, Endpoint, Event, FlowId, Notice, Question, RegistrationId, Time,
+};
+use sipreg::sip::{HeaderName, Message, NameAddr, Request, Uri};
+
+const ID: RegistrationId = RegistrationId(1);
+
+/// What a peer does some time after a request came.
+pub enum Reaction {
+    /// Sends octets from the address that was asked, or from another.
+    Send(Bytes),
+    SendFrom(SocketAddr, Bytes),
+    /// The network reports the request as undeliverable.
+    Fail(Cause),
+    /// Closes the connection.
+    Close,
+    /// Not the peer but the user: gives the whole thing up.
+    GiveUp,
+}
+
+/// One request as it left.
+pub struct Sent {
+    /// Milliseconds since the command.
+    pub at: u64,
+    pub to: Destination,
+    pub text: String,
+    pub request: Request,
+}
+
+impl Sent {
+    pub fn header(&self, name: &str) -> Option<String> {
+        let name = HeaderName::parse(name.as_bytes()).unwrap();
+        self.request.headers.get(&name).map(|row| row.text().unwrap().to_owned())
+    }
+
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        let name = HeaderName::parse(name.as_bytes()).unwrap();
+        self.request.headers.all(&name).map(|row| row.text().unwrap().to_owned()).collect()
+    }
+}
+
+/// All that happened.
+pub struct Course {
+    pub report: Report,
+    pub sent: Vec<Sent>,
+    pub opened: Vec<String>,
+    pub asked: Vec<Question>,
+    pub dropped: Vec<Dropped>,
+    pub prompts: Vec<String>,
+    /// Copies of the last request until a time long after the end: none.
+    pub copies: Vec<u64>,
+}
+
+impl Course {
+    /// When each request (copies aside) left, and where to.
+    pub fn way(&self) -> String {
+        let steps: Vec<String> =
+            self.sent.iter().map(|s| format!("{} {} {}", s.at, s.to.transport, s.to.address)).collect();
+        steps.join(", ")
+    }
+
+    pub fn attempts(&self) -> String {
+        let all: Vec<String> = self.report.attempts.iter().map(|a| format!("{:?}", a.result)).collect();
+        all.join(", ")
+    }
+}
+
+type Peer<'a> = Box<dyn FnMut(&Request, usize, Destination) -> Vec<(u64, Reaction)> + 'a>;
+type Opener<'a> = Box<dyn FnMut(Destination) -> Result<(u64, SocketAddr), Cause> + 'a>;
+type Names<'a> = Box<dyn FnMut(&Question) -> Option<Answer> + 'a>;
+
+pub struct World<'a> {
+    pub peer: Peer<'a>,
+    pub open: Opener<'a>,
+    pub names: Names<'a>,
+    pub password: Option<&'a str>,
+}
+
+impl<'a> World<'a> {
+    /// A peer that reacts to the n-th request (from 0; copies are not shown to it), everything reachable.
+    pub fn new(peer: impl FnMut(&Request, usize, Destination) -> Vec<(u64, Reaction)> + 'a) -> World<'a> {
+        World {
+            peer: Box::new(peer),
+            open: Box::new(|to| {
+                let ip = if to.address.is_ipv4() { "192.0.2.99" } else { "2001:db8::99" };
+                Ok((0, SocketAddr::new(ip.parse().unwrap(), 5070)))
+            }),
+            names: Box::new(|_| Some(Ok(vec![]))),
+            password: None,
+        }
+    }
+
+    /// Answers the n-th request with the n-th text after 10 ms, and the last for ever.
+    pub fn answering(answers: &'a [&'a str]) -> World<'a> {
+        World::new(move |request, n, _| {
+            let text = answers.get(n).or(answers.last()).unwrap();
+            vec![(10, Reaction::Send(answer(request, text)))]
+        })
+    }
+
+    /// Runs the plan to its end.
+    pub fn run(mut self, plan: Plan) -> Course {
+        let start = Time::from_millis(1_792_000_000_000);
+        let mut now = start;
+        let mut endpoint = Endpoint::new(Box::new(Counting::default()));
+        let mut agenda: BTreeMap<(Time, u64), Event> = BTreeMap::new();
+        let mut order = 0;
+        let mut flows: BTreeMap<FlowId, Destination> = BTreeMap::new();
+        let (mut sent, mut opened, mut asked, mut dropped) = (vec![], vec![], vec![], vec![]);
+        let (mut prompts, mut copies, mut report) = (vec![], vec![], None);
+        let mut event = Event::Command(Command::Register { registration: ID, plan: Box::new(plan) });
+        for _ in 0..10_000 {
+            let actions: Vec<Action> = endpoint.handle(event, now).collect();
+            let mut later = |after: u64, event: Event| {
+                order += 1;
+                agenda.insert((now + Duration::from_millis(after), order), event);
+            };
+            for action in actions {
+                match action {
+                    Action::Open { flow, destination } => {
+                        flows.insert(flow, destination);
+                        opened.push(format!("{} {}", destination.transport, destination.address));
+                        match (self.open)(destination) {
+                            Ok((after, local)) => later(after, Event::Opened { flow, local }),
+                            Err(cause) => {
+                                later(5, Event::Failed { flow, peer: destination.address, cause });
+                            }
+                        }
+                    }
+                    Action::Close { flow } => {
+                        flows.remove(&flow);
+                    }
+                    Action::Transmit { flow, peer, bytes } => {
+                        let to = flows[&flow];
+                        assert_eq!(to.address, peer);
+                        let text = String::from_utf8(bytes.to_vec()).unwrap();
+                        if sent.last().is_some_and(|last: &Sent| last.text == text) {
+                            copies.push(now.since(start).as_millis() as u64);
+                            continue;
+                        }
+                        let Ok(Message::Request(request)) = Message::parse_datagram(bytes) else {
+                            panic!("not a request: {text}");
+                        };
+                        for (after, reaction) in (self.peer)(&request, sent.len(), to) {
+                            let event = match reaction {
+                                Reaction::Send(bytes) => Event::Received { flow, peer, bytes },
+                                Reaction::SendFrom(peer, bytes) => Event::Received { flow, peer, bytes },
+                                Reaction::Fail(cause) => Event::Failed { flow, peer, cause },
+                                Reaction::Close => Event::Closed { flow },
+                                Reaction::GiveUp => Event::Command(Command::GiveUp { registration: ID }),
+                            };
+                            later(after, event);
+                        }
+                        let at = now.since(start).as_millis() as u64;
+                        sent.push(Sent { at, to, text, request });
+                    }
+                    Action::Resolve { query, question } => {
+                        if let Some(answer) = (self.names)(&question) {
+                            later(3, Event::Resolved { query, answer });
+                        }
+                        asked.push(question);
+                    }
+                    Action::Notify(Notice::Finished(done)) => report = Some(*done),
+                    Action::Notify(Notice::Dropped { reason, .. }) => dropped.push(reason),
+                    Action::Notify(Notice::PasswordWanted { registration, username, realm }) => {
+                        prompts.push(format!("{username} at {realm}"));
+                        let password = self.password.map(|text| Hidden::new(text.to_owned()));
+                        // The user takes ten minutes to find it.
+                        later(600_000, Event::Command(Command::Password { registration, password }));
+                    }
+                    Action::Notify(Notice::Message { .. }) => {}
+                }
+            }
+            let timeout = endpoint.next_timeout().map(|(at, _)| at);
+            let planned = agenda.first_key_value().map(|((at, _), _)| *at);
+            event = match (planned, timeout) {
+                (Some(at), None) => {
+                    now = now.max(at);
+                    agenda.pop_first().unwrap().1
+                }
+                (Some(at), Some(timeout)) if at <= timeout => {
+                    now = now.max(at);
+                    agenda.pop_first().unwrap().1
+                }
+                (_, Some(timeout)) => {
+                    now = now.max(timeout);
+                    Event::Timeout
+                }
+                (None, None) => {
+                    assert!(endpoint.is_idle(), "something is left");
+                    assert!(flows.is_empty(), "flows are left open");
+                    let report = report.expect("it finished");
+                    return Course { report, sent, opened, asked, dropped, prompts, copies };
+                }
+            };
+        }
+        panic!("the world does not come to an end");
+    }
+}
+
+/// A response to `request`: its first line and headers, then To with a tag, then what `text` adds (lines joined by
+/// `|`; `@` stands for the request's Contact without brackets, `~` for an at sign).
+pub fn answer(request: &Request, text: &str) -> Bytes {
+    let row = |name: HeaderName| {
+        request.headers.get(&name).map(|h| h.text().unwrap().to_owned()).unwrap_or_default()
+    };
+    let contact = row(HeaderName::Contact);
+    let uri = contact.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(uri, _)| uri);
+    let mut lines = text.split('|');
+    let mut out = format!("SIP/2.0 {}\r\n", lines.next().unwrap());
+    let rest: Vec<&str> = lines.collect();
+    if !rest.iter().any(|line| line.starts_with("Via:")) {
+        out += &format!("Via: {}\r\n", row(HeaderName::Via));
+    }
+    out += &format!("From: {}\r\nTo: {};tag=t\r\n", row(HeaderName::From), row(HeaderName::To));
+    out += &format!("Call-ID: {}\r\nCSeq: {}\r\n", row(HeaderName::CallId), row(HeaderName::CSeq));
+    for line in rest {
+        out += &format!("{}\r\n", line.replace('@', uri).replace('~', "@"));
+    }
+    out += "Content-Length: 0\r\n\r\n";
+    Bytes::from(out)
+}
+
+/// The person of every test, with her password.
+pub fn plan() -> Plan {
+    Plan {
+        purpose: Purpose::Bind { expires: Some(3600) },
+        aor: uri("sip:werner.heisenberg~munich.de"),
+        from: None,
+        registrar: uri("sip:192.0.2.1"),
+        route: Vec::new(),
+        transport: None,
+        families: Families::Both,
+        contacts: Vec::new(),
+        q: None,
+        advertise: None,
+        user_agent: Some("sipreg/test".to_owned()),
+        headers: Vec::new(),
+        keyring: keyring("uncertainty"),
+        timing: Timing::default(),
+        total: Duration::from_secs(128),
+    }
+}
+
+pub fn keyring(password: &str) -> Keyring {
+    Keyring {
+        credentials: vec![Credential {
+            realm: None,
+            username: "heisenberg".to_owned(),
+            secret: Secret::Password(Hidden::new(password.to_owned())),
+        }],
+        ask: None,
+        realm: None,
+        minimum: Algorithm::Md5,
+    }
+}
+
+/// Addresses are written with `~` for the at sign, as in [`answer`].
+pub fn uri(text: &str) -> Uri {
+    Uri::parse(&text.replace('~', "@")).unwrap()
+}
+
+pub fn contact(text: &str) -> NameAddr {
+    NameAddr::parse(&text.replace('~', "@")).unwrap()
+}
+
+pub fn tcp(mut plan: Plan) -> Plan {
+    plan.transport = Some(Transport::Tcp);
+    plan
+}
+
+/// Bound as asked.
+pub const OK: &str = "200 OK|Contact: <@>;expires=3600";
+/// The usual challenge.
+pub const MD5: &str = "401 Unauthorized|WWW-Authenticate: Digest realm=\"munich.de\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
+
+/// Outcome of a report in one line.
+pub fn verdict(course: &Course) -> String {
+    match &course.report.result {
+        Ok(success) => {
+            let all: Vec<String> =
+                success.contacts.iter().map(|c| format!("{} for {}", c.uri, c.expires)).collect();
+            format!("ok: {}", all.join(", "))
+        }
+        Err(failure) => format!("{failure:?}"),
+    }
+}
