@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod args;
+mod crash;
 mod exit;
 mod prompt;
 mod register;
@@ -16,7 +17,6 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
-use std::sync::Mutex;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -78,19 +78,12 @@ pub fn main() -> ExitCode {
 /// As [`run_from`], but a panic of ours ends as any other failure does: with a message, JSON if asked for, and
 /// [`Exit::Internal`].
 pub fn run_guarded(arguments: &[OsString], environment: &Environment, streams: &mut Streams<'_>) -> Exit {
-    static LAST_WORDS: Mutex<Option<String>> = Mutex::new(None);
-    panic::set_hook(Box::new(|panic| {
-        if let Ok(mut words) = LAST_WORDS.lock() {
-            *words = Some(panic.to_string());
-        }
-    }));
+    crash::watch();
     let ended = panic::catch_unwind(AssertUnwindSafe(|| run_from(arguments, environment, streams)));
     ended.unwrap_or_else(|_| {
-        let words = LAST_WORDS.lock().ok().and_then(|mut words| words.take());
         let settings = rough_settings(arguments);
         let command = rough_command(arguments);
-        let mut reporter = Reporter::new(streams, settings, command, environment);
-        reporter.internal(&words.unwrap_or_else(|| "a panic without words".to_owned()))
+        Reporter::new(streams, settings, command, environment).internal(&crash::last_words())
     })
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::Signal;
 use super::account::Account;
 use super::exit::Exit;
 use super::prompt::{Prompt, Typed};
@@ -15,6 +14,7 @@ use super::report::Reporter;
 use super::report::ladder::Passing;
 use super::secret::Source;
 use super::usage::UsageError;
+use super::{Signal, crash};
 use crate::net::{self, Clock, Driver, SystemRandom};
 use crate::proto::digest::Secret;
 use crate::proto::outcome::Report;
@@ -36,6 +36,8 @@ enum Ending {
     Rehearsed(Bytes),
     /// Before anything was sent.
     Usage(UsageError),
+    /// By a bug of ours.
+    Crashed,
 }
 
 /// Runs it to its end and shows what came of it.
@@ -53,6 +55,7 @@ pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
         Ok(Ending::Signal(signal, report)) => reporter.interrupted(signal, report.as_deref()),
         Ok(Ending::Rehearsed(request)) => reporter.request(&request),
         Ok(Ending::Usage(error)) => reporter.usage(&error),
+        Ok(Ending::Crashed) => reporter.internal(&crash::last_words()),
         Err(error) => reporter.internal(&format!("the system gives no event loop: {error}")),
     }
 }
@@ -99,6 +102,7 @@ async fn drive(
         let notice = tokio::select! {
             biased;
             signal = signals.next() => return Err(signal),
+            () = crash::happened() => return Ok(Ending::Crashed),
             typed = answer(&mut prompt) => {
                 prompt = None;
                 let password = match typed {

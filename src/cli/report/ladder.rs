@@ -8,7 +8,7 @@ use crate::proto::{Direction, Dropped, Transport};
 
 use super::mask;
 use super::paint::Paint;
-use super::text::octets;
+use super::text::{octets, tenths};
 
 /// One message on its way.
 pub struct Passing<'a> {
@@ -62,13 +62,13 @@ pub fn whole(bytes: &[u8], show_secrets: bool) -> String {
     for row in bytes.trim_ascii_end().split(|&octet| octet == b'\n') {
         let row = octets(row.strip_suffix(b"\r").unwrap_or(row));
         // Writing to a String can't fail.
-        let _ = writeln!(text, "              {row}");
+        let _ = writeln!(text, "                {row}");
     }
     text
 }
 
 fn time(at: Duration) -> String {
-    format!("{:>6} ms", at.as_millis())
+    format!("{:>8.1} ms", tenths(at))
 }
 
 /// The start line without what every message says: `REGISTER sip:munich.de`, `401 Unauthorized`.
@@ -106,10 +106,10 @@ mod tests {
             Paint::plain(),
         );
         insta::assert_snapshot!(ladder, @r#"
-      12 ms --> REGISTER sip:munich.de        192.0.2.1:5060 udp 42 B
-      12 ms --> REGISTER sip:munich.de        192.0.2.1:5060 udp 42 B again
-      12 ms <-- 401 Un\u{1b}authorized        192.0.2.1:5060 udp 29 B
-    1500 ms  x  dropped: belongs to no transaction, from [::1]:5060
+      12.0 ms --> REGISTER sip:munich.de        192.0.2.1:5060 udp 42 B
+      12.0 ms --> REGISTER sip:munich.de        192.0.2.1:5060 udp 42 B again
+      12.0 ms <-- 401 Un\u{1b}authorized        192.0.2.1:5060 udp 29 B
+    1500.0 ms  x  dropped: belongs to no transaction, from [::1]:5060
     "#);
         assert!(ladder.lines().all(|line| line.len() <= 80));
     }

@@ -175,3 +175,40 @@ fn colours_of_errors() {
         }
     }
 }
+
+/// A stream whose first write is a bug.
+struct Bug(bool, Vec<u8>);
+
+impl io::Write for Bug {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        assert!(std::mem::replace(&mut self.0, true), "this is the bug");
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A panic ends as 70, with JSON if asked for and a request to report it.
+#[test]
+fn a_bug_is_told_as_one() {
+    let (mut stdout, mut stderr) = (Bug(false, Vec::new()), Vec::new());
+    let mut streams = Streams {
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+    };
+    let arguments = ["sipreg", "register", "bob", "--json"].map(OsString::from);
+    let exit = run_guarded(&arguments, &Environment::default(), &mut streams);
+    drop(panic::take_hook());
+    assert_eq!(exit.code(), 70);
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert!(
+        stderr.contains("this is the bug") && stderr.contains("hint: this is a bug in sipreg"),
+        "{stderr}"
+    );
+    let json: serde_json::Value = serde_json::from_slice(&stdout.1).unwrap();
+    assert_eq!(json["error"]["kind"], "internal");
+}

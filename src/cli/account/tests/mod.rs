@@ -78,6 +78,7 @@ fn an_aor_is_taken_apart() {
     }
 }
 
+/// HDR-011: neither spelled out nor escaped does a line end get into a user name.
 #[test]
 fn what_is_no_aor_is_refused() {
     for (text, said) in [
@@ -95,6 +96,7 @@ fn what_is_no_aor_is_refused() {
         ("<sip:bob@munich.de>", "not a SIP URI"),
         ("sip:bob@munich.de;transport=tls", "tls"),
         ("sip:bob%0D%0AX@munich.de", "--username"),
+        ("sip:bob\r\nX@munich.de", "not a SIP URI"),
     ] {
         let complaint = complaint(&[text]);
         assert!(complaint.contains(said), "{text}: {complaint}");
@@ -224,7 +226,7 @@ fn realm_and_weakest_algorithm() {
     assert!(complaint_with(&["--realm", "a\nb"]).contains("--realm"));
 }
 
-/// A bare URI keeps its parameters; after brackets they are the Contact's.
+/// A bare URI keeps its parameters; after brackets they are the Contact's. HDR-011: no line end in a display name.
 #[test]
 fn contacts_as_typed() {
     for (text, wire) in [
@@ -250,6 +252,7 @@ fn contacts_as_typed() {
         ("bob", "not a contact"),
         ("", "not a contact"),
         ("sip:b@h\r\nX: y", "control character"),
+        ("\"B\nb\" <sip:b@h>", "control character"),
         ("<sip:b@h", "not a contact"),
         ("<sip:b@h>;expires=soon", "expires"),
         ("<sip:b@h>;expires=4294967296", "expires"),
