@@ -159,7 +159,8 @@ impl Locate {
         let host = maddr.as_ref().unwrap_or(&hop.host);
         let ip = match host {
             Host::V4(ip) => IpAddr::V4(*ip),
-            Host::V6(ip) => IpAddr::V6(*ip),
+            // An IPv4-mapped address is reached by IPv4.
+            Host::V6(ip) => IpAddr::V6(*ip).to_canonical(),
             Host::Name(name) => {
                 return Ok(Locate::by_name(name.clone(), transport, port, families));
             }

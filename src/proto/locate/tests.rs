@@ -24,6 +24,7 @@ fn a_numeric_host_needs_no_question_and_takes_transport_and_port_from_the_uri() 
         ("sip:192.0.2.1;transport=TCP", None, both, "tcp 192.0.2.1:5060"),
         ("sip:192.0.2.1;transport=tcp", Some(Transport::Udp), both, "udp 192.0.2.1:5060"),
         ("sip:[2001:db8::1]:5070;transport=udp", None, both, "udp [2001:db8::1]:5070"),
+        ("sip:[::ffff:192.0.2.1]", None, both, "udp 192.0.2.1:5060"),
         ("sip:munich.de;maddr=192.0.2.9", None, both, "udp 192.0.2.9:5060"),
         ("sip:192.0.2.1", None, Families::V4, "udp 192.0.2.1:5060"),
         ("sip:192.0.2.1", None, Families::V6, "192.0.2.1 is of an address family that was excluded"),
