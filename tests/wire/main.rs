@@ -1,0 +1,8 @@
+//! The message language against messages from outside: torture sets, random and mutated octets, streams in pieces.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod hostile;
+mod properties;
+mod readers;
+mod streams;
+mod torture;

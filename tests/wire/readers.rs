@@ -1,0 +1,113 @@
+//! Every typed reader at once, and the torture set as data.
+
+use bytes::Bytes;
+use sipreg::sip::{AnyUri, Contacts, HeaderName, Headers, Message, NameAddr, Uri, Via};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+/// A message of the torture set as `index.json` tells of it.
+pub struct Torture {
+    pub file: String,
+    pub verdict: String,
+    pub octets: Bytes,
+}
+
+pub fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/wire/torture")
+}
+
+/// All messages of `index.json`, in its order.
+pub fn torture() -> &'static [Torture] {
+    static SET: LazyLock<Vec<Torture>> = LazyLock::new(read_index);
+    &SET
+}
+
+fn read_index() -> Vec<Torture> {
+    let index = std::fs::read_to_string(folder().join("index.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let messages = index["messages"].as_array().unwrap();
+    messages
+        .iter()
+        .map(|message| {
+            let file = text(&message["file"]);
+            let octets = Bytes::from(std::fs::read(folder().join(&file)).unwrap());
+            assert_eq!(octets.len() as u64, message["octets"].as_u64().unwrap(), "{file}");
+            Torture { file, verdict: text(&message["verdict"]), octets }
+        })
+        .collect()
+}
+
+pub fn torture_file(name: &str) -> Bytes {
+    std::fs::read(folder().join(name)).unwrap().into()
+}
+
+/// The first thing wrong with what every receiver needs, in words.
+pub fn first_fault(octets: &Bytes) -> Option<String> {
+    let message = match Message::parse_datagram(octets.clone()) {
+        Ok(message) => message,
+        Err(error) => return Some(error.to_string()),
+    };
+    let headers = message.headers();
+    if let Message::Request(request) = &message {
+        if request.version != sipreg::sip::Version::V2 {
+            return Some("another SIP version".to_owned());
+        }
+        if let Err(error) = AnyUri::parse(&request.uri) {
+            return Some(format!("Request-URI: {error}"));
+        }
+    }
+    let contacts = || match headers.contacts()? {
+        Contacts::Star => Ok(()),
+        Contacts::List(list) => list.into_iter().try_for_each(|contact| contact.map(drop)),
+    };
+    let fault = headers
+        .vias()
+        .map(drop)
+        .and_then(|()| headers.top_via().map(drop))
+        .and_then(|()| headers.to().map(drop))
+        .and_then(|()| headers.from().map(drop))
+        .and_then(|()| headers.call_id().map(drop))
+        .and_then(|()| headers.cseq().map(drop))
+        .and_then(|()| headers.max_forwards().map(drop))
+        .and_then(|()| headers.name_addrs(&HeaderName::Route).map(drop))
+        .and_then(|()| headers.name_addrs(&HeaderName::RecordRoute).map(drop))
+        .and_then(|()| contacts())
+        .and_then(|()| headers.date().map(drop));
+    if let Err(error) = fault {
+        return Some(error.to_string());
+    }
+    match &message {
+        Message::Request(request) if headers.cseq().unwrap().method != request.method => {
+            Some("CSeq: another method".to_owned())
+        }
+        Message::Request(_) | Message::Response(_) => None,
+    }
+}
+
+/// Calls every typed reader; panics are what it looks for.
+pub fn read_all(headers: &Headers) {
+    let _ = (headers.vias(), headers.top_via(), headers.via_count(), headers.from(), headers.to());
+    let _ = (headers.call_id(), headers.cseq(), headers.max_forwards(), headers.contacts(), headers.date());
+    let _ = (headers.expires(), headers.min_expires(), headers.retry_after(), headers.flow_timer());
+    for row in headers {
+        let name = row.name();
+        let _ = (row.text(), headers.option_tags(name), headers.name_addrs(name));
+        let _ = (headers.challenges(name), headers.credentials(name), headers.authentication_info(name));
+        if let Ok(via) = Via::parse(row.value()) {
+            let _ = (via.branch(), via.received(), via.rport());
+        }
+        if let Ok(address) = NameAddr::parse(row.value()) {
+            let _ = (address.tag(), address.q(), address.expires());
+            if let AnyUri::Sip(uri) = &address.uri {
+                uri_readers(uri);
+            }
+        }
+    }
+}
+
+/// Calls everything a URI can be asked.
+pub fn uri_readers(uri: &Uri) {
+    assert!(uri.matches(uri), "{uri} differs from itself");
+    let _ = (uri.user_decoded(), uri.user_octets(), uri.transport(), uri.param("lr"));
+}
