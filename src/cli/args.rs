@@ -122,12 +122,12 @@ pub struct Register {
 pub struct Target {
     /// Server to ask, if not the AOR's domain
     ///
-    /// A URI or HOST[:PORT]. To and From keep the AOR.
+    /// A URI, a host or host:port. To and From keep the AOR.
     #[arg(long, value_name = "URI")]
     pub registrar: Option<String>,
     /// Send through this proxy (repeatable)
     ///
-    /// A URI or HOST[:PORT]. Several are passed in the order given, which becomes the Route.
+    /// A URI, a host or host:port. Several are passed in the order given, which becomes the Route.
     #[arg(long, value_name = "URI")]
     pub proxy: Vec<String>,
     /// udp or tcp, whatever the URI says

@@ -1,5 +1,5 @@
 //! The `sipreg` command: a straight line from what was typed ([`args`]) to what is meant ([`account`]), to doing it
-//! ([`register`]), to what is shown ([`report`]) and how the process exits ([`Exit`]).
+//! (`register`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 

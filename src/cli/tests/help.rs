@@ -109,13 +109,13 @@ fn long_help_of_register() {
           --registrar <URI>
               Server to ask, if not the AOR's domain
               
-              A URI or HOST[:PORT]. To and From keep the AOR.
+              A URI, a host or host:port. To and From keep the AOR.
 
           --proxy <URI>
               Send through this proxy (repeatable)
               
-              A URI or HOST[:PORT]. Several are passed in the order given, which
-              becomes the Route.
+              A URI, a host or host:port. Several are passed in the order given,
+              which becomes the Route.
 
           --transport <NAME>
               udp or tcp, whatever the URI says
