@@ -29,7 +29,7 @@ impl Terms {
     }
 
     fn push(&mut self, name: &str, value: ParamValue) {
-        self.params.push(Param { name: name.to_owned(), value: Some(value) });
+        self.params.push(Param { name: Param::name(name), value: Some(value) });
     }
 }
 
@@ -73,15 +73,18 @@ enum State {
 }
 
 impl<'a> Reader<'a> {
-    fn new(row: &'a [u8], current: Option<Terms>) -> Reader<'a> {
-        Reader { cursor: Cursor::new(row), done: Vec::new(), current, state: State::Sound }
+    /// All sound ones of `row`, in order. With `current` given the row begins with parameters, not with a scheme.
+    fn read(row: &'a [u8], current: Option<Terms>) -> Vec<Terms> {
+        match Cursor::of(row) {
+            Ok(cursor) => Reader { cursor, done: Vec::new(), current, state: State::Sound }.finished(),
+            Err(_) => Vec::new(),
+        }
     }
 
-    /// All sound ones of the row, in order.
-    fn read(mut self) -> Vec<Terms> {
+    fn finished(mut self) -> Vec<Terms> {
         loop {
             self.cursor.run(|octet| scan::is_space(octet) || octet == b',');
-            if self.cursor.rest.is_empty() {
+            if self.cursor.is_at_end() {
                 self.finish();
                 return self.done;
             }
@@ -101,17 +104,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn begin(&mut self, scheme: &[u8]) {
-        let mut terms = Terms::new(scan::text(scheme).unwrap_or_default());
+    fn begin(&mut self, scheme: &str) {
+        let mut terms = Terms::new(scheme);
         let mut ahead = self.cursor;
         ahead.skip_space();
-        let start = ahead.rest;
+        let start = ahead;
         ahead.run(|octet| octet.is_ascii_alphanumeric() || b"-._~+/".contains(&octet));
         ahead.run(|octet| octet == b'=');
-        let (token68, _) = start.split_at(start.len() - ahead.rest.len());
+        let token68 = ahead.since(start);
         ahead.skip_space();
         if !token68.is_empty() && matches!(ahead.peek(), None | Some(b',')) {
-            terms.token68 = scan::text(token68).ok().map(str::to_owned);
+            terms.token68 = Some(token68.to_owned());
             self.cursor = ahead;
         }
         self.current = Some(terms);
@@ -126,15 +129,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn param(&mut self, name: &[u8]) {
+    fn param(&mut self, name: &str) {
         let quoted = self.cursor.peek() == Some(b'"');
         let value = if quoted {
             self.cursor.quoted().map(|text| ParamValue::Quoted(text.into_owned()))
         } else {
             let value = self.cursor.run(|octet| !scan::is_space(octet) && !matches!(octet, b',' | b'"'));
-            scan::text(value).map(|text| ParamValue::Token(text.to_owned()))
+            Ok(ParamValue::Token(value.to_owned()))
         };
-        let (Ok(value), Ok(name), Some(terms)) = (value, scan::text(name), &mut self.current) else {
+        let (Ok(value), Some(terms)) = (value, &mut self.current) else {
             return self.spoil();
         };
         terms.push(name, value);
@@ -144,9 +147,9 @@ impl<'a> Reader<'a> {
     }
 
     /// A word that is neither parameter nor scheme.
-    fn lone(&mut self, word: &[u8]) {
+    fn lone(&mut self, word: &str) {
         let last = self.current.as_mut().and_then(|terms| terms.params.last_mut());
-        if let (State::OpenList, Some(param), Ok(word)) = (self.state, last, scan::text(word)) {
+        if let (State::OpenList, Some(param)) = (self.state, last) {
             let mut list = match param.value.take() {
                 Some(ParamValue::Token(list) | ParamValue::Quoted(list)) => list,
                 None => String::new(),
@@ -161,12 +164,12 @@ impl<'a> Reader<'a> {
     fn spoil(&mut self) {
         self.state = State::Broken;
         loop {
-            self.cursor.run(|octet| !matches!(octet, b',' | b'"'));
+            self.cursor.until([b',', b'"']);
             if self.cursor.peek() != Some(b'"') {
                 return;
             }
             if self.cursor.quoted() == Err(Problem::UnterminatedQuote) {
-                self.cursor.rest = &[];
+                self.cursor.skip_all();
             }
         }
     }
@@ -209,7 +212,7 @@ impl Challenge {
     /// The challenges of one header row: as a rule one (RFC 3261 §7.3.1), but two joined by a comma are separated.
     /// A broken one is left out. An unquoted list such as `qop=auth,auth-int` is read as one value.
     pub fn parse_all(row: &[u8]) -> Vec<Challenge> {
-        Reader::new(row, None).read().into_iter().map(Challenge).collect()
+        Reader::read(row, None).into_iter().map(Challenge).collect()
     }
 
     /// The scheme, spelled as it came.
@@ -319,7 +322,7 @@ impl Credentials {
 
     /// The credentials of one row, also when several were wrongly joined in it; broken ones are left out.
     pub(super) fn parse_all(row: &[u8]) -> Vec<Credentials> {
-        Reader::new(row, None).read().into_iter().map(Credentials).collect()
+        Reader::read(row, None).into_iter().map(Credentials).collect()
     }
 
     /// The scheme, spelled as it came.
@@ -377,7 +380,7 @@ pub struct AuthenticationInfo {
 impl AuthenticationInfo {
     /// Reads a header row; `None` when it is broken. Unknown parameters are ignored.
     pub fn parse(row: &[u8]) -> Option<AuthenticationInfo> {
-        let terms = Reader::new(row, Some(Terms::new(""))).read().into_iter().next()?;
+        let terms = Reader::read(row, Some(Terms::new(""))).into_iter().next()?;
         let get = |name: &str| terms.get(name).map(str::to_owned);
         Some(AuthenticationInfo {
             nextnonce: get("nextnonce"),
@@ -395,7 +398,7 @@ impl fmt::Display for AuthenticationInfo {
         let mut params = Params::new();
         let mut put = |name: &str, value: &Option<String>, make: fn(&str) -> ParamValue| {
             if let Some(value) = value {
-                params.push(Param { name: name.to_owned(), value: Some(make(value)) });
+                params.push(Param { name: Param::name(name), value: Some(make(value)) });
             }
         };
         let quoted: fn(&str) -> ParamValue = |value| ParamValue::Quoted(value.to_owned());

@@ -85,15 +85,15 @@ impl CSeq {
     /// # Errors
     /// [`Problem::Number`] and [`Problem::Method`].
     pub fn parse(value: &[u8]) -> Result<CSeq, Problem> {
-        let mut cursor = Cursor::new(scan::trim(value));
+        let mut cursor = Cursor::of(value)?;
         let digits = cursor.run(|octet| octet.is_ascii_digit());
-        let number = scan::number(digits).ok_or(Problem::Number)?;
+        let number = scan::number(digits.as_bytes()).ok_or(Problem::Number)?;
         let number = u32::try_from(number).ok().filter(|&n| n < 1 << 31).ok_or(Problem::Number)?;
         if !cursor.peek().is_some_and(scan::is_space) {
             return Err(Problem::Number);
         }
         cursor.skip_space();
-        let method = Method::parse(cursor.rest).map_err(|_| Problem::Method)?;
+        let method = Method::parse(cursor.octets()).map_err(|_| Problem::Method)?;
         Ok(CSeq { number, method })
     }
 }
@@ -163,8 +163,8 @@ impl RetryAfter {
     /// Reads a Retry-After value. Only the seconds have to be right; what follows them is taken as far as it can be
     /// read. `None` without digits at the start.
     pub fn parse(value: &[u8]) -> Option<RetryAfter> {
-        let mut cursor = Cursor::new(scan::trim(value));
-        let seconds = scan::seconds(cursor.run(|octet| octet.is_ascii_digit()))?;
+        let mut cursor = Cursor::of(value).ok()?;
+        let seconds = scan::seconds(cursor.run(|octet| octet.is_ascii_digit()).as_bytes())?;
         if cursor.peek().is_some_and(|octet| !scan::is_space(octet) && !matches!(octet, b'(' | b';')) {
             return None;
         }
@@ -182,24 +182,20 @@ fn comment(cursor: &mut Cursor<'_>) -> Option<String> {
         return None;
     }
     let mut depth = 1u32;
-    let mut inside = Vec::new();
+    let mut inside = String::new();
     loop {
-        let [octet, rest @ ..] = cursor.rest else { return None };
-        cursor.rest = rest;
-        match octet {
-            b'(' => depth += 1,
-            b')' => depth -= 1,
-            b'\\' => {
-                let [escaped, rest @ ..] = cursor.rest else { return None };
-                cursor.rest = rest;
-                inside.push(*escaped);
-                continue;
+        match cursor.char()? {
+            '(' => {
+                depth += 1;
+                inside.push('(');
             }
-            _ => {}
+            ')' if depth == 1 => return Some(inside),
+            ')' => {
+                depth -= 1;
+                inside.push(')');
+            }
+            '\\' => inside.push(cursor.char()?),
+            other => inside.push(other),
         }
-        if depth == 0 {
-            return String::from_utf8(inside).ok();
-        }
-        inside.push(*octet);
     }
 }

@@ -71,24 +71,33 @@ impl<'a> Lines<'a> {
 
     /// The next line, without its end. After a fault the scanner stands behind the line.
     pub(super) fn line(&mut self) -> Result<&'a [u8], LineFault> {
-        let mut nul = false;
+        if let Some(at) = scan::find_line_control(self.rest)
+            && let (line, [b'\r', b'\n', rest @ ..]) = self.rest.split_at(at)
+        {
+            self.rest = rest;
+            return Ok(line);
+        }
+        self.odd_line()
+    }
+
+    /// The next line when its first control character is not its end.
+    fn odd_line(&mut self) -> Result<&'a [u8], LineFault> {
         let mut at = 0;
         while let Some(offset) = self.rest.get(at..).and_then(scan::find_line_control) {
             at += offset;
             let (line, end) = self.rest.split_at(at);
             match end {
-                [0, ..] => nul = true,
                 [b'\r', b'\n', rest @ ..] => {
                     self.rest = rest;
-                    return if nul && !scan::nul_is_quoted(line) { Err(LineFault::Nul) } else { Ok(line) };
+                    return if scan::nul_is_quoted(line) { Ok(line) } else { Err(LineFault::Nul) };
                 }
                 [b'\r'] => break,
+                [0, ..] => at += 1,
                 _ => {
                     self.skip_line();
                     return Err(LineFault::BareLineEnd);
                 }
             }
-            at += 1;
         }
         self.rest = &[];
         Err(LineFault::Unterminated)
@@ -101,6 +110,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The next header row; `None` at the empty line, behind which `rest` then stands.
+    #[inline]
     pub(super) fn row(&mut self) -> Option<Result<Row<'a>, LineFault>> {
         let line = match self.line() {
             Ok([]) => return None,
@@ -115,11 +125,12 @@ impl<'a> Lines<'a> {
             Ok(value) => value,
             Err(fault) => return Some(Err(fault)),
         };
-        // White space before a name would be folding, and there is nothing to fold onto.
-        if name.first().copied().is_some_and(scan::is_space) {
-            return Some(Err(LineFault::Name));
+        match name {
+            // White space before a name would be folding, and there is nothing to fold onto.
+            [b' ' | b'\t', ..] => Some(Err(LineFault::Name)),
+            [.., b' ' | b'\t'] => Some(Ok(Row { name: scan::trim(name), value })),
+            name => Some(Ok(Row { name, value })),
         }
-        Some(Ok(Row { name: scan::trim(name), value }))
     }
 
     /// The value that begins with `first`, continuation lines joined by one space (RFC 3261 §7.3.1).

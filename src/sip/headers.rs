@@ -158,8 +158,8 @@ impl Headers {
     /// There is none, or it cannot be read.
     pub fn top_via(&self) -> Result<Via, FieldError> {
         let missing = || FieldError { header: HeaderName::Via, problem: Problem::Missing };
-        let (row, value) = self.values(&HeaderName::Via).next().ok_or_else(missing)?;
-        Via::parse(value).map_err(|problem| row.error(problem))
+        let row = self.get(&HeaderName::Via).ok_or_else(missing)?;
+        Via::parse(row.list().next().unwrap_or_default()).map_err(|problem| row.error(problem))
     }
 
     /// How many Via values there are. A client drops a response with more than one (RFC 3261 §8.1.3.3).
@@ -228,12 +228,14 @@ impl Headers {
     /// [`Problem::StarAmongOthers`]. A single value that cannot be read is an error inside the list.
     pub fn contacts(&self) -> Result<Contacts, FieldError> {
         let mut stars = 0usize;
-        let mut list = Vec::new();
-        for (row, value) in self.values(&HeaderName::Contact) {
-            if value == b"*" {
-                stars += 1;
-            } else {
-                list.push(NameAddr::parse(value).map_err(|problem| row.error(problem)));
+        let mut list = Vec::with_capacity(1);
+        for row in self.all(&HeaderName::Contact) {
+            for value in row.list() {
+                if value == b"*" {
+                    stars += 1;
+                } else {
+                    list.push(NameAddr::parse(value).map_err(|problem| row.error(problem)));
+                }
             }
         }
         match (stars, list.is_empty()) {

@@ -27,17 +27,19 @@ impl Host {
     /// [`UriError::Host`]: percent escapes, empty labels, a last label of digits only that makes no IPv4 address,
     /// an IPv6 address without brackets or with a zone.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Host, UriError> {
-        let octets = text.as_ref();
-        if let [b'[', inside @ .., b']'] = octets {
+        scan::text(text.as_ref()).map_err(|_| UriError::Host).and_then(Host::read)
+    }
+
+    pub(super) fn read(text: &str) -> Result<Host, UriError> {
+        if let Some(inside) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
             return v6(inside).map(Host::V6).ok_or(UriError::Host);
         }
-        let text = scan::text(octets).map_err(|_| UriError::Host)?;
-        if octets.first().is_some_and(u8::is_ascii_digit)
-            && let Ok(address) = text.parse()
+        if text.as_bytes().first().is_some_and(u8::is_ascii_digit)
+            && let Some(address) = v4(text.as_bytes())
         {
             return Ok(Host::V4(address));
         }
-        if is_name(octets) { Ok(Host::Name(text.to_owned())) } else { Err(UriError::Host) }
+        if is_name(text.as_bytes()) { Ok(Host::Name(text.to_owned())) } else { Err(UriError::Host) }
     }
 
     /// The address, if it is one.
@@ -50,8 +52,26 @@ impl Host {
     }
 }
 
-fn v6(inside: &[u8]) -> Option<Ipv6Addr> {
-    let text = scan::text(inside).ok()?;
+/// Four decimal numbers up to 255 without leading zeros; the reader of `std` takes three times as long.
+fn v4(octets: &[u8]) -> Option<Ipv4Addr> {
+    let mut parts = [0u8; 4];
+    let (mut part, mut digits) = (0, 0);
+    for &octet in octets {
+        if octet == b'.' {
+            (part, digits) = (part + 1, 0);
+            continue;
+        }
+        let number = parts.get_mut(part)?;
+        if !octet.is_ascii_digit() || (*number == 0 && digits > 0) {
+            return None;
+        }
+        *number = number.checked_mul(10)?.checked_add(octet - b'0')?;
+        digits += 1;
+    }
+    (part == 3 && digits > 0).then_some(Ipv4Addr::from(parts))
+}
+
+fn v6(text: &str) -> Option<Ipv6Addr> {
     text.parse().ok().or_else(|| {
         let (before, after) = text.split_once(":::")?;
         let surplus = after.contains('.') && !after.contains(':');

@@ -198,6 +198,12 @@ fn parse(message: &Bytes, surplus: Surplus) -> Result<Message, ParseError> {
     Ok(start.with(headers, message.slice_ref(body)))
 }
 
+fn split_at_space(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = line.iter().position(|&octet| octet == b' ')?;
+    let (before, after) = line.split_at(space);
+    Some((before, after.get(1..)?))
+}
+
 enum Start {
     Request(Method, String, Version),
     Response(u16, String),
@@ -208,13 +214,9 @@ impl Start {
         if line.first_chunk::<4>().is_some_and(|four| four.eq_ignore_ascii_case(b"SIP/")) {
             return Start::status_line(line);
         }
-        let mut parts = line.split(|&octet| octet == b' ');
-        let (Some(method), Some(uri), Some(version), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(ParseError::StartLine);
-        };
-        if uri.is_empty() || uri.iter().any(u8::is_ascii_control) {
+        let (method, rest) = split_at_space(line).ok_or(ParseError::StartLine)?;
+        let (uri, version) = split_at_space(rest).ok_or(ParseError::StartLine)?;
+        if uri.is_empty() || version.contains(&b' ') {
             return Err(ParseError::StartLine);
         }
         let method = Method::parse(method).map_err(|_| ParseError::Method)?;

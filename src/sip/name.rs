@@ -32,12 +32,25 @@ macro_rules! header_names {
                 }
             }
 
-            fn known(lower: &[u8]) -> Option<HeaderName> {
-                Some(match lower {
+            /// For the spelling that most messages have.
+            fn canonical(name: &[u8]) -> Option<HeaderName> {
+                Some(match name {
+                    $(canonical::$variant => HeaderName::$variant,)*
+                    _ => return None,
+                })
+            }
+
+            fn lower(name: &[u8]) -> Option<HeaderName> {
+                Some(match name {
                     $($lower $(| $compact)? => HeaderName::$variant,)*
                     _ => return None,
                 })
             }
+        }
+
+        #[expect(non_upper_case_globals, reason = "named like the variants they belong to")]
+        mod canonical {
+            $(pub(super) const $variant: &[u8] = $long.as_bytes();)*
         }
     };
 }
@@ -126,11 +139,14 @@ const LONGEST: usize = 32;
 impl HeaderName {
     /// Reads a name in any letter case; compact forms become the long name.
     pub fn parse(name: &[u8]) -> Result<HeaderName, HeaderNameError> {
+        if let Some(known) = HeaderName::canonical(name) {
+            return Ok(known);
+        }
         let mut lower = [0; LONGEST];
         if let Some(lower) = lower.get_mut(..name.len()) {
             lower.copy_from_slice(name);
             lower.make_ascii_lowercase();
-            if let Some(known) = HeaderName::known(lower) {
+            if let Some(known) = HeaderName::lower(lower) {
                 return Ok(known);
             }
         }

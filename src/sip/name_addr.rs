@@ -25,23 +25,25 @@ impl AnyUri {
     /// Those of [`Uri::parse`] for SIP and SIPS; otherwise [`UriError::Scheme`] when there is no scheme and
     /// [`UriError::Character`] for octets that no URI holds.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<AnyUri, UriError> {
-        let octets = text.as_ref();
-        match Uri::parse(octets) {
+        scan::text(text.as_ref()).map_err(|_| UriError::Character).and_then(AnyUri::read)
+    }
+
+    fn read(text: &str) -> Result<AnyUri, UriError> {
+        match Uri::read(text) {
             Ok(uri) => return Ok(AnyUri::Sip(uri)),
             Err(UriError::Scheme) => {}
             Err(error) => return Err(error),
         }
-        let mut cursor = Cursor::new(octets);
+        let mut cursor = Cursor::new(text);
         let scheme = cursor.run(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.'));
-        if !scheme.first().is_some_and(u8::is_ascii_alphabetic) || !cursor.eat(b':') || cursor.rest.is_empty()
-        {
+        let is_scheme = scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+        if !is_scheme || !cursor.eat(b':') || cursor.is_at_end() {
             return Err(UriError::Scheme);
         }
         let foreign = |octet: u8| !octet.is_ascii_graphic() || matches!(octet, b'<' | b'>' | b'"');
-        if cursor.rest.iter().any(|&octet| foreign(octet)) {
+        if cursor.octets().iter().any(|&octet| foreign(octet)) {
             return Err(UriError::Character);
         }
-        let text = scan::text(octets).map_err(|_| UriError::Character)?;
         Ok(AnyUri::Other(text.to_owned()))
     }
 
@@ -94,8 +96,8 @@ impl NameAddr {
     /// # Errors
     /// Any [`Problem`] of names, URIs and parameters.
     pub fn parse(value: impl AsRef<[u8]>) -> Result<NameAddr, Problem> {
-        let mut cursor = Cursor::new(scan::trim(value.as_ref()));
-        if cursor.rest.is_empty() {
+        let mut cursor = Cursor::of(value.as_ref())?;
+        if cursor.is_at_end() {
             return Err(Problem::Empty);
         }
         if cursor.peek() == Some(b'"') {
@@ -106,7 +108,7 @@ impl NameAddr {
         let mut ahead = cursor;
         let words = ahead.run(|octet| scan::is(octet, scan::TOKEN) || scan::is_space(octet) || octet >= 0x80);
         if ahead.eat(b'<') {
-            let words = scan::text(scan::trim(words))?;
+            let words = words.trim_matches([' ', '\t']);
             return bracketed((!words.is_empty()).then(|| words.to_owned()), ahead);
         }
         bare(cursor)
@@ -136,24 +138,24 @@ impl NameAddr {
 
 /// What follows the `<`.
 fn bracketed(display: Option<String>, mut cursor: Cursor<'_>) -> Result<NameAddr, Problem> {
-    let uri = cursor.run(|octet| octet != b'>');
+    let uri = cursor.until([b'>']);
     if !cursor.eat(b'>') {
         return Err(Problem::UnterminatedBracket);
     }
-    let uri = AnyUri::parse(uri)?;
+    let uri = AnyUri::read(uri)?;
     Ok(NameAddr { display, uri, params: Params::parse(&mut cursor)? })
 }
 
 /// An `addr-spec`: a URI without brackets.
 fn bare(mut cursor: Cursor<'_>) -> Result<NameAddr, Problem> {
-    let uri = scan::trim(cursor.run(|octet| octet != b';'));
-    if uri.contains(&b'<') {
+    let uri = cursor.until([b';']).trim_matches([' ', '\t']);
+    if uri.contains('<') {
         return Err(Problem::DisplayName);
     }
-    if uri.iter().any(|octet| matches!(octet, b'?' | b',')) {
+    if uri.contains(['?', ',']) {
         return Err(Problem::BareUri);
     }
-    let uri = AnyUri::parse(uri)?;
+    let uri = AnyUri::read(uri)?;
     let params = Params::parse(&mut cursor)?;
     let holds_at = |value: &Option<ParamValue>| match value {
         Some(ParamValue::Token(text)) => text.contains('@'),

@@ -3,6 +3,7 @@
 
 use super::field::Problem;
 use super::scan::{self, Cursor};
+use std::borrow::Cow;
 use std::fmt;
 
 /// The value of a parameter, knowing whether it travels in quotes.
@@ -40,7 +41,7 @@ impl fmt::Display for ParamValue {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Param {
     /// The name, spelled as it came.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// The value; `None` for a bare name such as `lr` or `rport`.
     pub value: Option<ParamValue>,
 }
@@ -88,7 +89,7 @@ impl Params {
 
     /// Name and unquoted value of each.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.0.iter().map(|param| (param.name.as_str(), param.value.as_ref().map(ParamValue::as_str)))
+        self.0.iter().map(|param| (&*param.name, param.value.as_ref().map(ParamValue::as_str)))
     }
 
     /// Each with its quoting.
@@ -121,6 +122,9 @@ impl Params {
     }
 
     pub(super) fn push(&mut self, param: Param) {
+        if self.0.capacity() == 0 {
+            self.0 = Vec::with_capacity(4);
+        }
         self.0.push(param);
     }
 
@@ -131,7 +135,7 @@ impl Params {
     fn put(&mut self, name: &str, value: Option<ParamValue>) {
         match self.0.iter_mut().find(|param| param.name.eq_ignore_ascii_case(name)) {
             Some(param) => param.value = value,
-            None => self.0.push(Param { name: name.to_owned(), value }),
+            None => self.0.push(Param { name: Param::name(name), value }),
         }
     }
 
@@ -141,18 +145,36 @@ impl Params {
         while cursor.separator(b';') {
             params.push(Param::parse(cursor)?);
         }
-        if cursor.rest.is_empty() { Ok(params) } else { Err(Problem::Parameter) }
+        if cursor.is_at_end() { Ok(params) } else { Err(Problem::Parameter) }
     }
 }
 
 impl Param {
+    /// A name to keep; the usual ones cost no memory of their own.
+    pub(super) fn name(name: &str) -> Cow<'static, str> {
+        match name.as_bytes() {
+            b"+sip.instance" => Cow::Borrowed("+sip.instance"),
+            b"branch" => Cow::Borrowed("branch"),
+            b"expires" => Cow::Borrowed("expires"),
+            b"lr" => Cow::Borrowed("lr"),
+            b"ob" => Cow::Borrowed("ob"),
+            b"q" => Cow::Borrowed("q"),
+            b"received" => Cow::Borrowed("received"),
+            b"reg-id" => Cow::Borrowed("reg-id"),
+            b"rport" => Cow::Borrowed("rport"),
+            b"tag" => Cow::Borrowed("tag"),
+            b"transport" => Cow::Borrowed("transport"),
+            _ => Cow::Owned(name.to_owned()),
+        }
+    }
+
     /// Reads `name [EQUAL value]`, the value a token, host or quoted string.
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Param, Problem> {
         let name = cursor.token();
         if name.is_empty() {
             return Err(Problem::Parameter);
         }
-        let name = scan::text(name)?.to_owned();
+        let name = Param::name(name);
         let value = if cursor.separator(b'=') { Some(ParamValue::parse(cursor)?) } else { None };
         Ok(Param { name, value })
     }
@@ -167,7 +189,7 @@ impl ParamValue {
         if value.is_empty() {
             return Err(Problem::Parameter);
         }
-        Ok(ParamValue::Token(scan::text(value)?.to_owned()))
+        Ok(ParamValue::Token(value.to_owned()))
     }
 }
 

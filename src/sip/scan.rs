@@ -85,25 +85,43 @@ pub(super) fn text(octets: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(octets).map_err(|_| Problem::NotUtf8)
 }
 
-/// Position of the first CR, LF or NUL, eight octets at a step.
-pub(super) fn find_line_control(octets: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let mut at = 0;
-    while let Some(chunk) = octets.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        // Bit 7 of an octet comes up when the octet is below 0x0E; a borrow can only spoil octets after a hit.
-        let mut low = word.wrapping_sub(ONES * 0x0E) & !word & (ONES * 0x80);
-        while low != 0 {
-            let offset = (low.trailing_zeros() / 8) as usize;
-            if is_line_control(chunk[offset]) {
-                return Some(at + offset);
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = ONES * 0x80;
+
+/// Position of the first octet that is `wanted`, eight octets at a step.
+///
+/// `suspects` gets eight octets and raises bit 7 of those that may be wanted; it may raise too many, never too few.
+fn find(octets: &[u8], suspects: impl Fn(u64) -> u64, wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    let (words, tail) = octets.as_chunks::<8>();
+    for (at, octets) in words.iter().enumerate() {
+        let mut raised = suspects(u64::from_le_bytes(*octets));
+        while raised != 0 {
+            let offset = (raised.trailing_zeros() / 8) as usize;
+            if octets.get(offset).copied().is_some_and(&wanted) {
+                return Some(at * 8 + offset);
             }
-            low &= low - 1;
+            raised &= raised - 1;
         }
-        at += 8;
     }
-    let tail = octets.get(at..)?;
-    tail.iter().position(|&octet| is_line_control(octet)).map(|offset| at + offset)
+    tail.iter().position(|&octet| wanted(octet)).map(|offset| words.len() * 8 + offset)
+}
+
+/// Position of the first CR, LF or NUL: all below 0x0E.
+pub(super) fn find_line_control(octets: &[u8]) -> Option<usize> {
+    find(octets, |word| word.wrapping_sub(ONES * 0x0E) & !word & HIGHS, is_line_control)
+}
+
+/// Position of the first octet that is one of `marks`.
+pub(super) fn find_mark<const N: usize>(octets: &[u8], marks: [u8; N]) -> Option<usize> {
+    let equal = |word: u64, mark: u8| {
+        let zero_where_equal = word ^ (ONES * u64::from(mark));
+        zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & HIGHS
+    };
+    find(
+        octets,
+        |word| marks.iter().fold(0, |raised, &mark| raised | equal(word, mark)),
+        |octet| marks.contains(&octet),
+    )
 }
 
 fn is_line_control(octet: u8) -> bool {
@@ -148,34 +166,69 @@ pub(super) fn seconds(digits: &[u8]) -> Option<u32> {
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
     /// What has not been read yet.
-    pub(super) rest: &'a [u8],
+    rest: &'a str,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(value: &'a [u8]) -> Cursor<'a> {
-        Cursor { rest: value }
+    /// At the start of `text`.
+    pub(super) fn new(text: &'a str) -> Cursor<'a> {
+        Cursor { rest: text }
+    }
+
+    /// At the start of `value`, white space at both ends left out.
+    pub(super) fn of(value: &'a [u8]) -> Result<Cursor<'a>, Problem> {
+        text(trim(value)).map(Cursor::new)
+    }
+
+    /// What has not been read yet.
+    pub(super) fn octets(&self) -> &'a [u8] {
+        self.rest.as_bytes()
+    }
+
+    /// What lies between `start`, an earlier place of the same cursor, and here.
+    pub(super) fn since(&self, start: Cursor<'a>) -> &'a str {
+        start.rest.get(..start.rest.len() - self.rest.len()).unwrap_or_default()
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
-        self.rest.first().copied()
+        self.octets().first().copied()
     }
 
-    /// Steps over `octet` if it comes next.
+    /// Takes the next `count` octets, which must end between two characters.
+    pub(super) fn take(&mut self, count: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at_checked(count).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        taken
+    }
+
+    pub(super) fn skip_all(&mut self) {
+        self.rest = "";
+    }
+
+    /// The next character.
+    pub(super) fn char(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let next = chars.next();
+        self.rest = chars.as_str();
+        next
+    }
+
+    /// Steps over `octet`, an ASCII character, if it comes next.
     pub(super) fn eat(&mut self, octet: u8) -> bool {
-        match self.rest {
-            [first, rest @ ..] if *first == octet => {
-                self.rest = rest;
-                true
-            }
-            _ => false,
+        let found = self.peek() == Some(octet);
+        if found {
+            self.take(1);
         }
+        found
     }
 
     pub(super) fn skip_space(&mut self) {
-        while let [first, rest @ ..] = self.rest
-            && is_space(*first)
-        {
-            self.rest = rest;
+        while self.peek().is_some_and(is_space) {
+            self.take(1);
         }
     }
 
@@ -190,16 +243,21 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// The longest run of octets for which `wanted` holds, perhaps empty.
-    pub(super) fn run(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
-        let end = self.rest.iter().position(|&octet| !wanted(octet)).unwrap_or(self.rest.len());
-        let (run, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        run
+    /// The longest run of octets for which `wanted` holds, perhaps empty. `wanted` judges all octets above 0x7F
+    /// alike.
+    pub(super) fn run(&mut self, wanted: impl Fn(u8) -> bool) -> &'a str {
+        let end = self.octets().iter().position(|&octet| !wanted(octet)).unwrap_or(self.rest.len());
+        self.take(end)
+    }
+
+    /// All up to the first of `marks`, which are ASCII characters, or to the end.
+    pub(super) fn until<const N: usize>(&mut self, marks: [u8; N]) -> &'a str {
+        let end = find_mark(self.octets(), marks).unwrap_or(self.rest.len());
+        self.take(end)
     }
 
     /// A `token`, perhaps empty.
-    pub(super) fn token(&mut self) -> &'a [u8] {
+    pub(super) fn token(&mut self) -> &'a str {
         self.run(|octet| is(octet, TOKEN))
     }
 
@@ -208,29 +266,16 @@ impl<'a> Cursor<'a> {
         if !self.eat(b'"') {
             return Err(Problem::UnterminatedQuote);
         }
-        let plain = self.run(|octet| octet != b'"' && octet != b'\\');
+        let plain = self.until([b'"', b'\\']);
         if self.eat(b'"') {
-            return text(plain).map(Cow::Borrowed);
+            return Ok(Cow::Borrowed(plain));
         }
-        let mut unescaped = plain.to_vec();
-        loop {
-            match self.rest {
-                [b'"', rest @ ..] => {
-                    self.rest = rest;
-                    let whole = String::from_utf8(unescaped).map_err(|_| Problem::NotUtf8)?;
-                    return Ok(Cow::Owned(whole));
-                }
-                [b'\\', octet, rest @ ..] => {
-                    unescaped.push(*octet);
-                    self.rest = rest;
-                }
-                [] | [b'\\'] => return Err(Problem::UnterminatedQuote),
-                [octet, rest @ ..] => {
-                    unescaped.push(*octet);
-                    self.rest = rest;
-                }
-            }
+        let mut unescaped = plain.to_owned();
+        while self.eat(b'\\') {
+            unescaped.extend(self.char());
+            unescaped.push_str(self.until([b'"', b'\\']));
         }
+        if self.eat(b'"') { Ok(Cow::Owned(unescaped)) } else { Err(Problem::UnterminatedQuote) }
     }
 }
 
@@ -287,8 +332,10 @@ impl<'a> List<'a> {
     fn end(&mut self, row: &[u8]) -> usize {
         let mut place = Place::Open;
         let mut at = 0;
-        while let Some(&octet) = row.get(at) {
-            match (&mut place, octet) {
+        while let Some(step) = row.get(at..).and_then(|rest| place.next_mark(rest)) {
+            at += step;
+            let mark = row.get(at).copied().unwrap_or_default();
+            match (&mut place, mark) {
                 (Place::Open, b',') => return at,
                 (Place::Open, b'"') if self.quotes == Quotes::Protect => place = Place::Quoted,
                 (Place::Open, b'<') => place = Place::Bracketed(None),
@@ -311,12 +358,23 @@ impl<'a> List<'a> {
     }
 }
 
+impl Place {
+    /// How far it is to the next octet that may change the place.
+    fn next_mark(&self, rest: &[u8]) -> Option<usize> {
+        match self {
+            Place::Open => find_mark(rest, [b',', b'"', b'<']),
+            Place::Quoted => find_mark(rest, [b'"', b'\\']),
+            Place::Bracketed(_) => find_mark(rest, [b'>', b',', b'<']),
+        }
+    }
+}
+
 impl<'a> Iterator for List<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let row = self.rest.take()?;
-        let end = self.end(row);
+        let end = if find_mark(row, [b',']).is_some() { self.end(row) } else { row.len() };
         let (value, rest) = row.split_at_checked(end).unwrap_or((row, &[]));
         self.rest = rest.get(1..);
         Some(trim(value))

@@ -93,21 +93,24 @@ impl Uri {
     /// # Errors
     /// The first part that does not follow RFC 3261 §25.1. A URI parameter with an empty value is tolerated.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Uri, UriError> {
-        let octets = text.as_ref();
-        let colon = octets.iter().take(5).position(|&octet| octet == b':').ok_or(UriError::Scheme)?;
-        let (scheme, rest) = octets.split_at(colon);
-        let scheme = match scheme {
-            s if s.eq_ignore_ascii_case(b"sip") => Scheme::Sip,
-            s if s.eq_ignore_ascii_case(b"sips") => Scheme::Sips,
+        scan::text(text.as_ref()).map_err(|_| UriError::Character).and_then(Uri::read)
+    }
+
+    pub(super) fn read(text: &str) -> Result<Uri, UriError> {
+        let mut cursor = Cursor::new(text);
+        let scheme = match cursor.run(|octet| octet.is_ascii_alphabetic()) {
+            s if s.eq_ignore_ascii_case("sip") => Scheme::Sip,
+            s if s.eq_ignore_ascii_case("sips") => Scheme::Sips,
             _ => return Err(UriError::Scheme),
         };
-        let mut cursor = Cursor::new(rest);
-        cursor.eat(b':');
+        if !cursor.eat(b':') {
+            return Err(UriError::Scheme);
+        }
         let (user, password) = userinfo(&mut cursor)?;
         let (host, port) = hostport(&mut cursor)?;
         let params = params(&mut cursor)?;
         let headers = headers(&mut cursor)?;
-        if !cursor.rest.is_empty() {
+        if !cursor.is_at_end() {
             return Err(UriError::Character);
         }
         Ok(Uri { scheme, user, password, host, port, params, headers })
@@ -215,70 +218,54 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// A run of `class` and well-formed escapes; the cursor stops at the first octet that is neither.
-fn escaped_run<'a>(cursor: &mut Cursor<'a>, class: u8) -> &'a [u8] {
-    let start = cursor.rest;
+fn escaped_run<'a>(cursor: &mut Cursor<'a>, class: u8) -> &'a str {
+    let start = *cursor;
     loop {
         cursor.run(|octet| scan::is(octet, class));
-        match cursor.rest {
-            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                cursor.rest = rest
-            }
-            _ => break,
-        }
+        match cursor.octets() {
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => cursor.take(3),
+            _ => return cursor.since(start),
+        };
     }
-    let (run, _) = start.split_at(start.len() - cursor.rest.len());
-    run
-}
-
-fn owned(run: &[u8], error: UriError) -> Result<String, UriError> {
-    scan::text(run).map(str::to_owned).map_err(|_| error)
 }
 
 /// `[ user [ ":" password ] "@" ]`. An unescaped `@` occurs here or nowhere (RFC 3261 §25.1).
 fn userinfo(cursor: &mut Cursor<'_>) -> Result<(Option<String>, Option<String>), UriError> {
-    let Some(at) = cursor.rest.iter().position(|&octet| octet == b'@') else { return Ok((None, None)) };
-    let (info, rest) = cursor.rest.split_at(at);
-    let mut inside = Cursor::new(info);
-    let user = escaped_run(&mut inside, scan::USER);
-    if user.is_empty() {
-        return Err(UriError::User);
+    let mut ahead = *cursor;
+    let user = escaped_run(&mut ahead, scan::USER);
+    let password = if ahead.eat(b':') { Some(escaped_run(&mut ahead, scan::PASSWORD)) } else { None };
+    if ahead.eat(b'@') && !user.is_empty() {
+        *cursor = ahead;
+        return Ok((Some(user.to_owned()), password.map(str::to_owned)));
     }
-    let user = owned(user, UriError::User)?;
-    let password = if inside.eat(b':') {
-        Some(owned(escaped_run(&mut inside, scan::PASSWORD), UriError::Password)?)
-    } else {
-        None
-    };
-    if !inside.rest.is_empty() {
-        return Err(if password.is_some() { UriError::Password } else { UriError::User });
+    match password {
+        _ if !cursor.octets().contains(&b'@') => Ok((None, None)),
+        Some(_) => Err(UriError::Password),
+        None => Err(UriError::User),
     }
-    cursor.rest = rest;
-    cursor.eat(b'@');
-    Ok((Some(user), password))
 }
 
 fn hostport(cursor: &mut Cursor<'_>) -> Result<(Host, Option<u16>), UriError> {
-    let host = host_text(cursor);
-    let host = Host::parse(host)?;
+    let host = Host::read(host_text(cursor))?;
     let port = if cursor.eat(b':') { Some(port(cursor)?) } else { None };
     Ok((host, port))
 }
 
 /// The octets that make up a host: an IPv6 reference with its brackets, or up to what no host holds.
-pub(super) fn host_text<'a>(cursor: &mut Cursor<'a>) -> &'a [u8] {
+pub(super) fn host_text<'a>(cursor: &mut Cursor<'a>) -> &'a str {
     if cursor.peek() != Some(b'[') {
         return cursor.run(|octet| scan::is(octet, scan::HOST));
     }
-    let end = cursor.rest.iter().position(|&octet| octet == b']').map_or(cursor.rest.len(), |at| at + 1);
-    let (host, rest) = cursor.rest.split_at(end);
-    cursor.rest = rest;
-    host
+    let start = *cursor;
+    cursor.until([b']']);
+    cursor.eat(b']');
+    cursor.since(start)
 }
 
 /// A port number, leading zeros allowed.
 pub(super) fn port(cursor: &mut Cursor<'_>) -> Result<u16, UriError> {
     let digits = cursor.run(|octet| octet.is_ascii_digit());
-    scan::number(digits).and_then(|number| u16::try_from(number).ok()).ok_or(UriError::Port)
+    scan::number(digits.as_bytes()).and_then(|number| u16::try_from(number).ok()).ok_or(UriError::Port)
 }
 
 fn params(cursor: &mut Cursor<'_>) -> Result<Params, UriError> {
@@ -288,13 +275,12 @@ fn params(cursor: &mut Cursor<'_>) -> Result<Params, UriError> {
         if name.is_empty() {
             return Err(UriError::Parameter);
         }
-        let name = owned(name, UriError::Parameter)?;
         let value = if cursor.eat(b'=') {
-            Some(ParamValue::Token(owned(escaped_run(cursor, scan::URI_PARAM), UriError::Parameter)?))
+            Some(ParamValue::Token(escaped_run(cursor, scan::URI_PARAM).to_owned()))
         } else {
             None
         };
-        params.push(Param { name, value });
+        params.push(Param { name: Param::name(name), value });
     }
     Ok(params)
 }
@@ -308,7 +294,7 @@ fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, UriError> {
             return Err(UriError::Header);
         }
         let value = escaped_run(cursor, scan::URI_HEADER);
-        headers.push((owned(name, UriError::Header)?, owned(value, UriError::Header)?));
+        headers.push((name.to_owned(), value.to_owned()));
         separator = b'&';
     }
     Ok(headers)

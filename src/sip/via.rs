@@ -30,12 +30,12 @@ impl Via {
     /// # Errors
     /// [`Problem::Empty`], [`Problem::Protocol`], [`Problem::Uri`] for the sent-by part, [`Problem::Parameter`].
     pub fn parse(value: &[u8]) -> Result<Via, Problem> {
-        let mut cursor = Cursor::new(scan::trim(value));
-        if cursor.rest.is_empty() {
+        let mut cursor = Cursor::of(value)?;
+        if cursor.is_at_end() {
             return Err(Problem::Empty);
         }
         let protocol = cursor.token();
-        if !protocol.eq_ignore_ascii_case(b"SIP") || !cursor.separator(b'/') {
+        if !protocol.eq_ignore_ascii_case("SIP") || !cursor.separator(b'/') {
             return Err(Problem::Protocol);
         }
         let version = cursor.token();
@@ -47,10 +47,10 @@ impl Via {
             return Err(Problem::Protocol);
         }
         cursor.skip_space();
-        let host = Host::parse(uri::host_text(&mut cursor))?;
+        let host = Host::read(uri::host_text(&mut cursor))?;
         let port = if cursor.separator(b':') { Some(uri::port(&mut cursor)?) } else { None };
         let params = Params::parse(&mut cursor)?;
-        Ok(Via { transport: scan::text(transport)?.to_owned(), host, port, params })
+        Ok(Via { transport: transport.to_owned(), host, port, params })
     }
 
     /// The `branch` parameter: the transaction's id when it begins with `z9hG4bK` (RFC 3261 §8.1.1.7).
