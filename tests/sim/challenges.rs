@@ -43,7 +43,7 @@ const A: &str = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n1\"";
 fn the_topmost_challenge_that_can_be_served_is_answered() {
     let w = "WWW-Authenticate: ";
     for (challenge, minimum, expected) in [
-        (format!("{A}"), Algorithm::Md5, "Authorization r n1 - - -"),
+        (A.to_owned(), Algorithm::Md5, "Authorization r n1 - - -"),
         (format!("{A}, qop=\"auth\""), Algorithm::Md5, "Authorization r n1 - auth 00000001"),
         (format!("{A}, qop=auth"), Algorithm::Md5, "Authorization r n1 - auth 00000001"),
         (format!("{A}, qop=\"auth-int\""), Algorithm::Md5, "Authorization r n1 - auth-int 00000001"),

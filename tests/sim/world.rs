@@ -269,11 +269,11 @@ pub fn keyring(password: &str) -> Keyring {
 
 /// Addresses are written with `~` for the at sign, as in [`answer`].
 pub fn uri(text: &str) -> Uri {
-    Uri::parse(&text.replace('~', "@")).unwrap()
+    Uri::parse(text.replace('~', "@")).unwrap()
 }
 
 pub fn contact(text: &str) -> NameAddr {
-    NameAddr::parse(&text.replace('~', "@")).unwrap()
+    NameAddr::parse(text.replace('~', "@")).unwrap()
 }
 
 pub fn tcp(mut plan: Plan) -> Plan {
