@@ -175,7 +175,7 @@ fn parse(message: &Bytes, surplus: Surplus) -> Result<Message, ParseError> {
     while let Some(row) = lines.row() {
         let row = row?;
         let name = HeaderName::parse(row.name).map_err(|_| ParseError::HeaderName)?;
-        if name == HeaderName::ContentLength {
+        if matches!(name, HeaderName::ContentLength) {
             length = length.and(row.value.octets());
         }
         headers.push(Header::checked(name, row.value.share(message)));

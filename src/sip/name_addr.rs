@@ -138,11 +138,21 @@ impl NameAddr {
 
 /// What follows the `<`.
 fn bracketed(display: Option<String>, mut cursor: Cursor<'_>) -> Result<NameAddr, Problem> {
-    let uri = cursor.until([b'>']);
-    if !cursor.eat(b'>') {
-        return Err(Problem::UnterminatedBracket);
-    }
-    let uri = AnyUri::read(uri)?;
+    let mut ahead = cursor;
+    let uri = match Uri::prefix(&mut ahead) {
+        Ok(uri) if ahead.eat(b'>') => {
+            cursor = ahead;
+            AnyUri::Sip(uri)
+        }
+        // Another scheme, or broken: what is wrong shows only within the brackets.
+        Ok(_) | Err(_) => {
+            let uri = cursor.until([b'>']);
+            if !cursor.eat(b'>') {
+                return Err(Problem::UnterminatedBracket);
+            }
+            AnyUri::read(uri)?
+        }
+    };
     Ok(NameAddr { display, uri, params: Params::parse(&mut cursor)? })
 }
 

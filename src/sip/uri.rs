@@ -98,6 +98,12 @@ impl Uri {
 
     pub(super) fn read(text: &str) -> Result<Uri, UriError> {
         let mut cursor = Cursor::new(text);
+        let uri = Uri::prefix(&mut cursor)?;
+        if cursor.is_at_end() { Ok(uri) } else { Err(UriError::Character) }
+    }
+
+    /// Reads a URI as far as it goes.
+    pub(super) fn prefix(cursor: &mut Cursor<'_>) -> Result<Uri, UriError> {
         let scheme = match cursor.run(|octet| octet.is_ascii_alphabetic()) {
             s if s.eq_ignore_ascii_case("sip") => Scheme::Sip,
             s if s.eq_ignore_ascii_case("sips") => Scheme::Sips,
@@ -106,13 +112,10 @@ impl Uri {
         if !cursor.eat(b':') {
             return Err(UriError::Scheme);
         }
-        let (user, password) = userinfo(&mut cursor)?;
-        let (host, port) = hostport(&mut cursor)?;
-        let params = params(&mut cursor)?;
-        let headers = headers(&mut cursor)?;
-        if !cursor.is_at_end() {
-            return Err(UriError::Character);
-        }
+        let (user, password) = userinfo(cursor)?;
+        let (host, port) = hostport(cursor)?;
+        let params = params(cursor)?;
+        let headers = headers(cursor)?;
         Ok(Uri { scheme, user, password, host, port, params, headers })
     }
 

@@ -31,6 +31,18 @@ impl Via {
     /// [`Problem::Empty`], [`Problem::Protocol`], [`Problem::Uri`] for the sent-by part, [`Problem::Parameter`].
     pub fn parse(value: &[u8]) -> Result<Via, Problem> {
         let mut cursor = Cursor::of(value)?;
+        let via = Via::prefix(&mut cursor)?;
+        if cursor.is_at_end() { Ok(via) } else { Err(Problem::Parameter) }
+    }
+
+    /// Reads the first value of a list, without looking at the others.
+    pub(super) fn first(row: &[u8]) -> Result<Via, Problem> {
+        let mut cursor = Cursor::of(row)?;
+        let via = Via::prefix(&mut cursor)?;
+        if cursor.is_at_end() || cursor.eat(b',') { Ok(via) } else { Err(Problem::Parameter) }
+    }
+
+    fn prefix(cursor: &mut Cursor<'_>) -> Result<Via, Problem> {
         if cursor.is_at_end() {
             return Err(Problem::Empty);
         }
@@ -47,9 +59,9 @@ impl Via {
             return Err(Problem::Protocol);
         }
         cursor.skip_space();
-        let host = Host::read(uri::host_text(&mut cursor))?;
-        let port = if cursor.separator(b':') { Some(uri::port(&mut cursor)?) } else { None };
-        let params = Params::parse(&mut cursor)?;
+        let host = Host::read(uri::host_text(cursor))?;
+        let port = if cursor.separator(b':') { Some(uri::port(cursor)?) } else { None };
+        let params = Params::prefix(cursor)?;
         Ok(Via { transport: transport.to_owned(), host, port, params })
     }
 
