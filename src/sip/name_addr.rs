@@ -1,8 +1,9 @@
 //! Addresses in headers: To, From, Contact, Route and their kin (RFC 3261 §20.10 and §25.1, RFC 8217).
 
+use super::cursor::Cursor;
 use super::field::{FieldError, Problem, Q};
 use super::params::{ParamValue, Params};
-use super::scan::{self, Cursor};
+use super::scan;
 use super::uri::{Uri, UriError};
 use std::fmt;
 

@@ -1,8 +1,9 @@
 //! SIP and SIPS URIs (RFC 3261 §19.1): reading and writing. Comparison is in `uri_match`.
 
+use super::cursor::Cursor;
 use super::host::Host;
 use super::params::{Param, ParamValue, Params};
-use super::scan::{self, Cursor};
+use super::scan;
 use std::fmt;
 
 /// What is wrong with a URI.

@@ -1,9 +1,10 @@
 //! Via: the way back for responses (RFC 3261 §20.42, RFC 3581 for rport).
 
+use super::cursor::Cursor;
 use super::field::Problem;
 use super::host::Host;
 use super::params::Params;
-use super::scan::{self, Cursor};
+use super::scan;
 use super::uri;
 use std::fmt;
 use std::net::IpAddr;
