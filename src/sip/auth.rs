@@ -3,184 +3,9 @@
 
 use super::field::Problem;
 use super::params::{Param, ParamValue, Params};
-use super::scan::{self, Cursor};
+use super::scan;
+use super::terms::{self, Terms, token_value};
 use std::fmt;
-
-/// A scheme and its parameters, in order: what challenges and credentials have in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Terms {
-    scheme: String,
-    /// A bare `token68` (RFC 9110 §11.2) instead of parameters.
-    token68: Option<String>,
-    params: Params,
-}
-
-impl Terms {
-    fn new(scheme: &str) -> Terms {
-        Terms { scheme: scheme.to_owned(), token68: None, params: Params::new() }
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.params.get(name).flatten()
-    }
-
-    fn is_true(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
-    }
-
-    fn push(&mut self, name: &str, value: ParamValue) {
-        self.params.push(Param { name: Param::name(name), value: Some(value) });
-    }
-}
-
-impl fmt::Display for Terms {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.scheme)?;
-        if let Some(token68) = &self.token68 {
-            write!(f, " {token68}")?;
-        }
-        write_params(f, &self.params, " ")
-    }
-}
-
-/// Writes `name=value` lists: `first` before the first one, a comma before the others.
-fn write_params(f: &mut fmt::Formatter<'_>, params: &Params, first: &str) -> fmt::Result {
-    for (at, param) in params.rows().iter().enumerate() {
-        f.write_str(if at == 0 { first } else { ", " })?;
-        f.write_str(&param.name)?;
-        if let Some(value) = &param.value {
-            write!(f, "={value}")?;
-        }
-    }
-    Ok(())
-}
-
-/// Takes one row apart.
-struct Reader<'a> {
-    cursor: Cursor<'a>,
-    done: Vec<Terms>,
-    current: Option<Terms>,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Sound,
-    /// The last value was not quoted, so a lone word behind a comma belongs to it: `qop=auth,auth-int`.
-    OpenList,
-    /// The current one cannot be used.
-    Broken,
-}
-
-impl<'a> Reader<'a> {
-    /// All sound ones of `row`, in order. With `current` given the row begins with parameters, not with a scheme.
-    fn read(row: &'a [u8], current: Option<Terms>) -> Vec<Terms> {
-        match Cursor::of(row) {
-            Ok(cursor) => Reader { cursor, done: Vec::new(), current, state: State::Sound }.finished(),
-            Err(_) => Vec::new(),
-        }
-    }
-
-    fn finished(mut self) -> Vec<Terms> {
-        loop {
-            self.cursor.run(|octet| scan::is_space(octet) || octet == b',');
-            if self.cursor.is_at_end() {
-                self.finish();
-                return self.done;
-            }
-            let word = self.cursor.token();
-            let mut ahead = self.cursor;
-            if word.is_empty() {
-                self.spoil();
-            } else if self.current.is_some() && ahead.separator(b'=') {
-                self.cursor = ahead;
-                self.param(word);
-            } else if self.current.is_none() || is_param_ahead(self.cursor) {
-                self.finish();
-                self.begin(word);
-            } else {
-                self.lone(word);
-            }
-        }
-    }
-
-    fn begin(&mut self, scheme: &str) {
-        let mut terms = Terms::new(scheme);
-        let mut ahead = self.cursor;
-        ahead.skip_space();
-        let start = ahead;
-        ahead.run(|octet| octet.is_ascii_alphanumeric() || b"-._~+/".contains(&octet));
-        ahead.run(|octet| octet == b'=');
-        let token68 = ahead.since(start);
-        ahead.skip_space();
-        if !token68.is_empty() && matches!(ahead.peek(), None | Some(b',')) {
-            terms.token68 = Some(token68.to_owned());
-            self.cursor = ahead;
-        }
-        self.current = Some(terms);
-        self.state = State::Sound;
-    }
-
-    fn finish(&mut self) {
-        if let Some(terms) = self.current.take()
-            && self.state != State::Broken
-        {
-            self.done.push(terms);
-        }
-    }
-
-    fn param(&mut self, name: &str) {
-        let quoted = self.cursor.peek() == Some(b'"');
-        let value = if quoted {
-            self.cursor.quoted().map(|text| ParamValue::Quoted(text.into_owned()))
-        } else {
-            let value = self.cursor.run(|octet| !scan::is_space(octet) && !matches!(octet, b',' | b'"'));
-            Ok(ParamValue::Token(value.to_owned()))
-        };
-        let (Ok(value), Some(terms)) = (value, &mut self.current) else {
-            return self.spoil();
-        };
-        terms.push(name, value);
-        if self.state != State::Broken {
-            self.state = if quoted { State::Sound } else { State::OpenList };
-        }
-    }
-
-    /// A word that is neither parameter nor scheme.
-    fn lone(&mut self, word: &str) {
-        let last = self.current.as_mut().and_then(|terms| terms.params.last_mut());
-        if let (State::OpenList, Some(param)) = (self.state, last) {
-            let mut list = match param.value.take() {
-                Some(ParamValue::Token(list) | ParamValue::Quoted(list)) => list,
-                None => String::new(),
-            };
-            list.push(',');
-            list.push_str(word);
-            param.value = Some(ParamValue::Quoted(list));
-        }
-    }
-
-    /// The current one is lost; goes on behind the next comma.
-    fn spoil(&mut self) {
-        self.state = State::Broken;
-        loop {
-            self.cursor.until([b',', b'"']);
-            if self.cursor.peek() != Some(b'"') {
-                return;
-            }
-            if self.cursor.quoted() == Err(Problem::UnterminatedQuote) {
-                self.cursor.skip_all();
-            }
-        }
-    }
-}
-
-/// Whether white space and then `name =` come next, which makes the word before them a scheme.
-fn is_param_ahead(mut cursor: Cursor<'_>) -> bool {
-    let space = cursor.run(scan::is_space);
-    let name = cursor.token();
-    !space.is_empty() && !name.is_empty() && cursor.separator(b'=')
-}
 
 /// A challenge of WWW-Authenticate or Proxy-Authenticate.
 ///
@@ -212,7 +37,7 @@ impl Challenge {
     /// The challenges of one header row: as a rule one (RFC 3261 §7.3.1), but two joined by a comma are separated.
     /// A broken one is left out. An unquoted list such as `qop=auth,auth-int` is read as one value.
     pub fn parse_all(row: &[u8]) -> Vec<Challenge> {
-        Reader::read(row, None).into_iter().map(Challenge).collect()
+        terms::read(row, None).into_iter().map(Challenge).collect()
     }
 
     /// The scheme, spelled as it came.
@@ -322,7 +147,7 @@ impl Credentials {
 
     /// The credentials of one row, also when several were wrongly joined in it; broken ones are left out.
     pub(super) fn parse_all(row: &[u8]) -> Vec<Credentials> {
-        Reader::read(row, None).into_iter().map(Credentials).collect()
+        terms::read(row, None).into_iter().map(Credentials).collect()
     }
 
     /// The scheme, spelled as it came.
@@ -357,11 +182,6 @@ impl fmt::Display for Credentials {
     }
 }
 
-fn token_value(value: &str) -> ParamValue {
-    let value_is_token = scan::is_token(value.as_bytes());
-    if value_is_token { ParamValue::Token(value.to_owned()) } else { ParamValue::Quoted(value.to_owned()) }
-}
-
 /// What a server says after it accepted credentials (RFC 7616 §3.5). Texts are unquoted and unescaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuthenticationInfo {
@@ -380,7 +200,7 @@ pub struct AuthenticationInfo {
 impl AuthenticationInfo {
     /// Reads a header row; `None` when it is broken. Unknown parameters are ignored.
     pub fn parse(row: &[u8]) -> Option<AuthenticationInfo> {
-        let terms = Reader::read(row, Some(Terms::new(""))).into_iter().next()?;
+        let terms = terms::read(row, Some(Terms::new(""))).into_iter().next()?;
         let get = |name: &str| terms.get(name).map(str::to_owned);
         Some(AuthenticationInfo {
             nextnonce: get("nextnonce"),
@@ -407,6 +227,6 @@ impl fmt::Display for AuthenticationInfo {
         put("rspauth", &self.rspauth, quoted);
         put("cnonce", &self.cnonce, quoted);
         put("nc", &self.nc, token_value);
-        write_params(f, &params, "")
+        terms::write_params(f, &params, "")
     }
 }

@@ -1,8 +1,9 @@
 //! What typed reading of headers has in common: its errors, and the small values CSeq, q and Retry-After.
 
+use super::cursor::Cursor;
 use super::method::Method;
 use super::name::HeaderName;
-use super::scan::{self, Cursor};
+use super::scan;
 use super::uri::UriError;
 use std::fmt;
 

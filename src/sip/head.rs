@@ -70,6 +70,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The next line, without its end. After a fault the scanner stands behind the line.
+    #[inline]
     pub(super) fn line(&mut self) -> Result<&'a [u8], LineFault> {
         if let Some(at) = scan::find_line_control(self.rest)
             && let (line, [b'\r', b'\n', rest @ ..]) = self.rest.split_at(at)
@@ -121,9 +122,14 @@ impl<'a> Lines<'a> {
             return Some(Err(LineFault::Name));
         };
         let (name, value) = line.split_at(colon);
-        let value = match self.folded(value.get(1..).unwrap_or_default()) {
-            Ok(value) => value,
-            Err(fault) => return Some(Err(fault)),
+        let value = value.get(1..).unwrap_or_default();
+        let value = if self.continues() {
+            match self.unfold(value) {
+                Ok(value) => Value::Folded(value),
+                Err(fault) => return Some(Err(fault)),
+            }
+        } else {
+            Value::Plain(scan::trim(value))
         };
         match name {
             // White space before a name would be folding, and there is nothing to fold onto.
@@ -134,12 +140,8 @@ impl<'a> Lines<'a> {
     }
 
     /// The value that begins with `first`, continuation lines joined by one space (RFC 3261 §7.3.1).
-    fn folded(&mut self, first: &'a [u8]) -> Result<Value<'a>, LineFault> {
-        let first = scan::trim(first);
-        if !self.continues() {
-            return Ok(Value::Plain(first));
-        }
-        let mut joined = first.to_vec();
+    fn unfold(&mut self, first: &[u8]) -> Result<Vec<u8>, LineFault> {
+        let mut joined = scan::trim(first).to_vec();
         while self.continues() {
             let more = scan::trim(self.line()?);
             if !joined.is_empty() && !more.is_empty() {
@@ -147,7 +149,7 @@ impl<'a> Lines<'a> {
             }
             joined.extend_from_slice(more);
         }
-        Ok(Value::Folded(joined))
+        Ok(joined)
     }
 
     fn continues(&self) -> bool {

@@ -1,6 +1,7 @@
 //! One header field: its name and its value as it travels (RFC 3261 §7.3).
 
 use super::field::{FieldError, Problem};
+use super::list::List;
 use super::name::HeaderName;
 use super::scan;
 use bytes::Bytes;
@@ -63,8 +64,8 @@ impl Header {
     }
 
     /// The values of this row when its grammar is a comma list.
-    pub(super) fn list(&self) -> scan::List<'_> {
-        scan::List::new(&self.value)
+    pub(super) fn list(&self) -> List<'_> {
+        List::new(&self.value)
     }
 
     /// The row without its first value; `None` when that is the only one.

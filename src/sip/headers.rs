@@ -159,7 +159,7 @@ impl Headers {
     pub fn top_via(&self) -> Result<Via, FieldError> {
         let missing = || FieldError { header: HeaderName::Via, problem: Problem::Missing };
         let row = self.get(&HeaderName::Via).ok_or_else(missing)?;
-        Via::parse(row.list().next().unwrap_or_default()).map_err(|problem| row.error(problem))
+        Via::first(row.value()).map_err(|problem| row.error(problem))
     }
 
     /// How many Via values there are. A client drops a response with more than one (RFC 3261 §8.1.3.3).

@@ -52,23 +52,29 @@ impl Host {
     }
 }
 
-/// Four decimal numbers up to 255 without leading zeros; the reader of `std` takes three times as long.
+/// Four decimal numbers up to 255 without leading zeros; the reader of `std` takes twice as long.
 fn v4(octets: &[u8]) -> Option<Ipv4Addr> {
-    let mut parts = [0u8; 4];
-    let (mut part, mut digits) = (0, 0);
-    for &octet in octets {
-        if octet == b'.' {
-            (part, digits) = (part + 1, 0);
-            continue;
+    let mut parts = [0; 4];
+    let mut rest = octets;
+    for (at, part) in parts.iter_mut().enumerate() {
+        if at > 0 {
+            rest = rest.strip_prefix(b".")?;
         }
-        let number = parts.get_mut(part)?;
-        if !octet.is_ascii_digit() || (*number == 0 && digits > 0) {
-            return None;
+        let mut number = 0u16;
+        let mut digits = 0;
+        while let [digit @ b'0'..=b'9', tail @ ..] = rest
+            && digits < 3
+        {
+            if digits > 0 && number == 0 {
+                return None;
+            }
+            number = number * 10 + u16::from(digit - b'0');
+            digits += 1;
+            rest = tail;
         }
-        *number = number.checked_mul(10)?.checked_add(octet - b'0')?;
-        digits += 1;
+        *part = u8::try_from(number).ok().filter(|_| digits > 0)?;
     }
-    (part == 3 && digits > 0).then_some(Ipv4Addr::from(parts))
+    rest.is_empty().then_some(Ipv4Addr::from(parts))
 }
 
 fn v6(text: &str) -> Option<Ipv6Addr> {
@@ -82,23 +88,15 @@ fn v6(text: &str) -> Option<Ipv6Addr> {
 /// Labels of letters, digits, `-`, `_`, the last one not of digits only; one dot may end it.
 fn is_name(octets: &[u8]) -> bool {
     let octets = octets.strip_suffix(b".").unwrap_or(octets);
-    let mut numeric = true;
-    let mut length = 0;
-    for &octet in octets {
-        if octet == b'.' {
-            if length == 0 {
-                return false;
-            }
-            (numeric, length) = (true, 0);
-            continue;
-        }
-        if !scan::is(octet, scan::HOST) {
+    let mut label = 0;
+    for (at, &octet) in octets.iter().enumerate() {
+        if octet == b'.' && at > label {
+            label = at + 1;
+        } else if octet == b'.' || !scan::is(octet, scan::HOST) {
             return false;
         }
-        numeric &= octet.is_ascii_digit();
-        length += 1;
     }
-    length > 0 && !numeric
+    octets.get(label..).is_some_and(|last| last.iter().any(|octet| !octet.is_ascii_digit()))
 }
 
 impl PartialEq for Host {

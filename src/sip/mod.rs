@@ -16,6 +16,7 @@
 
 mod auth;
 mod convert;
+mod cursor;
 mod date;
 mod field;
 mod framing;
@@ -23,6 +24,7 @@ mod head;
 mod header;
 mod headers;
 mod host;
+mod list;
 mod message;
 mod method;
 mod name;
@@ -30,11 +32,13 @@ mod name_addr;
 mod params;
 mod scan;
 mod status;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod uri;
 mod uri_match;
 mod via;
+mod write;
 
 pub use auth::{AuthenticationInfo, Challenge, Credentials};
 pub use convert::ConvertError;

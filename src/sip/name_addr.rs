@@ -1,8 +1,9 @@
 //! Addresses in headers: To, From, Contact, Route and their kin (RFC 3261 §20.10 and §25.1, RFC 8217).
 
+use super::cursor::Cursor;
 use super::field::{FieldError, Problem, Q};
 use super::params::{ParamValue, Params};
-use super::scan::{self, Cursor};
+use super::scan;
 use super::uri::{Uri, UriError};
 use std::fmt;
 
@@ -138,11 +139,21 @@ impl NameAddr {
 
 /// What follows the `<`.
 fn bracketed(display: Option<String>, mut cursor: Cursor<'_>) -> Result<NameAddr, Problem> {
-    let uri = cursor.until([b'>']);
-    if !cursor.eat(b'>') {
-        return Err(Problem::UnterminatedBracket);
-    }
-    let uri = AnyUri::read(uri)?;
+    let mut ahead = cursor;
+    let uri = match Uri::prefix(&mut ahead) {
+        Ok(uri) if ahead.eat(b'>') => {
+            cursor = ahead;
+            AnyUri::Sip(uri)
+        }
+        // Another scheme, or broken: what is wrong shows only within the brackets.
+        Ok(_) | Err(_) => {
+            let uri = cursor.until([b'>']);
+            if !cursor.eat(b'>') {
+                return Err(Problem::UnterminatedBracket);
+            }
+            AnyUri::read(uri)?
+        }
+    };
     Ok(NameAddr { display, uri, params: Params::parse(&mut cursor)? })
 }
 

@@ -1,8 +1,9 @@
 //! Parameters: `;name=value` behind header values and inside URIs, `name=value` lists in authentication headers
 //! (RFC 3261 §7.3.1 and §19.1.1).
 
+use super::cursor::Cursor;
 use super::field::Problem;
-use super::scan::{self, Cursor};
+use super::scan;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -139,13 +140,19 @@ impl Params {
         }
     }
 
-    /// Reads header parameters up to the end of the value: `*( SEMI generic-param )`.
+    /// Reads header parameters, which must go on to the end of the value: `*( SEMI generic-param )`.
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Params, Problem> {
+        let params = Params::prefix(cursor)?;
+        if cursor.is_at_end() { Ok(params) } else { Err(Problem::Parameter) }
+    }
+
+    /// Reads header parameters as far as they go, white space behind them included.
+    pub(super) fn prefix(cursor: &mut Cursor<'_>) -> Result<Params, Problem> {
         let mut params = Params::new();
         while cursor.separator(b';') {
             params.push(Param::parse(cursor)?);
         }
-        if cursor.is_at_end() { Ok(params) } else { Err(Problem::Parameter) }
+        Ok(params)
     }
 }
 

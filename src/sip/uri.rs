@@ -1,8 +1,9 @@
 //! SIP and SIPS URIs (RFC 3261 §19.1): reading and writing. Comparison is in `uri_match`.
 
+use super::cursor::Cursor;
 use super::host::Host;
 use super::params::{Param, ParamValue, Params};
-use super::scan::{self, Cursor};
+use super::scan;
 use std::fmt;
 
 /// What is wrong with a URI.
@@ -98,6 +99,12 @@ impl Uri {
 
     pub(super) fn read(text: &str) -> Result<Uri, UriError> {
         let mut cursor = Cursor::new(text);
+        let uri = Uri::prefix(&mut cursor)?;
+        if cursor.is_at_end() { Ok(uri) } else { Err(UriError::Character) }
+    }
+
+    /// Reads a URI as far as it goes.
+    pub(super) fn prefix(cursor: &mut Cursor<'_>) -> Result<Uri, UriError> {
         let scheme = match cursor.run(|octet| octet.is_ascii_alphabetic()) {
             s if s.eq_ignore_ascii_case("sip") => Scheme::Sip,
             s if s.eq_ignore_ascii_case("sips") => Scheme::Sips,
@@ -106,13 +113,10 @@ impl Uri {
         if !cursor.eat(b':') {
             return Err(UriError::Scheme);
         }
-        let (user, password) = userinfo(&mut cursor)?;
-        let (host, port) = hostport(&mut cursor)?;
-        let params = params(&mut cursor)?;
-        let headers = headers(&mut cursor)?;
-        if !cursor.is_at_end() {
-            return Err(UriError::Character);
-        }
+        let (user, password) = userinfo(cursor)?;
+        let (host, port) = hostport(cursor)?;
+        let params = params(cursor)?;
+        let headers = headers(cursor)?;
         Ok(Uri { scheme, user, password, host, port, params, headers })
     }
 

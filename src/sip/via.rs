@@ -1,9 +1,10 @@
 //! Via: the way back for responses (RFC 3261 §20.42, RFC 3581 for rport).
 
+use super::cursor::Cursor;
 use super::field::Problem;
 use super::host::Host;
 use super::params::Params;
-use super::scan::{self, Cursor};
+use super::scan;
 use super::uri;
 use std::fmt;
 use std::net::IpAddr;
@@ -31,6 +32,18 @@ impl Via {
     /// [`Problem::Empty`], [`Problem::Protocol`], [`Problem::Uri`] for the sent-by part, [`Problem::Parameter`].
     pub fn parse(value: &[u8]) -> Result<Via, Problem> {
         let mut cursor = Cursor::of(value)?;
+        let via = Via::prefix(&mut cursor)?;
+        if cursor.is_at_end() { Ok(via) } else { Err(Problem::Parameter) }
+    }
+
+    /// Reads the first value of a list, without looking at the others.
+    pub(super) fn first(row: &[u8]) -> Result<Via, Problem> {
+        let mut cursor = Cursor::of(row)?;
+        let via = Via::prefix(&mut cursor)?;
+        if cursor.is_at_end() || cursor.eat(b',') { Ok(via) } else { Err(Problem::Parameter) }
+    }
+
+    fn prefix(cursor: &mut Cursor<'_>) -> Result<Via, Problem> {
         if cursor.is_at_end() {
             return Err(Problem::Empty);
         }
@@ -47,9 +60,9 @@ impl Via {
             return Err(Problem::Protocol);
         }
         cursor.skip_space();
-        let host = Host::read(uri::host_text(&mut cursor))?;
-        let port = if cursor.separator(b':') { Some(uri::port(&mut cursor)?) } else { None };
-        let params = Params::parse(&mut cursor)?;
+        let host = Host::read(uri::host_text(cursor))?;
+        let port = if cursor.separator(b':') { Some(uri::port(cursor)?) } else { None };
+        let params = Params::prefix(cursor)?;
         Ok(Via { transport: transport.to_owned(), host, port, params })
     }
 

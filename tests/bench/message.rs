@@ -34,10 +34,10 @@ fn received() -> Bytes {
 fn read(datagram: &Bytes) {
     let message = Message::parse_datagram(datagram.clone()).unwrap();
     let headers = message.headers();
-    black_box(headers.top_via().unwrap());
-    black_box(headers.from().unwrap());
-    black_box(headers.to().unwrap());
-    black_box(headers.cseq().unwrap());
+    black_box(&headers.top_via().unwrap());
+    black_box(&headers.from().unwrap());
+    black_box(&headers.to().unwrap());
+    black_box(&headers.cseq().unwrap());
     let Contacts::List(contacts) = headers.contacts().unwrap() else { panic!("star") };
     assert!(black_box(&contacts).iter().all(Result::is_ok));
 }

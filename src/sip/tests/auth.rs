@@ -82,6 +82,11 @@ fn a_broken_challenge_is_left_out() {
     assert_eq!(challenges(&["Digest realm=\"a, nonce=b", sound]), [sound]);
     assert_eq!(challenges(&["Digest realm=\"a\", =\"x, y\", nonce=\"b\", Digest realm=\"c\""]), [sound]);
     assert_eq!(challenges(&["", ",", "\"", "=", "(x)"]), Vec::<String>::new());
+    assert_eq!(challenges(&["realm=\"x\", nonce=\"y\"", "realm=, Digest realm=\"c\""]), [sound]);
+    assert_eq!(
+        challenges(&["Digest opaque=, realm=\"c\"", "Digest x, a=="]),
+        ["Digest opaque=\"\", realm=\"c\"", "Digest a=\"=\"",]
+    );
     assert_eq!(challenges(&["NTLM", "Negotiate YII+/b=="]), ["NTLM", "Negotiate YII+/b=="]);
 }
 

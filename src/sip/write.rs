@@ -1,0 +1,113 @@
+//! Messages as they go on the wire (RFC 3261 §7): long names, one space, nothing folded, Content-Length always right.
+
+use super::head::Length;
+use super::headers::Headers;
+use super::message::{Message, Request, Response};
+use super::name::HeaderName;
+use super::scan;
+use bytes::Bytes;
+use std::io::Write as _;
+
+impl Message {
+    /// Appends the message as it goes on the wire.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Message::Request(request) => request.write(out),
+            Message::Response(response) => response.write(out),
+        }
+    }
+}
+
+impl Request {
+    /// Appends the request as it goes on the wire. Content-Length is computed and written last, unless a right one
+    /// is among the headers. A line end or NUL in method or URI is written as an escape.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.reserve(self.uri.len() + 32 + self.body.len());
+        push_start(out, self.method.as_str(), Danger::Escaped);
+        out.push(b' ');
+        push_start(out, &self.uri, Danger::Escaped);
+        out.push(b' ');
+        push_start(out, self.version.as_str(), Danger::Escaped);
+        write_rest(out, &self.headers, &self.body);
+    }
+
+    /// The request as it goes on the wire.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Vec::with_capacity(1024);
+        self.write(&mut out);
+        out.into()
+    }
+}
+
+impl Response {
+    /// Appends the response as it goes on the wire; Content-Length as in [`Request::write`]. A line end or NUL in
+    /// the reason is written as a space.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.reserve(self.reason.len() + 32 + self.body.len());
+        push_start(out, "SIP/2.0 ", Danger::Blank);
+        push_number(out, usize::from(self.status));
+        out.push(b' ');
+        push_start(out, &self.reason, Danger::Blank);
+        write_rest(out, &self.headers, &self.body);
+    }
+
+    /// The response as it goes on the wire.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Vec::with_capacity(1024);
+        self.write(&mut out);
+        out.into()
+    }
+}
+
+/// What becomes of octets that would break the start line.
+#[derive(Clone, Copy)]
+enum Danger {
+    Escaped,
+    Blank,
+}
+
+fn push_start(out: &mut Vec<u8>, text: &str, danger: Danger) {
+    if scan::find_line_control(text.as_bytes()).is_none() {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    for octet in text.bytes() {
+        match (octet, danger) {
+            (b'\r', Danger::Escaped) => out.extend_from_slice(b"%0D"),
+            (b'\n', Danger::Escaped) => out.extend_from_slice(b"%0A"),
+            (0, Danger::Escaped) => out.extend_from_slice(b"%00"),
+            (b'\r' | b'\n' | 0, Danger::Blank) => out.push(b' '),
+            _ => out.push(octet),
+        }
+    }
+}
+
+fn push_number(out: &mut Vec<u8>, number: usize) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{number}");
+}
+
+/// The head from the end of the start line on, and the body.
+fn write_rest(out: &mut Vec<u8>, headers: &Headers, body: &[u8]) {
+    out.extend_from_slice(b"\r\n");
+    let mut length = Length::Absent;
+    for row in headers.all(&HeaderName::ContentLength) {
+        length = length.and(row.value());
+    }
+    let right = length == Length::Octets(body.len() as u64);
+    for row in headers {
+        if !right && *row.name() == HeaderName::ContentLength {
+            continue;
+        }
+        out.extend_from_slice(row.name().as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(row.value());
+        out.extend_from_slice(b"\r\n");
+    }
+    if !right {
+        out.extend_from_slice(b"Content-Length: ");
+        push_number(out, body.len());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+}
