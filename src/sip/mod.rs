@@ -11,6 +11,18 @@
 //! - All scanning is over octets, forward only, and linear in the size of the message, which is at most
 //!   [`MAX_MESSAGE`].
 //!
+//! ```
+//! use sipreg::sip::{Header, HeaderName, Message, Method, NameAddr, Request, Uri};
+//!
+//! let aor = Uri::parse("sip:alice@example.com")?;
+//! let mut request = Request::new(Method::Register, "sip:example.com");
+//! request.headers.push(Header::new(HeaderName::To, NameAddr::new(aor).to_string())?);
+//!
+//! let Message::Request(read) = Message::parse_datagram(request.to_bytes())? else { unreachable!() };
+//! assert_eq!(read.headers.to()?.to_string(), "<sip:alice@example.com>");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The types of the `rsip` crate appear in the conversions (`From`, `TryFrom`) to and from its messages, URIs and
 //! methods, and nowhere else.
 
