@@ -21,9 +21,54 @@ device, or to each --contact.";
 const TOP_EXAMPLES: &str = "\
 Examples:
   sipreg register you@example.com
+  sipreg list you@example.com
+  sipreg unregister you@example.com
   sipreg register --help";
 
-const REGISTER_SHORT_END: &str = "\
+const LIST_ABOUT: &str = "Show every binding of an address";
+
+const LIST_LONG: &str = "\
+Show every binding of an address.
+
+The registrar of AOR is asked where its calls go now. Nothing changes.";
+
+const LIST_END: &str = "\
+Examples:
+  What is bound, and for how long:
+    sipreg list you@example.com
+
+  In a script: is the desk phone there?
+    sipreg list you@example.com --contact sip:you@192.0.2.7:5060 --quiet
+
+  Only the URIs:
+    sipreg list you@example.com --json | jq -r '.bindings[].uri'
+
+Exit status: as for 'sipreg register', and
+    7  a --contact is not bound";
+
+const UNREGISTER_ABOUT: &str = "Remove this device's binding, another one, or all";
+
+const UNREGISTER_LONG: &str = "\
+Remove this device's binding, another one, or all.
+
+Without --contact and --all it removes what 'sipreg register' bound from here, and \
+touches no other device.";
+
+const UNREGISTER_END: &str = "\
+Examples:
+  After 'sipreg register you@example.com':
+    sipreg unregister you@example.com
+
+  A desk phone that is gone:
+    sipreg unregister you@example.com --contact sip:you@192.0.2.7:5060
+
+  Everything, without being asked:
+    sipreg unregister you@example.com --all --yes
+
+Exit status: as for 'sipreg register'. 6 also says that the registrar answered
+yes, and the binding is still there.";
+
+const SHORT_END: &str = "\
 The variable SIPREG_PASSWORD may hold the password. --help says more, gives
 examples and explains the exit status.";
 
@@ -85,12 +130,33 @@ pub enum Command {
     #[command(
         about = REGISTER_ABOUT,
         long_about = REGISTER_LONG,
-        after_help = REGISTER_SHORT_END,
+        after_help = SHORT_END,
         after_long_help = REGISTER_END,
         override_usage = "sipreg register [OPTIONS] <AOR>",
         max_term_width = 80
     )]
     Register(Box<Register>),
+    /// Lists.
+    #[command(
+        about = LIST_ABOUT,
+        long_about = LIST_LONG,
+        visible_alias = "query",
+        after_help = SHORT_END,
+        after_long_help = LIST_END,
+        override_usage = "sipreg list [OPTIONS] <AOR>",
+        max_term_width = 80
+    )]
+    List(Box<List>),
+    /// Removes.
+    #[command(
+        about = UNREGISTER_ABOUT,
+        long_about = UNREGISTER_LONG,
+        after_help = SHORT_END,
+        after_long_help = UNREGISTER_END,
+        override_usage = "sipreg unregister [OPTIONS] <AOR>",
+        max_term_width = 80
+    )]
+    Unregister(Box<Unregister>),
 }
 
 /// `sipreg register`.
@@ -108,12 +174,88 @@ pub struct Register {
     /// What is asked for.
     #[command(flatten)]
     pub binding: Binding,
+    /// What else the request says.
+    #[command(flatten)]
+    pub request: Request,
     /// How it gets there.
     #[command(flatten)]
     pub network: Network,
     /// What is shown of it.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `sipreg list`.
+#[derive(ClapArgs)]
+pub struct List {
+    /// The address to ask about, such as sip:you@example.com
+    #[arg(value_name = "AOR", required_unless_present = "json_schema")]
+    pub aor: Option<String>,
+    /// Also fail unless this is bound (repeatable)
+    ///
+    /// Compared as RFC 3261 has it. Exit status 7 if it is not there.
+    #[arg(short, long, value_name = "URI", help_heading = "What to expect")]
+    pub contact: Vec<String>,
+    /// Where the request goes.
+    #[command(flatten)]
+    pub target: Target,
+    /// Who asks.
+    #[command(flatten)]
+    pub identity: Identity,
+    /// What else the request says.
+    #[command(flatten)]
+    pub request: Request,
+    /// How it gets there.
+    #[command(flatten)]
+    pub network: Network,
+    /// What is shown of it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `sipreg unregister`.
+#[derive(ClapArgs)]
+pub struct Unregister {
+    /// The address to leave, such as sip:you@example.com
+    #[arg(value_name = "AOR", required_unless_present = "json_schema")]
+    pub aor: Option<String>,
+    /// What is to go.
+    #[command(flatten)]
+    pub removal: Removal,
+    /// Where the request goes.
+    #[command(flatten)]
+    pub target: Target,
+    /// Who asks.
+    #[command(flatten)]
+    pub identity: Identity,
+    /// What else the request says.
+    #[command(flatten)]
+    pub request: Request,
+    /// How it gets there.
+    #[command(flatten)]
+    pub network: Network,
+    /// What is shown of it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// "What to remove".
+#[derive(ClapArgs)]
+#[command(next_help_heading = "What to remove")]
+pub struct Removal {
+    /// Remove this, not this device (repeatable)
+    ///
+    /// Without it, and without --all: what 'sipreg register' bound from here.
+    #[arg(short, long, value_name = "URI", conflicts_with = "all")]
+    pub contact: Vec<String>,
+    /// Remove every binding, other devices' too
+    ///
+    /// You are asked first. Where there is no terminal to ask on, it needs --yes.
+    #[arg(long)]
+    pub all: bool,
+    /// Don't ask before --all
+    #[arg(long, requires = "all")]
+    pub yes: bool,
 }
 
 /// "Where to".
@@ -201,6 +343,12 @@ pub struct Binding {
     /// Preference among your devices, 0 to 1
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub q: Option<String>,
+}
+
+/// "What else to say".
+#[derive(ClapArgs)]
+#[command(next_help_heading = "What else to say")]
+pub struct Request {
     /// Add a header, 'Name: value' (repeatable)
     ///
     /// Headers that the protocol owns are refused.
@@ -247,9 +395,19 @@ pub struct Network {
     /// RFC 3261's T1: a request over UDP is repeated after T1, 2*T1, 4*T1 and so on.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
     pub t1: Option<String>,
-    /// Keep no state between runs
+    /// Try again for that long [default: not at all]
     ///
-    /// This is how it always is, for now.
+    /// After silence, when nobody could be reached, and after a 503, whose Retry-After is obeyed. The pauses grow from
+    /// a second to half a minute.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub retry_for: Option<String>,
+    /// Where to remember what is bound
+    ///
+    /// Without it: $XDG_STATE_HOME/sipreg, which is ~/.local/state/sipreg. It holds Call-ID, CSeq and contacts, no
+    /// secrets.
+    #[arg(long, value_name = "DIR", conflicts_with = "stateless")]
+    pub state_dir: Option<std::path::PathBuf>,
+    /// Remember nothing, and don't look it up
     #[arg(long)]
     pub stateless: bool,
 }
@@ -316,4 +474,53 @@ pub enum ColorChoice {
 
 fn hidden(text: &str) -> Result<Hidden, std::convert::Infallible> {
     Ok(Hidden::new(text.to_owned()))
+}
+
+/// What any of the commands that talk to a registrar was given.
+pub struct Typed {
+    /// The address of record.
+    pub aor: Option<String>,
+    /// Where the request goes.
+    pub target: Target,
+    /// Who asks.
+    pub identity: Identity,
+    /// What else the request says.
+    pub request: Request,
+    /// How it gets there.
+    pub network: Network,
+    /// What is shown of it.
+    pub output: Output,
+    /// What is wanted there.
+    pub wish: Wish,
+}
+
+/// What is wanted of the registrar.
+pub enum Wish {
+    /// To bind.
+    Register(Binding),
+    /// To know, and perhaps that these are bound.
+    List(Vec<String>),
+    /// To remove.
+    Unregister(Removal),
+}
+
+impl From<Register> for Typed {
+    fn from(args: Register) -> Typed {
+        let Register { aor, target, identity, binding, request, network, output } = args;
+        Typed { aor, target, identity, request, network, output, wish: Wish::Register(binding) }
+    }
+}
+
+impl From<List> for Typed {
+    fn from(args: List) -> Typed {
+        let List { aor, contact, target, identity, request, network, output } = args;
+        Typed { aor, target, identity, request, network, output, wish: Wish::List(contact) }
+    }
+}
+
+impl From<Unregister> for Typed {
+    fn from(args: Unregister) -> Typed {
+        let Unregister { aor, removal, target, identity, request, network, output } = args;
+        Typed { aor, target, identity, request, network, output, wish: Wish::Unregister(removal) }
+    }
 }

@@ -19,6 +19,8 @@ pub enum Exit {
     Unreachable,
     /// 6: the registrar broke the protocol.
     Misbehaved,
+    /// 7: the condition that was asked for does not hold.
+    Unmet,
     /// 70: a bug of ours, or the report could not be written.
     Internal,
     /// 130: ended by SIGINT.
@@ -39,6 +41,7 @@ impl Exit {
             Exit::Timeout => 4,
             Exit::Unreachable => 5,
             Exit::Misbehaved => 6,
+            Exit::Unmet => 7,
             Exit::Internal => 70,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,

@@ -1,5 +1,5 @@
 //! The `sipreg` command: a straight line from what was typed ([`args`]) to what is meant ([`account`]), to doing it
-//! (`register`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
+//! (`run`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 
@@ -8,21 +8,23 @@ pub mod args;
 mod crash;
 mod exit;
 mod prompt;
-mod register;
 pub mod report;
+mod run;
 pub mod secret;
+pub mod state;
 pub mod usage;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use account::Account;
-use args::{Args, Command, Register};
+use args::{Args, Command, Typed, Wish};
 pub use exit::Exit;
 use report::json::{self, CommandName};
 use report::{Reporter, Settings, Streams};
@@ -38,6 +40,10 @@ pub struct Environment {
     pub clicolor_force: bool,
     /// `TERM` is `dumb`.
     pub dumb_terminal: bool,
+    /// `HOME`, or the user's profile on Windows.
+    pub home: Option<PathBuf>,
+    /// `XDG_STATE_HOME`, if it is an absolute path.
+    pub xdg_state_home: Option<PathBuf>,
 }
 
 impl Environment {
@@ -50,7 +56,16 @@ impl Environment {
             no_color: set("NO_COLOR").is_some(),
             clicolor_force: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
+            home: set(if cfg!(windows) { "USERPROFILE" } else { "HOME" }).map(PathBuf::from),
+            xdg_state_home: set("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
         }
+    }
+
+    /// The folder for what is remembered between runs; `None` where there is no home.
+    #[must_use]
+    pub fn state_home(&self) -> Option<PathBuf> {
+        let base = self.xdg_state_home.clone().or_else(|| Some(self.home.as_ref()?.join(".local/state")))?;
+        Some(base.join("sipreg"))
     }
 }
 
@@ -90,19 +105,26 @@ pub fn run_guarded(arguments: &[OsString], environment: &Environment, streams: &
 /// Runs one command to its end, with everything it depends on as arguments. The first argument is the program's name.
 pub fn run_from(arguments: &[OsString], environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     match Args::try_parse_from(arguments) {
-        Ok(Args { command: Command::Register(args) }) => register(*args, environment, streams),
+        Ok(Args { command: Command::Register(args) }) => ask((*args).into(), environment, streams),
+        Ok(Args { command: Command::List(args) }) => ask((*args).into(), environment, streams),
+        Ok(Args { command: Command::Unregister(args) }) => ask((*args).into(), environment, streams),
         Err(error) => not_run(&error, arguments, environment, streams),
     }
 }
 
-fn register(args: Register, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+/// A command that asks the registrar for something.
+fn ask(args: Typed, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let settings = Settings {
         aor: args.aor.as_deref().and_then(account::aor_of),
         json: args.output.json,
         color: args.output.color,
         ..Settings::default()
     };
-    let command = Some(CommandName::Register);
+    let command = Some(match args.wish {
+        Wish::Register(_) => CommandName::Register,
+        Wish::List(_) => CommandName::List,
+        Wish::Unregister(_) => CommandName::Unregister,
+    });
     if args.output.json_schema {
         return Reporter::new(streams, settings, command, environment).data(&json::schema());
     }
@@ -110,7 +132,7 @@ fn register(args: Register, environment: &Environment, streams: &mut Streams<'_>
         Ok(account) => {
             let settings = account.settings.clone();
             let mut reporter = Reporter::new(streams, settings, command, environment);
-            register::run(account, &mut reporter)
+            run::run(account, &mut reporter)
         }
         Err(error) => Reporter::new(streams, settings, command, environment).usage(&error),
     }
@@ -156,8 +178,12 @@ fn rough_settings(arguments: &[OsString]) -> Settings {
 }
 
 fn rough_command(arguments: &[OsString]) -> Option<CommandName> {
-    (arguments.get(1).map(OsString::as_os_str) == Some(OsStr::new("register")))
-        .then_some(CommandName::Register)
+    match arguments.get(1).and_then(|argument| argument.to_str()) {
+        Some("register") => Some(CommandName::Register),
+        Some("list" | "query") => Some(CommandName::List),
+        Some("unregister") => Some(CommandName::Unregister),
+        Some(_) | None => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Asking for the password: on the terminal itself, whatever stdin and stdout are, without echo.
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 
 use tokio::sync::oneshot;
 
@@ -66,6 +66,47 @@ impl Prompt {
             Ok(Err(_)) | Err(_) => Typed::Nothing,
         }
     }
+}
+
+/// What somebody said to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// `y` or `yes`, in any case.
+    Yes,
+    /// Anything else, or nothing.
+    No,
+}
+
+/// Asks a yes-or-no question on the terminal. Dropping the future leaves the question unanswered.
+pub async fn confirm(question: &str) -> Confirmed {
+    let question = format!("{} [y/N] ", escape(question));
+    let (answer, said) = oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = answer.send(ask_line(&question));
+    });
+    match said.await {
+        Ok(Ok(line)) if ["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()) => Confirmed::Yes,
+        Ok(Ok(_) | Err(_)) | Err(_) => Confirmed::No,
+    }
+}
+
+#[cfg(unix)]
+fn ask_line(question: &str) -> io::Result<String> {
+    let mut terminal = terminal()?;
+    terminal.write_all(question.as_bytes())?;
+    read_line(terminal)
+}
+
+#[cfg(not(unix))]
+fn ask_line(question: &str) -> io::Result<String> {
+    io::stderr().write_all(question.as_bytes())?;
+    read_line(io::stdin())
+}
+
+fn read_line(input: impl io::Read) -> io::Result<String> {
+    let mut line = String::new();
+    BufReader::new(input.take(1000)).read_line(&mut line)?;
+    Ok(line)
 }
 
 fn question(username: &str, realm: &str) -> String {

@@ -12,6 +12,25 @@ use crate::proto::Transport;
 /// leaves the choice to the system.
 pub type Bind = (IpAddr, Option<u16>);
 
+/// What to bind, in order: the port that is wanted again, then what the user says.
+pub(super) fn wishes(destination: SocketAddr, bind: Option<Bind>, port: Option<u16>) -> Vec<Option<Bind>> {
+    let any: IpAddr = match destination {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    match (bind, port) {
+        (Some((ip, None)), Some(_)) => vec![Some((ip, port)), bind],
+        (None, Some(_)) => vec![Some((any, port)), None],
+        (Some((_, Some(_))), _) | (_, None) => vec![bind],
+    }
+}
+
+/// Whether another port may do: this one is taken, lingers from an earlier connection, or needs more rights.
+pub(super) fn is_taken(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    [AddrInUse, AddrNotAvailable, PermissionDenied].contains(&error.kind())
+}
+
 /// The address and port to bind for this destination; port 0 lets the system choose.
 pub(super) fn source(destination: SocketAddr, bind: Option<Bind>) -> io::Result<SocketAddr> {
     let port = bind.and_then(|(_, port)| port).unwrap_or(0);

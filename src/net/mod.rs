@@ -39,7 +39,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::proto::{Command, Endpoint, Event, Notice, Time};
+use crate::proto::{Command, Endpoint, Event, Notice, Remembrance, Time};
 
 pub use clock::Clock;
 pub use local::Bind;
@@ -52,6 +52,9 @@ use network::Network;
 pub struct Config {
     /// Send from this address, and this port; `None` leaves both to the system.
     pub bind: Option<Bind>,
+    /// Send from this port if it is free and [`Config::bind`] asks for no other: where a binding is that is to be
+    /// refreshed.
+    pub port: Option<u16>,
     /// Ask these name servers, in place of the system's; empty: the system's.
     pub nameservers: Vec<SocketAddr>,
     /// Bound on each question to the name service.
@@ -64,9 +67,18 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { bind: None, nameservers: Vec::new(), dns_timeout: Duration::from_secs(5), dry_run: false }
+        Config {
+            bind: None,
+            port: None,
+            nameservers: Vec::new(),
+            dns_timeout: Duration::from_secs(5),
+            dry_run: false,
+        }
     }
 }
+
+/// Keeps what must outlive the process. It is called before the request that makes it true is sent, so it must be quick.
+pub type Keeper = Box<dyn FnMut(&Remembrance)>;
 
 /// The loop around an [`Endpoint`]: events in, actions out, notices to the caller.
 ///
@@ -88,6 +100,11 @@ impl Driver {
     /// Hands a command over; it is carried out by [`Driver::next`].
     pub fn command(&mut self, command: Command) {
         self.network.push(Event::Command(command));
+    }
+
+    /// Carries out [`Action::Remember`](crate::proto::Action::Remember); without a keeper nothing is remembered.
+    pub fn remember_with(&mut self, keeper: Keeper) {
+        self.network.remember_with(keeper);
     }
 
     /// Runs until the core has something to tell. Can be dropped at any time, as `tokio::select!` does, and called

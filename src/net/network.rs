@@ -1,6 +1,7 @@
 //! Carries out what the core wants done, and brings back what happened: all of the driver but the core.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::clock::Clock;
 use super::dns::Resolver;
 use super::flow::Flow;
-use super::{Config, cause, local, stream, udp};
+use super::{Config, Keeper, cause, local, stream, udp};
 use crate::proto::{
     Action, Cause, Destination, Direction, Event, FlowId, Notice, QueryId, Question, ResolveError, Time,
     Transport,
@@ -35,6 +36,7 @@ const NAP: Duration = Duration::from_secs(15);
 pub(super) struct Network {
     config: Config,
     clock: Clock,
+    keeper: Option<Keeper>,
     flows: BTreeMap<FlowId, Flow>,
     dry: BTreeMap<FlowId, Dry>,
     leaving: Vec<JoinHandle<()>>,
@@ -60,6 +62,7 @@ impl Network {
         Network {
             config,
             clock,
+            keeper: None,
             flows: BTreeMap::new(),
             dry: BTreeMap::new(),
             leaving: Vec::new(),
@@ -70,6 +73,10 @@ impl Network {
             report,
             events,
         }
+    }
+
+    pub(super) fn remember_with(&mut self, keeper: Keeper) {
+        self.keeper = Some(keeper);
     }
 
     pub(super) fn now(&self) -> Time {
@@ -89,6 +96,11 @@ impl Network {
             Action::Close { flow } => self.close(flow),
             Action::Transmit { flow, peer, bytes } => return self.transmit(flow, peer, bytes),
             Action::Resolve { query, question } => self.resolve(query, &question),
+            Action::Remember(what) => {
+                if let Some(keep) = &mut self.keeper {
+                    keep(&what);
+                }
+            }
             Action::Notify(notice) => return Some(notice),
         }
         None
@@ -136,10 +148,11 @@ impl Network {
     }
 
     fn open(&mut self, flow: FlowId, destination: Destination) {
-        let bind = self.config.bind;
-        let before = match (destination.transport, bind) {
+        let Config { bind, port, .. } = self.config;
+        let wishes = local::wishes(destination.address, bind, port);
+        let before = match (destination.transport, wishes.first()) {
             // Only when the socket before is gone is its port free again.
-            (Transport::Udp, Some((_, Some(_)))) => std::mem::take(&mut self.leaving),
+            (Transport::Udp, Some(Some((_, Some(_))))) => std::mem::take(&mut self.leaving),
             (Transport::Udp | Transport::Tcp, _) => Vec::new(),
         };
         let opened = Flow::start(flow, destination, self.report.clone(), |ends| async move {
@@ -147,8 +160,8 @@ impl Network {
                 let _ = socket.await;
             }
             match destination.transport {
-                Transport::Udp => udp::run(ends, bind).await,
-                Transport::Tcp => stream::run(ends, bind).await,
+                Transport::Udp => udp::run(ends, &wishes).await,
+                Transport::Tcp => stream::run(ends, &wishes).await,
             }
         });
         self.flows.insert(flow, opened);
@@ -205,11 +218,20 @@ impl Network {
 
     fn open_dry(&mut self, flow: FlowId, destination: Destination) {
         let Destination { transport, address } = destination;
-        let bound = local::source(address, self.config.bind).and_then(|source| {
+        let open = |bind| {
+            let source = local::source(address, bind)?;
             let socket = local::socket(transport, address)?;
             local::bind(&socket, transport, source)?;
             Ok((local::address(&socket)?, socket))
-        });
+        };
+        let Config { bind, port, .. } = self.config;
+        let mut bound: io::Result<_> = Err(io::ErrorKind::AddrNotAvailable.into());
+        for wish in local::wishes(address, bind, port) {
+            bound = open(wish);
+            if !bound.as_ref().is_err_and(local::is_taken) {
+                break;
+            }
+        }
         self.ready.push_back(match bound {
             Ok((local, socket)) => {
                 self.dry.insert(flow, Dry { transport, local, _socket: socket });

@@ -23,13 +23,13 @@ use crate::proto::Transport;
 const PIECE: usize = 4096;
 
 /// Runs one flow until it is closed or broken.
-pub(super) async fn run(ends: Ends, bind: Option<Bind>) {
+pub(super) async fn run(ends: Ends, wishes: &[Option<Bind>]) {
     let Ends { destination, mut queue, mut closed, report } = ends;
     let remote = destination.address;
     let connected = tokio::select! {
         biased;
         _ = &mut closed => return,
-        connected = connect(remote, bind) => connected,
+        connected = connect(remote, wishes) => connected,
     };
     let (stream, local) = match connected {
         Ok(connected) => connected,
@@ -58,7 +58,18 @@ pub(super) async fn run(ends: Ends, bind: Option<Bind>) {
     }
 }
 
-async fn connect(remote: SocketAddr, bind: Option<Bind>) -> io::Result<(TcpStream, SocketAddr)> {
+async fn connect(remote: SocketAddr, wishes: &[Option<Bind>]) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut connected = Err(io::ErrorKind::AddrNotAvailable.into());
+    for bind in wishes {
+        connected = connect_from(remote, *bind).await;
+        if !connected.as_ref().is_err_and(local::is_taken) {
+            break;
+        }
+    }
+    connected
+}
+
+async fn connect_from(remote: SocketAddr, bind: Option<Bind>) -> io::Result<(TcpStream, SocketAddr)> {
     let socket = local::socket(Transport::Tcp, remote)?;
     if bind.is_some() {
         local::bind(&socket, Transport::Tcp, local::source(remote, bind)?)?;

@@ -25,9 +25,9 @@ const LARGEST: usize = 65_535;
 const TURN: usize = 32;
 
 /// Runs one flow until it is closed or broken.
-pub(super) async fn run(ends: Ends, bind: Option<Bind>) {
+pub(super) async fn run(ends: Ends, wishes: &[Option<Bind>]) {
     let Ends { destination, mut queue, closed, report } = ends;
-    let (socket, local) = match open(destination.address, bind) {
+    let (socket, local) = match open(destination.address, wishes) {
         Ok(open) => open,
         Err(error) => return report.failed(cause::of(&error)).await,
     };
@@ -42,7 +42,18 @@ pub(super) async fn run(ends: Ends, bind: Option<Bind>) {
     }
 }
 
-fn open(destination: SocketAddr, bind: Option<Bind>) -> io::Result<(UdpSocket, SocketAddr)> {
+fn open(destination: SocketAddr, wishes: &[Option<Bind>]) -> io::Result<(UdpSocket, SocketAddr)> {
+    let mut opened = Err(io::ErrorKind::AddrNotAvailable.into());
+    for bind in wishes {
+        opened = open_at(destination, *bind);
+        if !opened.as_ref().is_err_and(local::is_taken) {
+            break;
+        }
+    }
+    opened
+}
+
+fn open_at(destination: SocketAddr, bind: Option<Bind>) -> io::Result<(UdpSocket, SocketAddr)> {
     let source = local::source(destination, bind)?;
     let socket = local::socket(Transport::Udp, destination)?;
     local::bind(&socket, Transport::Udp, source)?;

@@ -6,6 +6,7 @@ use super::outcome::{
     AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Remote, Report, Skipped, Unreachable,
     WhySkipped,
 };
+use super::plan::Purpose;
 
 /// One failure, explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub struct Diagnosis {
 #[must_use]
 pub fn diagnose(failure: &Failure, report: &Report) -> Diagnosis {
     let (kind, message, hint) = match failure {
+        Failure::Refused(Refusal::Status(404)) if report.purpose == Purpose::Fetch => {
+            ("refused", refused(&Refusal::Status(404), report), Some(NOTHING_LISTED.to_owned()))
+        }
         Failure::Refused(refusal) => ("refused", refused(refusal, report), refusal_hint(refusal)),
         Failure::Credentials(failure) => {
             ("credentials", credentials(failure, report), Some(credentials_hint(failure)))
@@ -33,19 +37,8 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Diagnosis {
     Diagnosis { kind, message, hint }
 }
 
-/// What a user should know although the registrar confirmed.
-#[must_use]
-pub fn remarks(report: &Report) -> Vec<String> {
-    let mut remarks = Vec::new();
-    if let (Some(seen), Some(hop)) = (report.received, report.hop) {
-        remarks.push(format!(
-            "the registrar saw this device as {seen}, not {}: calls to the contact may not get through; \
-             --advertise {seen} registers what it saw",
-            hop.local
-        ));
-    }
-    remarks
-}
+const NOTHING_LISTED: &str = "some registrars say this when nothing is bound; or there is no such user or domain: check \
+     the AOR, and name the registrar with --registrar";
 
 fn answer(report: &Report) -> String {
     match &report.response {

@@ -25,6 +25,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use crate::sip::NameAddr;
+
 pub use endpoint::{Drain, Endpoint};
 pub use locate::{Destination, Transport};
 pub use time::Time;
@@ -144,8 +146,26 @@ pub enum Action {
         /// What to ask.
         question: Question,
     },
+    /// Keep this before anything that follows is carried out: should the process end in the middle, the next one must
+    /// neither repeat a CSeq nor forget a binding. Comes with plans that have a [`plan::Memory`].
+    Remember(Remembrance),
     /// Tell the user.
     Notify(Notice),
+}
+
+/// What the request that is about to leave will have made true.
+#[derive(Clone, Debug)]
+pub struct Remembrance {
+    /// Whose.
+    pub registration: RegistrationId,
+    /// Its Call-ID.
+    pub call_id: String,
+    /// Its CSeq number.
+    pub cseq: u32,
+    /// Where it is sent from.
+    pub local: SocketAddr,
+    /// The contacts it asks to be bound; removed ones are not among them.
+    pub contacts: Vec<NameAddr>,
 }
 
 /// A question to the name service. One record type each, so that NAPTR and SRV fit beside them.
@@ -271,6 +291,15 @@ pub enum Notice {
         username: String,
         /// What for (RFC 3261 §22.1: the user is shown the realm).
         realm: String,
+    },
+    /// This try failed; another follows.
+    Retrying {
+        /// Which registration.
+        registration: RegistrationId,
+        /// Why.
+        failure: outcome::Failure,
+        /// When.
+        wait: std::time::Duration,
     },
     /// The registration is over.
     Finished(Box<outcome::Report>),

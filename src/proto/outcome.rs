@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::locate::Transport;
+use super::plan::Purpose;
 use super::{Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{AnyUri, NameAddr, Q, Uri};
 
@@ -13,6 +14,8 @@ use crate::sip::{AnyUri, NameAddr, Q, Uri};
 pub struct Report {
     /// As in the command.
     pub registration: RegistrationId,
+    /// What was wanted.
+    pub purpose: Purpose,
     /// What was achieved, or why not.
     pub result: Result<Success, Failure>,
     /// The last final response: status and reason phrase.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::digest::Keyring;
+use super::digest::{Algorithm, Keyring};
 use super::locate::{Families, Transport};
 use crate::sip::{Header, Host, NameAddr, Q, Uri};
 
@@ -40,8 +40,56 @@ pub struct Plan {
     pub keyring: Keyring,
     /// T1 and what follows from it.
     pub timing: Timing,
-    /// Bound on everything, from the command to the outcome.
+    /// Bound on each try: all destinations of the plan, gone through once.
     pub total: Duration,
+    /// Bound on the whole, with all tries.
+    pub whole: Option<Duration>,
+    /// For how long a try that failed is followed by another: after silence, when nobody could be reached, and after
+    /// a 503, whose Retry-After is obeyed.
+    pub retry_for: Duration,
+    /// What an earlier registration of the same AOR at the same registrar left.
+    pub memory: Option<Memory>,
+}
+
+impl Plan {
+    /// The simplest plan there is: bind this device for an hour at the registrar of the AOR's own domain, over UDP or
+    /// what RFC 3263 says, with nobody's password and RFC 3261's times.
+    #[must_use]
+    pub fn new(aor: Uri) -> Plan {
+        let timing = Timing::default();
+        let registrar = Uri { user: None, password: None, headers: Vec::new(), ..aor.clone() };
+        Plan {
+            purpose: Purpose::Bind { expires: Some(3600) },
+            aor,
+            from: None,
+            registrar,
+            route: Vec::new(),
+            transport: None,
+            families: Families::Both,
+            contacts: Vec::new(),
+            q: None,
+            advertise: None,
+            user_agent: None,
+            headers: Vec::new(),
+            keyring: Keyring { credentials: Vec::new(), ask: None, realm: None, minimum: Algorithm::Md5 },
+            timing,
+            total: timing.patience().saturating_mul(4),
+            whole: None,
+            retry_for: Duration::ZERO,
+            memory: None,
+        }
+    }
+}
+
+/// What has to outlive a process, so that the next one speaks of the same binding (RFC 3261 §10.2: Call-ID and CSeq;
+/// DES-024).
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// Call-ID of all requests, and the CSeq number of the last one; `None`: the first request makes a new Call-ID.
+    pub dialogue: Option<(String, u32)>,
+    /// The contacts that this device may have bound as its own. One that is not asked for again is removed in the
+    /// same request.
+    pub own: Vec<NameAddr>,
 }
 
 /// What is wanted of the registrar.
@@ -55,6 +103,10 @@ pub enum Purpose {
     },
     /// Remove the contacts: `Expires: 0` (RFC 3261 §10.2.2).
     Remove,
+    /// Remove every binding of the AOR: `Contact: *` with `Expires: 0` (RFC 3261 §10.2.2).
+    RemoveAll,
+    /// Ask for all bindings and change none: no Contact (RFC 3261 §10.2.3).
+    Fetch,
 }
 
 /// The timers of RFC 3261 table 4.

@@ -15,8 +15,12 @@ pub enum TimerKey {
     Incomplete(FlowId),
     /// The current destination of a registration has had its time (64·T1, connecting included).
     Destination(RegistrationId),
-    /// The registration as a whole has had its time.
+    /// A try of the registration has had its time.
     Total(RegistrationId),
+    /// The registration as a whole has had its time.
+    Whole(RegistrationId),
+    /// The next try is due.
+    Retry(RegistrationId),
 }
 
 /// All timers of an endpoint. Each key is set at most once; setting it again moves it.
@@ -42,8 +46,9 @@ impl Timers {
         self.prune();
     }
 
-    pub(super) fn is_set(&self, key: TimerKey) -> bool {
-        self.due.contains_key(&key)
+    /// When it will fire, if it is set.
+    pub(super) fn due(&self, key: TimerKey) -> Option<Time> {
+        self.due.get(&key).copied()
     }
 
     /// The earliest, if any is set.

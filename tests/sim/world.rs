@@ -59,6 +59,10 @@ pub struct Course {
     pub asked: Vec<Question>,
     pub dropped: Vec<Dropped>,
     pub prompts: Vec<String>,
+    /// Call-ID, CSeq and contacts that were to be kept, each before its request left.
+    pub remembered: Vec<String>,
+    /// Milliseconds that each pause between two tries took.
+    pub pauses: Vec<u64>,
     /// Copies of the last request until a time long after the end: none.
     pub copies: Vec<u64>,
 }
@@ -120,6 +124,7 @@ impl<'a> World<'a> {
         let mut flows: BTreeMap<FlowId, Destination> = BTreeMap::new();
         let (mut sent, mut opened, mut asked, mut dropped) = (vec![], vec![], vec![], vec![]);
         let (mut prompts, mut copies, mut report) = (vec![], vec![], None);
+        let (mut remembered, mut pauses) = (vec![], vec![]);
         let mut event = Event::Command(Command::Register { registration: ID, plan: Box::new(plan) });
         for _ in 0..10_000 {
             let actions: Vec<Action> = endpoint.handle(event, now).collect();
@@ -172,6 +177,12 @@ impl<'a> World<'a> {
                         }
                         asked.push(question);
                     }
+                    Action::Remember(what) => {
+                        assert_eq!(remembered.len(), sent.len(), "kept before it is sent");
+                        let contacts: Vec<String> = what.contacts.iter().map(|c| c.uri.to_string()).collect();
+                        remembered.push(format!("{} {} {}", what.call_id, what.cseq, contacts.join(" ")));
+                    }
+                    Action::Notify(Notice::Retrying { wait, .. }) => pauses.push(wait.as_millis() as u64),
                     Action::Notify(Notice::Finished(done)) => report = Some(*done),
                     Action::Notify(Notice::Dropped { reason, .. }) => dropped.push(reason),
                     Action::Notify(Notice::PasswordWanted { registration, username, realm }) => {
@@ -202,7 +213,17 @@ impl<'a> World<'a> {
                     assert!(endpoint.is_idle(), "something is left");
                     assert!(flows.is_empty(), "flows are left open");
                     let report = report.expect("it finished");
-                    return Course { report, sent, opened, asked, dropped, prompts, copies };
+                    return Course {
+                        report,
+                        sent,
+                        opened,
+                        asked,
+                        dropped,
+                        prompts,
+                        remembered,
+                        pauses,
+                        copies,
+                    };
                 }
             };
         }
@@ -251,6 +272,9 @@ pub fn plan() -> Plan {
         keyring: keyring("uncertainty"),
         timing: Timing::default(),
         total: Duration::from_secs(128),
+        whole: None,
+        retry_for: Duration::ZERO,
+        memory: None,
     }
 }
 

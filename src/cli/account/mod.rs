@@ -7,12 +7,14 @@ mod header;
 mod network;
 mod span;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{Identity, Output, Register, Target, TransportName};
+use super::args::{Identity, Network, Output, Target, TransportName, Typed, Wish};
 use super::report::Settings;
 use super::report::text::shown;
 use super::secret::{self, Source};
+use super::state::{Record, State};
 use super::usage::UsageError;
 use super::{Environment, prompt};
 use crate::net;
@@ -21,7 +23,7 @@ use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
 use crate::proto::plan::{Plan, Purpose, Timing};
 use crate::sip::{Host, NameAddr, Q, Uri};
 
-/// What `register` is about to do.
+/// What a command is about to do.
 pub struct Account {
     /// For the core. The credential is added by [`Account::unlock`].
     pub plan: Plan,
@@ -29,8 +31,23 @@ pub struct Account {
     pub net: net::Config,
     /// What is shown, and how.
     pub settings: Settings,
+    /// Where it is remembered what is bound; `None` with `--stateless`.
+    pub state: Option<State>,
+    /// What must be bound for `list` to end with 0.
+    pub required: Vec<NameAddr>,
+    /// Whether the user has to agree first.
+    pub consent: Consent,
     secret: Option<Source>,
     username: String,
+}
+
+/// Whether a command may go ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// It harms nobody, or the user said `--yes`.
+    Given,
+    /// `--all` without `--yes`.
+    Needed,
 }
 
 impl Account {
@@ -39,40 +56,74 @@ impl Account {
     ///
     /// # Errors
     /// The first argument that makes no sense, with its name, its value and what to do.
-    pub fn mean(args: Register, environment: &Environment) -> Result<Account, UsageError> {
+    pub fn mean(args: Typed, environment: &Environment) -> Result<Account, UsageError> {
         let aor_text = args.aor.as_deref().unwrap_or_default();
         let meant = address::aor(aor_text)?;
         let from = args.identity.from.as_deref().map(address::from).transpose()?;
         let transport = args.target.transport.map(transport);
         let (registrar, route) = targets(&args.target, meant.target, transport)?;
-        let contacts = contact::contacts(&args.binding.contact)?;
-        let purpose = purpose(args.binding.expires.as_deref(), &contacts)?;
-        let q = args.binding.q.as_deref().map(preference).transpose()?;
+        let wanted = Wanted::of(&args.wish)?;
         let (net, families, advertise) = network::network(&args.network, args.output.dry_run)?;
-        let (timing, total) = timing(args.network.t1.as_deref(), args.network.timeout.as_deref())?;
+        let limits = limits(&args.network)?;
         let username = username(&args.identity, from.as_ref(), &meant.aor)?;
         let secret = secret::locate(&args.identity, environment)?;
-        let settings = settings(&args.output, &meant.aor, purpose, contacts.is_empty());
+        let own = wanted.contacts.is_empty();
+        let settings = settings(&args.output, &meant.aor, wanted.purpose, own);
         let keyring = keyring(&args.identity, secret.is_none().then_some(username.as_str()))?;
         let plan = Plan {
-            purpose,
-            aor: meant.aor,
+            purpose: wanted.purpose,
             from,
             registrar,
             route,
             transport,
             families,
-            contacts,
-            q,
+            contacts: wanted.contacts,
+            q: wanted.q,
             advertise,
-            user_agent: header::user_agent(args.binding.user_agent)?,
-            headers: header::headers(&args.binding.headers)?,
+            user_agent: header::user_agent(args.request.user_agent)?,
+            headers: header::headers(&args.request.headers)?,
             keyring,
-            timing,
-            total,
+            timing: limits.timing,
+            total: limits.total,
+            whole: limits.whole,
+            retry_for: limits.retry_for,
+            ..Plan::new(meant.aor)
         };
-        let net = net::Config { dns_timeout: timing.patience().min(Duration::from_secs(5)), ..net };
-        Ok(Account { plan, net, settings, secret, username })
+        let state = state_dir(&args.network, environment)?.map(|dir| State::in_dir(&dir));
+        if state.is_none() && wanted.purpose == Purpose::Remove && plan.contacts.is_empty() {
+            return Err(nothing_named().hint("without --stateless, sipreg remembers what it bound"));
+        }
+        let net = net::Config { dns_timeout: plan.timing.patience().min(Duration::from_secs(5)), ..net };
+        let (required, consent) = (wanted.required, wanted.consent);
+        Ok(Account { plan, net, settings, state, required, consent, secret, username })
+    }
+
+    /// Names what `unregister` removes when the user names nothing: what is remembered.
+    ///
+    /// # Errors
+    /// Nothing is remembered.
+    pub fn recall(&mut self, bound: Vec<NameAddr>) -> Result<(), UsageError> {
+        if self.plan.purpose != Purpose::Remove || !self.plan.contacts.is_empty() {
+            return Ok(());
+        }
+        if bound.is_empty() {
+            let aor = &self.plan.aor;
+            return Err(UsageError::new(format!("no binding of {aor} is remembered that could be removed"))
+                .hint(
+                    "--contact names the one to remove, --all removes every one; 'sipreg list' shows them",
+                ));
+        }
+        self.plan.contacts = bound;
+        Ok(())
+    }
+
+    /// Puts what an earlier process left into the plan: Call-ID and CSeq go on, and the port is taken again where the
+    /// binding is that is to be refreshed.
+    pub fn remember(&mut self, record: &Record) {
+        self.plan.memory = Some(record.memory());
+        if matches!(self.plan.purpose, Purpose::Bind { .. }) && self.plan.contacts.is_empty() {
+            self.net.port = record.port();
+        }
     }
 
     /// Where the secret is to be read from, if one was given.
@@ -120,6 +171,43 @@ fn targets(args: &Target, default: Uri, forced: Option<Transport>) -> Result<(Ur
     Ok((registrar, route))
 }
 
+/// What a command wants of the registrar.
+struct Wanted {
+    purpose: Purpose,
+    contacts: Vec<NameAddr>,
+    q: Option<Q>,
+    required: Vec<NameAddr>,
+    consent: Consent,
+}
+
+impl Wanted {
+    fn of(wish: &Wish) -> Result<Wanted, UsageError> {
+        let fetch = Wanted {
+            purpose: Purpose::Fetch,
+            contacts: vec![],
+            q: None,
+            required: vec![],
+            consent: Consent::Given,
+        };
+        Ok(match wish {
+            Wish::Register(binding) => {
+                let contacts = contact::contacts(&binding.contact)?;
+                let purpose = purpose(binding.expires.as_deref(), &contacts)?;
+                let q = binding.q.as_deref().map(preference).transpose()?;
+                Wanted { purpose, contacts, q, ..fetch }
+            }
+            Wish::List(required) => Wanted { required: contact::contacts(required)?, ..fetch },
+            Wish::Unregister(removal) if removal.all => {
+                let consent = if removal.yes { Consent::Given } else { Consent::Needed };
+                Wanted { purpose: Purpose::RemoveAll, consent, ..fetch }
+            }
+            Wish::Unregister(removal) => {
+                Wanted { purpose: Purpose::Remove, contacts: contact::contacts(&removal.contact)?, ..fetch }
+            }
+        })
+    }
+}
+
 /// Bind or remove. With a lifetime above 0 at one of the contacts, `-e 0` only speaks for the others.
 fn purpose(expires: Option<&str>, contacts: &[NameAddr]) -> Result<Purpose, UsageError> {
     const HOUR: u32 = 3600;
@@ -127,13 +215,25 @@ fn purpose(expires: Option<&str>, contacts: &[NameAddr]) -> Result<Purpose, Usag
     if seconds > 0 || contacts.iter().any(contact::is_kept) {
         return Ok(Purpose::Bind { expires: Some(seconds) });
     }
-    if contacts.is_empty() {
-        return Err(UsageError::new(
-            "--expires 0 removes a binding, and without --contact nothing says which one: sipreg remembers none yet",
-        )
-        .hint("name it: --contact sip:you@192.0.2.7:5060 --expires 0"));
-    }
     Ok(Purpose::Remove)
+}
+
+fn nothing_named() -> UsageError {
+    UsageError::new("nothing says which binding to remove: name it with --contact, or --all for every one")
+}
+
+/// Where to remember. The base folders are those of the XDG specification, which wants absolute paths.
+fn state_dir(args: &Network, environment: &Environment) -> Result<Option<PathBuf>, UsageError> {
+    if args.stateless {
+        return Ok(None);
+    }
+    if let Some(dir) = &args.state_dir {
+        if dir.as_os_str().is_empty() {
+            return Err(UsageError::value("--state-dir", "", "names no folder"));
+        }
+        return Ok(Some(dir.clone()));
+    }
+    Ok(environment.state_home())
 }
 
 fn preference(text: &str) -> Result<Q, UsageError> {
@@ -143,17 +243,25 @@ fn preference(text: &str) -> Result<Q, UsageError> {
     })
 }
 
-/// RFC 3261's timers, and the bound on everything: four destinations' worth, unless the user says otherwise.
-fn timing(t1: Option<&str>, timeout: Option<&str>) -> Result<(Timing, Duration), UsageError> {
-    let timing = match t1 {
+/// How long what may take.
+struct Limits {
+    timing: Timing,
+    total: Duration,
+    whole: Option<Duration>,
+    retry_for: Duration,
+}
+
+/// RFC 3261's timers, and the bounds: four destinations' worth for each try, unless the user says how long the whole
+/// may take.
+fn limits(args: &Network) -> Result<Limits, UsageError> {
+    let timing = match args.t1.as_deref() {
         Some(text) => Timing::with_t1(span::positive("--t1", text)?),
         None => Timing::default(),
     };
-    let total = match timeout {
-        Some(text) => span::positive("--timeout", text)?,
-        None => timing.patience().saturating_mul(4),
-    };
-    Ok((timing, total))
+    let whole = args.timeout.as_deref().map(|text| span::positive("--timeout", text)).transpose()?;
+    let total = whole.unwrap_or(timing.patience().saturating_mul(4));
+    let retry_for = args.retry_for.as_deref().map(|text| span::positive("--retry-for", text)).transpose()?;
+    Ok(Limits { timing, total, whole, retry_for: retry_for.unwrap_or_default() })
 }
 
 /// The digest user name: as told, else the user part of who registers (RFC 3261 §22.1 leaves the choice to us).
@@ -204,7 +312,7 @@ fn settings(args: &Output, aor: &Uri, purpose: Purpose, own_contact: bool) -> Se
         verbosity: args.verbose,
         show_secrets: args.show_secrets,
         color: args.color,
-        ends_unanswered: own_contact && purpose != Purpose::Remove,
+        ends_unanswered: own_contact && matches!(purpose, Purpose::Bind { .. }),
     }
 }
 

@@ -28,7 +28,7 @@ pub fn network(args: &Network, dry_run: bool) -> Result<(net::Config, Families, 
     let families = families(args, bind)?;
     let advertise = args.advertise.as_deref().map(advertise).transpose()?;
     let bind = bind.map(|(ip, port)| (ip, port.filter(|port| *port != 0)));
-    let config = net::Config { bind, nameservers, dns_timeout: Duration::ZERO, dry_run };
+    let config = net::Config { bind, port: None, nameservers, dns_timeout: Duration::ZERO, dry_run };
     Ok((config, families, advertise))
 }
 

@@ -2,11 +2,18 @@
 //!
 //! 80 columns as far as URIs allow: what can be long stands last in its line.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::proto::Time;
 use crate::proto::diagnose::Diagnosis;
-use crate::proto::outcome::{Attempt, AttemptResult, Granted, Listed, Remote, Report, Success, Warning};
+use crate::proto::outcome::{
+    Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Warning,
+};
+use crate::proto::plan::Purpose;
+
+use crate::sip::Q;
 
 use super::json::is_removal;
 use super::paint::Paint;
@@ -33,8 +40,46 @@ pub fn success(aor: &str, report: &Report, success: &Success, own_device: bool, 
     text
 }
 
+/// What `list` found: the most wanted first, and among those alike the one that holds longest.
+#[must_use]
+pub fn list(aor: &str, report: &Report, success: &Success, paint: Paint) -> String {
+    let mut sorted: Vec<&Listed> = success.bindings.iter().collect();
+    sorted.sort_by_key(|binding| Reverse((binding.q.unwrap_or(Q::ONE), binding.expires)));
+    let aor = paint.strong(&escape(aor));
+    let mut text = match sorted.len() {
+        0 => format!("{aor} is not bound to anything\n"),
+        1 => format!("{aor} has 1 binding\n"),
+        more => format!("{aor} has {more} bindings\n"),
+    };
+    let mut rows = Rows { rows: Vec::new() };
+    for (binding, line) in sorted.iter().zip(lines(&sorted)) {
+        rows.push(if binding.own { "this device" } else { "bound" }, line);
+    }
+    rows.answered(report);
+    rows.write(&mut text, paint);
+    text
+}
+
+/// One line per binding, aligned. URIs stand last, since nobody can say how long they are.
+fn lines(bindings: &[&Listed]) -> Vec<String> {
+    let lifetimes = bindings.iter().map(|binding| seconds(binding.expires).len()).max().unwrap_or(0);
+    let preferences = bindings.iter().filter_map(|binding| binding.q).map(|q| q.to_string().len() + 2).max();
+    let line = |binding: &&Listed| {
+        let mut line = format!("{:<lifetimes$}  ", seconds(binding.expires));
+        if let Some(width) = preferences {
+            let q = binding.q.map(|q| format!("q={q}")).unwrap_or_default();
+            let _ = write!(line, "{q:<width$}  ");
+        }
+        line + &escape(&binding.contact.uri.to_string())
+    };
+    bindings.iter().map(line).collect()
+}
+
 fn headline(aor: &str, report: &Report, success: &Success, paint: Paint) -> String {
     let aor = paint.strong(&escape(aor));
+    if report.purpose == Purpose::RemoveAll {
+        return format!("{} {aor} from everywhere", paint.good("Unregistered"));
+    }
     if is_removal(success) {
         return format!("{} {aor}", paint.good("Unregistered"));
     }
@@ -59,28 +104,18 @@ impl Rows {
         let removed: Vec<&Granted> = success.contacts.iter().filter(|granted| granted.expires == 0).collect();
         let (own, others): (Vec<&Listed>, Vec<&Listed>) =
             success.bindings.iter().partition(|binding| binding.own && binding.expires > 0);
-        // URIs stand last, since nobody can say how long they are; what stands before them is aligned.
-        let shown = || own.iter().chain(others.iter().take(OTHERS_SHOWN));
-        let lifetimes = shown().map(|binding| seconds(binding.expires).len()).max().unwrap_or(0);
-        let preferences = shown().filter_map(|binding| binding.q).map(|q| q.to_string().len() + 2).max();
-        let line = |binding: &&Listed| {
-            let mut line = format!("{:<lifetimes$}  ", seconds(binding.expires));
-            if let Some(width) = preferences {
-                let q = binding.q.map(|q| format!("q={q}")).unwrap_or_default();
-                let _ = write!(line, "{q:<width$}  ");
-            }
-            line + &escape(&binding.contact.uri.to_string())
-        };
+        let shown: Vec<&Listed> = own.iter().chain(others.iter().take(OTHERS_SHOWN)).copied().collect();
+        let mut lines = lines(&shown).into_iter();
         let mine = if own_device { "this device" } else { "bound" };
-        for binding in &own {
-            self.push(mine, line(binding));
+        for line in lines.by_ref().take(own.len()) {
+            self.push(mine, line);
         }
         for granted in removed {
             self.push("removed", escape(&granted.uri.to_string()).into_owned());
         }
         let still = if own.is_empty() { "still bound" } else { "also bound" };
-        for binding in others.iter().take(OTHERS_SHOWN) {
-            self.push(still, line(binding));
+        for line in lines {
+            self.push(still, line);
         }
         if let Some(more) = others.len().checked_sub(OTHERS_SHOWN).filter(|&more| more > 0) {
             self.push(still, format!("... and {more} more, which --json lists"));
@@ -196,6 +231,26 @@ fn explain(warning: &Warning) -> String {
             "the registrar changed the contact; it was recognised by its address".to_owned()
         }
     }
+}
+
+/// `warning: ...`, escaped.
+#[must_use]
+pub fn warning(message: &str, paint: Paint) -> String {
+    line(&paint.odd("warning:"), message)
+}
+
+/// Why there is another try, and when.
+#[must_use]
+pub fn retrying(failure: &Failure, wait: Duration, paint: Paint) -> String {
+    let why = match failure {
+        Failure::Timeout => "no answer".to_owned(),
+        Failure::Unreachable(Unreachable::Name { name, .. }) => format!("\"{name}\" can't be resolved"),
+        Failure::Unreachable(Unreachable::Network(cause)) => cause.to_string(),
+        Failure::Unreachable(Unreachable::Closed) => "the connection was closed".to_owned(),
+        Failure::Refused(refusal) => format!("answered {}", refusal.status()),
+        Failure::Credentials(_) | Failure::Misbehaved(_) => "failed".to_owned(),
+    };
+    line(&paint.faint("retry:"), &format!("{why}; trying again in {}", milliseconds(wait)))
 }
 
 /// `error: ...`, escaped.

@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use crate::proto::Cause;
 use crate::proto::outcome::{self, AttemptResult, Failure, Listed, Remote, Report, Success};
+use crate::proto::plan::Purpose;
 use crate::sip::NameAddr;
 
 use super::text::tenths;
 
 /// What came of one `sipreg` command. Every key is always there; what is not known is null, [] or 0.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(title = "sipreg register --json")]
+#[schemars(title = "sipreg --json")]
 pub struct Object {
     /// Version of this format: 1.
     #[schemars(range(min = 1, max = 1))]
@@ -33,11 +34,11 @@ pub struct Object {
     status: Option<u16>,
     /// Reason phrase of that response, as it came.
     reason: Option<String>,
-    /// Seconds granted to the first contact that was asked for; 0 if it was removed.
+    /// Seconds granted to the first contact that was asked for; 0 if it was removed. Null for `list` and `--all`.
     expires: Option<u32>,
     /// The first contact that was asked for, as the registrar lists it.
     contact: Option<String>,
-    /// What each contact that was asked for was granted, in the order of the command line.
+    /// What each contact that was asked for was granted, in the order of the command line. Empty for `list` and `--all`.
     contacts: Vec<Contact>,
     /// Every binding of the AOR, as the registrar lists them.
     bindings: Vec<Binding>,
@@ -77,6 +78,10 @@ pub struct Object {
 pub enum CommandName {
     /// `sipreg register`.
     Register,
+    /// `sipreg list`.
+    List,
+    /// `sipreg unregister`.
+    Unregister,
 }
 
 /// What was achieved.
@@ -87,6 +92,8 @@ enum Outcome {
     Registered,
     /// The contacts are gone.
     Unregistered,
+    /// The bindings are listed.
+    Listed,
     /// Neither.
     Failed,
 }
@@ -110,7 +117,7 @@ struct Binding {
     /// Preference from 0 to 1. Null if it says none.
     #[schemars(range(min = 0, max = 1))]
     q: Option<f64>,
-    /// Whether it is one of the contacts that were asked for.
+    /// Whether it is one of the contacts that were asked for, or this device's.
     own: bool,
     /// The Contact's other parameters, without quotes; null for those without a value.
     params: BTreeMap<String, Option<String>>,
@@ -183,6 +190,8 @@ pub enum Kind {
     Unreachable,
     /// 6: the registrar broke the protocol.
     Misbehaved,
+    /// 7: a `--contact` of `list` is not bound.
+    Unmet,
     /// 70: a bug.
     Internal,
     /// 130 or 143: ended by SIGINT or SIGTERM.
@@ -224,7 +233,7 @@ impl Object {
 
     /// What the report says. Why it failed, if it did, is left to [`Object::with_error`].
     #[must_use]
-    pub fn of(report: &Report, aor: Option<String>) -> Object {
+    pub fn of(command: Option<CommandName>, report: &Report, aor: Option<String>) -> Object {
         let address = |address: SocketAddr| address.to_string();
         let sent = report.requests > 0;
         let hop = report.hop.filter(|_| sent);
@@ -245,21 +254,25 @@ impl Object {
             retransmissions: report.retransmissions,
             elapsed_ms: tenths(report.elapsed),
             attempts: report.attempts.iter().map(Attempt::of).collect(),
-            ..Object::without_report(Some(CommandName::Register), aor)
+            ..Object::without_report(command, aor)
         };
         match &report.result {
-            Ok(success) => object.with_success(success),
+            Ok(success) => object.with_success(report.purpose, success),
             Err(_) => object,
         }
     }
 
-    fn with_success(self, success: &Success) -> Object {
+    fn with_success(self, purpose: Purpose, success: &Success) -> Object {
         let first = success.contacts.first();
         let own = success.bindings.iter().find(|binding| binding.own);
         let gruu = |name| own.and_then(|own| own.contact.params.get(name).flatten()).map(str::to_owned);
         Object {
             ok: true,
-            outcome: if is_removal(success) { Outcome::Unregistered } else { Outcome::Registered },
+            outcome: match purpose {
+                Purpose::Fetch => Outcome::Listed,
+                Purpose::Bind { .. } if !is_removal(success) => Outcome::Registered,
+                Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => Outcome::Unregistered,
+            },
             expires: first.map(|granted| granted.expires),
             contact: first.map(|granted| granted.uri.to_string()),
             contacts: success

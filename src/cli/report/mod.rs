@@ -21,6 +21,7 @@ use super::{Environment, Signal};
 use crate::proto::Dropped;
 use crate::proto::diagnose::{Diagnosis, diagnose};
 use crate::proto::outcome::{Failure, Report, Success};
+use crate::proto::plan::Purpose;
 
 use json::{CommandName, Kind, Object};
 use paint::Paint;
@@ -118,20 +119,25 @@ impl<'s, 'a> Reporter<'s, 'a> {
     fn success(&mut self, report: &Report, success: &Success) -> io::Result<()> {
         let aor = self.settings.aor.clone();
         if self.settings.json {
-            return self.stdout(Object::of(report, aor).line().as_bytes());
+            return self.stdout(Object::of(self.command, report, aor).line().as_bytes());
         }
         if self.settings.quiet {
             return Ok(());
         }
         let aor = aor.unwrap_or_default();
-        let text = human::success(&aor, report, success, self.settings.ends_unanswered, self.out);
+        let text = match report.purpose {
+            Purpose::Fetch => human::list(&aor, report, success, self.out),
+            Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => {
+                human::success(&aor, report, success, self.settings.ends_unanswered, self.out)
+            }
+        };
         self.stdout(text.as_bytes())
     }
 
     fn failure(&mut self, report: &Report, failure: &Failure, diagnosis: &Diagnosis) -> Exit {
         let mut written = Ok(());
         if self.settings.json {
-            let object = Object::of(report, self.settings.aor.clone());
+            let object = Object::of(self.command, report, self.settings.aor.clone());
             let (message, hint) = (diagnosis.message.clone(), diagnosis.hint.clone());
             written = self.stdout(object.with_error(Kind::from(failure), message, hint).line().as_bytes());
         }
@@ -157,6 +163,35 @@ impl<'s, 'a> Reporter<'s, 'a> {
         self.stderr(&text);
     }
 
+    /// Something that is no reason to fail.
+    pub fn warning(&mut self, message: &str) {
+        if !self.settings.quiet {
+            let text = human::warning(message, self.err);
+            self.stderr(&text);
+        }
+    }
+
+    /// This try failed, and another follows.
+    pub fn retrying(&mut self, failure: &Failure, wait: Duration) {
+        if !self.settings.quiet {
+            let text = human::retrying(failure, wait, self.err);
+            self.stderr(&text);
+        }
+    }
+
+    /// The registrar answered, but this is not bound.
+    pub fn unmet(&mut self, report: &Report, missing: &str) -> Exit {
+        if !self.settings.quiet
+            && !self.settings.json
+            && let Ok(success) = &report.result
+        {
+            let _ = self.success(report, success);
+        }
+        let hint = "the list is complete: whatever was bound there has run out or was removed";
+        let message = format!("{missing} is not bound");
+        self.fault(Kind::Unmet, &message, Some(hint), Some(report), Exit::Unmet)
+    }
+
     /// The command line is wrong; nothing was sent.
     pub fn usage(&mut self, error: &UsageError) -> Exit {
         self.fault(Kind::Usage, &error.message, error.hint.as_deref(), None, Exit::Usage)
@@ -171,6 +206,14 @@ impl<'s, 'a> Reporter<'s, 'a> {
         let sent = report.is_some_and(|report| report.requests > 0);
         let hint = sent.then_some("the registrar may have bound the contact all the same");
         self.fault(Kind::Interrupted, message, hint, report, exit)
+    }
+
+    /// Another process has not let go of the registration in time.
+    pub fn busy(&mut self) -> Exit {
+        let aor = self.settings.aor.clone().unwrap_or_default();
+        let message = format!("another sipreg has been busy with {aor} all the time; nothing was sent");
+        let hint = "a longer --timeout waits longer; --stateless does not wait";
+        self.fault(Kind::Timeout, &message, Some(hint), None, Exit::Timeout)
     }
 
     /// A bug.
@@ -191,7 +234,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
         let written = if self.settings.json {
             let aor = self.settings.aor.clone();
             let object = match report {
-                Some(report) => Object::of(report, aor),
+                Some(report) => Object::of(self.command, report, aor),
                 None => Object::without_report(self.command, aor),
             };
             let object = object.with_error(kind, message.to_owned(), hint.map(str::to_owned));

@@ -3,8 +3,13 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::*;
 use crate::proto::{Command, Direction, Notice, RegistrationId, Time};
 
-const DRY: Config =
-    Config { bind: None, nameservers: Vec::new(), dns_timeout: Duration::from_secs(1), dry_run: true };
+const DRY: Config = Config {
+    bind: None,
+    port: None,
+    nameservers: Vec::new(),
+    dns_timeout: Duration::from_secs(1),
+    dry_run: true,
+};
 
 fn give_up(n: u64) -> Event {
     Event::Command(Command::GiveUp { registration: RegistrationId(n) })

@@ -150,7 +150,7 @@ async fn an_error_wakes_the_task_a_few_times_and_not_for_ever() {
     let (events, mut told) = tokio::sync::mpsc::channel(8);
     let counted = Arc::clone(&polls);
     let flow = Flow::start(ONE, to(Transport::Udp, dead), events, |ends| {
-        let mut run = Box::pin(udp::run(ends, None));
+        let mut run = Box::pin(udp::run(ends, &[None]));
         std::future::poll_fn(move |context| {
             counted.fetch_add(1, Ordering::Relaxed);
             run.as_mut().poll(context)

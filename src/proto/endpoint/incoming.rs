@@ -53,7 +53,7 @@ impl Endpoint {
         let key = TimerKey::Incomplete(flow);
         if !partial {
             self.timers.cancel(key);
-        } else if !self.timers.is_set(key) {
+        } else if self.timers.due(key).is_none() {
             self.timers.set(key, now + Duration::from_secs(32));
         }
     }

@@ -26,6 +26,7 @@ mod transactions;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::ids::Random;
 use super::locate::Destination;
@@ -48,6 +49,8 @@ pub struct Endpoint {
     branches: BTreeMap<String, u64>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     timers: Timers,
+    /// Limits that stand still while a user thinks, with the time they were due.
+    stopped: BTreeMap<TimerKey, Time>,
     last_id: u64,
     actions: VecDeque<Action>,
 }
@@ -82,6 +85,7 @@ impl Endpoint {
             branches: BTreeMap::new(),
             queries: BTreeMap::new(),
             timers: Timers::default(),
+            stopped: BTreeMap::new(),
             last_id: 0,
             actions: VecDeque::new(),
         }
@@ -120,6 +124,7 @@ impl Endpoint {
             && self.transactions.is_empty()
             && self.branches.is_empty()
             && self.queries.is_empty()
+            && self.stopped.is_empty()
             && self.timers.next().is_none()
     }
 
@@ -136,6 +141,9 @@ impl Endpoint {
         match command {
             Command::Register { registration: id, plan } => {
                 self.timers.set(TimerKey::Total(id), now + plan.total);
+                if let Some(whole) = plan.whole {
+                    self.timers.set(TimerKey::Whole(id), now + whole);
+                }
                 let mut registration = Registration::new(id, plan, &mut *self.random, now);
                 let step = registration.start(now);
                 self.registrations.insert(id, registration);
@@ -144,13 +152,14 @@ impl Endpoint {
             Command::Password { registration: id, password } => {
                 let Some(registration) = self.registrations.get_mut(&id) else { return };
                 let Some(since) = registration.asking_since() else { return };
-                // Thinking is not waiting for the network: both limits start again with what was left of them.
-                let total = registration.plan().total;
-                let patience = registration.plan().timing.patience();
-                let left = total.saturating_sub(since.since(registration.started()));
+                // Thinking is not waiting for the network: no limit has come closer.
+                let thought = now.since(since);
+                for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Destination(id)] {
+                    if let Some(due) = self.stopped.remove(&key) {
+                        self.timers.set(key, due + thought);
+                    }
+                }
                 let step = registration.on_password(password, &mut *self.random, now);
-                self.timers.set(TimerKey::Total(id), now + left);
-                self.timers.set(TimerKey::Destination(id), now + patience);
                 self.take(id, step, now);
             }
             Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
@@ -191,13 +200,29 @@ impl Endpoint {
             Step::Switch(destination) => self.open(id, destination),
             Step::Send(transport, outgoing) => self.send(id, transport, *outgoing, now),
             Step::AskPassword { username, realm } => {
-                self.timers.cancel(TimerKey::Total(id));
-                self.timers.cancel(TimerKey::Destination(id));
+                for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Destination(id)] {
+                    if let Some(due) = self.timers.due(key) {
+                        self.timers.cancel(key);
+                        self.stopped.insert(key, due);
+                    }
+                }
                 self.notify(Notice::PasswordWanted { registration: id, username, realm });
+            }
+            Step::Pause { failure, wait, spread } => {
+                self.leave_destination(id);
+                self.queries.retain(|_, (asker, _)| *asker != id);
+                self.timers.cancel(TimerKey::Total(id));
+                let wait = wait + part(spread, self.random.next());
+                self.timers.set(TimerKey::Retry(id), now + wait);
+                self.notify(Notice::Retrying { registration: id, failure, wait });
             }
             Step::Finish(report) => {
                 self.leave_destination(id);
-                self.timers.cancel(TimerKey::Total(id));
+                for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Retry(id)] {
+                    self.timers.cancel(key);
+                    self.stopped.remove(&key);
+                }
+                self.stopped.remove(&TimerKey::Destination(id));
                 self.queries.retain(|_, (asker, _)| *asker != id);
                 self.registrations.remove(&id);
                 self.notify(Notice::Finished(report));
@@ -277,7 +302,13 @@ impl Endpoint {
                 self.input(number, Input::Fired(timer), None, None, now);
             }
             TimerKey::Destination(id) => self.on_registration(id, now, |r, _| r.on_timeout(now)),
-            TimerKey::Total(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            TimerKey::Total(id) => self.on_registration(id, now, |r, _| r.on_try_over(now)),
+            TimerKey::Whole(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            TimerKey::Retry(id) => {
+                let Some(registration) = self.registrations.get(&id) else { return };
+                self.timers.set(TimerKey::Total(id), now + registration.plan().total);
+                self.on_registration(id, now, |r, _| r.on_retry(now));
+            }
             TimerKey::Incomplete(flow) => {
                 if let Some(flow) = self.flows.get(&flow) {
                     let (peer, reason) = (flow.destination.address, Dropped::Incomplete);
@@ -287,4 +318,10 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// A random part of a span: nothing to all of it.
+fn part(span: Duration, random: u64) -> Duration {
+    let thousandths = u32::try_from(random % 1001).unwrap_or(0);
+    span.saturating_mul(thousandths) / 1000
 }

@@ -8,7 +8,7 @@ use super::{Endpoint, Flow};
 use crate::proto::locate::Transport;
 use crate::proto::registration::Outgoing;
 use crate::proto::transaction::{Client, Effect, Input, Tell, Timer};
-use crate::proto::{Action, Cause, Direction, FlowId, Notice, RegistrationId, Time, TimerKey};
+use crate::proto::{Action, Cause, Direction, FlowId, Notice, RegistrationId, Remembrance, Time, TimerKey};
 use crate::sip::{Host, Response};
 
 /// A client transaction with what its responses must fit.
@@ -43,12 +43,22 @@ impl Transaction {
 impl Endpoint {
     pub(super) fn send(&mut self, id: RegistrationId, transport: Transport, outgoing: Outgoing, now: Time) {
         let on = |flow: &Flow| flow.registration == id && flow.destination.transport == transport;
-        let Some((flow, peer)) =
-            self.flows.iter().rev().find(|(_, f)| on(f)).map(|(id, f)| (*id, f.destination.address))
+        let found = self.flows.iter().rev().find(|(_, f)| on(f));
+        let Some((flow, peer, local)) =
+            found.and_then(|(id, f)| Some((*id, f.destination.address, f.local?)))
         else {
             return;
         };
         let Some(registration) = self.registrations.get(&id) else { return };
+        if registration.plan().memory.is_some() {
+            self.actions.push_back(Action::Remember(Remembrance {
+                registration: id,
+                call_id: outgoing.call_id.clone(),
+                cseq: outgoing.cseq,
+                local,
+                contacts: outgoing.binds,
+            }));
+        }
         let (machine, effects) = Client::start(transport.is_reliable(), registration.plan().timing);
         let number = self.new_id();
         self.branches.insert(outgoing.branch.clone(), number);

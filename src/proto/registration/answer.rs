@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::request::asked_lifetime;
 use crate::proto::outcome::{Granted, Listed, Misbehaviour, Success, Warning};
-use crate::proto::plan::Plan;
+use crate::proto::plan::{Plan, Purpose};
 use crate::sip::{AnyUri, Contacts, HeaderName, Host, NameAddr, Response, Uri};
 
 /// What was asked, and how the other side saw us.
@@ -40,7 +40,9 @@ pub(super) fn read(response: &Response, asked: &Asked<'_>) -> (Result<Success, M
     let mut verdict = Ok(());
     for contact in asked.contacts {
         let wanted = asked_lifetime(asked.plan, contact, asked.floor);
-        let found = own(contact, &mut bindings, asked.seen);
+        // A contact left behind may look much like the one that takes its place.
+        let claimed = if wanted == Some(0) { Claimed::Skip } else { Claimed::Count };
+        let found = own(contact, &mut bindings, asked.seen, claimed);
         match (wanted, found) {
             (Some(0), Some((_, granted))) if granted.seconds > 0 => verdict = Err(Misbehaviour::StillBound),
             (Some(0), _) => contacts.push(Granted { uri: contact.uri.clone(), expires: 0 }),
@@ -52,6 +54,14 @@ pub(super) fn read(response: &Response, asked: &Asked<'_>) -> (Result<Success, M
                 contacts.push(Granted { uri: granted.uri, expires });
             }
             (_, _) => verdict = Err(Misbehaviour::NotBound),
+        }
+    }
+    if asked.plan.purpose == Purpose::RemoveAll && bindings.iter().any(|found| found.listed.expires > 0) {
+        verdict = Err(Misbehaviour::StillBound);
+    }
+    if asked.plan.purpose == Purpose::Fetch {
+        for remembered in asked.plan.memory.iter().flat_map(|memory| &memory.own) {
+            own(remembered, &mut bindings, asked.seen, Claimed::Count);
         }
     }
     let routes = |name| response.headers.name_addrs(&name).unwrap_or_default();
@@ -104,11 +114,24 @@ fn listed(response: &Response, header: Option<u32>, warnings: &mut Vec<Warning>)
 /// RFC 3261 §10.2: what a lifetime that can't be known counts as.
 const DEFAULT: u32 = 3600;
 
+/// Whether bindings count that another asked contact was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claimed {
+    Count,
+    Skip,
+}
+
 /// Finds the asked contact and marks it. Of several that are alike equally the longest lived one counts.
-fn own(asked: &NameAddr, bindings: &mut [Found], seen: Option<SocketAddr>) -> Option<(Likeness, Lease)> {
+fn own(
+    asked: &NameAddr,
+    bindings: &mut [Found],
+    seen: Option<SocketAddr>,
+    claimed: Claimed,
+) -> Option<(Likeness, Lease)> {
     for likeness in LIKENESSES {
         let best = bindings
             .iter_mut()
+            .filter(|found| claimed == Claimed::Count || !found.listed.own)
             .filter(|found| alike(&asked.uri, &found.listed.contact.uri, likeness, seen))
             .max_by_key(|found| found.listed.expires);
         if let Some(found) = best {

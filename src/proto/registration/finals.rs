@@ -8,7 +8,7 @@ use super::targets::Redirected;
 use super::{KNOWN_TAGS, Registration, State, Step, Visit};
 use crate::proto::Time;
 use crate::proto::digest::Challenged;
-use crate::proto::ids::Random;
+use crate::proto::ids::{self, Random};
 use crate::proto::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
 use crate::proto::plan::Purpose;
 use crate::sip::{HeaderName, Response};
@@ -29,6 +29,7 @@ impl Registration {
             | State::Locating(_)
             | State::Opening(_)
             | State::Asking(..)
+            | State::Pausing
             | State::Done) => {
                 return self.stay(other);
             }
@@ -40,6 +41,13 @@ impl Registration {
             401 | 407 => self.challenged(visit, &response, random, now),
             420 | 421 => self.extension(visit, &response, random, now),
             423 => self.too_brief(visit, &response, random, now),
+            400 | 500 if self.plan.memory.is_some() && !self.renewed && blames_cseq(&response) => {
+                // What was remembered is older than what the registrar knows (RFC 3261 §10.3): begin anew.
+                self.renewed = true;
+                (self.call_id, self.cseq) = (ids::call_id(random), 0);
+                let otherwise = Failure::Refused(refusal(&response));
+                self.again(visit, response.status, otherwise, random, now)
+            }
             503 => {
                 self.refuse(&visit, refusal(&response));
                 self.next_destination(now)
@@ -175,7 +183,7 @@ impl Registration {
         let longest = asked.iter().copied().max().unwrap_or(0);
         let useful = min_expires.filter(|min| {
             let raises = asked.iter().any(|seconds| seconds < min);
-            raises && *min <= LONGEST_RAISE.max(longest) && self.plan.purpose != Purpose::Remove
+            raises && *min <= LONGEST_RAISE.max(longest) && matches!(self.plan.purpose, Purpose::Bind { .. })
         });
         if let Some(min) = useful.filter(|_| visit.raises < MOST_RAISES) {
             visit.raises += 1;
@@ -185,6 +193,17 @@ impl Registration {
         self.refuse(&visit, refusal);
         self.next_target(now)
     }
+}
+
+/// Whether the registrar says that the CSeq was not higher than the last one. No RFC gives this a status or a header
+/// of its own: the reason phrase, Warning, or what Kamailio adds tells it.
+fn blames_cseq(response: &Response) -> bool {
+    let says = |text: &str| text.to_ascii_lowercase().contains("cseq");
+    let row = |name: &[u8]| {
+        let name = HeaderName::parse(name).ok()?;
+        response.headers.get(&name)?.text().ok()
+    };
+    says(&response.reason) || row(b"Warning").is_some_and(says) || row(b"P-Registrar-Error").is_some_and(says)
 }
 
 fn refusal(response: &Response) -> Refusal {

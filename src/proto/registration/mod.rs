@@ -24,11 +24,12 @@ mod walk;
 use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::digest::{Credential, Hidden, Secret, Sessions};
 use super::ids::{self, Random};
 use super::locate::{Destination, Locate, Transport};
-use super::outcome::{Attempt, AttemptResult, Misbehaviour, Remote, Report, Unreachable};
+use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Report, Unreachable};
 use super::plan::Plan;
 use super::{Answer, Cause, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Request, Response};
@@ -37,6 +38,9 @@ use targets::{Target, Targets};
 
 /// The option-tags that the client can use at all.
 const KNOWN_TAGS: [&str; 1] = ["path"];
+
+/// A remembered CSeq above this begins a new Call-ID: the numbers of one run must stay below 2^31 (RFC 3261 §8.1.1.5).
+const LAST_CSEQ: u32 = (1 << 31) - 10_000;
 
 /// What to do next.
 #[derive(Debug)]
@@ -58,6 +62,15 @@ pub enum Step {
     },
     /// Wait for what is under way.
     Wait,
+    /// This try failed. Begin the next by [`Registration::on_retry`] after `wait` and a random part of `spread`.
+    Pause {
+        /// Why.
+        failure: Failure,
+        /// At least this long.
+        wait: Duration,
+        /// And at most this much longer, so that not all clients come back at once.
+        spread: Duration,
+    },
     /// It is over.
     Finish(Box<Report>),
 }
@@ -77,6 +90,8 @@ pub struct Outgoing {
     pub call_id: String,
     /// Of its CSeq header.
     pub cseq: u32,
+    /// The contacts it asks to be bound for more than 0 seconds.
+    pub binds: Vec<NameAddr>,
 }
 
 /// One destination while it is tried.
@@ -110,6 +125,8 @@ enum State {
     Waiting(Visit),
     /// The 401 or 407 waits for a password since then.
     Asking(Visit, Box<Response>, Time),
+    /// Between two tries.
+    Pausing,
     Done,
 }
 
@@ -125,6 +142,8 @@ pub struct Registration {
     /// Option-tags that a 420 or 421 has already been about.
     settled: Vec<String>,
     floor: Option<u32>,
+    /// A registrar that found the CSeq too low got a new Call-ID.
+    renewed: bool,
     sessions: Sessions,
     targets: Targets,
     target: Target,
@@ -141,11 +160,15 @@ impl Registration {
         let targets = Targets::new(&plan);
         let target =
             Target { uri: plan.registrar.clone(), route: plan.route.clone(), transport: plan.transport };
+        let known = plan.memory.as_ref().and_then(|memory| memory.dialogue.clone());
+        let (call_id, cseq) =
+            known.filter(|(_, cseq)| *cseq < LAST_CSEQ).unwrap_or_else(|| (ids::call_id(random), 0));
         Registration {
             id,
-            call_id: ids::call_id(random),
+            call_id,
             from_tag: ids::tag(random),
-            cseq: 0,
+            cseq,
+            renewed: false,
             offered: KNOWN_TAGS.map(str::to_owned).to_vec(),
             settled: Vec::new(),
             floor: None,
@@ -182,9 +205,12 @@ impl Registration {
     pub fn start(&mut self, now: Time) -> Step {
         match self.state {
             State::Fresh => self.next_target(now),
-            State::Locating(_) | State::Opening(_) | State::Waiting(_) | State::Asking(..) | State::Done => {
-                Step::Wait
-            }
+            State::Locating(_)
+            | State::Opening(_)
+            | State::Waiting(_)
+            | State::Asking(..)
+            | State::Pausing
+            | State::Done => Step::Wait,
         }
     }
 
@@ -219,6 +245,7 @@ impl Registration {
             | State::Locating(_)
             | State::Waiting(_)
             | State::Asking(..)
+            | State::Pausing
             | State::Done) => self.stay(other),
         }
     }
@@ -243,7 +270,7 @@ impl Registration {
                 visit.local = None;
                 self.stay(State::Asking(visit, response, since))
             }
-            other @ (State::Fresh | State::Locating(_) | State::Done) => self.stay(other),
+            other @ (State::Fresh | State::Locating(_) | State::Pausing | State::Done) => self.stay(other),
         }
     }
 
@@ -259,7 +286,10 @@ impl Registration {
                 visit.local = None;
                 self.stay(State::Asking(visit, response, since))
             }
-            other @ (State::Fresh | State::Locating(_) | State::Opening(_) | State::Done) => self.stay(other),
+            other
+            @ (State::Fresh | State::Locating(_) | State::Opening(_) | State::Pausing | State::Done) => {
+                self.stay(other)
+            }
         }
     }
 
@@ -271,12 +301,38 @@ impl Registration {
                 self.leave(&visit, AttemptResult::Timeout);
                 self.next_destination(now)
             }
-            other @ (State::Fresh | State::Locating(_) | State::Asking(..) | State::Done) => self.stay(other),
+            other
+            @ (State::Fresh | State::Locating(_) | State::Asking(..) | State::Pausing | State::Done) => {
+                self.stay(other)
+            }
         }
     }
 
-    /// The time for everything is over, or the user gave up.
+    /// The time for everything is over, or the user gave up: no other try.
     pub fn on_give_up(&mut self, now: Time) -> Step {
+        if self.end_try() { self.end(now) } else { Step::Wait }
+    }
+
+    /// The time for this try is over.
+    pub fn on_try_over(&mut self, now: Time) -> Step {
+        if self.end_try() { self.fail(now) } else { Step::Wait }
+    }
+
+    /// The next try is due.
+    pub fn on_retry(&mut self, now: Time) -> Step {
+        match self.state {
+            State::Pausing => {
+                self.tally.begin_try();
+                self.targets = Targets::new(&self.plan);
+                self.next_target(now)
+            }
+            State::Fresh | State::Locating(_) | State::Opening(_) | State::Waiting(_) => Step::Wait,
+            State::Asking(..) | State::Done => Step::Wait,
+        }
+    }
+
+    /// Notes how far this try has come; false when nothing is under way.
+    fn end_try(&mut self) -> bool {
         match mem::replace(&mut self.state, State::Done) {
             State::Opening(visit) | State::Waiting(visit) | State::Asking(visit, _, _) => {
                 self.tally.silent = true;
@@ -292,10 +348,11 @@ impl Registration {
                 let error = Some(ResolveError::TimedOut);
                 self.tally.unreachable = Some(Unreachable::Name { name, error });
             }
-            State::Fresh => {}
-            State::Done => return Step::Wait,
+            // What the last try came to still stands in the tally.
+            State::Fresh | State::Pausing => {}
+            State::Done => return false,
         }
-        self.fail(now)
+        true
     }
 
     /// The user told the password, or could not. How long that took does not count towards any time limit.
@@ -316,6 +373,7 @@ impl Registration {
             | State::Locating(_)
             | State::Opening(_)
             | State::Waiting(_)
+            | State::Pausing
             | State::Done) => self.stay(other),
         }
     }
@@ -325,7 +383,12 @@ impl Registration {
     pub fn asking_since(&self) -> Option<Time> {
         match &self.state {
             State::Asking(_, _, since) => Some(*since),
-            State::Fresh | State::Locating(_) | State::Opening(_) | State::Waiting(_) | State::Done => None,
+            State::Fresh
+            | State::Locating(_)
+            | State::Opening(_)
+            | State::Waiting(_)
+            | State::Pausing
+            | State::Done => None,
         }
     }
 

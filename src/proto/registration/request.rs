@@ -37,16 +37,17 @@ pub(super) fn asked_contacts(
     local: SocketAddr,
     floor: Option<u32>,
 ) -> Vec<NameAddr> {
-    let mut contacts = plan.contacts.clone();
-    if contacts.is_empty() {
-        contacts.push(own_contact(plan, transport, local));
-    }
+    let mut contacts = match plan.purpose {
+        Purpose::Fetch | Purpose::RemoveAll => return Vec::new(),
+        Purpose::Bind { .. } | Purpose::Remove if !plan.contacts.is_empty() => plan.contacts.clone(),
+        Purpose::Bind { .. } | Purpose::Remove => vec![own_contact(plan, transport, local)],
+    };
     for contact in &mut contacts {
         if let (Some(q), None) = (plan.q, contact.q()) {
             contact.params.set("q", Some(&q.to_string()));
         }
         match plan.purpose {
-            Purpose::Remove => {
+            Purpose::Remove | Purpose::RemoveAll | Purpose::Fetch => {
                 contact.params.remove("expires");
             }
             Purpose::Bind { .. } => {
@@ -59,7 +60,25 @@ pub(super) fn asked_contacts(
             }
         }
     }
+    contacts.extend(left_behind(plan, &contacts));
     contacts
+}
+
+/// Contacts that this device bound as its own earlier and that it no longer has: removed in the request that binds
+/// the new one (RFC 3261 §10.2.2), so that nobody calls where it was.
+fn left_behind(plan: &Plan, asked: &[NameAddr]) -> Vec<NameAddr> {
+    let (Purpose::Bind { .. }, true, Some(memory)) = (plan.purpose, plan.contacts.is_empty(), &plan.memory)
+    else {
+        return Vec::new();
+    };
+    let gone =
+        memory.own.iter().filter(|old| !asked.iter().any(|new| new.uri.to_string() == old.uri.to_string()));
+    gone.map(|old| {
+        let mut params = Params::new();
+        params.set("expires", Some("0"));
+        NameAddr { display: None, uri: old.uri.clone(), params }
+    })
+    .collect()
 }
 
 /// The lifetime that `contact` asks for: its own, else the Expires header's; `None` leaves it to the registrar.
@@ -69,7 +88,8 @@ pub(super) fn asked_lifetime(plan: &Plan, contact: &NameAddr, floor: Option<u32>
 
 fn expires_header(plan: &Plan, floor: Option<u32>) -> Option<u32> {
     match plan.purpose {
-        Purpose::Remove => Some(0),
+        Purpose::Remove | Purpose::RemoveAll => Some(0),
+        Purpose::Fetch => None,
         Purpose::Bind { expires } => match (expires, floor) {
             (Some(asked), Some(floor)) if asked > 0 => Some(asked.max(floor)),
             (None, Some(floor)) => Some(floor),
@@ -148,6 +168,9 @@ impl Draft<'_> {
         push(HeaderName::To, bare(&plan.aor).to_string())?;
         push(HeaderName::CallId, self.call_id.to_owned())?;
         push(HeaderName::CSeq, format!("{} REGISTER", self.cseq))?;
+        if plan.purpose == Purpose::RemoveAll {
+            push(HeaderName::Contact, "*".to_owned())?;
+        }
         for contact in self.contacts {
             push(HeaderName::Contact, contact.to_string())?;
         }

@@ -11,7 +11,11 @@ use crate::sip::Response;
 #[derive(Debug)]
 pub(super) struct Tally {
     pub started: Time,
+    /// Tries that are over.
+    pub tries: u32,
+    /// Destinations and requests of this try.
     pub visits: usize,
+    pub requests_of_try: u32,
     pub requests: u32,
     pub retransmissions: u32,
     pub attempts: Vec<Attempt>,
@@ -34,7 +38,9 @@ impl Tally {
     pub fn new(now: Time) -> Tally {
         Tally {
             started: now,
+            tries: 0,
             visits: 0,
+            requests_of_try: 0,
             requests: 0,
             retransmissions: 0,
             attempts: Vec::new(),
@@ -51,8 +57,16 @@ impl Tally {
         }
     }
 
+    /// Counts and findings of one try don't speak for the next.
+    pub fn begin_try(&mut self) {
+        self.tries += 1;
+        (self.visits, self.requests_of_try) = (0, 0);
+        (self.held, self.misbehaved, self.silent, self.unreachable) = (None, None, false, None);
+    }
+
     pub fn sent(&mut self, hop: Hop, now: Time) {
         self.requests += 1;
+        self.requests_of_try += 1;
         self.hop = Some(hop);
         self.sent = Some(now);
     }

@@ -30,11 +30,14 @@ fn plan(host: &str) -> Box<Plan> {
         },
         timing: Timing::default(),
         total: Duration::from_secs(128),
+        whole: None,
+        retry_for: Duration::from_secs(60),
+        memory: None,
     })
 }
 
 /// Everything that can be told to a registration.
-const INPUTS: [&str; 17] = [
+const INPUTS: [&str; 19] = [
     "start",
     "resolved",
     "unresolved",
@@ -43,6 +46,8 @@ const INPUTS: [&str; 17] = [
     "closed",
     "framing",
     "timeout",
+    "try over",
+    "retry",
     "give up",
     "password",
     "no password",
@@ -84,6 +89,8 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
         "closed" => registration.on_flow_lost(None, random, now),
         "framing" => registration.on_framing_lost(now),
         "timeout" => registration.on_timeout(now),
+        "try over" => registration.on_try_over(now),
+        "retry" => registration.on_retry(now),
         "give up" => registration.on_give_up(now),
         "password" => registration.on_password(Some(Hidden::new("x".to_owned())), random, now),
         "no password" => registration.on_password(None, random, now),
@@ -101,6 +108,7 @@ fn state(registration: &Registration) -> &'static str {
         State::Opening(_) => "Opening",
         State::Waiting(_) => "Waiting",
         State::Asking(..) => "Asking",
+        State::Pausing => "Pausing",
         State::Done => "Done",
     }
 }
@@ -113,6 +121,7 @@ fn shown(step: &Step) -> String {
         Step::Send(transport, outgoing) => format!("Send {transport} CSeq {}", outgoing.cseq),
         Step::AskPassword { username, realm } => format!("AskPassword {username} {realm}"),
         Step::Wait => "-".to_owned(),
+        Step::Pause { wait, spread, .. } => format!("Pause {wait:?} + {spread:?}"),
         Step::Finish(report) => match &report.result {
             Ok(_) => "Finish ok".to_owned(),
             Err(failure) => format!("Finish {failure:?}"),
@@ -123,12 +132,13 @@ fn shown(step: &Step) -> String {
 /// DES-029 DES-012 REG-018 TXN-018 REG-027
 #[test]
 fn every_state_answers_every_input() {
-    let ways: [&[&str]; 6] = [
+    let ways: [&[&str]; 7] = [
         &[],
         &["start"],
         &["start", "resolved"],
         &["start", "resolved", "opened"],
         &["start", "resolved", "opened", "401"],
+        &["start", "resolved", "opened", "try over"],
         &["start", "resolved", "opened", "200"],
     ];
     let mut out = String::new();
@@ -155,6 +165,8 @@ fn every_state_answers_every_input() {
     Fresh    closed      -> Fresh    -
     Fresh    framing     -> Fresh    -
     Fresh    timeout     -> Fresh    -
+    Fresh    try over    -> Pausing  Pause 500ms + 500ms
+    Fresh    retry       -> Fresh    -
     Fresh    give up     -> Done     Finish Timeout
     Fresh    password    -> Fresh    -
     Fresh    no password -> Fresh    -
@@ -166,12 +178,14 @@ fn every_state_answers_every_input() {
     Fresh    603         -> Fresh    -
     Locating start       -> Locating -
     Locating resolved    -> Opening  Visit udp 192.0.2.1:5060
-    Locating unresolved  -> Done     Finish Unreachable(Name { name: "munich.de", error: Some(NoSuchName) })
+    Locating unresolved  -> Pausing  Pause 500ms + 500ms
     Locating opened      -> Locating -
     Locating refused     -> Locating -
     Locating closed      -> Locating -
     Locating framing     -> Locating -
     Locating timeout     -> Locating -
+    Locating try over    -> Pausing  Pause 500ms + 500ms
+    Locating retry       -> Locating -
     Locating give up     -> Done     Finish Unreachable(Name { name: "munich.de", error: Some(TimedOut) })
     Locating password    -> Locating -
     Locating no password -> Locating -
@@ -189,6 +203,8 @@ fn every_state_answers_every_input() {
     Opening  closed      -> Opening  Visit udp 192.0.2.2:5060
     Opening  framing     -> Opening  -
     Opening  timeout     -> Opening  Visit udp 192.0.2.2:5060
+    Opening  try over    -> Pausing  Pause 500ms + 500ms
+    Opening  retry       -> Opening  -
     Opening  give up     -> Done     Finish Timeout
     Opening  password    -> Opening  -
     Opening  no password -> Opening  -
@@ -206,6 +222,8 @@ fn every_state_answers_every_input() {
     Waiting  closed      -> Opening  Visit udp 192.0.2.2:5060
     Waiting  framing     -> Opening  Visit udp 192.0.2.2:5060
     Waiting  timeout     -> Opening  Visit udp 192.0.2.2:5060
+    Waiting  try over    -> Pausing  Pause 500ms + 500ms
+    Waiting  retry       -> Waiting  -
     Waiting  give up     -> Done     Finish Timeout
     Waiting  password    -> Waiting  -
     Waiting  no password -> Waiting  -
@@ -223,6 +241,8 @@ fn every_state_answers_every_input() {
     Asking   closed      -> Asking   -
     Asking   framing     -> Asking   -
     Asking   timeout     -> Asking   -
+    Asking   try over    -> Pausing  Pause 500ms + 500ms
+    Asking   retry       -> Asking   -
     Asking   give up     -> Done     Finish Timeout
     Asking   password    -> Waiting  Send udp CSeq 2
     Asking   no password -> Done     Finish Credentials(Missing { realm: "r" })
@@ -232,6 +252,25 @@ fn every_state_answers_every_input() {
     Asking   423         -> Asking   -
     Asking   503         -> Asking   -
     Asking   603         -> Asking   -
+    Pausing  start       -> Pausing  -
+    Pausing  resolved    -> Pausing  -
+    Pausing  unresolved  -> Pausing  -
+    Pausing  opened      -> Pausing  -
+    Pausing  refused     -> Pausing  -
+    Pausing  closed      -> Pausing  -
+    Pausing  framing     -> Pausing  -
+    Pausing  timeout     -> Pausing  -
+    Pausing  try over    -> Pausing  Pause 500ms + 500ms
+    Pausing  retry       -> Locating Resolve [A("munich.de")]
+    Pausing  give up     -> Done     Finish Timeout
+    Pausing  password    -> Pausing  -
+    Pausing  no password -> Pausing  -
+    Pausing  200         -> Pausing  -
+    Pausing  302         -> Pausing  -
+    Pausing  401         -> Pausing  -
+    Pausing  423         -> Pausing  -
+    Pausing  503         -> Pausing  -
+    Pausing  603         -> Pausing  -
     Done     start       -> Done     -
     Done     resolved    -> Done     -
     Done     unresolved  -> Done     -
@@ -240,6 +279,8 @@ fn every_state_answers_every_input() {
     Done     closed      -> Done     -
     Done     framing     -> Done     -
     Done     timeout     -> Done     -
+    Done     try over    -> Done     -
+    Done     retry       -> Done     -
     Done     give up     -> Done     -
     Done     password    -> Done     -
     Done     no password -> Done     -

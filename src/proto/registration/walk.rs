@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::request::{self, Draft};
 use super::tally::Tally;
@@ -13,14 +14,18 @@ use crate::proto::outcome::{
     Attempt, AttemptResult, Failure, Hop, Refusal, Remote, Report, Success, Unreachable,
 };
 use crate::proto::{Cause, Time};
+use crate::sip::NameAddr;
 
 /// Above this size a request goes over TCP (RFC 3261 §18.1.1: 200 bytes below an MTU of 1500).
 const LARGEST_DATAGRAM: usize = 1300;
 /// Most requests to one destination.
 const MOST_REQUESTS_EACH: u32 = 8;
-/// Most requests over all.
+/// Most requests of one try.
 const MOST_REQUESTS: u32 = 40;
-/// Most destinations over all.
+/// The pause after the first try; each further one is twice as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Most destinations of one try.
 const MOST_DESTINATIONS: usize = 16;
 
 impl Registration {
@@ -33,7 +38,7 @@ impl Registration {
         random: &mut dyn Random,
         now: Time,
     ) -> Step {
-        if visit.requests >= MOST_REQUESTS_EACH || self.tally.requests >= MOST_REQUESTS {
+        if visit.requests >= MOST_REQUESTS_EACH || self.tally.requests_of_try >= MOST_REQUESTS {
             self.hold(&visit, status, otherwise);
             return self.fail(now);
         }
@@ -94,6 +99,8 @@ impl Registration {
             self.state = State::Opening(visit);
             return Step::Switch(destination);
         }
+        let lasts = |contact: &&NameAddr| request::asked_lifetime(&self.plan, contact, self.floor) != Some(0);
+        let binds = contacts.iter().filter(lasts).cloned().collect();
         self.sessions = sessions;
         self.contacts = contacts;
         self.cseq += 1;
@@ -107,6 +114,7 @@ impl Registration {
             from_tag: self.from_tag.clone(),
             call_id: self.call_id.clone(),
             cseq: self.cseq,
+            binds,
         };
         Step::Send(transport, Box::new(outgoing))
     }
@@ -136,7 +144,7 @@ impl Registration {
     }
 
     pub(super) fn next_destination(&mut self, now: Time) -> Step {
-        if self.tally.visits >= MOST_DESTINATIONS || self.tally.requests >= MOST_REQUESTS {
+        if self.tally.visits >= MOST_DESTINATIONS || self.tally.requests_of_try >= MOST_REQUESTS {
             return self.fail(now);
         }
         let Some(destination) = self.destinations.pop_front() else { return self.next_target(now) };
@@ -182,7 +190,23 @@ impl Registration {
         });
     }
 
+    /// This try has failed: another follows if there is time for it and it could end otherwise.
     pub(super) fn fail(&mut self, now: Time) -> Step {
+        let failure = self.tally.verdict();
+        let Some(least) = worth_another(&failure) else { return self.finish(Err(failure), now) };
+        let backoff = FIRST_PAUSE.saturating_mul(1 << self.tally.tries.min(8)).min(LONGEST_PAUSE);
+        let (wait, spread) = if least > backoff { (least, least / 10) } else { (backoff / 2, backoff / 2) };
+        let wait = wait.max(least);
+        if now.since(self.tally.started) + wait > self.plan.retry_for {
+            return self.finish(Err(failure), now);
+        }
+        self.tally.held = Some(failure.clone());
+        self.state = State::Pausing;
+        Step::Pause { failure, wait, spread }
+    }
+
+    /// Over, without another try.
+    pub(super) fn end(&mut self, now: Time) -> Step {
         let failure = self.tally.verdict();
         self.finish(Err(failure), now)
     }
@@ -192,6 +216,7 @@ impl Registration {
         let tally = mem::replace(&mut self.tally, Tally::new(now));
         Step::Finish(Box::new(Report {
             registration: self.id,
+            purpose: self.plan.purpose,
             result,
             response: tally.response,
             request_uri: self.target.uri.clone(),
@@ -208,6 +233,19 @@ impl Registration {
             attempts: tally.attempts,
             warnings: tally.warnings,
         }))
+    }
+}
+
+/// Whether a failure may pass by itself, and how long the other side wants to be left alone.
+fn worth_another(failure: &Failure) -> Option<Duration> {
+    match failure {
+        Failure::Timeout | Failure::Unreachable(_) | Failure::Refused(Refusal::Status(503)) => {
+            Some(Duration::ZERO)
+        }
+        Failure::Refused(Refusal::RetryAfter { status: 503, seconds }) => {
+            Some(Duration::from_secs(u64::from(*seconds)))
+        }
+        Failure::Refused(_) | Failure::Credentials(_) | Failure::Misbehaved(_) => None,
     }
 }
 

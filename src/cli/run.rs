@@ -1,24 +1,28 @@
 //! Carries an [`Account`] out: drives the core until it has finished, asks for the password if it has to, and ends
 //! at once when a signal comes.
 
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::account::Account;
+use super::account::{Account, Consent};
 use super::exit::Exit;
-use super::prompt::{Prompt, Typed};
+use super::prompt::{self, Confirmed, Prompt, Typed};
 use super::report::Reporter;
 use super::report::ladder::Passing;
 use super::secret::Source;
+use super::state::{Record, Slot};
 use super::usage::UsageError;
 use super::{Signal, crash};
 use crate::net::{self, Clock, Driver, SystemRandom};
 use crate::proto::digest::Secret;
 use crate::proto::outcome::Report;
 use crate::proto::{Command, Direction, Endpoint, Notice, RegistrationId};
+use crate::sip::{AnyUri, NameAddr};
 
 /// There is one registration in the life of this process.
 const ONE: RegistrationId = RegistrationId(1);
@@ -36,6 +40,8 @@ enum Ending {
     Rehearsed(Bytes),
     /// Before anything was sent.
     Usage(UsageError),
+    /// Another process holds the registration, and the time is over.
+    Busy,
     /// By a bug of ours.
     Crashed,
 }
@@ -47,45 +53,144 @@ pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
         Ok(random) => random,
         Err(error) => return reporter.internal(&error.to_string()),
     };
-    let endpoint = Endpoint::new(Box::new(random));
+    let required = account.required.clone();
     let ending =
-        net::runtime().and_then(|runtime| runtime.block_on(carry_out(account, endpoint, clock, reporter)));
+        net::runtime().and_then(|runtime| runtime.block_on(carry_out(account, random, clock, reporter)));
     match ending {
-        Ok(Ending::Finished(report)) => reporter.finished(&report),
+        Ok(Ending::Finished(report)) => match missing(&required, &report) {
+            Some(missing) => reporter.unmet(&report, &missing),
+            None => reporter.finished(&report),
+        },
         Ok(Ending::Signal(signal, report)) => reporter.interrupted(signal, report.as_deref()),
         Ok(Ending::Rehearsed(request)) => reporter.request(&request),
         Ok(Ending::Usage(error)) => reporter.usage(&error),
+        Ok(Ending::Busy) => reporter.busy(),
         Ok(Ending::Crashed) => reporter.internal(&crash::last_words()),
         Err(error) => reporter.internal(&format!("the system gives no event loop: {error}")),
     }
 }
 
+/// The first contact that should be bound and is not (RFC 3261 §19.1.4).
+fn missing(required: &[NameAddr], report: &Report) -> Option<String> {
+    let bindings = &report.result.as_ref().ok()?.bindings;
+    let is_bound = |wanted: &&NameAddr| {
+        bindings.iter().any(|binding| match (&wanted.uri, &binding.contact.uri) {
+            (AnyUri::Sip(wanted), AnyUri::Sip(bound)) => wanted.matches(bound),
+            (AnyUri::Other(wanted), AnyUri::Other(bound)) => wanted == bound,
+            (AnyUri::Sip(_), AnyUri::Other(_)) | (AnyUri::Other(_), AnyUri::Sip(_)) => false,
+        })
+    };
+    required.iter().find(|wanted| !is_bound(wanted)).map(|wanted| wanted.uri.to_string())
+}
+
 async fn carry_out(
     mut account: Account,
-    endpoint: Endpoint,
+    random: SystemRandom,
     clock: Clock,
     reporter: &mut Reporter<'_, '_>,
 ) -> io::Result<Ending> {
     let mut signals = Signals::new()?;
-    if let Some(source) = account.secret() {
-        let read = tokio::select! {
-            biased;
-            signal = signals.next() => return Ok(Ending::Signal(signal, None)),
-            read = read(source) => read,
-        };
-        match read {
-            Ok(secret) => account.unlock(secret),
-            Err(error) => return Ok(Ending::Usage(error)),
-        }
-    }
+    let prepared = tokio::select! {
+        biased;
+        signal = signals.next() => return Ok(Ending::Signal(signal, None)),
+        prepared = prepare(&mut account, clock, reporter) => prepared,
+    };
+    let slot = match prepared {
+        Ok(slot) => slot.map(|slot| Rc::new(RefCell::new(slot))),
+        Err(ending) => return Ok(ending),
+    };
     let rehearsal = account.net.dry_run;
-    let mut driver = Driver::new(account.net, endpoint, clock);
+    let (purpose, named) = (account.plan.purpose, account.plan.contacts.clone());
+    let mut driver = Driver::new(account.net, Endpoint::new(Box::new(random)), clock);
+    if let Some(slot) = &slot {
+        let slot = Rc::clone(slot);
+        driver.remember_with(Box::new(move |what| slot.borrow_mut().remember(what)));
+    }
     driver.command(Command::Register { registration: ONE, plan: Box::new(account.plan) });
-    let ending = drive(&mut driver, &mut signals, clock, rehearsal, reporter).await;
-    Ok(match ending {
+    let ending = match drive(&mut driver, &mut signals, clock, rehearsal, reporter).await {
         Ok(ending) => ending,
         Err(signal) => Ending::Signal(signal, last_words(&mut driver).await),
-    })
+    };
+    if let Some(slot) = slot {
+        let mut slot = slot.borrow_mut();
+        if let Ending::Finished(report) = &ending
+            && let Ok(success) = &report.result
+        {
+            slot.settle(purpose, &named, success);
+        }
+        if let Some(complaint) = slot.complaint() {
+            reporter.warning(&complaint);
+        }
+    }
+    Ok(ending)
+}
+
+/// Everything before the first request: the user's consent, the password, what is remembered.
+async fn prepare(
+    account: &mut Account,
+    clock: Clock,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Option<Slot>, Ending> {
+    if account.consent == Consent::Needed && !account.net.dry_run {
+        consent(account).await?;
+    }
+    if let Some(source) = account.secret() {
+        account.unlock(read(source).await.map_err(Ending::Usage)?);
+    }
+    let began = clock.elapsed();
+    let slot = remembered(account, reporter).await?;
+    // Waiting for another process counts towards --timeout.
+    let waited = clock.elapsed().saturating_sub(began);
+    account.plan.total = account.plan.total.saturating_sub(waited);
+    account.plan.whole = account.plan.whole.map(|whole| whole.saturating_sub(waited));
+    Ok(slot)
+}
+
+async fn consent(account: &Account) -> Result<(), Ending> {
+    let aor = &account.plan.aor;
+    let usage = |error: UsageError| Err(Ending::Usage(error));
+    if !prompt::is_possible() {
+        let message = format!("--all removes every binding of {aor}, other devices' too");
+        return usage(UsageError::new(message).hint("there is no terminal to ask on: say --yes to do it"));
+    }
+    match prompt::confirm(&format!("Remove every binding of {aor}, other devices' too?")).await {
+        Confirmed::Yes => Ok(()),
+        Confirmed::No => usage(UsageError::new("nothing was removed: you did not agree")),
+    }
+}
+
+/// Enters the state and puts what it knows into the plan.
+async fn remembered(account: &mut Account, reporter: &mut Reporter<'_, '_>) -> Result<Option<Slot>, Ending> {
+    let (aor, registrar) = (account.plan.aor.to_string(), account.plan.registrar.to_string());
+    let Some(state) = account.state.take() else { return Ok(None) };
+    if account.net.dry_run {
+        let record = state.peek(&aor, &registrar);
+        account.recall(record.bound()).map_err(Ending::Usage)?;
+        account.remember(&record);
+        return Ok(None);
+    }
+    let limit = account.plan.whole.unwrap_or(account.plan.total);
+    let lock = match state.approach(&aor, &registrar) {
+        Ok(waiting) => tokio::time::timeout(limit, waiting.wait()).await.map_err(|_| Ending::Busy)?,
+        Err(warning) => Err(warning),
+    };
+    let (slot, warning) = match lock {
+        Ok(lock) => {
+            let (slot, warning) = state.enter(&aor, &registrar, lock);
+            (Some(slot), warning)
+        }
+        Err(warning) => (None, Some(warning)),
+    };
+    if let Some(warning) = warning {
+        reporter.warning(&warning);
+    }
+    let record = slot.as_ref().map(|slot| slot.record().clone());
+    account.recall(record.as_ref().map(Record::bound).unwrap_or_default()).map_err(Ending::Usage)?;
+    Ok(slot.map(|mut slot| {
+        slot.begin(account.plan.contacts.is_empty());
+        account.remember(slot.record());
+        slot
+    }))
 }
 
 /// The loop: what the core tells, what the user types, what a signal says. `Err` is a signal.
@@ -126,6 +231,7 @@ async fn drive(
                 report.round_trip = watch.round_trip.or(report.round_trip);
                 return Ok(Ending::Finished(report));
             }
+            Notice::Retrying { failure, wait, .. } => reporter.retrying(&failure, wait),
             passing @ (Notice::Message { .. } | Notice::Dropped { .. }) => {
                 watch.saw(&passing, clock.elapsed());
                 show(&passing, clock.elapsed(), reporter);
@@ -197,7 +303,7 @@ fn show(notice: &Notice, at: Duration, reporter: &mut Reporter<'_, '_>) {
             bytes,
         }),
         Notice::Dropped { peer, reason } => reporter.dropped(at, *peer, *reason),
-        Notice::PasswordWanted { .. } | Notice::Finished(_) => {}
+        Notice::PasswordWanted { .. } | Notice::Retrying { .. } | Notice::Finished(_) => {}
     }
 }
 

@@ -1,0 +1,201 @@
+//! What is remembered between runs: one small file per AOR and registrar, and a lock beside it.
+//!
+//! ```text
+//! STATE/instance                           one URN for this device, made once (RFC 5626 §4.1)
+//! STATE/registrations/bob@munich.de-3f2a9c1b.json   Call-ID, CSeq, contacts, port
+//! STATE/registrations/bob@munich.de-3f2a9c1b.lock   held from reading the file to writing the result
+//! ```
+//!
+//! Life of a [`Slot`]: [`State::enter`] reads, under the lock; [`Record::memory`] goes into the plan;
+//! [`Slot::remember`] writes before each request leaves; [`Slot::settle`] writes what came of it; dropping it lets the
+//! next process in. Nothing of this can make a command fail: what can't be read or written is a warning.
+//!
+//! A file is replaced by rename, so that a reader sees the old one or the new one. It is not forced to the disk first:
+//! after a power failure an older CSeq may come back, which the registrar refuses and the core answers with a new
+//! Call-ID.
+
+mod file;
+mod lock;
+mod record;
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use lock::Waiting;
+pub use record::Record;
+
+use crate::proto::Remembrance;
+use crate::proto::outcome::Success;
+use crate::proto::plan::Purpose;
+use crate::sip::NameAddr;
+
+/// The state directory.
+#[derive(Clone, Debug)]
+pub struct State {
+    dir: PathBuf,
+}
+
+/// What one AOR at one registrar left, locked for this process.
+#[derive(Debug)]
+pub struct Slot {
+    path: PathBuf,
+    record: Record,
+    /// Whether the contacts of the plan are this device's own.
+    own: bool,
+    /// The contacts of the last request that left.
+    asked: Vec<String>,
+    complaint: Option<String>,
+    _lock: lock::Lock,
+}
+
+impl State {
+    /// The state in `dir`, which need not exist yet.
+    #[must_use]
+    pub fn in_dir(dir: &Path) -> State {
+        State { dir: dir.to_owned() }
+    }
+
+    fn registrations(&self) -> PathBuf {
+        self.dir.join("registrations")
+    }
+
+    /// The lock of one AOR at one registrar, not yet taken.
+    ///
+    /// # Errors
+    /// The directory can't be made or written to, in words for a warning.
+    pub fn approach(&self, aor: &str, registrar: &str) -> Result<Waiting, String> {
+        let dir = self.registrations();
+        file::make_dir(&self.dir)
+            .and_then(|()| file::make_dir(&dir))
+            .map_err(|error| format!("the state directory {} can't be used: {error}", self.dir.display()))?;
+        Waiting::at(&dir.join(format!("{}.lock", file_name(aor, registrar))))
+    }
+
+    /// Reads what is remembered, under the lock. A damaged file is set aside and told of.
+    #[must_use]
+    pub fn enter(&self, aor: &str, registrar: &str, lock: lock::Lock) -> (Slot, Option<String>) {
+        let path = self.registrations().join(format!("{}.json", file_name(aor, registrar)));
+        let (record, warning) = Record::read(&path, aor, registrar);
+        if warning.is_some() {
+            file::set_aside(&path);
+        }
+        let slot = Slot { path, record, own: false, asked: Vec::new(), complaint: None, _lock: lock };
+        (slot, warning)
+    }
+
+    /// What is remembered, without lock and without touching anything: for `--dry-run`.
+    #[must_use]
+    pub fn peek(&self, aor: &str, registrar: &str) -> Record {
+        let path = self.registrations().join(format!("{}.json", file_name(aor, registrar)));
+        Record::read(&path, aor, registrar).0
+    }
+
+    /// The URN of this device: made on first use, the same ever after (RFC 5626 §4.1, RFC 4122 version 4).
+    ///
+    /// # Errors
+    /// It can't be read or written, in words for a warning.
+    pub fn instance(&self, random: &mut dyn FnMut() -> u64) -> Result<String, String> {
+        let path = self.dir.join("instance");
+        let wrong = |error: std::io::Error| format!("{} can't be used: {error}", path.display());
+        if let Ok(text) = file::read(&path)
+            && is_urn(text.trim())
+        {
+            return Ok(text.trim().to_owned());
+        }
+        file::make_dir(&self.dir).map_err(wrong)?;
+        let urn = urn(random(), random());
+        file::replace(&path, format!("{urn}\n").as_bytes()).map_err(wrong)?;
+        Ok(urn)
+    }
+}
+
+/// A random UUID as a URN.
+fn urn(high: u64, low: u64) -> String {
+    let high = high & 0xffff_ffff_ffff_0fff | 0x4000;
+    let low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;
+    let (a, b, c) = (high >> 32, high >> 16 & 0xffff, high & 0xffff);
+    format!("urn:uuid:{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}", low >> 48, low & 0xffff_ffff_ffff)
+}
+
+fn is_urn(text: &str) -> bool {
+    text.strip_prefix("urn:uuid:").is_some_and(|uuid| {
+        let dash = |n| matches!(n, 8 | 13 | 18 | 23);
+        uuid.len() == 36
+            && uuid.bytes().enumerate().all(|(n, octet)| match octet {
+                b'-' => dash(n),
+                octet => !dash(n) && octet.is_ascii_hexdigit(),
+            })
+    })
+}
+
+/// Readable, safe on every file system, and different for every pair.
+fn file_name(aor: &str, registrar: &str) -> String {
+    let plain: String = aor
+        .trim_start_matches("sip:")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "@.-_+".contains(c) { c } else { '_' })
+        .take(80)
+        .collect();
+    let mut hash = Sha256::new();
+    hash.update(aor.as_bytes());
+    hash.update(b"\n");
+    hash.update(registrar.as_bytes());
+    let short: String = hash.finalize().iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+    format!("{}-{short}", plain.trim_start_matches('.'))
+}
+
+impl Slot {
+    /// Says whether the contacts that follow are this device's own, or named by the user.
+    pub fn begin(&mut self, own: bool) {
+        self.own = own;
+    }
+
+    /// The record as it stands.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Writes what the request that leaves next makes true.
+    pub fn remember(&mut self, what: &Remembrance) {
+        self.asked = what.contacts.iter().map(record::bare).collect();
+        self.record.remember(what, self.own);
+        self.write();
+    }
+
+    /// Writes what the registrar confirmed.
+    pub fn settle(&mut self, purpose: Purpose, named: &[NameAddr], success: &Success) {
+        match purpose {
+            Purpose::Fetch => return,
+            Purpose::RemoveAll => self.record.forget_all(),
+            Purpose::Remove => {
+                let gone: Vec<String> = named.iter().map(record::bare).collect();
+                self.record.forget(&gone);
+            }
+            Purpose::Bind { .. } if self.own => self.record.own = std::mem::take(&mut self.asked),
+            Purpose::Bind { .. } => {
+                let removed = success.contacts.iter().filter(|contact| contact.expires == 0);
+                let gone: Vec<String> = removed.map(|contact| format!("<{}>", contact.uri)).collect();
+                self.record.forget(&gone);
+            }
+        }
+        self.write();
+    }
+
+    /// The first thing that went wrong with writing, if any did.
+    pub fn complaint(&mut self) -> Option<String> {
+        self.complaint.take()
+    }
+
+    fn write(&mut self) {
+        if let Err(error) = self.record.write(&self.path)
+            && self.complaint.is_none()
+        {
+            self.complaint = Some(format!("{} can't be written: {error}", self.path.display()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

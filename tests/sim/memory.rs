@@ -1,0 +1,135 @@
+//! What one process leaves to the next, and the commands that list and remove.
+
+use sipreg::proto::outcome::Success;
+use sipreg::proto::plan::{Memory, Purpose};
+
+use crate::world::*;
+
+const CALL_ID: &str = "remembered";
+
+fn remembering(own: &[&str]) -> sipreg::proto::plan::Plan {
+    let mut plan = plan();
+    let own = own.iter().map(|text| contact(text)).collect();
+    plan.memory = Some(Memory { dialogue: Some((CALL_ID.to_owned(), 41)), own });
+    plan
+}
+
+fn contacts(course: &Course, n: usize) -> String {
+    course.sent[n].headers("Contact").join(", ")
+}
+
+/// REQ-013 REQ-014 REQ-015 DES-024 DES-025 REG-011
+#[test]
+fn call_id_and_cseq_go_on_from_where_the_last_process_stood() {
+    let course = World::answering(&[MD5, OK]).run(remembering(&[]));
+    assert_eq!(course.sent[0].header("Call-ID").unwrap(), CALL_ID);
+    let cseq: Vec<String> = course.sent.iter().map(|s| s.header("CSeq").unwrap()).collect();
+    assert_eq!(cseq, ["42 REGISTER", "43 REGISTER"]);
+    assert_eq!(
+        course.remembered,
+        [
+            "remembered 42 sip:werner.heisenberg@192.0.2.99:5070",
+            "remembered 43 sip:werner.heisenberg@192.0.2.99:5070"
+        ]
+    );
+    let mut last = remembering(&[]);
+    last.memory.as_mut().unwrap().dialogue = Some((CALL_ID.to_owned(), u32::MAX >> 1));
+    let course = World::answering(&[OK]).run(last);
+    assert_ne!(course.report.call_id, CALL_ID);
+    assert_eq!(course.report.cseq, 1);
+    // A plan without memory asks for nothing to be kept.
+    assert!(World::answering(&[OK]).run(plan()).remembered.is_empty());
+}
+
+/// REG-011 DES-020 DES-023 NAT-005 DES-021
+#[test]
+fn the_same_contact_is_refreshed_and_another_own_one_is_removed_in_the_same_request() {
+    let here = "<sip:werner.heisenberg~192.0.2.99:5070>";
+    let course = World::answering(&[OK]).run(remembering(&[here]));
+    assert_eq!(contacts(&course, 0), here.replace('~', "@"));
+    // The port is the same, the transport another: the new binding is not taken for the one left behind.
+    let there =
+        ["<sip:werner.heisenberg~192.0.2.99:5070;transport=tcp>", "<sip:werner.heisenberg~192.0.2.3:5070>"];
+    let course = World::answering(&[OK]).run(remembering(&there));
+    assert_eq!(
+        contacts(&course, 0).replace('@', "~"),
+        format!("{here}, {};expires=0, {};expires=0", there[0], there[1])
+    );
+    assert_eq!(
+        verdict(&course),
+        "ok: sip:werner.heisenberg@192.0.2.99:5070 for 3600, \
+         sip:werner.heisenberg@192.0.2.99:5070;transport=tcp for 0, sip:werner.heisenberg@192.0.2.3:5070 for 0"
+    );
+    let still = format!("{OK}, {};expires=60", there[1]);
+    let course = World::answering(&[&still]).run(remembering(&there));
+    assert_eq!(verdict(&course), "Misbehaved(StillBound)");
+    // Contacts that the user names are another matter: nothing is removed beside them.
+    let mut named = remembering(&there);
+    named.contacts = vec![contact("<sip:desk~192.0.2.20>")];
+    let course = World::answering(&["200 OK|Contact: <@>;expires=9"]).run(named);
+    assert_eq!(contacts(&course, 0), "<sip:desk@192.0.2.20>");
+}
+
+fn listed(success: &Success) -> Vec<String> {
+    success.bindings.iter().map(|b| format!("{} {} {}", b.contact.uri, b.expires, b.own)).collect()
+}
+
+/// REQ-024 REG-009 REG-010 REG-035 URI-003
+#[test]
+fn a_fetch_has_no_contact_and_no_lifetime_and_marks_what_is_ours() {
+    let mut plan = remembering(&["<sip:werner~192.0.2.99:5070>"]);
+    plan.purpose = Purpose::Fetch;
+    let ok = "200 OK|Contact: <sip:x~y>;q=0.5;expires=10, <sip:werner~192.0.2.99:5070;ob>;expires=60|\
+              Contact: <sip:werner~192.0.2.99:5071>;expires=5";
+    let course = World::answering(&[MD5, ok]).run(plan.clone());
+    for n in [0, 1] {
+        assert!(course.sent[n].header("Contact").is_none() && course.sent[n].header("Expires").is_none());
+    }
+    assert_eq!(course.remembered, ["remembered 42 ", "remembered 43 "]);
+    let success = course.report.result.unwrap();
+    assert!(success.contacts.is_empty());
+    assert_eq!(
+        listed(&success),
+        ["sip:x@y 10 false", "sip:werner@192.0.2.99:5070;ob 60 true", "sip:werner@192.0.2.99:5071 5 false"]
+    );
+    let course = World::answering(&["200 OK"]).run(plan);
+    assert!(course.report.result.unwrap().bindings.is_empty());
+}
+
+/// REG-006..008 DES-022 OUT-019 REG-034
+#[test]
+fn all_bindings_go_with_a_star_alone_and_lifetime_0() {
+    let mut plan = plan();
+    plan.purpose = Purpose::RemoveAll;
+    let course = World::answering(&[MD5, "200 OK"]).run(plan.clone());
+    for n in [0, 1] {
+        assert_eq!(course.sent[n].headers("Contact"), ["*"]);
+        assert_eq!(course.sent[n].headers("Expires"), ["0"]);
+    }
+    assert!(course.report.result.is_ok());
+    for (answer, expected) in [
+        ("200 OK|Contact: <sip:x~y>;expires=10", "Misbehaved(StillBound)"),
+        ("200 OK|Contact: <sip:x~y>;expires=0", "ok: "),
+        ("423 T|Min-Expires: 60", "Refused(TooBrief { min_expires: Some(60) })"),
+    ] {
+        assert_eq!(verdict(&World::answering(&[answer]).run(plan.clone())), expected);
+    }
+}
+
+/// REG-033 DES-024
+#[test]
+fn a_registrar_that_knows_a_higher_cseq_gets_a_new_call_id_once() {
+    for low in
+        ["500 CSeq too low", "400 Invalid CSeq", "400 Bad Request|P-Registrar-Error: Invalid CSEQ number"]
+    {
+        let course = World::answering(&[low, OK]).run(remembering(&[]));
+        assert!(course.report.result.is_ok(), "{low}");
+        assert_ne!(course.report.call_id, CALL_ID);
+        assert_eq!((course.report.requests, course.report.cseq), (2, 1));
+        let course = World::answering(&[low]).run(remembering(&[]));
+        assert_eq!(course.report.requests, 2);
+        // Without a memory there is nothing to be wrong about.
+        assert_eq!(World::answering(&[low]).run(plan()).report.requests, 1);
+    }
+    assert_eq!(World::answering(&["500 Broken"]).run(remembering(&[])).report.requests, 1);
+}
