@@ -336,8 +336,8 @@ pub struct Binding {
     pub contact: Vec<String>,
     /// For how long; 0 removes [default: 1h]
     ///
-    /// Whole seconds, asked for with Expires; the registrar may grant another time. 0 removes the binding of each
-    /// --contact.
+    /// Whole seconds, asked for with Expires; the registrar may grant another time. 0 removes, as 'sipreg unregister'
+    /// does.
     #[arg(short, long, value_name = "DURATION", allow_negative_numbers = true)]
     pub expires: Option<String>,
     /// Preference among your devices, 0 to 1

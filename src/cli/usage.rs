@@ -41,7 +41,7 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
         Some(_) | None => None,
     };
     let argument = text(ContextKind::InvalidArg).unwrap_or_default();
-    let see = "'sipreg register --help' lists what there is";
+    let see = "'--help' after the command lists what there is";
     let kind = error.kind();
     if kind == ErrorKind::UnknownArgument {
         let name = argument.split('=').next().unwrap_or_default();
@@ -49,7 +49,7 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
             return UsageError::new(
                 "there is one argument too many (it is not shown, since it may be a secret)",
             )
-            .hint("'register' takes one AOR; everything else is an option. Quote values that hold spaces");
+            .hint("a command takes one AOR; everything else is an option. Quote values that hold spaces");
         }
         let error = UsageError::new(format!("there is no option {}", shown(name)));
         return match text(ContextKind::SuggestedArg) {
@@ -59,8 +59,13 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
     }
     if kind == ErrorKind::InvalidSubcommand {
         let name = text(ContextKind::InvalidSubcommand).unwrap_or_default();
-        return UsageError::new(format!("there is no command {}", shown(name)))
-            .hint("'sipreg register AOR' is what works so far; 'sipreg --help' lists the commands");
+        let hint = match error.get(ContextKind::SuggestedSubcommand) {
+            Some(ContextValue::Strings(similar)) if !similar.is_empty() => {
+                format!("did you mean {}? 'sipreg --help' lists the commands", similar.join(" or "))
+            }
+            Some(_) | None => "'sipreg --help' lists the commands".to_owned(),
+        };
+        return UsageError::new(format!("there is no command {}", shown(name))).hint(hint);
     }
     if kind == ErrorKind::InvalidValue {
         return match (text(ContextKind::InvalidValue), error.get(ContextKind::ValidValue)) {
@@ -75,7 +80,7 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
         return UsageError::new(format!("{argument} takes no value")).hint(see);
     }
     if kind == ErrorKind::MissingRequiredArgument {
-        return UsageError::new("the AOR is missing: which address is to be bound?")
+        return UsageError::new("the AOR is missing: which address is it about?")
             .hint("sipreg register sip:you@example.com");
     }
     if kind == ErrorKind::MissingSubcommand {

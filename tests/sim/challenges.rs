@@ -142,6 +142,37 @@ fn rejected_credentials_are_not_sent_again_but_a_stale_nonce_is_replaced_three_t
     assert_eq!(verdict(&course), "Credentials(Endless)");
 }
 
+/// AUT-011 AUT-009
+#[test]
+fn a_nonce_that_was_good_once_may_be_replaced_without_saying_stale() {
+    let raise = "423 Interval Too Brief|Min-Expires: 4000";
+    let again = MD5.replace("n1", "n2");
+    let course = self::course(&[MD5, raise, &again, OK], keyring("x"));
+    assert!(course.report.result.is_ok(), "{}", verdict(&course));
+    assert_eq!(answered(&course.sent[3]), "Authorization munich.de n2 MD5 auth 00000001");
+    let course = self::course(&[MD5, raise, &again, &again], keyring("x"));
+    assert_eq!((course.report.requests, verdict(&course).contains("Rejected")), (4, true));
+    // A proxy that let us through may change its nonce, too, while the registrar still asks.
+    let proxy =
+        |nonce| format!("407 P|Proxy-Authenticate: Digest realm=\"edge\", nonce=\"{nonce}\", qop=\"auth\"");
+    let course = self::course(&[&proxy("p"), MD5, &proxy("q"), OK], keyring("x"));
+    assert!(course.report.result.is_ok(), "{}", verdict(&course));
+}
+
+/// AUT-033 TXN-010
+#[test]
+fn no_cnonce_and_no_branch_is_used_twice() {
+    let stale = |n| format!("{MD5}, stale=true").replace("n1", n);
+    let course = self::course(&[MD5, &stale("n2"), &stale("n3"), OK], keyring("x"));
+    let part =
+        |row: &str, key: &str| row.split_once(key).unwrap().1.split([',', ';']).next().unwrap().to_owned();
+    let cnonces: std::collections::BTreeSet<String> =
+        course.sent[1..].iter().map(|s| part(&s.header("Authorization").unwrap(), "cnonce=")).collect();
+    let branches: std::collections::BTreeSet<String> =
+        course.sent.iter().map(|s| part(&s.header("Via").unwrap(), "branch=")).collect();
+    assert_eq!((cnonces.len(), branches.len()), (3, 4));
+}
+
 /// AUT-001 AUT-016 AUT-031 AUT-042 COD-009
 #[test]
 fn a_proxy_and_the_registrar_are_both_answered_in_the_last_request() {

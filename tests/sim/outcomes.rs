@@ -11,7 +11,7 @@ fn outcome(answer: &str) -> String {
 const MINE: &str = "sip:werner.heisenberg@192.0.2.99:5070";
 
 /// REG-001 REG-010 REG-012..015 REG-030 REG-035 REG-036 COD-002 DES-020 DES-030 URI-001..013 HDR-001 HDR-005 RSP-003
-/// RSP-030 REG-020 REG-037
+/// RSP-030 REG-020 REG-037 HDR-013
 #[test]
 fn the_own_binding_is_found_among_others_and_its_own_lifetime_counts() {
     for (answer, granted) in [
@@ -23,6 +23,11 @@ fn the_own_binding_is_found_among_others_and_its_own_lifetime_counts() {
         ("200 OK|Contact: <@>", 3600),
         ("200 OK|Contact: <@>;expires=soon", 3600),
         ("200 OK|Contact: <@>;expires=99999999999", u32::MAX),
+        ("200 OK|Contact: <@>;expires=\"60\"", 3600),
+        ("200 OK|Contact: <@>;expires=+60", 3600),
+        ("200 OK|Contact: <@>; expires = 60 ", 60),
+        ("200 OK|Contact: <@>;expires=-1", 3600),
+        ("200 OK|Contact: <@>;EXPIRES=60;expires=70", 60),
         // Among strangers: first, last, in one row or several, another device with the same user part, a broken one.
         ("200 OK|Contact: <sip:x~y>;expires=5, <@>;expires=60, <sip:z~y>;expires=7", 60),
         (
@@ -64,6 +69,22 @@ fn a_binding_at_the_address_that_the_registrar_saw_is_ours() {
     assert_eq!(verdict(&course), "ok: sip:werner.heisenberg@203.0.113.5:40000 for 60");
     assert_eq!(course.report.received, Some("203.0.113.5:40000".parse().unwrap()));
     assert_eq!(format!("{:?}", course.report.warnings), "[Rewritten]");
+}
+
+/// DES-020 OUT-006
+#[test]
+fn a_contact_with_an_instance_is_found_by_it_wherever_the_registrar_says_it_is() {
+    let mut plan = plan();
+    plan.contacts = vec![contact("<sip:a~192.0.2.20>;+sip.instance=\"<urn:uuid:1>\";reg-id=1")];
+    let run = |instance: &str, reg_id: u32| {
+        let ok = format!(
+            "200 OK|Contact: <sip:gateway~203.0.113.9>;+sip.instance=\"<urn:uuid:{instance}>\";reg-id={reg_id};expires=60"
+        );
+        verdict(&World::answering(&[&ok]).run(plan.clone()))
+    };
+    assert_eq!(run("1", 1), "ok: sip:gateway@203.0.113.9 for 60");
+    assert_eq!(run("2", 1), "Misbehaved(NotBound)");
+    assert_eq!(run("1", 2), "Misbehaved(NotBound)");
 }
 
 /// REG-010 DES-030 DES-020

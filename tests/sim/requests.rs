@@ -103,7 +103,7 @@ fn proxies_are_a_preloaded_route_and_the_first_is_the_next_hop() {
     assert_eq!(course.way(), "0 udp 192.0.2.7:5080");
 }
 
-/// REQ-007 REG-004 REG-005 REG-029 REQ-026 REQ-027 EXT-009
+/// REQ-007 REG-002 REG-004 REG-005 REG-029 REQ-026 REQ-027 EXT-009
 #[test]
 fn a_third_party_registers_several_contacts_each_with_its_own_q_and_lifetime() {
     let mut plan = plan();
@@ -222,4 +222,21 @@ fn all_values_that_must_be_unpredictable_come_from_the_random_source() {
     assert_ne!(first, second);
     assert_eq!(first.replace("0000000000000004", "B"), second.replace("0000000000000007", "B"));
     assert_eq!(course.sent[1].to.transport, Transport::Udp);
+}
+
+/// REQ-028 REQ-031 REQ-037 RSP-029 REG-027 TRN-014 REQ-006
+#[test]
+fn nothing_of_an_answer_gets_into_the_next_request_and_the_connection_is_used_again() {
+    let odd = format!(
+        "{MD5}|Record-Route: <sip:evil;lr>|Route: <sip:evil;lr>|Service-Route: <sip:evil;lr>|Contact: <sip:evil>|Require: x"
+    );
+    let course = World::answering(&[&odd, OK]).run(tcp(plan()));
+    assert!(course.report.result.is_ok());
+    assert!(!course.sent[1].text.contains("evil"));
+    for sent in &course.sent {
+        assert!(sent.header("Require").is_none() && sent.header("Proxy-Require").is_none());
+        assert!(!sent.header("To").unwrap().contains("tag="));
+        assert!(!sent.header("Contact").unwrap().contains("action"));
+    }
+    assert_eq!(course.opened, ["tcp 192.0.2.1:5060"]);
 }

@@ -127,6 +127,18 @@ fn a_broken_flow_ends_the_wait_at_once() {
     assert_eq!((verdict(&course).as_str(), course.attempts().as_str()), ("Unreachable(Closed)", "Closed"));
 }
 
+/// TRN-028 TXN-014
+#[test]
+fn a_server_that_dies_after_its_challenge_is_noticed_at_once() {
+    let course = World::new(|request, n, _| match n {
+        0 => vec![(10, Reaction::Send(answer(request, MD5)))],
+        _ => vec![(10, Reaction::Fail(Cause::Refused))],
+    })
+    .run(plan());
+    assert_eq!(verdict(&course), "Unreachable(Network(Refused))");
+    assert_eq!(course.report.elapsed.as_millis(), 20);
+}
+
 /// TRN-006
 #[test]
 fn an_answer_with_five_hundred_bindings_is_read_whole() {

@@ -14,7 +14,15 @@ const LONGEST: Duration = Duration::from_millis(20);
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Says it, and does not only close: a process that is just being started may hold a copy of the descriptor for
+    /// an instant.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 /// A lock that is wanted.
@@ -36,7 +44,7 @@ impl Waiting {
     /// The file system knows no locks, in words for a warning.
     pub fn try_now(self) -> Result<Result<Lock, Waiting>, String> {
         match self.file.try_lock() {
-            Ok(()) => Ok(Ok(Lock { _file: self.file })),
+            Ok(()) => Ok(Ok(Lock { file: self.file })),
             Err(TryLockError::WouldBlock) => Ok(Err(self)),
             Err(TryLockError::Error(error)) => Err(format!("the state can't be locked: {error}")),
         }

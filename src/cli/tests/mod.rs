@@ -50,11 +50,11 @@ fn usage_errors() {
     }
     insta::assert_snapshot!(said, @r#"
     $ sipreg register
-    error: the AOR is missing: which address is to be bound?
+    error: the AOR is missing: which address is it about?
     hint: sipreg register sip:you@example.com
     $ sipreg regsiter bob@munich.de
     error: there is no command "regsiter"
-    hint: 'sipreg register AOR' is what works so far; 'sipreg --help' lists the commands
+    hint: did you mean unregister or register? 'sipreg --help' lists the commands
     $ sipreg register bob
     error: AOR: "bob" is not an address: it has no @
     hint: write it as sip:user@domain, or user@domain for short; names of accounts need the configuration file, which is not built yet
@@ -69,13 +69,13 @@ fn usage_errors() {
     hint: did you mean --contact?
     $ sipreg register bob@munich.de --contact
     error: --contact <URI> needs a value
-    hint: 'sipreg register --help' lists what there is
+    hint: '--help' after the command lists what there is
     $ sipreg register bob@munich.de --contact *
     error: --contact: "*" would remove the bindings of every device of the AOR, which 'register' does not do
     hint: name the contact to remove: --contact URI --expires 0
     $ sipreg register bob@munich.de --expires 0
-    error: --expires 0 removes a binding, and without --contact nothing says which one: sipreg remembers none yet
-    hint: name it: --contact sip:you@192.0.2.7:5060 --expires 0
+    error: nothing says which binding to remove: name it with --contact, or --all for every one
+    hint: without --stateless, sipreg remembers what it bound
     $ sipreg register bob@munich.de --expires soon
     error: --expires: "soon" is not a duration: expected number at 0
     hint: write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m')
@@ -83,12 +83,12 @@ fn usage_errors() {
     error: --transport: "tls" is not one of udp, tcp
     $ sipreg register bob@munich.de --dry-run --json
     error: the argument '--dry-run' cannot be used with '--json'
-    hint: 'sipreg register --help' lists what there is
+    hint: '--help' after the command lists what there is
     $ sipreg register bob@munich.de -H Via: x
     error: --header: Via is written by sipreg; --advertise changes the address in it
     $ sipreg register bob@munich.de -4 -6
     error: the argument '-4' cannot be used with '-6'
-    hint: 'sipreg register --help' lists what there is
+    hint: '--help' after the command lists what there is
     "#);
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Session {
     pub nc: u32,
     /// The last request carried this session's answer.
     pub sent: bool,
+    /// The answer was accepted at least once: another challenge is about the nonce, not about the user.
+    pub proven: bool,
 }
 
 /// How the user name goes into the header (RFC 7616 §3.4, §3.4.4).
@@ -83,6 +85,7 @@ impl Session {
             cnonce,
             nc: 0,
             sent: false,
+            proven: false,
         }
     }
 

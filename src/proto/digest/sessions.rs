@@ -69,14 +69,18 @@ impl Sessions {
 
     /// Reads the challenges of a 401 or 407 and decides. Of each realm and kind of header the topmost challenge that
     /// can be served is taken (RFC 8760 §2.4); challenges with unknown scheme, algorithm or qop are skipped; Basic
-    /// is never answered. A realm that is challenged again after our answer, and not because the nonce is stale, has
-    /// rejected us (RFC 3261 §22.1).
+    /// is never answered. A realm that is challenged again after our answer has rejected us (RFC 3261 §22.1), unless
+    /// the nonce is stale, or had been accepted before: registrars that change it without saying `stale` do that.
     pub fn on_challenge(
         &mut self,
         headers: &Headers,
         keyring: &Keyring,
         random: &mut dyn Random,
     ) -> Challenged {
+        self.note_accepted(|session| {
+            let mut again = headers.challenges(&session.kind.challenge()).into_iter();
+            !again.any(|challenge| challenge.realm() == Some(&session.realm))
+        });
         let mut fresh: Vec<Session> = Vec::new();
         let mut skipped = Vec::new();
         let mut missing = None;
@@ -113,7 +117,7 @@ impl Sessions {
             Err(why) => return Served::Not(why),
         };
         let answered = self.0.iter().find(|s| s.kind == kind && s.realm == terms.realm && s.sent);
-        if let Some(session) = answered.filter(|_| !challenge.stale()) {
+        if let Some(session) = answered.filter(|session| !challenge.stale() && !session.proven) {
             return Served::Rejected(CredentialsFailure::Rejected {
                 realm: session.realm.clone(),
                 username: session.username.clone(),
@@ -131,6 +135,17 @@ impl Sessions {
             return Served::Not(WhySkipped::Ha1Algorithm);
         };
         Served::With(Session::begin(kind, challenge, &terms, credential, ids::cnonce(random)))
+    }
+
+    /// A final response came that asks for no credentials: the answers were good.
+    pub fn on_accepted(&mut self) {
+        self.note_accepted(|_| true);
+    }
+
+    fn note_accepted(&mut self, passed: impl Fn(&Session) -> bool) {
+        for session in self.0.iter_mut().filter(|session| session.sent) {
+            session.proven |= passed(session);
+        }
     }
 
     /// The header rows that answer all challenges so far, for a request that is about to be sent: proxies first.

@@ -278,8 +278,10 @@ impl Endpoint {
             self.flow_lost(id, Some(cause), now);
             return;
         }
-        let hit = self.transactions.iter().find(|(_, t)| t.flow == id && t.peer == peer).map(|(id, _)| *id);
-        if let Some(transaction) = hit {
+        // A request and the one it repeats with credentials go to the same peer: the one that still waits is meant.
+        let hit = |t: &Transaction| t.flow == id && t.peer == peer;
+        let hits: Vec<u64> = self.transactions.iter().filter(|(_, t)| hit(t)).map(|(n, _)| *n).collect();
+        for transaction in hits {
             self.input(transaction, Input::TransportError, None, Some(cause), now);
         }
     }

@@ -20,6 +20,8 @@ pub(super) struct Asked<'a> {
 /// How far one has to look away to see two contacts as the same. Each is looser than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Likeness {
+    /// The same `+sip.instance`, and `reg-id` where it is said (RFC 5626 §6).
+    Instance,
     /// RFC 3261 §19.1.4.
     Equal,
     /// `transport` and the default port aside.
@@ -28,7 +30,7 @@ enum Likeness {
     Seen,
 }
 
-const LIKENESSES: [Likeness; 3] = [Likeness::Equal, Likeness::Loose, Likeness::Seen];
+const LIKENESSES: [Likeness; 4] = [Likeness::Instance, Likeness::Equal, Likeness::Loose, Likeness::Seen];
 
 /// Judges a 2xx: every contact asked for a lifetime must be live in it, every removed one gone.
 pub(super) fn read(response: &Response, asked: &Asked<'_>) -> (Result<Success, Misbehaviour>, Vec<Warning>) {
@@ -47,7 +49,7 @@ pub(super) fn read(response: &Response, asked: &Asked<'_>) -> (Result<Success, M
             (Some(0), Some((_, granted))) if granted.seconds > 0 => verdict = Err(Misbehaviour::StillBound),
             (Some(0), _) => contacts.push(Granted { uri: contact.uri.clone(), expires: 0 }),
             (_, Some((likeness, granted))) if granted.seconds > 0 => {
-                if likeness != Likeness::Equal && !warnings.contains(&Warning::Rewritten) {
+                if likeness > Likeness::Equal && !warnings.contains(&Warning::Rewritten) {
                     warnings.push(Warning::Rewritten);
                 }
                 let expires = lifetime(&granted, wanted, &mut warnings);
@@ -132,7 +134,7 @@ fn own(
         let best = bindings
             .iter_mut()
             .filter(|found| claimed == Claimed::Count || !found.listed.own)
-            .filter(|found| alike(&asked.uri, &found.listed.contact.uri, likeness, seen))
+            .filter(|found| alike(asked, &found.listed.contact, likeness, seen))
             .max_by_key(|found| found.listed.expires);
         if let Some(found) = best {
             found.listed.own = true;
@@ -147,11 +149,16 @@ fn own(
     None
 }
 
-fn alike(asked: &AnyUri, listed: &AnyUri, likeness: Likeness, seen: Option<SocketAddr>) -> bool {
-    match (asked, listed) {
+fn alike(asked: &NameAddr, listed: &NameAddr, likeness: Likeness, seen: Option<SocketAddr>) -> bool {
+    if likeness == Likeness::Instance {
+        let same = |name| asked.params.get(name) == listed.params.get(name);
+        return asked.params.has("+sip.instance") && same("+sip.instance") && same("reg-id");
+    }
+    match (&asked.uri, &listed.uri) {
         (AnyUri::Other(asked), AnyUri::Other(listed)) => asked == listed,
         (AnyUri::Sip(_), AnyUri::Other(_)) | (AnyUri::Other(_), AnyUri::Sip(_)) => false,
         (AnyUri::Sip(asked), AnyUri::Sip(listed)) => match (likeness, seen) {
+            (Likeness::Instance, _) => false,
             (Likeness::Equal, _) => asked.matches(listed),
             (Likeness::Loose, _) => loose(asked).matches(&loose(listed)),
             (Likeness::Seen, Some(seen)) => loose(&moved(asked, seen)).matches(&loose(listed)),

@@ -35,6 +35,9 @@ impl Registration {
             }
         };
         self.tally.answered(&response, visit.local, visit.destination.address, now);
+        if !matches!(response.status, 401 | 407) {
+            self.sessions.on_accepted();
+        }
         match response.status {
             ..=299 => self.accepted(&visit, &response, now),
             300..=399 => self.redirected(&visit, &response, now),

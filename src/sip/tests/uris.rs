@@ -199,3 +199,24 @@ fn a_uri_is_built_from_its_parts() {
     assert!(uri.params.remove("LR") && !uri.params.remove("lr"));
     assert_eq!(NameAddr::new(uri).to_string(), "<sips:alice%20smith@example.com;transport=ws>");
 }
+
+/// URI-014, URI-021: three URIs of which two pairs are alike, and the third is not; a public GRUU is like its AOR.
+#[test]
+fn likeness_is_not_transitive() {
+    let [a, b, c] = ["sip:a@h", "sip:a@h;x=1", "sip:a@h;x=2"].map(|text| Uri::parse(text).unwrap());
+    assert!(a.matches(&b) && a.matches(&c) && !b.matches(&c));
+    let gruu = Uri::parse("sip:a@h;gr=urn:uuid:1").unwrap();
+    assert!(gruu.matches(&a) && gruu.params.has("gr"));
+}
+
+/// URI-017, HDR-012: a name that comes twice is tolerated, the first counts; built, it is there once.
+#[test]
+fn a_parameter_name_occurs_once() {
+    let read = Uri::parse("sip:h;lr;x=1;LR;x=2").unwrap();
+    assert_eq!((read.params.get("lr"), read.params.get("x")), (Some(None), Some(Some("1"))));
+    let mut built = Uri::parse("sip:h;x=1").unwrap();
+    built.params.set("X", Some("2"));
+    built.params.set("lr", None);
+    built.params.set("lr", None);
+    assert_eq!(built.to_string(), "sip:h;x=2;lr");
+}

@@ -17,7 +17,9 @@ fn account(arguments: &[&str], password: Option<&str>) -> Result<Account, UsageE
     let line = ["sipreg", "register"].iter().chain(arguments).map(OsString::from);
     let environment = Environment { password: password.map(OsString::from), ..Environment::default() };
     match Args::try_parse_from(line) {
-        Ok(Args { command: Command::Register(args) }) => Account::mean(*args, &environment),
+        Ok(Args { command: Command::Register(args) }) => Account::mean((*args).into(), &environment),
+        Ok(Args { command: Command::List(args) }) => Account::mean((*args).into(), &environment),
+        Ok(Args { command: Command::Unregister(args) }) => Account::mean((*args).into(), &environment),
         Err(error) => Err(crate::cli::usage::from_clap(&error)),
     }
 }
@@ -320,7 +322,7 @@ fn preferences() {
     }
 }
 
-/// DES-032, HDR-017: users add headers, but none that the protocol owns, and none that breaks out of its line.
+/// DES-032, HDR-017, REQ-038: users add headers, but none that the protocol owns, and none that breaks out of its line.
 #[test]
 fn added_headers() {
     let headers =

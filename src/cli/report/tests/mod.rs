@@ -50,6 +50,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
     let status = response.map_or(AttemptResult::Timeout, |(status, _)| AttemptResult::Status(status));
     Report {
         registration: RegistrationId(1),
+        purpose: Purpose::Bind { expires: Some(3600) },
         result,
         response: response.map(|(status, reason)| (status, reason.to_owned())),
         request_uri: Uri::parse("sip:munich.de").unwrap(),
