@@ -19,6 +19,7 @@ mod tally;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod tries;
 mod walk;
 
 use std::collections::VecDeque;
@@ -306,53 +307,6 @@ impl Registration {
                 self.stay(other)
             }
         }
-    }
-
-    /// The time for everything is over, or the user gave up: no other try.
-    pub fn on_give_up(&mut self, now: Time) -> Step {
-        if self.end_try() { self.end(now) } else { Step::Wait }
-    }
-
-    /// The time for this try is over.
-    pub fn on_try_over(&mut self, now: Time) -> Step {
-        if self.end_try() { self.fail(now) } else { Step::Wait }
-    }
-
-    /// The next try is due.
-    pub fn on_retry(&mut self, now: Time) -> Step {
-        match self.state {
-            State::Pausing => {
-                self.tally.begin_try();
-                self.targets = Targets::new(&self.plan);
-                self.next_target(now)
-            }
-            State::Fresh | State::Locating(_) | State::Opening(_) | State::Waiting(_) => Step::Wait,
-            State::Asking(..) | State::Done => Step::Wait,
-        }
-    }
-
-    /// Notes how far this try has come; false when nothing is under way.
-    fn end_try(&mut self) -> bool {
-        match mem::replace(&mut self.state, State::Done) {
-            State::Opening(visit) | State::Waiting(visit) | State::Asking(visit, _, _) => {
-                self.tally.silent = true;
-                self.leave(&visit, AttemptResult::Timeout);
-            }
-            State::Locating(locate) => {
-                let name = locate.name().to_owned();
-                self.tally.attempts.push(Attempt {
-                    transport: None,
-                    remote: Remote::Name(name.clone()),
-                    result: AttemptResult::Dns(ResolveError::TimedOut),
-                });
-                let error = Some(ResolveError::TimedOut);
-                self.tally.unreachable = Some(Unreachable::Name { name, error });
-            }
-            // What the last try came to still stands in the tally.
-            State::Fresh | State::Pausing => {}
-            State::Done => return false,
-        }
-        true
     }
 
     /// The user told the password, or could not. How long that took does not count towards any time limit.

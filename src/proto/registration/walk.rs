@@ -2,7 +2,6 @@
 
 use std::mem;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::request::{self, Draft};
 use super::tally::Tally;
@@ -22,9 +21,6 @@ const LARGEST_DATAGRAM: usize = 1300;
 const MOST_REQUESTS_EACH: u32 = 8;
 /// Most requests of one try.
 const MOST_REQUESTS: u32 = 40;
-/// The pause after the first try; each further one is twice as long, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Most destinations of one try.
 const MOST_DESTINATIONS: usize = 16;
 
@@ -190,27 +186,6 @@ impl Registration {
         });
     }
 
-    /// This try has failed: another follows if there is time for it and it could end otherwise.
-    pub(super) fn fail(&mut self, now: Time) -> Step {
-        let failure = self.tally.verdict();
-        let Some(least) = worth_another(&failure) else { return self.finish(Err(failure), now) };
-        let backoff = FIRST_PAUSE.saturating_mul(1 << self.tally.tries.min(8)).min(LONGEST_PAUSE);
-        let (wait, spread) = if least > backoff { (least, least / 10) } else { (backoff / 2, backoff / 2) };
-        let wait = wait.max(least);
-        if now.since(self.tally.started) + wait > self.plan.retry_for {
-            return self.finish(Err(failure), now);
-        }
-        self.tally.held = Some(failure.clone());
-        self.state = State::Pausing;
-        Step::Pause { failure, wait, spread }
-    }
-
-    /// Over, without another try.
-    pub(super) fn end(&mut self, now: Time) -> Step {
-        let failure = self.tally.verdict();
-        self.finish(Err(failure), now)
-    }
-
     pub(super) fn finish(&mut self, result: Result<Success, Failure>, now: Time) -> Step {
         self.state = State::Done;
         let tally = mem::replace(&mut self.tally, Tally::new(now));
@@ -233,19 +208,6 @@ impl Registration {
             attempts: tally.attempts,
             warnings: tally.warnings,
         }))
-    }
-}
-
-/// Whether a failure may pass by itself, and how long the other side wants to be left alone.
-fn worth_another(failure: &Failure) -> Option<Duration> {
-    match failure {
-        Failure::Timeout | Failure::Unreachable(_) | Failure::Refused(Refusal::Status(503)) => {
-            Some(Duration::ZERO)
-        }
-        Failure::Refused(Refusal::RetryAfter { status: 503, seconds }) => {
-            Some(Duration::from_secs(u64::from(*seconds)))
-        }
-        Failure::Refused(_) | Failure::Credentials(_) | Failure::Misbehaved(_) => None,
     }
 }
 
