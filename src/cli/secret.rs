@@ -172,7 +172,7 @@ mod tests {
 
     /// HA1 by length and by name; what is wrong is said without the value (AUT-047).
     #[test]
-    fn ha1_forms() {
+    fn an_ha1_names_its_algorithm_or_has_it_by_length() {
         let hex64 = HEX32.repeat(2);
         let table = [
             (HEX32.to_owned(), Some(Algorithm::Md5)),
@@ -204,7 +204,7 @@ mod tests {
 
     /// The first line is the secret, whatever follows and however it ends.
     #[test]
-    fn first_lines() {
+    fn the_first_line_of_a_file_is_the_secret() {
         for (file, expected) in [
             (&b"uncertainty\n"[..], Some("uncertainty")),
             (b"uncertainty", Some("uncertainty")),

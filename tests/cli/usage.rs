@@ -8,7 +8,7 @@ use crate::peer;
 use crate::run::{command, sipreg, with_environment, with_stdin};
 
 #[test]
-fn help_and_version_succeed() {
+fn help_and_version_end_with_0() {
     for args in
         [&["--help"][..], &["-h"], &["register", "--help"], &["register", "-h"], &["-V"], &["--version"]]
     {

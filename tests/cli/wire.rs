@@ -24,7 +24,7 @@ fn a_port_where_nobody_listens_ends_with_5() {
 }
 
 #[test]
-fn silence_ends_with_4() {
+fn a_silent_registrar_ends_it_with_4() {
     let (_socket, address) = peer::silent();
     let ran = sipreg(&["register", "bob@munich.de", "--registrar", &address, "--t1", "5ms", "--json"]);
     assert_eq!(ran.code, Some(4), "{}", ran.all());
@@ -94,7 +94,7 @@ fn secrets_stay_out_of_every_output() {
 
 /// The happy end for people: what was granted on stdout, the advice on stderr.
 #[test]
-fn a_success_is_told() {
+fn a_success_is_told_to_people_and_to_scripts() {
     let (socket, address) = peer::silent();
     let child = command(&["register", "bob@munich.de", "--registrar", &address, "-v"]).spawn().unwrap();
     let (request, peer) = peer::receive(&socket);

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ladder() {
+    fn a_message_is_one_line_of_a_ladder() {
         let request = b"REGISTER sip:munich.de SIP/2.0\r\nVia: x\r\n\r\n";
         let mut ladder = line(&passing(Direction::Sent, request), Paint::plain());
         ladder += &line(&passing(Direction::SentAgain, request), Paint::plain());

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn help_of_the_program() {
+fn the_program_introduces_itself() {
     let (code, stdout, stderr) = plain(&["--help"]);
     insta::assert_snapshot!(stdout, @"
     Tells a SIP registrar where you can be reached
@@ -29,7 +29,7 @@ fn help_of_the_program() {
 }
 
 #[test]
-fn short_help_of_register() {
+fn the_short_help_of_register_is_a_line_per_option() {
     let (code, stdout, _) = plain(&["register", "-h"]);
     insta::assert_snapshot!(stdout, @"
     Bind this device to an address, once, and print what was granted
@@ -94,7 +94,7 @@ fn short_help_of_register() {
 }
 
 #[test]
-fn long_help_of_register() {
+fn the_long_help_of_register_says_all() {
     let (code, stdout, _) = plain(&["register", "--help"]);
     insta::assert_snapshot!(stdout, @r"
     Bind this device to an address, once, and print what was granted.
@@ -360,7 +360,7 @@ fn help_texts_keep_the_rules() {
 }
 
 #[test]
-fn version() {
+fn the_version_is_that_of_the_package() {
     assert_eq!(plain(&["-V"]), (0, format!("sipreg {}\n", env!("CARGO_PKG_VERSION")), String::new()));
     assert_eq!(plain(&["--version"]).0, 0);
 }

@@ -26,7 +26,7 @@ fn plain(arguments: &[&str]) -> (u8, String, String) {
 }
 
 #[test]
-fn usage_errors() {
+fn a_wrong_command_line_is_told_with_what_to_do() {
     let mut said = String::new();
     for arguments in [
         &["register"][..],
@@ -94,7 +94,7 @@ fn usage_errors() {
 
 /// `--json` anywhere on a broken command line still gives one object, with every key.
 #[test]
-fn usage_errors_as_json() {
+fn a_wrong_command_line_is_one_object_with_json() {
     for (arguments, command, aor) in [
         (&["register", "--json"][..], Some("register"), None),
         (
@@ -129,7 +129,7 @@ fn the_schema_needs_no_aor() {
 
 /// AUT-047: a secret is in no output, wherever on the command line it went.
 #[test]
-fn secrets_are_never_repeated() {
+fn no_message_ever_repeats_a_secret() {
     let secret = "hunter2";
     let environment = Environment { password: Some(secret.into()), ..Environment::default() };
     let aor = "bob@munich.de";
@@ -167,7 +167,7 @@ fn secrets_are_never_repeated() {
 
 /// Colours only where they are wanted; the same rules for errors of the argument reader.
 #[test]
-fn colours_of_errors() {
+fn errors_are_coloured_where_a_person_looks() {
     for (extra, colored) in [(&[][..], false), (&["--color", "always"], true), (&["--color=never"], false)] {
         for wrong in [&["-e", "soon"][..], &["--nope"]] {
             let (_, _, stderr) = plain(&[&["register", "bob@munich.de"], extra, wrong].concat());

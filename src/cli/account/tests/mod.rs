@@ -110,7 +110,7 @@ fn what_is_no_aor_is_refused() {
 }
 
 #[test]
-fn registrars_and_proxies() {
+fn registrars_and_proxies_are_uris_or_hosts() {
     for (text, registrar, proxy) in [
         ("192.0.2.1", "sip:192.0.2.1", "sip:192.0.2.1;lr"),
         ("192.0.2.1:5070", "sip:192.0.2.1:5070", "sip:192.0.2.1:5070;lr"),
@@ -158,7 +158,7 @@ fn transports_of_the_next_hop() {
 }
 
 #[test]
-fn from_and_user_name() {
+fn the_user_name_is_told_or_taken_from_who_registers() {
     for (arguments, from, username) in [
         (&[][..], None, "bob"),
         (&["--from", "sip:office@munich.de:5070;transport=tcp"], Some("sip:office@munich.de"), "office"),
@@ -178,7 +178,7 @@ fn from_and_user_name() {
 
 /// The command line beats the environment, and two secrets on the command line are one too many.
 #[test]
-fn one_secret_counts() {
+fn of_all_secrets_the_command_lines_counts_first() {
     let secret = |arguments: &[&str], environment| {
         let mut account = account(&[&[AOR], arguments].concat(), environment).ok().unwrap();
         account.secret().map(|source| {
@@ -216,7 +216,7 @@ fn one_secret_counts() {
 }
 
 #[test]
-fn realm_and_weakest_algorithm() {
+fn realm_and_weakest_algorithm_are_taken_as_told() {
     assert_eq!(plan_with(&[]).keyring.minimum, Algorithm::Md5);
     for (text, algorithm) in
         [("md5", Algorithm::Md5), ("sha-256", Algorithm::Sha256), ("SHA-512-256", Algorithm::Sha512_256)]
@@ -230,7 +230,7 @@ fn realm_and_weakest_algorithm() {
 
 /// A bare URI keeps its parameters; after brackets they are the Contact's. HDR-011: no line end in a display name.
 #[test]
-fn contacts_as_typed() {
+fn contacts_are_taken_as_typed_and_odd_ones_refused() {
     for (text, wire) in [
         ("sip:bob@192.0.2.7:5060;transport=tcp", "<sip:bob@192.0.2.7:5060;transport=tcp>"),
         ("<sip:bob@192.0.2.7>;q=0.5;expires=60", "<sip:bob@192.0.2.7>;q=0.5;expires=60"),
@@ -267,7 +267,7 @@ fn contacts_as_typed() {
 }
 
 #[test]
-fn lifetimes() {
+fn lifetimes_are_whole_seconds_in_any_spelling() {
     for (text, seconds) in [
         ("3600", 3600),
         ("1h", 3600),
@@ -300,7 +300,7 @@ fn lifetimes() {
 
 /// `-e 0` removes; without a contact there is nothing to remove.
 #[test]
-fn zero_removes() {
+fn a_lifetime_of_zero_removes() {
     let contact = "sip:bob@192.0.2.7";
     for zero in ["0", "0s"] {
         assert_eq!(plan_with(&["-e", zero, "-c", contact]).purpose, Purpose::Remove);
@@ -312,7 +312,7 @@ fn zero_removes() {
 }
 
 #[test]
-fn preferences() {
+fn a_preference_is_0_to_1_with_three_decimals() {
     for (text, thousandths) in [("0", 0), ("1", 1000), ("0.5", 500), ("0.125", 125), ("1.000", 1000)] {
         assert_eq!(plan_with(&["--q", text]).q.map(Q::thousandths), Some(thousandths));
     }
@@ -324,7 +324,7 @@ fn preferences() {
 
 /// DES-032, HDR-017, REQ-038: users add headers, but none that the protocol owns, and none that breaks out of its line.
 #[test]
-fn added_headers() {
+fn headers_can_be_added_but_not_those_the_protocol_owns() {
     let headers =
         plan_with(&["-H", "X-Tenant: 42", "-H", "P-Preferred-Identity:<sip:b@m>", "-H", "X-Empty:"]).headers;
     let rows: Vec<_> = headers
@@ -377,7 +377,7 @@ fn added_headers() {
 }
 
 #[test]
-fn user_agents() {
+fn the_user_agent_can_be_changed_or_left_out() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(plan_with(&[]).user_agent, Some(format!("sipreg/{version}")));
     assert_eq!(plan_with(&["--user-agent", "Desk 1"]).user_agent.as_deref(), Some("Desk 1"));

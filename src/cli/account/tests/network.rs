@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn local_addresses_and_families() {
+fn local_addresses_limit_the_family_they_are_of() {
     let net = |arguments: &[&str]| account(&[&[AOR], arguments].concat(), None).ok().unwrap();
     for (text, ip, port, families) in [
         ("192.0.2.7", "192.0.2.7", None, Families::V4),
@@ -32,7 +32,7 @@ fn local_addresses_and_families() {
 }
 
 #[test]
-fn advertised_addresses() {
+fn an_advertised_address_may_leave_out_its_port() {
     for (text, host, port) in [
         ("phone.example.com", "phone.example.com", None),
         ("198.51.100.7:40512", "198.51.100.7", Some(40512)),
@@ -48,7 +48,7 @@ fn advertised_addresses() {
 }
 
 #[test]
-fn timers() {
+fn t1_and_timeout_take_durations_and_bare_seconds() {
     let plan = plan_with(&[]);
     assert_eq!((plan.timing, plan.total), (Timing::default(), Duration::from_secs(128)));
     let quick = plan_with(&["--t1", "20ms"]);

@@ -107,7 +107,7 @@ fn json(report: &Report) -> serde_json::Value {
 }
 
 #[test]
-fn one_binding() {
+fn one_binding_is_told_with_lifetime_and_who_answered() {
     insta::assert_snapshot!(human(&report(Ok(bound()), Some((200, "OK")))), @r#"
     Registered sip:werner.heisenberg@munich.de for 1h, until 14:03:12 UTC
       this device  1h  sip:werner.heisenberg@200.201.202.203:5060
@@ -120,7 +120,7 @@ fn one_binding() {
 }
 
 #[test]
-fn several_devices() {
+fn several_devices_are_listed_in_aligned_columns() {
     let mut success = bound();
     success
         .bindings

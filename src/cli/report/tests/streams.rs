@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn quiet_is_quiet() {
+fn quiet_prints_nothing_but_errors() {
     let report = Report { warnings: vec![Warning::NoLifetime], ..report(Ok(bound()), Some((200, "OK"))) };
     let settings = Settings { quiet: true, ends_unanswered: true, ..Settings::default() };
     assert_eq!(shown(&report, settings.clone()), (Exit::Done, String::new(), String::new()));
