@@ -20,6 +20,7 @@ use super::usage::UsageError;
 use super::{Signal, crash};
 use crate::net::{self, Clock, Driver, SystemRandom};
 use crate::proto::digest::Secret;
+use crate::proto::ids::Random;
 use crate::proto::outcome::Report;
 use crate::proto::{Command, Direction, Endpoint, Notice, RegistrationId};
 use crate::sip::{AnyUri, NameAddr};
@@ -85,7 +86,7 @@ fn missing(required: &[NameAddr], report: &Report) -> Option<String> {
 
 async fn carry_out(
     mut account: Account,
-    random: SystemRandom,
+    mut random: SystemRandom,
     clock: Clock,
     reporter: &mut Reporter<'_, '_>,
 ) -> io::Result<Ending> {
@@ -93,7 +94,7 @@ async fn carry_out(
     let prepared = tokio::select! {
         biased;
         signal = signals.next() => return Ok(Ending::Signal(signal, None)),
-        prepared = prepare(&mut account, clock, reporter) => prepared,
+        prepared = prepare(&mut account, &mut random, clock, reporter) => prepared,
     };
     let slot = match prepared {
         Ok(slot) => slot.map(|slot| Rc::new(RefCell::new(slot))),
@@ -128,6 +129,7 @@ async fn carry_out(
 /// Everything before the first request: the user's consent, the password, what is remembered.
 async fn prepare(
     account: &mut Account,
+    random: &mut SystemRandom,
     clock: Clock,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Option<Slot>, Ending> {
@@ -138,7 +140,7 @@ async fn prepare(
         account.unlock(read(source).await.map_err(Ending::Usage)?);
     }
     let began = clock.elapsed();
-    let slot = remembered(account, reporter).await?;
+    let slot = remembered(account, random, reporter).await?;
     // Waiting for another process counts towards --timeout.
     let waited = clock.elapsed().saturating_sub(began);
     account.plan.total = account.plan.total.saturating_sub(waited);
@@ -160,7 +162,11 @@ async fn consent(account: &Account) -> Result<(), Ending> {
 }
 
 /// Enters the state and puts what it knows into the plan.
-async fn remembered(account: &mut Account, reporter: &mut Reporter<'_, '_>) -> Result<Option<Slot>, Ending> {
+async fn remembered(
+    account: &mut Account,
+    random: &mut SystemRandom,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Option<Slot>, Ending> {
     let (aor, registrar) = (account.plan.aor.to_string(), account.plan.registrar.to_string());
     let Some(state) = account.state.take() else { return Ok(None) };
     if account.net.dry_run {
@@ -177,7 +183,9 @@ async fn remembered(account: &mut Account, reporter: &mut Reporter<'_, '_>) -> R
     let (slot, warning) = match lock {
         Ok(lock) => {
             let (slot, warning) = state.enter(&aor, &registrar, lock);
-            (Some(slot), warning)
+            // Made with the first binding, so that later ones of this device can be told to be its own.
+            let instance = state.instance(&mut || random.next());
+            (Some(slot), warning.or(instance.err()))
         }
         Err(warning) => (None, Some(warning)),
     };

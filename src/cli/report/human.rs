@@ -250,7 +250,7 @@ pub fn retrying(failure: &Failure, wait: Duration, paint: Paint) -> String {
         Failure::Refused(refusal) => format!("answered {}", refusal.status()),
         Failure::Credentials(_) | Failure::Misbehaved(_) => "failed".to_owned(),
     };
-    line(&paint.faint("retry:"), &format!("{why}; trying again in {}", milliseconds(wait)))
+    line(&paint.faint("retry:"), &format!("{why}; trying again in {:.1} s", wait.as_secs_f64()))
 }
 
 /// `error: ...`, escaped.
