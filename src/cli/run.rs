@@ -23,7 +23,7 @@ use crate::proto::digest::Secret;
 use crate::proto::ids::Random;
 use crate::proto::outcome::Report;
 use crate::proto::{Command, Direction, Endpoint, Notice, RegistrationId};
-use crate::sip::{AnyUri, NameAddr};
+use crate::sip::NameAddr;
 
 /// There is one registration in the life of this process.
 const ONE: RegistrationId = RegistrationId(1);
@@ -75,11 +75,7 @@ pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
 fn missing(required: &[NameAddr], report: &Report) -> Option<String> {
     let bindings = &report.result.as_ref().ok()?.bindings;
     let is_bound = |wanted: &&NameAddr| {
-        bindings.iter().any(|binding| match (&wanted.uri, &binding.contact.uri) {
-            (AnyUri::Sip(wanted), AnyUri::Sip(bound)) => wanted.matches(bound),
-            (AnyUri::Other(wanted), AnyUri::Other(bound)) => wanted == bound,
-            (AnyUri::Sip(_), AnyUri::Other(_)) | (AnyUri::Other(_), AnyUri::Sip(_)) => false,
-        })
+        bindings.iter().any(|binding| binding.expires > 0 && wanted.uri.matches(&binding.contact.uri))
     };
     required.iter().find(|wanted| !is_bound(wanted)).map(|wanted| wanted.uri.to_string())
 }

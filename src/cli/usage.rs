@@ -80,6 +80,13 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
         return UsageError::new(format!("{argument} takes no value")).hint(see);
     }
     if kind == ErrorKind::MissingRequiredArgument {
+        let missing = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::Strings(missing)) => missing.as_slice(),
+            Some(_) | None => &[],
+        };
+        if missing.iter().any(|argument| argument.starts_with("--all")) {
+            return UsageError::new("--yes goes with --all only").hint("it says that you need not be asked");
+        }
         return UsageError::new("the AOR is missing: which address is it about?")
             .hint("sipreg register sip:you@example.com");
     }

@@ -127,6 +127,7 @@ impl Network {
             };
             self.streak += 1;
             if self.is_wanted(&event) {
+                self.keep_port(&event);
                 return event;
             }
         }
@@ -144,6 +145,15 @@ impl Network {
                 true
             }
             Event::Resolved { .. } | Event::Command(_) | Event::Timeout => true,
+        }
+    }
+
+    /// The next socket for datagrams takes the port of the first, if it can: the device stays where it said it is.
+    fn keep_port(&mut self, event: &Event) {
+        if let Event::Opened { flow, local } = event
+            && self.flows.get(flow).is_some_and(|flow| flow.destination.transport == Transport::Udp)
+        {
+            self.config.port.get_or_insert(local.port());
         }
     }
 

@@ -23,8 +23,8 @@ pub struct Diagnosis {
 #[must_use]
 pub fn diagnose(failure: &Failure, report: &Report) -> Diagnosis {
     let (kind, message, hint) = match failure {
-        Failure::Refused(Refusal::Status(404)) if report.purpose == Purpose::Fetch => {
-            ("refused", refused(&Refusal::Status(404), report), Some(NOTHING_LISTED.to_owned()))
+        Failure::Refused(refusal) if refusal.status() == 404 && report.purpose == Purpose::Fetch => {
+            ("refused", refused(refusal, report), Some(NOTHING_LISTED.to_owned()))
         }
         Failure::Refused(refusal) => ("refused", refused(refusal, report), refusal_hint(refusal)),
         Failure::Credentials(failure) => {
@@ -208,6 +208,9 @@ fn timeout(report: &Report) -> String {
     }
     let who = end(report, |result| result == AttemptResult::Timeout);
     let seconds = report.elapsed.as_secs_f64();
+    if report.response.is_some() {
+        return format!("{who} answered once, then fell silent for the rest of {seconds:.1} s");
+    }
     let sent = report.requests + report.retransmissions;
     format!(
         "no answer from {who} within {seconds:.1} s ({sent} {} sent)",
@@ -220,6 +223,10 @@ fn plural(n: u32, one: &'static str, many: &'static str) -> &'static str {
 }
 
 fn timeout_hint(report: &Report) -> String {
+    if report.response.is_some() {
+        return "a server that dies or hangs at the password: its log tells more, -v shows how far it got"
+            .to_owned();
+    }
     let transport = report.hop.map(|hop| hop.transport);
     let text = match transport {
         Some(super::Transport::Udp) => {

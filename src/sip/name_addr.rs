@@ -20,6 +20,15 @@ pub enum AnyUri {
 }
 
 impl AnyUri {
+    /// Whether both name the same resource: [`Uri::matches`] for SIP and SIPS, letter by letter for other schemes.
+    pub fn matches(&self, other: &AnyUri) -> bool {
+        match (self, other) {
+            (AnyUri::Sip(one), AnyUri::Sip(two)) => one.matches(two),
+            (AnyUri::Other(one), AnyUri::Other(two)) => one == two,
+            (AnyUri::Sip(_), AnyUri::Other(_)) | (AnyUri::Other(_), AnyUri::Sip(_)) => false,
+        }
+    }
+
     /// Reads a URI without angle brackets.
     ///
     /// # Errors

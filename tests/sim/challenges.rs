@@ -247,12 +247,13 @@ fn user_names_are_hashed_or_written_in_utf_8_as_the_challenge_says() {
     assert_eq!(hashed.len(), "Digest username=\"\"".len() + 32, "{hashed}");
 }
 
-/// AUT-039 AUT-040
+/// AUT-040
 #[test]
 fn a_wrong_rspauth_unmasks_the_server() {
     let ok = |info: &str| format!("{OK}|Authentication-Info: {info}");
     let course = self::course(&[MD5, &ok("nextnonce=\"n2\"")], keyring("x"));
     assert!(course.report.result.is_ok());
+    assert_eq!(course.report.auth.len(), 1);
     let course =
         self::course(&[MD5, &ok("qop=auth, rspauth=\"00000000000000000000000000000000\"")], keyring("x"));
     assert_eq!(verdict(&course), "Misbehaved(FalseServer)");
@@ -297,4 +298,31 @@ fn a_password_is_asked_for_after_the_challenge_and_thinking_takes_no_time() {
 fn a_403_after_our_answer_is_about_the_user() {
     let course = self::course(&[MD5, "403 Forbidden"], keyring("x"));
     assert_eq!(verdict(&course), r#"Credentials(Forbidden { username: "heisenberg" })"#);
+}
+
+/// AUT-039 AUT-031 AUT-032
+#[test]
+fn the_next_nonce_of_a_success_serves_the_next_request_with_a_count_of_1() {
+    use sipreg::proto::digest::Sessions;
+    use sipreg::proto::ids::Counting;
+    use sipreg::sip::{Header, HeaderName, Headers};
+    let headers = |name: &str, value: &str| {
+        let mut headers = Headers::new();
+        headers.push(Header::new(HeaderName::parse(name.as_bytes()).unwrap(), value.to_owned()).unwrap());
+        headers
+    };
+    let mut sessions = Sessions::new();
+    let challenge = headers("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n1\", qop=\"auth\"");
+    sessions.on_challenge(&challenge, &keyring("x"), &mut Counting::default());
+    let mut row = || {
+        let rows = sessions.authorize("REGISTER", "sip:munich.de", b"");
+        let row = rows[0].text().unwrap().to_owned();
+        (row.contains("nonce=\"n1\""), row.split("nc=").nth(1).unwrap()[..8].to_owned())
+    };
+    assert_eq!([row(), row()], [(true, "00000001".to_owned()), (true, "00000002".to_owned())]);
+    let info = headers("Authentication-Info", "nextnonce=\"n2\"");
+    sessions.on_success(&info, "sip:munich.de", b"").unwrap();
+    let rows = sessions.authorize("REGISTER", "sip:munich.de", b"");
+    let row = rows[0].text().unwrap();
+    assert!(row.contains("nonce=\"n2\"") && row.contains("nc=00000001"), "{row}");
 }

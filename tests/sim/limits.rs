@@ -59,7 +59,7 @@ fn sixteen_destinations_are_tried_within_the_total_time() {
 
 /// DES-027 AUT-012
 #[test]
-fn a_server_that_mixes_everything_for_ever_gets_eight_requests() {
+fn a_server_that_mixes_everything_ends_it_with_its_fourth_challenge() {
     let answers = [
         "407 P|Proxy-Authenticate: Digest realm=\"a\", nonce=\"1\", qop=\"auth\"",
         "420 B|Unsupported: path",
@@ -117,4 +117,29 @@ fn the_cap_of_a_423_is_a_day_or_what_was_asked_if_that_is_more() {
         "<sip:a@192.0.2.20>;expires=90000 <sip:b@192.0.2.20>"
     );
     assert_eq!(course.sent[1].header("Expires").unwrap(), "100000");
+}
+
+/// DES-027
+#[test]
+fn forty_requests_are_the_most_over_all_destinations() {
+    let mut plan = plan();
+    plan.registrar = uri("sip:munich.de");
+    // Four requests for each destination.
+    let mut world = World::new(|request, n, _| {
+        let text = match n % 4 {
+            0 => MD5.to_owned(),
+            3 => "503 Busy".to_owned(),
+            _ => format!("{MD5}, stale=true").replace("n1", &format!("n{n}")),
+        };
+        vec![(1, Reaction::Send(answer(request, &text)))]
+    });
+    world.names = Box::new(|question| {
+        Some(match question {
+            Question::A(_) => Ok((1..=100).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()),
+            Question::Aaaa(_) => Ok(vec![]),
+        })
+    });
+    let course = world.run(plan);
+    assert_eq!((course.report.requests, course.report.attempts.len()), (40, 10));
+    assert_eq!(verdict(&course), "Refused(Status(503))");
 }

@@ -133,3 +133,50 @@ fn a_registrar_that_knows_a_higher_cseq_gets_a_new_call_id_once() {
     }
     assert_eq!(World::answering(&["500 Broken"]).run(remembering(&[])).report.requests, 1);
 }
+
+/// REG-011 DES-024 DES-023
+#[test]
+fn what_a_request_without_answer_may_have_bound_is_removed_by_the_next_one() {
+    for memory in [None, Some(Memory::default())] {
+        let mut plan = plan();
+        plan.memory = memory;
+        plan.retry_for = std::time::Duration::from_secs(60);
+        let mut world = World::new(|request, n, _| match n {
+            0 => vec![],
+            _ => vec![(10, Reaction::Send(answer(request, OK)))],
+        });
+        let mut port = 5069;
+        world.open = Box::new(move |_| {
+            port += 1;
+            Ok((0, format!("192.0.2.99:{port}").parse().unwrap()))
+        });
+        let course = world.run(plan);
+        assert_eq!(
+            contacts(&course, 1).replace('@', "~"),
+            "<sip:werner.heisenberg~192.0.2.99:5071>, <sip:werner.heisenberg~192.0.2.99:5070>;expires=0"
+        );
+        assert!(course.report.result.is_ok());
+    }
+}
+
+/// DES-020 REG-012 URI-011
+#[test]
+fn contacts_that_differ_by_transport_only_are_told_apart() {
+    let (udp, tcp) = ("<sip:b~192.0.2.7:5060>", "<sip:b~192.0.2.7:5060;transport=tcp>");
+    let mut remove = plan();
+    remove.purpose = Purpose::Remove;
+    remove.contacts = vec![contact(tcp)];
+    let left = format!("200 OK|Contact: {udp};expires=60");
+    assert_eq!(
+        verdict(&World::answering(&[&left]).run(remove)),
+        "ok: sip:b@192.0.2.7:5060;transport=tcp for 0"
+    );
+    let mut both = plan();
+    both.contacts = vec![contact(udp), contact(tcp)];
+    assert_eq!(verdict(&World::answering(&[&left]).run(both.clone())), "Misbehaved(NotBound)");
+    let all = format!("200 OK|Contact: {tcp};expires=50, {udp};expires=60");
+    assert_eq!(
+        verdict(&World::answering(&[&all]).run(both)),
+        "ok: sip:b@192.0.2.7:5060 for 60, sip:b@192.0.2.7:5060;transport=tcp for 50"
+    );
+}

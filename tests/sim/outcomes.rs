@@ -69,6 +69,21 @@ fn a_binding_at_the_address_that_the_registrar_saw_is_ours() {
     assert_eq!(verdict(&course), "ok: sip:werner.heisenberg@203.0.113.5:40000 for 60");
     assert_eq!(course.report.received, Some("203.0.113.5:40000".parse().unwrap()));
     assert_eq!(format!("{:?}", course.report.warnings), "[Rewritten]");
+    // Without `received` the address was what Via says.
+    let mut advertised = plan();
+    advertised.advertise = Some((sipreg::sip::Host::parse("203.0.113.5").unwrap(), Some(4444)));
+    let ok = "200 OK|Via: SIP/2.0/UDP 203.0.113.5:4444;branch=z9hG4bK0000000000000004;rport=4444|Contact: <@>;expires=60";
+    let course = World::answering(&[ok]).run(advertised);
+    assert_eq!(course.report.received, Some("203.0.113.5:4444".parse().unwrap()));
+}
+
+/// REG-003 REG-015
+#[test]
+fn a_binding_without_lifetime_is_listed_with_the_one_asked_for() {
+    let mut plan = plan();
+    plan.purpose = Purpose::Bind { expires: Some(60) };
+    let success = World::answering(&["200 OK|Contact: <@>"]).run(plan).report.result.unwrap();
+    assert_eq!((success.contacts[0].expires, success.bindings[0].expires), (60, 60));
 }
 
 /// DES-020 OUT-006

@@ -165,3 +165,27 @@ fn a_connection_lost_while_the_user_thinks_is_opened_again() {
     assert!(course.report.result.is_ok(), "{}", verdict(&course));
     assert_eq!(course.opened.len(), 2);
 }
+
+/// DES-012 TRN-005
+#[test]
+fn a_large_request_whose_connection_is_lost_at_the_prompt_still_falls_back_to_a_datagram() {
+    let mut plan = of_size(1301);
+    plan.keyring.credentials.clear();
+    plan.keyring.ask = Some("heisenberg".to_owned());
+    let mut world = World::new(|request, n, _| match n {
+        0 => vec![(10, Reaction::Send(answer(request, MD5))), (5000, Reaction::Close)],
+        _ => vec![(10, Reaction::Send(answer(request, OK)))],
+    });
+    world.password = Some("uncertainty");
+    let mut tcp = 0;
+    world.open = Box::new(move |to| {
+        tcp += u32::from(to.transport == Transport::Tcp);
+        if tcp > 1 && to.transport == Transport::Tcp {
+            return Err(Cause::Refused);
+        }
+        Ok((0, "192.0.2.99:5070".parse().unwrap()))
+    });
+    let course = world.run(plan);
+    assert!(course.report.result.is_ok(), "{}", verdict(&course));
+    assert_eq!(course.sent[1].to.transport, Transport::Udp);
+}

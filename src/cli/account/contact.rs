@@ -1,7 +1,7 @@
 //! `--contact`: a bare URI, or a Contact value as on the wire.
 
 use crate::cli::usage::UsageError;
-use crate::sip::{AnyUri, NameAddr, Q};
+use crate::sip::{NameAddr, Q};
 
 use super::address::quoted;
 
@@ -15,7 +15,7 @@ pub fn contacts(texts: &[String]) -> Result<Vec<NameAddr>, UsageError> {
     let mut contacts: Vec<NameAddr> = Vec::with_capacity(texts.len());
     for text in texts {
         let contact = contact(text)?;
-        if contacts.iter().any(|other| same(&other.uri, &contact.uri)) {
+        if contacts.iter().any(|other| other.uri.matches(&contact.uri)) {
             return Err(UsageError::new(format!("{OPTION} {} is given twice", quoted(&contact.uri)))
                 .hint("one binding has one lifetime and one preference: give it once"));
         }
@@ -34,9 +34,9 @@ fn contact(text: &str) -> Result<NameAddr, UsageError> {
         return Err(UsageError::value(
             OPTION,
             text,
-            "would remove the bindings of every device of the AOR, which 'register' does not do",
+            "means the bindings of every device of the AOR, and names none",
         )
-        .hint("name the contact to remove: --contact URI --expires 0"));
+        .hint("'sipreg unregister AOR --all' removes every one, 'sipreg list AOR' shows them"));
     }
     if text.contains(char::is_control) {
         return Err(UsageError::value(OPTION, text, "holds a control character"));
@@ -66,11 +66,4 @@ fn contact(text: &str) -> Result<NameAddr, UsageError> {
 
 fn is_lifetime(text: &str) -> bool {
     text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u32>().is_ok()
-}
-
-fn same(one: &AnyUri, two: &AnyUri) -> bool {
-    match (one, two) {
-        (AnyUri::Sip(one), AnyUri::Sip(two)) => one.matches(two),
-        (AnyUri::Sip(_) | AnyUri::Other(_), _) => one.to_string() == two.to_string(),
-    }
 }

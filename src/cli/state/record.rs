@@ -129,7 +129,7 @@ impl Record {
     pub(super) fn forget(&mut self, gone: &[String]) {
         let gone: Vec<NameAddr> = gone.iter().filter_map(|text| NameAddr::parse(text).ok()).collect();
         let stays = |text: &String| {
-            NameAddr::parse(text).is_ok_and(|kept| !gone.iter().any(|gone| same(&kept, gone)))
+            NameAddr::parse(text).is_ok_and(|kept| !gone.iter().any(|gone| kept.uri.matches(&gone.uri)))
         };
         self.own.retain(stays);
         self.named.retain(stays);
@@ -144,13 +144,4 @@ impl Record {
 /// The address alone: lifetime and preference are said anew each time.
 pub(super) fn bare(contact: &NameAddr) -> String {
     format!("<{}>", contact.uri)
-}
-
-fn same(a: &NameAddr, b: &NameAddr) -> bool {
-    use crate::sip::AnyUri;
-    match (&a.uri, &b.uri) {
-        (AnyUri::Sip(a), AnyUri::Sip(b)) => a.matches(b),
-        (AnyUri::Other(a), AnyUri::Other(b)) => a == b,
-        (AnyUri::Sip(_), AnyUri::Other(_)) | (AnyUri::Other(_), AnyUri::Sip(_)) => false,
-    }
 }

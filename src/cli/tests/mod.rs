@@ -71,8 +71,8 @@ fn a_wrong_command_line_is_told_with_what_to_do() {
     error: --contact <URI> needs a value
     hint: '--help' after the command lists what there is
     $ sipreg register bob@munich.de --contact *
-    error: --contact: "*" would remove the bindings of every device of the AOR, which 'register' does not do
-    hint: name the contact to remove: --contact URI --expires 0
+    error: --contact: "*" means the bindings of every device of the AOR, and names none
+    hint: 'sipreg unregister AOR --all' removes every one, 'sipreg list AOR' shows them
     $ sipreg register bob@munich.de --expires 0
     error: nothing says which binding to remove: name it with --contact, or --all for every one
     hint: without --stateless, sipreg remembers what it bound

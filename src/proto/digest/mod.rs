@@ -78,15 +78,6 @@ impl Algorithm {
             Algorithm::Sha512_256 => "SHA-512-256",
         }
     }
-
-    /// Length of its value in hexadecimal digits.
-    #[must_use]
-    pub fn hex_len(self) -> usize {
-        match self {
-            Algorithm::Md5 => 32,
-            Algorithm::Sha256 | Algorithm::Sha512_256 => 64,
-        }
-    }
 }
 
 /// How A1 is made (RFC 7616 §3.4.2).

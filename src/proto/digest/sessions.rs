@@ -181,7 +181,6 @@ impl Sessions {
             if let Some(nonce) = info.nextnonce {
                 session.nonce = nonce;
                 session.nc = 0;
-                session.sent = false;
             }
         }
         Ok(())

@@ -47,6 +47,7 @@ impl Endpoint {
         let Some((flow, peer, local)) =
             found.and_then(|(id, f)| Some((*id, f.destination.address, f.local?)))
         else {
+            self.on_registration(id, now, |r, random| r.on_flow_lost(None, random, now));
             return;
         };
         let Some(registration) = self.registrations.get(&id) else { return };

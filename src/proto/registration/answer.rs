@@ -38,22 +38,23 @@ pub(super) fn read(response: &Response, asked: &Asked<'_>) -> (Result<Success, M
     unknown_requirements(response, asked, &mut warnings);
     let header = response.headers.expires();
     let mut bindings = listed(response, header, &mut warnings);
-    let mut contacts = Vec::with_capacity(asked.contacts.len());
+    let wanted: Vec<Wanted<'_>> = asked.contacts.iter().map(|contact| Wanted::of(contact, asked)).collect();
+    let mut contacts = Vec::with_capacity(wanted.len());
     let mut verdict = Ok(());
-    for contact in asked.contacts {
-        let wanted = asked_lifetime(asked.plan, contact, asked.floor);
-        // A contact left behind may look much like the one that takes its place.
-        let claimed = if wanted == Some(0) { Claimed::Skip } else { Claimed::Count };
-        let found = own(contact, &mut bindings, asked.seen, claimed);
-        match (wanted, found) {
-            (Some(0), Some((_, granted))) if granted.seconds > 0 => verdict = Err(Misbehaviour::StillBound),
-            (Some(0), _) => contacts.push(Granted { uri: contact.uri.clone(), expires: 0 }),
-            (_, Some((likeness, granted))) if granted.seconds > 0 => {
+    for (wanted, found) in wanted.iter().zip(pair(&wanted, &mut bindings, asked.seen)) {
+        let found = found.map(|(likeness, at)| (likeness, &mut bindings[at]));
+        match (wanted.lifetime, found) {
+            (Some(0), Some((_, found))) if found.listed.expires > 0 => {
+                verdict = Err(Misbehaviour::StillBound)
+            }
+            (Some(0), _) => contacts.push(Granted { uri: wanted.contact.uri.clone(), expires: 0 }),
+            (asked, Some((likeness, found))) if found.listed.expires > 0 => {
                 if likeness > Likeness::Equal && !warnings.contains(&Warning::Rewritten) {
                     warnings.push(Warning::Rewritten);
                 }
-                let expires = lifetime(&granted, wanted, &mut warnings);
-                contacts.push(Granted { uri: granted.uri, expires });
+                settle_lifetime(found, asked, &mut warnings);
+                let listed = &found.listed;
+                contacts.push(Granted { uri: listed.contact.uri.clone(), expires: listed.expires });
             }
             (_, _) => verdict = Err(Misbehaviour::NotBound),
         }
@@ -62,9 +63,9 @@ pub(super) fn read(response: &Response, asked: &Asked<'_>) -> (Result<Success, M
         verdict = Err(Misbehaviour::StillBound);
     }
     if asked.plan.purpose == Purpose::Fetch {
-        for remembered in asked.plan.memory.iter().flat_map(|memory| &memory.own) {
-            own(remembered, &mut bindings, asked.seen, Claimed::Count);
-        }
+        let remembered: Vec<Wanted<'_>> =
+            remembered(asked.plan).map(|contact| Wanted { contact, lifetime: None, own: true }).collect();
+        pair(&remembered, &mut bindings, asked.seen);
     }
     let routes = |name| response.headers.name_addrs(&name).unwrap_or_default();
     let success = verdict.map(|()| Success {
@@ -82,10 +83,70 @@ struct Found {
     says_lifetime: bool,
 }
 
-struct Lease {
-    uri: AnyUri,
-    seconds: u32,
-    said: bool,
+/// One asked contact.
+struct Wanted<'a> {
+    contact: &'a NameAddr,
+    /// Seconds asked for; 0 removes it.
+    lifetime: Option<u32>,
+    /// Made by this device for itself: whatever the registrar made of its address, it is ours.
+    own: bool,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(contact: &'a NameAddr, asked: &Asked<'_>) -> Wanted<'a> {
+        let lifetime = asked_lifetime(asked.plan, contact, asked.floor);
+        let own =
+            asked.plan.contacts.is_empty() || remembered(asked.plan).any(|old| old.uri.matches(&contact.uri));
+        Wanted { contact, lifetime, own }
+    }
+
+    fn is_removed(&self) -> bool {
+        self.lifetime == Some(0)
+    }
+
+    /// A contact that the user named is removed or not as it stands; only our own may have been rewritten beyond
+    /// recognition.
+    fn may_be(&self, likeness: Likeness) -> bool {
+        match likeness {
+            Likeness::Instance | Likeness::Equal => true,
+            Likeness::Loose => self.own || !self.is_removed(),
+            Likeness::Seen => self.own,
+        }
+    }
+}
+
+fn remembered(plan: &Plan) -> impl Iterator<Item = &NameAddr> {
+    plan.memory.iter().flat_map(|memory| &memory.own)
+}
+
+/// Finds for each contact the binding that it has become, and marks it. All are looked for by the closest likeness
+/// before any is by a looser one, and those that shall live before those that shall go, which may look much like the
+/// ones that take their place. Of several alike the longest lived one counts.
+fn pair(
+    wanted: &[Wanted<'_>],
+    bindings: &mut [Found],
+    seen: Option<SocketAddr>,
+) -> Vec<Option<(Likeness, usize)>> {
+    let mut pairs = vec![None; wanted.len()];
+    for removed in [false, true] {
+        for likeness in LIKENESSES {
+            for (wanted, pair) in wanted.iter().zip(&mut pairs) {
+                if pair.is_some() || wanted.is_removed() != removed || !wanted.may_be(likeness) {
+                    continue;
+                }
+                let best = (0..bindings.len())
+                    .filter(|at| alike(wanted.contact, &bindings[*at].listed.contact, likeness, seen))
+                    // Two contacts that are equal by the RFC may be one binding.
+                    .filter(|at| !bindings[*at].listed.own || likeness == Likeness::Equal && !removed)
+                    .max_by_key(|at| (!bindings[*at].listed.own, bindings[*at].listed.expires));
+                if let Some(at) = best {
+                    bindings[at].listed.own = true;
+                    *pair = Some((likeness, at));
+                }
+            }
+        }
+    }
+    pairs
 }
 
 fn listed(response: &Response, header: Option<u32>, warnings: &mut Vec<Warning>) -> Vec<Found> {
@@ -116,39 +177,6 @@ fn listed(response: &Response, header: Option<u32>, warnings: &mut Vec<Warning>)
 /// RFC 3261 §10.2: what a lifetime that can't be known counts as.
 const DEFAULT: u32 = 3600;
 
-/// Whether bindings count that another asked contact was found to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claimed {
-    Count,
-    Skip,
-}
-
-/// Finds the asked contact and marks it. Of several that are alike equally the longest lived one counts.
-fn own(
-    asked: &NameAddr,
-    bindings: &mut [Found],
-    seen: Option<SocketAddr>,
-    claimed: Claimed,
-) -> Option<(Likeness, Lease)> {
-    for likeness in LIKENESSES {
-        let best = bindings
-            .iter_mut()
-            .filter(|found| claimed == Claimed::Count || !found.listed.own)
-            .filter(|found| alike(asked, &found.listed.contact, likeness, seen))
-            .max_by_key(|found| found.listed.expires);
-        if let Some(found) = best {
-            found.listed.own = true;
-            let lease = Lease {
-                uri: found.listed.contact.uri.clone(),
-                seconds: found.listed.expires,
-                said: found.says_lifetime,
-            };
-            return Some((likeness, lease));
-        }
-    }
-    None
-}
-
 fn alike(asked: &NameAddr, listed: &NameAddr, likeness: Likeness, seen: Option<SocketAddr>) -> bool {
     if likeness == Likeness::Instance {
         let same = |name| asked.params.get(name) == listed.params.get(name);
@@ -178,17 +206,15 @@ fn moved(uri: &Uri, to: SocketAddr) -> Uri {
     Uri { host: Host::from(to.ip()), port: Some(to.port()), ..uri.clone() }
 }
 
-fn lifetime(granted: &Lease, asked: Option<u32>, warnings: &mut Vec<Warning>) -> u32 {
-    match asked {
-        Some(asked) if !granted.said => {
-            warnings.push(Warning::NoLifetime);
-            asked
-        }
-        Some(asked) if granted.seconds > asked => {
-            warnings.push(Warning::Lengthened { asked, granted: granted.seconds });
-            granted.seconds
-        }
-        Some(_) | None => granted.seconds,
+/// A binding that says no lifetime has the one that was asked for; one that lives longer is told of.
+fn settle_lifetime(found: &mut Found, asked: Option<u32>, warnings: &mut Vec<Warning>) {
+    let Some(asked) = asked else { return };
+    let granted = found.listed.expires;
+    if !found.says_lifetime {
+        found.listed.expires = asked;
+        warnings.push(Warning::NoLifetime);
+    } else if granted > asked {
+        warnings.push(Warning::Lengthened { asked, granted });
     }
 }
 

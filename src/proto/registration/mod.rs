@@ -107,6 +107,17 @@ struct Visit {
     raises: u32,
 }
 
+impl Visit {
+    /// Begins anew with opening flows, the datagram's first if there was one.
+    fn forget_flows(&mut self) {
+        self.local = None;
+        if let SizeRule::Switched { .. } = self.size {
+            self.size = SizeRule::Unneeded;
+            self.destination.transport = Transport::Udp;
+        }
+    }
+}
+
 /// What RFC 3261 §18.1.1 has come to at this destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SizeRule {
@@ -150,6 +161,8 @@ pub struct Registration {
     target: Target,
     destinations: VecDeque<Destination>,
     contacts: Vec<NameAddr>,
+    /// Own contacts that may be bound: remembered ones, and those of requests whose answer never came.
+    bound: Vec<NameAddr>,
     tally: Tally,
     state: State,
 }
@@ -178,6 +191,7 @@ impl Registration {
             target,
             destinations: VecDeque::new(),
             contacts: Vec::new(),
+            bound: plan.memory.iter().flat_map(|memory| memory.own.clone()).collect(),
             tally: Tally::new(now),
             state: State::Fresh,
             plan,
@@ -194,12 +208,6 @@ impl Registration {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    /// When it was made.
-    #[must_use]
-    pub fn started(&self) -> Time {
-        self.tally.started
     }
 
     /// Begins. Only once, before any other input.
@@ -268,7 +276,7 @@ impl Registration {
             State::Waiting(visit) => self.lost(&visit, cause, now),
             State::Asking(mut visit, response, since) => {
                 // The answer needs a flow: it is opened again once the password is known.
-                visit.local = None;
+                visit.forget_flows();
                 self.stay(State::Asking(visit, response, since))
             }
             other @ (State::Fresh | State::Locating(_) | State::Pausing | State::Done) => self.stay(other),
@@ -281,10 +289,11 @@ impl Registration {
             State::Waiting(visit) => {
                 self.tally.misbehaved = Some(Misbehaviour::Framing);
                 self.leave(&visit, AttemptResult::Closed);
+                self.unsettled();
                 self.next_destination(now)
             }
             State::Asking(mut visit, response, since) => {
-                visit.local = None;
+                visit.forget_flows();
                 self.stay(State::Asking(visit, response, since))
             }
             other
@@ -300,6 +309,7 @@ impl Registration {
             State::Opening(visit) | State::Waiting(visit) => {
                 self.tally.silent = true;
                 self.leave(&visit, AttemptResult::Timeout);
+                self.unsettled();
                 self.next_destination(now)
             }
             other

@@ -30,12 +30,14 @@ pub(super) struct Draft<'a> {
 }
 
 /// The contacts as they are asked for: the plan's, else the device's own at `local`; with the plan's q where they
-/// have none, and lifetimes below a 423's Min-Expires raised (RFC 3261 §10.2.8).
+/// have none, and lifetimes below a 423's Min-Expires raised (RFC 3261 §10.2.8). Own contacts of `before` that are not asked for
+/// again are removed.
 pub(super) fn asked_contacts(
     plan: &Plan,
     transport: Transport,
     local: SocketAddr,
     floor: Option<u32>,
+    before: &[NameAddr],
 ) -> Vec<NameAddr> {
     let mut contacts = match plan.purpose {
         Purpose::Fetch | Purpose::RemoveAll => return Vec::new(),
@@ -60,19 +62,17 @@ pub(super) fn asked_contacts(
             }
         }
     }
-    contacts.extend(left_behind(plan, &contacts));
+    if matches!(plan.purpose, Purpose::Bind { .. }) && plan.contacts.is_empty() {
+        let removed = left_behind(before, &contacts);
+        contacts.extend(removed);
+    }
     contacts
 }
 
-/// Contacts that this device bound as its own earlier and that it no longer has: removed in the request that binds
-/// the new one (RFC 3261 §10.2.2), so that nobody calls where it was.
-fn left_behind(plan: &Plan, asked: &[NameAddr]) -> Vec<NameAddr> {
-    let (Purpose::Bind { .. }, true, Some(memory)) = (plan.purpose, plan.contacts.is_empty(), &plan.memory)
-    else {
-        return Vec::new();
-    };
-    let gone =
-        memory.own.iter().filter(|old| !asked.iter().any(|new| new.uri.to_string() == old.uri.to_string()));
+/// Contacts that this device may have bound as its own earlier and that it no longer has: removed in the request that
+/// binds the new one (RFC 3261 §10.2.2), so that nobody calls where it was.
+fn left_behind(before: &[NameAddr], asked: &[NameAddr]) -> Vec<NameAddr> {
+    let gone = before.iter().filter(|old| !asked.iter().any(|new| new.uri.matches(&old.uri)));
     gone.map(|old| {
         let mut params = Params::new();
         params.set("expires", Some("0"));

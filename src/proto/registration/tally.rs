@@ -16,8 +16,11 @@ pub(super) struct Tally {
     /// Destinations and requests of this try.
     pub visits: usize,
     pub requests_of_try: u32,
+    /// Requests to the current destination.
+    pub requests_of_visit: u32,
     pub requests: u32,
     pub retransmissions: u32,
+    /// Of this try: one per destination.
     pub attempts: Vec<Attempt>,
     pub hop: Option<Hop>,
     pub sent: Option<Time>,
@@ -41,6 +44,7 @@ impl Tally {
             tries: 0,
             visits: 0,
             requests_of_try: 0,
+            requests_of_visit: 0,
             requests: 0,
             retransmissions: 0,
             attempts: Vec::new(),
@@ -62,11 +66,18 @@ impl Tally {
         self.tries += 1;
         (self.visits, self.requests_of_try) = (0, 0);
         (self.held, self.misbehaved, self.silent, self.unreachable) = (None, None, false, None);
+        self.attempts.clear();
+    }
+
+    pub fn begin_visit(&mut self) {
+        self.visits += 1;
+        self.requests_of_visit = 0;
     }
 
     pub fn sent(&mut self, hop: Hop, now: Time) {
         self.requests += 1;
         self.requests_of_try += 1;
+        self.requests_of_visit += 1;
         self.hop = Some(hop);
         self.sent = Some(now);
     }
@@ -87,8 +98,9 @@ impl Tally {
         let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == remote.is_ipv4());
         let port = via.rport().flatten();
         if ip.is_some() || port.is_some() {
-            let seen = SocketAddr::new(ip.unwrap_or(local.ip()), port.unwrap_or(local.port()));
-            self.seen = Some(seen);
+            let sent_by = via.host.ip().filter(|host| host.is_ipv4() == remote.is_ipv4());
+            let ip = ip.or(sent_by).unwrap_or(local.ip());
+            self.seen = Some(SocketAddr::new(ip, port.unwrap_or(local.port())));
         }
     }
 

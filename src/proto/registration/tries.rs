@@ -42,6 +42,7 @@ impl Registration {
             State::Opening(visit) | State::Waiting(visit) | State::Asking(visit, _, _) => {
                 self.tally.silent = true;
                 self.leave(&visit, AttemptResult::Timeout);
+                self.unsettled();
             }
             State::Locating(locate) => {
                 let name = locate.name().to_owned();

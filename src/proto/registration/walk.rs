@@ -59,7 +59,7 @@ impl Registration {
         // Measuring must not count a use of a nonce: the request may yet leave over another transport.
         let mut sessions = self.sessions.clone();
         let uri = self.target.uri.to_string();
-        let contacts = request::asked_contacts(&self.plan, transport, local, self.floor);
+        let contacts = request::asked_contacts(&self.plan, transport, local, self.floor, &self.bound);
         let branch = ids::branch(random);
         let draft = Draft {
             plan: &self.plan,
@@ -145,7 +145,7 @@ impl Registration {
         }
         let Some(destination) = self.destinations.pop_front() else { return self.next_target(now) };
         self.sessions = Sessions::new();
-        self.tally.visits += 1;
+        self.tally.begin_visit();
         self.state = State::Opening(Visit {
             destination,
             local: None,
@@ -163,8 +163,22 @@ impl Registration {
             None => (AttemptResult::Closed, Unreachable::Closed),
         };
         self.leave(visit, result);
+        self.unsettled();
         self.tally.unreachable = Some(unreachable);
         self.next_destination(now)
+    }
+
+    /// The request under way may have been obeyed without our hearing of it: what it binds is not forgotten.
+    pub(super) fn unsettled(&mut self) {
+        if !self.plan.contacts.is_empty() || self.tally.requests_of_visit == 0 {
+            return;
+        }
+        for contact in &self.contacts {
+            let lives = request::asked_lifetime(&self.plan, contact, self.floor) != Some(0);
+            if lives && !self.bound.iter().any(|known| known.uri.matches(&contact.uri)) {
+                self.bound.push(contact.clone());
+            }
+        }
     }
 
     pub(super) fn refuse(&mut self, visit: &Visit, refusal: Refusal) {

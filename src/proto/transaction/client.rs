@@ -131,13 +131,10 @@ impl Client {
             (State::Proceeding, Input::Fired(Timer::E)) => {
                 vec![Effect::Transmit, Effect::Start(Timer::E, self.timing.t2)]
             }
+            // Timer E goes on as it was set; only when it fires it is set to T2.
             (State::Trying { .. }, Input::Provisional) => {
                 self.state = State::Proceeding;
-                let mut effects = vec![Effect::Tell(Tell::Provisional)];
-                if !self.reliable {
-                    effects.push(Effect::Start(Timer::E, self.timing.t2));
-                }
-                effects
+                vec![Effect::Tell(Tell::Provisional)]
             }
             (State::Proceeding, Input::Provisional) => vec![Effect::Tell(Tell::Provisional)],
             (State::Trying { .. } | State::Proceeding, Input::Final) => self.complete(),
