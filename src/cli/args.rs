@@ -5,6 +5,7 @@
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::config::locked::Locked;
 use crate::proto::digest::Hidden;
 
 const ABOUT: &str = "Tells a SIP registrar where you can be reached";
@@ -16,7 +17,8 @@ Bind this device to an address, once, and print what was granted.
 
 AOR, the address of record, is the address that people call: sip:you@example.com, or \
 you@example.com for short. The registrar of its domain is asked to send its calls to this \
-device, or to each --contact.";
+device, or to each --contact. The name of an account in the configuration file stands for \
+its address and options.";
 
 const TOP_EXAMPLES: &str = "\
 Examples:
@@ -401,6 +403,12 @@ pub struct Network {
     /// a second to half a minute.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
     pub retry_for: Option<String>,
+    /// Configuration file, with accounts
+    ///
+    /// Without it: $XDG_CONFIG_HOME/sipreg/config.toml, which is ~/.config/sipreg/config.toml, if it is there. It has
+    /// options for all commands, and accounts; the name of an account stands for the AOR.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<std::path::PathBuf>,
     /// Where to remember what is bound
     ///
     /// Without it: $XDG_STATE_HOME/sipreg, which is ~/.local/state/sipreg. It holds Call-ID, CSeq and contacts, no
@@ -441,14 +449,8 @@ pub struct Output {
     /// Colours: auto, always or never
     ///
     /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
-    #[arg(
-        long,
-        value_name = "WHEN",
-        default_value = "auto",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
-    pub color: ColorChoice,
+    #[arg(long, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Option<ColorChoice>,
 }
 
 /// The transports that can be forced.
@@ -492,6 +494,8 @@ pub struct Typed {
     pub output: Output,
     /// What is wanted there.
     pub wish: Wish,
+    /// The secrets that the configuration file names.
+    pub locked: Vec<Locked>,
 }
 
 /// What is wanted of the registrar.
@@ -507,20 +511,23 @@ pub enum Wish {
 impl From<Register> for Typed {
     fn from(args: Register) -> Typed {
         let Register { aor, target, identity, binding, request, network, output } = args;
-        Typed { aor, target, identity, request, network, output, wish: Wish::Register(binding) }
+        let wish = Wish::Register(binding);
+        Typed { aor, target, identity, request, network, output, wish, locked: Vec::new() }
     }
 }
 
 impl From<List> for Typed {
     fn from(args: List) -> Typed {
         let List { aor, contact, target, identity, request, network, output } = args;
-        Typed { aor, target, identity, request, network, output, wish: Wish::List(contact) }
+        let wish = Wish::List(contact);
+        Typed { aor, target, identity, request, network, output, wish, locked: Vec::new() }
     }
 }
 
 impl From<Unregister> for Typed {
     fn from(args: Unregister) -> Typed {
         let Unregister { aor, removal, target, identity, request, network, output } = args;
-        Typed { aor, target, identity, request, network, output, wish: Wish::Unregister(removal) }
+        let wish = Wish::Unregister(removal);
+        Typed { aor, target, identity, request, network, output, wish, locked: Vec::new() }
     }
 }

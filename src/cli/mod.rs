@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod args;
+pub mod config;
 mod crash;
 mod exit;
 mod prompt;
@@ -44,6 +45,8 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// `XDG_STATE_HOME`, if it is an absolute path.
     pub xdg_state_home: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`, if it is an absolute path.
+    pub xdg_config_home: Option<PathBuf>,
 }
 
 impl Environment {
@@ -58,7 +61,15 @@ impl Environment {
             dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
             home: set(if cfg!(windows) { "USERPROFILE" } else { "HOME" }).map(PathBuf::from),
             xdg_state_home: set("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
+            xdg_config_home: set("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
         }
+    }
+
+    /// The folder for the configuration; `None` where there is no home.
+    #[must_use]
+    pub fn config_home(&self) -> Option<PathBuf> {
+        let base = self.xdg_config_home.clone().or_else(|| Some(self.home.as_ref()?.join(".config")))?;
+        Some(base.join("sipreg"))
     }
 
     /// The folder for what is remembered between runs; `None` where there is no home.
@@ -113,22 +124,26 @@ pub fn run_from(arguments: &[OsString], environment: &Environment, streams: &mut
 }
 
 /// A command that asks the registrar for something.
-fn ask(args: Typed, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
-    let settings = Settings {
-        aor: args.aor.as_deref().and_then(account::aor_of),
-        json: args.output.json,
-        color: args.output.color,
-        ..Settings::default()
-    };
+fn ask(mut args: Typed, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let command = Some(match args.wish {
         Wish::Register(_) => CommandName::Register,
         Wish::List(_) => CommandName::List,
         Wish::Unregister(_) => CommandName::Unregister,
     });
     if args.output.json_schema {
+        let settings = Settings { color: args.output.color.unwrap_or_default(), ..Settings::default() };
         return Reporter::new(streams, settings, command, environment).data(&json::schema());
     }
-    match Account::mean(args, environment) {
+    let consulted = config::consult(&mut args, environment);
+    let settings = Settings {
+        aor: args.aor.as_deref().and_then(account::aor_of),
+        json: args.output.json,
+        color: args.output.color.unwrap_or_default(),
+        ..Settings::default()
+    };
+    let meant = consulted
+        .and_then(|origins| Account::mean(args, environment).map_err(|error| origins.complain(error)));
+    match meant {
         Ok(account) => {
             let settings = account.settings.clone();
             let mut reporter = Reporter::new(streams, settings, command, environment);

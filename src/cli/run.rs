@@ -7,19 +7,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::account::{Account, Consent};
 use super::exit::Exit;
 use super::prompt::{self, Confirmed, Prompt, Typed};
 use super::report::Reporter;
 use super::report::ladder::Passing;
-use super::secret::Source;
 use super::state::{Record, Slot};
 use super::usage::UsageError;
 use super::{Signal, crash};
 use crate::net::{self, Clock, Driver, SystemRandom};
-use crate::proto::digest::Secret;
 use crate::proto::ids::Random;
 use crate::proto::outcome::Report;
 use crate::proto::{Command, Direction, Endpoint, Notice, RegistrationId};
@@ -133,7 +130,11 @@ async fn prepare(
         consent(account).await?;
     }
     if let Some(source) = account.secret() {
-        account.unlock(read(source).await.map_err(Ending::Usage)?);
+        account.unlock(source.fetch().await.map_err(Ending::Usage)?);
+    }
+    for locked in account.locked() {
+        let credential = locked.open(account.username(), account.net.dry_run).await.map_err(Ending::Usage)?;
+        account.plan.keyring.credentials.extend(credential);
     }
     let began = clock.elapsed();
     let slot = remembered(account, random, reporter).await?;
@@ -261,19 +262,6 @@ impl Watch {
             }
         }
     }
-}
-
-/// Reads the secret, beside the event loop where that may take time.
-async fn read(source: Source) -> Result<Secret, UsageError> {
-    if !source.may_wait() {
-        return source.read();
-    }
-    let (done, read) = oneshot::channel();
-    // A thread of its own, which nobody waits for when a signal ends the command.
-    std::thread::spawn(move || {
-        let _ = done.send(source.read());
-    });
-    read.await.unwrap_or_else(|_| Err(UsageError::new("the password could not be read")))
 }
 
 /// Waits for the answer to the question on the terminal; for ever, if there is none.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::Environment;
@@ -14,7 +15,7 @@ use super::usage::UsageError;
 use crate::proto::digest::{Algorithm, Hidden, Secret};
 
 /// A first line longer than this is no password but the wrong file.
-const LONGEST_LINE: u64 = 64 * 1024;
+pub const LONGEST_LINE: u64 = 64 * 1024;
 
 /// Which kind of secret a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,21 +51,17 @@ pub enum Source {
 /// # Errors
 /// `--ha1` that is no HA1, or a variable that is not UTF-8.
 pub fn locate(args: &Identity, environment: &Environment) -> Result<Option<Source>, UsageError> {
-    let file = |path: &Path, kind| match path.to_str() {
-        Some("-") => Source::Stdin(kind),
-        Some(_) | None => Source::File(path.to_owned(), kind),
-    };
     if let Some(password) = &args.password {
         return Ok(Some(Source::Known(Secret::Password(password.clone()))));
     }
     if let Some(ha1) = &args.ha1 {
-        return Ok(Some(Source::Known(parse_ha1("--ha1", ha1.reveal())?)));
+        return Ok(Some(Source::Known(self::ha1("--ha1", ha1.reveal())?)));
     }
     if let Some(path) = &args.password_file {
-        return Ok(Some(file(path, Kind::Password)));
+        return Ok(Some(Source::at(path, Kind::Password)));
     }
     if let Some(path) = &args.ha1_file {
-        return Ok(Some(file(path, Kind::Ha1)));
+        return Ok(Some(Source::at(path, Kind::Ha1)));
     }
     match environment.password.as_ref().filter(|password| !password.is_empty()) {
         None => Ok(None),
@@ -76,6 +73,31 @@ pub fn locate(args: &Identity, environment: &Environment) -> Result<Option<Sourc
 }
 
 impl Source {
+    /// The first line of a file; `-` is standard input.
+    #[must_use]
+    pub fn at(path: &Path, kind: Kind) -> Source {
+        match path.to_str() {
+            Some("-") => Source::Stdin(kind),
+            Some(_) | None => Source::File(path.to_owned(), kind),
+        }
+    }
+
+    /// Reads it, beside the event loop where that may take time.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub async fn fetch(self) -> Result<Secret, UsageError> {
+        if !self.may_wait() {
+            return self.read();
+        }
+        let (done, read) = oneshot::channel();
+        // A thread of its own, which nobody waits for when a signal ends the command.
+        std::thread::spawn(move || {
+            let _ = done.send(self.read());
+        });
+        read.await.unwrap_or_else(|_| Err(UsageError::new("the password could not be read")))
+    }
+
     /// Whether reading may wait for somebody: a terminal, a pipe.
     #[must_use]
     pub fn may_wait(&self) -> bool {
@@ -102,7 +124,7 @@ impl Source {
         };
         match kind {
             Kind::Password => Ok(Secret::Password(line)),
-            Kind::Ha1 => parse_ha1(kind.option(), line.reveal().trim()),
+            Kind::Ha1 => ha1(kind.option(), line.reveal().trim()),
         }
     }
 }
@@ -113,7 +135,10 @@ fn unreadable(kind: Kind, name: &str, error: &std::io::Error) -> UsageError {
 }
 
 /// The first line without its line end.
-fn first_line(input: impl BufRead, kind: Kind, name: &str) -> Result<Hidden, UsageError> {
+///
+/// # Errors
+/// It is empty, too long or not UTF-8.
+pub fn first_line(input: impl BufRead, kind: Kind, name: &str) -> Result<Hidden, UsageError> {
     let wrong = |what: &str| UsageError::new(format!("{}: {name} {what}", kind.option()));
     let mut line = Zeroizing::new(Vec::with_capacity(256));
     input.take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(|error| unreadable(kind, name, &error))?;
@@ -141,7 +166,10 @@ pub fn algorithm(name: &str) -> Option<Algorithm> {
 }
 
 /// Reads `[ALGORITHM:]HEX`.
-fn parse_ha1(option: &str, text: &str) -> Result<Secret, UsageError> {
+///
+/// # Errors
+/// No hash, or not one of that algorithm.
+pub fn ha1(option: &str, text: &str) -> Result<Secret, UsageError> {
     const FORM: &str = "write MD5:HEX (32 digits), SHA-256:HEX or SHA-512-256:HEX (64 digits), the hash of \
         user:realm:password";
     let wrong = |what: &str| Err(UsageError::new(format!("{option}: {what}")).hint(FORM));
@@ -188,7 +216,7 @@ mod tests {
             (String::new(), None),
         ];
         for (text, expected) in table {
-            match (parse_ha1("--ha1", &text), expected) {
+            match (ha1("--ha1", &text), expected) {
                 (Ok(Secret::Ha1 { algorithm, hex }), Some(expected)) => {
                     assert_eq!(algorithm, expected);
                     assert_eq!(hex.reveal(), hex.reveal().to_ascii_lowercase());

@@ -2,6 +2,7 @@
 //! needs a server; where somebody has to answer, the test itself does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
+mod config;
 mod peer;
 mod run;
 #[cfg(unix)]

@@ -12,11 +12,16 @@ use crate::run::finish;
 
 /// A terminal, and the program in a session that it controls. Standard streams are no terminal.
 fn on_a_terminal(args: &[&str]) -> (Child, File, File) {
+    in_a_session("exec \"$0\" \"$@\" </dev/null", args)
+}
+
+/// The same, started by this shell command.
+fn in_a_session(script: &str, args: &[&str]) -> (Child, File, File) {
     let pair = openpty(None, None).unwrap();
     let (keyboard, terminal) = (File::from(pair.master), File::from(pair.slave));
     // `setsid --ctty` makes its standard input the session's terminal; the shell then takes it away from the program.
     let child = Command::new("setsid")
-        .args(["--ctty", "--wait", "sh", "-c", "exec \"$0\" \"$@\" </dev/null", env!("CARGO_BIN_EXE_sipreg")])
+        .args(["--ctty", "--wait", "sh", "-c", script, env!("CARGO_BIN_EXE_sipreg")])
         .args(args)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
@@ -63,6 +68,28 @@ fn a_password_is_asked_for_after_a_challenge() {
     let ran = finish(child);
     assert_eq!(ran.code, Some(3), "{}", ran.all());
     assert!(!ran.all().contains("uncertainty"));
+    assert!(echoes(&terminal));
+}
+
+/// What comes through a pipe is no answer: somebody at the terminal is asked.
+#[test]
+fn a_pipe_on_stdin_is_not_read_for_the_password() {
+    let (socket, address) = peer::silent();
+    let (child, mut keyboard, terminal) = in_a_session(
+        "echo piped | \"$0\" \"$@\"",
+        &["register", "bob@munich.de", "--registrar", &address, "-q"],
+    );
+    let (request, peer) = peer::receive(&socket);
+    peer::answer(&socket, peer, &request, "401 Unauthorized", &[CHALLENGE]);
+    wait_for(&mut keyboard, "Password for bob at realm \"munich.de\": ");
+    while echoes(&terminal) {
+        std::thread::yield_now();
+    }
+    keyboard.write_all(b"uncertainty\r").unwrap();
+    let (request, peer) = peer::receive(&socket);
+    assert!(peer::header(&request, "Authorization").contains("username=\"bob\""));
+    peer::answer(&socket, peer, &request, "403 Forbidden", &[]);
+    assert_eq!(finish(child).code, Some(3));
     assert!(echoes(&terminal));
 }
 

@@ -94,6 +94,11 @@ fn with_scheme(text: &str) -> Option<String> {
     }
 }
 
+/// Whether this is neither a URI nor `user@domain`.
+pub fn is_word(text: &str) -> bool {
+    !has_scheme(text) && foreign(text).is_none() && !text.contains('@')
+}
+
 /// A URI of somebody: scheme optional, user part required, no password.
 fn person(option: &str, text: &str) -> Result<Uri, UsageError> {
     if let Some(scheme) = foreign(text) {
@@ -106,8 +111,7 @@ fn person(option: &str, text: &str) -> Result<Uri, UsageError> {
     }
     let Some(spelled) = with_scheme(text) else {
         let reason = if text.is_empty() { "is empty" } else { "is not an address: it has no @" };
-        let hint = format!("{FORM}; names of accounts need the configuration file, which is not built yet");
-        return Err(UsageError::value(option, text, reason).hint(hint));
+        return Err(UsageError::value(option, text, reason).hint(FORM));
     };
     let uri = Uri::parse(spelled).map_err(|error| malformed(option, text, error).hint(FORM))?;
     if uri.user.is_none() {

@@ -2,6 +2,7 @@
 //! [`Account`], which holds a complete [`Plan`] and needs no further decision.
 
 mod address;
+mod check;
 mod contact;
 mod header;
 mod network;
@@ -10,7 +11,10 @@ mod span;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use check::check;
+
 use super::args::{Identity, Network, Output, Target, TransportName, Typed, Wish};
+use super::config::locked::Locked;
 use super::report::Settings;
 use super::report::text::shown;
 use super::secret::{self, Source};
@@ -38,6 +42,7 @@ pub struct Account {
     /// Whether the user has to agree first.
     pub consent: Consent,
     secret: Option<Source>,
+    locked: Vec<Locked>,
     username: String,
 }
 
@@ -69,7 +74,10 @@ impl Account {
         let secret = secret::locate(&args.identity, environment)?;
         let own = wanted.contacts.is_empty();
         let settings = settings(&args.output, &meant.aor, wanted.purpose, own);
-        let keyring = keyring(&args.identity, secret.is_none().then_some(username.as_str()))?;
+        // One secret that was typed, or is in the environment, counts instead of all that the file names.
+        let locked = if secret.is_none() { needed(args.locked, &args.identity) } else { Vec::new() };
+        let asks = secret.is_none() && locked.iter().all(|locked| locked.realm.is_some());
+        let keyring = keyring(&args.identity, asks.then_some(username.as_str()))?;
         let plan = Plan {
             purpose: wanted.purpose,
             from,
@@ -95,7 +103,7 @@ impl Account {
         }
         let net = net::Config { dns_timeout: plan.timing.patience().min(Duration::from_secs(5)), ..net };
         let (required, consent) = (wanted.required, wanted.consent);
-        Ok(Account { plan, net, settings, state, required, consent, secret, username })
+        Ok(Account { plan, net, settings, state, required, consent, secret, locked, username })
     }
 
     /// Names what `unregister` removes when the user names nothing: what is remembered.
@@ -131,6 +139,17 @@ impl Account {
         self.secret.take()
     }
 
+    /// The secrets that the configuration file names and that this registration may need.
+    pub fn locked(&mut self) -> Vec<Locked> {
+        std::mem::take(&mut self.locked)
+    }
+
+    /// Whose name and password go together where a secret of the file does not say it.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
     /// Adds the secret, as the one credential for whatever realm may be answered.
     pub fn unlock(&mut self, secret: Secret) {
         self.plan.keyring.credentials.push(Credential {
@@ -144,6 +163,11 @@ impl Account {
 /// The AOR as it goes into reports, as far as it can be read.
 pub fn aor_of(text: &str) -> Option<String> {
     address::readable(text).map(|uri| uri.to_string())
+}
+
+/// Whether a word in the place of the AOR is the name of an account: it is no URI, of whatever scheme, and has no @.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && address::is_word(text)
 }
 
 fn transport(name: TransportName) -> Transport {
@@ -160,12 +184,17 @@ fn targets(args: &Target, default: Uri, forced: Option<Transport>) -> Result<(Ur
         None => default,
     };
     let route = args.proxy.iter().map(|text| address::proxy(text)).collect::<Result<Vec<_>, _>>()?;
-    let next = route.first().unwrap_or(&registrar);
+    let (option, next) = match (route.first(), &args.registrar) {
+        (Some(first), _) => ("--proxy", first),
+        (None, Some(_)) => ("--registrar", &registrar),
+        (None, None) => ("AOR", &registrar),
+    };
     if forced.is_none()
         && let Some(asked) = next.transport()
         && Transport::parse(asked).is_none()
     {
-        return Err(UsageError::new(format!("transport {} of {next} is not built yet", shown(asked)))
+        let reason = format_args!("asks for the transport {}, which is not built yet", shown(asked));
+        return Err(UsageError::value(option, &next.to_string(), reason)
             .hint("udp and tcp are; --transport overrides what a URI says"));
     }
     Ok((registrar, route))
@@ -228,12 +257,14 @@ fn state_dir(args: &Network, environment: &Environment) -> Result<Option<PathBuf
         return Ok(None);
     }
     if let Some(dir) = &args.state_dir {
-        if dir.as_os_str().is_empty() {
-            return Err(UsageError::value("--state-dir", "", "names no folder"));
-        }
+        plain_dir(dir.as_os_str().is_empty())?;
         return Ok(Some(dir.clone()));
     }
     Ok(environment.state_home())
+}
+
+fn plain_dir(is_empty: bool) -> Result<(), UsageError> {
+    if is_empty { Err(UsageError::value("--state-dir", "", "names no folder")) } else { Ok(()) }
 }
 
 fn preference(text: &str) -> Result<Q, UsageError> {
@@ -267,12 +298,7 @@ fn limits(args: &Network) -> Result<Limits, UsageError> {
 /// The digest user name: as told, else the user part of who registers (RFC 3261 §22.1 leaves the choice to us).
 fn username(args: &Identity, from: Option<&Uri>, aor: &Uri) -> Result<String, UsageError> {
     if let Some(name) = &args.username {
-        let plain = !name.is_empty() && !name.contains(char::is_control);
-        return if plain {
-            Ok(name.clone())
-        } else {
-            Err(UsageError::value("--username", name, "is empty or holds a control character"))
-        };
+        return plain_username(name).map(|()| name.clone());
     }
     let (option, uri) = match from {
         Some(from) if from.user.is_some() => ("--from", from),
@@ -289,17 +315,37 @@ fn username(args: &Identity, from: Option<&Uri>, aor: &Uri) -> Result<String, Us
     }
 }
 
-/// `ask`: whose password to ask for when no secret was given.
-fn keyring(args: &Identity, ask: Option<&str>) -> Result<Keyring, UsageError> {
-    if let Some(realm) = args.realm.as_deref().filter(|realm| realm.contains(['\r', '\n', '\0'])) {
+fn plain_username(name: &str) -> Result<(), UsageError> {
+    if name.is_empty() || name.contains(char::is_control) {
+        return Err(UsageError::value("--username", name, "is empty or holds a control character"));
+    }
+    Ok(())
+}
+
+fn plain_realm(realm: &str) -> Result<(), UsageError> {
+    if realm.contains(['\r', '\n', '\0']) {
         return Err(UsageError::value("--realm", realm, "holds a line end or NUL"));
     }
-    let minimum = match args.min_algorithm.as_deref() {
-        Some(text) => secret::algorithm(text).ok_or_else(|| {
-            UsageError::value("--min-algorithm", text, "is not one of MD5, SHA-256, SHA-512-256")
-        })?,
-        None => Algorithm::Md5,
-    };
+    Ok(())
+}
+
+fn minimum(text: &str) -> Result<Algorithm, UsageError> {
+    secret::algorithm(text)
+        .ok_or_else(|| UsageError::value("--min-algorithm", text, "is not one of MD5, SHA-256, SHA-512-256"))
+}
+
+/// The secrets of the file without those of realms that are not going to be answered.
+fn needed(mut locked: Vec<Locked>, args: &Identity) -> Vec<Locked> {
+    if let Some(only) = &args.realm {
+        locked.retain(|locked| locked.realm.as_ref().is_none_or(|realm| realm == only));
+    }
+    locked
+}
+
+/// `ask`: whose password to ask for when no secret was given.
+fn keyring(args: &Identity, ask: Option<&str>) -> Result<Keyring, UsageError> {
+    args.realm.as_deref().map_or(Ok(()), plain_realm)?;
+    let minimum = args.min_algorithm.as_deref().map_or(Ok(Algorithm::Md5), minimum)?;
     let ask = ask.filter(|_| prompt::is_possible()).map(str::to_owned);
     Ok(Keyring { credentials: Vec::new(), ask, realm: args.realm.clone(), minimum })
 }
@@ -311,7 +357,7 @@ fn settings(args: &Output, aor: &Uri, purpose: Purpose, own_contact: bool) -> Se
         quiet: args.quiet,
         verbosity: args.verbose,
         show_secrets: args.show_secrets,
-        color: args.color,
+        color: args.color.unwrap_or_default(),
         ends_unanswered: own_contact && matches!(purpose, Purpose::Bind { .. }),
     }
 }

@@ -48,14 +48,21 @@ fn families(args: &Network, bind: Option<(IpAddr, Option<u16>)>) -> Result<Famil
 }
 
 /// `192.0.2.1`, `192.0.2.1:5060`, `::1`, `[::1]`, `[::1]:5060`.
-fn address(option: &str, text: &str) -> Result<(IpAddr, Option<u16>), UsageError> {
+///
+/// # Errors
+/// No address.
+pub fn address(option: &str, text: &str) -> Result<(IpAddr, Option<u16>), UsageError> {
     host_port(text).and_then(|(host, port)| Some((host.ip()?, port))).ok_or_else(|| {
         UsageError::value(option, text, "is not an IP address, with or without a port")
             .hint("write 192.0.2.7, 192.0.2.7:5070, ::1 or [::1]:5070")
     })
 }
 
-fn advertise(text: &str) -> Result<(Host, Option<u16>), UsageError> {
+/// `HOST[:PORT]` that others reach.
+///
+/// # Errors
+/// No host, or none that can be reached.
+pub fn advertise(text: &str) -> Result<(Host, Option<u16>), UsageError> {
     const OPTION: &str = "--advertise";
     let form =
         "write the address that others reach you at: 192.0.2.7, phone.example.com:5060 or [2001:db8::7]:5060";

@@ -75,6 +75,7 @@ fn the_short_help_of_register_is_a_line_per_option() {
           --timeout <DURATION>       Time for the whole command [default: 128s]
           --t1 <DURATION>            Expected round trip [default: 500ms]
           --retry-for <DURATION>     Try again for that long [default: not at all]
+          --config <FILE>            Configuration file, with accounts
           --state-dir <DIR>          Where to remember what is bound
           --stateless                Remember nothing, and don't look it up
 
@@ -101,7 +102,8 @@ fn the_long_help_of_register_says_all() {
 
     AOR, the address of record, is the address that people call:
     sip:you@example.com, or you@example.com for short. The registrar of its domain
-    is asked to send its calls to this device, or to each --contact.
+    is asked to send its calls to this device, or to each --contact. The name of an
+    account in the configuration file stands for its address and options.
 
     Usage: sipreg register [OPTIONS] <AOR>
 
@@ -241,6 +243,13 @@ fn the_long_help_of_register_says_all() {
               
               After silence, when nobody could be reached, and after a 503, whose
               Retry-After is obeyed. The pauses grow from a second to half a minute.
+
+          --config <FILE>
+              Configuration file, with accounts
+              
+              Without it: $XDG_CONFIG_HOME/sipreg/config.toml, which is
+              ~/.config/sipreg/config.toml, if it is there. It has options for all
+              commands, and accounts; the name of an account stands for the AOR.
 
           --state-dir <DIR>
               Where to remember what is bound

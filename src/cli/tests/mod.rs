@@ -57,7 +57,7 @@ fn a_wrong_command_line_is_told_with_what_to_do() {
     hint: did you mean unregister or register? 'sipreg --help' lists the commands
     $ sipreg register bob
     error: AOR: "bob" is not an address: it has no @
-    hint: write it as sip:user@domain, or user@domain for short; names of accounts need the configuration file, which is not built yet
+    hint: write it as sip:user@domain, or user@domain for short; accounts are looked up in a configuration file: --config FILE
     $ sipreg register tel:+4989
     error: AOR: "tel:+4989" is a tel: URI, which no registrar binds
     hint: write it as sip:user@domain, or user@domain for short

@@ -88,7 +88,7 @@ fn what_is_no_aor_is_refused() {
         ("mailto:bob@munich.de", "mailto:"),
         ("http://munich.de/@bob", "http:"),
         ("sip:munich.de", "no user part"),
-        ("work", "configuration file"),
+        ("work", "has no @"),
         ("", "is empty"),
         ("sip:bob@", "not a SIP URI"),
         ("sip:@munich.de", "not a SIP URI"),

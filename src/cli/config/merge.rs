@@ -1,0 +1,193 @@
+//! What was typed comes first, then the account, then `[defaults]`.
+
+use clap::ValueEnum;
+
+use super::file::File;
+use super::key::{Group, Key};
+use super::locked::{Lock, Locked, Origin, Program};
+use super::table::{Entry, Layer, Value};
+use crate::cli::Environment;
+use crate::cli::account;
+use crate::cli::args::{ColorChoice, TransportName, Typed, Wish};
+use crate::cli::secret::{self, Kind, Source};
+use crate::cli::usage::UsageError;
+
+/// The entries that count among the layers, of which the first is the strongest.
+pub fn strongest<'a>(layers: &[&'a Layer]) -> Vec<&'a Entry> {
+    let mut counting: Vec<&Entry> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for layer in layers {
+        let (before, taken) = (counting.len(), groups.len());
+        for entry in &layer.entries {
+            let is_set = counting.iter().take(before).any(|stronger| stronger.key == entry.key);
+            let excluded =
+                entry.key.group().is_some_and(|group| groups.iter().take(taken).any(|g| *g == group));
+            if !is_set && !excluded {
+                counting.push(entry);
+            }
+        }
+        groups.extend(layer.entries.iter().filter_map(Entry::occupies));
+        if layer.has_secret() {
+            groups.push(Group::Secret);
+        }
+    }
+    counting
+}
+
+/// Adds an entry to what was typed, unless that says something else. Whether it was of use.
+pub fn put(args: &mut Typed, entry: &Entry, file: &File, environment: &Environment) -> bool {
+    let Typed { target, identity, request, network, output, wish, .. } = args;
+    let path = || entry.text().map(|text| file.beside(&text, environment));
+    match entry.key {
+        Key::Registrar => fill(&mut target.registrar, entry.text()),
+        Key::Proxy => fill_all(&mut target.proxy, entry),
+        Key::Transport => fill(&mut target.transport, choice::<TransportName>(entry)),
+        Key::Username => fill(&mut identity.username, entry.text()),
+        Key::Realm => fill(&mut identity.realm, entry.text()),
+        Key::MinAlgorithm => fill(&mut identity.min_algorithm, entry.text()),
+        Key::From => fill(&mut identity.from, entry.text()),
+        Key::Contact => match wish {
+            Wish::Register(binding) => fill_all(&mut binding.contact, entry),
+            Wish::Unregister(removal) if !removal.all => fill_all(&mut removal.contact, entry),
+            // There it would be a condition, and nobody set one.
+            Wish::Unregister(_) | Wish::List(_) => false,
+        },
+        Key::Expires => match wish {
+            Wish::Register(binding) => fill(&mut binding.expires, entry.text()),
+            Wish::Unregister(_) | Wish::List(_) => false,
+        },
+        Key::Q => match wish {
+            Wish::Register(binding) => fill(&mut binding.q, entry.text()),
+            Wish::Unregister(_) | Wish::List(_) => false,
+        },
+        Key::Header => fill_all(&mut request.headers, entry),
+        Key::UserAgent => fill(&mut request.user_agent, entry.text()),
+        Key::Bind => fill(&mut network.bind, entry.text()),
+        Key::Advertise => fill(&mut network.advertise, entry.text()),
+        Key::Nameserver => fill_all(&mut network.nameserver, entry),
+        Key::Ipv4 => switch(&mut network.ipv4, entry, !network.ipv6),
+        Key::Ipv6 => switch(&mut network.ipv6, entry, !network.ipv4),
+        Key::Timeout => fill(&mut network.timeout, entry.text()),
+        Key::T1 => fill(&mut network.t1, entry.text()),
+        Key::RetryFor => fill(&mut network.retry_for, entry.text()),
+        Key::StateDir => !network.stateless && fill(&mut network.state_dir, path()),
+        Key::Stateless => switch(&mut network.stateless, entry, network.state_dir.is_none()),
+        Key::Json => switch(&mut output.json, entry, !output.dry_run),
+        Key::Quiet => switch(&mut output.quiet, entry, output.verbose == 0),
+        Key::Verbose => match entry.value {
+            Value::Level(level) if !output.quiet && output.verbose == 0 => {
+                output.verbose = level;
+                true
+            }
+            Value::Level(_) | Value::Texts(_) | Value::Secret(_) | Value::Switch(_) => false,
+        },
+        Key::Color => fill(&mut output.color, choice::<ColorChoice>(entry)),
+        // They go elsewhere: `consult`, `locked`.
+        Key::Aor
+        | Key::Credentials
+        | Key::PasswordFile
+        | Key::PasswordCommand
+        | Key::Password
+        | Key::Ha1
+        | Key::Ha1File => false,
+    }
+}
+
+fn fill<T>(typed: &mut Option<T>, found: Option<T>) -> bool {
+    let is_free = typed.is_none();
+    if is_free {
+        *typed = found;
+    }
+    is_free
+}
+
+fn fill_all(typed: &mut Vec<String>, entry: &Entry) -> bool {
+    let is_free = typed.is_empty();
+    if is_free {
+        *typed = entry.texts();
+    }
+    is_free
+}
+
+fn switch(typed: &mut bool, entry: &Entry, is_free: bool) -> bool {
+    *typed |= is_free && entry.is_on();
+    is_free
+}
+
+fn choice<T: ValueEnum>(entry: &Entry) -> Option<T> {
+    T::from_str(&entry.text()?, true).ok()
+}
+
+/// Checks what the values of a table say, each by the rule of its option.
+///
+/// # Errors
+/// The first one that makes no sense, with its place.
+pub fn check(file: &File, layer: &Layer) -> Result<(), UsageError> {
+    for entry in &layer.entries {
+        let verdict = |text: &str, at: usize| {
+            let origin = || Origin { key: entry.key, place: file.place(at) };
+            account::check(entry.key, text).map_err(|error| origin().complain(error))
+        };
+        match &entry.value {
+            Value::Texts(_) if entry.key.shape() == super::key::Shape::Words => {}
+            Value::Texts(texts) => texts.iter().try_for_each(|(text, at)| verdict(text, *at))?,
+            Value::Secret(secret) => verdict(secret.reveal(), entry.at)?,
+            Value::Switch(_) | Value::Level(_) => {}
+        }
+    }
+    layer.credentials.iter().try_for_each(|(credential, _)| check(file, credential))
+}
+
+/// The secrets that count, those of one realm before those of any, as the core wants them.
+///
+/// # Errors
+/// An HA1 that is none.
+pub fn locked(
+    file: &File,
+    layers: &[&Layer],
+    username: Option<&str>,
+    environment: &Environment,
+) -> Result<Vec<Locked>, UsageError> {
+    let mut found = Vec::new();
+    for (credential, _) in layers.iter().flat_map(|layer| &layer.credentials) {
+        let text = |key| credential.get(key).and_then(Entry::text);
+        // Who was typed is meant wherever a name goes.
+        let username = username.map(str::to_owned).or_else(|| text(Key::Username));
+        for entry in &credential.entries {
+            found.extend(lock(file, entry, text(Key::Realm), username.clone(), environment)?);
+        }
+    }
+    found.sort_by_key(|locked| locked.realm.is_none());
+    for entry in strongest(layers) {
+        found.extend(lock(file, entry, None, None, environment)?);
+    }
+    Ok(found)
+}
+
+fn lock(
+    file: &File,
+    entry: &Entry,
+    realm: Option<String>,
+    username: Option<String>,
+    environment: &Environment,
+) -> Result<Option<Locked>, UsageError> {
+    let origin = Origin { key: entry.key, place: file.place(entry.at) };
+    let beside = |kind| {
+        let path = file.beside(&entry.text().unwrap_or_default(), environment);
+        Source::at(&path, kind)
+    };
+    let lock = match (entry.key, &entry.value) {
+        (Key::Password, Value::Secret(password)) => {
+            Lock::Source(Source::Known(crate::proto::digest::Secret::Password(password.clone())))
+        }
+        (Key::Ha1, Value::Secret(text)) => {
+            let ha1 = secret::ha1("--ha1", text.reveal()).map_err(|error| origin.complain(error))?;
+            Lock::Source(Source::Known(ha1))
+        }
+        (Key::PasswordFile, _) => Lock::Source(beside(Kind::Password)),
+        (Key::Ha1File, _) => Lock::Source(beside(Kind::Ha1)),
+        (Key::PasswordCommand, _) => Lock::Program(Program::new(entry.texts())),
+        _ => return Ok(None),
+    };
+    Ok(Some(Locked { realm, username, lock, origin }))
+}

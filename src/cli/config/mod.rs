@@ -1,0 +1,113 @@
+//! The configuration file: options that the user does not want to type again, for all (`[defaults]`) and for each
+//! account (`[accounts.NAME]`).
+//!
+//! It goes this way: [`file::File`] reads it, `Document` makes tables of it, and [`consult`] adds those of their
+//! entries that count to what was typed. From then on a value is a value, wherever it came from; [`Origins`] remembers
+//! where, for complaints.
+//!
+//! What is wrong with the form is wrong wherever it stands: syntax, a key that nobody knows, a value of the wrong
+//! type, two secrets where one is meant, an account without an AOR, a password that others may read. What a value says
+//! is looked at in `[defaults]` and in the account that is used, so that one account does not keep another from
+//! working.
+//!
+//! No message repeats a line of the file, nor a value of a key that holds a secret.
+
+mod document;
+pub mod file;
+pub mod key;
+pub mod locked;
+mod merge;
+mod table;
+
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::Environment;
+use super::account;
+use super::args::Typed;
+use super::report::text::shown;
+use super::usage::UsageError;
+use document::Document;
+use file::File;
+use key::Key;
+use locked::Origin;
+
+/// Where the values stand that the file gave.
+#[derive(Clone, Debug, Default)]
+pub struct Origins(Vec<Origin>);
+
+impl Origins {
+    /// Says a complaint about an option as one about the key that gave its value, if one did.
+    #[must_use]
+    pub fn complain(&self, error: UsageError) -> UsageError {
+        let (option, _) = locked::split(&error.message);
+        match self.0.iter().find(|origin| Some(origin.key.name()) == option.as_deref()) {
+            Some(origin) => origin.complain(error),
+            None => error,
+        }
+    }
+}
+
+/// Adds what the configuration file says to what was typed: the account, if the AOR is the name of one, and
+/// `[defaults]`. On an error, what shapes the output is there already.
+///
+/// # Errors
+/// The file can't be used, or there is no such account.
+pub fn consult(args: &mut Typed, environment: &Environment) -> Result<Origins, UsageError> {
+    let name = args.aor.clone().filter(|aor| account::is_name(aor));
+    let Some(file) = File::read(args.network.config.as_deref(), environment)? else {
+        return name.map_or_else(|| Ok(Origins::default()), |name| Err(no_file(&name, environment)));
+    };
+    let document = Document::read(&file)?;
+    let mut layers = vec![&document.defaults];
+    let unknown = match name.map(|name| document.account(&name, &file)) {
+        Some(Ok(account)) => {
+            layers.insert(0, &account.layer);
+            None
+        }
+        Some(Err(error)) => Some(error),
+        None => None,
+    };
+    let typed_name = args.identity.username.clone();
+    let mut origins = Origins::default();
+    for entry in merge::strongest(&layers) {
+        let used = merge::put(args, entry, &file, environment);
+        if entry.key == Key::Aor {
+            args.aor = entry.text();
+        }
+        if used || entry.key == Key::Aor {
+            origins.0.push(Origin { key: entry.key, place: file.place(entry.at) });
+        }
+    }
+    if let Some(error) = unknown {
+        return Err(error);
+    }
+    layers.iter().try_for_each(|layer| merge::check(&file, layer))?;
+    args.locked = merge::locked(&file, &layers, typed_name.as_deref(), environment)?;
+    Ok(origins)
+}
+
+fn no_file(name: &str, environment: &Environment) -> UsageError {
+    let error = UsageError::new(format!("AOR: {} is not an address: it has no @", shown(name)));
+    let form = "write it as sip:user@domain, or user@domain for short";
+    match file::default_path(environment) {
+        Some(path) => error
+            .hint(format!("{form}; accounts are looked up in {}, which is not there", file::shown(&path))),
+        None => error.hint(format!("{form}; accounts are looked up in a configuration file: --config FILE")),
+    }
+}
+
+/// The names of the accounts, for completion: none, if there is anything wrong with the file.
+#[must_use]
+pub fn account_names(environment: &Environment, config: Option<&Path>) -> Vec<String> {
+    let Ok(Some(file)) = File::read(config, environment) else { return Vec::new() };
+    let Ok(document) = DeTable::parse(file.text()) else { return Vec::new() };
+    let accounts = document.get_ref().get("accounts").map(|accounts| accounts.get_ref());
+    let Some(DeValue::Table(accounts)) = accounts else { return Vec::new() };
+    let names = accounts.keys().map(|name| name.get_ref().to_string());
+    names.filter(|name| account::is_name(name)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! Passwords: where they may stand, how they are fetched, and that nobody sees them.
+
+use std::time::Duration;
+
+use super::*;
+use crate::proto::digest::Secret;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn fetched(account: &mut Account) -> Result<(), UsageError> {
+    runtime().block_on(async {
+        if let Some(source) = account.secret() {
+            account.unlock(source.fetch().await?);
+        }
+        for locked in account.locked() {
+            let credential = locked.open(account.username(), account.net.dry_run).await?;
+            account.plan.keyring.credentials.extend(credential);
+        }
+        Ok(())
+    })
+}
+
+/// `REALM: USER SECRET` of each, in the order in which they are tried.
+pub fn unlocked(mut account: Account) -> Vec<String> {
+    fetched(&mut account).unwrap();
+    let credentials = account.plan.keyring.credentials.iter();
+    credentials
+        .map(|credential| {
+            let realm = credential.realm.as_ref().map(|realm| format!("{realm}: ")).unwrap_or_default();
+            let secret = match &credential.secret {
+                Secret::Password(password) => password.reveal(),
+                Secret::Ha1 { hex, .. } => hex.reveal(),
+            };
+            format!("{realm}{} {secret}", credential.username)
+        })
+        .collect()
+}
+
+fn work(lines: &str) -> Home {
+    Home::with(format!("[accounts.work]\naor = \"w@munich.de\"\n{lines}"))
+}
+
+/// The complaint of fetching.
+fn refused(home: &Home) -> String {
+    let mut account = home.account(&["register", "work"]).ok().unwrap();
+    let error = fetched(&mut account).unwrap_err();
+    format!("{}\n  ({})\n", error.message, error.hint.unwrap_or_default())
+        .replace(home.dir.path().to_str().unwrap(), "DIR")
+}
+
+/// AUT-047: with a password in it, the file is its owner's alone.
+#[cfg(unix)]
+#[test]
+fn a_password_that_others_may_read_is_refused() {
+    let other = "[accounts.other]\naor = \"o@munich.de\"\n[[accounts.other.credentials]]\nha1 = \"x\"";
+    for (text, mode, taken) in [
+        ("password = \"x\"", 0o600, true),
+        ("password = \"x\"", 0o400, true),
+        ("password = \"x\"", 0o644, false),
+        ("password = \"x\"", 0o640, false),
+        ("password = \"x\"", 0o604, false),
+        (other, 0o644, false),
+        ("[defaults]\npassword = \"x\"", 0o664, false),
+        ("password_file = \"x\"", 0o644, true),
+        ("password_command = [\"x\"]", 0o644, true),
+        ("", 0o666, true),
+    ] {
+        let home = work(text);
+        home.mode(mode);
+        assert_eq!(home.complaint(&["register", "work"]) == "taken\n", taken, "{text} {mode:o}");
+    }
+    let home = work("username = \"w\"\npassword = \"hunter2\"");
+    home.mode(0o644);
+    insta::assert_snapshot!(home.complaint(&["register", "work"]), @"
+    FILE:4:1: password: other users may read this file (mode 0644)
+      (chmod 600 FILE; or use password_command or password_file)
+    ");
+}
+
+/// Files are meant from the folder of the configuration, or from the user's home.
+#[test]
+fn files() {
+    let hex = "939e7578ed9e3c518a452acee763bce9";
+    for (line, expected) in [
+        ("password_file = \"secret\"", "w uncertainty"),
+        ("password_file = \"~/secret\"", "w uncertainty"),
+        ("password_file = \"./secret\"", "w uncertainty"),
+        ("ha1_file = \"hash\"", "w 939e7578ed9e3c518a452acee763bce9"),
+        ("ha1 = \"MD5:939E7578ED9E3C518A452ACEE763BCE9\"", "w 939e7578ed9e3c518a452acee763bce9"),
+    ] {
+        let mut home = work(line);
+        home.environment.home = Some(home.dir.path().to_owned());
+        fs::write(home.dir.path().join("secret"), "uncertainty\nmore\n").unwrap();
+        fs::write(home.dir.path().join("hash"), hex).unwrap();
+        assert_eq!(unlocked(home.account(&["register", "work"]).ok().unwrap()), [expected], "{line}");
+    }
+    let mut said = String::new();
+    for line in ["password_file = \"nope\"", "ha1_file = \"empty\"", "ha1_file = \"secret\""] {
+        let home = work(line);
+        fs::write(home.dir.path().join("empty"), "").unwrap();
+        fs::write(home.dir.path().join("secret"), "hunter2").unwrap();
+        said += &refused(&home);
+    }
+    insta::assert_snapshot!(said, @r#"
+    DIR/config.toml:3:17: password_file: "DIR/nope" can't be read: No such file or directory (os error 2)
+      (it takes the name of a file; '-' is standard input)
+    DIR/config.toml:3:12: ha1_file: "DIR/empty" has nothing in its first line
+      (the first line is the secret)
+    DIR/config.toml:3:12: ha1_file: that is not a hash: it holds something else than hex digits
+      (write MD5:HEX (32 digits), SHA-256:HEX or SHA-512-256:HEX (64 digits), the hash of user:realm:password)
+    "#);
+}
+
+#[cfg(unix)]
+#[test]
+fn programs() {
+    for (line, expected) in [
+        ("[\"printf\", \"uncertainty\"]", "w uncertainty"),
+        ("[\"printf\", \"%s\\n%s\\n\", \"uncertainty\", \"url: x\"]", "w uncertainty"),
+        ("[\"sh\", \"-c\", \"cat; echo uncertainty; seq 100000\"]", "w uncertainty"),
+        ("[\"echo\", \"$HOME and 'quotes'\"]", "w $HOME and 'quotes'"),
+    ] {
+        let home = work(&format!("password_command = {line}"));
+        assert_eq!(unlocked(home.account(&["register", "work"]).ok().unwrap()), [expected], "{line}");
+    }
+    let mut said = String::new();
+    for line in [
+        "[\"/does/not/exist\", \"hunter2\"]",
+        "[\"sh\", \"-c\", \"echo hunter2; exit 3\"]",
+        "[\"true\"]",
+        "[\"printf\", \"\\\\377\\\\n\"]",
+        "[\"yes\\u0000\"]",
+        "[\"sh\", \"-c\", \"kill -9 $$\"]",
+        "[\"head\", \"-c\", \"100000\", \"/dev/zero\"]",
+    ] {
+        said += &refused(&work(&format!("password_command = {line}")));
+    }
+    insta::assert_snapshot!(said, @r#"
+    DIR/config.toml:3:20: password_command: "/does/not/exist" can't be started: No such file or directory (os error 2)
+      (the first line that it prints is the password; try it by hand)
+    DIR/config.toml:3:20: password_command: "sh" failed: exit status: 3
+      (the first line that it prints is the password; try it by hand)
+    DIR/config.toml:3:20: password_command: "true" has nothing in its first line
+      (the first line is the secret)
+    DIR/config.toml:3:20: password_command: "printf" is not UTF-8
+      ()
+    DIR/config.toml:3:20: password_command: "yes\u{0}" can't be started: nul byte found in provided data
+      (the first line that it prints is the password; try it by hand)
+    DIR/config.toml:3:20: password_command: "sh" failed: signal: 9 (SIGKILL)
+      (the first line that it prints is the password; try it by hand)
+    DIR/config.toml:3:20: password_command: "head" has a first line that is too long for a secret
+      ()
+    "#);
+}
+
+/// A program that does not end is ended, and one that is not needed is not run.
+#[cfg(unix)]
+#[test]
+fn programs_are_bounded() {
+    let program = locked::Program::new(["sleep", "600"].map(str::to_owned).to_vec());
+    let error = runtime().block_on(program.ask(Duration::from_millis(20))).unwrap_err();
+    assert_eq!(error.message, "\"sleep\" was ended: it told nothing within 20ms");
+    let marks = work(
+        "password_command = [\"touch\", \"mark\"]\n[[accounts.work.credentials]]\nrealm = \"other\"\npassword_command = [\"touch\", \"mark\"]",
+    );
+    let mut rehearsal = marks.account(&["register", "work", "--dry-run"]).ok().unwrap();
+    fetched(&mut rehearsal).unwrap();
+    assert!(rehearsal.plan.keyring.credentials.is_empty());
+    let typed = marks.account(&["register", "work", "--password", "x"]).ok().unwrap();
+    assert_eq!(unlocked(typed), ["w x"]);
+}
+
+/// AUT-047: whatever is wrong with it, a line with a secret is not repeated.
+#[test]
+fn secrets_are_in_no_message() {
+    let secret = "hunter2";
+    for line in [
+        "password = \"hunter2",
+        "password = hunter2",
+        "password = 'hunter2\n",
+        "password = \"hunter2\\q\"",
+        "password = \"hunter2\" \"x\"",
+        "password == \"hunter2\"",
+        "password = \"hunter2\"\npassword = \"hunter2\"",
+        "password = [\"hunter2\"]",
+        "password = { x = \"hunter2\" }",
+        "ha1 = \"hunter2\"",
+        "ha1 = \"MD5:hunter2\"",
+        "password = \"hunter2\"\nha1 = \"hunter2\"",
+        "password_command = [\"pass\", \"hunter2\"",
+        "password_command = \"echo hunter2\"",
+        "password_command = [\"echo\", \"hunter2\", 5]",
+        "expires = \"soon\"\npassword = \"hunter2\"",
+        "header = \"Via: hunter2\"",
+        "[[accounts.work.credentials]]\npassword = \"hunter2\"\nnope = 1",
+        "[[accounts.work.credentials]]\npassword = \"\"\"hunter2",
+        "registrar = \"tel:x:hunter2@y\"",
+        "from = \"x:hunter2@y\"",
+    ] {
+        for mode in [0o600, 0o644] {
+            let home = work(line);
+            home.mode(mode);
+            let said = home.complaint(&["register", "work"]);
+            assert!(said != "taken\n" && !said.contains(secret), "{line}\n{said}");
+        }
+    }
+    let mut account = work("password = \"hunter2\"").account(&["register", "work"]).ok().unwrap();
+    assert!(!format!("{:?}", account.locked()).contains(secret));
+}
