@@ -11,15 +11,16 @@ use bytes::Bytes;
 use super::account::{Account, Consent};
 use super::exit::Exit;
 use super::prompt::{self, Confirmed, Prompt, Typed};
-use super::report::Reporter;
 use super::report::ladder::Passing;
-use super::state::{Record, Slot};
+use super::report::{Late, Reporter};
+use super::state::{self, Slot};
 use super::usage::UsageError;
 use super::{Signal, crash};
 use crate::net::{self, Clock, Driver, SystemRandom};
 use crate::proto::ids::Random;
-use crate::proto::outcome::Report;
-use crate::proto::{Command, Direction, Endpoint, Notice, RegistrationId};
+use crate::proto::outcome::{AttemptResult, Report};
+use crate::proto::plan::Purpose;
+use crate::proto::{Cause, Command, Direction, Endpoint, Notice, RegistrationId};
 use crate::sip::NameAddr;
 
 /// There is one registration in the life of this process.
@@ -38,8 +39,8 @@ enum Ending {
     Rehearsed(Bytes),
     /// Before anything was sent.
     Usage(UsageError),
-    /// Another process holds the registration, and the time is over.
-    Busy,
+    /// The time was over before anything could be sent.
+    Late(Late),
     /// By a bug of ours.
     Crashed,
 }
@@ -62,7 +63,7 @@ pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
         Ok(Ending::Signal(signal, report)) => reporter.interrupted(signal, report.as_deref()),
         Ok(Ending::Rehearsed(request)) => reporter.request(&request),
         Ok(Ending::Usage(error)) => reporter.usage(&error),
-        Ok(Ending::Busy) => reporter.busy(),
+        Ok(Ending::Late(late)) => reporter.late(late),
         Ok(Ending::Crashed) => reporter.internal(&crash::last_words()),
         Err(error) => reporter.internal(&format!("the system gives no event loop: {error}")),
     }
@@ -107,16 +108,37 @@ async fn carry_out(
     };
     if let Some(slot) = slot {
         let mut slot = slot.borrow_mut();
-        if let Ending::Finished(report) = &ending
-            && let Ok(success) = &report.result
-        {
-            slot.settle(purpose, &named, success);
+        if let Ending::Finished(report) = &ending {
+            match &report.result {
+                Ok(success) => slot.settle(purpose, &named, success),
+                Err(_) if changed_nothing(report) => slot.restore(),
+                Err(_) => {}
+            }
         }
         if let Some(complaint) = slot.complaint() {
             reporter.warning(&complaint);
         }
     }
     Ok(ending)
+}
+
+/// Whether every request was refused, or never arrived: then nothing is bound that was not before.
+fn changed_nothing(report: &Report) -> bool {
+    report.attempts.iter().all(|attempt| match attempt.result {
+        AttemptResult::Status(status) => status >= 300,
+        AttemptResult::Dns(_)
+        | AttemptResult::Failed(
+            Cause::Refused
+            | Cause::Unreachable
+            | Cause::ProtocolUnreachable
+            | Cause::TooLarge
+            | Cause::LocalAddress
+            | Cause::Denied,
+        ) => true,
+        AttemptResult::Timeout
+        | AttemptResult::Closed
+        | AttemptResult::Failed(Cause::TimedOut | Cause::Reset | Cause::Other(_)) => false,
+    })
 }
 
 /// Everything before the first request: the user's consent, the password, what is remembered.
@@ -129,20 +151,28 @@ async fn prepare(
     if account.consent == Consent::Needed && !account.net.dry_run {
         consent(account).await?;
     }
-    if let Some(source) = account.secret() {
-        account.unlock(source.fetch().await.map_err(Ending::Usage)?);
-    }
-    for locked in account.locked() {
-        let credential = locked.open(account.username(), account.net.dry_run).await.map_err(Ending::Usage)?;
-        account.plan.keyring.credentials.extend(credential);
-    }
+    let limit = account.plan.whole.unwrap_or(account.plan.total);
     let began = clock.elapsed();
-    let slot = remembered(account, random, reporter).await?;
-    // Waiting for another process counts towards --timeout.
+    let left = || limit.saturating_sub(clock.elapsed().saturating_sub(began));
+    let read = tokio::time::timeout(limit, secrets(account)).await;
+    read.map_err(|_| Ending::Late(Late::Secret))?.map_err(Ending::Usage)?;
+    let slot = remembered(account, random, left(), reporter).await?;
+    // Waiting for a pipe or another process counts towards --timeout; for a person it does not.
     let waited = clock.elapsed().saturating_sub(began);
     account.plan.total = account.plan.total.saturating_sub(waited);
     account.plan.whole = account.plan.whole.map(|whole| whole.saturating_sub(waited));
     Ok(slot)
+}
+
+async fn secrets(account: &mut Account) -> Result<(), UsageError> {
+    if let Some(source) = account.secret() {
+        account.unlock(source.fetch().await?);
+    }
+    for locked in account.locked() {
+        let credential = locked.open(account.username(), account.net.dry_run).await?;
+        account.plan.keyring.credentials.extend(credential);
+    }
+    Ok(())
 }
 
 async fn consent(account: &Account) -> Result<(), Ending> {
@@ -162,9 +192,10 @@ async fn consent(account: &Account) -> Result<(), Ending> {
 async fn remembered(
     account: &mut Account,
     random: &mut SystemRandom,
+    limit: Duration,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Option<Slot>, Ending> {
-    let (aor, registrar) = (account.plan.aor.to_string(), account.plan.registrar.to_string());
+    let (aor, registrar) = (state::key(&account.plan.aor), state::key(&account.plan.registrar));
     let Some(state) = account.state.take() else { return Ok(None) };
     if account.net.dry_run {
         let record = state.peek(&aor, &registrar);
@@ -172,30 +203,37 @@ async fn remembered(
         account.remember(&record);
         return Ok(None);
     }
-    let limit = account.plan.whole.unwrap_or(account.plan.total);
     let lock = match state.approach(&aor, &registrar) {
-        Ok(waiting) => tokio::time::timeout(limit, waiting.wait()).await.map_err(|_| Ending::Busy)?,
+        Ok(waiting) => {
+            let lock = tokio::time::timeout(limit, waiting.wait()).await;
+            lock.map_err(|_| Ending::Late(Late::Lock))?
+        }
         Err(warning) => Err(warning),
     };
-    let (slot, warning) = match lock {
-        Ok(lock) => {
-            let (slot, warning) = state.enter(&aor, &registrar, lock);
-            // Made with the first binding, so that later ones of this device can be told to be its own.
-            let instance = state.instance(&mut || random.next());
-            (Some(slot), warning.or(instance.err()))
+    let lock = match lock {
+        Ok(lock) => lock,
+        Err(warning) => {
+            reporter.warning(&warning);
+            let record = state.peek(&aor, &registrar);
+            account.recall(record.bound()).map_err(Ending::Usage)?;
+            account.remember(&record);
+            account.begin_call();
+            return Ok(None);
         }
-        Err(warning) => (None, Some(warning)),
     };
-    if let Some(warning) = warning {
+    let (mut slot, warning) = state.enter(&aor, &registrar, lock);
+    // Made with the first binding, so that later ones of this device can be told to be its own.
+    let instance = match account.plan.purpose {
+        Purpose::Bind { .. } => state.instance(&mut || random.next()).err(),
+        Purpose::Remove | Purpose::RemoveAll | Purpose::Fetch => None,
+    };
+    if let Some(warning) = warning.or(instance) {
         reporter.warning(&warning);
     }
-    let record = slot.as_ref().map(|slot| slot.record().clone());
-    account.recall(record.as_ref().map(Record::bound).unwrap_or_default()).map_err(Ending::Usage)?;
-    Ok(slot.map(|mut slot| {
-        slot.begin(account.plan.contacts.is_empty());
-        account.remember(slot.record());
-        slot
-    }))
+    account.recall(slot.record().bound()).map_err(Ending::Usage)?;
+    slot.begin(account.plan.contacts.is_empty());
+    account.remember(slot.record());
+    Ok(Some(slot))
 }
 
 /// The loop: what the core tells, what the user types, what a signal says. `Err` is a signal.

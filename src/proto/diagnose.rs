@@ -11,8 +11,6 @@ use super::plan::Purpose;
 /// One failure, explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// `refused`, `credentials`, `timeout`, `unreachable` or `misbehaved`.
-    pub kind: &'static str,
     /// One sentence without full stop: what happened.
     pub message: String,
     /// What to do about it, if there is anything to do.
@@ -22,19 +20,17 @@ pub struct Diagnosis {
 /// Explains a failure.
 #[must_use]
 pub fn diagnose(failure: &Failure, report: &Report) -> Diagnosis {
-    let (kind, message, hint) = match failure {
+    let (message, hint) = match failure {
         Failure::Refused(refusal) if refusal.status() == 404 && report.purpose == Purpose::Fetch => {
-            ("refused", refused(refusal, report), Some(NOTHING_LISTED.to_owned()))
+            (refused(refusal, report), Some(NOTHING_LISTED.to_owned()))
         }
-        Failure::Refused(refusal) => ("refused", refused(refusal, report), refusal_hint(refusal)),
-        Failure::Credentials(failure) => {
-            ("credentials", credentials(failure, report), Some(credentials_hint(failure)))
-        }
-        Failure::Timeout => ("timeout", timeout(report), Some(timeout_hint(report))),
-        Failure::Unreachable(why) => ("unreachable", unreachable(why, report), Some(unreachable_hint(why))),
-        Failure::Misbehaved(how) => ("misbehaved", misbehaved(*how, report), Some(misbehaved_hint(*how))),
+        Failure::Refused(refusal) => (refused(refusal, report), refusal_hint(refusal)),
+        Failure::Credentials(failure) => (credentials(failure, report), Some(credentials_hint(failure))),
+        Failure::Timeout => (timeout(report), Some(timeout_hint(report))),
+        Failure::Unreachable(why) => (unreachable(why, report), Some(unreachable_hint(why))),
+        Failure::Misbehaved(how) => (misbehaved(*how, report), Some(misbehaved_hint(*how))),
     };
-    Diagnosis { kind, message, hint }
+    Diagnosis { message, hint }
 }
 
 const NOTHING_LISTED: &str = "some registrars say this when nothing is bound; or there is no such user or domain: check \

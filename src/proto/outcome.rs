@@ -40,7 +40,7 @@ pub struct Report {
     pub sent: Option<Time>,
     /// From the command to the outcome.
     pub elapsed: Duration,
-    /// From the first sending of the last request to its final answer.
+    /// From the first sending of the last request to its final answer; `None` while it has none.
     pub round_trip: Option<Duration>,
     /// One per destination, in the order they were tried; names that could not be resolved are in here too.
     pub attempts: Vec<Attempt>,

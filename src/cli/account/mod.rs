@@ -99,7 +99,11 @@ impl Account {
         };
         let state = state_dir(&args.network, environment)?.map(|dir| State::in_dir(&dir));
         if state.is_none() && wanted.purpose == Purpose::Remove && plan.contacts.is_empty() {
-            return Err(nothing_named().hint("without --stateless, sipreg remembers what it bound"));
+            return Err(nothing_named().hint(if args.network.stateless {
+                "without --stateless, sipreg remembers what it bound"
+            } else {
+                "sipreg remembers what it bound if HOME is set, or --state-dir given"
+            }));
         }
         let net = net::Config { dns_timeout: plan.timing.patience().min(Duration::from_secs(5)), ..net };
         let (required, consent) = (wanted.required, wanted.consent);
@@ -131,6 +135,13 @@ impl Account {
         self.plan.memory = Some(record.memory());
         if matches!(self.plan.purpose, Purpose::Bind { .. }) && self.plan.contacts.is_empty() {
             self.net.port = record.port();
+        }
+    }
+
+    /// Uses no Call-ID that another process may be using at the same time.
+    pub fn begin_call(&mut self) {
+        if let Some(memory) = &mut self.plan.memory {
+            memory.dialogue = None;
         }
     }
 

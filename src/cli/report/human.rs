@@ -43,7 +43,7 @@ pub fn success(aor: &str, report: &Report, success: &Success, own_device: bool, 
 /// What `list` found: the most wanted first, and among those alike the one that holds longest.
 #[must_use]
 pub fn list(aor: &str, report: &Report, success: &Success, paint: Paint) -> String {
-    let mut sorted: Vec<&Listed> = success.bindings.iter().collect();
+    let mut sorted: Vec<&Listed> = success.bindings.iter().filter(|binding| binding.expires > 0).collect();
     sorted.sort_by_key(|binding| Reverse((binding.q.unwrap_or(Q::ONE), binding.expires)));
     let aor = paint.strong(&escape(aor));
     let mut text = match sorted.len() {

@@ -20,8 +20,10 @@ use super::usage::UsageError;
 use super::{Environment, Signal};
 use crate::proto::Dropped;
 use crate::proto::diagnose::{Diagnosis, diagnose};
-use crate::proto::outcome::{Failure, Report, Success};
+use crate::proto::outcome::{Failure, Report, Success, Warning};
 use crate::proto::plan::Purpose;
+
+use crate::sip::AnyUri;
 
 use json::{CommandName, Kind, Object};
 use paint::Paint;
@@ -43,6 +45,15 @@ pub struct Settings {
     pub color: ColorChoice,
     /// This device itself is bound, and nobody answers there once the command has ended.
     pub ends_unanswered: bool,
+}
+
+/// What a command waited for when its time was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// Another process.
+    Lock,
+    /// The password, from a pipe or a program.
+    Secret,
 }
 
 /// Where output goes.
@@ -152,7 +163,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             return;
         }
         let mut text = String::new();
-        if let Some(seen) = report.received {
+        if let Some(seen) = report.received.filter(|seen| !is_registered(report, *seen)) {
             let message =
                 format!("behind a NAT, '--advertise {seen}' binds the address that the registrar sees");
             text += &human::hint(&message, self.err);
@@ -185,10 +196,17 @@ impl<'s, 'a> Reporter<'s, 'a> {
             && !self.settings.json
             && let Ok(success) = &report.result
         {
+            let warnings = human::warnings(report, self.err);
+            self.stderr(&warnings);
             let _ = self.success(report, success);
         }
-        let hint = "the list is complete: whatever was bound there has run out or was removed";
-        let message = format!("{missing} is not bound");
+        let unreadable = |warning: &Warning| matches!(warning, Warning::UnreadableContacts(_));
+        let hint = if report.warnings.iter().any(unreadable) {
+            "not every binding in the answer could be read: -vv shows them"
+        } else {
+            "the list is complete: whatever was bound there has run out or was removed"
+        };
+        let message = format!("{} is not bound", text::shown(missing));
         self.fault(Kind::Unmet, &message, Some(hint), Some(report), Exit::Unmet)
     }
 
@@ -203,16 +221,28 @@ impl<'s, 'a> Reporter<'s, 'a> {
             Signal::Interrupt => ("interrupted", Exit::Interrupted),
             Signal::Terminate => ("terminated", Exit::Terminated),
         };
-        let sent = report.is_some_and(|report| report.requests > 0);
-        let hint = sent.then_some("the registrar may have bound the contact all the same");
+        let unanswered = report.filter(|report| report.requests > 0 && report.round_trip.is_none());
+        let hint = unanswered.and_then(|report| match report.purpose {
+            Purpose::Fetch => None,
+            Purpose::Bind { .. } => Some("the registrar may have bound the contact all the same"),
+            Purpose::Remove | Purpose::RemoveAll => Some("the registrar may have removed it all the same"),
+        });
         self.fault(Kind::Interrupted, message, hint, report, exit)
     }
 
-    /// Another process has not let go of the registration in time.
-    pub fn busy(&mut self) -> Exit {
+    /// The time was over before anything could be sent.
+    pub fn late(&mut self, late: Late) -> Exit {
         let aor = self.settings.aor.clone().unwrap_or_default();
-        let message = format!("another sipreg has been busy with {aor} all the time; nothing was sent");
-        let hint = "a longer --timeout waits longer; --stateless does not wait";
+        let (message, hint) = match late {
+            Late::Lock => (
+                format!("another sipreg has been busy with {aor} all the time; nothing was sent"),
+                "a longer --timeout waits longer; --stateless does not wait",
+            ),
+            Late::Secret => (
+                "the password did not come in time; nothing was sent".to_owned(),
+                "a longer --timeout waits longer; is something written into the pipe?",
+            ),
+        };
         self.fault(Kind::Timeout, &message, Some(hint), None, Exit::Timeout)
     }
 
@@ -296,6 +326,15 @@ impl<'s, 'a> Reporter<'s, 'a> {
             }
         }
     }
+}
+
+/// Whether the contact is already where the registrar sees us.
+fn is_registered(report: &Report, seen: SocketAddr) -> bool {
+    let contacts = report.result.as_ref().map(|success| success.contacts.as_slice()).unwrap_or_default();
+    contacts.iter().any(|granted| match &granted.uri {
+        AnyUri::Sip(uri) => uri.host.ip() == Some(seen.ip()) && uri.port.unwrap_or(5060) == seen.port(),
+        AnyUri::Other(_) => false,
+    })
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub use record::Record;
 use crate::proto::Remembrance;
 use crate::proto::outcome::Success;
 use crate::proto::plan::Purpose;
-use crate::sip::NameAddr;
+use crate::sip::{Host, NameAddr, Uri};
 
 /// The state directory.
 #[derive(Clone, Debug)]
@@ -46,6 +46,8 @@ pub struct Slot {
     /// The contacts of the last request that left.
     asked: Vec<String>,
     complaint: Option<String>,
+    /// Own and named contacts as they were before this process.
+    before: (Vec<String>, Vec<String>),
     _lock: lock::Lock,
 }
 
@@ -80,7 +82,8 @@ impl State {
         if warning.is_some() {
             file::set_aside(&path);
         }
-        let slot = Slot { path, record, own: false, asked: Vec::new(), complaint: None, _lock: lock };
+        let before = (record.own.clone(), record.named.clone());
+        let slot = Slot { path, record, own: false, asked: Vec::new(), complaint: None, before, _lock: lock };
         (slot, warning)
     }
 
@@ -116,6 +119,16 @@ fn urn(high: u64, low: u64) -> String {
     let low = low & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000;
     let (a, b, c) = (high >> 32, high >> 16 & 0xffff, high & 0xffff);
     format!("urn:uuid:{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}", low >> 48, low & 0xffff_ffff_ffff)
+}
+
+/// How an AOR or a registrar is told from others: its text, without regard to the letter case of its host.
+#[must_use]
+pub fn key(uri: &Uri) -> String {
+    let mut uri = uri.clone();
+    if let Host::Name(name) = &mut uri.host {
+        name.make_ascii_lowercase();
+    }
+    uri.to_string()
 }
 
 fn is_urn(text: &str) -> bool {
@@ -181,6 +194,14 @@ impl Slot {
             }
         }
         self.write();
+    }
+
+    /// Nothing came of it: what was bound before is bound now.
+    pub fn restore(&mut self) {
+        (self.record.own, self.record.named) = self.before.clone();
+        if !self.asked.is_empty() {
+            self.write();
+        }
     }
 
     /// The first thing that went wrong with writing, if any did.

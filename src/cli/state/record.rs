@@ -10,8 +10,10 @@ use crate::proto::Remembrance;
 use crate::proto::plan::Memory;
 use crate::sip::NameAddr;
 
-/// Contacts named by the user that are remembered at most; the oldest go first.
+/// Contacts that are remembered at most; the oldest go first. Own ones are few: only those of runs that nobody
+/// answered.
 const MOST_NAMED: usize = 32;
+const MOST_OWN: usize = 4;
 
 /// Version of the format.
 const SCHEMA: u32 = 1;
@@ -121,8 +123,8 @@ impl Record {
                 list.push(bare);
             }
         }
-        if self.named.len() > MOST_NAMED {
-            self.named.drain(..self.named.len() - MOST_NAMED);
+        for (list, most) in [(&mut self.named, MOST_NAMED), (&mut self.own, MOST_OWN)] {
+            list.drain(..list.len().saturating_sub(most));
         }
     }
 

@@ -93,6 +93,32 @@ fn contacts_that_the_user_names_are_removed_only_where_there_is_no_own_one() {
 }
 
 #[test]
+fn what_was_refused_leaves_no_contact_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::in_dir(dir.path());
+    let (mut slot, _) = enter(&state);
+    slot.begin(true);
+    slot.remember(&leaving(7, &["<sip:bob@192.0.2.9:5070>"]));
+    slot.restore();
+    drop(slot);
+    let (mut slot, _) = enter(&state);
+    assert!(slot.record().bound().is_empty());
+    assert_eq!(slot.record().memory().dialogue, Some(("c".to_owned(), 7)), "the CSeq is used up");
+    for n in 0..20 {
+        slot.begin(true);
+        slot.remember(&leaving(n, &[&format!("<sip:bob@192.0.2.9:{}>", 5070 + n)]));
+    }
+    assert_eq!(slot.record().bound().len(), 4);
+}
+
+#[test]
+fn letter_case_of_a_host_makes_no_other_address() {
+    let key = |text: &str| key(&Uri::parse(text).unwrap());
+    assert_eq!(key("sip:bob@Munich.DE"), key("sip:bob@munich.de"));
+    assert_ne!(key("sip:Bob@munich.de"), key("sip:bob@munich.de"));
+}
+
+#[test]
 fn one_process_at_a_time_has_the_slot_and_another_registrar_is_another_slot() {
     let dir = tempfile::tempdir().unwrap();
     let state = State::in_dir(dir.path());

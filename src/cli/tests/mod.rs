@@ -75,7 +75,7 @@ fn a_wrong_command_line_is_told_with_what_to_do() {
     hint: 'sipreg unregister AOR --all' removes every one, 'sipreg list AOR' shows them
     $ sipreg register bob@munich.de --expires 0
     error: nothing says which binding to remove: name it with --contact, or --all for every one
-    hint: without --stateless, sipreg remembers what it bound
+    hint: sipreg remembers what it bound if HOME is set, or --state-dir given
     $ sipreg register bob@munich.de --expires soon
     error: --expires: "soon" is not a duration: expected number at 0
     hint: write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m')

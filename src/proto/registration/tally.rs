@@ -80,6 +80,7 @@ impl Tally {
         self.requests_of_visit += 1;
         self.hop = Some(hop);
         self.sent = Some(now);
+        self.round_trip = None;
     }
 
     /// Notes a final response, and from its Via the address that we were seen at (RFC 3581 §4): without

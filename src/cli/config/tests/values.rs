@@ -78,7 +78,7 @@ fn values() {
       (write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m'))
     > expires = 0
     nothing says which binding to remove: name it with --contact, or --all for every one
-      (without --stateless, sipreg remembers what it bound)
+      (sipreg remembers what it bound if HOME is set, or --state-dir given)
     > expires = 99999999999999999999999999999999999999999
     FILE:3:11: expires: "99999999999999999999999999999999999999999" is too long
       (write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m'))
