@@ -5,117 +5,23 @@
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::config::locked::Locked;
+mod texts;
+pub mod tools;
+mod typed;
+
 use crate::proto::digest::Hidden;
-
-const ABOUT: &str = "Tells a SIP registrar where you can be reached";
-
-const REGISTER_ABOUT: &str = "Bind this device to an address, once, and print what was granted";
-
-const REGISTER_LONG: &str = "\
-Bind this device to an address, once, and print what was granted.
-
-AOR, the address of record, is the address that people call: sip:you@example.com, or \
-you@example.com for short. The registrar of its domain is asked to send its calls to this \
-device, or to each --contact. The name of an account in the configuration file stands for \
-its address and options.";
-
-const TOP_EXAMPLES: &str = "\
-Examples:
-  sipreg register you@example.com
-  sipreg list you@example.com
-  sipreg unregister you@example.com
-  sipreg register --help";
-
-const LIST_ABOUT: &str = "Show every binding of an address";
-
-const LIST_LONG: &str = "\
-Show every binding of an address.
-
-The registrar of AOR is asked where its calls go now. Nothing changes.";
-
-const LIST_END: &str = "\
-Examples:
-  What is bound, and for how long:
-    sipreg list you@example.com
-
-  In a script: is the desk phone there?
-    sipreg list you@example.com --contact sip:you@192.0.2.7:5060 --quiet
-
-  Only the URIs:
-    sipreg list you@example.com --json | jq -r '.bindings[].uri'
-
-Exit status: as for 'sipreg register', and
-    7  a --contact is not bound";
-
-const UNREGISTER_ABOUT: &str = "Remove this device's binding, another one, or all";
-
-const UNREGISTER_LONG: &str = "\
-Remove this device's binding, another one, or all.
-
-Without --contact and --all it removes what 'sipreg register' bound from here, and \
-touches no other device.";
-
-const UNREGISTER_END: &str = "\
-Examples:
-  After 'sipreg register you@example.com':
-    sipreg unregister you@example.com
-
-  A desk phone that is gone:
-    sipreg unregister you@example.com --contact sip:you@192.0.2.7:5060
-
-  Everything, without being asked:
-    sipreg unregister you@example.com --all --yes
-
-Exit status: as for 'sipreg register'. 6 also says that the registrar answered
-yes, and the binding is still there.";
-
-const SHORT_END: &str = "\
-The variable SIPREG_PASSWORD may hold the password. --help says more, gives
-examples and explains the exit status.";
-
-const REGISTER_END: &str = "\
-Examples:
-  Bind this device, and be asked for the password if there has to be one:
-    sipreg register you@example.com
-
-  From a script, for half an hour, with the result as JSON:
-    sipreg register you@example.com --password-file ~/.sip --expires 30m --json
-
-  A desk phone, through a registrar given by address:
-    sipreg register you@example.com --registrar 192.0.2.1 \\
-      --contact sip:you@192.0.2.7:5060
-
-  Remove that binding again:
-    sipreg register you@example.com --contact sip:you@192.0.2.7:5060 --expires 0
-
-  Look before you leap, and watch while you do:
-    sipreg register you@example.com --dry-run
-    sipreg register you@example.com -vv
-
-Durations are numbers with units, such as 90s, 1h or '1h 30m'; a bare number is
-seconds.
-
-Exit status:
-    0  done: the registrar confirmed it
-    1  refused by the registrar
-    2  the command line is wrong; nothing was sent
-    3  credentials are missing or were not accepted
-    4  no final answer in time
-    5  could not be reached
-    6  the registrar misbehaved: it said yes and did not do it
-   70  internal error (a bug)
-  130  ended by SIGINT (Ctrl-C); 143 by SIGTERM";
+pub use typed::{Typed, Wish};
 
 /// The whole command line.
 #[derive(Parser)]
 #[command(
     name = "sipreg",
     version,
-    about = ABOUT,
-    after_help = TOP_EXAMPLES,
+    about = texts::ABOUT,
+    after_help = texts::TOP_EXAMPLES,
     max_term_width = 80,
     subcommand_required = true,
+    subcommand_value_name = "COMMAND",
     arg_required_else_help = true,
     disable_help_subcommand = true
 )]
@@ -130,35 +36,46 @@ pub struct Args {
 pub enum Command {
     /// Binds once.
     #[command(
-        about = REGISTER_ABOUT,
-        long_about = REGISTER_LONG,
-        after_help = SHORT_END,
-        after_long_help = REGISTER_END,
+        about = texts::REGISTER_ABOUT,
+        long_about = texts::REGISTER_LONG,
+        after_help = texts::SHORT_END,
+        after_long_help = texts::REGISTER_END,
         override_usage = "sipreg register [OPTIONS] <AOR>",
         max_term_width = 80
     )]
     Register(Box<Register>),
     /// Lists.
     #[command(
-        about = LIST_ABOUT,
-        long_about = LIST_LONG,
+        about = texts::LIST_ABOUT,
+        long_about = texts::LIST_LONG,
         visible_alias = "query",
-        after_help = SHORT_END,
-        after_long_help = LIST_END,
+        after_help = texts::SHORT_END,
+        after_long_help = texts::LIST_END,
         override_usage = "sipreg list [OPTIONS] <AOR>",
         max_term_width = 80
     )]
     List(Box<List>),
     /// Removes.
     #[command(
-        about = UNREGISTER_ABOUT,
-        long_about = UNREGISTER_LONG,
-        after_help = SHORT_END,
-        after_long_help = UNREGISTER_END,
+        about = texts::UNREGISTER_ABOUT,
+        long_about = texts::UNREGISTER_LONG,
+        after_help = texts::SHORT_END,
+        after_long_help = texts::UNREGISTER_END,
         override_usage = "sipreg unregister [OPTIONS] <AOR>",
         max_term_width = 80
     )]
     Unregister(Box<Unregister>),
+    /// Prints a completion script.
+    #[command(
+        about = tools::COMPLETIONS_ABOUT,
+        long_about = tools::COMPLETIONS_LONG,
+        after_long_help = tools::COMPLETIONS_END,
+        max_term_width = 80
+    )]
+    Completions(tools::Completions),
+    /// Prints or writes manual pages.
+    #[command(about = tools::MAN_ABOUT, long_about = tools::MAN_LONG, after_long_help = tools::MAN_END, max_term_width = 80)]
+    Man(tools::Man),
 }
 
 /// `sipreg register`.
@@ -476,58 +393,4 @@ pub enum ColorChoice {
 
 fn hidden(text: &str) -> Result<Hidden, std::convert::Infallible> {
     Ok(Hidden::new(text.to_owned()))
-}
-
-/// What any of the commands that talk to a registrar was given.
-pub struct Typed {
-    /// The address of record.
-    pub aor: Option<String>,
-    /// Where the request goes.
-    pub target: Target,
-    /// Who asks.
-    pub identity: Identity,
-    /// What else the request says.
-    pub request: Request,
-    /// How it gets there.
-    pub network: Network,
-    /// What is shown of it.
-    pub output: Output,
-    /// What is wanted there.
-    pub wish: Wish,
-    /// The secrets that the configuration file names.
-    pub locked: Vec<Locked>,
-}
-
-/// What is wanted of the registrar.
-pub enum Wish {
-    /// To bind.
-    Register(Binding),
-    /// To know, and perhaps that these are bound.
-    List(Vec<String>),
-    /// To remove.
-    Unregister(Removal),
-}
-
-impl From<Register> for Typed {
-    fn from(args: Register) -> Typed {
-        let Register { aor, target, identity, binding, request, network, output } = args;
-        let wish = Wish::Register(binding);
-        Typed { aor, target, identity, request, network, output, wish, locked: Vec::new() }
-    }
-}
-
-impl From<List> for Typed {
-    fn from(args: List) -> Typed {
-        let List { aor, contact, target, identity, request, network, output } = args;
-        let wish = Wish::List(contact);
-        Typed { aor, target, identity, request, network, output, wish, locked: Vec::new() }
-    }
-}
-
-impl From<Unregister> for Typed {
-    fn from(args: Unregister) -> Typed {
-        let Unregister { aor, removal, target, identity, request, network, output } = args;
-        let wish = Wish::Unregister(removal);
-        Typed { aor, target, identity, request, network, output, wish, locked: Vec::new() }
-    }
 }

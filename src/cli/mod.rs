@@ -5,9 +5,11 @@
 
 pub mod account;
 pub mod args;
+pub mod complete;
 pub mod config;
 mod crash;
 mod exit;
+pub mod man;
 mod prompt;
 pub mod report;
 mod run;
@@ -18,7 +20,7 @@ pub mod usage;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -94,11 +96,33 @@ pub enum Signal {
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let environment = Environment::of_process();
+    let asking = complete::asking();
     let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
     let (stdout_is_terminal, stderr_is_terminal) = (stdout.is_terminal(), stderr.is_terminal());
     let mut streams =
         Streams { stdout: &mut stdout, stderr: &mut stderr, stdout_is_terminal, stderr_is_terminal };
-    ExitCode::from(run_guarded(&arguments, &environment, &mut streams).code())
+    let exit = match asking {
+        Some(shell) => complete_for(shell, &arguments, &environment, &mut streams),
+        None => run_guarded(&arguments, &environment, &mut streams),
+    };
+    ExitCode::from(exit.code())
+}
+
+/// Answers a shell. If that fails nothing is said: somebody is typing there.
+fn complete_for(
+    shell: complete::Shell,
+    arguments: &[OsString],
+    environment: &Environment,
+    streams: &mut Streams<'_>,
+) -> Exit {
+    crash::watch();
+    match panic::catch_unwind(AssertUnwindSafe(|| complete::answer(shell, arguments, environment))) {
+        Ok(Ok(candidates)) => {
+            Reporter::new(streams, Settings::default(), None, environment).data(&candidates)
+        }
+        Ok(Err(_)) => Exit::Usage,
+        Err(_) => Exit::Internal,
+    }
 }
 
 /// As [`run_from`], but a panic of ours ends as any other failure does: with a message, JSON if asked for, and
@@ -119,7 +143,22 @@ pub fn run_from(arguments: &[OsString], environment: &Environment, streams: &mut
         Ok(Args { command: Command::Register(args) }) => ask((*args).into(), environment, streams),
         Ok(Args { command: Command::List(args) }) => ask((*args).into(), environment, streams),
         Ok(Args { command: Command::Unregister(args) }) => ask((*args).into(), environment, streams),
+        Ok(Args { command: Command::Completions(args) }) => {
+            let script = complete::script(args.shell);
+            Reporter::new(streams, Settings::default(), None, environment).data(&script)
+        }
+        Ok(Args { command: Command::Man(args) }) => manual(args.dir.as_deref(), environment, streams),
         Err(error) => not_run(&error, arguments, environment, streams),
+    }
+}
+
+/// Prints the program's page, or writes all pages and prints where.
+fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+    let mut reporter = Reporter::new(streams, Settings::default(), None, environment);
+    let Some(dir) = dir else { return reporter.data(&man::first_page()) };
+    match man::write_to(dir) {
+        Ok(written) => reporter.data(&written),
+        Err(error) => reporter.usage(&error),
     }
 }
 

@@ -49,7 +49,7 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
             return UsageError::new(
                 "there is one argument too many (it is not shown, since it may be a secret)",
             )
-            .hint("a command takes one AOR; everything else is an option. Quote values that hold spaces");
+            .hint(what_is_taken(error));
         }
         let error = UsageError::new(format!("there is no option {}", shown(name)));
         return match text(ContextKind::SuggestedArg) {
@@ -70,7 +70,7 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
     if kind == ErrorKind::InvalidValue {
         return match (text(ContextKind::InvalidValue), error.get(ContextKind::ValidValue)) {
             (Some(value), Some(ContextValue::Strings(valid))) if !value.is_empty() => {
-                let option = argument.split(' ').next().unwrap_or_default();
+                let option = argument.split(' ').next().unwrap_or_default().trim_matches(['<', '>']);
                 UsageError::value(option, value, format_args!("is not one of {}", valid.join(", ")))
             }
             _ => UsageError::new(format!("{argument} needs a value")).hint(see),
@@ -78,6 +78,10 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
     }
     if kind == ErrorKind::TooManyValues {
         return UsageError::new(format!("{argument} takes no value")).hint(see);
+    }
+    if kind == ErrorKind::MissingRequiredArgument && missing(error, "<SHELL>") {
+        return UsageError::new("the SHELL is missing: which one is to complete?")
+            .hint("sipreg completions bash; or zsh, fish, powershell, elvish");
     }
     if kind == ErrorKind::MissingRequiredArgument {
         let missing = match error.get(ContextKind::InvalidArg) {
@@ -97,6 +101,28 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
         return UsageError::new("an argument is not UTF-8");
     }
     first_sentence(error).hint(see)
+}
+
+/// For whoever gave one argument too many.
+fn what_is_taken(error: &clap::Error) -> &'static str {
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        Some(_) | None => String::new(),
+    };
+    if usage.contains("sipreg man") {
+        "'man' takes one DIR. Quote values that hold spaces"
+    } else if usage.contains("sipreg completions") {
+        "'completions' takes one SHELL"
+    } else {
+        "a command takes one AOR; everything else is an option. Quote values that hold spaces"
+    }
+}
+
+fn missing(error: &clap::Error, argument: &str) -> bool {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(names)) => names.iter().any(|name| name == argument),
+        Some(_) | None => false,
+    }
 }
 
 /// Complaints about options that exclude each other or come twice, which name options only.

@@ -11,9 +11,11 @@ fn the_program_introduces_itself() {
     Usage: sipreg <COMMAND>
 
     Commands:
-      register    Bind this device to an address, once, and print what was granted
-      list        Show every binding of an address [alias: query]
-      unregister  Remove this device's binding, another one, or all
+      register     Bind this device to an address, once, and print what was granted
+      list         Show every binding of an address [alias: query]
+      unregister   Remove this device's binding, another one, or all
+      completions  Print the script that makes a shell complete sipreg's arguments
+      man          Print the manual page, or write one per command
 
     Options:
       -h, --help     Print help

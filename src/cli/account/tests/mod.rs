@@ -20,6 +20,7 @@ fn account(arguments: &[&str], password: Option<&str>) -> Result<Account, UsageE
         Ok(Args { command: Command::Register(args) }) => Account::mean((*args).into(), &environment),
         Ok(Args { command: Command::List(args) }) => Account::mean((*args).into(), &environment),
         Ok(Args { command: Command::Unregister(args) }) => Account::mean((*args).into(), &environment),
+        Ok(Args { command: Command::Completions(_) | Command::Man(_) }) => unreachable!(),
         Err(error) => Err(crate::cli::usage::from_clap(&error)),
     }
 }

@@ -54,6 +54,7 @@ impl Home {
             Command::Register(args) => (*args).into(),
             Command::List(args) => (*args).into(),
             Command::Unregister(args) => (*args).into(),
+            Command::Completions(_) | Command::Man(_) => unreachable!(),
         };
         let consulted = consult(&mut typed, &self.environment);
         (typed, consulted)

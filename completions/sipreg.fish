@@ -1,0 +1,1 @@
+complete --keep-order --exclusive --command sipreg --arguments "(COMPLETE=fish sipreg -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token))"

@@ -1,0 +1,123 @@
+//! Completion: the scripts that teach a shell to ask, and the answers.
+//!
+//! A script of `completions/` calls `COMPLETE=bash sipreg -- sipreg regi…`, with the words typed so far after `--`.
+//! This is the protocol of clap_complete's `CompleteEnv`, and its engine answers. `CompleteEnv` itself is not used,
+//! since it writes to stdout and ends the process by itself; [`answer`] returns the candidates.
+
+mod shells;
+mod words;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Arg, CommandFactory, ValueEnum};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter};
+
+use super::Environment;
+use super::args::Args;
+use super::config::account_names;
+use crate::proto::digest::Algorithm;
+
+/// The variable that says which shell asks. Without it nothing of this module runs.
+pub const VARIABLE: &str = "COMPLETE";
+
+/// The shells that can be taught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU bash
+    Bash,
+    /// The Z shell
+    Zsh,
+    /// The friendly interactive shell
+    Fish,
+    /// PowerShell, on Windows and elsewhere
+    #[value(name = "powershell", alias = "pwsh")]
+    PowerShell,
+    /// The elvish shell
+    Elvish,
+}
+
+impl Shell {
+    /// The file of `completions/` that holds the script; the shells look for these names.
+    #[must_use]
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Shell::Bash => "sipreg.bash",
+            Shell::Zsh => "_sipreg",
+            Shell::Fish => "sipreg.fish",
+            Shell::PowerShell => "_sipreg.ps1",
+            Shell::Elvish => "sipreg.elv",
+        }
+    }
+}
+
+/// The shell that asks this process for candidates. A value that names none was meant for another program.
+#[must_use]
+pub fn asking() -> Option<Shell> {
+    let value = std::env::var_os(VARIABLE)?;
+    Shell::from_str(value.to_str()?, false).ok()
+}
+
+/// The script for a shell. It calls `sipreg` by name.
+#[must_use]
+pub fn script(shell: Shell) -> String {
+    let mut buffer = Vec::new();
+    // Writing to a Vec can't fail.
+    let _ = shells::adapter(shell).write_registration(VARIABLE, "sipreg", "sipreg", "sipreg", &mut buffer);
+    let script = String::from_utf8_lossy(&buffer);
+    format!("{}\n", script.trim())
+}
+
+/// The candidates for what is being typed, as the shell's script reads them; the script itself where no words follow.
+/// `arguments` are the process's, its name first.
+///
+/// # Errors
+/// The words make no sense.
+pub fn answer(shell: Shell, arguments: &[OsString], environment: &Environment) -> io::Result<String> {
+    let escape = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let words = arguments.get(escape + 1..).unwrap_or_default();
+    if words.is_empty() {
+        return Ok(script(shell));
+    }
+    let words = words::plain(shell, words);
+    let mut command = command(environment, words::value_of(&words, "--config").map(PathBuf::from));
+    let mut buffer = Vec::new();
+    let here = std::env::current_dir().ok();
+    shells::adapter(shell).write_complete(&mut command, words, here.as_deref(), &mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer).into_owned())
+}
+
+/// The command line, with what is known about values.
+fn command(environment: &Environment, config: Option<PathBuf>) -> clap::Command {
+    let environment = Environment { password: None, ..environment.clone() };
+    let accounts = ArgValueCandidates::new(move || {
+        let names = account_names(&environment, config.as_deref()).into_iter();
+        names.map(|name| CompletionCandidate::new(name).help(Some("account".into()))).collect()
+    });
+    Args::command().mut_subcommands(|command| command.mut_args(|argument| known(argument, &accounts)))
+}
+
+/// What a value is follows from the name that `--help` gives it. Closed lists complete themselves; nothing is offered
+/// for free text and secrets.
+fn known(argument: Arg, accounts: &ArgValueCandidates) -> Arg {
+    let value = argument.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
+    match (value, argument.get_id().as_str()) {
+        ("AOR", _) => argument.add(accounts.clone()),
+        ("DIR", _) => argument.add(ArgValueCompleter::new(PathCompleter::dir())),
+        ("FILE", "password_file" | "ha1_file") => {
+            argument.add(ArgValueCompleter::new(PathCompleter::file().stdio()))
+        }
+        ("FILE", _) => argument.add(ArgValueCompleter::new(PathCompleter::file())),
+        (_, "min_algorithm") => argument.add(ArgValueCandidates::new(algorithms)),
+        _ => argument,
+    }
+}
+
+fn algorithms() -> Vec<CompletionCandidate> {
+    let names = [Algorithm::Md5, Algorithm::Sha256, Algorithm::Sha512_256].map(Algorithm::as_str);
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+#[cfg(test)]
+mod tests;

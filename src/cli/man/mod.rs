@@ -1,0 +1,164 @@
+//! Manual pages: one for the program, one for each command.
+//!
+//! Most of a page is what `--help` says, so that there is one text: clap_mangen sets name, synopsis, description and
+//! options; `ending` takes the examples and the exit status from the end of the help; `places` has files and
+//! variables, which `--help` leaves out.
+
+mod ending;
+mod places;
+mod typeset;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::args::Args;
+use super::report::text::{escape, shown};
+use super::usage::UsageError;
+use ending::{Block, Ending, Status};
+
+/// When the pages last changed in a way that readers notice: roff wants a date in the head.
+const DATE: &str = "2026-11-22";
+
+/// The page of the program itself.
+#[must_use]
+pub fn first_page() -> String {
+    let program = program();
+    page(&program, &program)
+}
+
+/// Writes all pages into a directory, which is made if need be; returns their paths, a line for each. Each page is
+/// replaced as a whole.
+///
+/// # Errors
+/// The directory can't be made or written.
+pub fn write_to(dir: &Path) -> Result<String, UsageError> {
+    let wrong = |what: &str, error: &io::Error| {
+        UsageError::new(format!("DIR: {what} {}: {error}", shown(&dir.to_string_lossy())))
+    };
+    fs::create_dir_all(dir).map_err(|error| wrong("can't make", &error))?;
+    let mut written = String::new();
+    for (name, page) in pages() {
+        let path = dir.join(&name);
+        replace(dir, &name, page.as_bytes())
+            .map_err(|error| wrong(&format!("can't write {name} into"), &error))?;
+        written += &escape(&path.to_string_lossy());
+        written.push('\n');
+    }
+    Ok(written)
+}
+
+fn replace(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let fresh = dir.join(format!(".{name}.{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&fresh)?;
+    let written = file.write_all(content).and_then(|()| fs::rename(&fresh, dir.join(name)));
+    if written.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}
+
+/// File names and contents.
+fn pages() -> Vec<(String, String)> {
+    let program = program();
+    let commands = std::iter::once(&program).chain(program.get_subcommands());
+    commands.map(|command| (format!("{}.1", title(command)), page(command, &program))).collect()
+}
+
+fn program() -> Command {
+    let mut program = Args::command();
+    program.build();
+    program
+}
+
+/// `sipreg-register`.
+fn title(command: &Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
+}
+
+fn page(command: &Command, program: &Command) -> String {
+    let whole = command.has_subcommands();
+    let mut page = Roff::new();
+    let version = format!("sipreg {}", env!("CARGO_PKG_VERSION"));
+    page.control("TH", [&title(command).to_uppercase(), "1", DATE, &version, "User Commands"]);
+    // Paths and options must not be taken apart at the end of a line.
+    page.control("nh", []).control("ad", ["l"]);
+    let mut page = page.render();
+    page += &typeset::sections_of(&Man::new(command.clone()), command);
+
+    let ending = Ending::of(command);
+    let mut rest = Roff::new();
+    if whole {
+        commands(&mut rest, command);
+    }
+    for block in &ending.notes {
+        typeset::block(&mut rest, "NOTES", block);
+    }
+    typeset::block(&mut rest, "EXAMPLES", &ending.examples);
+    exit_status(&mut rest, &statuses(command, program), &ending.exit_note);
+    typeset::entries(&mut rest, "FILES", &places::files(command));
+    typeset::entries(&mut rest, "ENVIRONMENT", &places::environment(command));
+    see_also(&mut rest, command, program);
+    page += &typeset::finished(&rest.to_roff());
+    page
+}
+
+/// "COMMANDS" of the program's page.
+fn commands(page: &mut Roff, program: &Command) {
+    page.control("SH", ["COMMANDS"]);
+    for command in program.get_subcommands() {
+        let aliases: String = command.get_visible_aliases().map(|alias| format!(", {alias}")).collect();
+        page.control("TP", []);
+        page.text([bold(command.get_name()), roman(aliases)]);
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        page.text([roman(format!("{about}: see ")), bold(title(command)), roman("(1).")]);
+    }
+}
+
+/// All that a command may end with: its own, and those of the command that its help points to. The program's are
+/// everybody's.
+fn statuses(command: &Command, program: &Command) -> Vec<Status> {
+    let own = Ending::of(command);
+    let mut found = own.statuses;
+    let borrows =
+        |other: &&Command| command.has_subcommands() || own.exit_as.as_deref() == Some(other.get_name());
+    for other in program.get_subcommands().filter(borrows) {
+        for status in Ending::of(other).statuses {
+            if !found.iter().any(|known| known.code == status.code) {
+                found.push(status);
+            }
+        }
+    }
+    found.sort_by_key(|status| status.code);
+    found
+}
+
+fn exit_status(page: &mut Roff, statuses: &[Status], note: &str) {
+    page.control("SH", ["EXIT STATUS"]);
+    for status in statuses {
+        page.control("TP", ["6"]);
+        page.text([bold(status.code.to_string())]);
+        page.text([roman(&*status.meaning)]);
+    }
+    if !note.is_empty() {
+        page.control("PP", []);
+        page.text([roman(note)]);
+    }
+}
+
+fn see_also(page: &mut Roff, command: &Command, program: &Command) {
+    page.control("SH", ["SEE ALSO"]);
+    let others = std::iter::once(program).chain(program.get_subcommands()).map(title);
+    let others: Vec<&str> = others.filter(|other| *other != title(command)).collect();
+    for other in &others {
+        page.text([bold(*other), roman("(1),")]);
+    }
+    page.text([roman("RFC 3261, section 10")]);
+}
+
+#[cfg(test)]
+mod tests;
