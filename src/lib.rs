@@ -11,3 +11,8 @@ pub mod cli;
 pub mod net;
 pub mod proto;
 pub mod sip;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -245,6 +245,17 @@ impl Headers {
         }
     }
 
+    /// The contacts of a response, one by one: there a `*` is nothing but a value that cannot be read, and says nothing
+    /// about the others.
+    pub fn contact_values(&self) -> Vec<Result<NameAddr, FieldError>> {
+        let read = |row: &Header, value: &[u8]| match value {
+            b"*" => Err(row.error(Problem::StarAmongOthers)),
+            value => NameAddr::parse(value).map_err(|problem| row.error(problem)),
+        };
+        let rows = self.all(&HeaderName::Contact);
+        rows.flat_map(|row| row.list().map(move |value| read(row, value))).collect()
+    }
+
     /// Expires, in seconds: `None` when absent, 3600 when malformed, held at `u32::MAX` when larger
     /// (RFC 3261 §10.2).
     pub fn expires(&self) -> Option<u32> {

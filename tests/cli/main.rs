@@ -2,8 +2,13 @@
 //! needs a server; where somebody has to answer, the test itself does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
+mod answers;
+mod bindings;
 mod config;
+#[cfg(unix)]
+mod endings;
 mod peer;
+mod registrar;
 mod run;
 #[cfg(unix)]
 mod signals;

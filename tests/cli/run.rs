@@ -24,8 +24,16 @@ impl Ran {
     }
 }
 
+/// The program, with no terminal to ask on, even where the tests have one: `setsid` gives it a session of its own and
+/// becomes the program.
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sipreg"));
+    let mut command = if cfg!(target_os = "linux") {
+        let mut setsid = Command::new("setsid");
+        setsid.args(["--wait", env!("CARGO_BIN_EXE_sipreg")]);
+        setsid
+    } else {
+        Command::new(env!("CARGO_BIN_EXE_sipreg"))
+    };
     command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

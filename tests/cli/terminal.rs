@@ -8,6 +8,7 @@ use nix::pty::openpty;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use crate::peer::{self, CHALLENGE};
+use crate::registrar::Registrar;
 use crate::run::finish;
 
 /// A terminal, and the program in a session that it controls. Standard streams are no terminal.
@@ -109,4 +110,34 @@ fn ctrl_c_at_the_question_gives_the_terminal_back() {
     assert_eq!(ran.code, Some(130), "{}", ran.all());
     assert_eq!(ran.json()["error"]["kind"], "interrupted");
     assert!(echoes(&terminal));
+}
+
+/// DES-022: --all asks, and only y does it.
+#[test]
+fn all_is_removed_only_when_the_person_says_yes() {
+    for (typed, code, sent) in
+        [("y\r", 0, 1), ("yes\r", 0, 1), ("n\r", 2, 0), ("\r", 2, 0), ("\x04", 2, 0), ("\x03", 130, 0)]
+    {
+        let state = tempfile::tempdir().unwrap();
+        let registrar = Registrar::udp(|_, request| request.as_asked());
+        let folder = state.path().to_str().unwrap();
+        let args = [
+            "unregister",
+            "bob@munich.de",
+            "--registrar",
+            &registrar.address,
+            "--all",
+            "--json",
+            "--state-dir",
+            folder,
+        ];
+        let (child, mut keyboard, _terminal) = on_a_terminal(&args);
+        let asked = wait_for(&mut keyboard, "other devices' too?");
+        assert!(asked.contains("Remove every binding of sip:bob@munich.de"), "{asked}");
+        keyboard.write_all(typed.as_bytes()).unwrap();
+        let ran = finish(child);
+        assert_eq!(ran.code, Some(code), "{typed:?}: {}", ran.all());
+        assert_eq!(ran.json()["ok"], code == 0);
+        assert_eq!(registrar.requests().len(), sent, "{typed:?}");
+    }
 }

@@ -46,24 +46,12 @@ fn the_whole_command_has_a_bound() {
 #[test]
 fn without_a_password_nobody_is_asked_in_a_script() {
     let (socket, address) = peer::silent();
-    let child = without_terminal(&["register", "bob@munich.de", "--registrar", &address, "--json"]);
+    let child = command(&["register", "bob@munich.de", "--registrar", &address, "--json"]).spawn().unwrap();
     let (request, peer) = peer::receive(&socket);
     peer::answer(&socket, peer, &request, "401 Unauthorized", &[CHALLENGE]);
     let ran = finish(child);
     assert_eq!(ran.code, Some(3), "{}", ran.all());
     assert_eq!(ran.json()["error"]["kind"], "credentials");
-}
-
-/// The same program in a session of its own, which has no terminal.
-fn without_terminal(args: &[&str]) -> std::process::Child {
-    let mut setsid = std::process::Command::new("setsid");
-    let program = command(args);
-    setsid.arg("--wait").arg(program.get_program()).args(args).env_clear().env("PATH", "/usr/bin:/bin");
-    setsid
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
-    setsid.spawn().unwrap()
 }
 
 /// AUT-047: neither the password nor what proves it is in any output, unless that was asked for.

@@ -3,16 +3,16 @@
 //!
 //! A keeper (a small shell in a process group of its own) starts Kamailio, tells the ports, waits
 //! until its standard input closes and stops Kamailio by process id. Its input is a pipe that only
-//! this process holds. So the laboratory ends when the last [`Lab`] is dropped, when a test panics,
-//! and when this process is killed, in the middle of the start too.
+//! this process holds. So the laboratory ends with this process, however that ends, in the middle of
+//! the start too. (It does not end with a test: starting and stopping it takes some seconds.)
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::OnceLock;
 
 /// Where base ports are taken from: below the ports that systems give to clients (from 32768 on).
 const FIRST_PORT: u16 = 17_008;
@@ -41,27 +41,24 @@ pub enum Port {
     Sip,
     /// The edge proxy in front of it, UDP and TCP.
     Edge,
+    /// Another registrar, UDP and TCP, with the same bindings.
+    Alt,
     /// Nobody listens there.
     Dead,
 }
 
-/// A running laboratory; stopped when dropped.
+/// A running laboratory.
 pub struct Lab {
-    keeper: Child,
+    /// Holds the pipe that keeps it running.
+    _keeper: Child,
     env: BTreeMap<String, String>,
 }
 
 impl Lab {
-    /// The laboratory of this process: the running one if a test holds it, else a new one.
-    pub fn shared() -> Arc<Lab> {
-        static RUNNING: Mutex<Weak<Lab>> = Mutex::new(Weak::new());
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lab) = running.upgrade() {
-            return lab;
-        }
-        let lab = Arc::new(Lab::start());
-        *running = Arc::downgrade(&lab);
-        lab
+    /// The laboratory of this process, which the first test that wants it starts.
+    pub fn shared() -> &'static Lab {
+        static RUNNING: OnceLock<Lab> = OnceLock::new();
+        RUNNING.get_or_init(Lab::start)
     }
 
     /// The number of a port.
@@ -69,6 +66,7 @@ impl Lab {
         let name = match port {
             Port::Sip => "LAB_SIP",
             Port::Edge => "LAB_EDGE",
+            Port::Alt => "LAB_ALT",
             Port::Dead => "LAB_DEAD",
         };
         self.env[name].parse().expect("kamailio-lab prints port numbers")
@@ -134,16 +132,7 @@ impl Lab {
             .filter_map(|line| line.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        Ok(Lab { keeper, env })
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        if let Some(mut stdin) = self.keeper.stdin.take() {
-            let _ = stdin.flush();
-        }
-        let _ = self.keeper.wait();
+        Ok(Lab { _keeper: keeper, env })
     }
 }
 

@@ -1,11 +1,16 @@
 //! Registers with a real registrar, Kamailio, in all the situations of the laboratory in `lab/`.
 //!
 //! One laboratory per test process (see [`lab`]), one table (see [`table`]), four transports.
-//! A new situation is one line in the table.
+//! A new situation is one line in the table. What takes several processes is in [`memory`] and [`commands`], each with
+//! [`device::Device`]s at domains of its own.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
+mod commands;
+mod device;
 mod lab;
+mod memory;
+mod readme;
 mod run;
 mod table;
 
@@ -36,7 +41,7 @@ fn every_situation_of_the_laboratory_ends_as_the_table_says() {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some((row, transport)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(text) = run::check(&lab, row, *transport) {
+                    if let Err(text) = run::check(lab, row, *transport) {
                         let line = format!("== {} over {}\n{text}\n", row.name(), transport.name());
                         failures.lock().expect("no worker panicked").push(line);
                     }

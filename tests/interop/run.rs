@@ -1,7 +1,8 @@
 //! Runs the program for one row and compares what it says with what the row expects.
 
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -18,6 +19,18 @@ pub struct Ran {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl Ran {
+    /// The one object on the one line of stdout.
+    pub fn json(&self) -> Value {
+        assert_eq!(self.stdout.matches('\n').count(), 1, "{}", self.all());
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.all()))
+    }
+
+    pub fn all(&self) -> String {
+        format!("exit {:?}\nstdout: {}\nstderr: {}", self.code, self.stdout, self.stderr)
+    }
 }
 
 /// Runs one row over one transport. `Err` says what was expected, what came, and the whole output.
@@ -76,12 +89,15 @@ fn arguments(lab: &Lab, row: &Row, transport: Transport, aor: &str) -> Vec<Strin
     args
 }
 
-/// The program with nothing in its environment but what is given here, and nothing to read.
-fn execute(args: &[String], password: Option<&str>, home: &std::path::Path) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sipreg"));
+/// The program with nothing in its environment but what is given here, nothing to read, and no terminal: in a session
+/// of its own, which it leads itself, for `setsid` becomes the program.
+pub fn command(args: &[String], password: Option<&str>, home: &Path) -> Command {
+    let mut command = Command::new("setsid");
     command
+        .args(["--wait", env!("CARGO_BIN_EXE_sipreg")])
         .args(args)
         .env_clear()
+        .env("PATH", "/usr/bin:/bin")
         .env("HOME", home)
         .env("XDG_CONFIG_HOME", home.join("config"))
         .env("XDG_STATE_HOME", home.join("state"))
@@ -91,10 +107,19 @@ fn execute(args: &[String], password: Option<&str>, home: &std::path::Path) -> R
     if let Some(password) = password {
         command.env("SIPREG_PASSWORD", password);
     }
-    let mut child = command.spawn().expect("the program starts");
+    command
+}
+
+/// Runs it to its end.
+pub fn execute(args: &[String], password: Option<&str>, home: &Path) -> Ran {
+    finish(command(args, password, home).spawn().expect("the program starts"))
+}
+
+/// Reads all it says, and ends it when it takes too long.
+pub fn finish(mut child: Child) -> Ran {
     let mut out = child.stdout.take().expect("piped");
-    let mut err = child.stderr.take().expect("piped");
-    let reader = std::thread::spawn(move || read_all(&mut err));
+    let err = child.stderr.take();
+    let reader = std::thread::spawn(move || err.map(|mut err| read_all(&mut err)).unwrap_or_default());
     let (ended, end) = channel();
     let writer = std::thread::spawn(move || {
         let text = read_all(&mut out);

@@ -3,6 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// No file of ours comes near this size: what is larger was not written by us.
 const LARGEST: u64 = 1024 * 1024;
@@ -39,6 +40,22 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = open(&fresh, OpenOptions::new().write(true).create(true).truncate(true))?;
     file.write_all(content)?;
     drop(file);
+    fs::rename(&fresh, path)
+}
+
+/// Makes a file that is not there yet, or whose content is not `good`. Of several processes at once the first one wins,
+/// and nobody sees half of it.
+pub(super) fn create(path: &Path, content: &[u8], good: impl Fn(&str) -> bool) -> io::Result<()> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let fresh = path.with_extension(format!("{}-{count}", std::process::id()));
+    let mut file = open(&fresh, OpenOptions::new().write(true).create(true).truncate(true))?;
+    file.write_all(content)?;
+    drop(file);
+    if fs::hard_link(&fresh, path).is_ok() || read(path).is_ok_and(|held| good(&held)) {
+        return fs::remove_file(&fresh);
+    }
+    // What is there is damaged, or the file system has no hard links.
     fs::rename(&fresh, path)
 }
 

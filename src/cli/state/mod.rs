@@ -100,16 +100,16 @@ impl State {
     /// It can't be read or written, in words for a warning.
     pub fn instance(&self, random: &mut dyn FnMut() -> u64) -> Result<String, String> {
         let path = self.dir.join("instance");
-        let wrong = |error: std::io::Error| format!("{} can't be used: {error}", path.display());
-        if let Ok(text) = file::read(&path)
-            && is_urn(text.trim())
-        {
-            return Ok(text.trim().to_owned());
+        let known = || file::read(&path).ok().map(|text| text.trim().to_owned());
+        if let Some(urn) = known().filter(|urn| is_urn(urn)) {
+            return Ok(urn);
         }
-        file::make_dir(&self.dir).map_err(wrong)?;
         let urn = urn(random(), random());
-        file::replace(&path, format!("{urn}\n").as_bytes()).map_err(wrong)?;
-        Ok(urn)
+        file::make_dir(&self.dir)
+            .and_then(|()| file::create(&path, format!("{urn}\n").as_bytes(), |held| is_urn(held.trim())))
+            .map_err(|error| format!("{} can't be used: {error}", path.display()))?;
+        // Another process may have been first.
+        Ok(known().filter(|urn| is_urn(urn)).unwrap_or(urn))
     }
 }
 

@@ -228,3 +228,28 @@ fn file_names_are_readable_safe_and_different() {
         assert!(!name.contains(['/', '\\', '\0']) && !name.starts_with('.') && name.len() < 100, "{name}");
     }
 }
+
+/// OUT-001: processes of different addresses come here at the same time.
+#[test]
+fn many_at_once_agree_on_one_instance_and_none_fails() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::in_dir(&dir.path().join("sipreg"));
+        let start = std::sync::Barrier::new(8);
+        let make = |seed: u64| {
+            let (state, start) = (&state, &start);
+            move || {
+                start.wait();
+                state.instance(&mut || seed)
+            }
+        };
+        let made: Vec<Result<String, String>> = std::thread::scope(|scope| {
+            let running: Vec<_> = (1..=8).map(|seed| scope.spawn(make(seed))).collect();
+            running.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let first = made[0].clone().unwrap();
+        assert!(made.iter().all(|urn| urn.as_deref() == Ok(&first)), "{made:?}");
+        let left: Vec<_> = std::fs::read_dir(dir.path().join("sipreg")).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+}

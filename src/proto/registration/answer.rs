@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::request::asked_lifetime;
 use crate::proto::outcome::{Granted, Listed, Misbehaviour, Success, Warning};
 use crate::proto::plan::{Plan, Purpose};
-use crate::sip::{AnyUri, Contacts, HeaderName, Host, NameAddr, Response, Uri};
+use crate::sip::{AnyUri, HeaderName, Host, NameAddr, Response, Uri};
 
 /// What was asked, and how the other side saw us.
 pub(super) struct Asked<'a> {
@@ -150,13 +150,7 @@ fn pair(
 }
 
 fn listed(response: &Response, header: Option<u32>, warnings: &mut Vec<Warning>) -> Vec<Found> {
-    let values = match response.headers.contacts() {
-        Ok(Contacts::List(values)) => values,
-        Ok(Contacts::Star) | Err(_) => {
-            warnings.push(Warning::UnreadableContacts(1));
-            Vec::new()
-        }
-    };
+    let values = response.headers.contact_values();
     let mut unreadable = 0;
     let mut found = Vec::with_capacity(values.len());
     for value in values {

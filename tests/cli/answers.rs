@@ -1,0 +1,162 @@
+//! Whether and how an answer comes: noise, silence, other transports, refusals that pass.
+
+use std::net::{TcpListener, UdpSocket};
+
+use crate::peer::{CHALLENGE, dead};
+use crate::registrar::{Answer, Registrar, against, ask, must};
+
+/// REG-033, REG-034, DES-024: with what is remembered, and without.
+#[test]
+fn a_registrar_that_finds_the_cseq_too_low_gets_a_new_call_id_once() {
+    for status in ["500 CSeq out of order", "400 Invalid CSeq"] {
+        let state = tempfile::tempdir().unwrap();
+        let registrar = Registrar::udp(move |n, request| match n {
+            1 => request.as_asked(),
+            2 | 4 | 5 => request.answer(status, &[]),
+            _ => request.as_asked(),
+        });
+        for (code, requests) in [(0, 1), (0, 2), (1, 2)] {
+            let ran = ask(&registrar.address, state.path(), &["register", "--json"]);
+            assert_eq!(must(&ran, code)["requests"], requests, "{}", ran.all());
+        }
+        let came = registrar.requests();
+        let id = |n: usize| came[n].header("Call-ID");
+        assert_eq!((id(0), came[1].cseq()), (id(1), 2));
+        assert_ne!(id(1), id(2));
+        assert_eq!((came[2].cseq(), id(2), came[3].cseq()), (1, id(3), 2));
+        assert_ne!(id(3), id(4));
+    }
+}
+
+fn large() -> Vec<String> {
+    (0..40).flat_map(|n| ["--contact".to_owned(), format!("sip:device{n}@192.0.2.{n}:5060")]).collect()
+}
+
+/// TRN-001, TRN-002, TRN-004, TRN-005: RFC 3261 §18.1.1 over real sockets.
+#[test]
+fn a_large_request_goes_over_tcp_and_where_nobody_takes_that_over_udp() {
+    let contacts = large();
+    let words: Vec<&str> =
+        ["register", "--json"].into_iter().chain(contacts.iter().map(String::as_str)).collect();
+    let (ran, came) = against(&words, |_, request| request.as_asked());
+    let json = must(&ran, 0);
+    assert_eq!((&json["registrar"]["transport"], &json["requests"]), (&"udp".into(), &1.into()));
+    assert!(came[0].text.len() > 1300 && came[0].header("Via").starts_with("SIP/2.0/UDP "));
+
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(socket.local_addr().unwrap()).unwrap();
+    let datagrams = Registrar::on(socket, |_, request| request.as_asked());
+    let stream = Registrar::listening(listener, |_, request| request.as_asked());
+    let state = tempfile::tempdir().unwrap();
+    let ran = ask(&stream.address, state.path(), &words);
+    assert_eq!(must(&ran, 0)["registrar"]["transport"], "tcp");
+    let came = stream.requests();
+    assert!(came[0].header("Via").starts_with("SIP/2.0/TCP "));
+    assert_eq!(datagrams.requests().len(), 0);
+}
+
+/// TXN-014, TRN-028, TRN-031: the system says that nobody is there any more, in the middle of it.
+#[test]
+fn a_registrar_that_goes_away_after_the_challenge_ends_with_5() {
+    let (ran, came) = against(&["register", "--json"], |_, request| {
+        request.answer("401 Unauthorized", &[CHALLENGE]).into_iter().chain([Answer::Close]).collect()
+    });
+    let json = must(&ran, 5);
+    assert_eq!(
+        (&json["error"]["kind"], &json["attempts"][0]["result"]),
+        (&"unreachable".into(), &"refused".into())
+    );
+    assert_eq!((&json["requests"], came.len()), (&2.into(), 1));
+
+    let state = tempfile::tempdir().unwrap();
+    let registrar = Registrar::tcp(|n, request| match n {
+        1 => request.answer("401 Unauthorized", &[CHALLENGE]),
+        _ => vec![Answer::Close],
+    });
+    let ran = ask(&registrar.address, state.path(), &["list", "--transport", "tcp", "--json"]);
+    assert_eq!(must(&ran, 5)["attempts"][0]["result"], "closed");
+}
+
+/// TXN-007, TXN-009, TXN-011, NAT-002: what belongs to the request counts, wherever it comes from; the rest does not.
+#[test]
+fn only_the_answer_to_the_request_counts() {
+    let (ran, _) = against(&["register", "--json"], |_, request| {
+        let foreign = String::from_utf8(request.response("403 Forbidden", &[]))
+            .unwrap()
+            .replace("branch=z9hG4bK", "branch=z9hG4bKx");
+        let own = format!("Contact: {};expires=60", request.header("Contact"));
+        vec![
+            Answer::Octets(b"\0\xff not SIP at all \r\n\r\n".to_vec()),
+            Answer::Octets(b"\r\n\r\n".to_vec()),
+            Answer::Octets(b"SIP/2.0 200 OK\r\nContact: <sip:x@y>\r\n\r\n".to_vec()),
+            Answer::Octets(foreign.into_bytes()),
+            Answer::Octets(request.response("100 Trying", &[])),
+            Answer::Elsewhere(request.response("200 OK", &[&own])),
+            Answer::Octets(request.response("603 Decline", &[])),
+        ]
+    });
+    let json = must(&ran, 0);
+    assert_eq!((&json["status"], &json["requests"], &json["expires"]), (&200.into(), &1.into(), &60.into()));
+}
+
+/// TXN-007: two finals for one request; the second one changes nothing, in the next transaction neither.
+#[test]
+fn the_first_final_answer_decides() {
+    let (ran, came) = against(&["register", "--json"], |n, request| {
+        let twice = |octets: Vec<u8>| vec![Answer::Octets(octets.clone()), Answer::Octets(octets)];
+        if n == 1 { twice(request.response("401 Unauthorized", &[CHALLENGE])) } else { request.as_asked() }
+    });
+    assert_eq!(must(&ran, 0)["requests"], 2);
+    assert_eq!(came.len(), 2);
+}
+
+/// REG-023: junk and then silence is silence.
+#[test]
+fn silence_ends_with_4_and_is_tried_again_only_if_asked_for() {
+    for verb in ["register", "list"] {
+        let (ran, came) =
+            against(&[verb, "--t1", "4ms", "--json"], |_, _| vec![Answer::Octets(b"junk\r\n\r\n".to_vec())]);
+        let json = must(&ran, 4);
+        assert_eq!(
+            (&json["error"]["kind"], &json["attempts"][0]["result"]),
+            (&"timeout".into(), &"timeout".into())
+        );
+        assert_eq!(came.len(), 1);
+    }
+    let (ran, came) = against(&["register", "--t1", "4ms", "--retry-for", "30s", "--json"], |n, request| {
+        if n == 1 { vec![] } else { request.as_asked() }
+    });
+    let json = must(&ran, 0);
+    assert_eq!(json["requests"], 2);
+    assert_eq!((came[0].header("Call-ID"), came[0].cseq() + 1), (came[1].header("Call-ID"), came[1].cseq()));
+    assert!(ran.stderr.starts_with("retry: no answer; trying again in "), "{}", ran.all());
+}
+
+/// DES-008: Retry-After is a lower bound.
+#[test]
+fn retry_after_is_obeyed() {
+    let (ran, came) = against(&["register", "--retry-for", "30s", "--json"], |n, request| match n {
+        1 => request.answer("503 Service Unavailable", &["Retry-After: 1 (moment);duration=9"]),
+        _ => request.as_asked(),
+    });
+    let json = must(&ran, 0);
+    assert!(json["elapsed_ms"].as_f64().unwrap() >= 1000.0, "{json}");
+    assert_eq!(came.len(), 2);
+    let (ran, came) = against(&["register", "--retry-for", "30s", "--json"], |_, request| {
+        request.answer("503 Service Unavailable", &["Retry-After: 31"])
+    });
+    assert_eq!((must(&ran, 1)["status"].clone(), came.len()), (503.into(), 1));
+    assert!(ran.stderr.contains("wait 31 s"), "{}", ran.all());
+}
+
+/// TRN-028
+#[test]
+fn list_and_unregister_end_with_5_where_nobody_is() {
+    let state = tempfile::tempdir().unwrap();
+    for words in
+        [&["list"][..], &["unregister", "--contact", "sip:x@192.0.2.1"], &["unregister", "--all", "--yes"]]
+    {
+        let ran = ask(&dead(), state.path(), &[words, &["--json"]].concat());
+        assert_eq!(must(&ran, 5)["command"], words[0]);
+    }
+}
