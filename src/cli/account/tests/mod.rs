@@ -48,7 +48,7 @@ fn complaint_with(arguments: &[&str]) -> String {
     complaint(&[&[AOR], arguments].concat())
 }
 
-/// REQ-005, REQ-010: To keeps scheme, user and host; port and transport go into the Request-URI.
+/// REQ-004, REQ-005, REQ-010: To keeps scheme, user and host; port and transport go into the Request-URI.
 #[test]
 fn an_aor_is_taken_apart() {
     for (text, aor, registrar) in [
