@@ -306,7 +306,7 @@ pub struct Network {
     /// Time for the whole command [default: 128s]
     ///
     /// Each address that is tried gets 64*T1 (32s) of it, connecting included; without this option the whole gets
-    /// four times as much.
+    /// four times as much. What you take to answer a question does not count.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
     pub timeout: Option<String>,
     /// Expected round trip [default: 500ms]

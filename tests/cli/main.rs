@@ -7,6 +7,7 @@ mod bindings;
 mod config;
 #[cfg(unix)]
 mod endings;
+mod memory;
 mod peer;
 mod registrar;
 mod run;

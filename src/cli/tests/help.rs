@@ -232,7 +232,8 @@ fn the_long_help_of_register_says_all() {
               Time for the whole command [default: 128s]
               
               Each address that is tried gets 64*T1 (32s) of it, connecting
-              included; without this option the whole gets four times as much.
+              included; without this option the whole gets four times as much. What
+              you take to answer a question does not count.
 
           --t1 <DURATION>
               Expected round trip [default: 500ms]
