@@ -5,11 +5,13 @@
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+mod later;
 mod texts;
 pub mod tools;
 mod typed;
 
 use crate::proto::digest::Hidden;
+pub use later::Later;
 pub use typed::{Typed, Wish};
 
 /// The whole command line.
@@ -43,7 +45,7 @@ pub enum Command {
         override_usage = "sipreg register [OPTIONS] <AOR>",
         max_term_width = 80
     )]
-    Register(Box<Register>),
+    Register(Later<Register>),
     /// Lists.
     #[command(
         about = texts::LIST_ABOUT,
@@ -54,7 +56,7 @@ pub enum Command {
         override_usage = "sipreg list [OPTIONS] <AOR>",
         max_term_width = 80
     )]
-    List(Box<List>),
+    List(Later<List>),
     /// Removes.
     #[command(
         about = texts::UNREGISTER_ABOUT,
@@ -64,7 +66,7 @@ pub enum Command {
         override_usage = "sipreg unregister [OPTIONS] <AOR>",
         max_term_width = 80
     )]
-    Unregister(Box<Unregister>),
+    Unregister(Later<Unregister>),
     /// Prints a completion script.
     #[command(
         about = tools::COMPLETIONS_ABOUT,
@@ -72,10 +74,10 @@ pub enum Command {
         after_long_help = tools::COMPLETIONS_END,
         max_term_width = 80
     )]
-    Completions(tools::Completions),
+    Completions(Later<tools::Completions>),
     /// Prints or writes manual pages.
     #[command(about = tools::MAN_ABOUT, long_about = tools::MAN_LONG, after_long_help = tools::MAN_END, max_term_width = 80)]
-    Man(tools::Man),
+    Man(Later<tools::Man>),
 }
 
 /// `sipreg register`.

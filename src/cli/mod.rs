@@ -140,14 +140,14 @@ pub fn run_guarded(arguments: &[OsString], environment: &Environment, streams: &
 /// Runs one command to its end, with everything it depends on as arguments. The first argument is the program's name.
 pub fn run_from(arguments: &[OsString], environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     match Args::try_parse_from(arguments) {
-        Ok(Args { command: Command::Register(args) }) => ask((*args).into(), environment, streams),
-        Ok(Args { command: Command::List(args) }) => ask((*args).into(), environment, streams),
-        Ok(Args { command: Command::Unregister(args) }) => ask((*args).into(), environment, streams),
+        Ok(Args { command: Command::Register(args) }) => ask((*args.0).into(), environment, streams),
+        Ok(Args { command: Command::List(args) }) => ask((*args.0).into(), environment, streams),
+        Ok(Args { command: Command::Unregister(args) }) => ask((*args.0).into(), environment, streams),
         Ok(Args { command: Command::Completions(args) }) => {
-            let script = complete::script(args.shell);
+            let script = complete::script(args.0.shell);
             Reporter::new(streams, Settings::default(), None, environment).data(&script)
         }
-        Ok(Args { command: Command::Man(args) }) => manual(args.dir.as_deref(), environment, streams),
+        Ok(Args { command: Command::Man(args) }) => manual(args.0.dir.as_deref(), environment, streams),
         Err(error) => not_run(&error, arguments, environment, streams),
     }
 }

@@ -95,7 +95,10 @@ fn command(environment: &Environment, config: Option<PathBuf>) -> clap::Command 
         let names = account_names(&environment, config.as_deref()).into_iter();
         names.map(|name| CompletionCandidate::new(name).help(Some("account".into()))).collect()
     });
-    Args::command().mut_subcommands(|command| command.mut_args(|argument| known(argument, &accounts)))
+    let mut program = Args::command();
+    // The options of the commands are there only when it is built.
+    program.build();
+    program.mut_subcommands(|command| command.mut_args(|argument| known(argument, &accounts)))
 }
 
 /// What a value is follows from the name that `--help` gives it. Closed lists complete themselves; nothing is offered

@@ -17,9 +17,9 @@ fn account(arguments: &[&str], password: Option<&str>) -> Result<Account, UsageE
     let line = ["sipreg", "register"].iter().chain(arguments).map(OsString::from);
     let environment = Environment { password: password.map(OsString::from), ..Environment::default() };
     match Args::try_parse_from(line) {
-        Ok(Args { command: Command::Register(args) }) => Account::mean((*args).into(), &environment),
-        Ok(Args { command: Command::List(args) }) => Account::mean((*args).into(), &environment),
-        Ok(Args { command: Command::Unregister(args) }) => Account::mean((*args).into(), &environment),
+        Ok(Args { command: Command::Register(args) }) => Account::mean((*args.0).into(), &environment),
+        Ok(Args { command: Command::List(args) }) => Account::mean((*args.0).into(), &environment),
+        Ok(Args { command: Command::Unregister(args) }) => Account::mean((*args.0).into(), &environment),
         Ok(Args { command: Command::Completions(_) | Command::Man(_) }) => unreachable!(),
         Err(error) => Err(crate::cli::usage::from_clap(&error)),
     }

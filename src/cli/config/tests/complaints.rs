@@ -299,7 +299,7 @@ fn accounts_that_nobody_knows() {
     let nowhere = Environment { home: Some("/does/not/exist".into()), ..Environment::default() };
     for environment in [&nowhere, &Environment::default()] {
         let mut typed: Typed = match Args::try_parse_from(["sipreg", "list", "bob"]).unwrap().command {
-            Command::List(args) => (*args).into(),
+            Command::List(args) => (*args.0).into(),
             Command::Register(_) | Command::Unregister(_) | Command::Completions(_) | Command::Man(_) => {
                 unreachable!()
             }

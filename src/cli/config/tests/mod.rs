@@ -51,9 +51,9 @@ impl Home {
         let mut line: Vec<OsString> = ["sipreg"].iter().chain(arguments).map(OsString::from).collect();
         line.extend(["--config".into(), self.file().into()]);
         let mut typed: Typed = match Args::try_parse_from(line).unwrap().command {
-            Command::Register(args) => (*args).into(),
-            Command::List(args) => (*args).into(),
-            Command::Unregister(args) => (*args).into(),
+            Command::Register(args) => (*args.0).into(),
+            Command::List(args) => (*args.0).into(),
+            Command::Unregister(args) => (*args.0).into(),
             Command::Completions(_) | Command::Man(_) => unreachable!(),
         };
         let consulted = consult(&mut typed, &self.environment);
