@@ -83,7 +83,7 @@ pub enum Command {
 /// `sipreg register`.
 #[derive(ClapArgs)]
 pub struct Register {
-    /// The address to bind, such as sip:you@example.com
+    /// The address to bind: sip:you@example.com, or an account
     #[arg(value_name = "AOR", required_unless_present = "json_schema")]
     pub aor: Option<String>,
     /// Where the request goes.
@@ -109,7 +109,7 @@ pub struct Register {
 /// `sipreg list`.
 #[derive(ClapArgs)]
 pub struct List {
-    /// The address to ask about, such as sip:you@example.com
+    /// The address to ask about: sip:you@example.com, or an account
     #[arg(value_name = "AOR", required_unless_present = "json_schema")]
     pub aor: Option<String>,
     /// Also fail unless this is bound (repeatable)
@@ -137,7 +137,7 @@ pub struct List {
 /// `sipreg unregister`.
 #[derive(ClapArgs)]
 pub struct Unregister {
-    /// The address to leave, such as sip:you@example.com
+    /// The address to leave: sip:you@example.com, or an account
     #[arg(value_name = "AOR", required_unless_present = "json_schema")]
     pub aor: Option<String>,
     /// What is to go.

@@ -56,14 +56,16 @@ impl Environment {
     #[must_use]
     pub fn of_process() -> Environment {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        // The XDG specification ignores relative paths: they would mean another folder wherever one stands.
+        let folder = |name| set(name).map(PathBuf::from).filter(|path| path.is_absolute());
         Environment {
             password: set("SIPREG_PASSWORD"),
             no_color: set("NO_COLOR").is_some(),
             clicolor_force: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
-            home: set(if cfg!(windows) { "USERPROFILE" } else { "HOME" }).map(PathBuf::from),
-            xdg_state_home: set("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
-            xdg_config_home: set("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
+            home: folder(if cfg!(windows) { "USERPROFILE" } else { "HOME" }),
+            xdg_state_home: folder("XDG_STATE_HOME"),
+            xdg_config_home: folder("XDG_CONFIG_HOME"),
         }
     }
 

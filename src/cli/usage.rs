@@ -60,10 +60,13 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
     if kind == ErrorKind::InvalidSubcommand {
         let name = text(ContextKind::InvalidSubcommand).unwrap_or_default();
         let hint = match error.get(ContextKind::SuggestedSubcommand) {
-            Some(ContextValue::Strings(similar)) if !similar.is_empty() => {
-                format!("did you mean {}? 'sipreg --help' lists the commands", similar.join(" or "))
-            }
-            Some(_) | None => "'sipreg --help' lists the commands".to_owned(),
+            // The last one is the most similar.
+            Some(ContextValue::Strings(similar)) => similar.last().cloned(),
+            Some(_) | None => None,
+        };
+        let hint = match hint {
+            Some(similar) => format!("did you mean {similar}? 'sipreg --help' lists the commands"),
+            None => "'sipreg --help' lists the commands".to_owned(),
         };
         return UsageError::new(format!("there is no command {}", shown(name))).hint(hint);
     }

@@ -17,8 +17,17 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// A pipe in the place of a file would make opening wait, perhaps for ever.
+fn refuse_pipes(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(io::Error::other("it is not a regular file")),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// Opens for writing, 0600 if it is new.
 pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    refuse_pipes(path)?;
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options.open(path)
@@ -26,6 +35,7 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 
 /// Reads a text of bounded size.
 pub(super) fn read(path: &Path) -> io::Result<String> {
+    refuse_pipes(path)?;
     let mut text = String::new();
     File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST {

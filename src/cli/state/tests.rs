@@ -253,3 +253,27 @@ fn many_at_once_agree_on_one_instance_and_none_fails() {
         assert_eq!(left.len(), 1, "{left:?}");
     }
 }
+
+/// A pipe in the place of a file must not hold anybody up.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_no_regular_file_is_a_warning_and_never_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::in_dir(dir.path());
+    let path = enter(&state).0.path.clone();
+    let pipe = |path: &Path| {
+        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+    };
+    let _ = std::fs::remove_file(&path);
+    pipe(&path);
+    let (slot, warning) = enter(&state);
+    assert!(warning.is_some_and(|text| text.contains("not a regular file")));
+    drop(slot);
+    let lock = path.with_extension("lock");
+    std::fs::remove_file(&lock).unwrap();
+    pipe(&lock);
+    assert!(state.approach(AOR, REGISTRAR).unwrap_err().contains("not a regular file"));
+    pipe(&dir.path().join("instance"));
+    assert!(state.instance(&mut || 7).is_ok());
+}

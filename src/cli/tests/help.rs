@@ -39,7 +39,7 @@ fn the_short_help_of_register_is_a_line_per_option() {
     Usage: sipreg register [OPTIONS] <AOR>
 
     Arguments:
-      [AOR]  The address to bind, such as sip:you@example.com
+      [AOR]  The address to bind: sip:you@example.com, or an account
 
     Options:
       -h, --help  Print help (see more with '--help')
@@ -111,7 +111,7 @@ fn the_long_help_of_register_says_all() {
 
     Arguments:
       [AOR]
-              The address to bind, such as sip:you@example.com
+              The address to bind: sip:you@example.com, or an account
 
     Options:
       -h, --help

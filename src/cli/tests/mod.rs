@@ -55,7 +55,7 @@ fn a_wrong_command_line_is_told_with_what_to_do() {
     hint: sipreg register sip:you@example.com
     $ sipreg regsiter bob@munich.de
     error: there is no command "regsiter"
-    hint: did you mean unregister or register? 'sipreg --help' lists the commands
+    hint: did you mean register? 'sipreg --help' lists the commands
     $ sipreg register bob
     error: AOR: "bob" is not an address: it has no @
     hint: write it as sip:user@domain, or user@domain for short; accounts are looked up in a configuration file: --config FILE
