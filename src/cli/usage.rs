@@ -134,5 +134,7 @@ fn first_sentence(error: &clap::Error) -> UsageError {
     let paragraph: Vec<&str> =
         rendered.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
     let sentence = paragraph.join(" ");
-    UsageError::new(sentence.strip_prefix("error: ").unwrap_or(&sentence))
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    // Options that may be repeated are shown with dots.
+    UsageError::new(sentence.replace("...'", "'"))
 }
