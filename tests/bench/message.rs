@@ -21,7 +21,7 @@ const REGISTER: &str = "REGISTER sip:example.com SIP/2.0\r\n\
     +sip.instance=\"<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>\"\r\n\
     Expires: 3600\r\n\
     Supported: path, outbound, gruu\r\n\
-    Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, NOTIFY\r\n\
+    Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, NOTIFY, MESSAGE, REFER, INFO, SUBSCRIBE\r\n\
     User-Agent: sipreg/0.1\r\n\
     Content-Length: 0\r\n\r\n";
 
