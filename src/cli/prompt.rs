@@ -113,13 +113,14 @@ fn question(username: &str, realm: &str) -> String {
     format!("Password for {} at realm \"{}\": ", escape(username), escape(realm))
 }
 
-/// The terminal's settings before anybody changed them.
+/// The terminal's settings before anybody changed them. Dropping it gives them back.
 #[cfg(unix)]
-struct Restore(Option<(std::fs::File, nix::sys::termios::Termios)>);
+pub struct Restore(Option<(std::fs::File, nix::sys::termios::Termios)>);
 
 #[cfg(unix)]
 impl Restore {
-    fn remember() -> Restore {
+    /// Remembers what they are now.
+    pub fn remember() -> Restore {
         let terminal = terminal().ok();
         Restore(
             terminal
@@ -140,12 +141,14 @@ impl Drop for Restore {
     }
 }
 
+/// Nothing that could be given back.
 #[cfg(not(unix))]
-struct Restore;
+pub struct Restore;
 
 #[cfg(not(unix))]
 impl Restore {
-    fn remember() -> Restore {
+    /// There is nothing to remember.
+    pub fn remember() -> Restore {
         Restore
     }
 }

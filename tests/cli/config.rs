@@ -161,6 +161,106 @@ fn reports_name_the_address_of_the_account() {
     assert_eq!(Home::work("").run(&["list", "nobody", "--json"]).json()["aor"], serde_json::Value::Null);
 }
 
+/// What is wrong with the form of the file does not keep the report from naming the address.
+#[test]
+fn reports_name_the_address_in_a_file_that_is_wrong() {
+    for lines in ["expiers = 5", "expires = []", "[defaults]\nzzz = 1", "[zebra]"] {
+        let ran = Home::work(lines).run(&["register", "work", "--json"]);
+        assert_eq!(
+            (ran.code, &ran.json()["aor"]),
+            (Some(2), &"sip:werner@munich.de".into()),
+            "{}",
+            ran.all()
+        );
+    }
+    let home = Home::work("password = \"uncertainty\"");
+    home.mode(0o644);
+    if cfg!(unix) {
+        assert_eq!(home.run(&["list", "work", "--json"]).json()["aor"], "sip:werner@munich.de");
+    }
+    let typed = Home::work("zzz = 1").run(&["list", "bob@munich.de", "--json"]);
+    assert_eq!(typed.json()["aor"], "sip:bob@munich.de");
+    for text in
+        ["[accounts.work]\naor = 5", "[accounts.work]\naor = \"x y\"", "[accounts]\nwork = 1", "accounts = 1"]
+    {
+        let ran = Home::with(text).run(&["register", "work", "--json"]);
+        assert_eq!((ran.code, &ran.json()["aor"]), (Some(2), &serde_json::Value::Null), "{}", ran.all());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_others_may_choose_is_not_run() {
+    let home = Home::work("password_command = [\"true\"]");
+    home.mode(0o664);
+    let ran = home.run(&["register", "work", "--dry-run"]);
+    let file = home.file().display().to_string();
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains(&format!("{file}:3:1: password_command: ")), "{}", ran.all());
+    assert!(ran.stderr.contains(&format!("chmod go-w {file}")), "{}", ran.all());
+}
+
+/// A command reads its configuration from a shell's pipe, whatever is in it; Tab waits for no pipe.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_a_configuration_but_not_for_tab() {
+    let home = Home::work("password = \"x\"\n[defaults]\nexpires = 77");
+    let script =
+        "cat \"$1\" | \"$0\" register work --proxy 127.0.0.1 --dry-run --stateless --config /dev/stdin";
+    let shell = |script: &str, argument: &Path| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_sipreg")]).arg(argument);
+        shell.env_clear().env("PATH", "/usr/bin:/bin").output().unwrap()
+    };
+    let ran = shell(script, &home.file());
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("Expires: 77"), "{ran:?}");
+    let program = Home::work("password_command = [\"true\"]\n[defaults]\nexpires = 77");
+    let ran = shell(script, &program.file());
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("Expires: 77"), "{ran:?}");
+    let pipe = home.0.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let tab = "_CLAP_COMPLETE_INDEX=4 COMPLETE=bash timeout 20 \"$0\" -- sipreg register --config \"$1\" wo";
+    assert_ne!(shell(tab, &pipe).status.code(), Some(124));
+}
+
+/// Ended while somebody types there, a program does not leave the terminal without echo.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_is_ended_leaves_the_echo() {
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+    let home = Home::work(
+        "stateless = true\npassword_command = [\"sh\", \"-c\", \"stty -echo < /dev/tty; exec sleep 600\"]",
+    );
+    for (limit, code) in [("1s", Some(4)), ("60s", Some(143))] {
+        let pair = nix::pty::openpty(None, None).unwrap();
+        let terminal = fs::File::from(pair.slave);
+        let echoes = || tcgetattr(&terminal).unwrap().local_flags.contains(LocalFlags::ECHO);
+        let args = ["register", "work", "--registrar", "127.0.0.1:9", "--timeout", limit, "--config"];
+        let child = std::process::Command::new("setsid")
+            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_sipreg")])
+            .args(args)
+            .arg(home.file())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(terminal.try_clone().unwrap())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        while echoes() {
+            std::thread::yield_now();
+        }
+        if code == Some(143) {
+            let id = child.id().to_string();
+            assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        }
+        let ran = finish(child);
+        assert_eq!(ran.code, code, "{}", ran.all());
+        assert!(echoes(), "{}", ran.all());
+        assert!(code != Some(4) || ran.stderr.contains("the password did not come in time"), "{}", ran.all());
+    }
+}
+
 /// Challenged twice, with the second nonce stale: the program that knows the password is asked once.
 #[cfg(unix)]
 #[test]

@@ -34,7 +34,7 @@ pub fn check(key: Key, text: &str) -> Result<(), UsageError> {
         Key::Advertise => network::advertise(text).map(drop),
         Key::Timeout => span::positive("--timeout", text).map(drop),
         Key::T1 => span::positive("--t1", text).map(drop),
-        Key::RetryFor => span::positive("--retry-for", text).map(drop),
+        Key::RetryFor => span::or_none("--retry-for", text).map(drop),
         Key::StateDir => super::plain_dir(text.is_empty()),
         Key::PasswordFile | Key::Ha1File if text.is_empty() => Err(UsageError::new("is empty")),
         // Anything may be a password, and what has no text needs no rule.

@@ -302,7 +302,7 @@ fn limits(args: &Network) -> Result<Limits, UsageError> {
     };
     let whole = args.timeout.as_deref().map(|text| span::positive("--timeout", text)).transpose()?;
     let total = whole.unwrap_or(timing.patience().saturating_mul(4));
-    let retry_for = args.retry_for.as_deref().map(|text| span::positive("--retry-for", text)).transpose()?;
+    let retry_for = args.retry_for.as_deref().map(|text| span::or_none("--retry-for", text)).transpose()?;
     Ok(Limits { timing, total, whole, retry_for: retry_for.unwrap_or_default() })
 }
 

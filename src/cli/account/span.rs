@@ -34,6 +34,14 @@ pub fn positive(option: &str, text: &str) -> Result<Duration, UsageError> {
     Ok(span)
 }
 
+/// A time to wait, or 0 for none: that undoes what a file says.
+///
+/// # Errors
+/// No duration, or one that is nearly none.
+pub fn or_none(option: &str, text: &str) -> Result<Duration, UsageError> {
+    if parse(option, text)?.is_zero() { Ok(Duration::ZERO) } else { positive(option, text) }
+}
+
 fn parse(option: &str, text: &str) -> Result<Duration, UsageError> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) {

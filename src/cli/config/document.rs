@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::file::File;
 use super::key::{Key, similar};
-use super::table::{self, Layer, Table, at, in_order, kind};
+use super::table::{self, Entry, Layer, Table, at, in_order, kind};
 use crate::cli::account;
 use crate::cli::report::text::{escape, shown};
 use crate::cli::usage::UsageError;
@@ -34,7 +34,8 @@ impl Document {
     /// Reads it.
     ///
     /// # Errors
-    /// The syntax, or the first key or value whose form is wrong; a secret that others may read.
+    /// The syntax, or the first key or value whose form is wrong; a secret that everybody may read,
+    /// a program that others may choose.
     pub fn read(file: &File) -> Result<Document, UsageError> {
         let found = DeTable::parse(file.text()).map_err(|error| {
             // Only what is wrong is said, not the line, which may hold a password.
@@ -52,7 +53,7 @@ impl Document {
                 _ => return Err(at(file, key_at, &stray(name))),
             }
         }
-        document.hold_secrets_close(file)?;
+        document.hold_close(file)?;
         Ok(document)
     }
 
@@ -84,21 +85,46 @@ impl Document {
         })
     }
 
-    /// Refuses passwords in a file that others may read.
-    fn hold_secrets_close(&self, file: &File) -> Result<(), UsageError> {
-        let Some(mode) = file.open_to() else { return Ok(()) };
-        let layers = self.accounts.iter().map(|account| &account.layer).chain([&self.defaults]);
-        match layers.filter_map(Layer::plain_secret).min_by_key(|entry| entry.key_at) {
-            None => Ok(()),
-            Some(entry) => {
-                let key = entry.key.name();
-                let error =
-                    UsageError::new(format!("{key}: other users may read this file (mode {mode:04o})"))
-                        .hint(format!("chmod 600 {}; or use password_command or password_file", file.name()));
-                Err(at(file, entry.key_at, &error))
-            }
+    /// Refuses passwords in a file that everybody may read, and programs in one that others may write.
+    fn hold_close(&self, file: &File) -> Result<(), UsageError> {
+        let layers = || self.accounts.iter().map(|account| &account.layer).chain([&self.defaults]);
+        let (access, name) = (file.access(), file.name());
+        let refuse = |entry: &Entry, what: &str, hint: String| {
+            let error = UsageError::new(format!("{}: {what}", entry.key.name())).hint(hint);
+            Err(at(file, entry.key_at, &error))
+        };
+        if let Some(mode) = access.readable
+            && let Some(entry) = layers().filter_map(Layer::plain_secret).min_by_key(|entry| entry.key_at)
+        {
+            let what = format!("everybody may read this file (mode {mode:04o})");
+            return refuse(
+                entry,
+                &what,
+                format!("chmod 600 {name}; or use password_command or password_file"),
+            );
         }
+        let Some(entry) = layers().filter_map(Layer::program).min_by_key(|entry| entry.key_at) else {
+            return Ok(());
+        };
+        if let Some(mode) = access.writable {
+            let what =
+                format!("other users may write this file (mode {mode:04o}), and so run programs as you");
+            return refuse(entry, &what, format!("chmod go-w {name}"));
+        }
+        if let Some(owner) = access.foreign {
+            let what = format!("this file belongs to the user {owner}, who could so run programs as you");
+            return refuse(entry, &what, format!("chown it to yourself, or copy it: {name}"));
+        }
+        Ok(())
     }
+}
+
+/// The AOR of an account as it is written, whatever else is wrong with the file.
+pub fn rough_aor(file: &File, name: &str) -> Option<String> {
+    let document = DeTable::parse(file.text()).ok()?;
+    let accounts = document.get_ref().get("accounts")?.get_ref();
+    let aor = accounts.get(name)?.get_ref().get("aor")?.get_ref();
+    aor.as_str().map(str::to_owned)
 }
 
 fn accounts(file: &File, found: &DeTable<'_>) -> Result<Vec<Named>, UsageError> {

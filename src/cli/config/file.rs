@@ -17,8 +17,18 @@ const LONGEST: u64 = 1024 * 1024;
 pub struct File {
     path: PathBuf,
     text: Zeroizing<String>,
-    /// Its permissions, where others may read it.
-    open_to: Option<u32>,
+    access: Access,
+}
+
+/// What others may do with a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Access {
+    /// Its permissions, if everybody may read it.
+    pub readable: Option<u32>,
+    /// Its permissions, if others may write it.
+    pub writable: Option<u32>,
+    /// Its owner, if that is somebody else, who is not root.
+    pub foreign: Option<u32>,
 }
 
 /// Where the file is that nobody named.
@@ -56,7 +66,7 @@ impl File {
                 return Err(unreadable(error).hint("--config FILE names another one, /dev/null none"));
             }
         };
-        let open_to = open_to(&handle).map_err(unreadable)?;
+        let access = access(&handle).map_err(unreadable)?;
         // As long as it is, so that no copy is left behind by growing.
         let length = handle.metadata().map_or(0, |found| found.len()).min(LONGEST);
         let mut octets = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
@@ -72,7 +82,7 @@ impl File {
                 return Err(UsageError::new(format!("{shown}:{line}:{column}: this is not UTF-8")));
             }
         };
-        Ok(Some(File { path, text, open_to }))
+        Ok(Some(File { path, text, access }))
     }
 
     /// What it holds.
@@ -85,9 +95,9 @@ impl File {
         shown(&self.path)
     }
 
-    /// Its permissions, if its group or others may read it.
-    pub fn open_to(&self) -> Option<u32> {
-        self.open_to
+    /// What others may do with it.
+    pub fn access(&self) -> Access {
+        self.access
     }
 
     /// `FILE:LINE:COLUMN` of an octet, counted from 1 in characters.
@@ -123,13 +133,31 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 }
 
 #[cfg(unix)]
-fn open_to(handle: &Handle) -> io::Result<Option<u32>> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = handle.metadata()?.permissions().mode() & 0o7777;
-    Ok((mode & 0o044 != 0).then_some(mode))
+fn access(handle: &Handle) -> io::Result<Access> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let found = handle.metadata()?;
+    let mode = found.mode() & 0o7777;
+    // The pipe of a shell's <(...) may be its group's in name, and nobody else finds it.
+    let others = if found.file_type().is_fifo() { 0o002 } else { 0o022 };
+    Ok(Access {
+        readable: (mode & 0o004 != 0).then_some(mode),
+        writable: (mode & others != 0).then_some(mode),
+        foreign: Some(found.uid()).filter(|owner| *owner != 0 && user().is_some_and(|user| user != *owner)),
+    })
 }
 
 #[cfg(not(unix))]
-fn open_to(_handle: &Handle) -> io::Result<Option<u32>> {
-    Ok(None)
+fn access(_handle: &Handle) -> io::Result<Access> {
+    Ok(Access::default())
+}
+
+/// Who we are, where that can be told.
+#[cfg(target_os = "linux")]
+fn user() -> Option<u32> {
+    Some(nix::sys::socket::UnixCredentials::new().uid())
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn user() -> Option<u32> {
+    None
 }

@@ -1,5 +1,6 @@
 //! Secrets that the file names, and the program that tells one. They are fetched before the first request, each once.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use super::key::Key;
+use crate::cli::prompt::Restore;
 use crate::cli::report::text::shown;
 use crate::cli::secret::{self, Kind, LONGEST_LINE, Source};
 use crate::cli::usage::UsageError;
@@ -16,6 +18,14 @@ use crate::proto::digest::{Credential, Hidden, Secret};
 
 /// For how long a program may think, or wait for somebody to unlock its store.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For how long what an ended program has printed is looked for, if somebody else still holds its output.
+const GRACE: Duration = Duration::from_millis(100);
+
+const LONGEST: usize = LONGEST_LINE as usize;
+
+/// How much is read at once.
+const PIECE: usize = 1024;
 
 /// A secret of the file, for one realm or for any.
 #[derive(Debug)]
@@ -91,7 +101,10 @@ impl Locked {
 }
 
 /// A program with its arguments, which may be secret.
-pub struct Program(Vec<String>);
+pub struct Program {
+    program: OsString,
+    arguments: Vec<String>,
+}
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,9 +113,9 @@ impl fmt::Debug for Program {
 }
 
 impl Program {
-    /// Program first.
-    pub fn new(words: Vec<String>) -> Program {
-        Program(words)
+    /// A program that is found, and what it is given.
+    pub fn new(program: OsString, arguments: Vec<String>) -> Program {
+        Program { program, arguments }
     }
 
     /// Runs it and takes the first line of its output. It can't read from us, and its stderr is ours. Dropping the
@@ -111,37 +124,48 @@ impl Program {
     /// # Errors
     /// It could not be started, failed, took too long, or said nothing.
     pub async fn ask(self, patience: Duration) -> Result<Hidden, UsageError> {
-        let (program, arguments) = self.0.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
-        let name = shown(program);
+        let name = shown(&self.program.to_string_lossy());
         let failed = |what: fmt::Arguments<'_>| {
             UsageError::new(format!("{name} {what}"))
                 .hint("the first line that it prints is the password; try it by hand")
         };
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| failed(format_args!("can't be started: {error}")))?;
-        let stdout = child.stdout.take();
-        let told = async {
-            let line = match stdout {
-                Some(mut stdout) => {
-                    let line = first_line(&mut stdout).await;
-                    // It may have more to say, and must not fail for want of somebody who listens.
-                    tokio::select! {
-                        biased;
-                        _ = child.wait() => {}
-                        () = drain(&mut stdout) => {}
-                    }
-                    line
-                }
-                None => Zeroizing::new(Vec::new()),
-            };
-            (line, child.wait().await)
+        // Declared before the program, so that it is dropped after it: who is killed leaves the echo off.
+        let _terminal = owns_terminal().then(Restore::remember);
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| {
+            failed(format_args!("can't be started: {error}")).hint(
+                "it runs without a shell: variables are not expanded, nor is ~ but in ~/ before the program",
+            )
+        })?;
+        let Some(mut stdout) = child.stdout.take() else {
+            return Err(failed(format_args!("can't be listened to")));
         };
-        let Ok((line, ended)) = tokio::time::timeout(patience, told).await else {
+        // As long as it may get, so that no copy is left behind by growing.
+        let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + PIECE));
+        let told = async {
+            tokio::select! {
+                biased;
+                () = first_line(&mut stdout, &mut line) => {}
+                ended = child.wait() => {
+                    // Who inherited its output may hold it open for ever.
+                    let _ = tokio::time::timeout(GRACE, first_line(&mut stdout, &mut line)).await;
+                    return ended;
+                }
+            }
+            // It may have more to say, and must not fail for want of somebody who listens.
+            tokio::select! {
+                biased;
+                ended = child.wait() => ended,
+                () = drain(&mut stdout) => child.wait().await,
+            }
+        };
+        let Ok(ended) = tokio::time::timeout(patience, told).await else {
             let patience = humantime::format_duration(patience);
             return Err(failed(format_args!("was ended: it told nothing within {patience}")));
         };
         match ended {
+            Ok(status) if status.success() && line.is_empty() => Err(failed(format_args!("printed nothing"))),
             Ok(status) if status.success() => secret::first_line(&line[..], Kind::Password, &name),
             Ok(status) => Err(failed(format_args!("failed: {status}"))),
             Err(error) => Err(failed(format_args!("can't be waited for: {error}"))),
@@ -149,22 +173,33 @@ impl Program {
     }
 }
 
-/// All up to the first line end, within reason.
-async fn first_line(output: &mut (impl AsyncRead + Unpin)) -> Zeroizing<Vec<u8>> {
-    // As long as it may get, so that no copy is left behind by growing.
-    let longest = usize::try_from(LONGEST_LINE).unwrap_or(usize::MAX);
-    let mut line = Zeroizing::new(Vec::with_capacity(longest + 1024));
-    let mut piece = Zeroizing::new([0; 1024]);
-    while line.len() < longest && !line.contains(&b'\n') {
+/// Whether the terminal is ours to set. From the background that would stop us, and take it from who has it.
+#[cfg(target_os = "linux")]
+fn owns_terminal() -> bool {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name, which may hold anything: state, parent, group, session, terminal, the terminal's group.
+    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().skip(2);
+    let (group, foreground) = (fields.next(), fields.nth(2));
+    group.is_some() && group == foreground
+}
+
+#[cfg(not(target_os = "linux"))]
+fn owns_terminal() -> bool {
+    true
+}
+
+/// Adds all up to the first line end, within reason. What was read is there when this is dropped.
+async fn first_line(output: &mut (impl AsyncRead + Unpin), line: &mut Vec<u8>) {
+    let mut piece = Zeroizing::new([0; PIECE]);
+    while line.len() < LONGEST && !line.contains(&b'\n') {
         match output.read(&mut piece[..]).await {
             Ok(0) | Err(_) => break,
             Ok(length) => line.extend_from_slice(piece.get(..length).unwrap_or_default()),
         }
     }
-    line
 }
 
 async fn drain(output: &mut (impl AsyncRead + Unpin)) {
-    let mut piece = Zeroizing::new([0; 1024]);
+    let mut piece = Zeroizing::new([0; PIECE]);
     while matches!(output.read(&mut piece[..]).await, Ok(1..)) {}
 }

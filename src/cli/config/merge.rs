@@ -186,7 +186,14 @@ fn lock(
         }
         (Key::PasswordFile, _) => Lock::Source(beside(Kind::Password)),
         (Key::Ha1File, _) => Lock::Source(beside(Kind::Ha1)),
-        (Key::PasswordCommand, _) => Lock::Program(Program::new(entry.texts())),
+        (Key::PasswordCommand, _) => {
+            let mut words = entry.texts().into_iter();
+            let program = words.next().unwrap_or_default();
+            // The others are found in the PATH, or where we are.
+            let is_path = ["~/", "./", "../"].iter().any(|start| program.starts_with(start));
+            let program = if is_path { file.beside(&program, environment).into() } else { program.into() };
+            Lock::Program(Program::new(program, words.collect()))
+        }
         _ => return Ok(None),
     };
     Ok(Some(Locked { realm, username, lock, origin }))

@@ -6,9 +6,9 @@
 //! where, for complaints.
 //!
 //! What is wrong with the form is wrong wherever it stands: syntax, a key that nobody knows, a value of the wrong
-//! type, two secrets where one is meant, an account without an AOR, a password that others may read. What a value says
-//! is looked at in `[defaults]` and in the account that is used, so that one account does not keep another from
-//! working.
+//! type, two secrets where one is meant, an account without an AOR, a password that everybody may read, a program that
+//! others may choose. What a value says is looked at in `[defaults]` and in the account that is used, so that one
+//! account does not keep another from working.
 //!
 //! No message repeats a line of the file, nor a value of a key that holds a secret.
 
@@ -59,7 +59,14 @@ pub fn consult(args: &mut Typed, environment: &Environment) -> Result<Origins, U
     let Some(file) = File::read(args.network.config.as_deref(), environment)? else {
         return name.map_or_else(|| Ok(Origins::default()), |name| Err(no_file(&name, environment)));
     };
-    let document = Document::read(&file)?;
+    let document = match Document::read(&file) {
+        Ok(document) => document,
+        Err(error) => {
+            // What is reported names the address all the same.
+            args.aor = name.and_then(|name| document::rough_aor(&file, &name)).or(args.aor.take());
+            return Err(error);
+        }
+    };
     let mut layers = vec![&document.defaults];
     let unknown = match name.map(|name| document.account(&name, &file)) {
         Some(Ok(account)) => {
@@ -98,15 +105,23 @@ fn no_file(name: &str, environment: &Environment) -> UsageError {
     }
 }
 
-/// The names of the accounts, for completion: none, if there is anything wrong with the file.
+/// The names of the accounts, for completion: none, if there is anything wrong with the file or it is none. A name
+/// that could command the terminal is left out.
 #[must_use]
 pub fn account_names(environment: &Environment, config: Option<&Path>) -> Vec<String> {
-    let Ok(Some(file)) = File::read(config, environment) else { return Vec::new() };
+    let Some(path) = config.map(Path::to_owned).or_else(|| file::default_path(environment)) else {
+        return Vec::new();
+    };
+    // Opening a pipe would wait for whoever writes, and somebody has pressed Tab.
+    if !std::fs::metadata(&path).is_ok_and(|found| found.is_file()) {
+        return Vec::new();
+    }
+    let Ok(Some(file)) = File::read(Some(&path), environment) else { return Vec::new() };
     let Ok(document) = DeTable::parse(file.text()) else { return Vec::new() };
     let accounts = document.get_ref().get("accounts").map(|accounts| accounts.get_ref());
     let Some(DeValue::Table(accounts)) = accounts else { return Vec::new() };
     let names = accounts.keys().map(|name| name.get_ref().to_string());
-    names.filter(|name| account::is_name(name)).collect()
+    names.filter(|name| account::is_name(name) && !name.contains(char::is_control)).collect()
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use toml::de::{DeInteger, DeTable, DeValue};
 use super::file::File;
 use super::key::{Group, Key, Shape, TYPED_ONLY, similar};
 use crate::cli::report::text::shown;
+use crate::cli::secret;
 use crate::cli::usage::UsageError;
-use crate::proto::digest::Hidden;
+use crate::proto::digest::{Hidden, Secret};
 
 /// Which table it is, for what may stand in it and for messages.
 #[derive(Clone, Copy, Debug)]
@@ -133,9 +134,19 @@ impl Layer {
 
     /// Where the first secret stands that is readable as it is.
     pub fn plain_secret(&self) -> Option<&Entry> {
+        self.first(|entry| matches!(entry.value, Value::Secret(_)))
+    }
+
+    /// Where the first program stands.
+    pub fn program(&self) -> Option<&Entry> {
+        self.first(|entry| entry.key == Key::PasswordCommand)
+    }
+
+    /// The first one of which this holds, here or in credentials.
+    fn first(&self, holds: impl Fn(&Entry) -> bool) -> Option<&Entry> {
         let own = self.entries.iter();
         let all = own.chain(self.credentials.iter().flat_map(|(layer, _)| layer.entries.iter()));
-        all.filter(|entry| matches!(entry.value, Value::Secret(_))).min_by_key(|entry| entry.key_at)
+        all.filter(|entry| holds(entry)).min_by_key(|entry| entry.key_at)
     }
 }
 
@@ -170,9 +181,16 @@ pub fn read(file: &File, table: Table<'_>, found: &DeTable<'_>) -> Result<Layer,
         }
         layer.entries.push(entry);
     }
-    if let Some((_, second)) = second_secret(&layer) {
-        let error = UsageError::new("credentials: this is a second secret for whatever realm asks")
-            .hint("give all but one a realm");
+    if let Some((credential, second)) = second_secret(&layer) {
+        let error = match credential.get(Key::Realm).and_then(Entry::text) {
+            Some(realm) => UsageError::new(format!(
+                "credentials: this is a second secret for the realm {}",
+                shown(&realm)
+            ))
+            .hint("keep one of them; only HA1s of different algorithms go together"),
+            None => UsageError::new("credentials: this is a second secret for whatever realm asks")
+                .hint("give all but one a realm"),
+        };
         return Err(at(file, second, &error));
     }
     Ok(layer)
@@ -218,16 +236,31 @@ fn clash(group: Group, entry: &Entry, other: &Entry) -> UsageError {
     }
 }
 
+/// The first of the credentials that is for what another secret is for already.
 fn second_secret(layer: &Layer) -> Option<(&Layer, usize)> {
-    let first = usize::from(layer.occupant(Group::Secret).is_some());
-    let unnamed = layer.credentials.iter().filter(|(credential, _)| credential.get(Key::Realm).is_none());
-    // Hashes for different algorithms stand beside each other.
-    let ha1 = |layer: &Layer| layer.get(Key::Ha1).or_else(|| layer.get(Key::Ha1File)).is_some();
-    let hashes = layer.credentials.iter().all(|(credential, _)| ha1(credential));
-    if hashes && first == 0 {
-        return None;
-    }
-    unnamed.map(|(layer, at)| (layer, *at)).nth(1 - first)
+    let own = layer.occupant(Group::Secret).is_some();
+    let realm = |layer: &Layer| layer.get(Key::Realm).and_then(Entry::text);
+    let mut before = layer.credentials.iter().enumerate();
+    before.find_map(|(n, (credential, at))| {
+        let realm_of_it = realm(credential);
+        let mut others = layer.credentials.iter().take(n).filter(|(other, _)| realm(other) == realm_of_it);
+        let is_second =
+            own && realm_of_it.is_none() || others.any(|(other, _)| !stand_together(other, credential));
+        is_second.then_some((credential, *at))
+    })
+}
+
+/// Whether both are hashes, which is one for each algorithm. What a file holds is not known yet.
+fn stand_together(one: &Layer, other: &Layer) -> bool {
+    let is_hash = |layer: &Layer| layer.get(Key::Ha1).or_else(|| layer.get(Key::Ha1File)).is_some();
+    let algorithm = |layer: &Layer| match layer.get(Key::Ha1).map(|entry| &entry.value) {
+        Some(Value::Secret(text)) => match secret::ha1("--ha1", text.reveal()) {
+            Ok(Secret::Ha1 { algorithm, .. }) => Some(algorithm),
+            Ok(Secret::Password(_)) | Err(_) => None,
+        },
+        _ => None,
+    };
+    is_hash(one) && is_hash(other) && (algorithm(one).is_none() || algorithm(one) != algorithm(other))
 }
 
 fn credentials(

@@ -52,7 +52,7 @@ pub struct Settings {
 pub enum Late {
     /// Another process.
     Lock,
-    /// The password, from a pipe or a program.
+    /// The password, from a file that is a pipe, or from a program.
     Secret,
 }
 
@@ -240,7 +240,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             ),
             Late::Secret => (
                 "the password did not come in time; nothing was sent".to_owned(),
-                "a longer --timeout waits longer; is something written into the pipe?",
+                "a longer --timeout waits longer; is somebody to type something, or to write into the pipe?",
             ),
         };
         self.fault(Kind::Timeout, &message, Some(hint), None, Exit::Timeout)

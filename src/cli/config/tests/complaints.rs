@@ -227,6 +227,13 @@ fn types() {
 #[test]
 fn two_where_one_is_meant() {
     let credential = "[[accounts.work.credentials]]\npassword = \"a\"\n";
+    let md5 = format!("ha1 = \"{}\"", "a".repeat(32));
+    let sha = format!("ha1 = \"SHA-256:{}\"", "b".repeat(64));
+    let realms = |one: &str, first: &str, other: &str, second: &str| {
+        let credential =
+            |realm, line| format!("[[accounts.work.credentials]]\nrealm = \"{realm}\"\n{line}\n");
+        format!("{WORK}{}{}", credential(one, first), credential(other, second))
+    };
     insta::assert_snapshot!(all([
         "[defaults]\npassword = \"a\"\npassword_file = \"b\"",
         "[defaults]\nipv4 = true\nipv6 = true",
@@ -236,6 +243,17 @@ fn two_where_one_is_meant() {
         &format!("{WORK}{credential}{credential}"),
         &format!("{WORK}{credential}ha1 = \"x\""),
         "[[accounts.work.credentials]]\nrealm = \"a\"",
+        &realms("a", "password = \"x\"", "a", "password_file = \"x\""),
+        &realms("a", "password = \"x\"", "a", &md5),
+        &realms("a", &md5, "a", &md5),
+        &realms("a", &md5, "a", &sha),
+        &realms("a", &md5, "a", "ha1_file = \"x\""),
+        &realms("a", "password = \"x\"", "A", "password = \"x\""),
+        &format!("{WORK}[[accounts.work.credentials]]\n{md5}\n[[accounts.work.credentials]]\n{md5}"),
+        &format!(
+            "{WORK}[[accounts.work.credentials]]\n{md5}\n[[accounts.work.credentials]]\n{sha}\n\
+             [[accounts.work.credentials]]\nrealm = \"a\"\npassword = \"x\""
+        ),
         &format!("{WORK}ipv4 = true\nipv6 = false\nverbose = 0\nquiet = true\nstateless = false\nstate_dir = \"x\""),
     ]), @r#"
     > [defaults] | password = "a" | password_file = "b"
@@ -262,6 +280,26 @@ fn two_where_one_is_meant() {
     > [[accounts.work.credentials]] | realm = "a"
     FILE:1:1: credentials: there is no secret
       (add password_command, password_file, password, ha1 or ha1_file)
+    > [accounts.work] | aor = "sip:w@munich.de" | [[accounts.work.credentials]] | realm = "a" | password = "x" | [[accounts.work.credentials]] | realm = "a" | password_file = "x" | 
+    FILE:6:1: credentials: this is a second secret for the realm "a"
+      (keep one of them; only HA1s of different algorithms go together)
+    > [accounts.work] | aor = "sip:w@munich.de" | [[accounts.work.credentials]] | realm = "a" | password = "x" | [[accounts.work.credentials]] | realm = "a" | ha1 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" | 
+    FILE:6:1: credentials: this is a second secret for the realm "a"
+      (keep one of them; only HA1s of different algorithms go together)
+    > [accounts.work] | aor = "sip:w@munich.de" | [[accounts.work.credentials]] | realm = "a" | ha1 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" | [[accounts.work.credentials]] | realm = "a" | ha1 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" | 
+    FILE:6:1: credentials: this is a second secret for the realm "a"
+      (keep one of them; only HA1s of different algorithms go together)
+    > [accounts.work] | aor = "sip:w@munich.de" | [[accounts.work.credentials]] | realm = "a" | ha1 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" | [[accounts.work.credentials]] | realm = "a" | ha1 = "SHA-256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" | 
+    taken
+    > [accounts.work] | aor = "sip:w@munich.de" | [[accounts.work.credentials]] | realm = "a" | ha1 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" | [[accounts.work.credentials]] | realm = "a" | ha1_file = "x" | 
+    taken
+    > [accounts.work] | aor = "sip:w@munich.de" | [[accounts.work.credentials]] | realm = "a" | password = "x" | [[accounts.work.credentials]] | realm = "A" | password = "x" | 
+    taken
+    > [accounts.work] | aor = "sip:w@munich.de" | [[accounts.work.credentials]] | ha1 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" | [[accounts.work.credentials]] | ha1 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    FILE:5:1: credentials: this is a second secret for whatever realm asks
+      (give all but one a realm)
+    > [accounts.work] | aor = "sip:w@munich.de" | [[accounts.work.credentials]] | ha1 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" | [[accounts.work.credentials]] | ha1 = "SHA-256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" | [[accounts.work.credentials]] | realm = "a" | password = "x"
+    taken
     > [accounts.work] | aor = "sip:w@munich.de" | ipv4 = true | ipv6 = false | verbose = 0 | quiet = true | stateless = false | state_dir = "x"
     taken
     "#);

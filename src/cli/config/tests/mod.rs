@@ -95,6 +95,7 @@ fn names_for_completion() {
         ("accounts = 1", &[]),
         ("[accounts.work", &[]),
         ("\u{0}", &[]),
+        ("[accounts.\"a\\u001bx\"]\n[accounts.\"b\\nc\"]\n[accounts.\"d\\u009bx\"]\n[accounts.x]", &["x"]),
     ] {
         let home = Home::with(text);
         assert_eq!(account_names(&home.environment, Some(&home.file())), names, "{text}");

@@ -24,6 +24,21 @@ fn values() {
     }
 }
 
+/// 0 undoes what a weaker one says.
+#[test]
+fn no_more_tries() {
+    for (typed, account_says, defaults_say, seconds) in [
+        (&["--retry-for", "0"][..], "retry_for = 60", "", 0),
+        (&["--retry-for", "0s"], "", "retry_for = 60", 0),
+        (&[], "retry_for = 0", "retry_for = 60", 0),
+        (&[], "retry_for = \"0\"", "retry_for = 60", 0),
+        (&[], "", "retry_for = 60", 60),
+    ] {
+        let account = account(&file(defaults_say, account_says), &[&["register", "work"], typed].concat());
+        assert_eq!(account.plan.retry_for.as_secs(), seconds, "{typed:?} {account_says}");
+    }
+}
+
 /// Lists don't add up: the strongest one counts.
 #[test]
 fn lists() {

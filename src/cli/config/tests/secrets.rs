@@ -50,7 +50,7 @@ fn refused(home: &Home) -> String {
         .replace(home.dir.path().to_str().unwrap(), "DIR")
 }
 
-/// AUT-047: with a password in it, the file is its owner's alone.
+/// AUT-047: with a password in it, the file is not everybody's.
 #[cfg(unix)]
 #[test]
 fn a_password_that_others_may_read_is_refused() {
@@ -59,10 +59,11 @@ fn a_password_that_others_may_read_is_refused() {
         ("password = \"x\"", 0o600, true),
         ("password = \"x\"", 0o400, true),
         ("password = \"x\"", 0o644, false),
-        ("password = \"x\"", 0o640, false),
+        ("password = \"x\"", 0o640, true),
         ("password = \"x\"", 0o604, false),
         (other, 0o644, false),
         ("[defaults]\npassword = \"x\"", 0o664, false),
+        ("password = \"x\"", 0o660, true),
         ("password_file = \"x\"", 0o644, true),
         ("password_command = [\"x\"]", 0o644, true),
         ("", 0o666, true),
@@ -74,7 +75,7 @@ fn a_password_that_others_may_read_is_refused() {
     let home = work("username = \"w\"\npassword = \"hunter2\"");
     home.mode(0o644);
     insta::assert_snapshot!(home.complaint(&["register", "work"]), @"
-    FILE:4:1: password: other users may read this file (mode 0644)
+    FILE:4:1: password: everybody may read this file (mode 0644)
       (chmod 600 FILE; or use password_command or password_file)
     ");
 }
@@ -139,15 +140,15 @@ fn programs() {
     }
     insta::assert_snapshot!(said, @r#"
     DIR/config.toml:3:20: password_command: "/does/not/exist" can't be started: No such file or directory (os error 2)
-      (the first line that it prints is the password; try it by hand)
+      (it runs without a shell: variables are not expanded, nor is ~ but in ~/ before the program)
     DIR/config.toml:3:20: password_command: "sh" failed: exit status: 3
       (the first line that it prints is the password; try it by hand)
-    DIR/config.toml:3:20: password_command: "true" has nothing in its first line
-      (the first line is the secret)
+    DIR/config.toml:3:20: password_command: "true" printed nothing
+      (the first line that it prints is the password; try it by hand)
     DIR/config.toml:3:20: password_command: "printf" is not UTF-8
       ()
     DIR/config.toml:3:20: password_command: "yes\u{0}" can't be started: nul byte found in provided data
-      (the first line that it prints is the password; try it by hand)
+      (it runs without a shell: variables are not expanded, nor is ~ but in ~/ before the program)
     DIR/config.toml:3:20: password_command: "sh" failed: signal: 9 (SIGKILL)
       (the first line that it prints is the password; try it by hand)
     DIR/config.toml:3:20: password_command: "head" has a first line that is too long for a secret
@@ -155,11 +156,81 @@ fn programs() {
     "#);
 }
 
+/// Who may write a file with a program in it runs programs as its user.
+#[cfg(unix)]
+#[test]
+fn a_program_that_others_may_choose_is_refused() {
+    let other =
+        "[accounts.other]\naor = \"o@munich.de\"\n[[accounts.other.credentials]]\npassword_command = [\"x\"]";
+    for (text, mode, taken) in [
+        ("password_command = [\"x\"]", 0o644, true),
+        ("password_command = [\"x\"]", 0o664, false),
+        ("password_command = [\"x\"]", 0o602, false),
+        (other, 0o620, false),
+        ("[defaults]\npassword_command = [\"x\"]", 0o666, false),
+        ("password_file = \"x\"", 0o666, true),
+    ] {
+        let home = work(text);
+        home.mode(mode);
+        assert_eq!(home.complaint(&["register", "work"]) == "taken\n", taken, "{text} {mode:o}");
+    }
+    let home = work("username = \"w\"\npassword_command = [\"x\", \"hunter2\"]");
+    home.mode(0o664);
+    insta::assert_snapshot!(home.complaint(&["register", "work"]), @"
+    FILE:4:1: password_command: other users may write this file (mode 0664), and so run programs as you
+      (chmod go-w FILE)
+    ");
+    // Where we may give a file away, somebody else's is refused and root's is not: we are root there.
+    if std::os::unix::fs::chown(home.file(), Some(65533), None).is_ok() {
+        home.mode(0o600);
+        insta::assert_snapshot!(home.complaint(&["register", "work"]), @"
+        FILE:4:1: password_command: this file belongs to the user 65533, who could so run programs as you
+          (chown it to yourself, or copy it: FILE)
+        ");
+        std::os::unix::fs::chown(home.file(), Some(0), None).unwrap();
+        assert_eq!(home.complaint(&["register", "work"]), "taken\n");
+    }
+}
+
+/// A program is found as a file is: from the user's home, or from the folder of the configuration.
+#[cfg(unix)]
+#[test]
+fn where_programs_are() {
+    for place in ["~/ask", "./ask", "../FOLDER/ask"] {
+        let mut home = work("");
+        home.environment.home = Some(home.dir.path().to_owned());
+        let folder = home.dir.path().file_name().unwrap().to_str().unwrap().to_owned();
+        let program = place.replace("FOLDER", &folder);
+        let text = fs::read_to_string(home.file()).unwrap();
+        fs::write(home.file(), format!("{text}password_command = [\"{program}\", \"~/x\"]")).unwrap();
+        std::os::unix::fs::symlink("/bin/echo", home.dir.path().join("ask")).unwrap();
+        assert_eq!(unlocked(home.account(&["register", "work"]).ok().unwrap()), ["w ~/x"], "{place}");
+    }
+}
+
+/// Who inherits the program's output and does not end is not waited for.
+#[cfg(unix)]
+#[test]
+fn a_program_may_leave_somebody_behind() {
+    for (script, expected) in [
+        ("printf uncertainty; sleep 20 &", Ok("uncertainty")),
+        ("echo uncertainty; sleep 20 &", Ok("uncertainty")),
+        ("sleep 20 & echo uncertainty; echo more", Ok("uncertainty")),
+        ("sleep 20 &", Err("\"sh\" printed nothing")),
+        ("sleep 20 & exit 3", Err("\"sh\" failed: exit status: 3")),
+    ] {
+        let program = locked::Program::new("sh".into(), ["-c", script].map(str::to_owned).to_vec());
+        let told = runtime().block_on(program.ask(Duration::from_secs(15)));
+        let told = told.as_ref().map(|password| password.reveal()).map_err(|error| error.message.as_str());
+        assert_eq!(told, expected, "{script}");
+    }
+}
+
 /// A program that does not end is ended, and one that is not needed is not run.
 #[cfg(unix)]
 #[test]
 fn programs_are_bounded() {
-    let program = locked::Program::new(["sleep", "600"].map(str::to_owned).to_vec());
+    let program = locked::Program::new("sleep".into(), vec!["600".to_owned()]);
     let error = runtime().block_on(program.ask(Duration::from_millis(20))).unwrap_err();
     assert_eq!(error.message, "\"sleep\" was ended: it told nothing within 20ms");
     let marks = work(

@@ -33,6 +33,7 @@ fn values() {
         "timeout = 0",
         "t1 = \"fast\"",
         "retry_for = \"0s\"",
+        "retry_for = \"1us\"",
         "state_dir = \"\"",
         "color = \"blue\"",
         "[[accounts.work.credentials]]\nrealm = \"a\"\nha1 = \"hunter2\"",
@@ -108,7 +109,9 @@ fn values() {
     FILE:3:6: t1: "fast" is not a duration: expected number at 0
       (write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m'))
     > retry_for = "0s"
-    FILE:3:13: retry_for: "0s" is no time to wait
+    taken
+    > retry_for = "1us"
+    FILE:3:13: retry_for: "1us" is no time to wait
       (write 20ms, 1s or more)
     > state_dir = ""
     FILE:3:13: state_dir: "" names no folder
