@@ -4,16 +4,20 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::peer::{self, CHALLENGE, dead};
 use crate::registrar::{Registrar, Request};
-use crate::run::{Ran, command, finish, with_environment};
+use crate::run::{Ran, command, finish, wait_until, with_environment};
 
 /// What a person feels as at once.
 const AT_ONCE: Duration = Duration::from_millis(250);
+
+/// How long anything may take that has to come.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A command line with a state of its own.
 fn words(verb: &str, address: &str, state: &TempDir, more: &[&str]) -> Vec<String> {
@@ -29,15 +33,16 @@ fn start(words: &[String]) -> Child {
     command(&words.iter().map(String::as_str).collect::<Vec<_>>()).spawn().unwrap()
 }
 
-/// Reads the ladder until a line has this in it; the rest of it goes on to be read by somebody.
-fn until(child: &mut Child, text: &str) {
-    let mut ladder = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains(text) {
-        line.clear();
-        assert!(ladder.read_line(&mut line).unwrap() > 0, "it ended before \"{text}\"");
-    }
-    std::thread::spawn(move || ladder.read_to_end(&mut Vec::new()));
+/// Waits until a line of the ladder has this in it; the rest of it goes on to be read by somebody.
+fn until(child: &mut Child, text: &'static str) {
+    let ladder = BufReader::new(child.stderr.take().unwrap());
+    let (found, find) = channel();
+    std::thread::spawn(move || {
+        for line in ladder.lines().map_while(Result::ok).filter(|line| line.contains(text)) {
+            let _ = found.send(line);
+        }
+    });
+    find.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it does not say \"{text}\", or ended before"));
 }
 
 /// Sends a signal to it: how it ended, and how long that took.
@@ -51,20 +56,17 @@ fn end(child: Child, signal: &str) -> (Ran, Duration) {
 
 /// Until it hears of signals (SIGINT is bit 1 of SigCgt, SIGTERM bit 14): before that, they would simply kill.
 #[cfg(target_os = "linux")]
-fn listens(child: &Child) {
+pub fn listens(child: &Child) {
     let path = format!("/proc/{}/status", child.id());
-    let caught = || {
+    wait_until("the command catches signals", || {
         let status = std::fs::read_to_string(&path).unwrap();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
-        u64::from_str_radix(&mask, 16).unwrap()
-    };
-    while caught() & 0x4002 != 0x4002 {
-        std::thread::yield_now();
-    }
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() & 0x4002 == 0x4002
+    });
 }
 
 /// Both signals end what `stage` has brought to where it waits. A busy machine may be slow once, not three times.
-fn ends_at_once(name: &str, requests: u64, mut stage: impl FnMut() -> Child) {
+pub fn ends_at_once(name: &str, requests: u64, mut stage: impl FnMut() -> Child) {
     for (signal, code, word) in [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")] {
         let mut took = Duration::MAX;
         for _ in 0..3 {
@@ -141,12 +143,20 @@ fn signals_end_a_command_that_waits_for_a_connection() {
 #[test]
 fn signals_end_a_command_that_waits_for_an_answer_over_tcp() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut held = Vec::new();
     ends_at_once("TCP", 1, || {
         let state = tempfile::tempdir().unwrap();
         let child = start(&words("list", &address, &state, &["--transport", "tcp", "--json"]));
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut accepted = None;
+        wait_until("the command connects", || {
+            accepted = listener.accept().ok();
+            accepted.is_some()
+        });
+        let (mut stream, _) = accepted.unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
         held.push(stream);
         child

@@ -1,5 +1,6 @@
 //! The other side, as far as these tests need one: a UDP socket that says nothing, and one that challenges.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -19,7 +20,13 @@ pub fn dead() -> String {
 /// The next request and who sent it.
 pub fn receive(socket: &UdpSocket) -> (String, SocketAddr) {
     let mut buffer = [0; 65_536];
-    let (length, peer) = socket.recv_from(&mut buffer).unwrap();
+    let (length, peer) = loop {
+        match socket.recv_from(&mut buffer) {
+            Ok(came) => break came,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => panic!("no request came: {error}"),
+        }
+    };
     (String::from_utf8(buffer[..length].to_vec()).unwrap(), peer)
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -53,11 +55,28 @@ pub fn with_stdin(args: &[&str], input: &[u8]) -> Ran {
     finish(child)
 }
 
+/// Reads all it says. No command here takes that long.
 pub fn finish(child: Child) -> Ran {
-    let output = child.wait_with_output().unwrap();
+    let id = child.id();
+    let (ended, end) = channel();
+    std::thread::spawn(move || drop(ended.send(child.wait_with_output())));
+    let output = end.recv_timeout(Duration::from_secs(120));
+    let output = output.unwrap_or_else(|_| panic!("process {id} does not end")).unwrap();
     Ran {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Waits until something is so, for some 20 s; `what` says what that is.
+#[cfg(unix)]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..20_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("waited in vain until {what}");
 }

@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use crate::peer::{self, CHALLENGE};
 use crate::registrar::Registrar;
-use crate::run::finish;
+use crate::run::{finish, wait_until};
 
 /// A terminal, and the program in a session that it controls. Standard streams are no terminal.
 fn on_a_terminal(args: &[&str]) -> (Child, File, File) {
@@ -34,10 +36,13 @@ fn in_a_session(script: &str, args: &[&str]) -> (Child, File, File) {
     (child, keyboard, terminal)
 }
 
-/// Reads what the terminal shows until it shows this.
+/// Reads what the terminal shows until it shows this; nothing new for 20 s is a failure.
 fn wait_for(keyboard: &mut File, text: &str) -> String {
     let mut shown = String::new();
     while !shown.contains(text) {
+        let mut ready = [PollFd::new(keyboard.as_fd(), PollFlags::POLLIN)];
+        let found = poll(&mut ready, PollTimeout::from(20_000_u16)).unwrap();
+        assert!(found > 0, "no \"{text}\" on the terminal, only \"{shown}\"");
         let mut buffer = [0; 256];
         let length = keyboard.read(&mut buffer).unwrap();
         shown.push_str(&String::from_utf8_lossy(&buffer[..length]));
@@ -47,6 +52,10 @@ fn wait_for(keyboard: &mut File, text: &str) -> String {
 
 fn echoes(terminal: &File) -> bool {
     tcgetattr(terminal).unwrap().local_flags.contains(LocalFlags::ECHO)
+}
+
+fn wait_for_silence(terminal: &File) {
+    wait_until("the terminal no longer echoes", || !echoes(terminal));
 }
 
 /// AUT-049: the question has user and realm; the password is neither shown nor in any output.
@@ -59,9 +68,7 @@ fn a_password_is_asked_for_after_a_challenge() {
     assert!(echoes(&terminal), "nobody is asked before a challenge");
     peer::answer(&socket, peer, &request, "401 Unauthorized", &[CHALLENGE]);
     wait_for(&mut keyboard, "Password for bob at realm \"munich.de\": ");
-    while echoes(&terminal) {
-        std::thread::yield_now();
-    }
+    wait_for_silence(&terminal);
     keyboard.write_all(b"uncertainty\r").unwrap();
     let (request, peer) = peer::receive(&socket);
     assert!(peer::header(&request, "Authorization").contains("username=\"bob\""));
@@ -83,9 +90,7 @@ fn a_pipe_on_stdin_is_not_read_for_the_password() {
     let (request, peer) = peer::receive(&socket);
     peer::answer(&socket, peer, &request, "401 Unauthorized", &[CHALLENGE]);
     wait_for(&mut keyboard, "Password for bob at realm \"munich.de\": ");
-    while echoes(&terminal) {
-        std::thread::yield_now();
-    }
+    wait_for_silence(&terminal);
     keyboard.write_all(b"uncertainty\r").unwrap();
     let (request, peer) = peer::receive(&socket);
     assert!(peer::header(&request, "Authorization").contains("username=\"bob\""));
@@ -102,9 +107,7 @@ fn ctrl_c_at_the_question_gives_the_terminal_back() {
     let (request, peer) = peer::receive(&socket);
     peer::answer(&socket, peer, &request, "401 Unauthorized", &[CHALLENGE]);
     wait_for(&mut keyboard, "Password for");
-    while echoes(&terminal) {
-        std::thread::yield_now();
-    }
+    wait_for_silence(&terminal);
     keyboard.write_all(b"unc\x03").unwrap();
     let ran = finish(child);
     assert_eq!(ran.code, Some(130), "{}", ran.all());

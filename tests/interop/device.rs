@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -157,9 +158,13 @@ impl Running {
                 .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
                 .any(|path| path.extension().is_some_and(|found| found == extension))
         };
-        while !is_open() {
-            std::thread::yield_now();
+        for _ in 0..20_000 {
+            if is_open() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        panic!("it opens no file that ends in .{extension}");
     }
 
     /// `kill -9`.

@@ -23,7 +23,7 @@ use table::{ROWS, Transport};
 /// Rows under way at the same time. Most of them wait: for a slow answer, or for a timer.
 const WORKERS: usize = 8;
 
-/// Every row of the table ends as the table says, over UDP and TCP, over IPv4 and IPv6.
+/// Every row of the table ends as the table says, over UDP and TCP, over IPv4 and, where there is any, IPv6.
 ///
 /// Shows REG-001, REG-010, REG-024, REG-029, RSP-006, RSP-007, RSP-017, RSP-021, RSP-023,
 /// COD-005, COD-006, COD-009, COD-013, COD-024, TXN-014, TRN-001, TRN-012, AUT-001, AUT-005, AUT-009,
@@ -33,7 +33,7 @@ fn every_situation_of_the_laboratory_ends_as_the_table_says() {
     let lab = Lab::shared();
     let runs: Vec<_> = ROWS
         .iter()
-        .flat_map(|row| Transport::ALL.into_iter().map(move |transport| (row, transport)))
+        .flat_map(|row| Transport::usable().iter().map(move |transport| (row, *transport)))
         .collect();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use serde_json::Value;
 
 use crate::device::{Device, uris};
-use crate::lab::Port;
+use crate::lab::{Port, has_ipv6};
 use crate::table::Transport;
 
 fn cseq(json: &Value) -> u64 {
@@ -20,8 +20,8 @@ fn port_of(contact: &Value) -> u16 {
 /// REG-001, REG-006, REG-009, REG-010, REG-034, DES-024, DES-025: one Call-ID, a CSeq that rises over all of them, one binding.
 #[test]
 fn register_list_and_unregister_in_four_processes_speak_of_one_binding() {
-    for transport in Transport::ALL {
-        let device = Device::over(transport, "four");
+    for transport in Transport::usable() {
+        let device = Device::over(*transport, "four");
         let runs: Vec<Value> = [["register"], ["register"], ["list"], ["unregister"]]
             .iter()
             .map(|run| device.does(run))
@@ -50,6 +50,9 @@ fn register_list_and_unregister_in_four_processes_speak_of_one_binding() {
 #[test]
 fn where_the_port_is_taken_the_new_contact_replaces_the_remembered_one() {
     for (transport, domain) in [(Transport::Udp, "taken"), (Transport::Udp6, "taken6")] {
+        if transport.host() == "[::1]" && !has_ipv6() {
+            continue;
+        }
         let device = Device::over(transport, domain);
         let first = device.does(&["register"]);
         let host = transport.host().trim_matches(['[', ']']);

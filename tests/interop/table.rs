@@ -6,6 +6,8 @@
 
 use Person::{Each, Is, Other};
 
+use crate::lab;
+
 /// One of the four ways to the laboratory.
 #[derive(Clone, Copy, Debug)]
 pub enum Transport {
@@ -17,6 +19,11 @@ pub enum Transport {
 
 impl Transport {
     pub const ALL: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Udp6, Transport::Tcp6];
+
+    /// Those that this machine can use: without IPv6 the first two.
+    pub fn usable() -> &'static [Transport] {
+        if lab::has_ipv6() { &Transport::ALL } else { &Transport::ALL[..2] }
+    }
 
     pub fn name(self) -> &'static str {
         ["udp", "tcp", "udp6", "tcp6"][self as usize]

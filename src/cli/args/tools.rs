@@ -24,6 +24,7 @@ Examples:
     source <(sipreg completions zsh)
 
   fish:
+    mkdir -p ~/.config/fish/completions
     sipreg completions fish > ~/.config/fish/completions/sipreg.fish
 
   PowerShell, in $PROFILE:
@@ -49,8 +50,9 @@ Examples:
   Read it:
     sipreg man | man -l -
 
-  Install the pages for yourself:
-    sipreg man ~/.local/share/man/man1
+  Install the pages for yourself, where man finds them:
+    sipreg man ~/.cargo/share/man/man1    # with ~/.cargo/bin in PATH
+    sipreg man ~/.local/share/man/man1    # with ~/.local/bin in PATH
 
 Exit status:
     0  done
