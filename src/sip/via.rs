@@ -6,6 +6,7 @@ use super::host::Host;
 use super::params::Params;
 use super::scan;
 use super::uri;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -13,7 +14,7 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
     /// `UDP`, `TCP`, `TLS`, `WS`, `WSS` or any other token, spelled as it came.
-    pub transport: String,
+    pub transport: Cow<'static, str>,
     /// The sender's host as it knows it.
     pub host: Host,
     /// The sender's port, if written.
@@ -63,7 +64,7 @@ impl Via {
         let host = Host::read(uri::host_text(cursor))?;
         let port = if cursor.separator(b':') { Some(uri::port(cursor)?) } else { None };
         let params = Params::prefix(cursor)?;
-        Ok(Via { transport: transport.to_owned(), host, port, params })
+        Ok(Via { transport: known(transport), host, port, params })
     }
 
     /// The `branch` parameter: the transaction's id when it begins with `z9hG4bK` (RFC 3261 §8.1.1.7).
@@ -95,5 +96,15 @@ impl fmt::Display for Via {
             write!(f, ":{port}")?;
         }
         self.params.fmt(f)
+    }
+}
+
+/// The transports that nearly every Via names need no memory of their own.
+fn known(transport: &str) -> Cow<'static, str> {
+    match transport {
+        "UDP" => Cow::Borrowed("UDP"),
+        "TCP" => Cow::Borrowed("TCP"),
+        "TLS" => Cow::Borrowed("TLS"),
+        other => Cow::Owned(other.to_owned()),
     }
 }
