@@ -316,7 +316,7 @@ pub struct Network {
     /// RFC 3261's T1: a request over UDP is repeated after T1, 2*T1, 4*T1 and so on.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
     pub t1: Option<String>,
-    /// Try again for that long [default: not at all]
+    /// Try again for that long; 0 is not at all
     ///
     /// After silence, when nobody could be reached, and after a 503, whose Retry-After is obeyed. The pauses grow from
     /// a second to half a minute.

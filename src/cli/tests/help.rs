@@ -76,7 +76,7 @@ fn the_short_help_of_register_is_a_line_per_option() {
       -6                             Use IPv6 only
           --timeout <DURATION>       Time for the whole command [default: 128s]
           --t1 <DURATION>            Expected round trip [default: 500ms]
-          --retry-for <DURATION>     Try again for that long [default: not at all]
+          --retry-for <DURATION>     Try again for that long; 0 is not at all
           --config <FILE>            Configuration file, with accounts
           --state-dir <DIR>          Where to remember what is bound
           --stateless                Remember nothing, and don't look it up
@@ -242,7 +242,7 @@ fn the_long_help_of_register_says_all() {
               so on.
 
           --retry-for <DURATION>
-              Try again for that long [default: not at all]
+              Try again for that long; 0 is not at all
               
               After silence, when nobody could be reached, and after a 503, whose
               Retry-After is obeyed. The pauses grow from a second to half a minute.
