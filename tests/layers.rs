@@ -158,7 +158,18 @@ fn rsip_faults(file: &str, source: &str) -> Vec<String> {
     named
         .filter(|_| !file_is_in(file, "sip"))
         .map(|path| fault(file, &path, "rsip belongs to src/sip/ alone"))
+        .chain(rsip_parsers(file, source))
         .collect()
+}
+
+/// rsip may read nothing: its parsers are not to be trusted.
+fn rsip_parsers(file: &str, source: &str) -> Vec<String> {
+    let reads = |path: &Named| match path.segments.last().map_or("", String::as_str) {
+        "from_str" | "parse" | "tokenize" | "typed" => true,
+        last => last == "try_from" && path.segments.contains(&"SipMessage".into()),
+    };
+    let named = paths(source).into_iter().filter(|path| path.outside && path.segments[0] == "rsip");
+    named.filter(reads).map(|path| fault(file, &path, "rsip reads nothing here")).collect()
 }
 
 fn cli_faults(file: &str, source: &str) -> Vec<String> {
@@ -361,6 +372,10 @@ fn the_other_rules_catch_what_they_are_for() {
     assert_eq!(rsip_faults("src/net/udp.rs", "use rsip::Method;").len(), 1);
     assert_eq!(rsip_faults("src/lib.rs", "pub use rsip;").len(), 1);
     assert_eq!(rsip_faults("src/sip/message.rs", "use rsip::Method;").len(), 0);
+    for parser in ["SipMessage::try_from", "Uri::from_str", "message::sip_message::Tokenizer::tokenize"] {
+        let source = format!("fn f() {{ rsip::{parser}(b); }}");
+        assert_eq!(rsip_faults("src/sip/convert.rs", &source).len(), 1, "{parser}");
+    }
 
     assert_eq!(cli_faults("src/net/mod.rs", "use crate::{cli::Exit, sip::Uri};").len(), 1);
     assert_eq!(cli_faults("src/other.rs", "use super::cli::Exit;").len(), 1);

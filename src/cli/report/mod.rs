@@ -10,6 +10,7 @@ mod mask;
 pub mod paint;
 pub mod text;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -311,6 +312,11 @@ impl<'s, 'a> Reporter<'s, 'a> {
 
     /// Nobody can be told when stderr fails.
     fn stderr(&mut self, text: &str) {
+        let width = self.streams.stderr_is_terminal.then(text::terminal_width).flatten();
+        let text = match width {
+            Some(width) => Cow::Owned(text::wrap(text, width)),
+            None => Cow::Borrowed(text),
+        };
         let _ = self.streams.stderr.write_all(text.as_bytes());
     }
 

@@ -110,9 +110,73 @@ fn rfc3339(time: Time) -> String {
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
+/// Columns of the terminal that stderr is; `None` where it does not say, or says nonsense.
+#[must_use]
+pub fn terminal_width() -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(std::io::stderr())?;
+    Some(usize::from(columns)).filter(|columns| *columns >= 40)
+}
+
+/// Breaks errors, warnings and hints between words, so that the terminal does not break them within one. Whatever
+/// else there is, such as messages, stays as it is.
+#[must_use]
+pub fn wrap(text: &str, columns: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len() + 16);
+    for line in text.split_inclusive('\n') {
+        if visible(line) <= columns || !is_labelled(line) {
+            wrapped += line;
+            continue;
+        }
+        let mut used = 0;
+        for word in line.trim_end().split(' ') {
+            let length = visible(word);
+            if used > 0 && used + 1 + length > columns {
+                wrapped += "\n  ";
+                used = 2;
+            } else if used > 0 {
+                wrapped.push(' ');
+                used += 1;
+            }
+            wrapped += word;
+            used += length;
+        }
+        wrapped.push('\n');
+    }
+    wrapped
+}
+
+fn is_labelled(line: &str) -> bool {
+    let first: String = uncoloured(line).take_while(|c| *c != ' ').collect();
+    ["error:", "warning:", "hint:", "retry:"].contains(&first.as_str())
+}
+
+fn visible(text: &str) -> usize {
+    uncoloured(text).filter(|c| *c != '\n').count()
+}
+
+/// The characters outside of colour sequences, which are ours: those from elsewhere are escaped.
+fn uncoloured(text: &str) -> impl Iterator<Item = char> {
+    let mut within = false;
+    text.chars().filter(move |c| {
+        let hidden = within || *c == '\u{1b}';
+        within = hidden && *c != 'm';
+        !hidden
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_and_hints_are_broken_between_words_and_messages_are_left_alone() {
+        let text = "\u{1b}[31merror:\u{1b}[0m one two three four five six seven eight nine ten\n     0.7 ms --> REGISTER and so on beyond forty columns\nhint: short\n";
+        assert_eq!(
+            wrap(text, 40),
+            "\u{1b}[31merror:\u{1b}[0m one two three four five six seven\n  eight nine ten\n     0.7 ms --> REGISTER and so on beyond forty columns\nhint: short\n"
+        );
+        assert_eq!(wrap(text, 80), text);
+    }
 
     /// Nothing that a peer or a user wrote reaches the terminal as a control character.
     #[test]
