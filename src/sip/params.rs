@@ -175,28 +175,26 @@ impl Param {
         }
     }
 
-    /// Reads `name [EQUAL value]`, the value a token, host or quoted string.
+    /// Reads `name [EQUAL value]`, the value a token, host or quoted string. An empty one counts as none: one malformed
+    /// parameter, a lifetime say (RFC 3261 §10.2.1.1), must not cost the whole address.
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Param, Problem> {
         let name = cursor.token();
         if name.is_empty() {
             return Err(Problem::Parameter);
         }
         let name = Param::name(name);
-        let value = if cursor.separator(b'=') { Some(ParamValue::parse(cursor)?) } else { None };
+        let value = if cursor.separator(b'=') { ParamValue::parse(cursor)? } else { None };
         Ok(Param { name, value })
     }
 }
 
 impl ParamValue {
-    fn parse(cursor: &mut Cursor<'_>) -> Result<ParamValue, Problem> {
+    fn parse(cursor: &mut Cursor<'_>) -> Result<Option<ParamValue>, Problem> {
         if cursor.peek() == Some(b'"') {
-            return cursor.quoted().map(|text| ParamValue::Quoted(text.into_owned()));
+            return cursor.quoted().map(|text| Some(ParamValue::Quoted(text.into_owned())));
         }
         let value = cursor.run(|octet| scan::is(octet, scan::VALUE));
-        if value.is_empty() {
-            return Err(Problem::Parameter);
-        }
-        Ok(ParamValue::Token(value.to_owned()))
+        Ok((!value.is_empty()).then(|| ParamValue::Token(value.to_owned())))
     }
 }
 
