@@ -1,7 +1,8 @@
 //! Following 3xx responses.
 
-use sipreg::proto::Cause;
 use sipreg::proto::locate::Transport;
+use sipreg::proto::outcome::{Failure, Unreachable};
+use sipreg::proto::{Cause, ResolveError};
 
 use crate::world::*;
 
@@ -67,6 +68,27 @@ fn circles_and_endless_chains_end_as_misbehaviour() {
     });
     let course = endless.run(plan());
     assert_eq!((course.sent.len(), verdict(&course)), (6, "Misbehaved(TooManyRedirects)".to_owned()));
+}
+
+/// DES-027
+#[test]
+fn names_without_an_address_count_as_destinations() {
+    let names: Vec<String> = (0..100).map(|n| format!("<sip:{n}.invalid>")).collect();
+    let moved = format!("302 Moved|Contact: {}", names.join(", "));
+    let mut world = World::new(|request, _, _| vec![(10, Reaction::Send(answer(request, &moved)))]);
+    world.names = Box::new(|_| Some(Err(ResolveError::NoSuchName)));
+    let course = world.run(plan());
+    assert_eq!((course.report.attempts.len(), course.asked.len()), (16, 30));
+    let error = Some(ResolveError::NoSuchName);
+    let name = "14.invalid".to_owned();
+    assert_eq!(course.report.result.unwrap_err(), Failure::Unreachable(Unreachable::Name { name, error }));
+}
+
+/// RSP-006 RSP-013
+#[test]
+fn a_star_says_nothing_about_the_other_targets() {
+    let course = by_port(&[(5060, "302 Moved|Contact: *, <sip:192.0.2.8:5061>"), (5061, OK)]).run(plan());
+    assert!(course.report.result.is_ok(), "{}", verdict(&course));
 }
 
 /// RSP-016

@@ -231,6 +231,7 @@ impl Registration {
             Some(Ok(found)) => self.walk(found, now),
             Some(Err(error)) => {
                 let name = locate.name().to_owned();
+                self.tally.begin_visit();
                 let result = AttemptResult::Dns(error.unwrap_or(ResolveError::NoSuchName));
                 self.tally.attempts.push(Attempt {
                     transport: None,

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 
 use crate::proto::locate::Transport;
 use crate::proto::plan::Plan;
-use crate::sip::{AnyUri, Contacts, NameAddr, Q, Response, Scheme, Uri};
+use crate::sip::{AnyUri, NameAddr, Q, Response, Scheme, Uri};
 
+/// Most targets that wait at a time: no more destinations are ever tried.
+const MOST_WAITING: usize = super::walk::MOST_DESTINATIONS;
 /// Most 3xx responses that are followed.
 pub(super) const MOST_REDIRECTS: u32 = 5;
 
@@ -57,7 +59,7 @@ impl Targets {
         self.waiting.pop_front()
     }
 
-    /// Puts the contacts of a 3xx before the targets that still wait, by falling q.
+    /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is forgotten.
     pub fn redirect(&mut self, response: &Response, from: &Target, plan: &Plan) -> Redirected {
         let mut offers = offers(response);
         if offers.is_empty() {
@@ -70,6 +72,9 @@ impl Targets {
         offers.sort_by_key(|(_, q)| std::cmp::Reverse(*q));
         let mut fresh = Vec::new();
         for (uri, _) in offers {
+            if fresh.len() == MOST_WAITING {
+                break;
+            }
             if self.seen.iter().any(|old| old.matches(&uri)) {
                 continue;
             }
@@ -83,6 +88,7 @@ impl Targets {
         for target in fresh.into_iter().rev() {
             self.waiting.push_front(target);
         }
+        self.waiting.truncate(MOST_WAITING);
         Redirected::Followed
     }
 }
@@ -90,8 +96,7 @@ impl Targets {
 /// The contacts of a 3xx that REGISTER can be sent to, each as a Request-URI: without user, password, method and
 /// headers (RFC 3261 §10.2, §19.1.5), and its q, 1 if it says none (§20.10).
 fn offers(response: &Response) -> Vec<(Uri, Q)> {
-    let Ok(Contacts::List(list)) = response.headers.contacts() else { return Vec::new() };
-    list.into_iter().flatten().filter_map(offer).collect()
+    response.headers.contact_values().into_iter().flatten().filter_map(offer).collect()
 }
 
 fn offer(contact: NameAddr) -> Option<(Uri, Q)> {

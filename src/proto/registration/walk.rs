@@ -22,7 +22,7 @@ const MOST_REQUESTS_EACH: u32 = 8;
 /// Most requests of one try.
 const MOST_REQUESTS: u32 = 40;
 /// Most destinations of one try.
-const MOST_DESTINATIONS: usize = 16;
+pub(super) const MOST_DESTINATIONS: usize = 16;
 
 impl Registration {
     /// Sends the mended request to the same destination, or ends the visit with `otherwise` at a limit.
@@ -116,7 +116,9 @@ impl Registration {
     }
 
     pub(super) fn next_target(&mut self, now: Time) -> Step {
-        while let Some(target) = self.targets.next() {
+        while self.tally.visits < MOST_DESTINATIONS
+            && let Some(target) = self.targets.next()
+        {
             // Another server has not issued the nonces we hold: it asks for itself.
             self.sessions = Sessions::new();
             self.destinations.clear();
