@@ -1,7 +1,10 @@
 //! Streams, sizes and broken flows.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sipreg::proto::locate::Transport;
+use sipreg::proto::plan::Timing;
 use sipreg::proto::{Cause, Dropped};
 use sipreg::sip::{Header, HeaderName};
 
@@ -108,6 +111,20 @@ fn a_message_that_never_completes_is_not_waited_for_longer_than_any_other_silenc
     assert_eq!((verdict(&course).as_str(), course.report.elapsed.as_secs()), ("Timeout", 32));
     let course = World::new(|_, _, _| vec![(10, Reaction::Send(vec![b'x'; 70_000].into()))]).run(tcp(plan()));
     assert_eq!(verdict(&course), "Misbehaved(Framing)");
+}
+
+/// TRN-026
+#[test]
+fn each_message_of_a_stream_has_its_own_time_to_be_completed() {
+    let mut slow = tcp(plan());
+    slow.timing = Timing::with_t1(Duration::from_secs(2));
+    let course = World::new(|request, _, _| {
+        let text = [answer(request, "100 Trying"), answer(request, OK)].concat();
+        let pieces = [(10, 0..20), (30_000, 20..text.len() - 20), (60_000, text.len() - 20..text.len())];
+        pieces.map(|(at, part)| (at, Reaction::Send(Bytes::copy_from_slice(&text[part])))).into()
+    })
+    .run(slow);
+    assert!(course.report.result.is_ok(), "{}", verdict(&course));
 }
 
 /// RSP-002 TXN-014 TRN-028 TRN-030 TRN-031

@@ -22,6 +22,7 @@ impl Endpoint {
         while let Some(framer) = self.flows.get_mut(&id).and_then(|flow| flow.framer.as_mut()) {
             match framer.next() {
                 Ok(Some(Frame::Message(bytes))) => {
+                    self.timers.cancel(TimerKey::Incomplete(id));
                     self.notify_message(id, Direction::Received, peer, bytes.clone());
                     match Message::parse_framed(bytes) {
                         Ok(message) => self.message(message, peer, now),
