@@ -77,39 +77,6 @@ fn a_registrar_that_goes_away_after_the_challenge_ends_with_5() {
     assert_eq!(must(&ran, 5)["attempts"][0]["result"], "closed");
 }
 
-/// TXN-007, TXN-009, TXN-011, NAT-002: what belongs to the request counts, wherever it comes from; the rest does not.
-#[test]
-fn only_the_answer_to_the_request_counts() {
-    let (ran, _) = against(&["register", "--json"], |_, request| {
-        let foreign = String::from_utf8(request.response("403 Forbidden", &[]))
-            .unwrap()
-            .replace("branch=z9hG4bK", "branch=z9hG4bKx");
-        let own = format!("Contact: {};expires=60", request.header("Contact"));
-        vec![
-            Answer::Octets(b"\0\xff not SIP at all \r\n\r\n".to_vec()),
-            Answer::Octets(b"\r\n\r\n".to_vec()),
-            Answer::Octets(b"SIP/2.0 200 OK\r\nContact: <sip:x@y>\r\n\r\n".to_vec()),
-            Answer::Octets(foreign.into_bytes()),
-            Answer::Octets(request.response("100 Trying", &[])),
-            Answer::Elsewhere(request.response("200 OK", &[&own])),
-            Answer::Octets(request.response("603 Decline", &[])),
-        ]
-    });
-    let json = must(&ran, 0);
-    assert_eq!((&json["status"], &json["requests"], &json["expires"]), (&200.into(), &1.into(), &60.into()));
-}
-
-/// TXN-007: two finals for one request; the second one changes nothing, in the next transaction neither.
-#[test]
-fn the_first_final_answer_decides() {
-    let (ran, came) = against(&["register", "--json"], |n, request| {
-        let twice = |octets: Vec<u8>| vec![Answer::Octets(octets.clone()), Answer::Octets(octets)];
-        if n == 1 { twice(request.response("401 Unauthorized", &[CHALLENGE])) } else { request.as_asked() }
-    });
-    assert_eq!(must(&ran, 0)["requests"], 2);
-    assert_eq!(came.len(), 2);
-}
-
 /// REG-023: junk and then silence is silence.
 #[test]
 fn silence_ends_with_4_and_is_tried_again_only_if_asked_for() {

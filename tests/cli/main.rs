@@ -7,6 +7,12 @@ mod bindings;
 mod config;
 #[cfg(unix)]
 mod endings;
+// Other systems take no datagram of 64 KB.
+#[cfg(target_os = "linux")]
+#[path = "../hostile/mod.rs"]
+mod hostile;
+#[cfg(target_os = "linux")]
+mod hostility;
 mod memory;
 mod peer;
 mod registrar;

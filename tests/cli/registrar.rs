@@ -201,6 +201,8 @@ fn serve(
     came: &mut Vec<Request>,
 ) {
     stream.set_nonblocking(false).unwrap();
+    // Pieces are to come as pieces.
+    stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(TICK)).unwrap();
     let mut text = String::new();
     let mut buffer = [0; 8192];

@@ -94,7 +94,7 @@ fn the_topmost_challenge_that_can_be_served_is_answered() {
     }
 }
 
-/// AUT-005 AUT-007 AUT-008 AUT-015 AUT-017 AUT-046
+/// AUT-007 AUT-008 AUT-015 AUT-017
 #[test]
 fn what_cannot_or_may_not_be_served_is_never_answered() {
     let mut sha = keyring("x");
@@ -108,16 +108,11 @@ fn what_cannot_or_may_not_be_served_is_never_answered() {
     let mut nobody = keyring("x");
     nobody.credentials.clear();
     for (challenge, ring, expected) in [
-        ("WWW-Authenticate: Basic realm=\"r\"", keyring("x"), "Scheme"),
-        (&format!("{A}, algorithm=WHIRLPOOL"), keyring("x"), "Algorithm"),
-        (&format!("{A}, algorithm=MD5"), sha, "TooWeak"),
-        (&format!("{A}, qop=\"auth-conf\""), keyring("x"), "Qop"),
-        (A, other_realm, "Realm"),
-        (&format!("{A}, algorithm=SHA-256"), ha1, "Ha1Algorithm"),
-        ("WWW-Authenticate: Digest nonce=\"n\"", keyring("x"), "Incomplete"),
-        (A, of_other_realm, "Missing { realm: \"r\" }"),
-        (A, nobody, "Missing { realm: \"r\" }"),
-        ("Date: now", keyring("x"), "NoChallenge"),
+        (format!("{A}, algorithm=MD5"), sha, "TooWeak"),
+        (A.to_owned(), other_realm, "Realm"),
+        (format!("{A}, algorithm=SHA-256"), ha1, "Ha1Algorithm"),
+        (A.to_owned(), of_other_realm, "Missing { realm: \"r\" }"),
+        (A.to_owned(), nobody, "Missing { realm: \"r\" }"),
     ] {
         let first = format!("401 Unauthorized|{challenge}");
         let course = course(&[&first], ring);

@@ -46,38 +46,6 @@ fn what_does_not_fit_the_request_is_dropped_and_the_right_answer_still_counts() 
     }
 }
 
-/// HDR-001..004 HDR-020 TRN-021
-#[test]
-fn odd_but_valid_spellings_count() {
-    for (part, odd) in [
-        ("SIP/2.0 200 OK", "sip/2.0 200 "),
-        ("Via: SIP/2.0/UDP", "v :\r\n  SIP / 2.0 / UDP"),
-        ("Call-ID:", "i:"),
-        ("Contact:", "M:"),
-        ("Content-Length: 0\r\n", ""),
-        ("Content-Length: 0\r\n\r\n", "Content-Length: 0\r\n\r\nSIP/2.0 401 Unauthorized\r\n\r\n"),
-    ] {
-        let course = with(part, odd);
-        assert_eq!(course.report.round_trip.unwrap().as_millis(), 10, "{odd}: {:?}", course.dropped);
-    }
-}
-
-/// TXN-007 TXN-009 TXN-018
-#[test]
-fn copies_and_contradictions_after_the_final_answer_change_nothing() {
-    let course = World::new(|request, n, _| match n {
-        0 => vec![
-            (10, Reaction::Send(answer(request, MD5))),
-            (11, Reaction::Send(answer(request, MD5))),
-            (12, Reaction::Send(answer(request, "500 No"))),
-        ],
-        _ => vec![(20, Reaction::Send(answer(request, OK))), (21, Reaction::Send(answer(request, OK)))],
-    })
-    .run(plan());
-    assert!(course.report.result.is_ok());
-    assert_eq!(course.sent.len(), 2);
-}
-
 /// TXN-004 TXN-016 RSP-004
 #[test]
 fn provisional_answers_of_any_kind_are_waited_out() {
@@ -89,21 +57,4 @@ fn provisional_answers_of_any_kind_are_waited_out() {
         assert!(course.report.result.is_ok());
         assert_eq!(course.copies, [500, 4500, 8500]);
     }
-}
-
-/// TRN-011 DES-028 NAT-003
-#[test]
-fn an_answer_from_another_address_is_taken_if_it_fits() {
-    let course = World::new(|request, _, _| {
-        vec![(10, Reaction::SendFrom("198.51.100.7:1234".parse().unwrap(), answer(request, OK)))]
-    })
-    .run(plan());
-    assert!(course.report.result.is_ok());
-}
-
-/// TXN-017
-#[test]
-fn junk_and_then_silence_is_silence() {
-    let course = World::new(|_, _, _| vec![(10, Reaction::Send("\0\u{1}junk\r\n\r\n".into()))]).run(plan());
-    assert_eq!((verdict(&course).as_str(), &course.dropped[..]), ("Timeout", &[Dropped::Malformed][..]));
 }

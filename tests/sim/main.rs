@@ -10,6 +10,9 @@
 
 mod challenges;
 mod forgeries;
+#[path = "../hostile/mod.rs"]
+mod hostile;
+mod hostility;
 mod limits;
 mod locating;
 mod memory;

@@ -15,6 +15,8 @@ use sipreg::proto::{
 };
 use sipreg::sip::{HeaderName, Message, NameAddr, Request, Uri};
 
+use crate::hostile;
+
 const ID: RegistrationId = RegistrationId(1);
 
 /// What a peer does some time after a request came.
@@ -156,7 +158,7 @@ impl<'a> World<'a> {
                             continue;
                         }
                         let Ok(Message::Request(request)) = Message::parse_datagram(bytes) else {
-                            panic!("not a request: {text}");
+                            panic!("not a request: {text:.1000}");
                         };
                         for (after, reaction) in (self.peer)(&request, sent.len(), to) {
                             let event = match reaction {
@@ -231,27 +233,10 @@ impl<'a> World<'a> {
     }
 }
 
-/// A response to `request`: its first line and headers, then To with a tag, then what `text` adds (lines joined by
-/// `|`; `@` stands for the request's Contact without brackets, `~` for an at sign).
+/// A response to `request`, spelled as for [`hostile::answer`].
 pub fn answer(request: &Request, text: &str) -> Bytes {
-    let row = |name: HeaderName| {
-        request.headers.get(&name).map(|h| h.text().unwrap().to_owned()).unwrap_or_default()
-    };
-    let contact = row(HeaderName::Contact);
-    let uri = contact.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(uri, _)| uri);
-    let mut lines = text.split('|');
-    let mut out = format!("SIP/2.0 {}\r\n", lines.next().unwrap());
-    let rest: Vec<&str> = lines.collect();
-    if !rest.iter().any(|line| line.starts_with("Via:")) {
-        out += &format!("Via: {}\r\n", row(HeaderName::Via));
-    }
-    out += &format!("From: {}\r\nTo: {};tag=t\r\n", row(HeaderName::From), row(HeaderName::To));
-    out += &format!("Call-ID: {}\r\nCSeq: {}\r\n", row(HeaderName::CallId), row(HeaderName::CSeq));
-    for line in rest {
-        out += &format!("{}\r\n", line.replace('@', uri).replace('~', "@"));
-    }
-    out += "Content-Length: 0\r\n\r\n";
-    Bytes::from(out)
+    let asked = String::from_utf8(request.to_bytes().to_vec()).unwrap();
+    Bytes::from(hostile::answer(&asked, text))
 }
 
 /// The person of every test, with her password.
