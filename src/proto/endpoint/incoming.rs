@@ -1,7 +1,6 @@
 //! Octets from the network: framed, read, and matched to the request they answer.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -49,13 +48,17 @@ impl Endpoint {
         }
     }
 
-    /// A message that has begun must be complete within 32 s, so that a silent sender holds nothing for ever.
-    fn bound_incomplete(&mut self, flow: FlowId, partial: bool, now: Time) {
-        let key = TimerKey::Incomplete(flow);
-        if !partial {
-            self.timers.cancel(key);
-        } else if self.timers.due(key).is_none() {
-            self.timers.set(key, now + Duration::from_secs(32));
+    /// A message that has begun must be complete within 64·T1, so that a silent sender holds nothing for ever. What
+    /// waits for the rest of it has begun to wait earlier: to it, this is silence.
+    fn bound_incomplete(&mut self, id: FlowId, partial: bool, now: Time) {
+        let key = TimerKey::Incomplete(id);
+        let registration = self.flows.get(&id).and_then(|flow| self.registrations.get(&flow.registration));
+        match registration.map(|registration| registration.plan().timing.patience()) {
+            Some(patience) if partial && self.timers.due(key).is_none() => {
+                self.timers.set(key, now + patience)
+            }
+            Some(_) if partial => {}
+            Some(_) | None => self.timers.cancel(key),
         }
     }
 
