@@ -9,16 +9,26 @@
 )]
 
 mod challenges;
+mod dice;
+mod engine;
 mod forgeries;
 #[path = "../hostile/mod.rs"]
 mod hostile;
 mod hostility;
+mod internet;
+mod ladder;
+mod laws;
 mod limits;
+mod links;
 mod locating;
 mod memory;
 mod outcomes;
 mod redirects;
+mod registrar;
 mod requests;
 mod retries;
+mod scenario;
+mod script;
+mod seeds;
 mod transports;
 mod world;

@@ -1,7 +1,8 @@
 //! One endpoint, one registration, and whatever the test says that the others do.
 
-use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,14 +11,11 @@ use sipreg::proto::ids::Counting;
 use sipreg::proto::locate::{Destination, Families, Transport};
 use sipreg::proto::outcome::Report;
 use sipreg::proto::plan::{Plan, Purpose, Timing};
-use sipreg::proto::{
-    Action, Answer, Cause, Command, Dropped, Endpoint, Event, FlowId, Notice, Question, RegistrationId, Time,
-};
+use sipreg::proto::{Action, Answer, Cause, Command, Dropped, Event, FlowId, Notice, Question, Time};
 use sipreg::sip::{HeaderName, Message, NameAddr, Request, Uri};
 
+use crate::engine::{ID, Others, Stage, run};
 use crate::hostile;
-
-const ID: RegistrationId = RegistrationId(1);
 
 /// What a peer does some time after a request came.
 pub enum Reaction {
@@ -53,9 +51,14 @@ impl Sent {
     }
 }
 
-/// All that happened.
+/// How it ended, and all that happened before.
 pub struct Course {
     pub report: Report,
+    seen: Seen,
+}
+
+#[derive(Default)]
+pub struct Seen {
     pub sent: Vec<Sent>,
     pub opened: Vec<String>,
     pub asked: Vec<Question>,
@@ -67,6 +70,14 @@ pub struct Course {
     pub pauses: Vec<u64>,
     /// Copies of the last request until a time long after the end: none.
     pub copies: Vec<u64>,
+}
+
+impl Deref for Course {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
 }
 
 impl Course {
@@ -117,119 +128,85 @@ impl<'a> World<'a> {
     }
 
     /// Runs the plan to its end.
-    pub fn run(mut self, plan: Plan) -> Course {
-        let start = Time::from_millis(1_792_000_000_000);
-        let mut now = start;
-        let mut endpoint = Endpoint::new(Box::new(Counting::default()));
-        let mut agenda: BTreeMap<(Time, u64), Event> = BTreeMap::new();
-        let mut order = 0;
-        let mut flows: BTreeMap<FlowId, Destination> = BTreeMap::new();
-        let (mut sent, mut opened, mut asked, mut dropped) = (vec![], vec![], vec![], vec![]);
-        let (mut prompts, mut copies, mut report) = (vec![], vec![], None);
-        let (mut remembered, mut pauses) = (vec![], vec![]);
-        let mut event = Event::Command(Command::Register { registration: ID, plan: Box::new(plan) });
-        for _ in 0..10_000 {
-            let actions: Vec<Action> = endpoint.handle(event, now).collect();
-            let mut later = |after: u64, event: Event| {
-                order += 1;
-                agenda.insert((now + Duration::from_millis(after), order), event);
-            };
-            for action in actions {
-                match action {
-                    Action::Open { flow, destination } => {
-                        flows.insert(flow, destination);
-                        opened.push(format!("{} {}", destination.transport, destination.address));
-                        match (self.open)(destination) {
-                            Ok((after, local)) => later(after, Event::Opened { flow, local }),
-                            Err(cause) => {
-                                later(5, Event::Failed { flow, peer: destination.address, cause });
-                            }
-                        }
-                    }
-                    Action::Close { flow } => {
-                        flows.remove(&flow);
-                    }
-                    Action::Transmit { flow, peer, bytes } => {
-                        let to = flows[&flow];
-                        assert_eq!(to.address, peer);
-                        let text = String::from_utf8(bytes.to_vec()).unwrap();
-                        if sent.last().is_some_and(|last: &Sent| last.text == text) {
-                            copies.push(now.since(start).as_millis() as u64);
-                            continue;
-                        }
-                        let Ok(Message::Request(request)) = Message::parse_datagram(bytes) else {
-                            panic!("not a request: {text:.1000}");
-                        };
-                        for (after, reaction) in (self.peer)(&request, sent.len(), to) {
-                            let event = match reaction {
-                                Reaction::Send(bytes) => Event::Received { flow, peer, bytes },
-                                Reaction::SendFrom(peer, bytes) => Event::Received { flow, peer, bytes },
-                                Reaction::Fail(cause) => Event::Failed { flow, peer, cause },
-                                Reaction::Close => Event::Closed { flow },
-                                Reaction::GiveUp => Event::Command(Command::GiveUp { registration: ID }),
-                            };
-                            later(after, event);
-                        }
-                        let at = now.since(start).as_millis() as u64;
-                        sent.push(Sent { at, to, text, request });
-                    }
-                    Action::Resolve { query, question } => {
-                        if let Some(answer) = (self.names)(&question) {
-                            later(3, Event::Resolved { query, answer });
-                        }
-                        asked.push(question);
-                    }
-                    Action::Remember(what) => {
-                        assert_eq!(remembered.len(), sent.len(), "kept before it is sent");
-                        let contacts: Vec<String> = what.contacts.iter().map(|c| c.uri.to_string()).collect();
-                        remembered.push(format!("{} {} {}", what.call_id, what.cseq, contacts.join(" ")));
-                    }
-                    Action::Notify(Notice::Retrying { wait, .. }) => pauses.push(wait.as_millis() as u64),
-                    Action::Notify(Notice::Finished(done)) => report = Some(*done),
-                    Action::Notify(Notice::Dropped { reason, .. }) => dropped.push(reason),
-                    Action::Notify(Notice::PasswordWanted { registration, username, realm }) => {
-                        prompts.push(format!("{username} at {realm}"));
-                        let password = self.password.map(|text| Hidden::new(text.to_owned()));
-                        // The user takes ten minutes to find it.
-                        later(600_000, Event::Command(Command::Password { registration, password }));
-                    }
-                    Action::Notify(Notice::Message { .. }) => {}
+    pub fn run(self, plan: Plan) -> Course {
+        let mut scripted = Scripted { world: self, report: None, seen: Seen::default() };
+        run(plan, Box::new(Counting::default()), Time::from_millis(1_792_000_000_000), &mut scripted);
+        Course { report: scripted.report.expect("it finished"), seen: scripted.seen }
+    }
+}
+
+struct Scripted<'a> {
+    world: World<'a>,
+    report: Option<Report>,
+    seen: Seen,
+}
+
+impl Others for Scripted<'_> {
+    type Incident = Infallible;
+
+    fn act(&mut self, action: Action, stage: &mut Stage<Infallible>) {
+        let seen = &mut self.seen;
+        match action {
+            Action::Open { flow, destination } => {
+                seen.opened.push(format!("{} {}", destination.transport, destination.address));
+                match (self.world.open)(destination) {
+                    Ok((after, local)) => stage.event(after, Event::Opened { flow, local }),
+                    Err(cause) => stage.event(5, Event::Failed { flow, peer: destination.address, cause }),
                 }
             }
-            let timeout = endpoint.next_timeout().map(|(at, _)| at);
-            let planned = agenda.first_key_value().map(|((at, _), _)| *at);
-            event = match (planned, timeout) {
-                (Some(at), None) => {
-                    now = now.max(at);
-                    agenda.pop_first().unwrap().1
+            Action::Close { .. } => {}
+            Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes, stage),
+            Action::Resolve { query, question } => {
+                if let Some(answer) = (self.world.names)(&question) {
+                    stage.event(3, Event::Resolved { query, answer });
                 }
-                (Some(at), Some(timeout)) if at <= timeout => {
-                    now = now.max(at);
-                    agenda.pop_first().unwrap().1
-                }
-                (_, Some(timeout)) => {
-                    now = now.max(timeout);
-                    Event::Timeout
-                }
-                (None, None) => {
-                    assert!(endpoint.is_idle(), "something is left");
-                    assert!(flows.is_empty(), "flows are left open");
-                    let report = report.expect("it finished");
-                    return Course {
-                        report,
-                        sent,
-                        opened,
-                        asked,
-                        dropped,
-                        prompts,
-                        remembered,
-                        pauses,
-                        copies,
-                    };
-                }
-            };
+                seen.asked.push(question);
+            }
+            Action::Remember(what) => {
+                assert_eq!(seen.remembered.len(), seen.sent.len(), "kept before it is sent");
+                let contacts: Vec<String> = what.contacts.iter().map(|c| c.uri.to_string()).collect();
+                seen.remembered.push(format!("{} {} {}", what.call_id, what.cseq, contacts.join(" ")));
+            }
+            Action::Notify(Notice::Retrying { wait, .. }) => seen.pauses.push(wait.as_millis() as u64),
+            Action::Notify(Notice::Finished(done)) => self.report = Some(*done),
+            Action::Notify(Notice::Dropped { reason, .. }) => seen.dropped.push(reason),
+            Action::Notify(Notice::PasswordWanted { registration, username, realm }) => {
+                seen.prompts.push(format!("{username} at {realm}"));
+                let password = self.world.password.map(|text| Hidden::new(text.to_owned()));
+                // The user takes ten minutes to find it.
+                stage.event(600_000, Event::Command(Command::Password { registration, password }));
+            }
+            Action::Notify(Notice::Message { .. }) => {}
         }
-        panic!("the world does not come to an end");
+    }
+
+    fn happen(&mut self, incident: Infallible, _: &mut Stage<Infallible>) {
+        match incident {}
+    }
+}
+
+impl Scripted<'_> {
+    fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes, stage: &mut Stage<Infallible>) {
+        let (to, at) = (stage.flows[&flow], stage.at());
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        if self.seen.sent.last().is_some_and(|last| last.text == text) {
+            self.seen.copies.push(at);
+            return;
+        }
+        let Ok(Message::Request(request)) = Message::parse_datagram(bytes) else {
+            panic!("not a request: {text:.1000}");
+        };
+        for (after, reaction) in (self.world.peer)(&request, self.seen.sent.len(), to) {
+            let event = match reaction {
+                Reaction::Send(bytes) => Event::Received { flow, peer, bytes },
+                Reaction::SendFrom(peer, bytes) => Event::Received { flow, peer, bytes },
+                Reaction::Fail(cause) => Event::Failed { flow, peer, cause },
+                Reaction::Close => Event::Closed { flow },
+                Reaction::GiveUp => Event::Command(Command::GiveUp { registration: ID }),
+            };
+            stage.event(after, event);
+        }
+        self.seen.sent.push(Sent { at, to, text, request });
     }
 }
 
