@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod hostile;
+#[path = "../fuzz/laws/mod.rs"]
+mod laws;
 mod properties;
 mod readers;
 mod streams;

@@ -1,7 +1,7 @@
-//! Every typed reader at once, and the torture set as data.
+//! The torture set as data, and the first fault of a message.
 
 use bytes::Bytes;
-use sipreg::sip::{AnyUri, Contacts, HeaderName, Headers, Message, NameAddr, Uri, Via};
+use sipreg::sip::{AnyUri, Contacts, HeaderName, Message};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -83,31 +83,4 @@ pub fn first_fault(octets: &Bytes) -> Option<String> {
         }
         Message::Request(_) | Message::Response(_) => None,
     }
-}
-
-/// Calls every typed reader; panics are what it looks for.
-pub fn read_all(headers: &Headers) {
-    let _ = (headers.vias(), headers.top_via(), headers.via_count(), headers.from(), headers.to());
-    let _ = (headers.call_id(), headers.cseq(), headers.max_forwards(), headers.contacts(), headers.date());
-    let _ = (headers.expires(), headers.min_expires(), headers.retry_after(), headers.flow_timer());
-    for row in headers {
-        let name = row.name();
-        let _ = (row.text(), headers.option_tags(name), headers.name_addrs(name));
-        let _ = (headers.challenges(name), headers.credentials(name), headers.authentication_info(name));
-        if let Ok(via) = Via::parse(row.value()) {
-            let _ = (via.branch(), via.received(), via.rport());
-        }
-        if let Ok(address) = NameAddr::parse(row.value()) {
-            let _ = (address.tag(), address.q(), address.expires());
-            if let AnyUri::Sip(uri) = &address.uri {
-                uri_readers(uri);
-            }
-        }
-    }
-}
-
-/// Calls everything a URI can be asked.
-pub fn uri_readers(uri: &Uri) {
-    assert!(uri.matches(uri), "{uri} differs from itself");
-    let _ = (uri.user_decoded(), uri.user_octets(), uri.transport(), uri.param("lr"));
 }
