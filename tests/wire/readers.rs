@@ -8,7 +8,10 @@ use std::sync::LazyLock;
 /// A message of the torture set as `index.json` tells of it.
 pub struct Torture {
     pub file: String,
+    pub kind: String,
     pub verdict: String,
+    /// The status that refuses it: the first that is told of a registrar or of another server.
+    pub status: Option<u16>,
     pub octets: Bytes,
 }
 
@@ -33,9 +36,16 @@ fn read_index() -> Vec<Torture> {
             let file = text(&message["file"]);
             let octets = Bytes::from(std::fs::read(folder().join(&file)).unwrap());
             assert_eq!(octets.len() as u64, message["octets"].as_u64().unwrap(), "{file}");
-            Torture { file, verdict: text(&message["verdict"]), octets }
+            let (kind, verdict) = (text(&message["kind"]), text(&message["verdict"]));
+            let told = |who: &str| message["expect"][who].as_str().and_then(first_status);
+            Torture { file, kind, verdict, status: told("registrar").or_else(|| told("uas")), octets }
         })
         .collect()
+}
+
+fn first_status(text: &str) -> Option<u16> {
+    let words = text.split(|c: char| !c.is_ascii_digit());
+    words.filter(|word| word.len() == 3).find_map(|word| word.parse().ok().filter(|status| *status >= 400))
 }
 
 pub fn torture_file(name: &str) -> Bytes {
