@@ -6,6 +6,7 @@ mod answers;
 mod hostile;
 #[path = "../fuzz/laws/mod.rs"]
 mod laws;
+mod linear;
 mod properties;
 mod readers;
 mod streams;
