@@ -55,7 +55,11 @@ fn param_keys(uri: &Uri) -> Vec<(Key, Option<Key>)> {
 }
 
 fn is_decisive(name: &Key) -> bool {
-    DECISIVE.iter().any(|decisive| name.iter().map(|(octet, _)| *octet).eq(decisive.bytes()))
+    DECISIVE.iter().any(|decisive| is(name, decisive))
+}
+
+fn is(name: &Key, text: &str) -> bool {
+    name.iter().map(|(octet, _)| *octet).eq(text.bytes())
 }
 
 fn same_params(one: &Uri, two: &Uri) -> bool {
@@ -103,8 +107,9 @@ fn header_keys(uri: &Uri) -> Vec<(Key, Key)> {
         .headers
         .iter()
         .map(|(name, value)| {
-            let cased = name.eq_ignore_ascii_case("Call-ID");
-            (caseless(name), if cased { keyed(value).collect() } else { caseless(value) })
+            let name = caseless(name);
+            let value = if is(&name, "call-id") { keyed(value).collect() } else { caseless(value) };
+            (name, value)
         })
         .collect();
     keys.sort();

@@ -1,63 +1,11 @@
-//! Random and mutated octets, and the rule that what was written is read back the same.
+//! The laws of `tests/fuzz`, shortly: random and mutated octets, and the rule that what was written is read back the
+//! same.
 
-use crate::readers::{read_all, torture, uri_readers};
-use bytes::Bytes;
+use crate::laws;
+use crate::readers::torture;
 use proptest::prelude::*;
-use sipreg::sip::{
-    AnyUri, AuthenticationInfo, Challenge, Credentials, Header, HeaderName, Headers, Message, Method,
-    NameAddr, Request, Response, Uri, Via,
-};
-
-/// Headers as written and read: Content-Length is the writer's.
-fn comparable(message: &Message) -> (String, Vec<(String, Vec<u8>)>, Bytes) {
-    let (start, body) = match message {
-        Message::Request(request) => {
-            (format!("{} {} {:?}", request.method, request.uri, request.version), &request.body)
-        }
-        Message::Response(response) => (format!("{} {}", response.status, response.reason), &response.body),
-    };
-    let rows = message.headers().iter().filter(|row| *row.name() != HeaderName::ContentLength);
-    let rows = rows.map(|row| (row.name().to_string(), row.value().to_vec())).collect();
-    (start, rows, body.clone())
-}
-
-/// Reads `octets`; if that gives a message, writes it and reads it again.
-fn read_write_read(octets: Vec<u8>) {
-    let octets = Bytes::from(octets);
-    let _ = Request::salvage(&octets).map(|request| read_all(&request.headers));
-    let _ = Message::parse_framed(octets.clone());
-    let Ok(message) = Message::parse_datagram(octets) else { return };
-    read_all(message.headers());
-    let mut written = Vec::new();
-    message.write(&mut written);
-    let again = Message::parse_framed(written.into()).expect("what was written is one message");
-    assert_eq!(comparable(&again), comparable(&message));
-    for row in message.headers() {
-        values_read_back(row);
-    }
-}
-
-/// Each typed value of a row, written and read, says the same.
-fn values_read_back(row: &Header) {
-    if let Ok(via) = Via::parse(row.value()) {
-        assert_eq!(Via::parse(via.to_string().as_bytes()), Ok(via));
-    }
-    if let Ok(address) = NameAddr::parse(row.value()) {
-        let again = NameAddr::parse(address.to_string()).expect("a written address reads");
-        assert_eq!(format!("{again:?}"), format!("{address:?}"));
-    }
-    for challenge in Challenge::parse_all(row.value()) {
-        assert_eq!(Challenge::parse_all(challenge.to_string().as_bytes()), [challenge]);
-    }
-    if let Ok(credentials) = Credentials::parse(row.value()) {
-        assert_eq!(Credentials::parse(credentials.to_string().as_bytes()), Ok(credentials));
-    }
-    if let Some(info) = AuthenticationInfo::parse(row.value())
-        && info != AuthenticationInfo::default()
-    {
-        assert_eq!(AuthenticationInfo::parse(info.to_string().as_bytes()), Some(info));
-    }
-}
+use sipreg::sip::Request;
+use std::sync::LazyLock;
 
 /// Octets that mean something to a SIP parser more often than others.
 fn telling_octet() -> impl Strategy<Value = u8> {
@@ -113,11 +61,62 @@ fn changed(mut octets: Vec<u8>, changes: &[Change]) -> Vec<u8> {
     octets
 }
 
+/// Header values of the torture set, without their names.
+fn values() -> &'static [Vec<u8>] {
+    static VALUES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+        let messages = torture().iter().filter_map(|message| Request::salvage(&message.octets));
+        messages
+            .flat_map(|request| request.headers.iter().map(|row| row.value().to_vec()).collect::<Vec<_>>())
+            .collect()
+    });
+    &VALUES
+}
+
+/// Random octets, or a header value with some octets changed.
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    let changed_value = (any::<prop::sample::Index>(), prop::collection::vec(change(), 0..4))
+        .prop_map(|(which, changes)| changed(which.get(values()).clone(), &changes));
+    prop_oneof![prop::collection::vec(telling_octet(), 0..80), changed_value]
+}
+
+/// URIs that differ in little, so that they are sometimes equal.
+fn uri() -> impl Strategy<Value = String> {
+    let param = "(;([abA]|%61|lr|transport|user|%75ser|maddr)(=([xX]|%78|y))?){0,3}";
+    let pattern =
+        format!("(sip|SIP|sips):(([aA]|%61|a;b|a%3bb)(:p|:)?@)?(h|H|192\\.0\\.2\\.1)(:5060)?{param}");
+    let headers = "(\\?((c|C|Call-ID|%43all-ID)=([xX]|%78))(&d=1)?)?";
+    prop::string::string_regex(&(pattern + headers)).unwrap()
+}
+
 proptest! {
+    /// DSR-003, TRN-023, TRN-024: random octets in whatever pieces.
+    #[test]
+    fn random_streams_are_cut_the_same(octets in prop::collection::vec(telling_octet(), 0..300)) {
+        laws::framing::any_split_gives_the_same(&octets);
+    }
+
+    /// TRN-023, TRN-024: torture messages and keep-alives in whatever pieces.
+    #[test]
+    fn mutated_streams_are_cut_the_same(
+        sizes in prop::collection::vec(any::<u8>(), 0..16),
+        messages in prop::collection::vec((any::<prop::sample::Index>(), 0usize..3), 1..4),
+        changes in prop::collection::vec(change(), 0..4),
+    ) {
+        let mut stream = Vec::new();
+        for (which, ends) in messages {
+            stream.extend_from_slice(&which.get(torture()).octets);
+            stream.extend_from_slice(&b"\r\n\r\n"[..2 * ends]);
+        }
+        let mut octets = vec![u8::try_from(sizes.len()).unwrap()];
+        octets.extend(sizes);
+        octets.extend(changed(stream, &changes));
+        laws::framing::any_split_gives_the_same(&octets);
+    }
+
     /// DSR-003
     #[test]
     fn random_octets_never_panic(octets in prop::collection::vec(telling_octet(), 0..300)) {
-        read_write_read(octets);
+        laws::message::read_write_read(&octets);
     }
 
     /// DSR-003: torture messages with some octets changed.
@@ -126,95 +125,66 @@ proptest! {
         which in any::<prop::sample::Index>(),
         changes in prop::collection::vec(change(), 1..12),
     ) {
-        read_write_read(changed(which.get(torture()).octets.to_vec(), &changes));
+        laws::message::read_write_read(&changed(which.get(torture()).octets.to_vec(), &changes));
     }
 
-    /// DSR-003: single values of random octets.
+    /// DSR-003: single values, each as a field of every family.
     #[test]
-    fn random_values_never_panic(octets in prop::collection::vec(telling_octet(), 0..80)) {
-        if let Ok(row) = Header::new(HeaderName::Contact, octets.clone()) {
-            values_read_back(&row);
-            let mut headers = Headers::new();
-            headers.push(row);
-            read_all(&headers);
-        }
-        if let Ok(uri) = Uri::parse(&octets) {
-            uri_readers(&uri);
-            let again = Uri::parse(uri.to_string()).unwrap();
-            prop_assert!(again.matches(&uri));
-            prop_assert_eq!(format!("{again:?}"), format!("{uri:?}"));
-        }
-        let _ = AnyUri::parse(&octets);
+    fn values_are_read_and_written_the_same(octets in value(), second in value()) {
+        laws::fields::address(&octets);
+        laws::fields::number(&octets);
+        laws::fields::word(&octets);
+        laws::fields::via(&octets);
+        laws::auth::challenge(&octets);
+        let rows = [octets, second].join(&b'\n');
+        laws::fields::address(&rows);
+        laws::fields::via(&rows);
+        laws::auth::challenge(&rows);
+        laws::uris::comparison_is_an_equivalence(&rows);
     }
 
-    /// HDR-010, HDR-011: any display name comes back, unless it would break the line.
+    /// AUT-035: challenges that can be answered are, with what they say.
     #[test]
-    fn display_names_come_back(name in any::<String>()) {
-        let mut address = NameAddr::new(Uri::parse("sip:a@example.com").unwrap());
-        address.display = Some(name.clone());
-        match Header::new(HeaderName::From, address.to_string()) {
-            Ok(row) => {
-                let again = NameAddr::parse(row.value()).unwrap();
-                prop_assert_eq!(again.display.unwrap_or_default(), name);
-            }
-            Err(_) => prop_assert!(name.contains(['\r', '\n'])),
-        }
+    fn challenges_are_answered_with_what_they_say(rows in prop::collection::vec(
+        "P?Digest realm=\"[ab\\\\\"]{0,3}\", ?nonce=\"[^\r\n\"\\\\]{0,9}\"(, algorithm=(MD5|SHA-256-sess|sha-512-256))?\
+         (,qop=(auth|\"auth-int,auth\"|auth,auth-int))?(,opaque=\"[a\\\\\"]{0,3}\")?(,stale=(true|false))?(,userhash=true)?",
+        1..4,
+    )) {
+        laws::auth::challenge(rows.join("\n").as_bytes());
     }
 
-    /// AUT-035: any text survives the quotes of an authentication parameter.
+    /// URI-001 to URI-014: comparison, of URIs that are nearly alike.
     #[test]
-    fn quoted_parameters_come_back(text in "[^\r\n]*", token in "[^\r\n]*") {
-        let made = Credentials::new("Digest").quoted("username", &text).token("nc", &token);
-        let row = Header::new(HeaderName::Authorization, made.to_string()).unwrap();
-        let read = Credentials::parse(row.value()).unwrap();
-        prop_assert_eq!(read.get("username"), Some(text.as_str()));
-        prop_assert_eq!(read.get("nc"), Some(token.as_str()));
+    fn uris_compare_as_an_equivalence(one in uri(), two in uri(), three in uri()) {
+        laws::uris::comparison_is_an_equivalence([one, two, three].join("\n").as_bytes());
     }
 
-    /// URI-018: any user name survives escaping.
-    #[test]
-    fn escaped_users_come_back(user in any::<String>().prop_filter("not empty", |user| !user.is_empty())) {
-        let uri = Uri::parse(format!("sip:{}@example.com", sipreg::sip::escape_user(&user))).unwrap();
-        prop_assert_eq!(uri.user_decoded(), Some(user));
-    }
-
-    /// HDR-011, HDR-017: whatever is put into a message, it stays one message.
+    /// HDR-010, HDR-011, HDR-017, AUT-035, URI-018: whatever is put into a message, it stays one message, and texts
+    /// survive quotes and escapes.
     #[test]
     fn what_is_built_is_read_back(
-        method in "[A-Z]{1,9}",
-        uri in "sip:[a-z]{1,9}(@[a-z]{1,9})?",
-        values in prop::collection::vec("[^\r\n\0]*", 0..8),
-        body in prop::collection::vec(any::<u8>(), 0..200),
-        status in 100u16..700,
-        reason in "[^\r\n\0]*",
+        texts in prop::collection::vec(prop_oneof![
+            prop::collection::vec(telling_octet(), 0..40),
+            any::<String>().prop_map(String::into_bytes),
+            "[A-Za-z-]{1,9}".prop_map(String::into_bytes),
+            "sip:[a-z]{1,9}(@[a-z]{1,9})?".prop_map(String::into_bytes),
+        ], 3..20),
+        choices in any::<[u8; 3]>(),
     ) {
-        let rows: Headers = values
-            .iter()
-            .map(|value| Header::new(HeaderName::Subject, value.trim_matches([' ', '\t']).to_owned()).unwrap())
-            .collect();
-        let mut request = Request::new(Method::parse(method.as_bytes()).unwrap(), uri);
-        request.headers = rows.clone();
-        request.body = body.clone().into();
-        let mut response = Response::new(status);
-        response.reason = reason;
-        response.headers = rows;
-        response.body = body.into();
-        for message in [Message::from(request), Message::from(response)] {
-            let mut octets = Vec::new();
-            message.write(&mut octets);
-            let again = Message::parse_framed(octets.into()).unwrap();
-            prop_assert_eq!(comparable(&again), comparable(&message));
+        let mut octets = Vec::new();
+        for (at, text) in texts.iter().enumerate() {
+            octets.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+            octets.extend(text);
+            if at == 2 {
+                octets.extend(choices);
+            }
         }
+        laws::written::what_is_built_is_read_back(&octets);
     }
 
-    /// A start line cannot be broken out of.
+    /// DES-027, DSR-003: the client endpoint in a world of random events.
     #[test]
-    fn start_lines_hold_what_is_put_into_them(uri in any::<String>(), reason in any::<String>()) {
-        let mut response = Response::new(200);
-        response.reason = reason;
-        for octets in [Request::new(Method::Options, uri).to_bytes(), response.to_bytes()] {
-            let ends = octets.windows(2).filter(|pair| pair == b"\r\n").count();
-            prop_assert_eq!(ends, 3);
-        }
+    fn every_registration_ends_whatever_happens(octets in prop::collection::vec(any::<u8>(), 16..400)) {
+        laws::endpoint::everything_ends(&octets);
     }
 }

@@ -1,14 +1,17 @@
-//! Every typed reader at once, and the torture set as data.
+//! The torture set as data, and the first fault of a message.
 
 use bytes::Bytes;
-use sipreg::sip::{AnyUri, Contacts, HeaderName, Headers, Message, NameAddr, Uri, Via};
+use sipreg::sip::{AnyUri, Contacts, HeaderName, Message};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// A message of the torture set as `index.json` tells of it.
 pub struct Torture {
     pub file: String,
+    pub kind: String,
     pub verdict: String,
+    /// The status that refuses it: the first that is told of a registrar or of another server.
+    pub status: Option<u16>,
     pub octets: Bytes,
 }
 
@@ -33,9 +36,16 @@ fn read_index() -> Vec<Torture> {
             let file = text(&message["file"]);
             let octets = Bytes::from(std::fs::read(folder().join(&file)).unwrap());
             assert_eq!(octets.len() as u64, message["octets"].as_u64().unwrap(), "{file}");
-            Torture { file, verdict: text(&message["verdict"]), octets }
+            let (kind, verdict) = (text(&message["kind"]), text(&message["verdict"]));
+            let told = |who: &str| message["expect"][who].as_str().and_then(first_status);
+            Torture { file, kind, verdict, status: told("registrar").or_else(|| told("uas")), octets }
         })
         .collect()
+}
+
+fn first_status(text: &str) -> Option<u16> {
+    let words = text.split(|c: char| !c.is_ascii_digit());
+    words.filter(|word| word.len() == 3).find_map(|word| word.parse().ok().filter(|status| *status >= 400))
 }
 
 pub fn torture_file(name: &str) -> Bytes {
@@ -83,31 +93,4 @@ pub fn first_fault(octets: &Bytes) -> Option<String> {
         }
         Message::Request(_) | Message::Response(_) => None,
     }
-}
-
-/// Calls every typed reader; panics are what it looks for.
-pub fn read_all(headers: &Headers) {
-    let _ = (headers.vias(), headers.top_via(), headers.via_count(), headers.from(), headers.to());
-    let _ = (headers.call_id(), headers.cseq(), headers.max_forwards(), headers.contacts(), headers.date());
-    let _ = (headers.expires(), headers.min_expires(), headers.retry_after(), headers.flow_timer());
-    for row in headers {
-        let name = row.name();
-        let _ = (row.text(), headers.option_tags(name), headers.name_addrs(name));
-        let _ = (headers.challenges(name), headers.credentials(name), headers.authentication_info(name));
-        if let Ok(via) = Via::parse(row.value()) {
-            let _ = (via.branch(), via.received(), via.rport());
-        }
-        if let Ok(address) = NameAddr::parse(row.value()) {
-            let _ = (address.tag(), address.q(), address.expires());
-            if let AnyUri::Sip(uri) = &address.uri {
-                uri_readers(uri);
-            }
-        }
-    }
-}
-
-/// Calls everything a URI can be asked.
-pub fn uri_readers(uri: &Uri) {
-    assert!(uri.matches(uri), "{uri} differs from itself");
-    let _ = (uri.user_decoded(), uri.user_octets(), uri.transport(), uri.param("lr"));
 }

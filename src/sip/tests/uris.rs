@@ -126,6 +126,7 @@ fn uris_match_by_the_rules_of_rfc_3261() {
         ("sip:a%3bb@c", "sip:a%3Bb@c"),
         ("sip:a%22@c", "sip:a%22@c"),
         ("sip:a:p%61ss@c", "sip:a:pass@c"),
+        ("sip:a?Call-ID=X", "sip:a?%43all-ID=X"),
     ] {
         assert!(same(one, two), "{one} and {two} are the same");
     }
@@ -153,6 +154,7 @@ fn uris_match_by_the_rules_of_rfc_3261() {
         ("sip:a@b?x=1", "sip:a@b?x=2"),
         ("sip:a@b?x=1&x=1", "sip:a@b?x=1"),
         ("sip:a@b?Call-ID=a", "sip:a@b?call-id=A"),
+        ("sip:a@b?%43all-ID=a", "sip:a@b?%43all-ID=A"),
         ("sip:a@[::ffff:192.0.2.1]", "sip:a@192.0.2.1"),
         ("sip:%00@b", "sip:%00%00@b"),
     ] {

@@ -1,0 +1,83 @@
+//! Challenges: read, written, and answered as digest wants it.
+
+use super::fields;
+use sipreg::proto::digest::{Algorithm, Challenged, Credential, Hidden, Keyring, Secret, Sessions};
+use sipreg::proto::ids::Counting;
+use sipreg::proto::outcome::CredentialsFailure;
+use sipreg::sip::{Challenge, Credentials, Header, HeaderName, Headers};
+
+/// One row per line feed; a row that begins with `P` comes from a proxy, without the `P`.
+pub fn challenge(octets: &[u8]) {
+    let mut headers = Headers::new();
+    for row in octets.split(|&octet| octet == b'\n') {
+        let (name, row) = match row.strip_prefix(b"P") {
+            Some(row) => (HeaderName::ProxyAuthenticate, row),
+            None => (HeaderName::WwwAuthenticate, row),
+        };
+        fields::value_reads_back(row);
+        for challenge in Challenge::parse_all(row) {
+            let _ = (challenge.qops(), challenge.stale(), challenge.userhash(), challenge.realm());
+        }
+        if let Ok(row) = Header::new(name, row.to_vec()) {
+            headers.push(row);
+        }
+    }
+    answered(&headers);
+}
+
+fn keyring() -> Keyring {
+    Keyring {
+        credentials: vec![Credential {
+            realm: None,
+            username: "h\u{e4}senberg \"\\".to_owned(),
+            secret: Secret::Password(Hidden::new("uncertainty".to_owned())),
+        }],
+        ask: None,
+        realm: None,
+        minimum: Algorithm::Md5,
+    }
+}
+
+/// The answers repeat what the challenges said, one for each realm and kind, and count; the same challenge again says
+/// that they were wrong.
+fn answered(headers: &Headers) {
+    let (mut sessions, mut random) = (Sessions::new(), Counting::default());
+    if sessions.on_challenge(headers, &keyring(), &mut random) != Challenged::Answer {
+        assert!(sessions.authorize("REGISTER", "sip:a", b"").is_empty());
+        return;
+    }
+    let offers: Vec<(HeaderName, Challenge)> = [
+        (HeaderName::ProxyAuthenticate, HeaderName::ProxyAuthorization),
+        (HeaderName::WwwAuthenticate, HeaderName::Authorization),
+    ]
+    .into_iter()
+    .flat_map(|(asks, answers)| headers.challenges(&asks).into_iter().map(move |c| (answers.clone(), c)))
+    .collect();
+    for count in ["00000001", "00000002"] {
+        let rows = sessions.authorize("REGISTER", "sip:a", b"");
+        assert_eq!(rows.len(), sessions.answered().len());
+        assert!((1..=offers.len()).contains(&rows.len()));
+        for row in &rows {
+            let answer = Credentials::parse(row.value()).expect("an answer reads");
+            let fits = |name: &str, challenge: &Challenge| answer.get(name) == challenge.get(name);
+            let of = offers.iter().find(|(name, c)| {
+                name == row.name() && c.is_digest() && ["realm", "nonce", "opaque"].iter().all(|n| fits(n, c))
+            });
+            assert!(of.is_some(), "{answer} answers none of {offers:?}");
+            assert_eq!(answer.get("uri"), Some("sip:a"));
+            assert!(answer.get("response").is_some_and(|hex| hex.bytes().all(|o| o.is_ascii_hexdigit())));
+            assert!(answer.get("nc").is_none_or(|nc| nc == count));
+        }
+    }
+    if offers.iter().all(|(_, challenge)| !challenge.stale()) {
+        let again = sessions.clone().on_challenge(headers, &keyring(), &mut random);
+        assert!(matches!(again, Challenged::Fail(CredentialsFailure::Rejected { .. })), "{again:?}");
+    }
+    let infos: Headers = headers
+        .iter()
+        .filter_map(|row| Header::new(HeaderName::AuthenticationInfo, row.value().to_vec()).ok())
+        .collect();
+    let _ = sessions.on_success(&infos, "sip:a", b"");
+    sessions.on_accepted();
+    assert!(!sessions.authorize("REGISTER", "sip:a", b"").is_empty());
+}

@@ -1,0 +1,125 @@
+//! URIs: written as read, and compared as RFC 3261 §19.1.4 wants it: an equivalence, except where a parameter is in
+//! one of them only.
+
+use sipreg::sip::{AnyUri, Host, NameAddr, Param, Uri};
+
+/// Calls everything a URI can be asked.
+pub fn read_all(uri: &Uri) {
+    assert!(uri.matches(uri), "{uri} differs from itself");
+    let _ = (uri.user_decoded(), uri.user_octets(), uri.transport(), uri.param("lr"));
+}
+
+/// One URI of its own.
+fn alone(octets: &[u8]) -> Option<Uri> {
+    let _ = NameAddr::parse(octets);
+    if let Ok(host) = Host::parse(octets) {
+        assert_eq!(Host::parse(host.to_string()), Ok(host));
+    }
+    if let Ok(any) = AnyUri::parse(octets) {
+        assert!(any.matches(&any));
+        let again = AnyUri::parse(any.to_string()).expect("a written URI reads");
+        assert_eq!(format!("{again:?}"), format!("{any:?}"));
+    }
+    let uri = Uri::parse(octets).ok()?;
+    read_all(&uri);
+    let again = Uri::parse(uri.to_string()).expect("a written URI reads");
+    assert_eq!(format!("{again:?}"), format!("{uri:?}"));
+    other_spellings_match(&uri);
+    Some(uri)
+}
+
+/// What RFC 3261 §19.1.4 calls equal by its own words: letters written as escapes, parameters and headers in another
+/// order, scheme, host and parameters in other letter case.
+fn other_spellings_match(uri: &Uri) {
+    let same = |other: &Uri, how: &str| {
+        assert!(uri.matches(other) && other.matches(uri), "{uri} and {other}: {how}");
+    };
+    let escaped = |text: &String| escape_letters(text);
+    let mut other = uri.clone();
+    other.user = uri.user.as_ref().map(escaped);
+    other.password = uri.password.as_ref().map(escaped);
+    for (name, value) in &mut other.headers {
+        (*name, *value) = (escape_letters(name), escape_letters(value));
+    }
+    other.headers.reverse();
+    same(&other, "escapes, and headers in another order");
+    let upper = uri.to_string();
+    let (before, after) = upper.split_once(';').unwrap_or((&upper, ""));
+    let (params, headers) = after.split_once('?').unwrap_or((after, ""));
+    if uri.headers.is_empty() && headers.is_empty() {
+        let other = match params {
+            "" => before.to_owned(),
+            params => format!("{before};{}", params.to_ascii_uppercase()),
+        };
+        // A semicolon in the user part begins no parameter.
+        if uri.user.as_ref().is_none_or(|user| !user.contains(';')) {
+            same(&Uri::parse(other).unwrap(), "parameters in capitals");
+        }
+    }
+    if distinct(uri) {
+        let mut rows: Vec<Param> = uri.params.rows().to_vec();
+        rows.reverse();
+        let mut text = Uri { params: Default::default(), headers: Vec::new(), ..uri.clone() }.to_string();
+        for row in rows {
+            let value = row.value.map(|value| format!("={value}")).unwrap_or_default();
+            text.push_str(&format!(";{}{value}", row.name));
+        }
+        let other = Uri { headers: uri.headers.clone(), ..Uri::parse(text).unwrap() };
+        same(&other, "parameters in another order");
+    }
+}
+
+fn escape_letters(text: &str) -> String {
+    let mut escaped = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if c == '%' {
+            escaped.push_str(&rest[..3]);
+            rest = &rest[3..];
+            continue;
+        }
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' => escaped.push_str(&format!("%{:02x}", u32::from(c))),
+            other => escaped.push(other),
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    escaped
+}
+
+/// Names of the parameters, or None where escapes hide them.
+fn names(uri: &Uri) -> Option<Vec<String>> {
+    uri.params.iter().map(|(name, _)| (!name.contains('%')).then(|| name.to_ascii_lowercase())).collect()
+}
+
+/// Whether no parameter occurs twice.
+fn distinct(uri: &Uri) -> bool {
+    names(uri).is_some_and(|mut names| {
+        let all = names.len();
+        names.sort();
+        names.dedup();
+        names.len() == all
+    })
+}
+
+/// Three URIs, a line feed between each.
+pub fn comparison_is_an_equivalence(octets: &[u8]) {
+    let uris: Vec<Uri> = octets.splitn(3, |&octet| octet == b'\n').filter_map(alone).collect();
+    for one in &uris {
+        for two in &uris {
+            assert_eq!(one.matches(two), two.matches(one), "{one} and {two}");
+        }
+    }
+    let [a, b, c] = uris.as_slice() else { return };
+    for (a, b, c) in [(a, b, c), (b, c, a), (c, a, b)] {
+        if a.matches(b) && b.matches(c) && is_common(a, b, c) {
+            assert!(a.matches(c), "{a} is like {b}, that is like {c}");
+        }
+    }
+}
+
+/// Whether each parameter that `a` and `c` share is in `b`, too.
+fn is_common(a: &Uri, b: &Uri, c: &Uri) -> bool {
+    let (Some(a), Some(b), Some(c)) = (names(a), names(b), names(c)) else { return false };
+    a.iter().all(|name| !c.contains(name) || b.contains(name))
+}
