@@ -56,12 +56,10 @@ pub fn response(input: &mut Input<'_>, request: &Request) -> Vec<u8> {
     for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
         let row = request.headers.get(&name).expect("our requests have it");
         let mut text = row.text().expect("our requests are text").to_owned();
-        match name {
-            HeaderName::Via if input.chance() => {
-                text.push_str(&format!("=#;received=192.0.2.{}", input.octet()).replace('#', "6000"));
-            }
-            HeaderName::To => text.push_str(";tag=t"),
-            _ => {}
+        if name == HeaderName::To {
+            text.push_str(";tag=t");
+        } else if name == HeaderName::Via && input.chance() {
+            text.push_str(&format!("=6000;received=192.0.2.{}", input.octet()));
         }
         response.headers.push(Header::new(name, text).expect("one line"));
     }
