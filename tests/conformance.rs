@@ -2,48 +2,15 @@
 //!
 //! A test names the rows it shows in its doc comment: `/// Shows TXN-002, TXN-005.`, ranges as
 //! `REG-001..003`. Doc comments count in `tests/` and in `src/` from `#[cfg(test)]` on. See the table with
-//! `cargo test --test conformance -- --nocapture`.
+//! `cargo test --test conformance -- --nocapture`; with `UPDATE_README=1` before it, it goes into the README.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// How many rows of an area are shown at least. It only ever rises.
-const FLOORS: &[(&str, usize)] = &[
-    ("REQ", 38),
-    ("RSP", 26),
-    ("REG", 31),
-    ("COD", 25),
-    ("TXN", 19),
-    ("TRN", 28),
-    ("INC", 2),
-    ("URI", 21),
-    ("HDR", 20),
-    ("AUT", 47),
-    ("AKA", 0),
-    ("BEA", 0),
-    ("SEC", 0),
-    ("LOC", 12),
-    ("NAT", 5),
-    ("EXT", 5),
-    ("OUT", 5),
-    ("GRU", 1),
-    ("WSS", 0),
-    ("EVT", 0),
-    ("PSH", 0),
-    ("GIN", 0),
-    ("DES", 15),
-    ("RGR", 3),
-    ("RAU", 1),
-    ("STX", 1),
-    ("PRX", 0),
-    ("FRK", 0),
-    ("LOP", 0),
-    ("PTH", 0),
-    ("OBS", 0),
-    ("EVN", 0),
-    ("DSR", 1),
-];
+/// The areas of a registering client without its extensions: each of their rows is shown, or it is said why not.
+const CORE: [&str; 9] = ["REQ", "RSP", "REG", "COD", "TXN", "TRN", "URI", "HDR", "AUT"];
 
 /// What looks like a row and is none: SHA-256, AES-128.
 const NO_AREAS: &[&str] = &["SHA", "AES"];
@@ -54,7 +21,7 @@ fn every_row_that_a_test_names_is_in_the_matrix() {
     let mut unknown = Vec::new();
     for (file, text) in sources() {
         for (line, id) in named(&file, &text) {
-            if !matrix.rows.contains(&id) {
+            if !matrix.rows.contains_key(&id) {
                 unknown.push(format!("{file}:{line}: {id} is not in tests/conformance.md"));
             }
         }
@@ -63,45 +30,77 @@ fn every_row_that_a_test_names_is_in_the_matrix() {
 }
 
 #[test]
-fn no_area_shows_fewer_rows_than_it_did() {
+fn the_table_of_the_readme_says_what_is_shown_and_no_area_shows_less_than_it_did() {
     let matrix = Matrix::read();
-    let shown: BTreeSet<String> =
-        sources().iter().flat_map(|(file, text)| named(file, text)).map(|(_, id)| id).collect();
-    println!("area  shown  owed  not yet shown");
-    let (mut fallen, mut sum) = (Vec::new(), (0, 0));
-    for area in &matrix.areas {
-        let of_area = |id: &&String| id.starts_with(area.as_str());
-        let owed: Vec<_> = matrix.owed().into_iter().filter(|id| id.starts_with(area.as_str())).collect();
-        let shown_here = shown.iter().filter(of_area).filter(|id| matrix.rows.contains(*id)).count();
-        let missing: Vec<_> = owed.iter().filter(|id| !shown.contains(**id)).map(|id| &id[4..]).collect();
-        let missing = if missing.len() == owed.len() { String::new() } else { missing.join(" ") };
-        println!("{}", format!("{area}   {shown_here:>5} {:>5}  {missing}", owed.len()).trim_end());
-        sum = (sum.0 + shown_here, sum.1 + owed.len());
-        match FLOORS.iter().find(|(name, _)| name == area) {
-            None => fallen.push(format!("{area} has no floor")),
-            Some((_, floor)) if shown_here < *floor => {
-                fallen.push(format!("{area} shows {shown_here} rows, {floor} before"));
-            }
-            Some(_) => {}
+    let table = matrix.table();
+    println!("{table}");
+    for (area, _) in &matrix.areas {
+        let open = matrix.open(area);
+        if matrix.count(area, Standing::Shown) > 0 && !open.is_empty() {
+            let each: Vec<_> = open.iter().map(|id| format!("{} {}", &id[4..], matrix.rows[*id])).collect();
+            println!("open in {area}: {}", each.join(", "));
         }
     }
-    println!("all   {:>5} {:>5}", sum.0, sum.1);
-    assert!(fallen.is_empty(), "\n{}", fallen.join("\n"));
+    let path = root().join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("the README");
+    let start = readme.find("| area |").expect("a table in the README");
+    let old = readme[start..].split_inclusive("\n\n").next().unwrap().trim_end();
+    let fallen: Vec<_> = old.lines().filter(|row| matrix.is_less_than(row)).collect();
+    assert!(fallen.is_empty(), "less is shown than the README says:\n{}", fallen.join("\n"));
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(&path, readme.replacen(old, table.trim_end(), 1)).expect("a README to write");
+    } else {
+        let how = "UPDATE_README=1 cargo test --test conformance";
+        assert!(
+            old == table.trim_end(),
+            "the README has another table ({how} writes it); this is true:\n{table}"
+        );
+    }
+}
+
+#[test]
+fn every_row_of_the_core_is_shown_or_not_planned_or_has_a_reason_and_no_reason_is_stale() {
+    let matrix = Matrix::read();
+    let mut wrong = Vec::new();
+    for id in CORE.iter().flat_map(|area| matrix.open(area)) {
+        if !matrix.reasons.contains_key(id) {
+            wrong.push(format!(
+                "{id}, a {}, is not shown, and \"Not yet shown\" has no reason",
+                matrix.rows[id]
+            ));
+        }
+    }
+    for (id, reason) in &matrix.reasons {
+        if !matrix.rows.contains_key(id) || matrix.standing(id) != Standing::Open {
+            wrong.push(format!("{id} has a reason not to be shown, but it is no open row"));
+        }
+        if reason.split(' ').count() < 3 {
+            wrong.push(format!("{id}: \"{reason}\" is no reason"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]
 fn the_matrix_is_read_whole() {
     let matrix = Matrix::read();
     // the figures that stand in its head
-    assert_eq!(matrix.rows.len(), 544 + 224);
-    assert_eq!(matrix.areas.len(), FLOORS.len());
-    let owed = matrix.owed();
+    let with_level = |wanted: &str| {
+        let bare = |level: &str| level.replace(" (peer)", "");
+        matrix.rows.values().filter(|level| bare(level) == wanted).count()
+    };
+    assert_eq!((matrix.rows.len(), matrix.areas.len()), (544 + 224, 33));
+    assert_eq!((with_level("MUST"), with_level("MUST NOT")), (150 + 117, 47 + 25));
+    assert_eq!((with_level("SHOULD"), with_level("MAY")), (74 + 25, 22 + 6));
     for id in ["REG-022", "TRN-032", "RSP-019", "PSH-001", "GIN-005", "AKA-001", "BEA-009"] {
-        assert!(!owed.iter().any(|row| *row == id), "{id} is not planned, yet owed");
+        assert!(matrix.is_not_planned(id), "{id} is not planned");
     }
     for id in ["REG-001", "TXN-019", "DSR-007"] {
-        assert!(owed.iter().any(|row| *row == id), "{id} is owed");
+        assert!(!matrix.is_not_planned(id), "{id} is planned");
     }
+    assert_eq!(matrix.standing("REG-001"), Standing::Shown);
+    assert_eq!(matrix.standing("PSH-001"), Standing::NotPlanned);
+    assert!(CORE.iter().all(|core| matrix.areas.iter().any(|(area, _)| area == core)));
 }
 
 #[test]
@@ -123,41 +122,128 @@ fn ids_are_found_in_doc_comments_of_tests_only() {
     assert_eq!(ids("tests/a.rs", "/// REX-001"), ["REX-001"]);
 }
 
-/// The rows of `conformance.md`.
+/// How a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// By a test that names it.
+    Shown,
+    /// In the section "Not planned", and no test shows it all the same.
+    NotPlanned,
+    Open,
+}
+
+/// `conformance.md`, and what the tests say to it.
 struct Matrix {
-    /// In the order of the document.
-    areas: Vec<String>,
-    rows: BTreeSet<String>,
+    /// Name and title, in the order of the document.
+    areas: Vec<(String, String)>,
+    /// The level of each row.
+    rows: BTreeMap<String, String>,
     /// Rows, and whole areas, of the section "Not planned".
     not_planned: BTreeSet<String>,
+    /// The section "Not yet shown".
+    reasons: BTreeMap<String, String>,
+    shown: BTreeSet<String>,
 }
 
 impl Matrix {
     fn read() -> Matrix {
         let text = std::fs::read_to_string(root().join("tests/conformance.md")).expect("the matrix");
-        let mut matrix = Matrix { areas: Vec::new(), rows: BTreeSet::new(), not_planned: BTreeSet::new() };
+        let shown = sources().iter().flat_map(|(file, text)| named(file, text)).map(|(_, id)| id).collect();
+        let mut matrix = Matrix {
+            areas: Vec::new(),
+            rows: BTreeMap::new(),
+            not_planned: BTreeSet::new(),
+            reasons: BTreeMap::new(),
+            shown,
+        };
         let mut section = "";
         for line in text.lines() {
             if let Some(title) = line.strip_prefix("## ") {
                 section = title;
-                let area = title.split(' ').next().unwrap_or_default();
-                if is_area(area) {
-                    matrix.areas.push(area.into());
+                if let Some((area, title)) = title.split_once(' ').filter(|(area, _)| is_area(area)) {
+                    matrix.areas.push((area.into(), title.into()));
                 }
-            } else if section == "Not planned" {
+                continue;
+            }
+            if section == "Not planned" {
                 matrix.not_planned.extend(ids_in(line));
                 matrix.not_planned.extend(words(line).filter(|word| is_area(word)).map(String::from));
-            } else if let Some(id) = line.strip_prefix("| ").and_then(|rest| rest.split(' ').next()) {
-                matrix.rows.extend(ids_in(id).filter(|found| found == id));
             }
+            let cells: Vec<&str> = line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
+            let id = cells[0].to_owned();
+            if ids_in(&id).next().is_none_or(|found| found != id) {
+                continue;
+            }
+            let old = match (section, &cells[..]) {
+                ("Not yet shown", [_, reason]) => matrix.reasons.insert(id, (*reason).into()),
+                (_, [_, _, _, level, _, _]) => matrix.rows.insert(id, (*level).into()),
+                _ => panic!("not the cells of a row: {line}"),
+            };
+            assert!(old.is_none(), "twice: {line}");
         }
         matrix
     }
 
-    /// The rows that a test is owed for.
-    fn owed(&self) -> Vec<&String> {
-        let planned = |id: &&String| !self.not_planned.contains(*id) && !self.not_planned.contains(&id[..3]);
-        self.rows.iter().filter(planned).collect()
+    fn is_not_planned(&self, id: &str) -> bool {
+        self.not_planned.contains(id) || self.not_planned.contains(&id[..3])
+    }
+
+    fn standing(&self, id: &str) -> Standing {
+        match (self.shown.contains(id), self.is_not_planned(id)) {
+            (true, _) => Standing::Shown,
+            (false, true) => Standing::NotPlanned,
+            (false, false) => Standing::Open,
+        }
+    }
+
+    fn of<'a>(&'a self, area: &'a str) -> impl Iterator<Item = &'a String> {
+        self.rows.keys().filter(move |id| id.starts_with(area))
+    }
+
+    fn open<'a>(&'a self, area: &'a str) -> Vec<&'a String> {
+        self.of(area).filter(|id| self.standing(id) == Standing::Open).collect()
+    }
+
+    fn count(&self, area: &str, wanted: Standing) -> usize {
+        self.of(area).filter(|id| self.standing(id) == wanted).count()
+    }
+
+    /// Rows, shown, not planned, open, and how many of the open ones are a MUST or MUST NOT.
+    fn figures<'a>(&self, areas: impl Iterator<Item = &'a str>) -> [usize; 5] {
+        areas.fold([0; 5], |sum, area| {
+            let open = self.open(area);
+            let musts = open.iter().filter(|id| self.rows[**id].starts_with("MUST")).count();
+            let counts = [Standing::Shown, Standing::NotPlanned].map(|wanted| self.count(area, wanted));
+            let here = [self.of(area).count(), counts[0], counts[1], open.len(), musts];
+            std::array::from_fn(|at| sum[at] + here[at])
+        })
+    }
+
+    /// A row for each area that is begun, one for all others.
+    fn table(&self) -> String {
+        let mut table = String::from("| area | | rows | shown | not planned | open | of them MUST (NOT) |\n");
+        table += "| --- | --- | --: | --: | --: | --: | --: |\n";
+        let mut row = |area: &str, title: &str, figures: [usize; 5]| {
+            let cells = figures.map(|figure| figure.to_string()).join(" | ");
+            writeln!(table, "| {area} | {title} | {cells} |").expect("text");
+        };
+        let (begun, others): (Vec<_>, Vec<_>) =
+            self.areas.iter().partition(|(area, _)| self.count(area, Standing::Shown) > 0);
+        for (area, title) in begun {
+            let title = title.split(" (").next().unwrap_or_default();
+            row(area, title, self.figures(std::iter::once(area.as_str())));
+        }
+        let others: Vec<&str> = others.iter().map(|(area, _)| area.as_str()).collect();
+        row("others", &others.join(", "), self.figures(others.iter().copied()));
+        row("all", "", self.figures(self.areas.iter().map(|(area, _)| area.as_str())));
+        table
+    }
+
+    /// Whether fewer rows are shown now than this row of an older table says.
+    fn is_less_than(&self, row: &str) -> bool {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let shown = cells.get(4).and_then(|cell| cell.parse::<usize>().ok());
+        shown.is_some_and(|shown| is_area(cells[1]) && self.count(cells[1], Standing::Shown) < shown)
     }
 }
 

@@ -34,6 +34,7 @@ impl Random for SystemRandom {
 mod tests {
     use super::*;
 
+    /// REQ-009 REQ-012
     #[test]
     fn two_generators_differ_and_none_repeats() {
         let (mut one, mut other) = (SystemRandom::new().unwrap(), SystemRandom::new().unwrap());

@@ -1,13 +1,10 @@
-//! What a message costs to read and to write.
-//!
-//! `cargo bench --bench message` measures time. `tests/bench/instructions` counts instructions instead: it runs this
-//! program under callgrind as `message --count <what> <times>`, twice, and takes the difference.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+//! What a message costs to read and to write, and hostile ones to read.
 
 use bytes::Bytes;
-use criterion::Criterion;
 use sipreg::sip::{Contacts, HeaderName, MAX_MESSAGE, Message, StreamFramer, Uri};
 use std::hint::black_box;
+
+use crate::Case;
 
 /// 580 octets, as a device behind NAT sends it.
 const REGISTER: &str = "REGISTER sip:example.com SIP/2.0\r\n\
@@ -50,7 +47,7 @@ fn shape(head: &str, unit: &str, size: usize) -> Bytes {
 }
 
 /// Inputs made to find a square: name, what stands before, what is repeated.
-const HOSTILE: &[(&str, &str, &str)] = &[
+pub const SHAPES: &[(&str, &str, &str)] = &[
     ("routes", "Route: ", "<sip:a>,"),
     ("brackets", "Contact: ", "<"),
     ("bracket-commas", "Contact: ", "<,"),
@@ -100,46 +97,32 @@ fn frame(size: usize) {
     }
 }
 
-/// Does `what` so often; the callgrind half of this program.
-fn count(what: &str, times: usize) {
-    let datagram = received();
-    let message = Message::parse_datagram(datagram.clone()).unwrap();
-    let mut out = Vec::with_capacity(1024);
-    let size = MAX_MESSAGE / 8 * times;
-    match what {
-        "read" => (0..times).for_each(|_| read(black_box(&datagram))),
-        "write" => (0..times).for_each(|_| {
-            out.clear();
-            black_box(&message).write(&mut out);
-        }),
+/// An eighth of the largest message, so many times, in the shape or by the reader of this name.
+pub fn hostile(name: &str, eighths: usize) {
+    let size = MAX_MESSAGE / 8 * eighths;
+    match name {
         "matches" => match_uris(size),
         "framer" => frame(size),
         shape_name => {
-            let found = HOSTILE.iter().find(|(name, ..)| *name == shape_name);
-            let Some((_, head, unit)) = found else { panic!("no such shape: {shape_name}") };
+            let found = SHAPES.iter().find(|(name, ..)| *name == shape_name);
+            let Some((_, head, unit)) = found else { panic!("no such thing to count: {shape_name}") };
             read_hostile(&shape(head, unit, size));
         }
     }
 }
 
-fn main() {
-    let arguments: Vec<_> = std::env::args().collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [_, "--count", what, times] => return count(what, times.parse().unwrap()),
-        [_, "--shapes"] => return HOSTILE.iter().for_each(|(name, ..)| println!("{name}")),
-        _ => {}
-    }
+pub fn cases() -> Vec<Case> {
     assert_eq!(REGISTER.len(), 580);
-    let mut criterion = Criterion::default().configure_from_args();
     let datagram = received();
     let message = Message::parse_datagram(datagram.clone()).unwrap();
-    criterion.bench_function("read", |bench| bench.iter(|| read(black_box(&datagram))));
-    let mut out = Vec::with_capacity(1024);
-    criterion.bench_function("write", |bench| {
-        bench.iter(|| {
+    let reading = move |times| (0..times).for_each(|_| read(black_box(&datagram)));
+    let writing = move |times| {
+        let mut out = Vec::with_capacity(1024);
+        for _ in 0..times {
             out.clear();
             black_box(&message).write(&mut out);
-        });
-    });
-    criterion.final_summary();
+        }
+        black_box(&out);
+    };
+    vec![("read", Box::new(reading)), ("write", Box::new(writing))]
 }

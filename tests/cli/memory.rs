@@ -17,6 +17,53 @@ fn contacts(request: &Request) -> Vec<&str> {
     request.all("Contact")
 }
 
+/// REQ-009 REQ-011 REQ-012 REQ-021: of two devices, and of two starts of one that remembers nothing.
+#[test]
+fn no_two_processes_share_a_call_id_a_tag_or_a_branch_unless_they_share_a_state() {
+    let registrar = Registrar::udp(|_, request| request.as_asked());
+    let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    for home in &homes {
+        must(&run(&registrar, home.path(), &["register", "bob@munich.de"]), 0);
+        must(&run(&registrar, home.path(), &["register", "bob@munich.de", "--stateless"]), 0);
+    }
+    let came = registrar.requests();
+    for name in ["Call-ID", "From", "Via"] {
+        let values: std::collections::BTreeSet<&str> =
+            came.iter().map(|request| request.header(name)).collect();
+        assert_eq!(values.len(), 4, "{name}: {values:?}");
+    }
+}
+
+/// RSP-014 RSP-006: a 302 without a lifetime serves one request.
+#[test]
+fn the_next_process_asks_the_registrar_itself_again_after_a_redirect() {
+    let home = tempfile::tempdir().unwrap();
+    let target = Registrar::udp(|_, request| request.as_asked());
+    let contact = format!("Contact: <sip:{}>", target.address);
+    let registrar = Registrar::udp(move |_, request| request.answer("302 Moved Temporarily", &[&contact]));
+    for _ in 0..2 {
+        must(&run(&registrar, home.path(), &["register", "bob@munich.de"]), 0);
+    }
+    let cseq = |came: Vec<Request>| came.iter().map(Request::cseq).collect::<Vec<_>>();
+    assert_eq!((cseq(registrar.requests()), cseq(target.requests())), (vec![1, 3], vec![2, 4]));
+}
+
+/// REG-017
+#[test]
+fn several_contacts_are_refreshed_in_one_request() {
+    let home = tempfile::tempdir().unwrap();
+    let registrar = Registrar::udp(|_, request| request.as_asked());
+    let both = ["-c", "sip:bob@192.0.2.7", "-c", "sip:bob@192.0.2.8"];
+    for _ in 0..2 {
+        must(&run(&registrar, home.path(), &[&["register", "bob@munich.de"][..], &both].concat()), 0);
+    }
+    let came = registrar.requests();
+    assert_eq!(came.len(), 2);
+    assert_eq!(contacts(&came[0]), ["<sip:bob@192.0.2.7>", "<sip:bob@192.0.2.8>"]);
+    assert_eq!(contacts(&came[0]), contacts(&came[1]));
+    assert_eq!((came[0].header("Call-ID"), came[1].cseq()), (came[1].header("Call-ID"), 2));
+}
+
 /// DES-024 REG-011
 #[test]
 fn what_was_refused_is_not_remembered_as_bound() {

@@ -154,7 +154,7 @@ fn extensions() -> Vec<Case> {
     ]
 }
 
-/// RSP-023 RSP-025..027 COD-020 COD-022
+/// RSP-023 RSP-025..027 COD-020
 fn later() -> Vec<Case> {
     [
         ("503 Busy", "Refused(Status(503))"),

@@ -191,7 +191,7 @@ fn a_proxy_and_the_registrar_are_both_answered_in_the_last_request() {
     );
 }
 
-/// AUT-006
+/// AUT-006 HDR-006
 #[test]
 fn each_realm_gets_its_own_credentials() {
     let mut ring = keyring("fallback");
@@ -223,7 +223,11 @@ fn opaque_and_quoted_values_go_back_as_they_came() {
     let none = self::course(&[&format!("401 U|{A}"), OK], keyring("x"));
     assert!(!none.sent[1].header("Authorization").unwrap().contains("opaque"));
     let long = format!("401 U|WWW-Authenticate: Digest realm=\"r\", nonce=\"{}\"", "n".repeat(4096));
-    assert_eq!(self::course(&[&long], keyring("x")).opened, ["udp 192.0.2.1:5060", "tcp 192.0.2.1:5060"]);
+    let course = self::course(&[&long, OK], keyring("x"));
+    assert_eq!(course.opened, ["udp 192.0.2.1:5060", "tcp 192.0.2.1:5060"]);
+    assert!(
+        course.sent[1].header("Authorization").unwrap().contains(&format!("nonce=\"{}\"", "n".repeat(4096)))
+    );
 }
 
 /// AUT-036 AUT-037 AUT-038
@@ -231,15 +235,28 @@ fn opaque_and_quoted_values_go_back_as_they_came() {
 fn user_names_are_hashed_or_written_in_utf_8_as_the_challenge_says() {
     let mut ring = keyring("x");
     ring.credentials[0].username = "Mu\u{308}ller".to_owned();
-    let form = |extra: &str| {
+    ring.credentials[0].secret = Secret::Password(Hidden::new("Mu\u{308}nchen".to_owned()));
+    let answered = |ring: &sipreg::proto::digest::Keyring, extra: &str| {
         let course = self::course(&[&format!("401 U|{A}{extra}"), OK], ring.clone());
-        let row = course.sent[1].header("Authorization").unwrap();
+        course.sent[1].header("Authorization").unwrap()
+    };
+    let form = |extra: &str| {
+        let row = answered(&ring, extra);
+        assert_eq!(row.matches("username").count(), 1, "{row}");
         row.split(", realm").next().unwrap().to_owned()
     };
     assert_eq!(form(""), "Digest username=\"Mu\u{308}ller\"");
     assert_eq!(form(", charset=UTF-8"), "Digest username*=UTF-8''M%C3%BCller");
-    let hashed = form(", charset=UTF-8, userhash=true");
-    assert_eq!(hashed.len(), "Digest username=\"\"".len() + 32, "{hashed}");
+    let hashed = answered(&ring, ", charset=UTF-8, userhash=true");
+    let name = sipreg::proto::digest::hash::userhash(Algorithm::Md5, "M\u{fc}ller", "r");
+    assert!(hashed.starts_with(&format!("Digest username=\"{name}\",")), "{hashed}");
+    assert!(hashed.contains(", userhash=true"), "{hashed}");
+    // Name and password are composed before anything is computed over them.
+    let mut composed = ring.clone();
+    composed.credentials[0].username = "M\u{fc}ller".to_owned();
+    composed.credentials[0].secret = Secret::Password(Hidden::new("M\u{fc}nchen".to_owned()));
+    assert_eq!(answered(&ring, ", charset=UTF-8"), answered(&composed, ", charset=UTF-8"));
+    assert_ne!(answered(&ring, ""), answered(&composed, ""));
 }
 
 /// AUT-040

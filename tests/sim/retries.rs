@@ -12,7 +12,7 @@ fn patient(seconds: u64) -> sipreg::proto::plan::Plan {
     plan
 }
 
-/// DES-006 DES-008 RSP-025 COD-022
+/// DES-006 DES-008 RSP-025
 #[test]
 fn a_503_is_tried_again_after_what_it_asks_for() {
     let course =
@@ -27,7 +27,7 @@ fn a_503_is_tried_again_after_what_it_asks_for() {
     assert_eq!(course.report.elapsed.as_millis(), 10);
 }
 
-/// DES-006 REG-023 RSP-001
+/// DES-006 REG-023 RSP-001 COD-010
 #[test]
 fn silence_and_refused_connections_are_tried_again_at_growing_distance() {
     let mut opened = 0;
@@ -46,6 +46,8 @@ fn silence_and_refused_connections_are_tried_again_at_growing_distance() {
     let course = World::new(|_, _, _| vec![]).run(patient(40));
     assert_eq!((verdict(&course).as_str(), course.report.requests), ("Timeout", 2));
     assert_eq!(course.report.elapsed.as_secs(), 64);
+    let course = World::answering(&["408 Request Timeout", OK]).run(patient(40));
+    assert_eq!((course.report.result.is_ok(), course.pauses.len()), (true, 1));
 }
 
 /// RSP-023 COD-004 COD-006 AUT-009 COD-020

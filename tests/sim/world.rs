@@ -189,7 +189,8 @@ impl Scripted<'_> {
     fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes, stage: &mut Stage<Infallible>) {
         let (to, at) = (stage.flows[&flow], stage.at());
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        if self.seen.sent.last().is_some_and(|last| last.text == text) {
+        if let Some(last) = self.seen.sent.last().filter(|last| last.text == text) {
+            assert_eq!(last.to, to, "a copy goes where its request went");
             self.seen.copies.push(at);
             return;
         }

@@ -29,6 +29,21 @@ pub fn is_kept(contact: &NameAddr) -> bool {
     contact.params.token("expires").is_some_and(|seconds| seconds != "0")
 }
 
+/// Whether these may be bound. What is to be removed may be as odd as somebody else made it.
+///
+/// # Errors
+/// The first with a URI parameter that no Contact has (RFC 3261 §19.1.1, table 1).
+pub fn bindable(contacts: &[NameAddr]) -> Result<(), UsageError> {
+    for contact in contacts {
+        let has = |name: &str| contact.uri.sip().is_some_and(|uri| uri.param(name).is_some());
+        if let Some(name) = ["lr", "method"].into_iter().find(|name| has(name)) {
+            let what = format_args!("has the {name} parameter, which no Contact may have");
+            return Err(UsageError::value(OPTION, &contact.uri.to_string(), what));
+        }
+    }
+    Ok(())
+}
+
 fn contact(text: &str) -> Result<NameAddr, UsageError> {
     if text.trim() == "*" {
         return Err(UsageError::value(

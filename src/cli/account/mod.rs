@@ -253,6 +253,7 @@ fn purpose(expires: Option<&str>, contacts: &[NameAddr]) -> Result<Purpose, Usag
     const HOUR: u32 = 3600;
     let seconds = expires.map_or(Ok(HOUR), |text| span::lifetime("--expires", text))?;
     if seconds > 0 || contacts.iter().any(contact::is_kept) {
+        contact::bindable(contacts)?;
         return Ok(Purpose::Bind { expires: Some(seconds) });
     }
     Ok(Purpose::Remove)

@@ -101,7 +101,7 @@ fn hosts_are_names_or_addresses() {
     assert_eq!(Host::parse("a").unwrap().ip(), None);
 }
 
-/// URI-001 to URI-013, URI-016, URI-021, with the examples of RFC 3261 §19.1.4.
+/// URI-001..013, URI-016, URI-021, with the examples of RFC 3261 §19.1.4.
 #[test]
 fn uris_match_by_the_rules_of_rfc_3261() {
     for (one, two) in [

@@ -230,6 +230,7 @@ fn realm_and_weakest_algorithm_are_taken_as_told() {
 }
 
 /// A bare URI keeps its parameters; after brackets they are the Contact's. HDR-011: no line end in a display name.
+/// REQ-026: `lr` and `method` are not bound; what somebody else bound with them can be removed.
 #[test]
 fn contacts_are_taken_as_typed_and_odd_ones_refused() {
     for (text, wire) in [
@@ -260,11 +261,14 @@ fn contacts_are_taken_as_typed_and_odd_ones_refused() {
         ("<sip:b@h>;expires=soon", "expires"),
         ("<sip:b@h>;expires=4294967296", "expires"),
         ("<sip:b@h>;q=2", "q that"),
+        ("sip:b@h;LR", "lr parameter"),
+        ("<sip:b@h;method=INVITE>", "method parameter"),
     ] {
         let complaint = complaint_with(&["--contact", text]);
         assert!(complaint.contains(said) && complaint.contains("--contact"), "{text}: {complaint}");
     }
     assert!(complaint_with(&["-c", "sip:a@h", "-c", "sip:%61@H"]).contains("twice"));
+    assert_eq!(plan_with(&["-c", "sip:b@h;lr", "-e", "0"]).contacts.len(), 1);
 }
 
 #[test]
