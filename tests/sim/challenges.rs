@@ -178,7 +178,20 @@ fn a_proxy_and_the_registrar_are_both_answered_in_the_last_request() {
         answered(&course.sent[2]),
         "Proxy-Authorization edge p - auth 00000002 + Authorization munich.de n1 MD5 auth 00000001"
     );
-    assert_eq!(course.report.auth.len(), 2);
+    let said: Vec<String> = course
+        .report
+        .auth
+        .iter()
+        .map(|a| format!("{} {} {:?} {}", a.scheme, a.algorithm, a.qop, a.realm))
+        .collect();
+    assert_eq!(said, ["Digest MD5 Some(\"auth\") edge", "Digest MD5 Some(\"auth\") munich.de"]);
+    // Two that call their realms the same are still two.
+    let same = proxy.replace("edge", "munich.de");
+    let course = self::course(&[&same, MD5, OK], keyring("x"));
+    assert_eq!(
+        answered(&course.sent[2]),
+        "Proxy-Authorization munich.de p - auth 00000002 + Authorization munich.de n1 MD5 auth 00000001"
+    );
     // Both in one response, two realms each.
     let both = format!(
         "407 Both|Proxy-Authenticate: Digest realm=\"e\", nonce=\"1\"|Proxy-Authenticate: Digest realm=\"f\", \
@@ -189,6 +202,17 @@ fn a_proxy_and_the_registrar_are_both_answered_in_the_last_request() {
         answered(&course.sent[1]),
         "Proxy-Authorization e 1 - - - + Proxy-Authorization f 2 - - - + Authorization r n1 - - -"
     );
+}
+
+/// AUT-011 AUT-016
+#[test]
+fn a_new_realm_beside_a_stale_nonce_is_answered_too() {
+    let proxy = |realm, nonce| format!("|Proxy-Authenticate: Digest realm=\"{realm}\", nonce=\"{nonce}\"");
+    let first = format!("407 P{}", proxy("e", 1));
+    let second = format!("407 P{}{}, stale=true", proxy("f", 2), proxy("e", 3));
+    let course = self::course(&[&first, &second, OK], keyring("x"));
+    assert!(course.report.result.is_ok(), "{}", verdict(&course));
+    assert_eq!(answered(&course.sent[2]), "Proxy-Authorization f 2 - - - + Proxy-Authorization e 3 - - -");
 }
 
 /// AUT-006 HDR-006
@@ -208,6 +232,17 @@ fn each_realm_gets_its_own_credentials() {
     let rows = course.sent[1].headers("Authorization");
     assert!(rows[0].contains("username=\"only-for-r\", realm=\"r\""), "{}", rows[0]);
     assert!(rows[1].contains("username=\"heisenberg\", realm=\"s\""), "{}", rows[1]);
+}
+
+/// AUT-021 AUT-024
+#[test]
+fn without_qop_only_a_session_algorithm_brings_a_cnonce() {
+    for (algorithm, cnonce) in [("MD5", false), ("MD5-sess", true)] {
+        let course = self::course(&[&format!("401 U|{A}, algorithm={algorithm}"), OK], keyring("x"));
+        let row = course.sent[1].header("Authorization").unwrap();
+        assert_eq!((row.contains("cnonce="), row.contains("nc=0")), (cnonce, false), "{row}");
+        assert_eq!(course.report.auth[0].algorithm, algorithm);
+    }
 }
 
 /// AUT-034 AUT-035 AUT-045
@@ -297,6 +332,14 @@ fn a_password_is_asked_for_after_the_challenge_and_thinking_takes_no_time() {
     // Nobody answers the prompt.
     let course = World::answering(&[MD5, OK]).run(plan.clone());
     assert_eq!(verdict(&course), r#"Credentials(Missing { realm: "munich.de" })"#);
+    // What was left of the destination's time before the prompt is left after it.
+    let mut world = World::new(|request, n, _| match n {
+        0 => vec![(10, Reaction::Send(answer(request, MD5)))],
+        _ => vec![],
+    });
+    world.password = Some("uncertainty");
+    let course = world.run(plan.clone());
+    assert_eq!((verdict(&course).as_str(), course.report.elapsed.as_millis()), ("Timeout", 632_000));
     // A wrong password is not asked for again.
     let mut world = World::answering(&[MD5]);
     world.password = Some("wrong");

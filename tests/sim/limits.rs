@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipreg::proto::Question;
-use sipreg::proto::plan::{Purpose, Timing};
+use sipreg::proto::plan::{Memory, Purpose, Timing};
 
 use crate::world::*;
 
@@ -60,7 +60,10 @@ fn sixteen_destinations_are_tried_within_the_total_time() {
 /// DES-027 AUT-012 REQ-014
 #[test]
 fn a_server_that_mixes_everything_ends_it_with_its_fourth_challenge() {
+    let mut plan = plan();
+    plan.memory = Some(Memory::default());
     let answers = [
+        "500 CSeq too low",
         "407 P|Proxy-Authenticate: Digest realm=\"a\", nonce=\"1\", qop=\"auth\"",
         "420 B|Unsupported: path",
         "423 T|Min-Expires: 4000",
@@ -69,9 +72,9 @@ fn a_server_that_mixes_everything_ends_it_with_its_fourth_challenge() {
         "401 U|WWW-Authenticate: Digest realm=\"b\", nonce=\"3\", qop=\"auth\", stale=true",
         "401 U|WWW-Authenticate: Digest realm=\"b\", nonce=\"4\", qop=\"auth\", stale=true",
     ];
-    let course = World::answering(&answers).run(plan());
-    assert_eq!((course.report.requests, verdict(&course).as_str()), (7, "Credentials(Endless)"));
-    let cseq: Vec<String> = course.sent.iter().map(|s| s.header("CSeq").unwrap()).collect();
+    let course = World::answering(&answers).run(plan);
+    assert_eq!((course.report.requests, verdict(&course).as_str()), (8, "Credentials(Endless)"));
+    let cseq: Vec<String> = course.sent[1..].iter().map(|s| s.header("CSeq").unwrap()).collect();
     assert_eq!(cseq, (1..=7).map(|n| format!("{n} REGISTER")).collect::<Vec<_>>());
 }
 
@@ -124,22 +127,24 @@ fn the_cap_of_a_423_is_a_day_or_what_was_asked_if_that_is_more() {
 fn forty_requests_are_the_most_over_all_destinations() {
     let mut plan = plan();
     plan.registrar = uri("sip:munich.de");
-    // Four requests for each destination.
-    let mut world = World::new(|request, n, _| {
-        let text = match n % 4 {
-            0 => MD5.to_owned(),
-            3 => "503 Busy".to_owned(),
-            _ => format!("{MD5}, stale=true").replace("n1", &format!("n{n}")),
-        };
-        vec![(1, Reaction::Send(answer(request, &text)))]
-    });
-    world.names = Box::new(|question| {
-        Some(match question {
-            Question::A(_) => Ok((1..=100).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()),
-            Question::Aaaa(_) => Ok(vec![]),
-        })
-    });
-    let course = world.run(plan);
-    assert_eq!((course.report.requests, course.report.attempts.len()), (40, 10));
-    assert_eq!(verdict(&course), "Refused(Status(503))");
+    // The last request is the last one to its destination, or not.
+    for (each, destinations, expected) in [(4, 10, "Refused(Status(503))"), (3, 14, "Credentials(Endless)")] {
+        let mut world = World::new(|request, n, _| {
+            let text = match n % each {
+                0 => MD5.to_owned(),
+                last if last == each - 1 => "503 Busy".to_owned(),
+                _ => format!("{MD5}, stale=true").replace("n1", &format!("n{n}")),
+            };
+            vec![(1, Reaction::Send(answer(request, &text)))]
+        });
+        world.names = Box::new(|question| {
+            Some(match question {
+                Question::A(_) => Ok((1..=100).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()),
+                Question::Aaaa(_) => Ok(vec![]),
+            })
+        });
+        let course = world.run(plan.clone());
+        assert_eq!((course.report.requests, course.report.attempts.len()), (40, destinations));
+        assert_eq!(verdict(&course), expected);
+    }
 }

@@ -2,6 +2,7 @@
 
 use sipreg::proto::outcome::Success;
 use sipreg::proto::plan::{Memory, Purpose};
+use sipreg::proto::{Cause, Question};
 
 use crate::world::*;
 
@@ -32,6 +33,9 @@ fn call_id_and_cseq_go_on_from_where_the_last_process_stood() {
             "remembered 43 sip:werner.heisenberg@192.0.2.99:5070"
         ]
     );
+    let mut late = remembering(&[]);
+    late.memory.as_mut().unwrap().dialogue = Some((CALL_ID.to_owned(), (1 << 31) - 10_001));
+    assert_eq!(World::answering(&[OK]).run(late).report.cseq, (1 << 31) - 10_000);
     let mut last = remembering(&[]);
     last.memory.as_mut().unwrap().dialogue = Some((CALL_ID.to_owned(), u32::MAX >> 1));
     let course = World::answering(&[OK]).run(last);
@@ -137,7 +141,8 @@ fn a_registrar_that_knows_a_higher_cseq_gets_a_new_call_id_once() {
 /// REG-011 DES-024 DES-023
 #[test]
 fn what_a_request_without_answer_may_have_bound_is_removed_by_the_next_one() {
-    for memory in [None, Some(Memory::default())] {
+    let known = Memory { dialogue: None, own: vec![contact("<sip:werner.heisenberg~192.0.2.99:5070>")] };
+    for memory in [None, Some(Memory::default()), Some(known)] {
         let mut plan = plan();
         plan.memory = memory;
         plan.retry_for = std::time::Duration::from_secs(60);
@@ -157,6 +162,33 @@ fn what_a_request_without_answer_may_have_bound_is_removed_by_the_next_one() {
         );
         assert!(course.report.result.is_ok());
     }
+}
+
+/// REG-011 DES-023
+#[test]
+fn what_a_refused_request_asked_for_is_not_taken_for_bound() {
+    let mut plan = plan();
+    plan.registrar = uri("sip:munich.de");
+    let mut world = World::answering(&["503 Busy", OK]);
+    world.names = Box::new(|question| {
+        Some(match question {
+            Question::A(_) => Ok((1..=3).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()),
+            Question::Aaaa(_) => Ok(vec![]),
+        })
+    });
+    // The first address answers, the second cannot be reached, the third sees us at another port.
+    let mut port = 5069;
+    world.open = Box::new(move |_| {
+        port += 1;
+        if port == 5071 {
+            Err(Cause::Refused)
+        } else {
+            Ok((0, format!("192.0.2.99:{port}").parse().unwrap()))
+        }
+    });
+    let course = world.run(plan);
+    assert_eq!(course.attempts(), "Status(503), Failed(Refused), Status(200)");
+    assert_eq!(contacts(&course, 1), "<sip:werner.heisenberg@192.0.2.99:5072>");
 }
 
 /// DES-020 REG-012 URI-011

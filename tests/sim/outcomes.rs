@@ -30,6 +30,8 @@ fn the_own_binding_is_found_among_others_and_its_own_lifetime_counts() {
         ("200 OK|Contact: <sip:%77erner.heisenberg~192.0.2.99:5070>;expires=60", 60),
         // Rewritten by the registrar: transport added, or the address it saw.
         ("200 OK|Contact: <@;transport=udp>;expires=60", 60),
+        // The closest likeness counts, not the longest life.
+        ("200 OK|Contact: <@>;expires=60, <@;transport=tcp>;expires=7000", 60),
         ("200 OK|Contact: <@>;expires=60|Date: Sat, 13 Nov 2010 23:29:00 GMT", 60),
         ("200 OK|Contact: <@>;expires=60|Max-Forwards: 1|Route: <sip:x>|Date: never|X-Junk: \"", 60),
     ] {
@@ -82,6 +84,40 @@ fn a_binding_without_lifetime_is_listed_with_the_one_asked_for() {
     plan.purpose = Purpose::Bind { expires: Some(60) };
     let success = World::answering(&["200 OK|Contact: <@>"]).run(plan).report.result.unwrap();
     assert_eq!((success.contacts[0].expires, success.bindings[0].expires), (60, 60));
+}
+
+/// REG-004 DES-020
+#[test]
+fn contacts_that_are_equal_by_the_rfc_may_be_one_binding_or_two() {
+    let mut twice = plan();
+    twice.contacts = vec![contact("<sip:a~192.0.2.20>"), contact("<sip:a~192.0.2.20;x=1>")];
+    for (answer, expected, own) in [
+        (
+            "200 OK|Contact: <sip:a~192.0.2.20>;expires=60",
+            "sip:a@192.0.2.20 for 60, sip:a@192.0.2.20 for 60",
+            1,
+        ),
+        (
+            "200 OK|Contact: <sip:a~192.0.2.20>;expires=60, <sip:a~192.0.2.20;x=1>;expires=50",
+            "sip:a@192.0.2.20 for 60, sip:a@192.0.2.20;x=1 for 50",
+            2,
+        ),
+    ] {
+        let course = World::answering(&[answer]).run(twice.clone());
+        assert_eq!(verdict(&course), format!("ok: {expected}"), "{answer}");
+        assert_eq!(course.report.result.unwrap().bindings.iter().filter(|b| b.own).count(), own, "{answer}");
+    }
+}
+
+/// REG-004 DES-020
+#[test]
+fn a_named_contact_is_bound_also_when_the_registrar_adds_the_default_port_and_a_transport() {
+    let mut named = plan();
+    named.contacts = vec![contact("<sip:desk~192.0.2.20>")];
+    let ok = "200 OK|Contact: <sip:desk~192.0.2.20:5060;transport=udp>;expires=60";
+    let course = World::answering(&[ok]).run(named);
+    assert_eq!(verdict(&course), "ok: sip:desk@192.0.2.20:5060;transport=udp for 60");
+    assert_eq!(format!("{:?}", course.report.warnings), "[Rewritten]");
 }
 
 /// DES-020 OUT-006
@@ -209,6 +245,27 @@ fn a_423_raises_every_lifetime_to_min_expires_at_most_twice() {
     assert_eq!(course.report.cseq, 3);
 }
 
+/// REG-024 REG-006 DES-023
+#[test]
+fn a_423_raises_no_lifetime_of_0() {
+    let mut mixed = plan();
+    mixed.purpose = Purpose::Bind { expires: Some(0) };
+    mixed.contacts =
+        ["a~b>;expires=60", "c~d>", "e~f>;expires=0"].map(|text| contact(&format!("<sip:{text}"))).to_vec();
+    let brief = "423 Interval Too Brief|Min-Expires: 120";
+    let course = World::answering(&[brief, "200 OK|Contact: <sip:a~b>;expires=120"]).run(mixed.clone());
+    assert_eq!(
+        course.sent[1].headers("Contact").join(" "),
+        "<sip:a@b>;expires=120 <sip:c@d> <sip:e@f>;expires=0"
+    );
+    assert_eq!(course.sent[1].header("Expires").unwrap(), "0");
+    assert_eq!(verdict(&course), "ok: sip:a@b for 120, sip:c@d for 0, sip:e@f for 0");
+    // Nothing is left to raise.
+    mixed.contacts.remove(0);
+    let course = World::answering(&[brief]).run(mixed);
+    assert_eq!((course.report.requests, verdict(&course).contains("TooBrief")), (1, true));
+}
+
 /// RSP-021 COD-013 COD-014
 #[test]
 fn a_420_drops_a_tag_once_and_a_421_does_not_bring_it_back() {
@@ -240,6 +297,7 @@ fn what_is_odd_in_a_success_is_a_warning() {
         format!("{:?}", course.report.warnings),
         "[UnknownRequire(\"x-unknown\"), UnreadableContacts(1), Lengthened { asked: 3600, granted: 7200 }]"
     );
+    assert!(World::answering(&[OK]).run(plan()).report.warnings.is_empty());
 }
 
 /// EXT-002 EXT-004

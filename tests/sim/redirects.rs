@@ -47,8 +47,8 @@ fn targets_are_tried_by_falling_q_until_one_serves() {
     );
     assert!(course.report.result.is_ok());
     // A global failure ends the walk at once.
-    let answers: &[(u16, &str)] = &[(5060, moved), (5062, "603 Decline")];
-    assert_eq!(verdict(&by_port(answers).run(plan())), "Refused(Status(603))");
+    let answers: &[(u16, &str)] = &[(5060, moved), (5062, "600 Busy Everywhere")];
+    assert_eq!(verdict(&by_port(answers).run(plan())), "Refused(Status(600))");
 }
 
 /// DES-027

@@ -5,13 +5,16 @@ use std::mem;
 use super::answer;
 use super::request;
 use super::targets::Redirected;
-use super::{KNOWN_TAGS, Registration, State, Step, Visit};
+use super::{Registration, State, Step, Visit};
 use crate::proto::Time;
 use crate::proto::digest::Challenged;
 use crate::proto::ids::{self, Random};
 use crate::proto::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
 use crate::proto::plan::Purpose;
 use crate::sip::{HeaderName, Response};
+
+// One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises, one 420
+// (there is one tag to drop) and one new Call-ID.
 
 /// Most challenges that one destination gets answered.
 const MOST_CHALLENGES: u32 = 3;
@@ -42,7 +45,13 @@ impl Registration {
             ..=299 => self.accepted(&visit, &response, now),
             300..=399 => self.redirected(&visit, &response, now),
             401 | 407 => self.challenged(visit, &response, random, now),
-            420 | 421 => self.extension(visit, &response, random, now),
+            420 => self.bad_extension(visit, &response, random, now),
+            // All that the client has is offered from the start, or was refused by a 420.
+            421 => {
+                let tags = response.headers.option_tags(&HeaderName::Require);
+                self.refuse(&visit, extension(421, tags));
+                self.next_target(now)
+            }
             423 => self.too_brief(visit, &response, random, now),
             400 | 500 if self.plan.memory.is_some() && !self.renewed && blames_cseq(&response) => {
                 // What was remembered is older than what the registrar knows (RFC 3261 §10.3): begin anew.
@@ -135,36 +144,23 @@ impl Registration {
         self.fail(now)
     }
 
-    /// 420 drops the tags it names, 421 adds them: each tag once.
-    fn extension(&mut self, visit: Visit, response: &Response, random: &mut dyn Random, now: Time) -> Step {
-        let (name, adding) = match response.status {
-            421 => (HeaderName::Require, true),
-            _ => (HeaderName::Unsupported, false),
-        };
-        let tags: Vec<String> =
-            response.headers.option_tags(&name).into_iter().map(|tag| tag.to_ascii_lowercase()).collect();
-        let change: Vec<String> = tags
-            .iter()
-            .filter(|tag| {
-                let offered = self.offered.contains(tag);
-                let possible = if adding { !offered && KNOWN_TAGS.contains(&tag.as_str()) } else { offered };
-                possible && !self.settled.contains(tag)
-            })
-            .cloned()
-            .collect();
-        let refusal = Refusal::Extension { status: response.status, tags: tags.clone() };
-        let unmet = adding && tags.iter().any(|tag| !self.offered.contains(tag) && !change.contains(tag));
-        if change.is_empty() || unmet {
+    /// 420 drops the tags it names: each once.
+    fn bad_extension(
+        &mut self,
+        visit: Visit,
+        response: &Response,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Step {
+        let tags = response.headers.option_tags(&HeaderName::Unsupported);
+        let before = self.offered.len();
+        self.offered.retain(|offered| !tags.iter().any(|tag| tag.eq_ignore_ascii_case(offered)));
+        let refusal = extension(420, tags);
+        if self.offered.len() == before {
             self.refuse(&visit, refusal);
             return self.next_target(now);
         }
-        if adding {
-            self.offered.extend(change.iter().cloned());
-        } else {
-            self.offered.retain(|tag| !change.contains(tag));
-        }
-        self.settled.extend(change);
-        self.again(visit, response.status, Failure::Refused(refusal), random, now)
+        self.again(visit, 420, Failure::Refused(refusal), random, now)
     }
 
     /// 423 raises every lifetime to its Min-Expires (RFC 3261 §10.2.8). Never for a removal.
@@ -207,6 +203,10 @@ fn blames_cseq(response: &Response) -> bool {
         response.headers.get(&name)?.text().ok()
     };
     says(&response.reason) || row(b"Warning").is_some_and(says) || row(b"P-Registrar-Error").is_some_and(says)
+}
+
+fn extension(status: u16, tags: Vec<String>) -> Refusal {
+    Refusal::Extension { status, tags: tags.into_iter().map(|tag| tag.to_ascii_lowercase()).collect() }
 }
 
 fn refusal(response: &Response) -> Refusal {

@@ -102,7 +102,6 @@ struct Visit {
     /// Source address of each flow that is open: UDP first.
     local: Option<SocketAddr>,
     size: SizeRule,
-    requests: u32,
     challenges: u32,
     raises: u32,
 }
@@ -150,9 +149,8 @@ pub struct Registration {
     call_id: String,
     from_tag: String,
     cseq: u32,
+    /// Option-tags of Supported: the known ones that no 420 has refused.
     offered: Vec<String>,
-    /// Option-tags that a 420 or 421 has already been about.
-    settled: Vec<String>,
     floor: Option<u32>,
     /// A registrar that found the CSeq too low got a new Call-ID.
     renewed: bool,
@@ -184,7 +182,6 @@ impl Registration {
             cseq,
             renewed: false,
             offered: KNOWN_TAGS.map(str::to_owned).to_vec(),
-            settled: Vec::new(),
             floor: None,
             sessions: Sessions::new(),
             targets,

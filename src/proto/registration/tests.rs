@@ -67,7 +67,11 @@ fn response(registration: &Registration, input: &str) -> Response {
         "423" => "Min-Expires: 90\r\n",
         _ => "",
     };
-    let text = format!("SIP/2.0 {input} X\r\nCSeq: {} REGISTER\r\n{more}\r\n", registration.cseq);
+    read(registration, input, more)
+}
+
+fn read(registration: &Registration, status: &str, more: &str) -> Response {
+    let text = format!("SIP/2.0 {status} X\r\nCSeq: {} REGISTER\r\n{more}\r\n", registration.cseq);
     match Message::parse_datagram(text.into_bytes().into()) {
         Ok(Message::Response(response)) => response,
         Ok(Message::Request(_)) | Err(_) => panic!("the test's own response can be read"),
@@ -99,6 +103,15 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
             registration.on_final(response, random, now)
         }
     }
+}
+
+fn brought_to(inputs: &[&str]) -> Registration {
+    let (id, random) = (RegistrationId(1), &mut Counting::default());
+    let mut registration = Registration::new(id, plan("munich.de"), random, Time::from_millis(0));
+    for input in inputs {
+        let _ = feed(&mut registration, input);
+    }
+    registration
 }
 
 fn state(registration: &Registration) -> &'static str {
@@ -144,13 +157,7 @@ fn every_state_answers_every_input() {
     let mut out = String::new();
     for way in ways {
         for input in INPUTS {
-            let mut random = Counting::default();
-            let id = RegistrationId(1);
-            let mut registration =
-                Registration::new(id, plan("munich.de"), &mut random, Time::from_millis(0));
-            for earlier in way {
-                let _ = feed(&mut registration, earlier);
-            }
+            let mut registration = brought_to(way);
             let before = state(&registration);
             let step = feed(&mut registration, input);
             let _ = writeln!(out, "{before:<8} {input:<11} -> {:<8} {}", state(&registration), shown(&step));
@@ -291,4 +298,22 @@ fn every_state_answers_every_input() {
     Done     503         -> Done     -
     Done     603         -> Done     -
     "#);
+}
+
+/// DES-006 DES-008
+#[test]
+fn a_503_sets_the_least_pause_and_the_time_for_retries_the_longest() {
+    for (after, expected) in [
+        (0, "Pause 500ms + 500ms"),
+        (1, "Pause 1s + 500ms"),
+        (2, "Pause 2s + 200ms"),
+        // One second of the sixty has passed.
+        (59, "Pause 59s + 5.9s"),
+        (60, "Finish Refused(RetryAfter { status: 503, seconds: 60 })"),
+    ] {
+        let mut registration = brought_to(&["start", "resolved", "opened", "503", "opened"]);
+        let busy = read(&registration, "503", &format!("Retry-After: {after}\r\n"));
+        let step = registration.on_final(busy, &mut Counting::default(), Time::from_millis(1000));
+        assert_eq!(shown(&step), expected, "{after}");
+    }
 }

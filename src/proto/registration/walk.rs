@@ -17,8 +17,6 @@ use crate::sip::NameAddr;
 
 /// Above this size a request goes over TCP (RFC 3261 §18.1.1: 200 bytes below an MTU of 1500).
 const LARGEST_DATAGRAM: usize = 1300;
-/// Most requests to one destination.
-const MOST_REQUESTS_EACH: u32 = 8;
 /// Most requests of one try.
 const MOST_REQUESTS: u32 = 40;
 /// Most destinations of one try.
@@ -34,7 +32,7 @@ impl Registration {
         random: &mut dyn Random,
         now: Time,
     ) -> Step {
-        if visit.requests >= MOST_REQUESTS_EACH || self.tally.requests_of_try >= MOST_REQUESTS {
+        if self.tally.requests_of_try >= MOST_REQUESTS {
             self.hold(&visit, status, otherwise);
             return self.fail(now);
         }
@@ -100,7 +98,6 @@ impl Registration {
         self.sessions = sessions;
         self.contacts = contacts;
         self.cseq += 1;
-        visit.requests += 1;
         self.tally.sent(Hop { transport, remote: visit.destination.address, local }, now);
         self.state = State::Waiting(visit);
         let outgoing = Outgoing {
@@ -152,7 +149,6 @@ impl Registration {
             destination,
             local: None,
             size: SizeRule::Unneeded,
-            requests: 0,
             challenges: 0,
             raises: 0,
         });

@@ -118,7 +118,7 @@ fn send_times(t1: Duration, provisional_at: Option<Duration>) -> Vec<u128> {
     let mut next_e = Duration::MAX;
     let mut heard = provisional_at;
     let mut sent = Vec::new();
-    loop {
+    for _ in 0..100 {
         for effect in effects {
             match effect {
                 Effect::Transmit => sent.push(now.as_millis()),
@@ -137,6 +137,7 @@ fn send_times(t1: Duration, provisional_at: Option<Duration>) -> Vec<u128> {
         }
         effects = client.on(input);
     }
+    panic!("the transaction does not end: {sent:?}");
 }
 
 /// TXN-001 TXN-002
