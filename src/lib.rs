@@ -4,6 +4,7 @@
 //!
 //! - [`sip`]: the message language: framing, scanning, typed fields, URIs, writing.
 //! - [`proto`]: the protocol as sans-IO state machines, and the contract between them and a driver.
+//! - [`store`]: the location service: the bindings of a registrar.
 //! - [`net`]: the driver: sockets, the name service, the one clock and the one source of randomness.
 //! - [`cli`]: the command line: arguments, reports, exit statuses.
 
@@ -11,6 +12,7 @@ pub mod cli;
 pub mod net;
 pub mod proto;
 pub mod sip;
+pub mod store;
 
 /// The README's example compiles.
 #[cfg(doctest)]

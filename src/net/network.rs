@@ -102,6 +102,7 @@ impl Network {
                 }
             }
             Action::Notify(notice) => return Some(notice),
+            Action::Listen { .. } | Action::Store { .. } => {}
         }
         None
     }
@@ -144,7 +145,11 @@ impl Network {
                 }
                 true
             }
-            Event::Resolved { .. } | Event::Command(_) | Event::Timeout => true,
+            Event::Accepted { .. }
+            | Event::Stored { .. }
+            | Event::Resolved { .. }
+            | Event::Command(_)
+            | Event::Timeout => true,
         }
     }
 

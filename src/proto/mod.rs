@@ -8,6 +8,7 @@
 //! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`), by
 //! carrying out each [`Action`] and by coming back with an [`Event`].
 
+pub mod binding;
 pub mod diagnose;
 pub mod digest;
 pub mod endpoint;
@@ -16,6 +17,7 @@ pub mod locate;
 pub mod outcome;
 pub mod plan;
 pub mod registration;
+pub mod service;
 pub mod time;
 mod timers;
 pub mod transaction;
@@ -32,9 +34,20 @@ pub use locate::{Destination, Transport};
 pub use time::Time;
 pub use timers::TimerKey;
 
-/// Names one UDP socket or one connection. The core makes it up in [`Action::Open`]; it is never used twice.
+/// Names one UDP socket, one connection, or one listener. It is never used twice. The core makes it up in
+/// [`Action::Open`] and [`Action::Listen`], counting from 1; the driver does for connections that come in, counting from
+/// [`FlowId::ACCEPTED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(pub u64);
+
+impl FlowId {
+    /// The first of those that the driver makes up.
+    pub const ACCEPTED: FlowId = FlowId(1 << 63);
+}
+
+/// Names one question to the location service, so that its answer finds who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AskId(pub u64);
 
 /// Names one question to the name service, so that its answer finds who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +68,17 @@ pub enum Event {
         flow: FlowId,
         /// Where we send from.
         local: SocketAddr,
+    },
+    /// A connection came in.
+    Accepted {
+        /// Where: a flow of [`Action::Listen`].
+        listener: FlowId,
+        /// The name of the connection.
+        flow: FlowId,
+        /// Our end.
+        local: SocketAddr,
+        /// Their end.
+        remote: SocketAddr,
     },
     /// The other side closed the connection.
     Closed {
@@ -86,6 +110,13 @@ pub enum Event {
         /// What it said.
         answer: Answer,
     },
+    /// The location service answered.
+    Stored {
+        /// As in [`Action::Store`].
+        ask: AskId,
+        /// What it did, or why it did nothing.
+        answer: Result<binding::Stored, binding::StoreFailure>,
+    },
     /// The time of [`Endpoint::next_timeout`] has come. Fires all that is due, in the order of (time, key).
     Timeout,
 }
@@ -112,6 +143,12 @@ pub enum Command {
         /// Which registration.
         registration: RegistrationId,
     },
+    /// Be a registrar until [`Command::StopServing`]. Once per endpoint.
+    Serve(Box<service::Service>),
+    /// The users changed: those of the requests that come from now on.
+    Users(Box<digest::Users>),
+    /// Answer what has come and no more; [`service::Served::Stopped`] tells the end.
+    StopServing,
 }
 
 /// What the core wants done. The driver carries out each, in order, without waiting for its end.
@@ -124,6 +161,23 @@ pub enum Action {
         flow: FlowId,
         /// Where to.
         destination: Destination,
+    },
+    /// Bind a UDP socket, or listen for connections, at exactly this address; port 0 lets the system choose. Answer:
+    /// [`Event::Opened`] or [`Event::Failed`]; a wildcard address is `local` as it is.
+    Listen {
+        /// The name of the new flow.
+        flow: FlowId,
+        /// Over what.
+        transport: Transport,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Ask the location service. Answer: [`Event::Stored`].
+    Store {
+        /// Goes back in the answer.
+        ask: AskId,
+        /// What to do.
+        operation: binding::Operation,
     },
     /// Close it. No event follows; later events of this flow are ignored.
     Close {
@@ -303,6 +357,8 @@ pub enum Notice {
     },
     /// The registration is over.
     Finished(Box<outcome::Report>),
+    /// The registrar has something to tell.
+    Served(service::Served),
 }
 
 impl fmt::Display for FlowId {

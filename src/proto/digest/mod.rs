@@ -10,8 +10,12 @@ use std::fmt;
 pub mod hash;
 mod session;
 mod sessions;
+mod users;
+mod verify;
 
 pub use sessions::{Challenged, Sessions};
+pub use users::{User, Users};
+pub use verify::{Asked, Verdict, Verifier};
 
 use zeroize::Zeroizing;
 

@@ -101,6 +101,7 @@ impl Endpoint {
             Event::Failed { flow, peer, cause } => self.failed(flow, peer, cause, now),
             Event::Received { flow, peer, bytes } => self.received(flow, peer, bytes, now),
             Event::Resolved { query, answer } => self.resolved(query, answer, now),
+            Event::Accepted { .. } | Event::Stored { .. } => {}
             Event::Timeout => {
                 while let Some(key) = self.timers.pop_due(now) {
                     self.fired(key, now);
@@ -163,6 +164,7 @@ impl Endpoint {
                 self.take(id, step, now);
             }
             Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            Command::Serve(_) | Command::Users(_) | Command::StopServing => {}
         }
     }
 
