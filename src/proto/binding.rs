@@ -5,34 +5,108 @@
 //! bindings that are held to those that are held afterwards; a store adds only that nothing comes in between and that
 //! nothing is lost. [`Operation`] goes to a store, [`Stored`] or [`StoreFailure`] comes back.
 
+mod aor;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{FlowId, Time, Transport};
 use crate::sip::{AnyUri, Q};
 
-/// The address-of-record as the key of its bindings (RFC 3261 §10.3 step 5): the user part with its escapes undone, and
-/// the host in lower case. Parameters, password and port are left out; `sip` and `sips` are the same (RFC 5630 §5.2).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Aor(Arc<[u8]>);
+pub use aor::Aor;
+pub use rule::{Applied, apply, expired};
 
 /// One binding: a contact of an address-of-record, until it runs out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// `<uri>` and the Contact parameters as they came, without `expires` and `q`: what the list of a 200 says.
-    pub contact: Arc<str>,
+    /// Contact, Call-ID and Path.
+    pub texts: Texts,
     /// The preference.
     pub q: Option<Q>,
-    /// Of the REGISTER that made or refreshed it last.
-    pub call_id: Arc<str>,
-    /// Of the same REGISTER.
+    /// The CSeq number of the REGISTER that made or refreshed it last.
     pub cseq: u32,
     /// When it runs out. At that time it is no more.
     pub expires: Time,
-    /// The Path values of the REGISTER, in order, as one comma list (RFC 3327 §5.3); empty without.
-    pub path: Arc<str>,
     /// Where the REGISTER came from: the way back through a NAT.
     pub source: Source,
+}
+
+impl Binding {
+    /// `<uri>` and the Contact parameters as they came, without `expires` and `q`: what the list of a 200 says.
+    #[must_use]
+    pub fn contact(&self) -> &str {
+        self.texts.contact()
+    }
+
+    /// Of the REGISTER that made or refreshed it last.
+    #[must_use]
+    pub fn call_id(&self) -> &str {
+        self.texts.call_id()
+    }
+
+    /// The Path values of the REGISTER, in order, as one comma list (RFC 3327 §5.3); empty without.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.texts.path()
+    }
+
+    /// Whether it is bound at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Time) -> bool {
+        now < self.expires
+    }
+
+    /// The seconds that are left, a part of one counting as whole, so that a lease just granted is told as it was
+    /// granted. 0 only when it has run out.
+    #[must_use]
+    pub fn left(&self, now: Time) -> u32 {
+        let left = self.expires - now;
+        u32::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(u32::MAX)
+    }
+}
+
+/// The texts of a [`Binding`] behind one pointer: there may be a million, and a refresh that repeats them shares them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Texts {
+    /// Contact, Call-ID and Path without anything between.
+    joined: Arc<str>,
+    contact_end: u32,
+    call_id_end: u32,
+}
+
+impl Texts {
+    /// As [`Binding::contact`], [`Binding::call_id`] and [`Binding::path`]. Of more than 4 GiB the rest is cut off.
+    #[must_use]
+    pub fn new(contact: &str, call_id: &str, path: &str) -> Texts {
+        let end = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        Texts {
+            joined: [contact, call_id, path].concat().into(),
+            contact_end: end(contact.len()),
+            call_id_end: end(contact.len() + call_id.len()),
+        }
+    }
+
+    fn contact(&self) -> &str {
+        self.joined.get(..self.contact_end as usize).unwrap_or_default()
+    }
+
+    fn call_id(&self) -> &str {
+        self.joined.get(self.contact_end as usize..self.call_id_end as usize).unwrap_or_default()
+    }
+
+    fn path(&self) -> &str {
+        self.joined.get(self.call_id_end as usize..).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Texts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries([self.contact(), self.call_id(), self.path()]).finish()
+    }
 }
 
 /// Where a request came from.
@@ -57,7 +131,7 @@ pub struct Change {
     pub cseq: u32,
     /// Which bindings.
     pub what: What,
-    /// How many bindings there may be afterwards.
+    /// How many bindings there may be afterwards, when one is added. Those that are there may always be refreshed.
     pub limit: usize,
 }
 
@@ -66,7 +140,7 @@ pub struct Change {
 pub enum What {
     /// `Contact: *` with a lifetime of 0: remove every one.
     Clear,
-    /// The contacts in order. Never empty.
+    /// The contacts in order. Of those that name the same URI the last counts.
     Contacts(Vec<Wanted>),
 }
 
@@ -101,11 +175,14 @@ pub enum Operation {
 /// What a store did.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Every binding of the AOR that is live now; empty for [`Operation::Expire`].
+    /// Every binding of the AOR that is live now, those that were added first in front; empty for
+    /// [`Operation::Expire`].
     pub bindings: Arc<[Binding]>,
-    /// What changed.
+    /// What changed since it was last told, the end of bindings that have run out included. The end of each is told
+    /// once, by whichever operation comes upon it.
     pub effects: Vec<Effect>,
-    /// When the next binding of all runs out, as far as is known: not later than it does.
+    /// When to come with [`Operation::Expire`] next: not later than the next binding of all runs out, and at once when
+    /// one has. `None`: there is nothing that could run out.
     pub next_expiry: Option<Time>,
 }
 
@@ -114,7 +191,7 @@ pub struct Stored {
 pub struct Effect {
     /// Whose contact.
     pub aor: Aor,
-    /// As [`Binding::contact`].
+    /// As [`Binding::contact`]; as the REGISTER says it when it was bound or refreshed, else as it was held.
     pub contact: Arc<str>,
     /// What became of it.
     pub fate: Fate,

@@ -174,9 +174,10 @@ impl fmt::Display for Uri {
 }
 
 /// Percent-escapes `text` for the user part of a URI: all that RFC 3261 §25.1 does not allow there becomes `%XX`.
-pub fn escape_user(text: &str) -> String {
+pub fn escape_user(text: impl AsRef<[u8]>) -> String {
+    let text = text.as_ref();
     let mut escaped = String::with_capacity(text.len());
-    for octet in text.bytes() {
+    for &octet in text {
         if scan::is(octet, scan::USER) {
             escaped.push(char::from(octet));
         } else {
