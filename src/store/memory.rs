@@ -1,19 +1,132 @@
 //! The location service in memory.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
 use super::Store;
 use crate::proto::Time;
-use crate::proto::binding::{Operation, StoreFailure, Stored};
+use crate::proto::binding::{
+    Aor, Applied, Binding, Change, Effect, Operation, StoreFailure, Stored, apply, expired,
+};
+
+/// How many addresses-of-record one [`Operation::Expire`] looks at.
+const AT_A_TIME: usize = 1000;
 
 /// Bindings in memory: gone with the process.
+///
+/// Each address-of-record that has bindings is due once in a queue, when the first of them runs out or before: a refresh
+/// leaves it there, and it is put off when its turn comes. So a refresh costs the queue nothing, and the queue is never
+/// longer than the table.
 #[derive(Debug, Default)]
-pub struct Memory {}
+pub struct Memory {
+    /// Keyed with a secret of this process: nobody can choose names that collide.
+    table: HashMap<Aor, Record>,
+    /// [`Record::due`] of every record.
+    queue: BTreeSet<(Time, Aor)>,
+    /// The bindings in `table`.
+    len: usize,
+}
+
+/// The bindings of one address-of-record; never none.
+#[derive(Debug)]
+struct Record {
+    bindings: Arc<[Binding]>,
+    /// Not later than the first of them runs out.
+    due: Time,
+}
 
 impl Store for Memory {
-    fn perform(&mut self, _operation: Operation, _now: Time) -> Result<Stored, StoreFailure> {
-        Err(StoreFailure::Unavailable)
+    fn perform(&mut self, operation: Operation, now: Time) -> Result<Stored, StoreFailure> {
+        let (bindings, effects) = match operation {
+            Operation::Change(change) => self.change(&change, now)?,
+            Operation::Fetch(aor) => self.fetch(aor, now),
+            Operation::Expire => (Arc::default(), self.expire(now)),
+        };
+        let next_expiry = self.queue.first().map(|(due, _)| now.max(*due));
+        Ok(Stored { bindings, effects, next_expiry })
     }
 
     fn len(&self) -> usize {
-        0
+        self.len
+    }
+}
+
+/// Bindings of one address-of-record that are live, and what became of others.
+type Told = (Arc<[Binding]>, Vec<Effect>);
+
+impl Memory {
+    fn change(&mut self, change: &Change, now: Time) -> Result<Told, StoreFailure> {
+        let entry = self.table.entry(change.aor.clone());
+        let held: &[Binding] = match &entry {
+            Entry::Occupied(record) => &record.get().bindings,
+            Entry::Vacant(_) => &[],
+        };
+        let Applied { bindings, effects } = apply(held, change, now)?;
+        self.len = self.len - held.len() + bindings.len();
+        keep(entry, bindings.clone(), now, &mut self.queue);
+        Ok((bindings, effects))
+    }
+
+    fn fetch(&mut self, aor: Aor, now: Time) -> Told {
+        match self.table.get(&aor) {
+            None => Told::default(),
+            Some(record) if now < record.due => (record.bindings.clone(), Vec::new()),
+            Some(_) => self.drop_expired(aor, now),
+        }
+    }
+
+    fn expire(&mut self, now: Time) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for _ in 0..AT_A_TIME {
+            let Some((_, aor)) = self.queue.first().filter(|(due, _)| *due <= now) else { break };
+            effects.extend(self.drop_expired(aor.clone(), now).1);
+        }
+        effects
+    }
+
+    /// Drops what has run out of one address-of-record, and puts it off to when the next does.
+    fn drop_expired(&mut self, aor: Aor, now: Time) -> Told {
+        let Entry::Occupied(record) = self.table.entry(aor) else { return Told::default() };
+        let effects = expired(record.key(), &record.get().bindings, now);
+        let live = if effects.is_empty() {
+            record.get().bindings.clone()
+        } else {
+            record.get().bindings.iter().filter(|binding| binding.is_live(now)).cloned().collect()
+        };
+        self.len -= effects.len();
+        keep(Entry::Occupied(record), Arc::clone(&live), now, &mut self.queue);
+        (live, effects)
+    }
+}
+
+/// Makes these the bindings of a record, drops it when there are none, and has it queued.
+fn keep(
+    entry: Entry<'_, Aor, Record>,
+    bindings: Arc<[Binding]>,
+    now: Time,
+    queue: &mut BTreeSet<(Time, Aor)>,
+) {
+    let first = bindings.iter().map(|binding| binding.expires).min();
+    match (entry, first) {
+        (Entry::Vacant(_), None) => {}
+        (Entry::Vacant(place), Some(due)) => {
+            queue.insert((due, place.key().clone()));
+            place.insert(Record { bindings, due });
+        }
+        (Entry::Occupied(record), None) => {
+            let (aor, Record { due, .. }) = record.remove_entry();
+            queue.remove(&(due, aor));
+        }
+        (Entry::Occupied(mut record), Some(first)) => {
+            let due = record.get().due;
+            if first < due || due <= now {
+                let aor = record.key().clone();
+                queue.remove(&(due, aor.clone()));
+                queue.insert((first, aor));
+                record.get_mut().due = first;
+            }
+            record.get_mut().bindings = bindings;
+        }
     }
 }

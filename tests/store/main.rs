@@ -1,0 +1,68 @@
+//! The battery that every location service passes: the same list of behaviours for each.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod battery;
+mod expiry;
+mod model;
+mod script;
+
+use sipreg::store::Memory;
+
+macro_rules! tests {
+    ($make:expr; ($($module:ident: $($behaviour:ident)+;)+)) => {
+        $($(
+            #[test]
+            fn $behaviour() {
+                crate::$module::$behaviour(&mut $make);
+            }
+        )+)+
+    };
+}
+
+/// A module of tests for each store, a test in it for each behaviour.
+macro_rules! stores {
+    ($behaviours:tt for $($name:ident: $make:expr;)+) => {
+        $(mod $name {
+            use super::*;
+            tests!($make; $behaviours);
+        })+
+    };
+}
+
+stores! {
+    (
+        battery:
+            what_was_bound_is_told
+            a_fetch_changes_nothing
+            contacts_of_one_request_are_told_in_its_order_and_later_ones_behind
+            a_binding_is_kept_with_all_that_belongs_to_it
+            a_known_contact_is_updated
+            a_request_that_is_out_of_order_changes_nothing
+            a_request_for_too_many_changes_nothing
+            removing_tells_what_is_left
+            removing_what_is_not_bound_succeeds
+            a_star_removes_every_binding_or_none
+            addresses_of_record_are_apart
+            both_schemes_and_every_spelling_are_one_address_of_record
+            two_hundred_bindings_are_told
+            a_list_once_told_does_not_change;
+        expiry:
+            ten_refreshes_tell_the_same_lease
+            a_binding_is_told_until_its_time_and_no_longer
+            the_end_of_a_binding_is_told_once_whoever_comes_upon_it_first
+            a_refused_request_does_not_take_the_end_of_another_binding_along
+            what_has_run_out_can_be_bound_anew
+            following_next_expiry_finds_each_end_in_its_millisecond
+            many_that_run_out_at_once_are_dropped_in_bounded_parts
+            refreshing_and_removing_leave_nothing_behind;
+        model:
+            ten_thousand_random_operations_are_answered_as_the_naive_model_does;
+    )
+    for in_memory: Memory::default();
+}
