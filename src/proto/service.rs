@@ -135,9 +135,6 @@ pub enum AuthFailure {
     /// The nonce count was used before.
     #[error("a replayed nonce count")]
     Replayed,
-    /// The nonce was not made here.
-    #[error("a nonce of somebody else")]
-    ForeignNonce,
     /// The user is who they say, and may not change these bindings.
     #[error("another user's address")]
     NotAllowed,

@@ -1,13 +1,68 @@
 //! The arithmetic of digest (RFC 7616 §3.4; RFC 2617 §3.2.2 for MD5 without qop). No policy: any octets go in.
 
+use std::fmt;
+
 use md5::{Digest, Md5};
 use sha2::{Sha256, Sha512_256};
+use subtle::ConstantTimeEq;
 
 use super::{Algorithm, Qop, Variant};
+
+/// The longest hash in hexadecimal.
+const LONGEST: usize = 64;
+
+/// A hash in lower-case hexadecimal, without memory of its own: a server makes several for every request.
+#[derive(Clone, Copy)]
+pub(super) struct Hex {
+    digits: [u8; LONGEST],
+    length: usize,
+}
+
+impl Hex {
+    /// Of up to 32 octets.
+    pub fn of(octets: &[u8]) -> Hex {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = Hex { digits: [0; LONGEST], length: LONGEST.min(2 * octets.len()) };
+        for (pair, octet) in hex.digits.chunks_exact_mut(2).zip(octets) {
+            pair.copy_from_slice(&[DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 0xF)]]);
+        }
+        hex
+    }
+
+    /// The digits.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.digits[..self.length]
+    }
+
+    /// Whether `text` is this hash in any letter case. How long that takes does not depend on where they differ.
+    pub fn is(&self, text: &str) -> bool {
+        let mut digits = [0; LONGEST];
+        let Some(given) = digits.get_mut(..text.len()) else { return false };
+        given.copy_from_slice(text.as_bytes());
+        given.make_ascii_lowercase();
+        bool::from(self.as_bytes().ct_eq(given))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// H() over parts joined by colons, in lower-case hexadecimal.
 #[must_use]
 pub fn hex_of(algorithm: Algorithm, parts: &[&[u8]]) -> String {
+    hash(algorithm, parts).to_string()
+}
+
+/// As [`hex_of`].
+pub(super) fn hash(algorithm: Algorithm, parts: &[&[u8]]) -> Hex {
     match algorithm {
         Algorithm::Md5 => joined(Md5::new(), parts),
         Algorithm::Sha256 => joined(Sha256::new(), parts),
@@ -15,19 +70,14 @@ pub fn hex_of(algorithm: Algorithm, parts: &[&[u8]]) -> String {
     }
 }
 
-fn joined<D: Digest>(mut hasher: D, parts: &[&[u8]]) -> String {
+fn joined<D: Digest>(mut hasher: D, parts: &[&[u8]]) -> Hex {
     for (n, part) in parts.iter().enumerate() {
         if n > 0 {
             hasher.update(b":");
         }
         hasher.update(part);
     }
-    let value = hasher.finalize();
-    let mut hex = String::with_capacity(2 * value.len());
-    for octet in value.iter() {
-        hex.extend([octet >> 4, octet & 0xF].map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
-    }
-    hex
+    Hex::of(&hasher.finalize())
 }
 
 /// H(username:realm:password), the part of A1 that never changes (§3.4.2). The password is octets: AKA's is binary.
@@ -76,40 +126,47 @@ impl Exchange<'_> {
     /// The client's `response` (§3.4.1) from H(username:realm:password).
     #[must_use]
     pub fn response(&self, ha1: &str, method: &str) -> String {
-        self.value(ha1, method)
+        self.value(ha1, method).to_string()
     }
 
     /// The server's `rspauth` (§3.5): the same with an empty method. `body` is the response's.
     #[must_use]
     pub fn rspauth(&self, ha1: &str) -> String {
-        self.value(ha1, "")
+        self.value(ha1, "").to_string()
     }
 
     /// H(A2) (§3.4.3).
     #[must_use]
     pub fn ha2(&self, method: &str) -> String {
+        self.second(method).to_string()
+    }
+
+    fn second(&self, method: &str) -> Hex {
         match self.protection.map(|p| p.qop) {
-            None | Some(Qop::Auth) => hex_of(self.algorithm, &[method.as_bytes(), self.uri.as_bytes()]),
+            None | Some(Qop::Auth) => hash(self.algorithm, &[method.as_bytes(), self.uri.as_bytes()]),
             Some(Qop::AuthInt) => {
-                let body = hex_of(self.algorithm, &[self.body]);
-                hex_of(self.algorithm, &[method.as_bytes(), self.uri.as_bytes(), body.as_bytes()])
+                let body = hash(self.algorithm, &[self.body]);
+                hash(self.algorithm, &[method.as_bytes(), self.uri.as_bytes(), body.as_bytes()])
             }
         }
     }
 
-    fn value(&self, ha1: &str, method: &str) -> String {
+    /// As [`Exchange::response`].
+    pub(super) fn value(&self, ha1: &str, method: &str) -> Hex {
+        let mixed;
         let a1 = match self.variant {
-            Variant::Plain => ha1.to_owned(),
-            Variant::Session => hex_of(
-                self.algorithm,
-                &[ha1.as_bytes(), self.nonce.as_bytes(), self.session_cnonce.as_bytes()],
-            ),
+            Variant::Plain => ha1.as_bytes(),
+            Variant::Session => {
+                let parts = [ha1.as_bytes(), self.nonce.as_bytes(), self.session_cnonce.as_bytes()];
+                mixed = hash(self.algorithm, &parts);
+                mixed.as_bytes()
+            }
         };
-        let ha2 = self.ha2(method);
-        let (a1, nonce, ha2) = (a1.as_bytes(), self.nonce.as_bytes(), ha2.as_bytes());
+        let ha2 = self.second(method);
+        let (nonce, ha2) = (self.nonce.as_bytes(), ha2.as_bytes());
         match self.protection {
-            None => hex_of(self.algorithm, &[a1, nonce, ha2]),
-            Some(p) => hex_of(
+            None => hash(self.algorithm, &[a1, nonce, ha2]),
+            Some(p) => hash(
                 self.algorithm,
                 &[a1, nonce, p.nc.as_bytes(), p.cnonce.as_bytes(), p.qop.as_str().as_bytes(), ha2],
             ),

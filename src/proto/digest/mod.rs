@@ -1,20 +1,27 @@
-//! Digest authentication, the client's side (RFC 7616, RFC 8760, RFC 3261 §22; the RFC 2069 form where a challenge has
-//! no qop).
+//! Digest authentication, both sides (RFC 7616, RFC 8760, RFC 3261 §22; the RFC 2069 form where a challenge has no
+//! qop). The arithmetic is in [`hash`].
 //!
-//! Life cycle: the user's [`Keyring`] is fixed. A 401 or 407 goes to [`Sessions::on_challenge`], which picks what to
-//! serve; from then on [`Sessions::authorize`] gives the header rows of every request, nonce counts included, and
-//! [`Sessions::on_success`] reads what a 2xx says about them. The arithmetic is in [`hash`].
+//! A client's life cycle: the user's [`Keyring`] is fixed. A 401 or 407 goes to [`Sessions::on_challenge`], which picks
+//! what to serve; from then on [`Sessions::authorize`] gives the header rows of every request, nonce counts included,
+//! and [`Sessions::on_success`] reads what a 2xx says about them.
+//!
+//! A server has one [`Verifier`] with its [`Users`]: [`Verifier::check`] says who sent a request, and
+//! [`Verifier::challenges`] what a 401 asks for.
 
 use std::fmt;
 
+mod claim;
 pub mod hash;
+mod nonce;
 mod session;
 mod sessions;
 mod users;
+mod users_file;
 mod verify;
 
 pub use sessions::{Challenged, Sessions};
 pub use users::{User, Users};
+pub use users_file::{UsersError, UsersFault};
 pub use verify::{Asked, Verdict, Verifier};
 
 use zeroize::Zeroizing;
@@ -55,22 +62,29 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Every one, weakest first.
+    pub const ALL: [Algorithm; 3] = [Algorithm::Md5, Algorithm::Sha256, Algorithm::Sha512_256];
+
     /// Reads the token of a challenge or an option: the algorithm, and whether it is the `-sess` variant.
     /// Any case (RFC 7616 §3.3; tokens are compared without).
     #[must_use]
     pub fn parse(token: &str) -> Option<(Algorithm, Variant)> {
-        let upper = token.to_ascii_uppercase();
-        let (base, variant) = match upper.strip_suffix("-SESS") {
-            Some(base) => (base, Variant::Session),
-            None => (upper.as_str(), Variant::Plain),
+        let (base, variant) = match token.len().checked_sub(5).and_then(|at| token.split_at_checked(at)) {
+            Some((base, ending)) if ending.eq_ignore_ascii_case("-sess") => (base, Variant::Session),
+            Some(_) | None => (token, Variant::Plain),
         };
-        let algorithm = match base {
-            "MD5" => Algorithm::Md5,
-            "SHA-256" => Algorithm::Sha256,
-            "SHA-512-256" => Algorithm::Sha512_256,
-            _ => return None,
-        };
+        let named = |algorithm: &Algorithm| algorithm.as_str().eq_ignore_ascii_case(base);
+        let algorithm = Algorithm::ALL.into_iter().find(named)?;
         Some((algorithm, variant))
+    }
+
+    /// How many hex digits a hash has.
+    #[must_use]
+    pub fn digits(self) -> usize {
+        match self {
+            Algorithm::Md5 => 32,
+            Algorithm::Sha256 | Algorithm::Sha512_256 => 64,
+        }
     }
 
     /// As registered with IANA.
