@@ -26,6 +26,22 @@ pub(super) fn of(error: &io::Error) -> Cause {
     }
 }
 
+/// Whether the socket told of a datagram sent earlier. It tells once, whichever call comes next, and not whom that
+/// was for; the error queue does.
+pub(super) fn is_of_a_datagram(error: &io::Error) -> bool {
+    match of(error) {
+        Cause::Refused
+        | Cause::Unreachable
+        | Cause::ProtocolUnreachable
+        | Cause::TooLarge
+        | Cause::Denied => true,
+        // Windows' word for port unreachable. (Aborted is what an administrator does to a socket.)
+        Cause::Reset => error.kind() == ErrorKind::ConnectionReset,
+        Cause::Other(kind) => matches!(kind, ErrorKind::InvalidInput | ErrorKind::Interrupted),
+        Cause::TimedOut | Cause::LocalAddress => false,
+    }
+}
+
 /// Whether the datagram was lost on the way out, as it could be anywhere else: Timer E sends it again. Linux tells of
 /// a full interface queue only because of `IP_RECVERR`.
 #[cfg(target_os = "linux")]

@@ -2,31 +2,25 @@
 //! each direction; the driver never waits for a flow.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::outbox::{Outbox, Sender, outbox};
 use crate::proto::{Cause, Destination, Event, FlowId};
-
-/// Messages that may wait for a flow to take them. A REGISTER needs one; more means that the other side stalls.
-const QUEUE: usize = 64;
 
 /// How long a connection that the core has closed may take to send what it was given before.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// A message and whom it is for.
-pub(super) type Outgoing = (SocketAddr, Bytes);
-
 /// The driver's end. Dropping it closes the flow: the task sends what is queued and ends.
 pub(super) struct Flow {
-    /// Where it was opened to.
+    /// Where it was opened to, or who opened it.
     pub destination: Destination,
-    queue: mpsc::Sender<Outgoing>,
+    queue: Sender,
     task: JoinHandle<()>,
-    // Held, never sent on: its drop tells the task.
-    _open: oneshot::Sender<()>,
 }
 
 /// The task's end.
@@ -34,9 +28,7 @@ pub(super) struct Ends {
     /// Where it is to be opened to.
     pub destination: Destination,
     /// What is to be sent; ends when the flow is closed.
-    pub queue: mpsc::Receiver<Outgoing>,
-    /// Resolves when the flow is closed.
-    pub closed: oneshot::Receiver<()>,
+    pub queue: Arc<Outbox>,
     /// Tells the driver.
     pub report: Report,
 }
@@ -61,22 +53,18 @@ impl Flow {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (queue, queued) = mpsc::channel(QUEUE);
-        let (open, closed) = oneshot::channel();
+        let (queue, queued) = outbox();
         let report = Report { flow, remote: destination.address, events };
-        let task = tokio::spawn(run(Ends { destination, queue: queued, closed, report }));
-        Flow { destination, queue, task, _open: open }
+        let task = tokio::spawn(run(Ends { destination, queue: queued, report }));
+        Flow { destination, queue, task }
     }
 
     /// Queues a message.
     ///
     /// # Errors
-    /// The cause to report when too many wait already. (Of a flow that has ended the core knows already.)
+    /// The cause to report when too much waits already.
     pub(super) fn send(&self, peer: SocketAddr, bytes: Bytes) -> Result<(), Cause> {
-        match self.queue.try_send((peer, bytes)) {
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(Cause::Other(std::io::ErrorKind::WouldBlock)),
-        }
+        if self.queue.send(peer, bytes) { Ok(()) } else { Err(Cause::Other(std::io::ErrorKind::WouldBlock)) }
     }
 
     /// Closes it, and gives back what ends when its socket is gone.

@@ -51,7 +51,7 @@ pub(super) fn take(socket: &impl AsRawFd) -> io::Result<Option<Undeliverable>> {
     Ok(cause.map(|cause| Undeliverable { peer, cause }))
 }
 
-fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+pub(super) fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = storage.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
     v4.or_else(|| storage.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
 }

@@ -22,12 +22,15 @@
 
 mod cause;
 mod clock;
+mod datagrams;
 mod dns;
 mod flow;
 #[cfg(target_os = "linux")]
 mod icmp;
+mod listen;
 mod local;
 mod network;
+mod outbox;
 mod random;
 mod stream;
 #[cfg(test)]
@@ -40,6 +43,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::proto::{Command, Endpoint, Event, Notice, Remembrance, Time};
+use crate::store::Store;
 
 pub use clock::Clock;
 pub use local::Bind;
@@ -105,6 +109,18 @@ impl Driver {
     /// Carries out [`Action::Remember`](crate::proto::Action::Remember); without a keeper nothing is remembered.
     pub fn remember_with(&mut self, keeper: Keeper) {
         self.network.remember_with(keeper);
+    }
+
+    /// Carries out [`Action::Store`](crate::proto::Action::Store); without a store every answer is
+    /// [`StoreFailure::Unavailable`](crate::proto::binding::StoreFailure::Unavailable).
+    pub fn store_with(&mut self, store: Box<dyn Store>) {
+        self.network.store_with(store);
+    }
+
+    /// The core, to read its counters.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Runs until the core has something to tell. Can be dropped at any time, as `tokio::select!` does, and called

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,17 +14,24 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::clock::Clock;
 use super::dns::Resolver;
 use super::flow::Flow;
+use super::listen::{Arrival, Connection, Listeners};
 use super::{Config, Keeper, cause, local, stream, udp};
+use crate::proto::binding::{Operation, StoreFailure};
 use crate::proto::{
-    Action, Cause, Destination, Direction, Event, FlowId, Notice, QueryId, Question, ResolveError, Time,
-    Transport,
+    Action, AskId, Cause, Destination, Direction, Event, FlowId, Notice, QueryId, Question, ResolveError,
+    Time, Transport,
 };
+use crate::store::Store;
 
 /// Events that may wait for the core. When it is full, flows stop reading.
 const EVENTS: usize = 256;
 
-/// Events in a row after which a timer that is due comes first: a flood must not hold it up.
+/// Events in a row after which a timer that is due comes first, and then everything else that runs in this thread: a
+/// flood must not hold them up.
 const FAIR: u32 = 32;
+
+/// Connections, and events of flows, that are taken before the next socket gets its turn.
+const TURN: usize = 32;
 
 /// Questions that may be open at a time.
 const QUESTIONS: usize = 256;
@@ -37,13 +45,19 @@ pub(super) struct Network {
     config: Config,
     clock: Clock,
     keeper: Option<Keeper>,
+    store: Option<Box<dyn Store>>,
+    listeners: Listeners,
+    accepted: u64,
     flows: BTreeMap<FlowId, Flow>,
     dry: BTreeMap<FlowId, Dry>,
     leaving: Vec<JoinHandle<()>>,
     resolver: Resolver,
     questions: JoinSet<()>,
+    answers: VecDeque<Event>,
     ready: VecDeque<Event>,
+    arrived: VecDeque<Arrival>,
     streak: u32,
+    unbroken: u32,
     report: mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
 }
@@ -63,13 +77,19 @@ impl Network {
             config,
             clock,
             keeper: None,
+            store: None,
+            listeners: Listeners::default(),
+            accepted: 0,
             flows: BTreeMap::new(),
             dry: BTreeMap::new(),
             leaving: Vec::new(),
             resolver,
             questions: JoinSet::new(),
+            answers: VecDeque::new(),
             ready: VecDeque::new(),
+            arrived: VecDeque::new(),
             streak: 0,
+            unbroken: 0,
             report,
             events,
         }
@@ -77,6 +97,10 @@ impl Network {
 
     pub(super) fn remember_with(&mut self, keeper: Keeper) {
         self.keeper = Some(keeper);
+    }
+
+    pub(super) fn store_with(&mut self, store: Box<dyn Store>) {
+        self.store = Some(store);
     }
 
     pub(super) fn now(&self) -> Time {
@@ -102,7 +126,8 @@ impl Network {
                 }
             }
             Action::Notify(notice) => return Some(notice),
-            Action::Listen { .. } | Action::Store { .. } => {}
+            Action::Listen { flow, transport, address } => self.listen(flow, transport, address),
+            Action::Store { ask, operation } => self.ask_store(ask, operation),
         }
         None
     }
@@ -111,33 +136,73 @@ impl Network {
     /// and called again: nothing is lost.
     pub(super) async fn event(&mut self, due: Option<Time>) -> Event {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(event) = self.answers.pop_front().or_else(|| self.ready.pop_front()) {
                 return event;
             }
             if self.streak >= FAIR && due.is_some_and(|due| due <= self.clock.now()) {
-                self.streak = 0;
-                return Event::Timeout;
+                return self.timeout();
             }
-            let event = tokio::select! {
-                biased;
-                Some(event) = self.events.recv() => event,
-                () = until(self.clock, due) => {
-                    self.streak = 0;
-                    return Event::Timeout;
+            if self.unbroken >= FAIR {
+                self.unbroken = 0;
+                tokio::task::yield_now().await;
+            }
+            if let Some(Arrival { event, local }) = self.arrived.pop_front() {
+                self.streak += 1;
+                self.unbroken += 1;
+                if self.is_wanted(&event) {
+                    self.keep_port(&event);
+                    self.listeners.note(&event, local);
+                    return event;
                 }
-            };
-            self.streak += 1;
-            if self.is_wanted(&event) {
-                self.keep_port(&event);
-                return event;
+                continue;
+            }
+            let clock = self.clock;
+            tokio::select! {
+                biased;
+                () = std::future::poll_fn(|context| self.poll(context)) => {}
+                () = until(clock, due) => return self.timeout(),
             }
         }
+    }
+
+    fn timeout(&mut self) -> Event {
+        self.streak = 0;
+        self.unbroken += 1;
+        Event::Timeout
+    }
+
+    /// Sends what listeners have to send, and takes from everything its turn of what has come.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURN {
+            let Poll::Ready(Some(event)) = self.events.poll_recv(context) else { break };
+            self.arrived.push_back(Arrival { event, local: None });
+        }
+        let mut connections = Vec::new();
+        self.listeners.poll(context, &mut self.arrived, &mut connections);
+        for connection in connections {
+            self.accept(connection);
+        }
+        if self.arrived.is_empty() {
+            self.unbroken = 0;
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     /// Whether the event's flow is still open. A connection is over after its last event.
     fn is_wanted(&mut self, event: &Event) -> bool {
         match event {
-            Event::Opened { flow, .. } | Event::Received { flow, .. } => self.flows.contains_key(flow),
+            Event::Opened { flow, .. } | Event::Received { flow, .. } => {
+                self.flows.contains_key(flow) || self.listeners.contains(*flow)
+            }
+            Event::Accepted { listener, flow, .. } => {
+                let wanted = self.listeners.contains(*listener);
+                if !wanted {
+                    self.close(*flow);
+                }
+                wanted
+            }
+            Event::Closed { flow } | Event::Failed { flow, .. } if self.listeners.contains(*flow) => true,
             Event::Closed { flow } | Event::Failed { flow, .. } => {
                 let Some(known) = self.flows.get(flow) else { return false };
                 if known.destination.transport.is_reliable() {
@@ -145,11 +210,7 @@ impl Network {
                 }
                 true
             }
-            Event::Accepted { .. }
-            | Event::Stored { .. }
-            | Event::Resolved { .. }
-            | Event::Command(_)
-            | Event::Timeout => true,
+            Event::Stored { .. } | Event::Resolved { .. } | Event::Command(_) | Event::Timeout => true,
         }
     }
 
@@ -182,8 +243,40 @@ impl Network {
         self.flows.insert(flow, opened);
     }
 
+    fn listen(&mut self, flow: FlowId, transport: Transport, address: SocketAddr) {
+        match self.listeners.open(flow, transport, address) {
+            Ok(local) => {
+                self.arrived.push_back(Arrival { event: Event::Opened { flow, local }, local: None });
+            }
+            Err(error) => {
+                self.ready.push_back(Event::Failed { flow, peer: address, cause: cause::of(&error) });
+            }
+        }
+    }
+
+    fn accept(&mut self, Connection { listener, stream, local, remote }: Connection) {
+        let flow = FlowId(FlowId::ACCEPTED.0 + self.accepted);
+        self.accepted += 1;
+        let theirs = Destination { transport: Transport::Tcp, address: remote };
+        let report = self.report.clone();
+        let accepted = Flow::start(flow, theirs, report, |ends| stream::converse(ends, stream));
+        self.flows.insert(flow, accepted);
+        let event = Event::Accepted { listener, flow, local, remote };
+        self.arrived.push_back(Arrival { event, local: None });
+    }
+
+    fn ask_store(&mut self, ask: AskId, operation: Operation) {
+        let now = self.clock.now();
+        let answer = match &mut self.store {
+            Some(store) => store.perform(operation, now),
+            None => Err(StoreFailure::Unavailable),
+        };
+        self.answers.push_back(Event::Stored { ask, answer });
+    }
+
     fn close(&mut self, flow: FlowId) {
         self.dry.remove(&flow);
+        self.listeners.close(flow);
         if let Some(closed) = self.flows.remove(&flow) {
             self.leaving.retain(|task| !task.is_finished());
             if closed.destination.transport == Transport::Udp {
@@ -203,7 +296,10 @@ impl Network {
                 bytes,
             });
         }
-        let sent = self.flows.get(&flow).map_or(Ok(()), |flow| flow.send(peer, bytes));
+        let sent = match self.flows.get(&flow) {
+            Some(flow) => flow.send(peer, bytes),
+            None => self.listeners.send(flow, peer, bytes),
+        };
         if let Err(cause) = sent {
             self.fail(flow, peer, cause);
         }

@@ -1,60 +1,63 @@
-//! TCP (RFC 3261 §18): one connection per flow. Messages are not told apart here; octets go up in the pieces they
-//! came in.
+//! TCP (RFC 3261 §18): one connection per flow, of ours or one that came in. Messages are not told apart here; octets
+//! go up in the pieces they came in.
 //!
-//! Life of a task: connect, report the local address, then read and write side by side until either end closes. A
+//! Life of a task: connect and report the local address; then read and write side by side until either end closes. A
 //! connection that breaks says so at once (TRN-030, TRN-031). One that the core closes first sends what it was given
-//! before, for a bounded time.
+//! before, for a bounded time. While nothing passes, a connection holds no buffer.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use bytes::Bytes;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::mpsc;
 
 use super::cause;
-use super::flow::{Ends, LINGER, Outgoing, Report};
+use super::flow::{Ends, LINGER, Report};
 use super::local::{self, Bind};
+use super::outbox::Outbox;
 use crate::proto::Transport;
 
 /// Room for what comes in at once: a response with a few hundred octets of headers fits in one piece.
 const PIECE: usize = 4096;
 
-/// Runs one flow until it is closed or broken.
+/// Runs one flow of ours until it is closed or broken.
 pub(super) async fn run(ends: Ends, wishes: &[Option<Bind>]) {
-    let Ends { destination, mut queue, mut closed, report } = ends;
-    let remote = destination.address;
     let connected = tokio::select! {
         biased;
-        _ = &mut closed => return,
-        connected = connect(remote, wishes) => connected,
+        () = ends.queue.closed() => return,
+        connected = connect(ends.destination.address, wishes) => connected,
     };
-    let (stream, local) = match connected {
-        Ok(connected) => connected,
-        Err(error) => return report.failed(cause::of(&error)).await,
-    };
-    report.opened(local).await;
+    match connected {
+        Ok((stream, local)) => {
+            ends.report.opened(local).await;
+            converse(ends, stream).await;
+        }
+        Err(error) => ends.report.failed(cause::of(&error)).await,
+    }
+}
 
-    let (mut reader, mut writer) = stream.into_split();
-    let mut reading = std::pin::pin!(read(&mut reader, remote, &report));
-    let mut writing = std::pin::pin!(write(&mut writer, &mut queue));
+/// Runs a flow that is connected until it is closed or broken.
+pub(super) async fn converse(ends: Ends, stream: TcpStream) {
+    let Ends { destination, queue, report } = ends;
+    let mut reading = std::pin::pin!(read(&stream, destination.address, &report));
+    let writing = write(&stream, &queue);
     let last_words = async {
-        let _ = closed.await;
+        queue.closed().await;
         tokio::time::sleep(LINGER).await;
     };
-    tokio::select! {
+    let end = tokio::select! {
         biased;
-        end = &mut reading => tell(end, &report).await,
-        written = &mut writing => {
-            if let Err(error) = written {
-                // An answer may have come before the connection broke.
-                let end = reading.await;
-                tell(end.and(Err(error)), &report).await;
-            }
-        }
-        () = last_words => {}
+        end = &mut reading => end,
+        written = writing => match written {
+            Ok(()) => return,
+            // An answer may have come before the connection broke.
+            Err(error) => reading.await.and(Err(error)),
+        },
+        () = last_words => return,
+    };
+    match end {
+        Ok(()) => report.closed().await,
+        Err(error) => report.failed(cause::of(&error)).await,
     }
 }
 
@@ -82,28 +85,35 @@ async fn connect_from(remote: SocketAddr, bind: Option<Bind>) -> io::Result<(Tcp
 }
 
 /// Ends with `Ok` when the other side has closed.
-async fn read(reader: &mut OwnedReadHalf, remote: SocketAddr, report: &Report) -> io::Result<()> {
-    let mut buffer = BytesMut::new();
+async fn read(stream: &TcpStream, remote: SocketAddr, report: &Report) -> io::Result<()> {
     loop {
-        buffer.reserve(PIECE);
-        if reader.read_buf(&mut buffer).await? == 0 {
-            return Ok(());
+        stream.readable().await?;
+        match take(stream) {
+            Ok(bytes) if bytes.is_empty() => return Ok(()),
+            Ok(bytes) => report.received(remote, bytes).await,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
-        report.received(remote, buffer.split().freeze()).await;
     }
+}
+
+/// What has come in; its buffer is as large as it is.
+fn take(stream: &TcpStream) -> io::Result<Bytes> {
+    let mut buffer = [0; PIECE];
+    let n = stream.try_read(&mut buffer)?;
+    Ok(Bytes::copy_from_slice(&buffer[..n]))
 }
 
 /// Ends with `Ok` when all is written and nothing more will come.
-async fn write(writer: &mut OwnedWriteHalf, queue: &mut mpsc::Receiver<Outgoing>) -> io::Result<()> {
-    while let Some((_, bytes)) = queue.recv().await {
-        writer.write_all(&bytes).await?;
+async fn write(stream: &TcpStream, queue: &Outbox) -> io::Result<()> {
+    while let Some((_, mut bytes)) = queue.next().await {
+        while !bytes.is_empty() {
+            match stream.try_write(&bytes) {
+                Ok(n) => drop(bytes.split_to(n)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
     }
     Ok(())
-}
-
-async fn tell(end: io::Result<()>, report: &Report) {
-    match end {
-        Ok(()) => report.closed().await,
-        Err(error) => report.failed(cause::of(&error)).await,
-    }
 }

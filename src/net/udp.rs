@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
 
 use super::cause;
-use super::flow::{Ends, Outgoing, Report};
+use super::flow::{Ends, Report};
 use super::local::{self, Bind};
-use crate::proto::{Cause, Transport};
+use super::outbox::Outbox;
+use crate::proto::Transport;
 
 /// The largest datagram there is (RFC 3261 §18.1.1: messages up to the maximum datagram size must be handled).
 const LARGEST: usize = 65_535;
@@ -26,7 +26,7 @@ const TURN: usize = 32;
 
 /// Runs one flow until it is closed or broken.
 pub(super) async fn run(ends: Ends, wishes: &[Option<Bind>]) {
-    let Ends { destination, mut queue, closed, report } = ends;
+    let Ends { destination, queue, report } = ends;
     let (socket, local) = match open(destination.address, wishes) {
         Ok(open) => open,
         Err(error) => return report.failed(cause::of(&error)).await,
@@ -34,10 +34,10 @@ pub(super) async fn run(ends: Ends, wishes: &[Option<Bind>]) {
     report.opened(local).await;
     tokio::select! {
         biased;
-        () = exchange(&socket, &mut queue, &report) => return,
-        _ = closed => {}
+        () = exchange(&socket, &queue, &report) => return,
+        () = queue.closed() => {}
     }
-    while let Ok((peer, bytes)) = queue.try_recv() {
+    while let Some((peer, bytes)) = queue.take() {
         let _ = socket.try_send_to(&bytes, peer);
     }
 }
@@ -63,7 +63,7 @@ fn open_at(destination: SocketAddr, bind: Option<Bind>) -> io::Result<(UdpSocket
     Ok((UdpSocket::from_std(socket.into())?, local))
 }
 
-async fn exchange(socket: &UdpSocket, queue: &mut mpsc::Receiver<Outgoing>, report: &Report) {
+async fn exchange(socket: &UdpSocket, queue: &Outbox, report: &Report) {
     // Reserved, not written to: what no datagram reaches costs no memory.
     let mut buffer = Vec::with_capacity(LARGEST);
     loop {
@@ -79,7 +79,7 @@ async fn exchange(socket: &UdpSocket, queue: &mut mpsc::Receiver<Outgoing>, repo
                 }
                 complaints(socket, report).await;
             }
-            Some((peer, bytes)) = queue.recv() => send(socket, peer, &bytes, report).await,
+            Some((peer, bytes)) = queue.next() => send(socket, peer, &bytes, report).await,
         }
     }
 }
@@ -91,27 +91,11 @@ async fn receive(socket: &UdpSocket, buffer: &mut Vec<u8>, report: &Report) -> i
         match socket.try_recv_buf_from(buffer) {
             Ok((_, peer)) => report.received(peer, Bytes::copy_from_slice(buffer)).await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if is_of_a_datagram(&error) => {}
+            Err(error) if cause::is_of_a_datagram(&error) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(())
-}
-
-/// Whether the socket told of a datagram sent earlier. It tells once, whichever call comes next, and not whom that
-/// was for; the error queue does.
-fn is_of_a_datagram(error: &io::Error) -> bool {
-    match cause::of(error) {
-        Cause::Refused
-        | Cause::Unreachable
-        | Cause::ProtocolUnreachable
-        | Cause::TooLarge
-        | Cause::Denied => true,
-        // Windows' word for port unreachable. (Aborted is what an administrator does to a socket.)
-        Cause::Reset => error.kind() == io::ErrorKind::ConnectionReset,
-        Cause::Other(kind) => matches!(kind, io::ErrorKind::InvalidInput | io::ErrorKind::Interrupted),
-        Cause::TimedOut | Cause::LocalAddress => false,
-    }
 }
 
 /// Reports the datagrams that the network gave back.

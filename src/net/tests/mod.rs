@@ -2,8 +2,12 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test names the one event that it expects")]
 
+mod cost;
 mod dns;
 mod drive;
+mod listen;
+mod listen_tcp;
+mod listen_udp;
 mod tcp;
 mod udp;
 
@@ -46,6 +50,16 @@ fn open(network: &mut Network, flow: FlowId, destination: Destination) {
 /// Opens and gives the local address.
 async fn opened(network: &mut Network, flow: FlowId, destination: Destination) -> SocketAddr {
     open(network, flow, destination);
+    match event(network).await {
+        Event::Opened { flow: of, local } if of == flow => local,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Listens and gives the local address.
+async fn listening(network: &mut Network, flow: FlowId, at: Destination) -> SocketAddr {
+    let Destination { transport, address } = at;
+    assert!(network.perform(Action::Listen { flow, transport, address }).is_none());
     match event(network).await {
         Event::Opened { flow: of, local } if of == flow => local,
         other => panic!("{other:?}"),

@@ -1,0 +1,111 @@
+//! What a datagram and its answer cost the driver, beside a bare loop over the same kind of socket in the same run:
+//!
+//! `cargo test --release --lib net::tests::cost -- --ignored --nocapture`
+#![cfg(target_os = "linux")]
+
+use std::net::UdpSocket;
+use std::thread::JoinHandle;
+
+use nix::time::{ClockId, clock_gettime};
+
+use super::*;
+
+/// Datagrams of a run, and how many are under way at a time.
+const COUNT: usize = 200_000;
+const WINDOW: usize = 500;
+const SIZE: usize = 600;
+
+/// Sends to the address from a thread of its own until as many answers have come; tells how many did.
+fn load(to: SocketAddr) -> JoinHandle<usize> {
+    std::thread::spawn(move || {
+        let socket = UdpSocket::bind((V4, 0)).unwrap();
+        socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        socket.connect(to).unwrap();
+        let (message, mut buffer) = ([b'x'; SIZE], [0; 2 * SIZE]);
+        for _ in 0..WINDOW {
+            socket.send(&message).unwrap();
+        }
+        let mut answers = 0;
+        while answers < COUNT && socket.recv(&mut buffer).is_ok() {
+            answers += 1;
+            if answers + WINDOW <= COUNT {
+                socket.send(&message).unwrap();
+            }
+        }
+        answers
+    })
+}
+
+/// CPU time of this thread.
+fn cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+}
+
+fn show(name: &str, before: Duration) -> f64 {
+    let each = (cpu() - before).as_secs_f64() * 1e6 / COUNT as f64;
+    println!("{name:<8} {each:6.2} µs of CPU for each datagram and its answer");
+    each
+}
+
+fn bare() -> f64 {
+    let socket = UdpSocket::bind((V4, 0)).unwrap();
+    let load = load(socket.local_addr().unwrap());
+    let (before, mut buffer) = (cpu(), [0; 65_535]);
+    for _ in 0..COUNT {
+        let (n, peer) = socket.recv_from(&mut buffer).unwrap();
+        socket.send_to(&buffer[..n], peer).unwrap();
+    }
+    let each = show("bare", before);
+    assert_eq!(load.join().unwrap(), COUNT);
+    each
+}
+
+/// Answers from a flow, which has a task of its own, or from a listener.
+async fn driver(name: &str, mut network: Network, local: SocketAddr) -> f64 {
+    let load = load(local);
+    let before = cpu();
+    for _ in 0..COUNT {
+        let due = network.now() + Duration::from_secs(32);
+        let Event::Received { flow, peer, bytes } = network.event(Some(due)).await else {
+            panic!("no datagram")
+        };
+        assert!(network.perform(Action::Transmit { flow, peer, bytes }).is_none());
+    }
+    let each = show(name, before);
+    // What is still queued leaves.
+    while !load.is_finished() {
+        let _ = tokio::time::timeout(Duration::from_millis(1), network.event(None)).await;
+    }
+    assert_eq!(load.join().unwrap(), COUNT);
+    each
+}
+
+async fn flow() -> f64 {
+    let mut network = network(Config::default());
+    let peer = UdpSocket::bind((V4, 0)).unwrap().local_addr().unwrap();
+    let local = opened(&mut network, ONE, to(Transport::Udp, peer)).await;
+    driver("flow", network, local).await
+}
+
+async fn listener() -> f64 {
+    let mut network = network(Config::default());
+    let local = listening(&mut network, ONE, to(Transport::Udp, SocketAddr::new(V4, 0))).await;
+    driver("listener", network, local).await
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn an_echo() {
+    let runtime = crate::net::runtime().unwrap();
+    for _ in 0..5 {
+        let bare = bare();
+        let flow = runtime.block_on(flow());
+        let listener = runtime.block_on(listener());
+        println!(
+            "beyond the bare loop: {:.2} µs by a flow, {:.2} µs by a listener\n",
+            flow - bare,
+            listener - bare
+        );
+    }
+}

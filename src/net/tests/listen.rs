@@ -1,0 +1,126 @@
+//! What both kinds of listeners share, and the location service.
+
+use tokio::net::{TcpStream, UdpSocket};
+
+use super::*;
+use crate::proto::binding::{Operation, StoreFailure, Stored};
+use crate::proto::{AskId, Cause, Command, RegistrationId, Time};
+use crate::store::Store;
+
+#[tokio::test]
+async fn a_listener_tells_the_port_that_the_system_chose() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        for ip in [V4, V6] {
+            let mut network = network(Config::default());
+            let local = listening(&mut network, ONE, to(transport, SocketAddr::new(ip, 0))).await;
+            assert_eq!(local.ip(), ip);
+            assert_ne!(local.port(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wildcard_is_told_as_it_is_and_leaves_the_other_family_alone() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut network = network(Config::default());
+        let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
+        let v6 = listening(&mut network, ONE, to(transport, any)).await;
+        assert_eq!(v6.ip(), any.ip());
+        let same = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), v6.port());
+        assert_eq!(listening(&mut network, TWO, to(transport, same)).await, same);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_bound_is_told_with_its_cause() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut network = network(Config::default());
+        let taken = listening(&mut network, ONE, to(transport, SocketAddr::new(V4, 0))).await;
+        let foreign = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 0);
+        for address in [taken, foreign] {
+            network.perform(Action::Listen { flow: TWO, transport, address });
+            match event(&mut network).await {
+                Event::Failed { flow: TWO, peer, cause: Cause::LocalAddress } => assert_eq!(peer, address),
+                other => panic!("{other:?}"),
+            }
+        }
+        close(&mut network, ONE);
+        assert_eq!(listening(&mut network, TWO, to(transport, taken)).await, taken);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_listener_is_silent() {
+    let mut network = network(Config::default());
+    let any = SocketAddr::new(V4, 0);
+    let udp = listening(&mut network, ONE, to(Transport::Udp, any)).await;
+    let tcp = listening(&mut network, TWO, to(Transport::Tcp, any)).await;
+    let other = FlowId(3);
+    let goes_on = listening(&mut network, other, to(Transport::Udp, any)).await;
+    let socket = UdpSocket::bind((V4, 0)).await.unwrap();
+    socket.send_to(b"one", udp).await.unwrap();
+    socket.send_to(b"two", udp).await.unwrap();
+    socket.send_to(b"kept", goes_on).await.unwrap();
+    let _stream = TcpStream::connect(tcp).await.unwrap();
+    // With the first, the second and the connection are taken in as well.
+    assert_eq!(received(&event(&mut network).await).2, b"one");
+    close(&mut network, ONE);
+    close(&mut network, TWO);
+    assert_eq!(received(&event(&mut network).await), (other, socket.local_addr().unwrap(), &b"kept"[..]));
+    transmit(&mut network, ONE, socket.local_addr().unwrap(), "nobody sends this");
+    network.perform(Action::Listen { flow: FlowId(4), transport: Transport::Tcp, address: any });
+    close(&mut network, FlowId(4));
+    UdpSocket::bind(udp).await.expect("its port is free");
+    socket.send_to(b"next", goes_on).await.unwrap();
+    assert_eq!(received(&event(&mut network).await).2, b"next");
+}
+
+/// Notes what it is asked and knows nothing.
+struct Empty(Vec<Time>);
+
+impl Store for Empty {
+    fn perform(&mut self, operation: Operation, now: Time) -> Result<Stored, StoreFailure> {
+        assert!(self.0.iter().all(|earlier| *earlier <= now));
+        self.0.push(now);
+        match operation {
+            Operation::Expire => {
+                let next_expiry = Some(now);
+                Ok(Stored { bindings: [].into(), effects: vec![], next_expiry })
+            }
+            Operation::Change(_) | Operation::Fetch(_) => Err(StoreFailure::Failed),
+        }
+    }
+
+    fn len(&self) -> usize {
+        0
+    }
+}
+
+#[tokio::test]
+async fn the_answers_of_the_store_come_in_order_before_everything_else() {
+    let mut network = network(Config::default());
+    let local = listening(&mut network, ONE, to(Transport::Udp, SocketAddr::new(V4, 0))).await;
+    let socket = UdpSocket::bind((V4, 0)).await.unwrap();
+    socket.send_to(b"one", local).await.unwrap();
+    socket.send_to(b"two", local).await.unwrap();
+    assert_eq!(received(&event(&mut network).await).2, b"one");
+    network.push(Event::Command(Command::GiveUp { registration: RegistrationId(1) }));
+
+    let expire = |n| Action::Store { ask: AskId(n), operation: Operation::Expire };
+    network.perform(expire(1));
+    network.store_with(Box::new(Empty(vec![])));
+    network.perform(expire(2));
+    network.perform(expire(3));
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        match event(&mut network).await {
+            Event::Stored { ask, answer } => {
+                answers.push((ask.0, answer.map(|stored| stored.next_expiry.is_some())))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(answers, [(1, Err(StoreFailure::Unavailable)), (2, Ok(true)), (3, Ok(true))]);
+    assert!(matches!(event(&mut network).await, Event::Command(_)));
+    assert_eq!(received(&event(&mut network).await).2, b"two");
+}
