@@ -16,9 +16,10 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`Driver`] is the loop; `network` what it does between two events; `flow` a task per socket, `udp`
-//! and `stream` what the task does; `icmp` and `cause` what errors mean; `local` the address to send from; `dns` the
-//! name service. Everything runs in one thread. Every queue is bounded, and the loop waits for none of them.
+//! Reading order: [`Driver`] is the loop; `network` what it does between two events; `flow` a task per socket of ours
+//! and per connection, `udp` and `stream` what the task does, `outbox` what waits for it; `listen` the listeners, which
+//! have no task, and `datagrams` their batches; `icmp` and `cause` what errors mean; `local` the address to send from;
+//! `dns` the name service. Everything runs in one thread. Every queue is bounded, and the loop waits for none of them.
 
 mod cause;
 mod clock;
@@ -86,8 +87,10 @@ pub type Keeper = Box<dyn FnMut(&Remembrance)>;
 
 /// The loop around an [`Endpoint`]: events in, actions out, notices to the caller.
 ///
-/// [`Driver::command`] at any time, then [`Driver::next`] until [`Notice::Finished`]. Needs a tokio runtime with I/O
-/// and time, as [`runtime`] makes it. Dropping it closes everything.
+/// [`Driver::command`] at any time, then [`Driver::next`] until [`Notice::Finished`]; a server gets its location
+/// service by [`Driver::store_with`] first, and runs until it has stopped, as
+/// [`Command::StopServing`] asks it to. Needs a tokio runtime with I/O and time, as [`runtime`] makes it. Dropping it
+/// closes everything; what the system has not taken by then is lost.
 pub struct Driver {
     endpoint: Endpoint,
     network: Network,

@@ -1,11 +1,13 @@
 //! What waits to be sent on one flow: a queue from the driver to the flow's task that is bounded in messages and in
-//! octets, and costs nothing while it is empty.
+//! octets, and costs nothing while it is empty. On a connection nothing waits that the system takes at once.
 
 use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// Messages that may wait for a flow to take them. A REGISTER needs one; more means that the other side stalls.
@@ -23,6 +25,7 @@ pub(super) struct Sender(Arc<Outbox>);
 /// The task's end.
 pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
+    stream: OnceLock<TcpStream>,
     more: Notify,
     closed: Notify,
 }
@@ -36,17 +39,29 @@ struct Waiting {
 
 /// The two ends of a queue.
 pub(super) fn outbox() -> (Sender, Arc<Outbox>) {
-    let outbox = Arc::new(Outbox { waiting: Mutex::default(), more: Notify::new(), closed: Notify::new() });
+    let outbox = Arc::new(Outbox {
+        waiting: Mutex::default(),
+        stream: OnceLock::new(),
+        more: Notify::new(),
+        closed: Notify::new(),
+    });
     (Sender(Arc::clone(&outbox)), outbox)
 }
 
 impl Sender {
-    /// Queues a message. False: too much waits already. (Of a flow that has ended the core knows already.)
-    pub(super) fn send(&self, peer: SocketAddr, bytes: Bytes) -> bool {
+    /// Sends or queues a message. False: too much waits already. (Of a flow that has ended the core knows already.)
+    pub(super) fn send(&self, peer: SocketAddr, mut bytes: Bytes) -> bool {
         if Arc::strong_count(&self.0) == 1 {
             return true;
         }
         let mut waiting = self.0.lock();
+        if let Some(stream) = self.0.stream.get().filter(|_| waiting.messages.is_empty()) {
+            // An error shows itself again to the task, which reports it.
+            let _ = write(stream, &mut bytes);
+            if bytes.is_empty() {
+                return true;
+            }
+        }
         let octets = waiting.octets + bytes.len();
         let fits = waiting.messages.len() < MESSAGES && octets <= OCTETS;
         if !fits && !waiting.messages.is_empty() {
@@ -85,12 +100,39 @@ impl Outbox {
     /// The next message, if there is one now.
     pub(super) fn take(&self) -> Option<Outgoing> {
         let mut waiting = self.lock();
-        let message = waiting.messages.pop_front()?;
+        let message = waiting.pop()?;
         waiting.octets -= message.1.len();
-        if waiting.messages.is_empty() {
-            waiting.messages = VecDeque::new();
-        }
         Some(message)
+    }
+
+    /// From now on messages go to this connection.
+    pub(super) fn carry(&self, stream: TcpStream) -> &TcpStream {
+        self.stream.get_or_init(|| stream)
+    }
+
+    /// Writes what waits; ends with `Ok` when nothing more will come.
+    pub(super) async fn write_to(&self, stream: &TcpStream) -> io::Result<()> {
+        loop {
+            match self.flush(stream) {
+                Ok(()) if self.lock().closed => return Ok(()),
+                Ok(()) => self.more.notified().await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn flush(&self, stream: &TcpStream) -> io::Result<()> {
+        let mut waiting = self.lock();
+        while let Some((_, bytes)) = waiting.messages.front_mut() {
+            let before = bytes.len();
+            let written = write(stream, bytes);
+            let left = bytes.len();
+            waiting.octets -= before - left;
+            written?;
+            waiting.pop();
+        }
+        Ok(())
     }
 
     /// Resolves, once, when the driver has closed the queue.
@@ -101,6 +143,25 @@ impl Outbox {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<Outgoing> {
+        let message = self.messages.pop_front();
+        if self.messages.is_empty() {
+            self.messages = VecDeque::new();
+        }
+        message
+    }
+}
+
+/// Writes what the system takes at once, and leaves the rest.
+fn write(stream: &TcpStream, bytes: &mut Bytes) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let n = stream.try_write(bytes)?;
+        bytes.advance(n);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::cause;
 use super::flow::{Ends, LINGER, Report};
 use super::local::{self, Bind};
-use super::outbox::Outbox;
 use crate::proto::Transport;
 
 /// Room for what comes in at once: a response with a few hundred octets of headers fits in one piece.
@@ -39,8 +38,9 @@ pub(super) async fn run(ends: Ends, wishes: &[Option<Bind>]) {
 /// Runs a flow that is connected until it is closed or broken.
 pub(super) async fn converse(ends: Ends, stream: TcpStream) {
     let Ends { destination, queue, report } = ends;
-    let mut reading = std::pin::pin!(read(&stream, destination.address, &report));
-    let writing = write(&stream, &queue);
+    let stream = queue.carry(stream);
+    let mut reading = std::pin::pin!(read(stream, destination.address, &report));
+    let writing = queue.write_to(stream);
     let last_words = async {
         queue.closed().await;
         tokio::time::sleep(LINGER).await;
@@ -102,18 +102,4 @@ fn take(stream: &TcpStream) -> io::Result<Bytes> {
     let mut buffer = [0; PIECE];
     let n = stream.try_read(&mut buffer)?;
     Ok(Bytes::copy_from_slice(&buffer[..n]))
-}
-
-/// Ends with `Ok` when all is written and nothing more will come.
-async fn write(stream: &TcpStream, queue: &Outbox) -> io::Result<()> {
-    while let Some((_, mut bytes)) = queue.next().await {
-        while !bytes.is_empty() {
-            match stream.try_write(&bytes) {
-                Ok(n) => drop(bytes.split_to(n)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(())
 }

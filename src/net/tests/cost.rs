@@ -109,3 +109,43 @@ fn an_echo() {
         );
     }
 }
+
+/// Resident memory of this process, in octets.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// Needs a limit of 18,100 descriptors: both ends are here.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn silent_connections() {
+    const CONNECTIONS: usize = 9000;
+    let mut network = network(Config::default());
+    let local = listening(&mut network, ONE, to(Transport::Tcp, SocketAddr::new(V4, 0))).await;
+    let mut theirs = Vec::with_capacity(CONNECTIONS);
+    let mut before = 0;
+    for n in 0..CONNECTIONS {
+        if n == 100 {
+            before = resident();
+        }
+        theirs.push(std::net::TcpStream::connect(local).unwrap());
+        assert!(matches!(event(&mut network).await, Event::Accepted { .. }));
+    }
+    let each = |now: usize| (now - before) / (CONNECTIONS - 100);
+    println!("a silent connection: {} octets", each(resident()));
+    for stream in &mut theirs {
+        std::io::Write::write_all(stream, &[b'x'; 4000]).unwrap();
+        let event = event(&mut network).await;
+        let (flow, peer, bytes) = received(&event);
+        assert!(
+            network.perform(Action::Transmit { flow, peer, bytes: Bytes::copy_from_slice(bytes) }).is_none()
+        );
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(100), network.event(None)).await.is_err());
+    for stream in &mut theirs {
+        let mut answer = [0; 4000];
+        std::io::Read::read_exact(stream, &mut answer).unwrap();
+    }
+    println!("after a message each way: {} octets", each(resident()));
+}
