@@ -8,6 +8,7 @@
 //! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`), by
 //! carrying out each [`Action`] and by coming back with an [`Event`].
 
+pub mod agent;
 pub mod binding;
 pub mod diagnose;
 pub mod digest;
@@ -16,6 +17,7 @@ pub mod ids;
 pub mod locate;
 pub mod outcome;
 pub mod plan;
+pub mod registrar;
 pub mod registration;
 pub mod service;
 pub mod time;

@@ -21,6 +21,12 @@ pub enum TimerKey {
     Whole(RegistrationId),
     /// The next try is due.
     Retry(RegistrationId),
+    /// A server transaction is slow or over.
+    Served,
+    /// A binding runs out.
+    Bindings,
+    /// A connection has been silent for too long.
+    Silent,
 }
 
 /// All timers of an endpoint. Each key is set at most once; setting it again moves it.

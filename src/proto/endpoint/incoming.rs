@@ -11,7 +11,10 @@ use crate::sip::{Frame, Message, Method, Response};
 
 impl Endpoint {
     pub(super) fn received(&mut self, id: FlowId, peer: SocketAddr, bytes: Bytes, now: Time) {
-        let Some(flow) = self.flows.get_mut(&id) else { return };
+        let Some(flow) = self.flows.get_mut(&id) else {
+            self.serve(now, |serving, outside| serving.received(id, peer, bytes, outside));
+            return;
+        };
         let Some(framer) = &mut flow.framer else {
             self.datagram(id, peer, bytes, now);
             return;

@@ -22,6 +22,7 @@
 //! from another address or port.
 
 mod incoming;
+mod serving;
 mod transactions;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +32,7 @@ use std::time::Duration;
 use super::ids::Random;
 use super::locate::Destination;
 use super::registration::{Registration, Step};
+use super::service::Counters;
 use super::timers::Timers;
 use super::transaction::Input;
 use super::{
@@ -38,6 +40,7 @@ use super::{
     TimerKey,
 };
 use crate::sip::StreamFramer;
+use serving::Serving;
 use transactions::Transaction;
 
 /// Everything the core keeps. See the module.
@@ -48,6 +51,7 @@ pub struct Endpoint {
     transactions: BTreeMap<u64, Transaction>,
     branches: BTreeMap<String, u64>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
+    serving: Option<Box<Serving>>,
     timers: Timers,
     /// Limits that stand still while a user thinks, with the time they were due.
     stopped: BTreeMap<TimerKey, Time>,
@@ -84,6 +88,7 @@ impl Endpoint {
             transactions: BTreeMap::new(),
             branches: BTreeMap::new(),
             queries: BTreeMap::new(),
+            serving: None,
             timers: Timers::default(),
             stopped: BTreeMap::new(),
             last_id: 0,
@@ -97,11 +102,21 @@ impl Endpoint {
         match event {
             Event::Command(command) => self.command(command, now),
             Event::Opened { flow, local } => self.opened(flow, local, now),
+            Event::Accepted { listener, flow, local, remote } => {
+                let served = self.serve(now, |serving, outside| {
+                    serving.accepted(listener, flow, local, remote, outside);
+                });
+                if !served {
+                    self.actions.push_back(Action::Close { flow });
+                }
+            }
             Event::Closed { flow } => self.flow_lost(flow, None, now),
             Event::Failed { flow, peer, cause } => self.failed(flow, peer, cause, now),
             Event::Received { flow, peer, bytes } => self.received(flow, peer, bytes, now),
             Event::Resolved { query, answer } => self.resolved(query, answer, now),
-            Event::Accepted { .. } | Event::Stored { .. } => {}
+            Event::Stored { ask, answer } => {
+                self.serve(now, |serving, outside| serving.stored(ask, answer, outside));
+            }
             Event::Timeout => {
                 while let Some(key) = self.timers.pop_due(now) {
                     self.fired(key, now);
@@ -117,6 +132,12 @@ impl Endpoint {
         self.timers.next()
     }
 
+    /// What a server has counted; `None` when this endpoint is none.
+    #[must_use]
+    pub fn counters(&self) -> Option<Counters> {
+        self.serving.as_ref().map(|serving| serving.counters)
+    }
+
     /// Whether nothing at all is kept: no registration, transaction, flow, question or timer.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -126,6 +147,7 @@ impl Endpoint {
             && self.branches.is_empty()
             && self.queries.is_empty()
             && self.stopped.is_empty()
+            && self.serving.is_none()
             && self.timers.next().is_none()
     }
 
@@ -164,7 +186,13 @@ impl Endpoint {
                 self.take(id, step, now);
             }
             Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
-            Command::Serve(_) | Command::Users(_) | Command::StopServing => {}
+            Command::Serve(service) => self.begin_serving(*service, now),
+            Command::Users(users) => {
+                self.serve(now, |serving, _| serving.replace_users(*users));
+            }
+            Command::StopServing => {
+                self.serve(now, |serving, outside| serving.stop(outside));
+            }
         }
     }
 
@@ -264,7 +292,10 @@ impl Endpoint {
     }
 
     fn opened(&mut self, id: FlowId, local: SocketAddr, now: Time) {
-        let Some(flow) = self.flows.get_mut(&id) else { return };
+        let Some(flow) = self.flows.get_mut(&id) else {
+            self.serve(now, |serving, outside| serving.opened(id, local, outside));
+            return;
+        };
         flow.local = Some(local);
         if flow.destination.transport.is_reliable() {
             flow.framer = Some(StreamFramer::new());
@@ -275,7 +306,10 @@ impl Endpoint {
 
     /// A datagram that can't be delivered concerns the transaction with that peer only; a stream is lost as a whole.
     fn failed(&mut self, id: FlowId, peer: SocketAddr, cause: Cause, now: Time) {
-        let Some(flow) = self.flows.get(&id) else { return };
+        let Some(flow) = self.flows.get(&id) else {
+            self.serve(now, |serving, outside| serving.lost(id, Some(cause), outside));
+            return;
+        };
         if flow.framer.is_some() || flow.local.is_none() {
             self.flow_lost(id, Some(cause), now);
             return;
@@ -289,7 +323,10 @@ impl Endpoint {
     }
 
     fn flow_lost(&mut self, id: FlowId, cause: Option<Cause>, now: Time) {
-        let Some(flow) = self.flows.get(&id) else { return };
+        let Some(flow) = self.flows.get(&id) else {
+            self.serve(now, |serving, outside| serving.lost(id, cause, outside));
+            return;
+        };
         let registration = flow.registration;
         self.close(id);
         self.on_registration(registration, now, |r, random| r.on_flow_lost(cause, random, now));
@@ -312,6 +349,12 @@ impl Endpoint {
                 let Some(registration) = self.registrations.get(&id) else { return };
                 self.timers.set(TimerKey::Total(id), now + registration.plan().total);
                 self.on_registration(id, now, |r, _| r.on_retry(now));
+            }
+            TimerKey::Served | TimerKey::Bindings | TimerKey::Silent => {
+                self.serve(now, |serving, outside| serving.fired(key, outside));
+            }
+            TimerKey::Incomplete(flow) if !self.flows.contains_key(&flow) => {
+                self.serve(now, |serving, outside| serving.fired(key, outside));
             }
             TimerKey::Incomplete(flow) => {
                 if let Some(flow) = self.flows.get(&flow) {

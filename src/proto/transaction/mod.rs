@@ -1,5 +1,9 @@
 //! Transactions (RFC 3261 §17): what makes one request and its answers a unit over an unreliable network.
+//!
+//! [`client`] and [`server`] are the machines of one transaction each; [`served`] holds those of a server.
 
 pub mod client;
+pub mod served;
+pub mod server;
 
 pub use client::{Client, Effect, Input, State, Tell, Timer};

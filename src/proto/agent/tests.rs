@@ -1,0 +1,1 @@
+//! Answers, and where they go.

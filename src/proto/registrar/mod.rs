@@ -1,0 +1,210 @@
+//! The registrar: from a REGISTER to what the location service is asked to do, and from what that did to the answer
+//! (RFC 3261 §10.3).
+//!
+//! The machine is pure. [`Registrar::on_register`] takes the request through the steps of §10.3 in their order and
+//! ends with an [`Operation`], or with the [`Refusal`] that the client gets instead; [`granted`] and [`failed`] make
+//! the answer of what the store says. Transactions and the store itself are [`super::endpoint`]'s.
+
+mod answer;
+mod contacts;
+
+use std::sync::Arc;
+
+use super::agent::{Answer, Head, refuse_extensions};
+use super::binding::{Aor, Change, Operation, Source, What};
+use super::digest::{Asked, Verdict, Verifier};
+use super::ids::Random;
+use super::service::{AuthFailure, Policy};
+use super::{Time, digest};
+use crate::sip::{AnyUri, HeaderName, Host, Request, Uri};
+
+pub use answer::{Dater, failed, granted};
+
+/// The option-tags that a request may require.
+pub const SUPPORTED: [&str; 1] = ["path"];
+
+/// Decides about REGISTER requests for the domains it is responsible for.
+#[derive(Debug)]
+pub struct Registrar {
+    domains: Vec<Host>,
+    /// It listens on all addresses of the host, so that any address may be meant for it.
+    all_addresses: bool,
+    policy: Policy,
+    verifier: Option<Verifier>,
+}
+
+/// What a client gets whose REGISTER changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The answer.
+    pub answer: Answer,
+    /// Credentials that were refused, for the log: as whom, and why.
+    pub auth: Option<(Arc<str>, AuthFailure)>,
+}
+
+impl From<Answer> for Refusal {
+    fn from(answer: Answer) -> Refusal {
+        Refusal { answer, auth: None }
+    }
+}
+
+impl Registrar {
+    /// A registrar for these domains; `verifier` says who may register, without it everybody may.
+    #[must_use]
+    pub fn new(domains: Vec<Host>, policy: Policy, verifier: Option<Verifier>) -> Registrar {
+        Registrar { domains, all_addresses: false, policy, verifier }
+    }
+
+    /// Is responsible for one more domain, or address.
+    pub fn add_domain(&mut self, domain: Host) {
+        if !self.serves(&domain) {
+            self.domains.push(domain);
+        }
+    }
+
+    /// Is responsible for every address: it listens on a wildcard, and does not know which are its own.
+    pub fn serve_all_addresses(&mut self) {
+        self.all_addresses = true;
+    }
+
+    /// Whether it is responsible for a domain.
+    #[must_use]
+    pub fn serves(&self, domain: &Host) -> bool {
+        self.domains.contains(domain) || self.all_addresses && domain.ip().is_some()
+    }
+
+    /// Other users from now on. Without effect where everybody may register.
+    pub fn replace_users(&mut self, users: digest::Users) {
+        if let Some(verifier) = &mut self.verifier {
+            verifier.replace_users(users);
+        }
+    }
+
+    /// Takes a REGISTER through RFC 3261 §10.3, up to the location service.
+    ///
+    /// # Errors
+    /// What the client gets instead. Nothing has changed then.
+    pub fn on_register(
+        &mut self,
+        request: &Request,
+        head: &Head,
+        source: Source,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Result<Operation, Refusal> {
+        // Step 1: is it for a domain of ours? (One hop less could not be taken: §16.3 step 3.)
+        if !head.uri.sip().is_some_and(|uri| self.serves(&uri.host)) {
+            let status = if head.max_forwards == Some(0) { 483 } else { 404 };
+            return Err(Answer::new(status).into());
+        }
+        // Step 2.
+        if let Some(answer) = refuse_extensions(request, &SUPPORTED) {
+            return Err(answer.into());
+        }
+        // Step 5, as far as the realm needs it. RFC 4475 §3.3.4: another scheme in To is 400.
+        let Some(to) = head.to.uri.sip() else {
+            return Err(Answer::because(400, "Bad Request: To: is neither a sip nor a sips URI").into());
+        };
+        if !self.serves(&to.host) {
+            return Err(Answer::new(404).into());
+        }
+        self.authorise(request, to, random, now)?;
+        let aor = Aor::of(to);
+        if let Some(uri) = head.uri.sip() {
+            self.operation(request, head, uri, to, aor, source)
+        } else {
+            Err(Answer::new(416).into())
+        }
+    }
+
+    /// Steps 3 to 5: who is it, may they, and is there such an address?
+    fn authorise(
+        &mut self,
+        request: &Request,
+        to: &Uri,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let Some(verifier) = &mut self.verifier else { return Ok(()) };
+        let realm = to.host.to_string().to_ascii_lowercase();
+        let credentials = request.headers.credentials(&HeaderName::Authorization);
+        let asked = Asked {
+            realm: &realm,
+            method: &request.method,
+            uri: &request.uri,
+            body: &request.body,
+            credentials: &credentials,
+        };
+        let verdict = verifier.check(asked, now);
+        let mut challenge = |stale: bool| {
+            let rows = verifier.challenges(&realm, stale, random, now);
+            rows.into_iter()
+                .fold(Answer::new(401), |answer, row| answer.with(HeaderName::WwwAuthenticate, row))
+        };
+        let user = match verdict {
+            Verdict::Proven(user) => user,
+            Verdict::Unproven => return Err(challenge(false).into()),
+            Verdict::Stale => return Err(challenge(true).into()),
+            // The password is right; with a new nonce the client can go on by itself.
+            Verdict::Refused { username, why: why @ AuthFailure::Replayed } => {
+                return Err(Refusal { answer: challenge(true), auth: Some((username, why)) });
+            }
+            Verdict::Refused { username, why } => {
+                return Err(Refusal { answer: challenge(false), auth: Some((username, why)) });
+            }
+            Verdict::Malformed(what) => {
+                return Err(Answer::because(400, format!("Bad Request: Authorization: {what}")).into());
+            }
+        };
+        let name = to.user_decoded().unwrap_or_default();
+        if !user.may(&name, &realm) {
+            let auth = Some((user.name.as_str().into(), AuthFailure::NotAllowed));
+            return Err(Refusal { answer: Answer::new(403), auth });
+        }
+        if verifier.users().has(&realm, &name) { Ok(()) } else { Err(Answer::new(404).into()) }
+    }
+
+    /// Steps 6 and 7, up to what only the store knows.
+    fn operation(
+        &self,
+        request: &Request,
+        head: &Head,
+        uri: &Uri,
+        to: &Uri,
+        aor: Aor,
+        source: Source,
+    ) -> Result<Operation, Refusal> {
+        let wishes = contacts::Wishes { request, uri, policy: &self.policy, source };
+        let Some(what) = wishes.read()? else { return Ok(Operation::Fetch(aor)) };
+        if let What::Contacts(wanted) = &what {
+            for contact in wanted.iter().filter(|contact| contact.lifetime > 0) {
+                self.refuse_loop(&contact.uri, to)?;
+            }
+        }
+        let call_id = request.headers.call_id().map_err(Answer::from)?.into();
+        Ok(Operation::Change(Change {
+            aor,
+            call_id,
+            cseq: head.cseq.number,
+            what,
+            limit: self.policy.max_contacts,
+        }))
+    }
+
+    /// A contact that is the address-of-record itself would call itself for ever (RFC 5627 §5.1, RFC 3261 §16.3).
+    fn refuse_loop(&self, contact: &AnyUri, to: &Uri) -> Result<(), Answer> {
+        let Some(uri) = contact.sip() else { return Ok(()) };
+        let is_aor = uri.port.is_none()
+            && matches!(uri.host, Host::Name(_))
+            && self.serves(&uri.host)
+            && uri.user_octets() == to.user_octets();
+        if is_aor {
+            Err(Answer::because(403, "Forbidden: a Contact is the address-of-record itself"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
