@@ -5,7 +5,9 @@
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub mod demo;
 mod later;
+pub mod serve;
 mod texts;
 pub mod tools;
 mod typed;
@@ -67,6 +69,26 @@ pub enum Command {
         max_term_width = 80
     )]
     Unregister(Later<Unregister>),
+    /// Serves.
+    #[command(
+        about = serve::ABOUT,
+        long_about = serve::LONG,
+        after_help = texts::SHORT_END,
+        after_long_help = serve::END,
+        override_usage = "sipreg serve [OPTIONS]",
+        max_term_width = 80
+    )]
+    Serve(Later<serve::Serve>),
+    /// Shows it.
+    #[command(
+        about = demo::ABOUT,
+        long_about = demo::LONG,
+        after_help = texts::SHORT_END,
+        after_long_help = demo::END,
+        override_usage = "sipreg demo [OPTIONS]",
+        max_term_width = 80
+    )]
+    Demo(Later<demo::Demo>),
     /// Prints a completion script.
     #[command(
         about = tools::COMPLETIONS_ABOUT,

@@ -8,12 +8,14 @@ pub mod args;
 pub mod complete;
 pub mod config;
 mod crash;
+mod demo;
 mod exit;
 pub mod man;
 mod prompt;
 pub mod report;
 mod run;
 pub mod secret;
+mod serve;
 pub mod state;
 pub mod usage;
 
@@ -149,6 +151,15 @@ pub fn run_from(arguments: &[OsString], environment: &Environment, streams: &mut
             let script = complete::script(args.0.shell);
             Reporter::new(streams, Settings::default(), None, environment).data(&script)
         }
+        Ok(Args { command: Command::Demo(args) }) => {
+            let settings = demo::settings(&args.0);
+            let mut reporter = Reporter::new(streams, settings, Some(CommandName::Demo), environment);
+            if args.0.json_schema {
+                return reporter.data(&report::demo::schema());
+            }
+            demo::run(&args.0, &mut reporter)
+        }
+        Ok(Args { command: Command::Serve(args) }) => serving(*args.0, environment, streams),
         Ok(Args { command: Command::Man(args) }) => manual(args.0.dir.as_deref(), environment, streams),
         Err(error) => not_run(&error, arguments, environment, streams),
     }
@@ -162,6 +173,15 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
         Ok(written) => reporter.data(&written),
         Err(error) => reporter.usage(&error),
     }
+}
+
+/// The registrar itself.
+fn serving(args: args::serve::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+    let mut reporter = Reporter::new(streams, serve::settings(&args), Some(CommandName::Serve), environment);
+    if args.output.json_schema {
+        return reporter.data(&report::serving::schema());
+    }
+    serve::run(args, environment, &mut reporter)
 }
 
 /// A command that asks the registrar for something.
@@ -238,6 +258,8 @@ fn rough_command(arguments: &[OsString]) -> Option<CommandName> {
         Some("register") => Some(CommandName::Register),
         Some("list" | "query") => Some(CommandName::List),
         Some("unregister") => Some(CommandName::Unregister),
+        Some("serve") => Some(CommandName::Serve),
+        Some("demo") => Some(CommandName::Demo),
         Some(_) | None => None,
     }
 }

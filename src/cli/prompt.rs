@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use tokio::sync::oneshot;
 
 use super::report::text::escape;
+use super::usage::UsageError;
 use crate::proto::digest::Hidden;
 
 /// What came of asking.
@@ -65,6 +66,27 @@ impl Prompt {
             Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Typed::Interrupted,
             Ok(Err(_)) | Err(_) => Typed::Nothing,
         }
+    }
+}
+
+/// Asks for a new password, twice. Blocks.
+///
+/// # Errors
+/// There is no terminal, or the two differ.
+pub fn new_password(who: &str) -> Result<Hidden, UsageError> {
+    let _restore = Restore::remember();
+    let ask = |question: String| {
+        rpassword::prompt_password(question).map(Hidden::new).map_err(|_| {
+            UsageError::new("there is no terminal to ask for the password on")
+                .hint("SIPREG_PASSWORD or --password-file gives it")
+        })
+    };
+    let first = ask(format!("New password for {}: ", escape(who)))?;
+    let second = ask("The same again: ".to_owned())?;
+    if first == second {
+        Ok(first)
+    } else {
+        Err(UsageError::new("the two passwords differ: nothing was written"))
     }
 }
 

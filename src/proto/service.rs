@@ -67,6 +67,19 @@ pub struct Limits {
     pub pending: usize,
 }
 
+impl Default for Limits {
+    /// Enough for a test or a small office: 8192 connections, 64 MiB of answers.
+    fn default() -> Limits {
+        Limits {
+            connections: 8192,
+            idle: Duration::from_secs(120),
+            incomplete: Duration::from_secs(10),
+            replay: 64 << 20,
+            pending: 10_000,
+        }
+    }
+}
+
 /// What a server tells its user. Each is something that happened; counts are in [`Counters`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Served {

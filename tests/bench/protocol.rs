@@ -77,7 +77,12 @@ fn exchange(plan: Plan, mut answer: impl FnMut(usize, Bytes) -> Bytes) {
                     requests += 1;
                 }
                 Action::Notify(Notice::Finished(report)) => bound = report.result.is_ok(),
-                Action::Notify(_) | Action::Close { .. } | Action::Remember(_) | Action::Resolve { .. } => {}
+                Action::Notify(_)
+                | Action::Close { .. }
+                | Action::Remember(_)
+                | Action::Resolve { .. }
+                | Action::Listen { .. }
+                | Action::Store { .. } => {}
             }
         }
     }

@@ -17,6 +17,7 @@ mod memory;
 mod peer;
 mod registrar;
 mod run;
+mod serving;
 #[cfg(unix)]
 mod signals;
 #[cfg(target_os = "linux")]

@@ -177,6 +177,9 @@ impl Others for Scripted<'_> {
                 stage.event(600_000, Event::Command(Command::Password { registration, password }));
             }
             Action::Notify(Notice::Message { .. }) => {}
+            Action::Listen { .. } | Action::Store { .. } | Action::Notify(Notice::Served(_)) => {
+                unreachable!("the engine has seen to it")
+            }
         }
     }
 

@@ -182,6 +182,29 @@ proptest! {
         laws::written::what_is_built_is_read_back(&octets);
     }
 
+    /// DSR-003: the server endpoint in a world of random events.
+    #[test]
+    fn every_service_ends_whatever_happens(octets in prop::collection::vec(any::<u8>(), 16..400)) {
+        laws::server::nothing_is_left(&octets);
+    }
+
+    /// DSR-003: torture messages with some octets changed, sent to a server one after the other.
+    #[test]
+    fn a_server_bears_mutated_messages(
+        which in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(change(), 0..6), any::<[u8; 2]>()), 1..6),
+        guarded in any::<bool>(),
+    ) {
+        let mut octets = vec![u8::from(guarded), 0];
+        for (message, changes, [peer, answer]) in which {
+            let text = changed(message.get(torture()).octets.to_vec(), &changes);
+            octets.extend([peer, 0]);
+            octets.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
+            octets.extend(text);
+            octets.extend([peer, 6, answer]);
+        }
+        laws::server::nothing_is_left(&octets);
+    }
+
     /// DES-027, DSR-003: the client endpoint in a world of random events.
     #[test]
     fn every_registration_ends_whatever_happens(octets in prop::collection::vec(any::<u8>(), 16..400)) {

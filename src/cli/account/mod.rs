@@ -6,7 +6,7 @@ mod check;
 mod contact;
 mod header;
 mod network;
-mod span;
+pub mod span;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -69,7 +69,7 @@ pub struct Object {
     /// One entry per destination, in the order they were tried.
     attempts: Vec<Attempt>,
     /// Why it failed. Null if it did not.
-    error: Option<Error>,
+    error: Option<Fault>,
 }
 
 /// The commands.
@@ -82,6 +82,10 @@ pub enum CommandName {
     List,
     /// `sipreg unregister`.
     Unregister,
+    /// `sipreg serve`.
+    Serve,
+    /// `sipreg demo`.
+    Demo,
 }
 
 /// What was achieved.
@@ -165,7 +169,8 @@ struct Attempt {
 
 /// Why it failed.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Error {
+#[schemars(rename = "Error")]
+pub struct Fault {
     /// What kind of failure; it goes with the exit status.
     kind: Kind,
     /// What happened, for people.
@@ -196,6 +201,14 @@ pub enum Kind {
     Internal,
     /// 130 or 143: ended by SIGINT or SIGTERM.
     Interrupted,
+}
+
+impl Fault {
+    /// What happened, and what to do about it.
+    #[must_use]
+    pub fn new(kind: Kind, message: String, hint: Option<String>) -> Fault {
+        Fault { kind, message, hint }
+    }
 }
 
 impl Object {
@@ -292,7 +305,7 @@ impl Object {
     /// Makes it a failure, whatever it was.
     #[must_use]
     pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Object {
-        Object { ok: false, outcome: Outcome::Failed, error: Some(Error { kind, message, hint }), ..self }
+        Object { ok: false, outcome: Outcome::Failed, error: Some(Fault::new(kind, message, hint)), ..self }
     }
 
     /// One line, with its line end.
@@ -314,8 +327,12 @@ pub fn is_removal(success: &Success) -> bool {
 /// The JSON Schema of [`Object`], as text.
 #[must_use]
 pub fn schema() -> String {
-    let schema =
-        SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Object>();
+    schema_of::<Object>()
+}
+
+/// The JSON Schema of what is printed.
+pub(super) fn schema_of<T: JsonSchema>() -> String {
+    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text

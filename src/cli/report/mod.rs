@@ -3,11 +3,13 @@
 //! Data go to stdout: the report, the JSON object, the schema, the request of a dry run. What is about the data goes
 //! to stderr: errors, warnings, hints, the ladder.
 
+pub mod demo;
 pub mod human;
 pub mod json;
 pub mod ladder;
 mod mask;
 pub mod paint;
+pub mod serving;
 pub mod text;
 
 use std::borrow::Cow;
@@ -229,6 +231,14 @@ impl<'s, 'a> Reporter<'s, 'a> {
             Purpose::Remove | Purpose::RemoveAll => Some("the registrar may have removed it all the same"),
         });
         self.fault(Kind::Interrupted, message, hint, report, exit)
+    }
+
+    /// A second signal, while a server was still answering.
+    pub fn stopped_by(&mut self, signal: Signal) -> Exit {
+        match signal {
+            Signal::Interrupt => Exit::Interrupted,
+            Signal::Terminate => Exit::Terminated,
+        }
     }
 
     /// The time was over before anything could be sent.

@@ -105,7 +105,9 @@ pub fn until(from: Time, seconds: u32) -> String {
     }
 }
 
-fn rfc3339(time: Time) -> String {
+/// The time in UTC, to the second.
+#[must_use]
+pub fn rfc3339(time: Time) -> String {
     let at = std::time::UNIX_EPOCH + Duration::from_millis(time.as_millis());
     humantime::format_rfc3339_seconds(at).to_string()
 }

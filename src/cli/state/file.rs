@@ -45,8 +45,8 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
 }
 
 /// Replaces a file, so that everybody sees the old content or the new.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
+pub(in crate::cli) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = path.with_added_extension("new");
     let mut file = open(&fresh, OpenOptions::new().write(true).create(true).truncate(true))?;
     file.write_all(content)?;
     drop(file);

@@ -14,7 +14,7 @@
 //! after a power failure an older CSeq may come back, which the registrar refuses and the core answers with a new
 //! Call-ID.
 
-mod file;
+pub(super) mod file;
 mod lock;
 mod record;
 

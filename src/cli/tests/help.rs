@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_program_introduces_itself() {
     let (code, stdout, stderr) = plain(&["--help"]);
-    insta::assert_snapshot!(stdout, @"
+    insta::assert_snapshot!(stdout, @r"
     Tells a SIP registrar where you can be reached
 
     Usage: sipreg <COMMAND>
@@ -14,6 +14,8 @@ fn the_program_introduces_itself() {
       register     Bind this device to an address, once, and print what was granted
       list         Show every binding of an address [alias: query]
       unregister   Remove this device's binding, another one, or all
+      serve        Be a registrar: take registrations, and tell them
+      demo         Watch the textbook registration, on this machine alone
       completions  Print the script that makes a shell complete sipreg's arguments
       man          Print the manual page, or write one per command
 
@@ -328,6 +330,52 @@ fn the_long_help_of_register_says_all() {
     assert_eq!(code, 0);
 }
 
+#[test]
+fn the_short_help_of_serve_is_a_line_per_option() {
+    let (code, stdout, _) = plain(&["serve", "-h"]);
+    insta::assert_snapshot!(stdout, @r"
+    Be a registrar: take registrations, and tell them
+
+    Usage: sipreg serve [OPTIONS]
+
+    Options:
+      -h, --help  Print help (see more with '--help')
+
+    Where to listen:
+          --listen <TRANSPORT:ADDR:PORT>  Listen there (repeatable)
+          --max-connections <NUMBER>      Connections at a time
+          --metrics <ADDR:PORT>           Prometheus metrics, at /metrics there
+
+    Who may register:
+          --domain <NAME>         Domain to be responsible for (repeatable)
+          --users <FILE>          File with the users
+          --no-auth               Take anybody, without a password
+          --yes                   Don't refuse --no-auth where others can reach it
+          --algorithms <LIST>     Digests to offer, best first
+          --add-user <USER>       Add a user or change the password, and exit
+          --password-file <FILE>  For --add-user: read the password; - is stdin
+
+    What is granted:
+          --min-expires <DURATION>      Shortest lifetime [default: 60s]
+          --max-expires <DURATION>      Longest lifetime [default: 2h]
+          --default-expires <DURATION>  Lifetime if none is asked for [default: 1h]
+          --max-contacts <NUMBER>       Bindings per address [default: 10]
+          --store <STORE>               Where bindings are kept [default: memory]
+
+    Output:
+          --json          Print a JSON object per event
+          --json-schema   Print the JSON Schema of events and exit
+      -v, --verbose...    Show messages on stderr; -vv in full
+          --show-secrets  Don't mask digest responses in -vv
+      -q, --quiet         Print nothing but errors
+          --color <WHEN>  Colours: auto, always or never
+
+    The variable SIPREG_PASSWORD may hold the password. --help says more, gives
+    examples and explains the exit status.
+    ");
+    assert_eq!(code, 0);
+}
+
 /// Help fits a terminal, shows no secret, and offers nothing that is not built.
 #[test]
 fn help_texts_keep_the_rules() {
@@ -341,6 +389,10 @@ fn help_texts_keep_the_rules() {
         &["list", "--help"],
         &["unregister", "-h"],
         &["unregister", "--help"],
+        &["serve", "-h"],
+        &["serve", "--help"],
+        &["demo", "-h"],
+        &["demo", "--help"],
     ] {
         let (_, stdout, _) = run(arguments, &environment);
         for line in stdout.lines() {
@@ -359,10 +411,13 @@ fn help_texts_keep_the_rules() {
             "--outbound",
             "--gruu",
             "--trace",
+            "--fork",
+            "--auth-calls",
+            "--service-route",
         ] {
             assert!(!words.contains(&absent), "{absent} in {stdout}");
         }
-        for command in ["keep", "serve", "demo", "check", "watch", "fleet", "help"] {
+        for command in ["keep", "check", "watch", "fleet", "help"] {
             let offered =
                 |line: &str| line.split_whitespace().next() == Some(command) && line.starts_with("  ");
             assert!(!stdout.lines().any(offered), "{command} in {stdout}");

@@ -71,7 +71,7 @@ fn check(held: &[Binding], change: &Change, expected: Expected<'_>) {
     let expected = expected.map(|(bindings, effects)| {
         (bindings.iter().map(|&text| text.to_owned()).collect::<Vec<_>>(), effects.to_vec())
     });
-    assert_eq!(found, expected.as_ref().map(Clone::clone), "{:?}", change.what);
+    assert_eq!(found.map_err(|failure| *failure), expected, "{:?}", change.what);
 }
 
 /// RGR-017: parameters, password and port do not count, and escapes are undone, once. RGR-019: nor does `sips`.

@@ -129,15 +129,19 @@ fn protection(credentials: &Credentials) -> Result<(Option<Protection<'_>>, u32)
 }
 
 /// Whether `uri` is what was asked for. Proxies change the Request-URI, so that a difference is not necessarily a
-/// failure (RFC 3261 §22.4 item 8): it is enough that the client meant our domain, or the host of the Request-URI. That
-/// the credentials are good for one request only is the nonce count's business.
+/// failure (RFC 3261 §22.4 item 8): it is enough that the client meant our domain, the host of the Request-URI, or an
+/// address, as clients do that name the next hop (SIPp, and phones with an outbound proxy). That the credentials are good
+/// for one request only is the nonce count's business.
 fn is_same(uri: &str, asked: &Asked<'_>) -> bool {
     if uri == asked.uri {
         return true;
     }
-    let host = |uri: &str| Uri::parse(uri).ok().map(|uri| uri.host.to_string().to_ascii_lowercase());
-    let Some(meant) = host(uri) else { return false };
-    meant.eq_ignore_ascii_case(asked.realm) || host(asked.uri) == Some(meant)
+    let host = |uri: &str| Uri::parse(uri).ok().map(|uri| uri.host);
+    match host(uri) {
+        None => false,
+        Some(meant) if meant.ip().is_some() => true,
+        Some(meant) => meant.to_string().eq_ignore_ascii_case(asked.realm) || host(asked.uri) == Some(meant),
+    }
 }
 
 /// An ext-value in UTF-8 (RFC 5987 §3.2.1).

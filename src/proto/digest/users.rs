@@ -94,6 +94,13 @@ impl Users {
         self.named(realm, name).is_some()
     }
 
+    /// One of them, for an example.
+    #[must_use]
+    pub fn first(&self) -> Option<&User> {
+        let realm = self.realms.values().next()?;
+        realm.known.first().map(|known| &*known.user)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

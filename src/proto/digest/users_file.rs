@@ -1,7 +1,7 @@
 //! The file of users: `user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]`, one a line, comments behind `#`.
 //!
-//! The three hashes are of user:realm:password by MD5, SHA-256 and SHA-512-256; each may be missing. `may-register` is a
-//! list with commas of whose addresses the user may register besides the own. Nothing here repeats what it read.
+//! The three hashes are of user:realm:password by MD5, SHA-256 and SHA-512-256; each may be missing. `may-register` is
+//! a list with commas of whose addresses the user may register besides the own. Nothing here repeats what it read.
 
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;

@@ -19,7 +19,7 @@ pub fn granted(request: &Request, stored: &Stored, dater: &mut Dater, now: Time)
         answer = answer.with(HeaderName::Contact, listed(binding, now));
     }
     // RFC 3327 §5.3: a Path that was taken is in the answer as it came.
-    if stored.bindings.iter().any(|binding| !binding.path.is_empty()) {
+    if stored.bindings.iter().any(|binding| !binding.path().is_empty()) {
         for row in request.headers.all(&HeaderName::Path) {
             answer.rows.push(row.clone());
         }
@@ -28,8 +28,8 @@ pub fn granted(request: &Request, stored: &Stored, dater: &mut Dater, now: Time)
 }
 
 fn listed(binding: &Binding, now: Time) -> String {
-    let mut text = String::with_capacity(binding.contact.len() + 24);
-    text.push_str(&binding.contact);
+    let mut text = String::with_capacity(binding.contact().len() + 24);
+    text.push_str(binding.contact());
     // Writing to a String cannot fail.
     let _ = match binding.q {
         Some(q) => write!(text, ";q={q};expires={}", binding.left(now)),

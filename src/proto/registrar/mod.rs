@@ -195,6 +195,7 @@ impl Registrar {
     fn refuse_loop(&self, contact: &AnyUri, to: &Uri) -> Result<(), Answer> {
         let Some(uri) = contact.sip() else { return Ok(()) };
         let is_aor = uri.port.is_none()
+            && uri.headers.is_empty()
             && matches!(uri.host, Host::Name(_))
             && self.serves(&uri.host)
             && uri.user_octets() == to.user_octets();

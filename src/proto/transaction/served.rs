@@ -42,7 +42,10 @@ impl Keys {
         request.method.hash(&mut hasher);
         sent_by(via, &mut hasher);
         match via.branch() {
-            Some(branch) if branch.starts_with(MAGIC) => branch.hash(&mut hasher),
+            // The cookie alone names nothing (RFC 4475 §3.3.1).
+            Some(branch) if branch.len() > MAGIC.len() && branch.starts_with(MAGIC) => {
+                branch.hash(&mut hasher)
+            }
             Some(_) | None => {
                 let headers = &request.headers;
                 request.uri.hash(&mut hasher);

@@ -158,13 +158,55 @@ mod tests {
     /// STX-003..007 STX-020
     #[test]
     fn every_state_answers_every_input_over_udp() {
-        insta::assert_snapshot!(matrix(false), @"");
+        insta::assert_snapshot!(matrix(false), @r"
+        Trying     Copy           -> Trying     Absorb
+        Trying     Slow           -> Proceeding Trying
+        Trying     Final          -> Completed  Keep(32s)
+        Trying     Over           -> Trying     Absorb
+        Trying     TransportError -> Terminated Terminate
+        Proceeding Copy           -> Proceeding Repeat
+        Proceeding Slow           -> Proceeding Absorb
+        Proceeding Final          -> Completed  Keep(32s)
+        Proceeding Over           -> Proceeding Absorb
+        Proceeding TransportError -> Terminated Terminate
+        Completed  Copy           -> Completed  Repeat
+        Completed  Slow           -> Completed  Absorb
+        Completed  Final          -> Completed  Absorb
+        Completed  Over           -> Terminated Terminate
+        Completed  TransportError -> Terminated Terminate
+        Terminated Copy           -> Terminated Absorb
+        Terminated Slow           -> Terminated Absorb
+        Terminated Final          -> Terminated Absorb
+        Terminated Over           -> Terminated Absorb
+        Terminated TransportError -> Terminated Absorb
+        ");
     }
 
     /// STX-006
     #[test]
     fn over_a_connection_nothing_is_kept() {
-        insta::assert_snapshot!(matrix(true), @"");
+        insta::assert_snapshot!(matrix(true), @r"
+        Trying     Copy           -> Trying     Absorb
+        Trying     Slow           -> Proceeding Trying
+        Trying     Final          -> Terminated Finish
+        Trying     Over           -> Trying     Absorb
+        Trying     TransportError -> Terminated Terminate
+        Proceeding Copy           -> Proceeding Repeat
+        Proceeding Slow           -> Proceeding Absorb
+        Proceeding Final          -> Terminated Finish
+        Proceeding Over           -> Proceeding Absorb
+        Proceeding TransportError -> Terminated Terminate
+        Terminated Copy           -> Terminated Absorb
+        Terminated Slow           -> Terminated Absorb
+        Terminated Final          -> Terminated Absorb
+        Terminated Over           -> Terminated Absorb
+        Terminated TransportError -> Terminated Absorb
+        Terminated Copy           -> Terminated Absorb
+        Terminated Slow           -> Terminated Absorb
+        Terminated Final          -> Terminated Absorb
+        Terminated Over           -> Terminated Absorb
+        Terminated TransportError -> Terminated Absorb
+        ");
     }
 
     /// STX-019

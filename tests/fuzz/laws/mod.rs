@@ -8,5 +8,6 @@ pub mod fields;
 pub mod framing;
 mod input;
 pub mod message;
+pub mod server;
 pub mod uris;
 pub mod written;

@@ -20,7 +20,7 @@ fn account(arguments: &[&str], password: Option<&str>) -> Result<Account, UsageE
         Ok(Args { command: Command::Register(args) }) => Account::mean((*args.0).into(), &environment),
         Ok(Args { command: Command::List(args) }) => Account::mean((*args.0).into(), &environment),
         Ok(Args { command: Command::Unregister(args) }) => Account::mean((*args.0).into(), &environment),
-        Ok(Args { command: Command::Completions(_) | Command::Man(_) }) => unreachable!(),
+        Ok(Args { .. }) => unreachable!(),
         Err(error) => Err(crate::cli::usage::from_clap(&error)),
     }
 }

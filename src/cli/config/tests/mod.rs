@@ -54,7 +54,9 @@ impl Home {
             Command::Register(args) => (*args.0).into(),
             Command::List(args) => (*args.0).into(),
             Command::Unregister(args) => (*args.0).into(),
-            Command::Completions(_) | Command::Man(_) => unreachable!(),
+            Command::Serve(_) | Command::Demo(_) | Command::Completions(_) | Command::Man(_) => {
+                unreachable!()
+            }
         };
         let consulted = consult(&mut typed, &self.environment);
         (typed, consulted)

@@ -154,7 +154,7 @@ fn expires_of(stored: &Stored, effect: &Effect) -> Option<crate::proto::Time> {
         Fate::Removed | Fate::Expired => None,
         Fate::Bound | Fate::Refreshed => {
             let mut bindings = stored.bindings.iter();
-            bindings.find(|binding| binding.contact == effect.contact).map(|binding| binding.expires)
+            bindings.find(|binding| binding.contact() == &*effect.contact).map(|binding| binding.expires)
         }
     }
 }

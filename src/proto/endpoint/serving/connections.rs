@@ -171,11 +171,8 @@ impl Serving {
         outside: &mut Outside<'_>,
     ) {
         if self.connections.has(flow) {
-            match cause {
-                Some(Cause::Other(std::io::ErrorKind::WouldBlock)) => {
-                    return self.drop_connection(flow, Overload::Stalled, outside);
-                }
-                Some(_) | None => {}
+            if cause == Some(Cause::Other(std::io::ErrorKind::WouldBlock)) {
+                return self.drop_connection(flow, Overload::Stalled, outside);
             }
             self.connections.remove(flow);
             outside.timers.cancel(TimerKey::Incomplete(flow));

@@ -113,6 +113,9 @@ impl World<'_> {
                 self.ledger.finishes(&report, self.now);
             }
             Action::Notify(Notice::Message { .. } | Notice::Dropped { .. }) => {}
+            Action::Listen { .. } | Action::Store { .. } | Action::Notify(Notice::Served(_)) => {
+                panic!("a client serves nobody")
+            }
         }
     }
 

@@ -162,6 +162,7 @@ fn a_uri_that_is_not_the_request_uri_is_tolerated_when_it_means_us() {
         ("sip:10.0.0.1;transport=udp", "sip:10.0.0.1", wrong("werner")),
         ("sips:10.0.0.1", "sip:werner@10.0.0.1:5070", wrong("werner")),
         ("/index.html", "/index.html", wrong("werner")),
+        ("sip:192.0.2.9:5060", URI, wrong("werner")),
         ("sip:copenhagen.dk", URI, OTHER),
         ("sip:copenhagen.dk", "sip:10.0.0.1", OTHER),
         ("munich.de", URI, OTHER),

@@ -1,0 +1,235 @@
+//! The demonstration as it is shown: a ladder between a device and the registrar, 80 columns wide.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::json::{CommandName, Fault, Kind, Object};
+use super::text::{escape, octets, tenths};
+use super::{Reporter, human, ladder};
+use crate::cli::exit::Exit;
+use crate::proto::Direction;
+use crate::proto::diagnose::diagnose;
+use crate::proto::outcome::Report;
+use crate::proto::plan::Purpose;
+use crate::sip::{HeaderName, Message};
+
+/// Columns between the two lifelines.
+const SPAN: usize = 62;
+
+/// What came of `sipreg demo`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "sipreg demo --json")]
+pub struct Demonstration {
+    /// Version of this format: 1.
+    #[schemars(range(min = 1, max = 1))]
+    schema: u8,
+    /// `demo`.
+    command: CommandName,
+    /// Whether every step went as it should. The exit status is 0 exactly then.
+    ok: bool,
+    /// The address of record.
+    aor: Option<String>,
+    /// Where the registrar listened.
+    registrar: Option<String>,
+    /// Each step, as its own command reports it.
+    steps: Vec<Object>,
+    /// Milliseconds from start to end, with at most one decimal.
+    elapsed_ms: f64,
+    /// Why it failed. Null if it did not.
+    error: Option<Fault>,
+}
+
+/// What has been played.
+#[derive(Debug, Default)]
+pub struct Scene {
+    elapsed: Duration,
+    address: Option<SocketAddr>,
+    steps: Vec<Object>,
+}
+
+impl Scene {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Scene {
+        Scene::default()
+    }
+}
+
+/// The JSON Schema of [`Demonstration`].
+#[must_use]
+pub fn schema() -> String {
+    super::json::schema_of::<Demonstration>()
+}
+
+impl Reporter<'_, '_> {
+    fn is_silent(&self) -> bool {
+        self.settings.quiet || self.settings.json
+    }
+
+    /// Says who is on stage. Nobody has to be there to see it: the exit status tells the end.
+    pub fn scene(&mut self, scene: &mut Scene, address: SocketAddr) {
+        scene.address = Some(address);
+        let text = format!(
+            "Werner Heisenberg can be called at {}.\n\
+             The registrar of munich.de listens on udp {address}.\n",
+            self.out.strong("sip:werner.heisenberg@munich.de"),
+        );
+        self.show(&text);
+    }
+
+    /// A step begins.
+    pub fn step(&mut self, number: usize, title: &str, typed: &str) {
+        let text = format!(
+            "\n{} {}\n   {}\n\n{}",
+            self.out.strong(&format!("{number}.")),
+            self.out.strong(title),
+            self.out.faint(&format!("$ {typed}")),
+            if self.settings.verbosity > 1 { String::new() } else { lifelines() },
+        );
+        self.show(&text);
+    }
+
+    /// A message passed between device and registrar.
+    pub fn passed(&mut self, direction: Direction, bytes: &[u8]) {
+        if self.is_silent() {
+            return;
+        }
+        let label = label(bytes);
+        let shown: String = label.chars().take(SPAN - 8).collect();
+        let painted = match (direction, bytes.get(8)) {
+            (Direction::Sent | Direction::SentAgain, _) => self.out.strong(&shown),
+            (Direction::Received, Some(b'2')) => self.out.good(&shown),
+            (Direction::Received, _) => self.out.odd(&shown),
+        };
+        let dashes = "-".repeat(SPAN.saturating_sub(6 + shown.chars().count()));
+        let mut text = match direction {
+            Direction::Sent | Direction::SentAgain => format!("     | {painted} {dashes}> |\n"),
+            Direction::Received => format!("     | <{dashes} {painted} |\n"),
+        };
+        if self.settings.verbosity > 1 {
+            text += &ladder::whole(bytes, self.settings.show_secrets);
+            text.push('\n');
+        }
+        self.show(&text);
+    }
+
+    /// A step is over. The exit status, when it was the last one or went wrong.
+    pub fn acted(
+        &mut self,
+        scene: &mut Scene,
+        command: CommandName,
+        report: &Report,
+        fault: Option<String>,
+        is_last: bool,
+    ) -> Option<Exit> {
+        scene.elapsed += report.elapsed;
+        let aor = self.settings.aor.clone();
+        scene.steps.push(Object::of(Some(command), report, aor.clone()));
+        let aor = aor.unwrap_or_default();
+        match (&report.result, fault) {
+            (Ok(success), None) => {
+                let text = match report.purpose {
+                    Purpose::Fetch => human::list(&aor, report, success, self.out),
+                    Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => {
+                        human::success(&aor, report, success, false, self.out)
+                    }
+                };
+                self.show(&format!("\n{}", indented(&text)));
+                is_last.then(|| self.played(scene, None, Exit::Done))
+            }
+            (Ok(_), Some(fault)) => {
+                Some(self.played(scene, Some((Kind::Misbehaved, fault)), Exit::Misbehaved))
+            }
+            (Err(failure), _) => {
+                let error = (Kind::from(failure), diagnose(failure, report).message);
+                Some(self.played(scene, Some(error), Exit::from(failure)))
+            }
+        }
+    }
+
+    fn played(&mut self, scene: &mut Scene, error: Option<(Kind, String)>, exit: Exit) -> Exit {
+        let mut written = Ok(());
+        if self.settings.json {
+            let object = Demonstration {
+                schema: 1,
+                command: CommandName::Demo,
+                ok: error.is_none(),
+                aor: self.settings.aor.clone(),
+                registrar: scene.address.map(|address| address.to_string()),
+                steps: std::mem::take(&mut scene.steps),
+                elapsed_ms: tenths(scene.elapsed),
+                error: error.as_ref().map(|(kind, message)| Fault::new(*kind, message.clone(), None)),
+            };
+            let mut line = serde_json::to_string(&object).unwrap_or_default();
+            line.push('\n');
+            written = self.stdout(line.as_bytes());
+        }
+        match error {
+            Some((_, message)) => {
+                let text = human::error(&format!("the demonstration went wrong: {message}"), self.err);
+                self.stderr(&text);
+            }
+            None => {
+                let end = "All went as it should. Your own registrar: 'sipreg serve --no-auth'.";
+                self.show(&format!("\n{}\n", self.out.good(end)));
+            }
+        }
+        self.written(written, exit)
+    }
+
+    fn show(&mut self, text: &str) {
+        if !self.is_silent() {
+            // A reader that has gone misses the rest; the exit status stays true.
+            let _ = self.stdout(text.as_bytes());
+        }
+    }
+}
+
+fn lifelines() -> String {
+    let gap = " ".repeat(SPAN - 8);
+    format!("   device{gap}registrar\n")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("   {line}\n")).collect()
+}
+
+/// What a message is, in a few words.
+fn label(bytes: &[u8]) -> String {
+    let octets_shown = || octets(bytes.split(|&octet| octet == b'\r').next().unwrap_or_default());
+    let Ok(message) = Message::parse_datagram(bytes::Bytes::copy_from_slice(bytes)) else {
+        return octets_shown();
+    };
+    match message {
+        Message::Request(request) => {
+            let contacts = request.headers.contact_values().len();
+            let what = match (contacts, request.headers.get(&HeaderName::Contact).map(|row| row.value())) {
+                (_, Some(b"*")) => ", Contact: *",
+                (0, _) => ", no Contact",
+                _ if request.headers.expires() == Some(0) => ", Expires: 0",
+                _ => "",
+            };
+            let digest =
+                if request.headers.get(&HeaderName::Authorization).is_some() { ", with digest" } else { "" };
+            format!("{} {}{what}{digest}", request.method, escape(&request.uri))
+        }
+        Message::Response(response) => {
+            let bindings = response.headers.contact_values().len();
+            let more = match (response.status, bindings) {
+                (401, _) => {
+                    let challenges = response.headers.challenges(&HeaderName::WwwAuthenticate);
+                    let algorithm = challenges.first().and_then(|first| first.algorithm()).unwrap_or("MD5");
+                    format!(", digest {}", escape(algorithm))
+                }
+                (200, 0) => ", no bindings".to_owned(),
+                (200, 1) => ", 1 binding".to_owned(),
+                (200, more) => format!(", {more} bindings"),
+                _ => String::new(),
+            };
+            format!("{} {}{more}", response.status, escape(&response.reason))
+        }
+    }
+}

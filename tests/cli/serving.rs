@@ -1,0 +1,341 @@
+//! `sipreg serve` and `sipreg demo`, as they are started; the clients are the program itself.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, ChildStdout};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::run::{Ran, command, finish, sipreg, with_environment};
+
+/// A server, and what it tells. It is ended when it is dropped.
+struct Server {
+    child: Option<Child>,
+    told: BufReader<ChildStdout>,
+    /// `host:port` of each listener.
+    at: Vec<String>,
+}
+
+impl Server {
+    /// Starts `sipreg serve --json` with these options; the first `wanted` events are its listeners.
+    fn start(options: &[&str], wanted: usize) -> Server {
+        let mut arguments = vec!["serve", "--json"];
+        arguments.extend(options);
+        let mut child = command(&arguments).spawn().unwrap();
+        let told = BufReader::new(child.stdout.take().unwrap());
+        let mut server = Server { child: Some(child), told, at: Vec::new() };
+        for _ in 0..wanted {
+            let event = server.next();
+            assert_eq!(event["event"], "listening", "{event}");
+            server.at.push(event["address"].as_str().unwrap().to_owned());
+        }
+        server
+    }
+
+    /// The next event.
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        match serde_json::from_str(&line) {
+            Ok(event) => event,
+            Err(error) => {
+                let mut stderr = String::new();
+                let _ = self.child.as_mut().unwrap().stderr.take().unwrap().read_to_string(&mut stderr);
+                panic!("{error}: {line:?}; {stderr}")
+            }
+        }
+    }
+
+    /// Its process: the program's own, not that of `setsid`.
+    fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().unwrap().id();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let own = std::fs::read_to_string(children).unwrap_or_default();
+        let pid = own.split_whitespace().next().map_or(pid.to_string(), str::to_owned);
+        let sent = std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Ends it, and gives what it told to the end.
+    fn stop(mut self) -> (Vec<Value>, Option<i32>) {
+        self.signal("-TERM");
+        let mut rest = String::new();
+        self.told.read_to_string(&mut rest).unwrap();
+        let events = rest.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let code = self.child.take().unwrap().wait().unwrap().code();
+        (events, code)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.signal("-KILL");
+            let _ = self.child.as_mut().map(Child::wait);
+        }
+    }
+}
+
+fn name(event: &Value) -> &str {
+    event["event"].as_str().unwrap()
+}
+
+const UDP: [&str; 2] = ["--listen", "udp:127.0.0.1:0"];
+
+fn client(arguments: &[&str], registrar: &str, state: &Path) -> Ran {
+    let mut all = arguments.to_vec();
+    all.extend(["--registrar", registrar, "--state-dir", state.to_str().unwrap()]);
+    with_environment(&all, &[("SIPREG_PASSWORD", "uncertainty")])
+}
+
+/// RGR-011: the whole life of a binding, over UDP and TCP, IPv4 and IPv6, with a password.
+#[test]
+fn devices_register_list_and_unregister() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users.txt");
+    let users = users.to_str().unwrap();
+    let added = with_environment(
+        &["serve", "--add-user", "heisenberg@munich.de", "--users", users],
+        &[("SIPREG_PASSWORD", "uncertainty")],
+    );
+    assert_eq!(
+        (added.code, added.stdout.as_str()),
+        (Some(0), format!("heisenberg@munich.de is in {users} now\n").as_str())
+    );
+    let listeners = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "udp:[::1]:0", "tcp:[::1]:0"];
+    let mut options = vec!["--domain", "munich.de", "--users", users];
+    for listener in &listeners {
+        options.extend(["--listen", listener]);
+    }
+    let mut server = Server::start(&options, 4);
+    for (n, transport) in ["udp", "tcp", "udp", "tcp"].iter().enumerate() {
+        let at = server.at[n].clone();
+        let state = folder.path().join(format!("state{n}"));
+        let aor = "heisenberg@munich.de";
+        let ran = client(&["register", aor, "--json", "--transport", transport], &at, &state);
+        let object = ran.json();
+        assert_eq!(
+            (ran.code, &object["auth"][0]["algorithm"]),
+            (Some(0), &"SHA-512-256".into()),
+            "{}",
+            ran.all()
+        );
+        let event = server.next();
+        assert_eq!(
+            (name(&event), &event["contact"], &event["expires"]),
+            ("bound", &object["contact"], &3600.into())
+        );
+        assert_eq!(event["aor"], "sip:heisenberg@munich.de");
+        let listed = client(&["list", aor, "--json", "--transport", transport], &at, &state).json();
+        assert_eq!(listed["bindings"].as_array().unwrap().len(), 1, "{listed}");
+        let gone = client(&["unregister", aor, "--json", "--transport", transport], &at, &state);
+        assert_eq!(gone.code, Some(0), "{}", gone.all());
+        assert_eq!(name(&server.next()), "removed");
+    }
+    let wrong = with_environment(
+        &["register", "heisenberg@munich.de", "--registrar", &server.at[0], "--stateless", "--json"],
+        &[("SIPREG_PASSWORD", "certainty")],
+    );
+    assert_eq!(wrong.code, Some(3), "{}", wrong.all());
+    let event = server.next();
+    assert_eq!((name(&event), &event["username"]), ("auth_failed", &"heisenberg".into()));
+    let (rest, code) = server.stop();
+    assert_eq!((rest.iter().map(name).collect::<Vec<_>>(), code), (vec!["stopped"], Some(0)));
+}
+
+#[test]
+fn without_passwords_anybody_registers_and_the_metrics_count() {
+    let folder = tempfile::tempdir().unwrap();
+    // Whoever asks for port 0 wants to know which it was; for the metrics a free one is found first.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut options = vec!["--no-auth", "--metrics", &free];
+    options.extend(UDP);
+    let server = Server::start(&options, 1);
+    let ran = client(&["register", "bohr@localhost", "--json"], &server.at[0], folder.path());
+    assert_eq!((ran.code, ran.json()["auth"].as_array().unwrap().len()), (Some(0), 0), "{}", ran.all());
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(&free).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    let metrics = get("/metrics");
+    for line in [
+        "HTTP/1.1 200 OK\r",
+        "sipreg_requests_total 1",
+        "sipreg_responses_total{class=\"2xx\"} 1",
+        "sipreg_binding_changes_total{change=\"bound\"} 1",
+        "sipreg_bindings 1",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found.trim_end() == line.trim_end()),
+            "{line} is not in {metrics}"
+        );
+    }
+    assert!(get("/").starts_with("HTTP/1.1 404"));
+    let (rest, code) = server.stop();
+    assert_eq!((rest.iter().map(name).collect::<Vec<_>>(), code), (vec!["bound", "stopped"], Some(0)));
+}
+
+#[cfg(unix)]
+#[test]
+fn sighup_reads_the_users_again_and_a_mistake_leaves_the_old_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.txt");
+    let users = file.to_str().unwrap().to_owned();
+    let add = |user: &str| {
+        let ran = with_environment(
+            &["serve", "--add-user", user, "--users", &users],
+            &[("SIPREG_PASSWORD", "uncertainty")],
+        );
+        assert_eq!(ran.code, Some(0), "{}", ran.all());
+    };
+    add("heisenberg@localhost");
+    let mut options = vec!["--users", &users];
+    options.extend(UDP);
+    let server = Server::start(&options, 1);
+    let at = server.at[0].clone();
+    let register = |aor: &str| client(&["register", aor, "--quiet"], &at, folder.path()).code;
+    assert_eq!(register("born@localhost"), Some(3));
+    add("born@localhost");
+    server.signal("-HUP");
+    crate::run::wait_until("the new user counts", || register("born@localhost") == Some(0));
+    std::fs::write(&file, "nonsense\n").unwrap();
+    server.signal("-HUP");
+    assert_eq!(register("heisenberg@localhost"), Some(0));
+    server.stop();
+}
+
+#[test]
+fn mistakes_are_told_before_anything_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad");
+    std::fs::write(&bad, "# users\nalice:localhost:xyz\n").unwrap();
+    let bad = bad.to_str().unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = format!("udp:{}", taken.local_addr().unwrap());
+    for (arguments, said) in [
+        (vec!["serve"], "who may register? Neither --users nor --no-auth says it"),
+        (vec!["serve", "--no-auth", "--listen", "udp:0.0.0.0:0"], "--no-auth: anybody who reaches 0.0.0.0:0"),
+        (vec!["serve", "--no-auth", "--listen", "sctp:127.0.0.1:0"], "has a transport that can't be served"),
+        (vec!["serve", "--no-auth", "--listen", "udp:localhost:0"], "has no address with a port"),
+        (vec!["serve", "--no-auth", "--listen", &taken], "cannot listen on udp"),
+        (vec!["serve", "--users", "/nonexistent"], "can't be read"),
+        (vec!["serve", "--users", bad], "bad:2:"),
+        (vec!["serve", "--no-auth", "--users", bad], "cannot be used with"),
+        (vec!["serve", "--no-auth", "--algorithms", "MD4"], "is no digest that can be offered"),
+        (
+            vec!["serve", "--no-auth", "--min-expires", "2h", "--max-expires", "1h"],
+            "is shorter than --min-expires",
+        ),
+        (vec!["serve", "--no-auth", "--store", "redis://x"], "is no store"),
+        (vec!["serve", "--no-auth", "--domain", "a b"], "is no domain"),
+        (vec!["serve", "--no-auth", "--metrics", "x"], "is no address with a port"),
+        (vec!["serve", "--add-user", "a:b@c"], "--add-user"),
+        (vec!["serve", "--add-user", "alice"], "no terminal to ask"),
+    ] {
+        let ran = sipreg(&arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ran.all());
+        assert!(
+            ran.stderr.contains(said) && ran.stderr.starts_with("error: "),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+        let mut json = arguments.clone();
+        json.push("--json");
+        let object = sipreg(&json).json();
+        assert_eq!((&object["command"], &object["error"]["kind"]), (&"serve".into(), &"usage".into()));
+    }
+}
+
+#[test]
+fn a_user_can_be_printed_and_the_password_is_nowhere() {
+    let ran = with_environment(
+        &["serve", "--add-user", "alice", "--domain", "example.com"],
+        &[("SIPREG_PASSWORD", "rabbit hole")],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    assert!(ran.stdout.starts_with("alice:example.com:") && !ran.stdout.contains("rabbit"), "{}", ran.stdout);
+    assert_eq!(ran.stdout.trim_end().split(':').take(5).map(str::len).collect::<Vec<_>>()[2..], [32, 64, 64]);
+}
+
+/// The banner says where, who, and what to type next; and it fits a terminal.
+#[test]
+fn the_banner_says_what_to_type_next() {
+    let mut child =
+        command(&["serve", "--no-auth", "--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"])
+            .spawn()
+            .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = Vec::new();
+    while lines.len() < 5 {
+        let mut line = String::new();
+        assert!(told.read_line(&mut line).unwrap() > 0, "{lines:?}");
+        lines.push(line.trim_end().to_owned());
+    }
+    let port = lines[0].rsplit(':').next().unwrap().to_owned();
+    assert_eq!(lines[0], format!("Listening on udp 127.0.0.1:{port}"));
+    assert!(lines[1].starts_with("Listening on tcp 127.0.0.1:"));
+    assert_eq!(lines[2], "Registrar for localhost; anybody may register");
+    assert_eq!(lines[4], format!("  sipreg register alice@localhost --registrar 127.0.0.1:{port}"));
+    assert!(lines.iter().all(|line| line.len() <= 80));
+    let mut server = Server { child: Some(child), told, at: Vec::new() };
+    server.signal("-INT");
+    let mut rest = String::new();
+    server.told.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "Stopped\n");
+    assert_eq!(server.child.take().unwrap().wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_demonstration_goes_as_it_should() {
+    let ran = sipreg(&["demo"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.all());
+    for line in ran.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    for part in
+        ["401 Unauthorized, digest SHA-512-256", "200 OK, 2 bindings", "Contact: *", "All went as it should."]
+    {
+        assert!(ran.stdout.contains(part), "{part} is not in {}", ran.stdout);
+    }
+    let object = sipreg(&["demo", "--json"]).json();
+    assert_eq!((&object["ok"], &object["error"]), (&true.into(), &Value::Null));
+    let steps = object["steps"].as_array().unwrap();
+    let outcomes: Vec<_> = steps.iter().map(|step| step["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["registered", "registered", "listed", "unregistered", "unregistered"]);
+    let whole = sipreg(&["demo", "-vv"]).stdout;
+    assert!(
+        whole.contains("REGISTER sip:munich.de SIP/2.0") && whole.contains("response=\"***\""),
+        "{whole}"
+    );
+    let quiet = sipreg(&["demo", "--quiet"]);
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (Some(0), ""));
+}
+
+/// A reader that goes away ends the server, as it would end any filter.
+#[cfg(unix)]
+#[test]
+fn nobody_who_listens_ends_the_server() {
+    let mut options = vec!["--no-auth"];
+    options.extend(UDP);
+    let mut server = Server::start(&options, 1);
+    let mut child = server.child.take().unwrap();
+    let at = server.at[0].clone();
+    drop(server);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    for n in 0..2 {
+        let text = format!(
+            "REGISTER sip:localhost SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{n}\r\nFrom: <sip:a@localhost>;tag=1\r\n\
+             To: <sip:a@localhost>\r\nCall-ID: {n}\r\nCSeq: 1 REGISTER\r\nContact: <sip:a@127.0.0.1:{port}>\r\nContent-Length: 0\r\n\r\n"
+        );
+        let _ = socket.send_to(text.as_bytes(), &at);
+    }
+    child.stderr.take();
+    assert_eq!(finish(child).code, Some(0));
+}

@@ -1,0 +1,221 @@
+//! The server endpoint in a world that does as the octets say: whatever comes, each event leads to a bounded number of
+//! actions, every message that leaves is a response that reads, and when it is told to stop nothing is left.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sipreg::proto::binding::{Operation, StoreFailure};
+use sipreg::proto::digest::{Algorithm, Hidden, User, Users, Verifier};
+use sipreg::proto::ids::Counting;
+use sipreg::proto::plan::Timing;
+use sipreg::proto::service::{Limits, Listen, Policy, Served, Service};
+use sipreg::proto::{Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Time, Transport};
+use sipreg::sip::{Host, Message};
+use sipreg::store::{Memory, Store};
+
+use super::input::Input;
+
+/// Connections at a time: few, so that the limit is met.
+const CONNECTIONS: usize = 4;
+
+struct World<'a> {
+    input: Input<'a>,
+    endpoint: Endpoint,
+    store: Memory,
+    now: Time,
+    listeners: Vec<FlowId>,
+    connections: BTreeSet<FlowId>,
+    /// Opened for late answers.
+    late: VecDeque<(FlowId, SocketAddr)>,
+    asked: VecDeque<(AskId, Operation)>,
+    accepted: u64,
+    stopped: bool,
+}
+
+/// A service, and what happens to it.
+pub fn nothing_is_left(octets: &[u8]) {
+    let mut input = Input::new(octets);
+    let service = service(&mut input);
+    let mut world = World {
+        input,
+        endpoint: Endpoint::new(Box::new(Counting::default())),
+        store: Memory::default(),
+        now: Time::from_millis(1_792_000_000_000),
+        listeners: Vec::new(),
+        connections: BTreeSet::new(),
+        late: VecDeque::new(),
+        asked: VecDeque::new(),
+        accepted: 0,
+        stopped: false,
+    };
+    world.happens(Event::Command(Command::Serve(Box::new(service))));
+    while !world.input.is_empty() {
+        world.one_thing();
+    }
+    world.happens(Event::Command(Command::StopServing));
+    while let Some((ask, operation)) = world.asked.pop_front() {
+        world.stored(ask, operation);
+    }
+    assert!(world.stopped, "it does not stop");
+    assert!(world.endpoint.is_idle() && world.connections.is_empty() && world.listeners.is_empty());
+}
+
+fn service(input: &mut Input<'_>) -> Service {
+    let at = |transport, port| Listen { transport, address: SocketAddr::from(([192, 0, 2, 1], port)) };
+    let verifier = input.chance().then(|| {
+        let line = User::line("alice", "example.com", &Hidden::new("secret".to_owned())).unwrap();
+        let users = Users::parse(line.reveal()).unwrap();
+        Verifier::new(users, &[Algorithm::Sha256, Algorithm::Md5], &mut Counting::default())
+    });
+    Service {
+        listen: vec![at(Transport::Udp, 5060), at(Transport::Tcp, 5060)],
+        domains: ["example.com", "example.net"].map(|name| Host::parse(name).unwrap()).to_vec(),
+        policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 3 },
+        verifier,
+        limits: Limits { connections: CONNECTIONS, replay: 5000, pending: 3, ..Limits::default() },
+        timing: Timing::default(),
+        tell_messages: input.chance(),
+    }
+}
+
+impl World<'_> {
+    fn happens(&mut self, event: Event) {
+        let size = if let Event::Received { bytes, .. } = &event { bytes.len() } else { 0 };
+        let was_timeout = matches!(event, Event::Timeout);
+        let before = self.endpoint.next_timeout();
+        let actions: Vec<_> = self.endpoint.handle(event, self.now).collect();
+        assert!(actions.len() <= 64 + size, "{} actions of one event", actions.len());
+        for action in actions {
+            self.carry_out(action);
+        }
+        if let Some((at, key)) = self.endpoint.next_timeout() {
+            let late = was_timeout && at <= self.now && before == Some((at, key));
+            assert!(!late, "{key:?} has fired and is due as before");
+        }
+        assert!(self.connections.len() <= CONNECTIONS, "too many connections");
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Listen { flow, address, .. } => {
+                self.listeners.push(flow);
+                self.happens(Event::Opened { flow, local: address });
+            }
+            Action::Transmit { flow, bytes, .. } => {
+                let known = self.listeners.contains(&flow)
+                    || self.connections.contains(&flow)
+                    || self.late.iter().any(|(late, _)| *late == flow);
+                assert!(known, "{flow} is not open");
+                let is_pong = bytes == b"\r\n"[..];
+                assert!(is_pong || matches!(Message::parse_framed(bytes), Ok(Message::Response(_))));
+            }
+            Action::Close { flow } => {
+                self.listeners.retain(|listener| *listener != flow);
+                self.connections.remove(&flow);
+                self.late.retain(|(late, _)| *late != flow);
+            }
+            Action::Open { flow, destination } => self.late.push_back((flow, destination.address)),
+            Action::Store { ask, operation } => self.asked.push_back((ask, operation)),
+            Action::Notify(Notice::Served(what)) => self.stopped |= what == Served::Stopped,
+            Action::Notify(Notice::Message { .. }) => {}
+            Action::Resolve { .. } | Action::Remember(_) | Action::Notify(_) => {
+                panic!("a server: {action:?}")
+            }
+        }
+    }
+
+    fn stored(&mut self, ask: AskId, operation: Operation) {
+        let failure = [
+            StoreFailure::Unavailable,
+            StoreFailure::Failed,
+            StoreFailure::OutOfOrder,
+            StoreFailure::TooMany,
+        ];
+        let answer = match self.input.below(8) {
+            choice @ 4..8 => Err(failure[choice - 4]),
+            _ => self.store.perform(operation, self.now),
+        };
+        self.happens(Event::Stored { ask, answer });
+    }
+
+    fn one_thing(&mut self) {
+        let peer = SocketAddr::from(([198, 51, 100, self.input.octet() % 4], 5060));
+        match self.input.below(12) {
+            0..=2 => {
+                let bytes = Bytes::copy_from_slice(self.input.octets());
+                let flow = self.listeners.first().copied().unwrap_or(FlowId(1));
+                self.happens(Event::Received { flow, peer, bytes });
+            }
+            3 | 4 => self.segment(peer),
+            5 => {
+                let flow = FlowId(FlowId::ACCEPTED.0 + self.accepted);
+                self.accepted += 1;
+                if let Some(listener) = self.listeners.last().copied() {
+                    self.connections.insert(flow);
+                    let local = SocketAddr::from(([192, 0, 2, 1], 5060));
+                    self.accept(Event::Accepted { listener, flow, local, remote: peer });
+                }
+            }
+            6 | 7 => {
+                if let Some((ask, operation)) = self.asked.pop_front() {
+                    self.stored(ask, operation);
+                }
+            }
+            8 => {
+                if let Some(flow) = self.connections.pop_first() {
+                    let cause =
+                        [Cause::Reset, Cause::Other(std::io::ErrorKind::WouldBlock)][self.input.below(2)];
+                    let event = match self.input.chance() {
+                        true => Event::Closed { flow },
+                        false => Event::Failed { flow, peer, cause },
+                    };
+                    self.happens(event);
+                }
+            }
+            9 => {
+                if let Some((flow, to)) = self.late.front().copied() {
+                    let event = match self.input.chance() {
+                        true => Event::Opened { flow, local: peer },
+                        false => Event::Failed { flow, peer: to, cause: Cause::Refused },
+                    };
+                    if matches!(event, Event::Failed { .. }) {
+                        self.late.pop_front();
+                    }
+                    self.happens(event);
+                }
+            }
+            10 => {
+                let span = Duration::from_millis(u64::from(self.input.number()) * 10);
+                self.wait(span);
+            }
+            _ => self.happens(Event::Timeout),
+        }
+    }
+
+    /// The newcomer counts only once the core has made room.
+    fn accept(&mut self, event: Event) {
+        let actions: Vec<_> = self.endpoint.handle(event, self.now).collect();
+        actions.into_iter().for_each(|action| self.carry_out(action));
+        assert!(self.connections.len() <= CONNECTIONS, "too many connections");
+    }
+
+    /// Octets of a connection, perhaps of one that is gone.
+    fn segment(&mut self, peer: SocketAddr) {
+        let at = self.input.below(CONNECTIONS + 1);
+        let flow = self.connections.iter().nth(at).copied().unwrap_or(FlowId::ACCEPTED);
+        let bytes = Bytes::copy_from_slice(self.input.octets());
+        self.happens(Event::Received { flow, peer, bytes });
+    }
+
+    /// Time passes, and every timer fires in its turn.
+    fn wait(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some((at, _)) = self.endpoint.next_timeout().filter(|(at, _)| *at <= end) {
+            self.now = self.now.max(at);
+            self.happens(Event::Timeout);
+        }
+        self.now = end;
+    }
+}
