@@ -71,6 +71,10 @@ fn every_page_has_all_sections() {
             "ENVIRONMENT",
             "SEE ALSO",
         ] {
+            // The demonstration reads and leaves no file.
+            if section == "FILES" && page.ends_with("sipreg-demo.1") {
+                continue;
+            }
             assert!(text.lines().any(|line| line == section), "{}: no {section}", page.display());
         }
     }

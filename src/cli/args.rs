@@ -3,7 +3,7 @@
 //!
 //! Help texts are part of the product. Keep the first line of each short: `-h` shows nothing else.
 
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 
 pub mod demo;
 mod later;
@@ -11,10 +11,13 @@ pub mod serve;
 mod texts;
 pub mod tools;
 mod typed;
+mod values;
 
 use crate::proto::digest::Hidden;
 pub use later::Later;
 pub use typed::{Typed, Wish};
+use values::hidden;
+pub use values::{ColorChoice, TransportName};
 
 /// The whole command line.
 #[derive(Parser)]
@@ -392,29 +395,4 @@ pub struct Output {
     /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
     #[arg(long, value_name = "WHEN", hide_possible_values = true)]
     pub color: Option<ColorChoice>,
-}
-
-/// The transports that can be forced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TransportName {
-    /// Datagrams.
-    Udp,
-    /// A connection.
-    Tcp,
-}
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
-    /// When a person looks.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-fn hidden(text: &str) -> Result<Hidden, std::convert::Infallible> {
-    Ok(Hidden::new(text.to_owned()))
 }

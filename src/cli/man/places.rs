@@ -27,6 +27,12 @@ const FILES: &[(&str, &[To], &str)] = &[
          Without the variable ~/.local/state/sipreg/. Another place with --state-dir; none with --stateless.",
     ),
     (
+        "FILE of --users",
+        &[To::Argument("users")],
+        "The users, a line for each: user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]. Whoever reads it can \
+         register as its users.",
+    ),
+    (
         "/usr/share/bash-completion/completions/sipreg",
         &[To::Command("completions")],
         "The place for the bash script if everybody on a Debian system is to have it.",
@@ -43,7 +49,7 @@ const FILES: &[(&str, &[To], &str)] = &[
 const ENVIRONMENT: &[(&str, &[To], &str)] = &[
     (
         "SIPREG_PASSWORD",
-        &[To::Argument("password")],
+        &[To::Argument("password"), To::Argument("add_user")],
         "The password, unless it is empty. It counts when the command line gives no secret.",
     ),
     (

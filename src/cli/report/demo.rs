@@ -6,7 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::json::{CommandName, Fault, Kind, Object};
+use super::fault::{Fault, Kind};
+use super::json::{CommandName, Object};
 use super::text::{escape, octets, tenths};
 use super::{Reporter, human, ladder};
 use crate::cli::exit::Exit;

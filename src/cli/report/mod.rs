@@ -4,6 +4,7 @@
 //! to stderr: errors, warnings, hints, the ladder.
 
 pub mod demo;
+pub mod fault;
 pub mod human;
 pub mod json;
 pub mod ladder;
@@ -28,7 +29,8 @@ use crate::proto::plan::Purpose;
 
 use crate::sip::AnyUri;
 
-use json::{CommandName, Kind, Object};
+use fault::Kind;
+use json::{CommandName, Object};
 use paint::Paint;
 
 /// What the user wants to see.

@@ -1,6 +1,7 @@
 //! The command line from the first argument to the exit, without a process and without a network.
 
 mod help;
+mod help_serve;
 mod tools;
 
 use std::ffi::OsString;

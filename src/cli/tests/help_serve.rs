@@ -1,0 +1,49 @@
+//! The help of `serve`, word for word.
+
+use super::*;
+
+#[test]
+fn the_short_help_of_serve_is_a_line_per_option() {
+    let (code, stdout, _) = plain(&["serve", "-h"]);
+    insta::assert_snapshot!(stdout, @r"
+    Be a registrar: take registrations, and tell them
+
+    Usage: sipreg serve [OPTIONS]
+
+    Options:
+      -h, --help  Print help (see more with '--help')
+
+    Where to listen:
+          --listen <TRANSPORT:ADDR:PORT>  Listen there (repeatable)
+          --max-connections <NUMBER>      Connections at a time
+          --metrics <ADDR:PORT>           Prometheus metrics, at /metrics there
+
+    Who may register:
+          --domain <NAME>         Domain to be responsible for (repeatable)
+          --users <FILE>          File with the users
+          --no-auth               Take anybody, without a password
+          --yes                   Don't refuse --no-auth where others can reach it
+          --algorithms <LIST>     Digests to offer, best first
+          --add-user <USER>       Add a user or change the password, and exit
+          --password-file <FILE>  For --add-user: read the password; - is stdin
+
+    What is granted:
+          --min-expires <DURATION>      Shortest lifetime [default: 60s]
+          --max-expires <DURATION>      Longest lifetime [default: 2h]
+          --default-expires <DURATION>  Lifetime if none is asked for [default: 1h]
+          --max-contacts <NUMBER>       Bindings per address [default: 10]
+          --store <STORE>               Where bindings are kept [default: memory]
+
+    Output:
+          --json          Print a JSON object per event
+          --json-schema   Print the JSON Schema of events and exit
+      -v, --verbose...    Show messages on stderr; -vv in full
+          --show-secrets  Don't mask digest responses in -vv
+      -q, --quiet         Print nothing but errors
+          --color <WHEN>  Colours: auto, always or never
+
+    The variable SIPREG_PASSWORD may hold the password. --help says more, gives
+    examples and explains the exit status.
+    ");
+    assert_eq!(code, 0);
+}
