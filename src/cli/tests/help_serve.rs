@@ -1,4 +1,4 @@
-//! The help of `serve`, word for word.
+//! The help of `serve`, word for word, and help beside `--json`.
 
 use super::*;
 
@@ -46,4 +46,11 @@ fn the_short_help_of_serve_is_a_line_per_option() {
     examples and explains the exit status.
     ");
     assert_eq!(code, 0);
+}
+
+/// Help and version stay what they are beside `--json`.
+#[test]
+fn help_is_never_json() {
+    assert!(plain(&["register", "--json", "--help"]).1.starts_with("Bind this device"));
+    assert!(plain(&["--version", "--json"]).1.starts_with("sipreg "));
 }
