@@ -73,6 +73,12 @@ impl Registrar {
         self.domains.contains(domain) || self.all_addresses && domain.ip().is_some()
     }
 
+    /// Whether it wants to know who somebody is.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.verifier.is_some()
+    }
+
     /// Other users from now on. Without effect where everybody may register.
     pub fn replace_users(&mut self, users: digest::Users) {
         if let Some(verifier) = &mut self.verifier {

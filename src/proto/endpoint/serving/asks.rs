@@ -22,7 +22,8 @@ pub(super) struct Pending {
 /// All questions that are open.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
-    waiting: BTreeMap<TransactionKey, Pending>,
+    /// Boxed, because mostly there is one or none, and a node of the map has room for eleven.
+    waiting: BTreeMap<TransactionKey, Box<Pending>>,
     open: BTreeMap<AskId, TransactionKey>,
     /// The addresses that have a question open, with the requests that wait for that.
     busy: BTreeMap<Aor, VecDeque<(TransactionKey, Operation)>>,
@@ -61,7 +62,7 @@ impl Serving {
                 self.put(key, operation, outside);
             }
         }
-        self.asks.waiting.insert(key, pending);
+        self.asks.waiting.insert(key, Box::new(pending));
     }
 
     fn put(&mut self, key: TransactionKey, operation: Operation, outside: &mut Outside<'_>) {
@@ -87,7 +88,8 @@ impl Serving {
             return;
         }
         let Some(key) = self.asks.open.remove(&ask) else { return };
-        let Some(Pending { request, peer, aor }) = self.asks.waiting.remove(&key) else { return };
+        let Some(pending) = self.asks.waiting.remove(&key) else { return };
+        let Pending { request, peer, aor } = *pending;
         let reply = match &answer {
             Ok(stored) => granted(&request, stored, &mut self.dater, outside.now),
             Err(failure) => failed(*failure),

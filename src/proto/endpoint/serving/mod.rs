@@ -43,6 +43,8 @@ pub(super) struct Serving {
     dater: Dater,
     limits: Limits,
     tell_messages: bool,
+    /// Responses are written here first.
+    scratch: Vec<u8>,
     pub(super) counters: Counters,
 }
 
@@ -119,6 +121,7 @@ impl Serving {
             dater: Dater::default(),
             limits,
             tell_messages,
+            scratch: Vec::with_capacity(1024),
             counters: Counters::default(),
         }
     }

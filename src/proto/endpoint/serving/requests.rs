@@ -153,6 +153,17 @@ impl Serving {
 
     fn register(&mut self, incoming: Incoming, head: &Head, outside: &mut Outside<'_>) {
         let headers = &incoming.request.headers;
+        // Where passwords are wanted, nothing without credentials has ever begun a transaction.
+        if self.registrar.is_guarded() && headers.get(&HeaderName::Authorization).is_none() {
+            let source =
+                Source { flow: incoming.way.flow, peer: incoming.peer, transport: incoming.transport };
+            let wish =
+                self.registrar.on_register(&incoming.request, head, source, outside.random, outside.now);
+            if let Err(Refusal { answer, .. }) = wish {
+                self.refuse(&incoming, answer, outside);
+            }
+            return;
+        }
         let known = self.keys.of(&incoming.request, &incoming.via).and_then(|key| {
             let call_id = headers.call_id()?;
             let method = &incoming.request.method;
@@ -205,7 +216,8 @@ impl Serving {
             self.malformed(incoming.peer, what, Some(answer.status), outside);
         }
         let response = agent::respond(&incoming.request, answer, &self.keys.tag(&incoming.request));
-        self.send(incoming.way, &response, outside);
+        let bytes = self.written(&response);
+        self.transmit(incoming.way, bytes, Direction::Sent, outside);
     }
 
     /// Answers in a transaction.
@@ -217,12 +229,12 @@ impl Serving {
         outside: &mut Outside<'_>,
     ) {
         let tag = self.keys.tag(request);
-        let mut bytes = written(&agent::respond(request, answer, &tag));
+        let mut bytes = self.written(&agent::respond(request, answer, &tag));
         let Some(way) = self.transactions.way(key) else { return };
         // What no datagram can carry does not arrive; the client hears that much.
         let datagram = self.ends(way.flow).is_some_and(|(transport, _)| !transport.is_reliable());
         if datagram && bytes.len() > LARGEST {
-            bytes = written(&agent::respond(request, Answer::new(513), &tag));
+            bytes = self.written(&agent::respond(request, Answer::new(513), &tag));
         }
         if self.transactions.answer(key, &bytes, outside.now).is_some() {
             outside.wake(TimerKey::Served, self.transactions.next_due());
@@ -230,8 +242,11 @@ impl Serving {
         }
     }
 
-    fn send(&mut self, way: Way, response: &Response, outside: &mut Outside<'_>) {
-        self.transmit(way, written(response), Direction::Sent, outside);
+    /// The octets of a response, in memory of just that size: many are kept for a while.
+    fn written(&mut self, response: &Response) -> Bytes {
+        self.scratch.clear();
+        response.write(&mut self.scratch);
+        Bytes::copy_from_slice(&self.scratch)
     }
 
     fn transmit(&mut self, way: Way, bytes: Bytes, direction: Direction, outside: &mut Outside<'_>) {
@@ -251,17 +266,14 @@ impl Serving {
         while let Some((key, way)) = self.transactions.next_slow(outside.now) {
             let Some(request) = self.asks.request(key) else { continue };
             // RFC 3261 §8.2.6.2: a 100 needs no tag.
-            let bytes = written(&agent::respond(request, Answer::new(100), ""));
+            let trying = agent::respond(request, Answer::new(100), "");
+            let bytes = self.written(&trying);
             self.transactions.trying(key, bytes.clone());
             self.transmit(way, bytes, Direction::Sent, outside);
         }
         self.transactions.expire(outside.now);
         outside.wake(TimerKey::Served, self.transactions.next_due());
     }
-}
-
-fn written(response: &Response) -> Bytes {
-    response.to_bytes()
 }
 
 fn aor_of(operation: &Operation) -> Option<Aor> {
