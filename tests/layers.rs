@@ -366,10 +366,8 @@ fn the_layer_rule_lets_pass_what_is_meant_to_be() {
 fn code_after_a_test_module_is_read_again() {
     let source = "#[cfg(test)]\nmod tests { fn f() {} }\nuse tokio::net;";
     assert_eq!(caught("src/proto/agent.rs", source), ["tokio::net"]);
-    assert_eq!(
-        caught("src/proto/agent.rs", "#[cfg(test)]\nuse rand::random;\nuse tokio::net;"),
-        ["tokio::net"]
-    );
+    let after_use = "#[cfg(test)]\nuse rand::random;\nuse tokio::net;";
+    assert_eq!(caught("src/proto/agent.rs", after_use), ["tokio::net"]);
 }
 
 #[test]
@@ -387,10 +385,8 @@ fn the_other_rules_catch_what_they_are_for() {
     assert_eq!(cli_faults("src/main.rs", "fn main() { sipreg::cli::run(); }").len(), 0);
 
     assert_eq!(stdout_faults("src/cli/mod.rs", "fn f() { println!(\"x\"); print!(\"y\") }").len(), 2);
-    assert_eq!(
-        stdout_faults("src/cli/mod.rs", "use std::io::stdout; fn f() { std::io::stdout(); }").len(),
-        2
-    );
+    let named = "use std::io::stdout; fn f() { std::io::stdout(); }";
+    assert_eq!(stdout_faults("src/cli/mod.rs", named).len(), 2);
     assert_eq!(stdout_faults("src/cli/mod.rs", "fn f() { eprintln!(\"x\"); } // println!").len(), 0);
     assert_eq!(stdout_faults("src/cli/serve.rs", "fn f() { command.stdout(Stdio::null()); }").len(), 0);
     assert_eq!(stdout_faults("src/cli/report/mod.rs", "fn f() { println!(\"x\"); }").len(), 0);
