@@ -47,10 +47,6 @@ impl<'a> Cursor<'a> {
         taken
     }
 
-    pub(super) fn skip_all(&mut self) {
-        self.rest = "";
-    }
-
     /// The next character.
     pub(super) fn char(&mut self) -> Option<char> {
         let mut chars = self.rest.chars();
@@ -103,7 +99,8 @@ impl<'a> Cursor<'a> {
         self.run(|octet| scan::is(octet, TOKEN))
     }
 
-    /// A `quoted-string`, which must come next: its text with the quoted-pairs undone once.
+    /// A `quoted-string`, which must come next: its text with the quoted-pairs undone once. One without its second
+    /// quote is read to the end.
     pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Problem> {
         if !self.eat(b'"') {
             return Err(Problem::UnterminatedQuote);

@@ -5,7 +5,6 @@
 //! lists without quotes.
 
 use super::cursor::Cursor;
-use super::field::Problem;
 use super::params::{Param, ParamValue, Params};
 use super::scan;
 use std::fmt;
@@ -179,18 +178,18 @@ impl<'a> Reader<'a> {
             if self.cursor.peek() != Some(b'"') {
                 return;
             }
-            if self.cursor.quoted() == Err(Problem::UnterminatedQuote) {
-                self.cursor.skip_all();
-            }
+            // One that is never closed takes all the rest.
+            let _ = self.cursor.quoted();
         }
     }
 }
 
-/// Whether white space and then `name =` come next, which makes the word before them a scheme.
+/// Whether white space and then `name =` come next, which makes the word before them a scheme. The word is a whole
+/// token without `=` behind it, so that neither can be missing.
 fn is_param_ahead(mut cursor: Cursor<'_>) -> bool {
-    let space = cursor.run(scan::is_space);
-    let name = cursor.token();
-    !space.is_empty() && !name.is_empty() && cursor.separator(b'=')
+    cursor.skip_space();
+    cursor.token();
+    cursor.separator(b'=')
 }
 
 /// A value without quotes, unless it is no token.

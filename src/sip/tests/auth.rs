@@ -28,6 +28,9 @@ fn a_challenge_is_read_whole() {
     assert!(challenge.stale() && challenge.userhash());
     assert_eq!(challenge.charset(), Some("UTF-8"));
     assert_eq!(challenge.get("FOO"), Some("bar"));
+    assert_eq!((challenge.scheme(), challenge.params().iter().count()), ("Digest", 10));
+    let basic = one("Basic realm=\"a\"");
+    assert_eq!((basic.scheme(), basic.is_digest()), ("Basic", false));
 }
 
 /// AUT-010, AUT-018, AUT-034: what is absent is told from what is empty.
@@ -130,6 +133,7 @@ fn credentials_are_read_or_refused() {
     let bearer = Credentials::parse(b"Bearer eyJhbGciOiJIUzI1NiJ9.e30.x-_~+/==").unwrap();
     assert_eq!(bearer.token68(), Some("eyJhbGciOiJIUzI1NiJ9.e30.x-_~+/=="));
     let unknown = Credentials::parse(b"NoOneKnowsThisScheme opaque-data=here").unwrap();
+    assert_eq!((unknown.is_digest(), unknown.params().iter().count()), (false, 1));
     assert_eq!((unknown.scheme(), unknown.get("opaque-data")), ("NoOneKnowsThisScheme", Some("here")));
     let rows = headers(&[
         "Authorization: Digest a=1",

@@ -200,6 +200,7 @@ fn dates_are_rfc_1123_in_gmt() {
         ("Sat, 15 Oct 2005 04:44:56 GMT", 1_129_351_496),
         ("Tue, 29 Feb 2000 23:59:59 GMT", 951_868_799),
         ("Sat, 13 Nov 2010 23:29:00 GMT", 1_289_690_940),
+        ("Sat, 31 Dec 2072 00:00:00 GMT", 3_250_368_000),
         ("Fri, 31 Dec 9999 23:59:59 GMT", 253_402_300_799),
     ] {
         assert_eq!(Date::parse(text).map(Date::epoch), Some(epoch), "{text}");
@@ -213,6 +214,7 @@ fn dates_are_rfc_1123_in_gmt() {
         "Fri, 1 Jan 2010 16:00:00 GMT",
         "Friday, 01-Jan-10 16:00:00 GMT",
         "Fri, 01 Jan 2010 24:00:00 GMT",
+        "Fri, 01 Jan 2010 16:60:00 GMT",
         "2010-01-01T16:00:00Z",
         "",
     ] {
@@ -232,6 +234,7 @@ fn parameters_keep_order_and_quotes() {
     assert_eq!(contact.params.get("X"), Some(Some("1")));
     assert_eq!(contact.params.get("z"), Some(None));
     assert_eq!(contact.params.get("w"), None);
+    assert_eq!((contact.params.has("Z"), contact.params.has("w")), (true, false));
     assert_eq!(contact.params.token("x"), None);
     contact.params.set("y", Some("3"));
     contact.params.set_quoted("+sip.instance", "<urn:uuid:\"x\">");

@@ -36,13 +36,16 @@ fn a_comma_list_and_repeated_rows_mean_the_same() {
 /// REG-035
 #[test]
 fn contact_lists_survive_commas_in_quotes_and_brackets() {
-    let contacts =
-        headers(&["Contact: \"Doe, J\" <sip:x@y;a=b>;q=0.1, <mailto:a@b>", "m: sip:z@y;expires=5"]);
+    let contacts = headers(&[
+        "Contact: \"Doe, J\" <sip:x@y;a=b>;q=0.1, <mailto:a@b>",
+        "Contact: \"a\\\"b, c\" <sip:q@y>, sip:z@y;expires=5",
+    ]);
     assert_eq!(
         list(&contacts),
         [
             Ok("\"Doe, J\" <sip:x@y;a=b>;q=0.1".to_owned()),
             Ok("<mailto:a@b>".to_owned()),
+            Ok("\"a\\\"b, c\" <sip:q@y>".to_owned()),
             Ok("<sip:z@y>;expires=5".to_owned()),
         ]
     );
@@ -119,10 +122,11 @@ fn rows_are_edited_in_their_place() {
     let mut rows = headers(&[
         "Via: SIP/2.0/UDP a, SIP/2.0/UDP b",
         "To: <sip:a>",
-        "Via: SIP/2.0/UDP c",
         "X-A: 1",
+        "Via: SIP/2.0/UDP c",
         "x-a: 2",
     ]);
+    assert!(Headers::new().is_empty() && !rows.is_empty());
     let show = |rows: &Headers| {
         let line = |row: &Header| format!("{}: {}", row.name(), row.text().unwrap());
         rows.iter().map(line).collect::<Vec<_>>()
@@ -133,14 +137,14 @@ fn rows_are_edited_in_their_place() {
     assert!(rows.remove_first_value(&HeaderName::Via));
     assert_eq!(show(&rows)[0], "Via: SIP/2.0/UDP b");
     assert!(rows.remove_first_value(&HeaderName::Via));
-    assert_eq!(show(&rows), ["To: <sip:a>", "Via: SIP/2.0/UDP c", "X-A: 1", "x-a: 2"]);
+    assert_eq!(show(&rows), ["To: <sip:a>", "X-A: 1", "Via: SIP/2.0/UDP c", "x-a: 2"]);
 
     rows.replace(Header::new(HeaderName::parse(b"X-A").unwrap(), "3").unwrap());
     rows.replace(Header::new(HeaderName::Expires, "60").unwrap());
     rows.push_top(Header::new(HeaderName::Via, "SIP/2.0/UDP top").unwrap());
     assert_eq!(
         show(&rows),
-        ["Via: SIP/2.0/UDP top", "To: <sip:a>", "Via: SIP/2.0/UDP c", "X-A: 3", "Expires: 60"]
+        ["Via: SIP/2.0/UDP top", "To: <sip:a>", "X-A: 3", "Via: SIP/2.0/UDP c", "Expires: 60"]
     );
     assert_eq!(rows.remove(&HeaderName::Via), 2);
     assert!(!rows.remove_first_value(&HeaderName::Via));

@@ -1,6 +1,6 @@
 //! URIs and hosts: reading, writing, comparing.
 
-use crate::sip::{Host, NameAddr, Scheme, Uri, UriError, escape_user};
+use crate::sip::{AnyUri, Host, NameAddr, Scheme, Uri, UriError, escape_user};
 use std::net::{IpAddr, Ipv4Addr};
 
 fn uri(text: &str) -> Uri {
@@ -32,6 +32,19 @@ fn a_uri_is_written_as_it_was_read() {
     }
     assert_eq!(uri("SIP:A@B").to_string(), "sip:A@B");
     assert_eq!(uri("sip:a:05060").port, Some(5060));
+}
+
+#[test]
+fn a_uri_of_another_scheme_is_kept_and_compared_as_it_is() {
+    let any = |text: &str| AnyUri::parse(text);
+    let tel = any("tel:+1").unwrap();
+    assert!(tel.matches(&any("tel:+1").unwrap()));
+    for other in ["tel:+2", "TEL:+1", "sip:+1@a"] {
+        assert!(!tel.matches(&any(other).unwrap()) && !any(other).unwrap().matches(&tel), "{other}");
+    }
+    for text in ["1tel:+1", "tel/+1", "tel:", ":+1", "tel"] {
+        assert_eq!(any(text).unwrap_err(), UriError::Scheme, "{text}");
+    }
 }
 
 /// URI-015, URI-020
