@@ -166,5 +166,6 @@ fn bind(held: Option<&Binding>, wanted: &Wanted, change: &Change, now: Time) -> 
 /// What stands between the angle brackets.
 fn spelled(contact: &str) -> &str {
     let contact = contact.strip_prefix('<').unwrap_or(contact);
-    contact.split_once('>').map_or(contact, |(uri, _)| uri)
+    let end = contact.bytes().position(|octet| octet == b'>');
+    end.and_then(|end| contact.get(..end)).unwrap_or(contact)
 }
