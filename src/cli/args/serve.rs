@@ -56,7 +56,7 @@ pub struct Serve {
 pub struct Place {
     /// Listen there (repeatable)
     ///
-    /// udp:127.0.0.1:5060, tcp:[::1]:5060; port 0 lets the system choose, and the port is printed. Without it:
+    /// udp:127.0.0.1:5060 or tcp:0.0.0.0:5060; port 0 lets the system choose, and the port is printed. Without it:
     /// udp:127.0.0.1:5060 and tcp:127.0.0.1:5060.
     #[arg(long, value_name = "TRANSPORT:ADDR:PORT")]
     pub listen: Vec<String>,
