@@ -21,7 +21,8 @@ enum Quotes {
 
 enum Place {
     Open,
-    Quoted,
+    /// In quotes; holds where they were opened.
+    Quoted(usize),
     /// In angle brackets; holds where the last comma in them was.
     Bracketed(Option<usize>),
 }
@@ -40,28 +41,29 @@ impl<'a> List<'a> {
     fn end(&mut self, row: &[u8]) -> usize {
         let mut place = Place::Open;
         let mut at = 0;
-        while let Some(step) = row.get(at..).and_then(|rest| place.next_mark(rest)) {
+        loop {
+            let Some(step) = row.get(at..).and_then(|rest| place.next_mark(rest)) else {
+                let Place::Quoted(opened) = place else { return row.len() };
+                // Never closed. That of all quotes that follow none opens any is the same finding: each of them is
+                // escaped, or one would have closed this.
+                self.quotes = Quotes::Ignore;
+                (place, at) = (Place::Open, opened + 1);
+                continue;
+            };
             at += step;
             let mark = row.get(at).copied().unwrap_or_default();
             match (&mut place, mark) {
                 (Place::Open, b',') => return at,
-                (Place::Open, b'"') if self.quotes == Quotes::Protect => place = Place::Quoted,
+                (Place::Open, b'"') if self.quotes == Quotes::Protect => place = Place::Quoted(at),
                 (Place::Open, b'<') => place = Place::Bracketed(None),
-                (Place::Quoted, b'\\') => at += 1,
-                (Place::Quoted, b'"') | (Place::Bracketed(_), b'>') => place = Place::Open,
+                (Place::Quoted(_), b'\\') => at += 1,
+                (Place::Quoted(_), b'"') | (Place::Bracketed(_), b'>') => place = Place::Open,
                 (Place::Bracketed(comma), b',') => *comma = Some(at),
                 // No URI holds a `<`: the bracket was never closed, and the value ended at the comma before.
                 (Place::Bracketed(Some(comma)), b'<') => return *comma,
                 _ => {}
             }
             at += 1;
-        }
-        match place {
-            Place::Quoted => {
-                self.quotes = Quotes::Ignore;
-                self.end(row)
-            }
-            Place::Open | Place::Bracketed(_) => row.len(),
         }
     }
 }
@@ -71,7 +73,7 @@ impl Place {
     fn next_mark(&self, rest: &[u8]) -> Option<usize> {
         match self {
             Place::Open => find_mark(rest, [b',', b'"', b'<']),
-            Place::Quoted => find_mark(rest, [b'"', b'\\']),
+            Place::Quoted(_) => find_mark(rest, [b'"', b'\\']),
             Place::Bracketed(_) => find_mark(rest, [b'>', b',', b'<']),
         }
     }

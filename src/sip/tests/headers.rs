@@ -151,3 +151,15 @@ fn rows_are_edited_in_their_place() {
     rows.set_first_value(&HeaderName::Via, "SIP/2.0/UDP n").unwrap();
     assert_eq!(rows.len(), 4);
 }
+
+/// HDR-005: only the quote that is never closed loses its meaning, so that a list without its first value has one
+/// value less. Found by a fuzzer.
+#[test]
+fn an_open_quote_leaves_the_closed_ones_before_it_as_they_are() {
+    let mut headers = Headers::new();
+    let row = r#"SIP/2.0/UDP a;x="1,2";y="3, SIP/2.0/UDP b;z=\"4, SIP/2.0/UDP c"#;
+    headers.push(Header::new(HeaderName::Via, row).unwrap());
+    assert_eq!(headers.via_count(), 3);
+    assert!(headers.remove_first_value(&HeaderName::Via));
+    assert_eq!(headers.via_count(), 2);
+}
