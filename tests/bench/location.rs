@@ -1,8 +1,8 @@
 //! What the location service in memory costs, with few bindings and with many.
 //!
 //! `cargo bench --bench location` measures resident memory and CPU time. `tests/bench/location` counts instructions
-//! besides: it runs this program under callgrind as `location --count <what> <bindings>`, which says `ready` when all is
-//! prepared, and does what is to be counted when a line comes in.
+//! besides: it runs this program under callgrind as `location --count <what> <bindings>`, which says `ready` when there
+//! are so many, and goes on when a line comes in; and as `location --count-making <what>`, for what is to be taken off.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::hint::black_box;
@@ -14,9 +14,11 @@ use sipreg::proto::{FlowId, Time, Transport};
 use sipreg::sip::{AnyUri, Uri};
 use sipreg::store::{Memory, Store};
 
-/// Operations that are measured at a time, made beforehand.
-const PREPARED: usize = 20_000;
+/// Operations that are measured at a time.
+const TIMES: u32 = 20_000;
 const LEASE: u32 = 3600;
+/// Seconds in which every binding is refreshed once.
+const ROUND: u32 = LEASE * 9 / 20;
 const START: Time = Time::from_millis(1_700_000_000_000);
 
 fn aor(number: usize) -> Aor {
@@ -44,8 +46,8 @@ fn register(number: usize, cseq: u32, lifetime: u32) -> Operation {
     })
 }
 
-/// A registrar in full swing: every binding is refreshed once in half its lease, so that its turn in the queue comes with
-/// every second refresh.
+/// A registrar in full swing: the bindings are refreshed one after the other, each before half its lease is over, so that
+/// its turn in the queue comes with every second refresh.
 struct Swing {
     store: Memory,
     bindings: usize,
@@ -56,13 +58,13 @@ struct Swing {
 impl Swing {
     fn new(bindings: usize) -> Swing {
         let mut swing = Swing { store: Memory::default(), bindings, refreshes: 0, lookups: 0 };
-        while swing.refreshes < bindings {
-            let (number, now) = (swing.number(swing.refreshes), swing.now());
-            if number % 2 == 0 {
-                swing.store.perform(register(number, 1, LEASE / 2), now).unwrap();
+        for at in 0..bindings {
+            // half of them in the queue as if they had been there for long
+            if at % 2 == 0 {
+                swing.perform(register(swing.number(at), 0, ROUND - 1), swing.now());
             }
-            swing.store.perform(register(number, 2, LEASE), now).unwrap();
-            swing.refreshes += 1;
+            let (refresh, now) = swing.refresh();
+            swing.perform(refresh, now);
         }
         swing
     }
@@ -73,37 +75,64 @@ impl Swing {
     }
 
     fn now(&self) -> Time {
-        let span = Duration::from_secs(u64::from(LEASE / 2));
-        START + span.mul_f64(self.refreshes as f64 / self.bindings as f64)
+        START + Duration::from_secs(ROUND.into()).mul_f64(self.refreshes as f64 / self.bindings as f64)
     }
 
-    /// The next `times` of what is to be measured, made beforehand.
-    fn prepare(&mut self, what: &str, times: usize) -> Vec<(Operation, Time)> {
-        let operations = (0..times).map(|_| match what {
-            "update" => {
-                let cseq = 2 + u32::try_from(self.refreshes / self.bindings).unwrap();
-                let operation = register(self.number(self.refreshes), cseq, LEASE);
-                self.refreshes += 1;
-                (operation, self.now())
-            }
+    fn refresh(&mut self) -> (Operation, Time) {
+        let round = u32::try_from(self.refreshes / self.bindings).unwrap();
+        let made = (register(self.number(self.refreshes), 1 + round, LEASE), self.now());
+        self.refreshes += 1;
+        made
+    }
+
+    fn make(&mut self, what: &str) -> (Operation, Time) {
+        match what {
+            "update" => self.refresh(),
             "lookup" => {
                 self.lookups += 1;
                 (Operation::Fetch(aor(self.number(self.lookups))), self.now())
             }
             _ => panic!("neither update nor lookup: {what}"),
-        });
-        operations.collect()
+        }
+    }
+
+    /// With what is due at that time.
+    fn perform(&mut self, operation: Operation, now: Time) {
+        let stored = self.store.perform(operation, now).unwrap();
+        assert_eq!(black_box(&stored).bindings.len(), 1);
+        if stored.next_expiry.is_some_and(|due| due <= now) {
+            assert!(self.store.perform(Operation::Expire, now).unwrap().effects.is_empty());
+        }
+    }
+
+    /// Nanoseconds of CPU time, the median of nine turns. What is performed is made before.
+    fn nanoseconds(&mut self, what: &str) -> u128 {
+        let mut taken: Vec<_> = (0..9)
+            .map(|_| {
+                let made: Vec<_> = (0..TIMES).map(|_| self.make(what)).collect();
+                let start = cpu();
+                made.into_iter().for_each(|(operation, now)| self.perform(operation, now));
+                (cpu() - start).as_nanos() / u128::from(TIMES)
+            })
+            .collect();
+        taken.sort_unstable();
+        taken[4]
     }
 }
 
-fn perform(store: &mut Memory, operations: Vec<(Operation, Time)>) {
-    for (operation, now) in operations {
-        let stored = store.perform(operation, now).unwrap();
-        assert_eq!(black_box(&stored).bindings.len(), 1);
-        if stored.next_expiry.is_some_and(|due| due <= now) {
-            assert!(store.perform(Operation::Expire, now).unwrap().effects.is_empty());
+/// The half of this program for callgrind.
+fn count(what: &str, bindings: usize, performs: bool) {
+    let mut swing = Swing::new(bindings);
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    for _ in 0..TIMES {
+        let (operation, now) = black_box(swing.make(what));
+        if performs {
+            swing.perform(operation, now);
         }
     }
+    // without taking a million bindings apart
+    std::process::exit(0);
 }
 
 fn cpu() -> Duration {
@@ -115,30 +144,12 @@ fn resident() -> usize {
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
-/// The median of nine turns, in nanoseconds each.
-fn nanoseconds(swing: &mut Swing, what: &str) -> u128 {
-    let mut taken: Vec<_> = (0..9)
-        .map(|_| {
-            let operations = swing.prepare(what, PREPARED);
-            let start = cpu();
-            perform(&mut swing.store, operations);
-            (cpu() - start).as_nanos() / PREPARED as u128
-        })
-        .collect();
-    taken.sort_unstable();
-    taken[4]
-}
-
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
-    if let [_, "--count", what, bindings] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        let mut swing = Swing::new(bindings.parse().unwrap());
-        let operations = swing.prepare(what, PREPARED);
-        println!("ready");
-        std::io::stdin().read_line(&mut String::new()).unwrap();
-        perform(&mut swing.store, operations);
-        // without taking a million bindings apart
-        std::process::exit(0);
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [_, "--count", what, bindings] => return count(what, bindings.parse().unwrap(), true),
+        [_, "--count-making", what] => return count(what, 1000, false),
+        _ => {}
     }
     println!(
         "{:>10} {:>20} {:>15} {:>15}",
@@ -148,7 +159,7 @@ fn main() {
         let before = resident();
         let mut swing = Swing::new(bindings);
         let each = (resident() - before) / bindings;
-        let (update, lookup) = (nanoseconds(&mut swing, "update"), nanoseconds(&mut swing, "lookup"));
+        let (update, lookup) = (swing.nanoseconds("update"), swing.nanoseconds("lookup"));
         println!("{bindings:>10} {each:>20} {update:>15} {lookup:>15}");
         assert_eq!(swing.store.len(), bindings);
         // with few, the rest of the process weighs more than they do
