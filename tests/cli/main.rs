@@ -7,6 +7,8 @@ mod bindings;
 mod config;
 #[cfg(unix)]
 mod endings;
+#[cfg(target_os = "linux")]
+mod floods;
 // Other systems take no datagram of 64 KB.
 #[cfg(target_os = "linux")]
 #[path = "../hostile/mod.rs"]

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
-use std::process::{Child, ChildStdout};
+use std::process::{Child, ChildStdout, Command};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,11 +11,11 @@ use serde_json::Value;
 use crate::run::{Ran, command, finish, sipreg, with_environment};
 
 /// A server, and what it tells. It is ended when it is dropped.
-struct Server {
+pub struct Server {
     child: Option<Child>,
     told: BufReader<ChildStdout>,
     /// `host:port` of each listener.
-    at: Vec<String>,
+    pub at: Vec<String>,
 }
 
 impl Server {
@@ -23,7 +23,12 @@ impl Server {
     fn start(options: &[&str], wanted: usize) -> Server {
         let mut arguments = vec!["serve", "--json"];
         arguments.extend(options);
-        let mut child = command(&arguments).spawn().unwrap();
+        Server::started(command(&arguments), wanted)
+    }
+
+    /// The same, from a command that becomes it.
+    pub fn started(mut command: Command, wanted: usize) -> Server {
+        let mut child = command.spawn().unwrap();
         let told = BufReader::new(child.stdout.take().unwrap());
         let mut server = Server { child: Some(child), told, at: Vec::new() };
         for _ in 0..wanted {
@@ -35,7 +40,7 @@ impl Server {
     }
 
     /// The next event.
-    fn next(&mut self) -> Value {
+    pub fn next(&mut self) -> Value {
         let mut line = String::new();
         self.told.read_line(&mut line).unwrap();
         match serde_json::from_str(&line) {
@@ -49,17 +54,20 @@ impl Server {
     }
 
     /// Its process: the program's own, not that of `setsid`.
-    fn signal(&self, signal: &str) {
+    pub fn pid(&self) -> String {
         let pid = self.child.as_ref().unwrap().id();
         let children = format!("/proc/{pid}/task/{pid}/children");
         let own = std::fs::read_to_string(children).unwrap_or_default();
-        let pid = own.split_whitespace().next().map_or(pid.to_string(), str::to_owned);
-        let sent = std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
+        own.split_whitespace().next().map_or(pid.to_string(), str::to_owned)
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.pid()]).status().unwrap();
         assert!(sent.success());
     }
 
     /// Ends it, and gives what it told to the end.
-    fn stop(mut self) -> (Vec<Value>, Option<i32>) {
+    pub fn stop(mut self) -> (Vec<Value>, Option<i32>) {
         self.signal("-TERM");
         let mut rest = String::new();
         self.told.read_to_string(&mut rest).unwrap();
@@ -78,7 +86,7 @@ impl Drop for Server {
     }
 }
 
-fn name(event: &Value) -> &str {
+pub fn name(event: &Value) -> &str {
     event["event"].as_str().unwrap()
 }
 

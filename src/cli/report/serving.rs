@@ -73,7 +73,8 @@ enum Name {
 pub struct Throttle {
     second: u64,
     told: [u32; 3],
-    left_out: [u64; 3],
+    /// What was not told since: how often, and the last of them.
+    left_out: [(u64, Option<Served>); 3],
 }
 
 /// Events of one kind that are told within a second.
@@ -98,11 +99,16 @@ impl Throttle {
         }
         let (told, left_out) = (self.told.get_mut(kind)?, self.left_out.get_mut(kind)?);
         if *told >= PER_SECOND {
-            *left_out += 1;
+            *left_out = (left_out.0 + 1, Some(what.clone()));
             return None;
         }
         *told += 1;
-        Some(std::mem::take(left_out) + 1)
+        Some(std::mem::take(left_out).0 + 1)
+    }
+
+    /// What was not told yet, with its counts; nothing comes after it.
+    fn rest(&mut self) -> impl Iterator<Item = (Served, u64)> {
+        std::mem::take(&mut self.left_out).into_iter().filter_map(|(count, last)| Some((last?, count)))
     }
 }
 
@@ -128,7 +134,16 @@ impl Reporter<'_, '_> {
         if self.settings.quiet && !self.settings.json {
             return Ok(());
         }
+        if *what == Served::Stopped {
+            for (last, count) in throttle.rest() {
+                self.one_served(&last, count, now)?;
+            }
+        }
         let Some(count) = throttle.admit(what, now) else { return Ok(()) };
+        self.one_served(what, count, now)
+    }
+
+    fn one_served(&mut self, what: &Served, count: u64, now: Time) -> io::Result<()> {
         let text = if self.settings.json {
             Event::of(what, count, now).map(|event| event.line())
         } else {

@@ -92,16 +92,16 @@ pub fn tenths(span: Duration) -> f64 {
     (span.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
-/// The time `seconds` after `from` in UTC, with the date when that is another day.
+/// The time `seconds` after `from` in UTC, with the date when that is a day or more.
 #[must_use]
 pub fn until(from: Time, seconds: u32) -> String {
-    let (start, end) = (rfc3339(from), rfc3339(from + Duration::from_secs(u64::from(seconds))));
-    match (start.split_once('T'), end.split_once('T')) {
-        (Some((today, _)), Some((day, time))) => {
+    let end = rfc3339(from + Duration::from_secs(u64::from(seconds)));
+    match end.split_once('T') {
+        Some((day, time)) => {
             let time = time.trim_end_matches('Z');
-            if today == day { format!("{time} UTC") } else { format!("{day} {time} UTC") }
+            if seconds < 86_400 { format!("{time} UTC") } else { format!("{day} {time} UTC") }
         }
-        _ => end,
+        None => end,
     }
 }
 
@@ -216,6 +216,7 @@ mod tests {
     fn times_are_said_as_a_person_says_them() {
         let noon = Time::from_millis(1_795_348_800_000 - 1_795_348_800_000 % 86_400_000 + 12 * 3_600_000);
         assert_eq!(until(noon, 3600), "13:00:00 UTC");
+        assert_eq!(until(noon, 43_200), "00:00:00 UTC", "tomorrow, as no other is within a day");
         assert!(until(noon, 86_400).ends_with(" 12:00:00 UTC"));
         assert!(until(noon, u32::MAX).starts_with("21"));
         assert_eq!(seconds(1390), "23m 10s");
