@@ -132,19 +132,30 @@ fn one_source_guesses_and_babbles() {
     let folder = tempfile::tempdir().unwrap();
     let server = guarded(1024, folder.path());
     let to = server.at[0].clone();
-    let guess = "Authorization: Digest username=\"alice\", realm=\"munich.de\", nonce=\"x\", uri=\"sip:munich.de\", \
-                 response=\"00000000000000000000000000000000\", qop=auth, nc=00000001, cnonce=\"c\"\r\n";
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut answer = [0; 4096];
+    socket.send_to(register(0, "").as_bytes(), &to).unwrap();
+    let length = socket.recv(&mut answer).unwrap();
+    let challenge = String::from_utf8_lossy(&answer[..length]).into_owned();
+    let nonce = challenge.split("nonce=\"").nth(1).unwrap().split('"').next().unwrap();
+    let guess = |n: usize| {
+        format!(
+            "Authorization: Digest username=\"alice\", realm=\"munich.de\", nonce=\"{nonce}\", uri=\"sip:munich.de\", \
+             algorithm=SHA-512-256, response=\"{n:064x}\", qop=auth, nc={n:08x}, cnonce=\"c\"\r\n"
+        )
+    };
     socket.set_nonblocking(true).unwrap();
     among(&server, || {
-        for n in 0..50_000 {
-            let text = if n % 2 == 0 { register(n, guess) } else { register(n, "no colon\r\n") };
+        for n in 1..=50_000 {
+            let text = if n % 2 == 0 { register(n, &guess(n)) } else { register(n, "no colon\r\n") };
             let _ = socket.send_to(text.as_bytes(), &to);
             while socket.recv_from(&mut [0; 2048]).is_ok() {}
         }
     });
     let events = was_bounded(server);
-    assert!(count(&events, "malformed") > 1000, "{}", count(&events, "malformed"));
+    for kind in ["auth_failed", "malformed"] {
+        assert!(count(&events, kind) > 1000, "{kind}: {}", count(&events, kind));
+    }
     assert!(events.len() < 1000, "{} events are a flood of their own", events.len());
 }
 
