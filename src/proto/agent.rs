@@ -192,8 +192,11 @@ pub fn respond(request: &Request, answer: Answer, tag: &str) -> Response {
 
 /// The To row with our tag, unless it has one (§8.2.6.2).
 fn tagged(row: &Header, tag: &str) -> Header {
-    let has_tag = NameAddr::parse(row.value()).map_or(true, |to| to.tag().is_some());
-    if has_tag || tag.is_empty() {
+    // Mostly it is no more than `<uri>`, and need not be read.
+    let end = row.value().iter().position(|octet| *octet == b'>');
+    let is_plain = row.value().starts_with(b"<") && end.is_some_and(|end| end + 1 == row.value().len());
+    let has_tag = || NameAddr::parse(row.value()).map_or(true, |to| to.tag().is_some());
+    if tag.is_empty() || (!is_plain && has_tag()) {
         return row.clone();
     }
     let mut value = Vec::with_capacity(row.value().len() + 5 + tag.len());

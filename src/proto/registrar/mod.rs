@@ -167,7 +167,8 @@ impl Registrar {
             let auth = Some((user.name.as_str().into(), AuthFailure::NotAllowed));
             return Err(Refusal { answer: Answer::new(403), auth });
         }
-        if verifier.users().has(&realm, &name) { Ok(()) } else { Err(Answer::new(404).into()) }
+        let is_own = user.name == name && user.realm == realm;
+        if is_own || verifier.users().has(&realm, &name) { Ok(()) } else { Err(Answer::new(404).into()) }
     }
 
     /// Steps 6 and 7, up to what only the store knows.

@@ -6,6 +6,8 @@
 //! oldest go early: a copy of such a request is then served anew, which the registrar's own rules make harmless (the
 //! nonce count is used up, the CSeq is not higher).
 
+mod kept;
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use super::server::{Effect, Input, Server, State};
 use crate::proto::plan::Timing;
 use crate::proto::{FlowId, Time};
 use crate::sip::{FieldError, Header, HeaderName, Host, Method, Request, Via};
+use kept::{Kept, Place};
 
 /// What a transaction is found by: a keyed hash of what RFC 3261 §17.2.3 compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,10 +139,29 @@ struct Live {
     machine: Server,
     merged: u64,
     way: Way,
-    /// The last answer; none in Trying.
-    answer: Bytes,
+    last: Last,
     /// When Timer J runs out.
     over: Time,
+}
+
+/// The last answer.
+#[derive(Debug)]
+enum Last {
+    None,
+    /// The 100: there are few.
+    Trying(Bytes),
+    /// The final one.
+    Final(Place),
+}
+
+impl Last {
+    fn len(&self) -> usize {
+        match self {
+            Last::None => 0,
+            Last::Trying(trying) => trying.len(),
+            Last::Final(place) => place.len(),
+        }
+    }
 }
 
 /// What one transaction costs besides its answer, in octets, about.
@@ -154,6 +176,7 @@ pub struct Transactions {
     slow: VecDeque<(Time, TransactionKey)>,
     /// Those that are kept until Timer J, in this order.
     kept: VecDeque<(Time, TransactionKey)>,
+    answers: Kept,
     timing: Timing,
     octets: usize,
     limit: usize,
@@ -181,6 +204,7 @@ impl Transactions {
             merged: Table::default(),
             slow: VecDeque::new(),
             kept: VecDeque::new(),
+            answers: Kept::default(),
             timing,
             octets: 0,
             limit,
@@ -191,7 +215,14 @@ impl Transactions {
     pub fn look_up(&mut self, key: TransactionKey, merged: u64) -> Known {
         match self.live.get_mut(&key) {
             Some(live) => match live.machine.on(Input::Copy) {
-                Effect::Repeat => Known::Answered(live.way, live.answer.clone()),
+                Effect::Repeat => {
+                    let answer = match &live.last {
+                        Last::None => Bytes::new(),
+                        Last::Trying(trying) => trying.clone(),
+                        Last::Final(place) => Bytes::copy_from_slice(self.answers.get(*place)),
+                    };
+                    Known::Answered(live.way, answer)
+                }
                 Effect::Absorb | Effect::Trying | Effect::Keep(_) | Effect::Finish | Effect::Terminate => {
                     Known::Waiting
                 }
@@ -204,20 +235,20 @@ impl Transactions {
     /// Begins a transaction for a request that is new.
     pub fn begin(&mut self, key: TransactionKey, merged: u64, reliable: bool, way: Way, now: Time) {
         let machine = Server::start(reliable, self.timing);
-        self.live.insert(key, Live { machine, merged, way, answer: Bytes::new(), over: now });
+        self.live.insert(key, Live { machine, merged, way, last: Last::None, over: now });
         self.merged.insert(merged, key);
         self.slow.push_back((now + Server::patience(self.timing), key));
         self.octets += OVERHEAD;
     }
 
     /// The transaction user answers. Where the answer goes; `None`: it was answered before, or is no more.
-    pub fn answer(&mut self, key: TransactionKey, answer: &Bytes, now: Time) -> Option<Way> {
+    pub fn answer(&mut self, key: TransactionKey, answer: &[u8], now: Time) -> Option<Way> {
         let live = self.live.get_mut(&key)?;
         let way = live.way;
         match live.machine.on(Input::Final) {
             Effect::Keep(time) => {
-                self.octets = self.octets + answer.len() - live.answer.len();
-                live.answer = answer.clone();
+                self.octets = self.octets + answer.len() - live.last.len();
+                live.last = Last::Final(self.answers.keep(answer));
                 live.over = now + time;
                 self.kept.push_back((live.over, key));
                 self.shrink();
@@ -252,8 +283,8 @@ impl Transactions {
     /// Keeps the 100 for copies of the request.
     pub fn trying(&mut self, key: TransactionKey, answer: Bytes) {
         if let Some(live) = self.live.get_mut(&key) {
-            self.octets = self.octets + answer.len() - live.answer.len();
-            live.answer = answer;
+            self.octets = self.octets + answer.len() - live.last.len();
+            live.last = Last::Trying(answer);
         }
     }
 
@@ -307,7 +338,10 @@ impl Transactions {
 
     fn forget(&mut self, key: TransactionKey) {
         if let Some(live) = self.live.remove(&key) {
-            self.octets -= OVERHEAD + live.answer.len();
+            self.octets -= OVERHEAD + live.last.len();
+            if let Last::Final(place) = live.last {
+                self.answers.release(place);
+            }
             self.merged.remove(&live.merged);
         }
     }

@@ -242,7 +242,7 @@ impl Serving {
         }
     }
 
-    /// The octets of a response, in memory of just that size: many are kept for a while.
+    /// The octets of a response, in memory of just that size.
     fn written(&mut self, response: &Response) -> Bytes {
         self.scratch.clear();
         response.write(&mut self.scratch);
