@@ -22,10 +22,31 @@ const AT_A_TIME: usize = 1000;
 pub struct Memory {
     /// Keyed with a secret of this process: nobody can choose names that collide.
     table: HashMap<Aor, Record>,
-    /// [`Record::due`] of every record.
-    queue: BTreeSet<(Time, Aor)>,
+    queue: Queue,
     /// The bindings in `table`.
     len: usize,
+}
+
+/// [`Record::due`] of every record.
+#[derive(Debug, Default)]
+struct Queue {
+    all: BTreeSet<(Time, Aor)>,
+    /// Of the first: it is asked for with every operation, and the way to it is longer the more there are.
+    next: Option<Time>,
+}
+
+impl Queue {
+    fn insert(&mut self, due: Time, aor: Aor) {
+        self.all.insert((due, aor));
+        self.next = Some(self.next.map_or(due, |next| next.min(due)));
+    }
+
+    fn remove(&mut self, due: Time, aor: Aor) {
+        self.all.remove(&(due, aor));
+        if self.next == Some(due) {
+            self.next = self.all.first().map(|(due, _)| *due);
+        }
+    }
 }
 
 /// The bindings of one address-of-record; never none.
@@ -43,7 +64,7 @@ impl Store for Memory {
             Operation::Fetch(aor) => self.fetch(aor, now),
             Operation::Expire => (Arc::default(), self.expire(now)),
         };
-        let next_expiry = self.queue.first().map(|(due, _)| now.max(*due));
+        let next_expiry = self.queue.next.map(|due| now.max(due));
         Ok(Stored { bindings, effects, next_expiry })
     }
 
@@ -79,7 +100,7 @@ impl Memory {
     fn expire(&mut self, now: Time) -> Vec<Effect> {
         let mut effects = Vec::new();
         for _ in 0..AT_A_TIME {
-            let Some((_, aor)) = self.queue.first().filter(|(due, _)| *due <= now) else { break };
+            let Some((_, aor)) = self.queue.all.first().filter(|(due, _)| *due <= now) else { break };
             effects.extend(self.drop_expired(aor.clone(), now).1);
         }
         effects
@@ -101,29 +122,24 @@ impl Memory {
 }
 
 /// Makes these the bindings of a record, drops it when there are none, and has it queued.
-fn keep(
-    entry: Entry<'_, Aor, Record>,
-    bindings: Arc<[Binding]>,
-    now: Time,
-    queue: &mut BTreeSet<(Time, Aor)>,
-) {
+fn keep(entry: Entry<'_, Aor, Record>, bindings: Arc<[Binding]>, now: Time, queue: &mut Queue) {
     let first = bindings.iter().map(|binding| binding.expires).min();
     match (entry, first) {
         (Entry::Vacant(_), None) => {}
         (Entry::Vacant(place), Some(due)) => {
-            queue.insert((due, place.key().clone()));
+            queue.insert(due, place.key().clone());
             place.insert(Record { bindings, due });
         }
         (Entry::Occupied(record), None) => {
             let (aor, Record { due, .. }) = record.remove_entry();
-            queue.remove(&(due, aor));
+            queue.remove(due, aor);
         }
         (Entry::Occupied(mut record), Some(first)) => {
             let due = record.get().due;
             if first < due || due <= now {
                 let aor = record.key().clone();
-                queue.remove(&(due, aor.clone()));
-                queue.insert((first, aor));
+                queue.remove(due, aor.clone());
+                queue.insert(first, aor);
                 record.get_mut().due = first;
             }
             record.get_mut().bindings = bindings;

@@ -1,4 +1,4 @@
-//! What the location service in memory costs, with few bindings and with many.
+//! What the location service in memory costs, with few bindings and with many: by itself, and as part of a request.
 //!
 //! `cargo bench --bench location` measures resident memory and CPU time. `tests/bench/location` counts instructions
 //! besides: it runs this program under callgrind as `location --count <what> <bindings>`, which says `ready` when there
@@ -6,12 +6,17 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use nix::time::{ClockId, clock_gettime};
 use sipreg::proto::binding::{Aor, Change, Operation, Source, Wanted, What};
-use sipreg::proto::{FlowId, Time, Transport};
-use sipreg::sip::{AnyUri, Uri};
+use sipreg::proto::ids::Counting;
+use sipreg::proto::plan::Timing;
+use sipreg::proto::service::{Limits, Listen, Policy, Service};
+use sipreg::proto::{Action, Command, Endpoint, Event, FlowId, Time, Transport};
+use sipreg::sip::{AnyUri, Host, Uri};
 use sipreg::store::{Memory, Store};
 
 /// Operations that are measured at a time.
@@ -25,25 +30,56 @@ fn aor(number: usize) -> Aor {
     Aor::of(&Uri::parse(format!("sip:user{number:07}@example.com")).unwrap())
 }
 
-/// A REGISTER with one contact of 130 octets, and a Call-ID of 36.
-fn register(number: usize, cseq: u32, lifetime: u32) -> Operation {
-    let [_, a, b, c] = u32::try_from(number).unwrap().to_be_bytes();
-    let uri = format!("sip:user{number:07}@10.{a}.{b}.{c}:5060;transport=udp");
+/// Its text is equally long for all: otherwise a million would cost more for that alone.
+fn peer(number: usize) -> SocketAddr {
+    let part = |unit: usize| u8::try_from(100 + number / unit % 100).unwrap();
+    ([10, part(10_000), part(100), part(1)], 5060).into()
+}
+
+fn uri(number: usize) -> String {
+    format!("sip:user{number:07}@{};transport=udp", peer(number))
+}
+
+/// 130 octets.
+fn contact(number: usize) -> String {
     let instance = format!("f81d4fae-7dec-11d0-a765-{number:012}");
+    format!("<{}>;reg-id=1;+sip.instance=\"<urn:uuid:{instance}>\"", uri(number))
+}
+
+/// 36 octets.
+fn call_id(number: usize) -> String {
+    format!("843817637684230-998sdasdh09-{number:08}")
+}
+
+/// What a REGISTER with one contact asks for.
+fn register(number: usize, cseq: u32, lifetime: u32) -> Operation {
     Operation::Change(Change {
         aor: aor(number),
-        call_id: format!("843817637684230-998sdasdh09-{number:08}").into(),
+        call_id: call_id(number).into(),
         cseq,
         what: What::Contacts(vec![Wanted {
-            uri: AnyUri::parse(&uri).unwrap(),
-            contact: format!("<{uri}>;reg-id=1;+sip.instance=\"<urn:uuid:{instance}>\"").into(),
+            uri: AnyUri::parse(&uri(number)).unwrap(),
+            contact: contact(number).into(),
             q: None,
             lifetime,
             path: "".into(),
-            source: Source { flow: FlowId(1), peer: ([10, a, b, c], 5060).into(), transport: Transport::Udp },
+            source: Source { flow: FlowId(1), peer: peer(number), transport: Transport::Udp },
         }]),
         limit: 10,
     })
+}
+
+/// The same as it comes from the network; without a contact it asks for the list.
+fn datagram(number: usize, cseq: u32, contact: &str) -> Bytes {
+    let text = format!(
+        "REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{number}-{cseq};rport\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:user{number:07}@example.com>;tag={number}\r\n\
+         To: <sip:user{number:07}@example.com>\r\nCall-ID: {}\r\nCSeq: {cseq} REGISTER\r\n{contact}\
+         Expires: {LEASE}\r\nContent-Length: 0\r\n\r\n",
+        peer(number),
+        call_id(number)
+    );
+    text.into()
 }
 
 /// A registrar in full swing: the bindings are refreshed one after the other, each before half its lease is over, so that
@@ -105,19 +141,106 @@ impl Swing {
         }
     }
 
-    /// Nanoseconds of CPU time, the median of nine turns. What is performed is made before.
     fn nanoseconds(&mut self, what: &str) -> u128 {
-        let mut taken: Vec<_> = (0..9)
-            .map(|_| {
-                let made: Vec<_> = (0..TIMES).map(|_| self.make(what)).collect();
-                let start = cpu();
-                made.into_iter().for_each(|(operation, now)| self.perform(operation, now));
-                (cpu() - start).as_nanos() / u128::from(TIMES)
-            })
-            .collect();
-        taken.sort_unstable();
-        taken[4]
+        median(|| {
+            let made: Vec<_> = (0..TIMES).map(|_| self.make(what)).collect();
+            let start = cpu();
+            made.into_iter().for_each(|(operation, now)| self.perform(operation, now));
+            cpu() - start
+        })
     }
+}
+
+/// A registrar that anybody may use, without sockets: octets in, octets out. It has the same amount of transactions
+/// alive, however many bindings there are.
+struct Server {
+    endpoint: Endpoint,
+    swing: Swing,
+    flow: FlowId,
+    now: Time,
+    /// Goes up with every request.
+    cseq: u32,
+}
+
+/// The time between two requests.
+const GAP: Duration = Duration::from_millis(1);
+
+impl Server {
+    fn new(swing: Swing) -> Server {
+        let address = ([192, 0, 2, 1], 5060).into();
+        let service = Service {
+            listen: vec![Listen { transport: Transport::Udp, address }],
+            domains: vec![Host::parse("example.com").unwrap()],
+            policy: Policy { min_expires: 60, max_expires: 7200, default_expires: LEASE, max_contacts: 10 },
+            verifier: None,
+            limits: Limits::default(),
+            timing: Timing::default(),
+            tell_messages: false,
+        };
+        let endpoint = Endpoint::new(Box::new(Counting::default()));
+        let mut server = Server { endpoint, flow: FlowId(0), now: swing.now(), swing, cseq: 1000 };
+        server.handle(Event::Command(Command::Serve(Box::new(service))));
+        server
+    }
+
+    /// How many answers came of an event.
+    fn handle(&mut self, event: Event) -> usize {
+        let mut sent = 0;
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for action in self.endpoint.handle(event, self.now) {
+                match action {
+                    Action::Store { ask, operation } => {
+                        let answer = self.swing.store.perform(operation, self.now);
+                        events.push(Event::Stored { ask, answer });
+                    }
+                    Action::Listen { flow, address, .. } => {
+                        self.flow = flow;
+                        events.push(Event::Opened { flow, local: address });
+                    }
+                    Action::Transmit { bytes, .. } => {
+                        assert!(black_box(bytes).starts_with(b"SIP/2.0 200 "));
+                        sent += 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        sent
+    }
+
+    fn nanoseconds(&mut self, what: &str) -> u128 {
+        median(|| {
+            let made: Vec<_> = (0..TIMES).map(|_| self.make(what)).collect();
+            let start = cpu();
+            for (peer, bytes) in made {
+                self.now = self.now + GAP;
+                if self.endpoint.next_timeout().is_some_and(|(due, _)| due <= self.now) {
+                    self.handle(Event::Timeout);
+                }
+                let sent = self.handle(Event::Received { flow: self.flow, peer, bytes });
+                assert_eq!(sent, 1);
+            }
+            cpu() - start
+        })
+    }
+
+    fn make(&mut self, what: &str) -> (SocketAddr, Bytes) {
+        self.cseq += 1;
+        let number = self.swing.number(self.cseq as usize);
+        let contact = match what {
+            "update" => format!("Contact: {}\r\n", contact(number)),
+            _ => String::new(),
+        };
+        (peer(number), datagram(number, self.cseq, &contact))
+    }
+}
+
+/// Nanoseconds of CPU time that one of [`TIMES`] takes, the median of nine turns.
+fn median(mut turn: impl FnMut() -> Duration) -> u128 {
+    let mut taken: Vec<_> = (0..9).map(|_| turn().as_nanos() / u128::from(TIMES)).collect();
+    taken.sort_unstable();
+    taken[4]
 }
 
 /// The half of this program for callgrind.
@@ -152,16 +275,24 @@ fn main() {
         _ => {}
     }
     println!(
-        "{:>10} {:>20} {:>15} {:>15}",
-        "bindings", "octets resident each", "ns per update", "ns per lookup"
+        "{:>10} {:>20} {:>15} {:>15} {:>24} {:>24}",
+        "bindings",
+        "octets resident each",
+        "ns per update",
+        "ns per lookup",
+        "ns per REGISTER, refresh",
+        "ns per REGISTER, list"
     );
     for bindings in [1_000, 1_000_000] {
         let before = resident();
         let mut swing = Swing::new(bindings);
         let each = (resident() - before) / bindings;
         let (update, lookup) = (swing.nanoseconds("update"), swing.nanoseconds("lookup"));
-        println!("{bindings:>10} {each:>20} {update:>15} {lookup:>15}");
         assert_eq!(swing.store.len(), bindings);
+        let mut server = Server::new(swing);
+        let (refresh, list) = (server.nanoseconds("update"), server.nanoseconds("lookup"));
+        println!("{bindings:>10} {each:>20} {update:>15} {lookup:>15} {refresh:>24} {list:>24}");
+        assert_eq!(server.swing.store.len(), bindings);
         // with few, the rest of the process weighs more than they do
         assert!(bindings < 1_000_000 || each <= 600, "too much memory");
     }

@@ -40,7 +40,7 @@ impl Place {
 impl Kept {
     /// Keeps a copy of an answer, until [`Kept::release`].
     pub(super) fn keep(&mut self, answer: &[u8]) -> Place {
-        if !self.pieces.back().is_some_and(|last| last.octets.len() + answer.len() <= PIECE) {
+        if self.pieces.back().is_none_or(|last| last.octets.len() + answer.len() > PIECE) {
             if let Some(full) = self.pieces.back_mut() {
                 full.octets.shrink_to_fit();
             }
