@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,6 +19,8 @@ const PASSWORD: &str = "uncertainty";
 /// One device of Heisenberg at one domain of the laboratory, which no other test uses.
 pub struct Device {
     lab: &'static Lab,
+    /// Ends with the last device that uses it.
+    served: Option<Arc<Served>>,
     home: TempDir,
     aor: String,
     registrar: String,
@@ -29,11 +32,29 @@ impl Device {
         Device::over(Transport::Udp, domain)
     }
 
+    /// One at the laboratory and one at a `sipreg serve` of its own.
+    pub fn everywhere(domain: &str) -> [Device; 2] {
+        let at_lab = Device::at(domain);
+        let served = Served::start(&at_lab.aor);
+        let home = tempfile::tempdir().unwrap();
+        let registrar = format!("sip:{}", served.at);
+        let at_own =
+            Device { served: Some(served.into()), home, registrar, aor: at_lab.aor.clone(), ..at_lab };
+        [at_lab, at_own]
+    }
+
     pub fn over(transport: Transport, domain: &str) -> Device {
         let lab = Lab::shared();
         let registrar = format!("sip:{}:{}", transport.host(), lab.port(Port::Sip));
         let home = tempfile::tempdir().unwrap();
-        Device { lab, home, aor: format!("sip:{USER}@{domain}.munich.de"), registrar, transport }
+        Device {
+            lab,
+            served: None,
+            home,
+            aor: format!("sip:{USER}@{domain}.munich.de"),
+            registrar,
+            transport,
+        }
     }
 
     /// The same device, asking at another port of the laboratory.
@@ -54,6 +75,7 @@ impl Device {
     pub fn sibling(&self) -> Device {
         Device {
             lab: self.lab,
+            served: self.served.clone(),
             home: tempfile::tempdir().unwrap(),
             aor: self.aor.clone(),
             registrar: self.registrar.clone(),
@@ -129,6 +151,40 @@ impl Device {
     /// What is remembered.
     pub fn record(&self) -> Value {
         serde_json::from_str(&std::fs::read_to_string(self.file("json")).unwrap()).unwrap()
+    }
+}
+
+/// `sipreg serve` with one user.
+struct Served {
+    child: Child,
+    /// Where it listens, over UDP.
+    at: String,
+}
+
+impl Served {
+    fn start(aor: &str) -> Served {
+        let (user, domain) = aor.strip_prefix("sip:").unwrap().split_once('@').unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let users = folder.path().join("users").to_str().unwrap().to_owned();
+        let add = ["serve", "--add-user", &format!("{user}@{domain}"), "--users", &users].map(String::from);
+        assert_eq!(run::execute(&add, Some(PASSWORD), folder.path()).code, Some(0));
+        let listen =
+            ["serve", "--json", "--listen", "udp:127.0.0.1:0", "--domain", domain, "--users", &users];
+        let mut child = run::command(&listen.map(String::from), None, folder.path()).spawn().unwrap();
+        let mut line = String::new();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        told.read_line(&mut line).unwrap();
+        // What else it tells is read and forgotten: a full pipe would stop it.
+        std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
+        let event: Value = serde_json::from_str(&line).unwrap();
+        Served { child, at: event["address"].as_str().unwrap().to_owned() }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -86,18 +86,19 @@ fn another_transport_replaces_the_contact() {
 /// REG-018: they queue at the lock.
 #[test]
 fn ten_processes_at_once_end_with_one_binding() {
-    let device = Device::at("ten");
-    let running: Vec<_> = (0..10).map(|_| device.start(&["register"])).collect();
-    let mut numbers = Vec::new();
-    for one in running {
-        let ran = one.finish();
-        assert_eq!(ran.code, Some(0), "{}", ran.all());
-        numbers.push(cseq(&ran.json()));
+    for device in Device::everywhere("ten") {
+        let running: Vec<_> = (0..10).map(|_| device.start(&["register"])).collect();
+        let mut numbers = Vec::new();
+        for one in running {
+            let ran = one.finish();
+            assert_eq!(ran.code, Some(0), "{}", ran.all());
+            numbers.push(cseq(&ran.json()));
+        }
+        numbers.sort_unstable();
+        let expected: Vec<u64> = (1..=10).map(|n| 2 * n).collect();
+        assert_eq!(numbers, expected, "no number was used twice");
+        assert_eq!(device.bound().len(), 1);
     }
-    numbers.sort_unstable();
-    let expected: Vec<u64> = (1..=10).map(|n| 2 * n).collect();
-    assert_eq!(numbers, expected, "no number was used twice");
-    assert_eq!(device.bound().len(), 1);
 }
 
 /// DES-024: whatever the process that was killed had sent, the next one goes on from there.
@@ -122,54 +123,61 @@ fn kill_9_leaves_a_state_that_the_next_run_goes_on_with() {
 /// DES-024: the victim had not even come in.
 #[test]
 fn kill_9_at_the_lock_leaves_a_state_that_the_next_run_goes_on_with() {
-    let device = Device::at("queue");
-    let first = device.does(&["register"]);
-    let before = device.record();
-    let lock = std::fs::File::open(device.file("lock")).unwrap();
-    lock.lock().unwrap();
-    let victim = device.start(&["register"]);
-    victim.opens("lock");
-    victim.kill();
-    assert_eq!(device.record(), before);
-    lock.unlock().unwrap();
-    let second = device.does(&["register"]);
-    assert_eq!((&second["contact"], cseq(&second)), (&first["contact"], cseq(&first) + 2));
+    for device in Device::everywhere("queue") {
+        let first = device.does(&["register"]);
+        let before = device.record();
+        let lock = std::fs::File::open(device.file("lock")).unwrap();
+        lock.lock().unwrap();
+        let victim = device.start(&["register"]);
+        victim.opens("lock");
+        victim.kill();
+        assert_eq!(device.record(), before);
+        lock.unlock().unwrap();
+        let second = device.does(&["register"]);
+        assert_eq!((&second["contact"], cseq(&second)), (&first["contact"], cseq(&first) + 2));
+    }
 }
 
 #[test]
 fn waiting_for_another_process_counts_towards_the_timeout() {
-    let device = Device::at("patience");
-    device.does(&["register"]);
-    let lock = std::fs::File::open(device.file("lock")).unwrap();
-    lock.lock().unwrap();
-    for verb in ["register", "list", "unregister"] {
-        let json = device.ends(4, &[verb, "--timeout", "50ms"]);
-        assert_eq!((&json["error"]["kind"], &json["requests"]), (&"timeout".into(), &0.into()));
+    for device in Device::everywhere("patience") {
+        device.does(&["register"]);
+        let lock = std::fs::File::open(device.file("lock")).unwrap();
+        lock.lock().unwrap();
+        for verb in ["register", "list", "unregister"] {
+            let json = device.ends(4, &[verb, "--timeout", "50ms"]);
+            assert_eq!((&json["error"]["kind"], &json["requests"]), (&"timeout".into(), &0.into()));
+        }
+        device.does(&["list", "--stateless", "--timeout", "20s"]);
     }
-    device.does(&["list", "--stateless", "--timeout", "20s"]);
 }
 
 /// REG-011, DES-021, DES-023: neither binding nor removing touches what another device has bound.
 #[test]
 fn the_binding_of_a_second_device_is_never_touched() {
-    let one = Device::at("second");
-    let two = one.sibling();
-    let (first, second) = (one.does(&["register"]), two.does(&["register"]));
-    assert_ne!(first["call_id"], second["call_id"]);
-    for device in [&one, &two] {
-        let json = device.does(&["list"]);
-        let own: Vec<_> =
-            json["bindings"].as_array().unwrap().iter().filter(|binding| binding["own"] == true).collect();
-        let wanted = if std::ptr::eq(device, &one) { &first } else { &second };
-        assert_eq!((own.len(), &own[0]["uri"]), (1, &wanted["contact"]));
+    for one in Device::everywhere("second") {
+        let two = one.sibling();
+        let (first, second) = (one.does(&["register"]), two.does(&["register"]));
+        assert_ne!(first["call_id"], second["call_id"]);
+        for device in [&one, &two] {
+            let json = device.does(&["list"]);
+            let own: Vec<_> = json["bindings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|binding| binding["own"] == true)
+                .collect();
+            let wanted = if std::ptr::eq(device, &one) { &first } else { &second };
+            assert_eq!((own.len(), &own[0]["uri"]), (1, &wanted["contact"]));
+        }
+        one.does(&["register"]);
+        one.does(&["unregister"]);
+        assert_eq!(two.bound(), [second["contact"].as_str().unwrap()]);
+        assert_eq!(
+            two.does(&["list", "--contact", second["contact"].as_str().unwrap()])["bindings"][0]["own"],
+            true
+        );
     }
-    one.does(&["register"]);
-    one.does(&["unregister"]);
-    assert_eq!(two.bound(), [second["contact"].as_str().unwrap()]);
-    assert_eq!(
-        two.does(&["list", "--contact", second["contact"].as_str().unwrap()])["bindings"][0]["own"],
-        true
-    );
 }
 
 /// DES-024: each registrar has a Call-ID and a number of its own.
@@ -192,75 +200,79 @@ fn two_registrars_are_remembered_apart() {
 /// DES-024: a new Call-ID each time.
 #[test]
 fn stateless_reads_and_writes_nothing() {
-    let device = Device::at("forgetful");
-    device.does(&["register", "--stateless"]);
-    assert!(!device.state().exists());
-    let kept = device.does(&["register"]);
-    let before = std::fs::read(device.file("json")).unwrap();
-    let other = device.does(&["register", "--stateless"]);
-    assert_ne!(other["call_id"], kept["call_id"]);
-    assert_ne!(other["contact"], kept["contact"]);
-    let ran = device.run(&["unregister", "--stateless", "--json"]);
-    assert_eq!((ran.code, &ran.json()["requests"]), (Some(2), &0.into()), "{}", ran.all());
-    assert!(
-        device.does(&["list", "--stateless"])["bindings"].to_string().matches("\"own\":true").count() == 0
-    );
-    assert_eq!(std::fs::read(device.file("json")).unwrap(), before);
-    assert_eq!(device.bound().len(), 3);
+    for device in Device::everywhere("forgetful") {
+        device.does(&["register", "--stateless"]);
+        assert!(!device.state().exists());
+        let kept = device.does(&["register"]);
+        let before = std::fs::read(device.file("json")).unwrap();
+        let other = device.does(&["register", "--stateless"]);
+        assert_ne!(other["call_id"], kept["call_id"]);
+        assert_ne!(other["contact"], kept["contact"]);
+        let ran = device.run(&["unregister", "--stateless", "--json"]);
+        assert_eq!((ran.code, &ran.json()["requests"]), (Some(2), &0.into()), "{}", ran.all());
+        assert!(
+            device.does(&["list", "--stateless"])["bindings"].to_string().matches("\"own\":true").count()
+                == 0
+        );
+        assert_eq!(std::fs::read(device.file("json")).unwrap(), before);
+        assert_eq!(device.bound().len(), 3);
+    }
 }
 
 /// REG-033, DES-024: the registrar refuses a CSeq that is too low; the client begins anew and is bound.
 #[test]
 fn a_state_that_is_too_old_or_gone_does_not_keep_it_from_registering() {
-    let device = Device::at("restored");
-    device.does(&["register"]);
-    let old = std::fs::read(device.file("json")).unwrap();
-    device.does(&["register"]);
-    device.does(&["register"]);
-    std::fs::write(device.file("json"), &old).unwrap();
-    let json = device.does(&["register"]);
-    assert_ne!(json["call_id"], serde_json::from_slice::<Value>(&old).unwrap()["call_id"]);
-    assert_eq!(device.bound(), [json["contact"].as_str().unwrap()], "the port was remembered");
-    assert_eq!(device.record()["call_id"], json["call_id"]);
-    assert_eq!(device.does(&["register"])["call_id"], json["call_id"]);
+    for device in Device::everywhere("restored") {
+        device.does(&["register"]);
+        let old = std::fs::read(device.file("json")).unwrap();
+        device.does(&["register"]);
+        device.does(&["register"]);
+        std::fs::write(device.file("json"), &old).unwrap();
+        let json = device.does(&["register"]);
+        assert_ne!(json["call_id"], serde_json::from_slice::<Value>(&old).unwrap()["call_id"]);
+        assert_eq!(device.bound(), [json["contact"].as_str().unwrap()], "the port was remembered");
+        assert_eq!(device.record()["call_id"], json["call_id"]);
+        assert_eq!(device.does(&["register"])["call_id"], json["call_id"]);
 
-    // Removing with an old number works the same way.
-    std::fs::write(device.file("json"), &old).unwrap();
-    device.does(&["unregister"]);
-    assert_eq!(device.bound(), [""; 0]);
+        // Removing with an old number works the same way.
+        std::fs::write(device.file("json"), &old).unwrap();
+        device.does(&["unregister"]);
+        assert_eq!(device.bound(), [""; 0]);
 
-    device.does(&["register"]);
-    std::fs::remove_dir_all(device.state()).unwrap();
-    let json = device.does(&["register"]);
-    assert!(uris(&json).contains(&json["contact"].as_str().unwrap().to_owned()));
-    assert_eq!(device.run(&["unregister", "--all", "--yes"]).code, Some(0));
+        device.does(&["register"]);
+        std::fs::remove_dir_all(device.state()).unwrap();
+        let json = device.does(&["register"]);
+        assert!(uris(&json).contains(&json["contact"].as_str().unwrap().to_owned()));
+        assert_eq!(device.run(&["unregister", "--all", "--yes"]).code, Some(0));
+    }
 }
 
 /// Even root can make no folder inside a file.
 #[test]
 fn a_state_that_is_damaged_or_cannot_be_written_is_a_warning() {
-    let device = Device::at("damaged");
-    device.does(&["register"]);
-    std::fs::write(device.file("json"), "{ \"schema\": 1, ").unwrap();
-    let ran = device.run(&["register"]);
-    assert_eq!(ran.code, Some(0), "{}", ran.all());
-    assert!(
-        ran.stderr.starts_with("warning: the state in ") && ran.stderr.contains("damaged"),
-        "{}",
-        ran.all()
-    );
-    assert_eq!(device.files("damaged").len(), 1);
-    let ran = device.run(&["unregister"]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.all());
-
-    let elsewhere = device.state().join("file");
-    std::fs::write(&elsewhere, "").unwrap();
-    let path = elsewhere.to_str().unwrap();
-    for (verb, quiet) in [("register", false), ("register", true), ("list", false)] {
-        let more: &[&str] = if quiet { &["--quiet"] } else { &[] };
-        let ran = device.run(&[&[verb, "--state-dir", path], more].concat());
+    for device in Device::everywhere("damaged") {
+        device.does(&["register"]);
+        std::fs::write(device.file("json"), "{ \"schema\": 1, ").unwrap();
+        let ran = device.run(&["register"]);
         assert_eq!(ran.code, Some(0), "{}", ran.all());
-        assert_eq!(ran.stderr.contains("warning: the state directory "), !quiet, "{}", ran.all());
+        assert!(
+            ran.stderr.starts_with("warning: the state in ") && ran.stderr.contains("damaged"),
+            "{}",
+            ran.all()
+        );
+        assert_eq!(device.files("damaged").len(), 1);
+        let ran = device.run(&["unregister"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.all());
+
+        let elsewhere = device.state().join("file");
+        std::fs::write(&elsewhere, "").unwrap();
+        let path = elsewhere.to_str().unwrap();
+        for (verb, quiet) in [("register", false), ("register", true), ("list", false)] {
+            let more: &[&str] = if quiet { &["--quiet"] } else { &[] };
+            let ran = device.run(&[&[verb, "--state-dir", path], more].concat());
+            assert_eq!(ran.code, Some(0), "{}", ran.all());
+            assert_eq!(ran.stderr.contains("warning: the state directory "), !quiet, "{}", ran.all());
+        }
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), b"");
     }
-    assert_eq!(std::fs::read(&elsewhere).unwrap(), b"");
 }
