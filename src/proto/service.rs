@@ -61,6 +61,9 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a message may take from its first octet to its last.
     pub incomplete: Duration,
+    /// Octets of messages that are not complete, of all connections together. When there are more, the connection with
+    /// the longest is closed.
+    pub unfinished: usize,
     /// Octets of answers that are kept to be repeated.
     pub replay: usize,
     /// Requests that may wait for the location service.
@@ -68,12 +71,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Enough for a test or a small office: 8192 connections, 64 MiB of answers.
+    /// Enough for a test or a small office: 8192 connections, 16 MiB of unfinished messages, 64 MiB of answers.
     fn default() -> Limits {
         Limits {
             connections: 8192,
             idle: Duration::from_secs(120),
             incomplete: Duration::from_secs(10),
+            unfinished: 16 << 20,
             replay: 64 << 20,
             pending: 10_000,
         }
@@ -165,6 +169,9 @@ pub enum Overload {
     /// [`Limits::incomplete`].
     #[error("too slow with a message")]
     Slow,
+    /// [`Limits::unfinished`].
+    #[error("too much is unfinished")]
+    Unfinished,
     /// The messages of a stream could not be told apart.
     #[error("not SIP")]
     Framing,

@@ -92,6 +92,11 @@ impl StreamFramer {
         }
     }
 
+    /// How many octets wait for the rest of their message.
+    pub fn waiting(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next frame; `None` when more octets are needed.
     ///
     /// # Errors

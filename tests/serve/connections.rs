@@ -104,6 +104,33 @@ fn ten_thousand_connections_that_say_nothing_do_not_keep_a_good_client_out() {
     world.stop();
 }
 
+/// What is complete, or short, is not what fills the memory.
+#[test]
+fn of_too_much_that_is_unfinished_the_longest_goes() {
+    let limits = Limits { unfinished: 100_000, ..Limits::default() };
+    let mut world = World::new(Service { limits, ..service() });
+    let half = |length: usize| {
+        wire(&register(1, "")).replace("Content-Length: 0", "Content-Length: 60000") + &"x".repeat(length)
+    };
+    let short = world.connect(&peer(1));
+    world.stream(short, &peer(1), &half(0));
+    let giants: Vec<_> = (2..5).map(|n| world.connect(&peer(n))).collect();
+    world.stream(giants[0], &peer(2), &half(40_000));
+    world.stream(giants[1], &peer(3), &half(50_000));
+    assert_eq!(world.closed, []);
+    world.stream(giants[2], &peer(4), &half(20_000));
+    assert_eq!((world.closed.clone(), dropped(&mut world)), (vec![giants[1]], vec![Overload::Unfinished]));
+    // One that goes, or is complete, no longer counts.
+    world.lose(giants[0], None);
+    world.stream(short, &peer(1), &"x".repeat(60_000));
+    for n in 6..8 {
+        let flow = world.connect(&peer(n));
+        world.stream(flow, &peer(n), &half(30_000));
+    }
+    assert_eq!(world.closed, [giants[1]]);
+    world.stop();
+}
+
 /// TRN-025 TRN-027
 #[test]
 fn what_is_not_sip_ends_its_connection_and_is_told() {

@@ -22,6 +22,10 @@ const PONG: &[u8] = b"\r\n";
 pub(super) struct Connections {
     all: BTreeMap<FlowId, Connection>,
     order: BTreeSet<(Time, FlowId)>,
+    /// Those in the middle of a message, by the octets of it that are there.
+    unfinished: BTreeSet<(usize, FlowId)>,
+    /// All those octets.
+    octets: usize,
 }
 
 #[derive(Debug)]
@@ -30,6 +34,8 @@ struct Connection {
     peer: SocketAddr,
     framer: StreamFramer,
     keep_until: Time,
+    /// As it stands in [`Connections::unfinished`]; 0: not at all.
+    waiting: usize,
 }
 
 impl Connections {
@@ -54,13 +60,31 @@ impl Connections {
 
     pub(super) fn take_all(&mut self) -> Vec<FlowId> {
         self.order.clear();
+        self.unfinished.clear();
+        self.octets = 0;
         std::mem::take(&mut self.all).into_keys().collect()
     }
 
     fn remove(&mut self, flow: FlowId) -> Option<Connection> {
         let connection = self.all.remove(&flow)?;
         self.order.remove(&(connection.keep_until, flow));
+        self.unfinished.remove(&(connection.waiting, flow));
+        self.octets -= connection.waiting;
         Some(connection)
+    }
+
+    /// Notes how much of a message is there that is not complete.
+    fn note_unfinished(&mut self, flow: FlowId) {
+        let Some(connection) = self.all.get_mut(&flow) else { return };
+        let before = std::mem::replace(&mut connection.waiting, connection.framer.waiting());
+        let after = connection.waiting;
+        if before != after {
+            self.unfinished.remove(&(before, flow));
+            self.octets = self.octets - before + after;
+            if after > 0 {
+                self.unfinished.insert((after, flow));
+            }
+        }
     }
 
     fn first(&self) -> Option<(Time, FlowId)> {
@@ -88,7 +112,7 @@ impl Serving {
         }
         let keep_until = outside.now + self.limits.idle;
         let framer = StreamFramer::accepting();
-        self.connections.all.insert(flow, Connection { local, peer, framer, keep_until });
+        self.connections.all.insert(flow, Connection { local, peer, framer, keep_until, waiting: 0 });
         self.connections.order.insert((keep_until, flow));
         outside.wake(TimerKey::Silent, Some(keep_until));
     }
@@ -129,13 +153,19 @@ impl Serving {
         }
     }
 
-    /// A message that has begun must be complete in time, however it dribbles in.
+    /// A message that has begun must be complete in time, however it dribbles in, and all that have must not be too much.
     fn bound_incomplete(&mut self, flow: FlowId, outside: &mut Outside<'_>) {
         let key = TimerKey::Incomplete(flow);
         if !self.connections.all.get(&flow).is_some_and(|connection| connection.framer.partial()) {
             outside.timers.cancel(key);
         } else if outside.timers.due(key).is_none() {
             outside.timers.set(key, outside.now + self.limits.incomplete);
+        }
+        self.connections.note_unfinished(flow);
+        while self.connections.octets > self.limits.unfinished
+            && let Some((_, longest)) = self.connections.unfinished.last().copied()
+        {
+            self.drop_connection(longest, Overload::Unfinished, outside);
         }
     }
 
