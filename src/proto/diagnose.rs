@@ -157,8 +157,8 @@ fn credentials_hint(failure: &CredentialsFailure) -> String {
              many registrars answer unknown users in the same way"
         }
         CredentialsFailure::Forbidden { .. } => {
-            "the password was not the problem: the AOR must be that user's own, or --from and --username name \
-             somebody who may register others"
+            "the password was not the problem; where the answer gives no other reason, the AOR must be that user's own, \
+             or --from and --username name somebody who may register others"
         }
         CredentialsFailure::Unservable { offered } => unservable_hint(offered),
         CredentialsFailure::NoChallenge => {

@@ -58,7 +58,7 @@ fn register(number: usize, cseq: u32, lifetime: u32) -> Operation {
         call_id: call_id(number).into(),
         cseq,
         what: What::Contacts(vec![Wanted {
-            uri: AnyUri::parse(&uri(number)).unwrap(),
+            uri: AnyUri::parse(uri(number)).unwrap(),
             contact: contact(number).into(),
             q: None,
             lifetime,
@@ -202,7 +202,11 @@ impl Server {
                         assert!(black_box(bytes).starts_with(b"SIP/2.0 200 "));
                         sent += 1;
                     }
-                    _ => {}
+                    Action::Open { .. }
+                    | Action::Close { .. }
+                    | Action::Resolve { .. }
+                    | Action::Remember(_)
+                    | Action::Notify(_) => {}
                 }
             }
         }
