@@ -196,7 +196,8 @@ impl Stage {
                 | Notice::Dropped { .. }
                 | Notice::PasswordWanted { .. }
                 | Notice::Retrying { .. }
-                | Notice::Finished(_) => {}
+                | Notice::Finished(_)
+                | Notice::Kept { .. } => {}
             }
         }
     }
@@ -224,6 +225,7 @@ impl Stage {
                 Notice::Dropped { .. }
                 | Notice::PasswordWanted { .. }
                 | Notice::Retrying { .. }
+                | Notice::Kept { .. }
                 | Notice::Served(_) => {}
             }
         }

@@ -279,7 +279,7 @@ async fn drive(
                 watch.saw(&passing, clock.elapsed());
                 show(&passing, clock.elapsed(), reporter);
             }
-            Notice::Served(_) => {}
+            Notice::Served(_) | Notice::Kept { .. } => {}
         }
     }
 }
@@ -334,8 +334,11 @@ fn show(notice: &Notice, at: Duration, reporter: &mut Reporter<'_, '_>) {
             bytes,
         }),
         Notice::Dropped { peer, reason } => reporter.dropped(at, *peer, *reason),
-        Notice::PasswordWanted { .. } | Notice::Retrying { .. } | Notice::Finished(_) | Notice::Served(_) => {
-        }
+        Notice::PasswordWanted { .. }
+        | Notice::Retrying { .. }
+        | Notice::Finished(_)
+        | Notice::Served(_)
+        | Notice::Kept { .. } => {}
     }
 }
 

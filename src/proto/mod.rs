@@ -14,6 +14,7 @@ pub mod diagnose;
 pub mod digest;
 pub mod endpoint;
 pub mod ids;
+pub mod keep;
 pub mod locate;
 pub mod outcome;
 pub mod plan;
@@ -145,6 +146,21 @@ pub enum Command {
         /// Which registration.
         registration: RegistrationId,
     },
+    /// Bind, and keep bound until [`Command::StopKeeping`]. What happens is told by [`Notice::Kept`].
+    Keep {
+        /// Chosen by the caller; must not be in use.
+        registration: RegistrationId,
+        /// What is wanted. [`plan::Plan::keep`] is set.
+        plan: Box<plan::Plan>,
+        /// When the first try is due, from now: accounts that start together do better not to ask together.
+        delay: std::time::Duration,
+        /// How often an account that failed for good is tried again; `None`: never.
+        probe: Option<std::time::Duration>,
+    },
+    /// Register again now what is kept bound: all of it, or one.
+    Refresh(Option<RegistrationId>),
+    /// Remove what is kept bound, within four seconds, and keep it no longer: all of it, or one.
+    StopKeeping(Option<RegistrationId>),
     /// Be a registrar until [`Command::StopServing`]. Once per endpoint.
     Serve(Box<service::Service>),
     /// The users changed: those of the requests that come from now on.
@@ -359,6 +375,13 @@ pub enum Notice {
     },
     /// The registration is over.
     Finished(Box<outcome::Report>),
+    /// Something happened to an account that is kept bound.
+    Kept {
+        /// Which.
+        registration: RegistrationId,
+        /// What.
+        what: keep::Kept,
+    },
     /// The registrar has something to tell.
     Served(service::Served),
 }

@@ -47,6 +47,8 @@ pub struct Plan {
     /// For how long a try that failed is followed by another: after silence, when nobody could be reached, and after
     /// a 503, whose Retry-After is obeyed.
     pub retry_for: Duration,
+    /// It is to be registered again: the flow stays open after a success, for refreshes and for whoever calls.
+    pub keep: bool,
     /// What an earlier registration of the same AOR at the same registrar left.
     pub memory: Option<Memory>,
 }
@@ -76,6 +78,7 @@ impl Plan {
             total: timing.patience().saturating_mul(4),
             whole: None,
             retry_for: Duration::ZERO,
+            keep: false,
             memory: None,
         }
     }

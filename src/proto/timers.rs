@@ -21,6 +21,12 @@ pub enum TimerKey {
     Whole(RegistrationId),
     /// The next try is due.
     Retry(RegistrationId),
+    /// An account that is kept bound has something to do.
+    Keep(RegistrationId),
+    /// What the removal of its binding may take is over.
+    Leave(RegistrationId),
+    /// Another account may begin.
+    Pace,
     /// A server transaction is slow or over.
     Served,
     /// A binding runs out.

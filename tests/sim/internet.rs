@@ -210,6 +210,7 @@ impl<'a> Internet<'a> {
             Notice::Message { direction: Direction::Sent | Direction::SentAgain, .. } => {}
             Notice::Dropped { reason, .. } => self.ladder.note(at, format_args!("dropped: {reason}")),
             Notice::PasswordWanted { .. } => panic!("nobody is there to be asked"),
+            Notice::Kept { what, .. } => panic!("nothing is kept: {what:?}"),
             Notice::Served(what) => panic!("a client serves nobody: {what:?}"),
             Notice::Retrying { failure, wait, .. } => {
                 self.ladder.note(at, format_args!("{failure:?}: once more in {} ms", wait.as_millis()));

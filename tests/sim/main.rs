@@ -16,6 +16,7 @@ mod forgeries;
 mod hostile;
 mod hostility;
 mod internet;
+mod keeping;
 mod ladder;
 mod laws;
 mod limits;

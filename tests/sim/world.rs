@@ -177,7 +177,9 @@ impl Others for Scripted<'_> {
                 stage.event(600_000, Event::Command(Command::Password { registration, password }));
             }
             Action::Notify(Notice::Message { .. }) => {}
-            Action::Listen { .. } | Action::Store { .. } | Action::Notify(Notice::Served(_)) => {
+            Action::Listen { .. }
+            | Action::Store { .. }
+            | Action::Notify(Notice::Served(_) | Notice::Kept { .. }) => {
                 unreachable!("the engine has seen to it")
             }
         }
@@ -240,6 +242,7 @@ pub fn plan() -> Plan {
         total: Duration::from_secs(128),
         whole: None,
         retry_for: Duration::ZERO,
+        keep: false,
         memory: None,
     }
 }

@@ -193,7 +193,8 @@ impl Work {
             Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
-            | Notice::Finished(_) => {}
+            | Notice::Finished(_)
+            | Notice::Kept { .. } => {}
         }
         Ok(())
     }

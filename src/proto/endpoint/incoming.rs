@@ -11,7 +11,7 @@ use crate::sip::{Frame, Message, Method, Response};
 
 impl Endpoint {
     pub(super) fn received(&mut self, id: FlowId, peer: SocketAddr, bytes: Bytes, now: Time) {
-        let Some(flow) = self.flows.get_mut(&id) else {
+        let Some(flow) = self.flows.get_mut(id) else {
             self.serve(now, |serving, outside| serving.received(id, peer, bytes, outside));
             return;
         };
@@ -21,7 +21,7 @@ impl Endpoint {
         };
         framer.push(&bytes);
         // One message can close the flow: it is looked up again for each.
-        while let Some(framer) = self.flows.get_mut(&id).and_then(|flow| flow.framer.as_mut()) {
+        while let Some(framer) = self.flows.get_mut(id).and_then(|flow| flow.framer.as_mut()) {
             match framer.next() {
                 Ok(Some(Frame::Message(bytes))) => {
                     self.timers.cancel(TimerKey::Incomplete(id));
@@ -40,10 +40,10 @@ impl Endpoint {
                 }
                 Err(_) => {
                     self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
-                    let registration = self.flows.get(&id).map(|flow| flow.registration);
+                    let users = self.flows.users(id);
                     self.close(id);
-                    if let Some(registration) = registration {
-                        self.on_registration(registration, now, |r, _| r.on_framing_lost(now));
+                    for user in users {
+                        self.on_registration(user, now, |r, _| r.on_framing_lost(now));
                     }
                     return;
                 }
@@ -55,7 +55,7 @@ impl Endpoint {
     /// waits for the rest of it has begun to wait earlier: to it, this is silence.
     fn bound_incomplete(&mut self, id: FlowId, partial: bool, now: Time) {
         let key = TimerKey::Incomplete(id);
-        let registration = self.flows.get(&id).and_then(|flow| self.registrations.get(&flow.registration));
+        let registration = self.flows.user(id).and_then(|user| self.registrations.get(&user));
         match registration.map(|registration| registration.plan().timing.patience()) {
             Some(patience) if partial && self.timers.due(key).is_none() => {
                 self.timers.set(key, now + patience)

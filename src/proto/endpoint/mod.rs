@@ -21,25 +21,25 @@
 //! which a stranger who saw only the branch would not know. Where it came from does not count: answers may come
 //! from another address or port.
 
+mod flows;
 mod incoming;
+mod keeping;
 mod serving;
 mod transactions;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ids::Random;
-use super::locate::Destination;
 use super::registration::{Registration, Step};
 use super::service::Counters;
 use super::timers::Timers;
 use super::transaction::Input;
 use super::{
-    Action, Answer, Cause, Command, Dropped, Event, FlowId, Notice, QueryId, Question, RegistrationId, Time,
-    TimerKey,
+    Action, Answer, Command, Dropped, Event, Notice, QueryId, Question, RegistrationId, Time, TimerKey,
 };
-use crate::sip::StreamFramer;
+use flows::Flows;
+use keeping::Keeping;
 use serving::Serving;
 use transactions::Transaction;
 
@@ -47,11 +47,12 @@ use transactions::Transaction;
 pub struct Endpoint {
     random: Box<dyn Random + Send>,
     registrations: BTreeMap<RegistrationId, Registration>,
-    flows: BTreeMap<FlowId, Flow>,
+    flows: Flows,
     transactions: BTreeMap<u64, Transaction>,
     branches: BTreeMap<String, u64>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     serving: Option<Box<Serving>>,
+    keeping: Keeping,
     timers: Timers,
     /// Limits that stand still while a user thinks, with the time they were due.
     stopped: BTreeMap<TimerKey, Time>,
@@ -70,13 +71,6 @@ impl Iterator for Drain<'_> {
     }
 }
 
-struct Flow {
-    registration: RegistrationId,
-    destination: Destination,
-    local: Option<SocketAddr>,
-    framer: Option<StreamFramer>,
-}
-
 impl Endpoint {
     /// An endpoint without any state. `random` is the only source of branches, tags, Call-IDs and cnonces.
     #[must_use]
@@ -84,11 +78,12 @@ impl Endpoint {
         Endpoint {
             random,
             registrations: BTreeMap::new(),
-            flows: BTreeMap::new(),
+            flows: Flows::default(),
             transactions: BTreeMap::new(),
             branches: BTreeMap::new(),
             queries: BTreeMap::new(),
             serving: None,
+            keeping: Keeping::default(),
             timers: Timers::default(),
             stopped: BTreeMap::new(),
             last_id: 0,
@@ -148,6 +143,7 @@ impl Endpoint {
             && self.queries.is_empty()
             && self.stopped.is_empty()
             && self.serving.is_none()
+            && self.keeping.is_empty()
             && self.timers.next().is_none()
     }
 
@@ -186,6 +182,11 @@ impl Endpoint {
                 self.take(id, step, now);
             }
             Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            Command::Keep { registration, plan, delay, probe } => {
+                self.begin_keeping(registration, plan, delay, probe, now);
+            }
+            Command::Refresh(which) => self.refresh(which, now),
+            Command::StopKeeping(which) => self.stop_keeping(which, now),
             Command::Serve(service) => self.begin_serving(*service, now),
             Command::Users(users) => {
                 self.serve(now, |serving, _| serving.replace_users(*users));
@@ -220,14 +221,14 @@ impl Endpoint {
                 }
             }
             Step::Visit(destination) => {
-                self.leave_destination(id);
+                self.leave_for(id, Some(destination));
                 if let Some(registration) = self.registrations.get(&id) {
                     let patience = registration.plan().timing.patience();
                     self.timers.set(TimerKey::Destination(id), now + patience);
                 }
-                self.open(id, destination);
+                self.open(id, destination, now);
             }
-            Step::Switch(destination) => self.open(id, destination),
+            Step::Switch(destination) => self.open(id, destination, now),
             Step::Send(transport, outgoing) => self.send(id, transport, *outgoing, now),
             Step::AskPassword { username, realm } => {
                 for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Destination(id)] {
@@ -246,90 +247,26 @@ impl Endpoint {
                 self.timers.set(TimerKey::Retry(id), now + wait);
                 self.notify(Notice::Retrying { registration: id, failure, wait });
             }
+            Step::Stranded(cause) => self.stranded(id, cause, now),
             Step::Finish(report) => {
-                self.leave_destination(id);
+                let keeps = self.registrations.get(&id).is_some_and(|registration| registration.plan().keep);
+                if !keeps {
+                    self.leave_destination(id);
+                }
                 for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Retry(id)] {
                     self.timers.cancel(key);
                     self.stopped.remove(&key);
                 }
                 self.stopped.remove(&TimerKey::Destination(id));
                 self.queries.retain(|_, (asker, _)| *asker != id);
+                if keeps {
+                    self.timers.cancel(TimerKey::Destination(id));
+                    return self.ended(id, report, now);
+                }
                 self.registrations.remove(&id);
                 self.notify(Notice::Finished(report));
             }
         }
-    }
-
-    /// Closes the flows of a registration and ends what runs on them.
-    fn leave_destination(&mut self, id: RegistrationId) {
-        self.timers.cancel(TimerKey::Destination(id));
-        let flows: Vec<FlowId> =
-            self.flows.iter().filter(|(_, flow)| flow.registration == id).map(|(id, _)| *id).collect();
-        for flow in flows {
-            self.close(flow);
-        }
-    }
-
-    fn open(&mut self, registration: RegistrationId, destination: Destination) {
-        let flow = FlowId(self.new_id());
-        self.flows.insert(flow, Flow { registration, destination, local: None, framer: None });
-        self.actions.push_back(Action::Open { flow, destination });
-    }
-
-    fn close(&mut self, flow: FlowId) {
-        self.forget(flow);
-        self.actions.push_back(Action::Close { flow });
-    }
-
-    fn forget(&mut self, flow: FlowId) {
-        self.flows.remove(&flow);
-        self.timers.cancel(TimerKey::Incomplete(flow));
-        let over: Vec<u64> =
-            self.transactions.iter().filter(|(_, t)| t.flow == flow).map(|(id, _)| *id).collect();
-        for id in over {
-            self.terminate(id);
-        }
-    }
-
-    fn opened(&mut self, id: FlowId, local: SocketAddr, now: Time) {
-        let Some(flow) = self.flows.get_mut(&id) else {
-            self.serve(now, |serving, outside| serving.opened(id, local, outside));
-            return;
-        };
-        flow.local = Some(local);
-        if flow.destination.transport.is_reliable() {
-            flow.framer = Some(StreamFramer::new());
-        }
-        let registration = flow.registration;
-        self.on_registration(registration, now, |r, random| r.on_opened(local, random, now));
-    }
-
-    /// A datagram that can't be delivered concerns the transaction with that peer only; a stream is lost as a whole.
-    fn failed(&mut self, id: FlowId, peer: SocketAddr, cause: Cause, now: Time) {
-        let Some(flow) = self.flows.get(&id) else {
-            self.serve(now, |serving, outside| serving.lost(id, Some(cause), outside));
-            return;
-        };
-        if flow.framer.is_some() || flow.local.is_none() {
-            self.flow_lost(id, Some(cause), now);
-            return;
-        }
-        // A request and the one it repeats with credentials go to the same peer: the one that still waits is meant.
-        let hit = |t: &Transaction| t.flow == id && t.peer == peer;
-        let hits: Vec<u64> = self.transactions.iter().filter(|(_, t)| hit(t)).map(|(n, _)| *n).collect();
-        for transaction in hits {
-            self.input(transaction, Input::TransportError, None, Some(cause), now);
-        }
-    }
-
-    fn flow_lost(&mut self, id: FlowId, cause: Option<Cause>, now: Time) {
-        let Some(flow) = self.flows.get(&id) else {
-            self.serve(now, |serving, outside| serving.lost(id, cause, outside));
-            return;
-        };
-        let registration = flow.registration;
-        self.close(id);
-        self.on_registration(registration, now, |r, random| r.on_flow_lost(cause, random, now));
     }
 
     fn resolved(&mut self, query: QueryId, answer: Answer, now: Time) {
@@ -350,14 +287,17 @@ impl Endpoint {
                 self.timers.set(TimerKey::Total(id), now + registration.plan().total);
                 self.on_registration(id, now, |r, _| r.on_retry(now));
             }
+            TimerKey::Keep(id) => self.keep_due(id, now),
+            TimerKey::Leave(id) => self.leave_over(id),
+            TimerKey::Pace => self.pace_due(now),
             TimerKey::Served | TimerKey::Bindings | TimerKey::Silent => {
                 self.serve(now, |serving, outside| serving.fired(key, outside));
             }
-            TimerKey::Incomplete(flow) if !self.flows.contains_key(&flow) => {
+            TimerKey::Incomplete(flow) if !self.flows.has(flow) => {
                 self.serve(now, |serving, outside| serving.fired(key, outside));
             }
             TimerKey::Incomplete(flow) => {
-                if let Some(flow) = self.flows.get(&flow) {
+                if let Some(flow) = self.flows.get(flow) {
                     let (peer, reason) = (flow.destination.address, Dropped::Incomplete);
                     self.notify(Notice::Dropped { peer, reason });
                 }

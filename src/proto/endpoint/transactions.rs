@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::{Endpoint, Flow};
+use super::Endpoint;
+use super::flows::Flow;
 use crate::proto::locate::Transport;
 use crate::proto::registration::Outgoing;
 use crate::proto::transaction::{Client, Effect, Input, Tell, Timer};
@@ -42,11 +43,11 @@ impl Transaction {
 
 impl Endpoint {
     pub(super) fn send(&mut self, id: RegistrationId, transport: Transport, outgoing: Outgoing, now: Time) {
-        let on = |flow: &Flow| flow.registration == id && flow.destination.transport == transport;
-        let found = self.flows.iter().rev().find(|(_, f)| on(f));
-        let Some((flow, peer, local)) =
-            found.and_then(|(id, f)| Some((*id, f.destination.address, f.local?)))
-        else {
+        let found = self.flows.of(id).into_iter().rev().find_map(|flow| {
+            let Flow { destination, local, .. } = self.flows.get(flow)?;
+            (destination.transport == transport).then_some((flow, destination.address, (*local)?))
+        });
+        let Some((flow, peer, local)) = found else {
             self.on_registration(id, now, |r, random| r.on_flow_lost(None, random, now));
             return;
         };
@@ -152,7 +153,7 @@ impl Endpoint {
         remote: SocketAddr,
         bytes: Bytes,
     ) {
-        let Some(Flow { destination, local: Some(local), .. }) = self.flows.get(&flow) else { return };
+        let Some(Flow { destination, local: Some(local), .. }) = self.flows.get(flow) else { return };
         let (transport, local) = (destination.transport, *local);
         self.notify(Notice::Message { direction, transport, local, remote, bytes });
     }

@@ -33,6 +33,7 @@ impl Registration {
             | State::Opening(_)
             | State::Asking(..)
             | State::Pausing
+            | State::Resting(_)
             | State::Done) => {
                 return self.stay(other);
             }
@@ -42,7 +43,7 @@ impl Registration {
             self.sessions.on_accepted();
         }
         match response.status {
-            ..=299 => self.accepted(&visit, &response, now),
+            ..=299 => self.accepted(visit, &response, now),
             300..=399 => self.redirected(&visit, &response, now),
             401 | 407 => self.challenged(visit, &response, random, now),
             420 => self.bad_extension(visit, &response, random, now),
@@ -85,8 +86,8 @@ impl Registration {
         }
     }
 
-    fn accepted(&mut self, visit: &Visit, response: &Response, now: Time) -> Step {
-        self.leave(visit, AttemptResult::Status(response.status));
+    fn accepted(&mut self, visit: Visit, response: &Response, now: Time) -> Step {
+        self.leave(&visit, AttemptResult::Status(response.status));
         let uri = self.target.uri.to_string();
         if self.sessions.on_success(&response.headers, &uri, &response.body).is_err() {
             self.tally.held = Some(Failure::Misbehaved(Misbehaviour::FalseServer));
@@ -101,6 +102,17 @@ impl Registration {
         };
         let (result, warnings) = answer::read(response, &asked);
         self.tally.warnings.extend(warnings);
+        if result.is_ok() && self.plan.keep {
+            self.bound = self
+                .contacts
+                .iter()
+                .filter(|contact| request::asked_lifetime(&self.plan, contact, self.floor) != Some(0))
+                .cloned()
+                .collect();
+            let step = self.finish(result.map_err(Failure::Misbehaved), now);
+            self.state = State::Resting(Some(visit));
+            return step;
+        }
         self.finish(result.map_err(Failure::Misbehaved), now)
     }
 

@@ -9,6 +9,8 @@
 //!                          └─────── Asking: for a password
 //! ```
 //!
+//! With [`Plan::keep`] it does not end in Done but rests, and [`Registration::again_for`] has it register once more.
+//!
 //! The machine is pure. Every input returns one [`Step`], the thing to do next; [`super::endpoint`] does it. To, From
 //! (tag included) and Call-ID stay the same over all requests, CSeq rises by one with each (§10.2).
 
@@ -31,7 +33,7 @@ use super::digest::{Credential, Hidden, Secret, Sessions};
 use super::ids::{self, Random};
 use super::locate::{Destination, Locate, Transport};
 use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Report, Unreachable};
-use super::plan::Plan;
+use super::plan::{Plan, Purpose};
 use super::{Answer, Cause, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Request, Response};
 use tally::Tally;
@@ -72,8 +74,10 @@ pub enum Step {
         /// And at most this much longer, so that not all clients come back at once.
         spread: Duration,
     },
-    /// It is over.
+    /// It is over; with [`Plan::keep`], for now.
     Finish(Box<Report>),
+    /// The flow broke over which the registrar reaches us.
+    Stranded(Option<Cause>),
 }
 
 /// A request, and by what its responses are known.
@@ -138,6 +142,8 @@ enum State {
     Asking(Visit, Box<Response>, Time),
     /// Between two tries.
     Pausing,
+    /// Finished, for now: with the flow it is bound over, if that is still there (RFC 5626 §4.2).
+    Resting(Option<Visit>),
     Done,
 }
 
@@ -216,6 +222,7 @@ impl Registration {
             | State::Waiting(_)
             | State::Asking(..)
             | State::Pausing
+            | State::Resting(_)
             | State::Done => Step::Wait,
         }
     }
@@ -253,6 +260,7 @@ impl Registration {
             | State::Waiting(_)
             | State::Asking(..)
             | State::Pausing
+            | State::Resting(_)
             | State::Done) => self.stay(other),
         }
     }
@@ -277,7 +285,15 @@ impl Registration {
                 visit.forget_flows();
                 self.stay(State::Asking(visit, response, since))
             }
-            other @ (State::Fresh | State::Locating(_) | State::Pausing | State::Done) => self.stay(other),
+            State::Resting(Some(_)) => {
+                self.state = State::Resting(None);
+                Step::Stranded(cause)
+            }
+            other @ (State::Fresh
+            | State::Locating(_)
+            | State::Pausing
+            | State::Resting(None)
+            | State::Done) => self.stay(other),
         }
     }
 
@@ -294,10 +310,16 @@ impl Registration {
                 visit.forget_flows();
                 self.stay(State::Asking(visit, response, since))
             }
-            other
-            @ (State::Fresh | State::Locating(_) | State::Opening(_) | State::Pausing | State::Done) => {
-                self.stay(other)
+            State::Resting(Some(_)) => {
+                self.state = State::Resting(None);
+                Step::Stranded(None)
             }
+            other @ (State::Fresh
+            | State::Locating(_)
+            | State::Opening(_)
+            | State::Pausing
+            | State::Resting(None)
+            | State::Done) => self.stay(other),
         }
     }
 
@@ -310,10 +332,12 @@ impl Registration {
                 self.unsettled();
                 self.next_destination(now)
             }
-            other
-            @ (State::Fresh | State::Locating(_) | State::Asking(..) | State::Pausing | State::Done) => {
-                self.stay(other)
-            }
+            other @ (State::Fresh
+            | State::Locating(_)
+            | State::Asking(..)
+            | State::Pausing
+            | State::Resting(_)
+            | State::Done) => self.stay(other),
         }
     }
 
@@ -336,6 +360,7 @@ impl Registration {
             | State::Opening(_)
             | State::Waiting(_)
             | State::Pausing
+            | State::Resting(_)
             | State::Done) => self.stay(other),
         }
     }
@@ -350,6 +375,7 @@ impl Registration {
             | State::Opening(_)
             | State::Waiting(_)
             | State::Pausing
+            | State::Resting(_)
             | State::Done => None,
         }
     }
@@ -357,6 +383,67 @@ impl Registration {
     /// Timer E sent a copy.
     pub fn on_retransmission(&mut self) {
         self.tally.retransmissions += 1;
+    }
+
+    /// Registers again after [`Step::Finish`]: with the same Call-ID, the next CSeq, and the nonces at hand, over the
+    /// flow it is bound over; without one, from the first destination on. Only with [`Plan::keep`]; the first time it
+    /// starts.
+    pub fn again_for(&mut self, purpose: Purpose, random: &mut dyn Random, now: Time) -> Step {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Fresh => {
+                self.state = State::Fresh;
+                self.start(now)
+            }
+            State::Resting(visit) => {
+                self.plan.purpose = purpose;
+                if purpose == Purpose::Remove && self.plan.contacts.is_empty() {
+                    self.plan.contacts.clone_from(&self.bound);
+                    self.plan.memory.get_or_insert_default().own.clone_from(&self.bound);
+                }
+                self.tally = Tally::new(now);
+                self.renewed = false;
+                self.targets = Targets::new(&self.plan);
+                match visit {
+                    Some(Visit { local: Some(local), destination, size, .. }) => {
+                        if self.target.uri.matches(&self.plan.registrar) {
+                            // The way that failed is not gone once more in the same try.
+                            let _ = self.targets.next();
+                        }
+                        self.tally.begin_visit();
+                        let visit = Visit { destination, local: Some(local), size, challenges: 0, raises: 0 };
+                        self.send(visit, local, random, now)
+                    }
+                    Some(_) | None => self.next_target(now),
+                }
+            }
+            other @ (State::Locating(_)
+            | State::Opening(_)
+            | State::Waiting(_)
+            | State::Asking(..)
+            | State::Pausing
+            | State::Done) => self.stay(other),
+        }
+    }
+
+    /// The lifetime that is asked for, in seconds; it does not shrink with what is granted.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<u32> {
+        match self.plan.purpose {
+            Purpose::Bind { expires } => expires,
+            Purpose::Remove | Purpose::RemoveAll | Purpose::Fetch => None,
+        }
+    }
+
+    /// Whether it rests, with a flow that it is bound over.
+    #[must_use]
+    pub fn rests_on_a_flow(&self) -> bool {
+        matches!(self.state, State::Resting(Some(_)))
+    }
+
+    /// Whether something of it may be bound: by a 2xx, or by a request whose answer never came.
+    #[must_use]
+    pub fn may_be_bound(&self) -> bool {
+        !self.bound.is_empty()
     }
 
     fn stay(&mut self, state: State) -> Step {

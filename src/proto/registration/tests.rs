@@ -32,6 +32,7 @@ fn plan(host: &str) -> Box<Plan> {
         total: Duration::from_secs(128),
         whole: None,
         retry_for: Duration::from_secs(60),
+        keep: false,
         memory: None,
     })
 }
@@ -122,6 +123,7 @@ fn state(registration: &Registration) -> &'static str {
         State::Waiting(_) => "Waiting",
         State::Asking(..) => "Asking",
         State::Pausing => "Pausing",
+        State::Resting(_) => "Resting",
         State::Done => "Done",
     }
 }
@@ -134,6 +136,7 @@ fn shown(step: &Step) -> String {
         Step::Send(transport, outgoing) => format!("Send {transport} CSeq {}", outgoing.cseq),
         Step::AskPassword { username, realm } => format!("AskPassword {username} {realm}"),
         Step::Wait => "-".to_owned(),
+        Step::Stranded(cause) => format!("Stranded {cause:?}"),
         Step::Pause { wait, spread, .. } => format!("Pause {wait:?} + {spread:?}"),
         Step::Finish(report) => match &report.result {
             Ok(_) => "Finish ok".to_owned(),

@@ -32,7 +32,7 @@ impl Registration {
                 self.next_target(now)
             }
             State::Fresh | State::Locating(_) | State::Opening(_) | State::Waiting(_) => Step::Wait,
-            State::Asking(..) | State::Done => Step::Wait,
+            State::Asking(..) | State::Resting(_) | State::Done => Step::Wait,
         }
     }
 
@@ -56,7 +56,10 @@ impl Registration {
             }
             // What the last try came to still stands in the tally.
             State::Fresh | State::Pausing => {}
-            State::Done => return false,
+            state @ (State::Resting(_) | State::Done) => {
+                self.state = state;
+                return false;
+            }
         }
         true
     }

@@ -199,7 +199,7 @@ impl Registration {
     }
 
     pub(super) fn finish(&mut self, result: Result<Success, Failure>, now: Time) -> Step {
-        self.state = State::Done;
+        self.state = if self.plan.keep { State::Resting(None) } else { State::Done };
         let tally = mem::replace(&mut self.tally, Tally::new(now));
         Step::Finish(Box::new(Report {
             registration: self.id,

@@ -163,7 +163,10 @@ impl Serving {
             | TimerKey::Destination(_)
             | TimerKey::Total(_)
             | TimerKey::Whole(_)
-            | TimerKey::Retry(_) => {}
+            | TimerKey::Retry(_)
+            | TimerKey::Keep(_)
+            | TimerKey::Leave(_)
+            | TimerKey::Pace => {}
         }
     }
 }

@@ -1,0 +1,223 @@
+//! Accounts that are kept bound: each has a timetable ([`Keep`]) and a registration that carries it out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::Endpoint;
+use super::flows::Flow;
+use crate::proto::keep::{Keep, Kept, Left, Next};
+use crate::proto::outcome::Report;
+use crate::proto::plan::{Plan, Purpose};
+use crate::proto::registration::Registration;
+use crate::proto::{Cause, Notice, RegistrationId, Time, TimerKey};
+
+/// The time between two accounts that begin a try: a registrar that comes back meets fifty a second, not all at once
+/// (DES-010).
+const GAP: Duration = Duration::from_millis(20);
+
+/// What the removal of a binding may take, challenges included (DES-019).
+const LEAVE: Duration = Duration::from_secs(4);
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Keeping {
+    all: BTreeMap<RegistrationId, Keep>,
+    /// Those that are due and wait for their turn, in that order.
+    queue: VecDeque<RegistrationId>,
+    /// When the next may begin.
+    free: Time,
+}
+
+impl Keeping {
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.queue.is_empty()
+    }
+}
+
+impl Endpoint {
+    pub(super) fn begin_keeping(
+        &mut self,
+        id: RegistrationId,
+        mut plan: Box<Plan>,
+        delay: Duration,
+        probe: Option<Duration>,
+        now: Time,
+    ) {
+        plan.keep = true;
+        let first = now + delay;
+        self.registrations.insert(id, Registration::new(id, plan, &mut *self.random, now));
+        self.keeping.all.insert(id, Keep::new(first, probe));
+        self.timers.set(TimerKey::Keep(id), first);
+    }
+
+    /// Until when an account is bound, as far as is known; `None`: it is not, or is none.
+    #[must_use]
+    pub fn bound_until(&self, id: RegistrationId) -> Option<Time> {
+        self.keeping.all.get(&id)?.bound_until()
+    }
+
+    pub(super) fn refresh(&mut self, which: Option<RegistrationId>, now: Time) {
+        for id in self.kept(which) {
+            let Some(keep) = self.keeping.all.get_mut(&id) else { continue };
+            let next = keep.on_nudge(now);
+            self.follow(id, next, now);
+        }
+    }
+
+    pub(super) fn stop_keeping(&mut self, which: Option<RegistrationId>, now: Time) {
+        for id in self.kept(which) {
+            let may_be_bound = self.registrations.get(&id).is_some_and(Registration::may_be_bound);
+            let Some(keep) = self.keeping.all.get_mut(&id) else { continue };
+            if keep.is_leaving() {
+                continue;
+            }
+            let next = keep.on_stop(may_be_bound);
+            self.timers.set(TimerKey::Leave(id), now + LEAVE);
+            self.follow(id, next, now);
+        }
+    }
+
+    fn kept(&self, which: Option<RegistrationId>) -> Vec<RegistrationId> {
+        match which {
+            Some(one) => vec![one],
+            None => self.keeping.all.keys().copied().collect(),
+        }
+    }
+
+    pub(super) fn keep_due(&mut self, id: RegistrationId, now: Time) {
+        if self.keeping.free > now {
+            self.keeping.queue.push_back(id);
+            self.timers.set(TimerKey::Pace, self.keeping.free);
+            return;
+        }
+        self.keeping.free = now + GAP;
+        if let Some(keep) = self.keeping.all.get_mut(&id) {
+            let next = keep.on_due(now);
+            self.follow(id, next, now);
+        }
+    }
+
+    pub(super) fn pace_due(&mut self, now: Time) {
+        if let Some(id) = self.keeping.queue.pop_front() {
+            self.keep_due(id, now);
+        }
+        if !self.keeping.queue.is_empty() {
+            self.timers.set(TimerKey::Pace, self.keeping.free);
+        }
+    }
+
+    /// The removal has taken too long.
+    pub(super) fn leave_over(&mut self, id: RegistrationId) {
+        self.let_go(id, Left::Unconfirmed);
+    }
+
+    /// Does what the timetable says.
+    fn follow(&mut self, id: RegistrationId, next: Next, now: Time) {
+        match next {
+            Next::Wait(at) => self.timers.set(TimerKey::Keep(id), at),
+            Next::Bind => {
+                let lifetime = self.registrations.get(&id).and_then(Registration::lifetime);
+                if self.keeping.all.get(&id).is_some_and(|keep| !keep.is_bound(now)) {
+                    self.tell(id, Kept::Registering);
+                }
+                self.try_for(id, Purpose::Bind { expires: lifetime }, now);
+            }
+            Next::Remove => {
+                self.timers.cancel(TimerKey::Keep(id));
+                self.try_for(id, Purpose::Remove, now);
+            }
+            Next::Busy => {}
+            Next::Resigned => self.timers.cancel(TimerKey::Keep(id)),
+            Next::Over => self.let_go(id, Left::Unbound),
+        }
+    }
+
+    fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
+        let Some(registration) = self.registrations.get_mut(&id) else { return };
+        self.timers.set(TimerKey::Total(id), now + registration.plan().total);
+        let step = registration.again_for(purpose, &mut *self.random, now);
+        self.take(id, step, now);
+    }
+
+    /// A try has ended.
+    pub(super) fn ended(&mut self, id: RegistrationId, report: Box<Report>, now: Time) {
+        let Some(registration) = self.registrations.get(&id) else { return };
+        let may_be_bound = registration.may_be_bound();
+        // A connection over which something failed is not for others; a socket for datagrams is as good as ever.
+        if !registration.rests_on_a_flow() {
+            let is_stream = |flow: &Flow| flow.destination.transport.is_reliable();
+            let flows = self.flows.of(id);
+            if flows.iter().any(|flow| self.flows.get(*flow).is_some_and(is_stream)) {
+                flows.into_iter().for_each(|flow| self.flows.retire(flow));
+                self.leave_destination(id);
+            }
+        }
+        let Some(keep) = self.keeping.all.get_mut(&id) else { return };
+        if report.purpose == Purpose::Remove {
+            let left = if report.result.is_ok() { Left::Removed } else { Left::Unconfirmed };
+            keep.on_left();
+            self.tell(id, Kept::Unregistered(report));
+            return self.let_go(id, left);
+        }
+        let was_bound = keep.is_bound(now);
+        let next = match &report.result {
+            Ok(success) => {
+                let granted =
+                    success.contacts.iter().map(|granted| granted.expires).filter(|seconds| *seconds > 0);
+                keep.on_bound(report.sent.unwrap_or(now), granted.min().unwrap_or(0), &mut *self.random, now)
+            }
+            Err(failure) => keep.on_failed(failure, may_be_bound, &mut *self.random, now),
+        };
+        let until = keep.bound_until();
+        let due = match next {
+            Next::Wait(at) => Some(at),
+            Next::Bind | Next::Remove | Next::Busy | Next::Resigned | Next::Over => None,
+        };
+        let what = match (report.result.is_ok(), until) {
+            (true, Some(until)) => {
+                let next = due.unwrap_or(now);
+                if was_bound {
+                    Kept::Refreshed { report, until, next }
+                } else {
+                    Kept::Registered { report, until, next }
+                }
+            }
+            (true, None) | (false, _) => {
+                Kept::Failed { report, until: until.filter(|until| now < *until), next: due }
+            }
+        };
+        self.tell(id, what);
+        self.follow(id, next, now);
+    }
+
+    /// The flow broke over which an account is bound.
+    pub(super) fn stranded(&mut self, id: RegistrationId, cause: Option<Cause>, now: Time) {
+        let Some(keep) = self.keeping.all.get_mut(&id) else { return };
+        let next = keep.on_flow_lost(&mut *self.random, now);
+        if let Next::Wait(at) = next {
+            self.tell(id, Kept::FlowFailed { cause, next: at });
+        }
+        self.follow(id, next, now);
+    }
+
+    fn let_go(&mut self, id: RegistrationId, left: Left) {
+        if self.keeping.all.remove(&id).is_none() {
+            return;
+        }
+        self.leave_destination(id);
+        for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Keep(id), TimerKey::Leave(id)] {
+            self.timers.cancel(key);
+        }
+        self.queries.retain(|_, (asker, _)| *asker != id);
+        self.keeping.queue.retain(|queued| *queued != id);
+        if self.keeping.queue.is_empty() {
+            self.timers.cancel(TimerKey::Pace);
+        }
+        self.registrations.remove(&id);
+        self.tell(id, Kept::Stopped(left));
+    }
+
+    fn tell(&mut self, registration: RegistrationId, what: Kept) {
+        self.notify(Notice::Kept { registration, what });
+    }
+}

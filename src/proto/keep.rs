@@ -1,0 +1,392 @@
+//! When to register again: the timetable of one account that is to stay bound (RFC 3261 §10.2.4, RFC 5626 §4.5).
+//!
+//! ```text
+//!            due                    2xx: due before the lease ends
+//!  Waiting ───────▶ Trying ───────────────────────────────────────▶ Waiting
+//!     ▲               │ failure that may pass: backoff                 │
+//!     ├───────────────┤                                                │ flow lost, network changed: soon
+//!     │               │ failure for good ──▶ Resigned ──▶ (probe) ─────┤
+//!     │               │                                                │
+//!     └───────────────┴───────────── stop ──▶ Leaving ──▶ Over ◀───────┘
+//! ```
+//!
+//! The machine is pure and knows no message: it is told how each try ended, and says when the next is due. At most one
+//! is under way; what asks for another in the meantime is not lost, and makes one. It lives in [`super::endpoint`], which
+//! has the tries carried out by a [`super::registration::Registration`].
+
+use std::time::Duration;
+
+use super::ids::Random;
+use super::outcome::{CredentialsFailure, Failure, Refusal, Report};
+use super::{Cause, Time};
+
+/// Leases above this are refreshed so long before their end that a transaction that runs into Timer F (32 s) is over
+/// before it, and a second try can still leave.
+const SHORT: Duration = Duration::from_secs(74);
+const MARGIN: Duration = Duration::from_secs(37);
+
+/// What a longer lease counts as.
+const LONGEST_LEASE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Never more often than this.
+const SHORTEST_GAP: Duration = Duration::from_secs(1);
+
+/// RFC 5626 §4.5: base-time and max-time.
+const BASE: Duration = Duration::from_secs(30);
+const CAP: Duration = Duration::from_secs(1800);
+
+/// The longest Retry-After that is obeyed: nobody wants to be away for a day because a server once said so.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// The first try after a failure of something that worked comes within that time.
+const SOON: Duration = Duration::from_secs(2);
+
+/// The timetable of one account.
+#[derive(Debug)]
+pub struct Keep {
+    state: State,
+    lease: Option<Lease>,
+    /// Failures since the last lease that has lived.
+    failures: u32,
+    /// When the last try began.
+    began: Option<Time>,
+    probe: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing is under way until then.
+    Waiting(Time),
+    /// A try is under way; what is wanted after it.
+    Trying(After),
+    /// It has failed for good.
+    Resigned,
+    /// The binding is being removed.
+    Leaving,
+    /// Nothing follows.
+    Over,
+}
+
+/// What follows the try under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Wait,
+    Again,
+    Leave,
+}
+
+/// What the registrar granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lease {
+    /// When the request left that was answered: the lifetime counts from there (RFC 3261 §20.19, DES-003).
+    from: Time,
+    length: Duration,
+    /// It has lived so long that failures before it no longer count. They are forgotten once.
+    proved: bool,
+}
+
+impl Lease {
+    fn end(self) -> Time {
+        self.from + self.length
+    }
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Come back with [`Keep::on_due`] then.
+    Wait(Time),
+    /// Bind, and tell how that ended.
+    Bind,
+    /// Remove what is bound, and tell by [`Keep::on_left`].
+    Remove,
+    /// Wait for what is under way.
+    Busy,
+    /// Nothing more will be tried, unless the user says so.
+    Resigned,
+    /// It is over.
+    Over,
+}
+
+/// What the user is told of an account that is kept bound (DES-029).
+#[derive(Debug)]
+pub enum Kept {
+    /// A try begins that would bind what is not bound.
+    Registering,
+    /// It is bound, and was not before.
+    Registered {
+        /// How.
+        report: Box<Report>,
+        /// Until when.
+        until: Time,
+        /// When the next try is due.
+        next: Time,
+    },
+    /// It was bound, and is for longer.
+    Refreshed {
+        /// How.
+        report: Box<Report>,
+        /// Until when.
+        until: Time,
+        /// When the next try is due.
+        next: Time,
+    },
+    /// A try failed.
+    Failed {
+        /// How.
+        report: Box<Report>,
+        /// Until when it is bound nevertheless.
+        until: Option<Time>,
+        /// When the next try is due; `None`: it failed for good.
+        next: Option<Time>,
+    },
+    /// The connection broke over which it was bound.
+    FlowFailed {
+        /// What the network said; `None`: the other side closed it.
+        cause: Option<Cause>,
+        /// When the next try is due.
+        next: Time,
+    },
+    /// The removal has ended.
+    Unregistered(Box<Report>),
+    /// It is kept no longer; nothing follows.
+    Stopped(Left),
+}
+
+/// How it was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing was bound.
+    Unbound,
+    /// The registrar confirmed that it is removed.
+    Removed,
+    /// The registrar did not, in time.
+    Unconfirmed,
+}
+
+impl Keep {
+    /// A timetable whose first try is due at once or, when there are many, a random time later. `probe`: how often an
+    /// account that failed for good is tried again.
+    #[must_use]
+    pub fn new(first: Time, probe: Option<Duration>) -> Keep {
+        Keep { state: State::Waiting(first), lease: None, failures: 0, began: None, probe }
+    }
+
+    /// Until when it is bound, as far as is known.
+    #[must_use]
+    pub fn bound_until(&self) -> Option<Time> {
+        self.lease.map(Lease::end)
+    }
+
+    /// Whether it is bound at `now`, as far as is known.
+    #[must_use]
+    pub fn is_bound(&self, now: Time) -> bool {
+        self.bound_until().is_some_and(|until| now < until)
+    }
+
+    /// Whether the removal of the binding is under way, or done.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Leaving | State::Over | State::Trying(After::Leave))
+    }
+
+    /// Its time has come.
+    pub fn on_due(&mut self, now: Time) -> Next {
+        match self.state {
+            State::Waiting(at) if at > now => Next::Wait(at),
+            State::Waiting(_) => {
+                self.began = Some(now);
+                self.state = State::Trying(After::Wait);
+                Next::Bind
+            }
+            State::Trying(_) | State::Leaving => Next::Busy,
+            State::Resigned => Next::Resigned,
+            State::Over => Next::Over,
+        }
+    }
+
+    /// The try ended with a binding: for `granted` seconds from when its request was `sent`.
+    pub fn on_bound(&mut self, sent: Time, granted: u32, random: &mut dyn Random, now: Time) -> Next {
+        let State::Trying(after) = self.state else { return self.next() };
+        let length = Duration::from_secs(granted.into()).min(LONGEST_LEASE);
+        // A lease that follows one that lived begins a new count.
+        self.forgive(now);
+        self.lease = Some(Lease { from: sent, length, proved: false });
+        match after {
+            After::Wait => self.wait(self.refresh_at(sent, length, random)),
+            After::Again => self.wait(now),
+            After::Leave => self.leave(),
+        }
+    }
+
+    /// The try failed.
+    pub fn on_failed(
+        &mut self,
+        failure: &Failure,
+        may_be_bound: bool,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Next {
+        let State::Trying(after) = self.state else { return self.next() };
+        match after {
+            After::Leave if may_be_bound => return self.leave(),
+            After::Leave => return self.over(),
+            After::Again => {
+                self.failures = self.failures.saturating_add(1);
+                return self.wait(now);
+            }
+            After::Wait => {}
+        }
+        if is_permanent(failure) {
+            return match self.probe {
+                Some(probe) => self.wait(now + probe),
+                None => {
+                    self.state = State::Resigned;
+                    Next::Resigned
+                }
+            };
+        }
+        let backoff = self.backoff(random, now);
+        let wait = match failure {
+            Failure::Refused(Refusal::RetryAfter { seconds, .. }) => {
+                let least = Duration::from_secs((*seconds).into()).min(LONGEST_RETRY_AFTER);
+                backoff.max(least + part(least / 10, random))
+            }
+            Failure::Refused(_)
+            | Failure::Credentials(_)
+            | Failure::Timeout
+            | Failure::Unreachable(_)
+            | Failure::Misbehaved(_) => backoff,
+        };
+        self.wait(now + wait)
+    }
+
+    /// The connection broke over which it was bound: what was sent there does not arrive any more.
+    pub fn on_flow_lost(&mut self, random: &mut dyn Random, now: Time) -> Next {
+        match self.state {
+            State::Waiting(at) => {
+                let wait = self.backoff(random, now);
+                self.wait(at.min(now + wait))
+            }
+            State::Trying(_) | State::Resigned | State::Leaving | State::Over => self.next(),
+        }
+    }
+
+    /// Something has changed that makes a try worthwhile: now, or after the one under way.
+    pub fn on_nudge(&mut self, now: Time) -> Next {
+        match self.state {
+            State::Waiting(_) | State::Resigned => self.wait(now),
+            State::Trying(After::Wait) => {
+                self.state = State::Trying(After::Again);
+                Next::Busy
+            }
+            State::Trying(_) | State::Leaving | State::Over => self.next(),
+        }
+    }
+
+    /// The user wants it to end.
+    pub fn on_stop(&mut self, may_be_bound: bool) -> Next {
+        match self.state {
+            State::Trying(_) => {
+                self.state = State::Trying(After::Leave);
+                Next::Busy
+            }
+            State::Waiting(_) | State::Resigned if may_be_bound => self.leave(),
+            State::Waiting(_) | State::Resigned => self.over(),
+            State::Leaving | State::Over => self.next(),
+        }
+    }
+
+    /// The removal has ended, however.
+    pub fn on_left(&mut self) -> Next {
+        self.lease = None;
+        self.over()
+    }
+
+    fn next(&self) -> Next {
+        match self.state {
+            State::Waiting(at) => Next::Wait(at),
+            State::Trying(_) | State::Leaving => Next::Busy,
+            State::Resigned => Next::Resigned,
+            State::Over => Next::Over,
+        }
+    }
+
+    fn wait(&mut self, at: Time) -> Next {
+        let at = self.began.map_or(at, |began| at.max(began + SHORTEST_GAP));
+        self.state = State::Waiting(at);
+        Next::Wait(at)
+    }
+
+    fn leave(&mut self) -> Next {
+        self.state = State::Leaving;
+        Next::Remove
+    }
+
+    fn over(&mut self) -> Next {
+        self.state = State::Over;
+        Next::Over
+    }
+
+    /// DES-001, DES-002.
+    fn refresh_at(&self, sent: Time, length: Duration, random: &mut dyn Random) -> Time {
+        let after = if length > SHORT { (length * 9 / 10).min(length - MARGIN) } else { length / 2 };
+        sent + (after - part(after / 10, random))
+    }
+
+    /// Counts a failure, and says how long to wait after it: what worked is tried again soon, once (DES-006).
+    fn backoff(&mut self, random: &mut dyn Random, now: Time) -> Duration {
+        self.forgive(now);
+        let before = self.failures;
+        self.failures = before.saturating_add(1);
+        let lives = self.lease.is_some_and(|lease| now < lease.end());
+        if before == 0 && lives {
+            return part(SOON, random);
+        }
+        let doublings = before - u32::from(lives && before > 0);
+        let longest = BASE.saturating_mul(1 << doublings.min(10)).min(CAP);
+        longest / 2 + part(longest / 2, random)
+    }
+
+    /// What failed before is forgotten when a lease has lived for half its time (DES-007): a server that lets one in
+    /// and breaks down at once does not start a fast cycle.
+    fn forgive(&mut self, now: Time) {
+        if let Some(lease) = &mut self.lease
+            && !lease.proved
+            && now.since(lease.from) >= lease.length / 2
+        {
+            lease.proved = true;
+            self.failures = 0;
+        }
+    }
+}
+
+/// Whether trying again, as it is, would only annoy the registrar, or lock the account (DES-009).
+fn is_permanent(failure: &Failure) -> bool {
+    match failure {
+        Failure::Refused(Refusal::RetryAfter { .. }) => false,
+        Failure::Refused(refusal) => match refusal.status() {
+            408 | 429 | 480 | 486 | 491 | 494 => false,
+            400..=499 | 501 | 505 | 600.. => true,
+            _ => false,
+        },
+        Failure::Credentials(CredentialsFailure::Endless) => false,
+        Failure::Credentials(
+            CredentialsFailure::Missing { .. }
+            | CredentialsFailure::Rejected { .. }
+            | CredentialsFailure::Forbidden { .. }
+            | CredentialsFailure::Unservable { .. }
+            | CredentialsFailure::NoChallenge,
+        ) => true,
+        Failure::Timeout | Failure::Unreachable(_) | Failure::Misbehaved(_) => false,
+    }
+}
+
+/// A random part of a span: nothing to all of it.
+pub(super) fn part(span: Duration, random: &mut dyn Random) -> Duration {
+    let thousandths = u32::try_from(random.next() % 1001).unwrap_or(0);
+    span.saturating_mul(thousandths) / 1000
+}
+
+#[cfg(test)]
+mod tests;
