@@ -6,18 +6,21 @@
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 
 pub mod demo;
+pub mod keep;
 mod later;
 pub mod serve;
 mod texts;
 pub mod tools;
 mod typed;
 mod values;
+mod wanted;
 
 use crate::proto::digest::Hidden;
 pub use later::Later;
 pub use typed::{Typed, Wish};
 use values::hidden;
 pub use values::{ColorChoice, TransportName};
+pub use wanted::{Binding, Removal, Request, Retry};
 
 /// The whole command line.
 #[derive(Parser)]
@@ -51,6 +54,16 @@ pub enum Command {
         max_term_width = 80
     )]
     Register(Later<Register>),
+    /// Keeps bound.
+    #[command(
+        about = keep::ABOUT,
+        long_about = keep::LONG,
+        after_help = texts::SHORT_END,
+        after_long_help = keep::END,
+        override_usage = "sipreg keep [OPTIONS] <AOR>... [-- <COMMAND>...]",
+        max_term_width = 80
+    )]
+    Keep(Later<keep::Keep>),
     /// Lists.
     #[command(
         about = texts::LIST_ABOUT,
@@ -126,6 +139,9 @@ pub struct Register {
     /// How it gets there.
     #[command(flatten)]
     pub network: Network,
+    /// Whether it is tried again.
+    #[command(flatten)]
+    pub retry: Retry,
     /// What is shown of it.
     #[command(flatten)]
     pub output: Output,
@@ -154,6 +170,9 @@ pub struct List {
     /// How it gets there.
     #[command(flatten)]
     pub network: Network,
+    /// Whether it is tried again.
+    #[command(flatten)]
+    pub retry: Retry,
     /// What is shown of it.
     #[command(flatten)]
     pub output: Output,
@@ -180,32 +199,16 @@ pub struct Unregister {
     /// How it gets there.
     #[command(flatten)]
     pub network: Network,
+    /// Whether it is tried again.
+    #[command(flatten)]
+    pub retry: Retry,
     /// What is shown of it.
     #[command(flatten)]
     pub output: Output,
 }
 
-/// "What to remove".
-#[derive(ClapArgs)]
-#[command(next_help_heading = "What to remove")]
-pub struct Removal {
-    /// Remove this, not this device (repeatable)
-    ///
-    /// Without it, and without --all: what 'sipreg register' bound from here.
-    #[arg(short, long, value_name = "URI", conflicts_with = "all")]
-    pub contact: Vec<String>,
-    /// Remove every binding, other devices' too
-    ///
-    /// You are asked first. Where there is no terminal to ask on, it needs --yes.
-    #[arg(long)]
-    pub all: bool,
-    /// Don't ask before --all
-    #[arg(long, requires = "all")]
-    pub yes: bool,
-}
-
 /// "Where to".
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 #[command(next_help_heading = "Where to")]
 pub struct Target {
     /// Server to ask, if not the AOR's domain
@@ -226,7 +229,7 @@ pub struct Target {
 }
 
 /// "Who you are".
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 #[command(next_help_heading = "Who you are")]
 pub struct Identity {
     /// User name for the password, if not the AOR's
@@ -270,45 +273,8 @@ pub struct Identity {
     pub from: Option<String>,
 }
 
-/// "What to bind".
-#[derive(ClapArgs)]
-#[command(next_help_heading = "What to bind")]
-pub struct Binding {
-    /// Bind this, not this device (repeatable)
-    ///
-    /// Contact parameters come after angle brackets: '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
-    /// mailto:you@example.com.
-    #[arg(short, long, value_name = "URI")]
-    pub contact: Vec<String>,
-    /// For how long; 0 removes [default: 1h]
-    ///
-    /// Whole seconds, asked for with Expires; the registrar may grant another time. 0 removes, as 'sipreg unregister'
-    /// does.
-    #[arg(short, long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub expires: Option<String>,
-    /// Preference among your devices, 0 to 1
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    pub q: Option<String>,
-}
-
-/// "What else to say".
-#[derive(ClapArgs)]
-#[command(next_help_heading = "What else to say")]
-pub struct Request {
-    /// Add a header, 'Name: value' (repeatable)
-    ///
-    /// Headers that the protocol owns are refused.
-    #[arg(short = 'H', long = "header", value_name = "HEADER")]
-    pub headers: Vec<String>,
-    /// User-Agent; none leaves it out
-    ///
-    /// Without it: sipreg/VERSION.
-    #[arg(long, value_name = "TEXT")]
-    pub user_agent: Option<String>,
-}
-
 /// "Network".
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 #[command(next_help_heading = "Network")]
 pub struct Network {
     /// Local address and port to send from
@@ -333,7 +299,8 @@ pub struct Network {
     /// Time for the whole command [default: 128s]
     ///
     /// Each address that is tried gets 64*T1 (32s) of it, connecting included; without this option the whole gets
-    /// four times as much. What you take to answer a question does not count.
+    /// four times as much. What you take to answer a question does not count. For 'sipreg keep' it is the time for
+    /// each try.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
     pub timeout: Option<String>,
     /// Expected round trip [default: 500ms]
@@ -341,12 +308,6 @@ pub struct Network {
     /// RFC 3261's T1: a request over UDP is repeated after T1, 2*T1, 4*T1 and so on.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
     pub t1: Option<String>,
-    /// Try again for that long; 0 is not at all
-    ///
-    /// After silence, when nobody could be reached, and after a 503, whose Retry-After is obeyed. The pauses grow from
-    /// a second to half a minute.
-    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub retry_for: Option<String>,
     /// Configuration file, with accounts
     ///
     /// Without it: $XDG_CONFIG_HOME/sipreg/config.toml, which is ~/.config/sipreg/config.toml, if it is there. It has
@@ -365,7 +326,7 @@ pub struct Network {
 }
 
 /// "Output".
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
     /// Print one JSON object, on failure too

@@ -23,6 +23,8 @@ pub enum Exit {
     Unmet,
     /// 70: a bug of ours, or the report could not be written.
     Internal,
+    /// What the program ended with that ran while everything was bound.
+    OfCommand(u8),
     /// 130: ended by SIGINT.
     Interrupted,
     /// 143: ended by SIGTERM.
@@ -43,6 +45,7 @@ impl Exit {
             Exit::Misbehaved => 6,
             Exit::Unmet => 7,
             Exit::Internal => 70,
+            Exit::OfCommand(code) => code,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
         }

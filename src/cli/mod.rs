@@ -10,6 +10,7 @@ pub mod config;
 mod crash;
 mod demo;
 mod exit;
+mod keep;
 pub mod man;
 mod prompt;
 pub mod report;
@@ -159,6 +160,7 @@ pub fn run_from(arguments: &[OsString], environment: &Environment, streams: &mut
             }
             demo::run(&args.0, &mut reporter)
         }
+        Ok(Args { command: Command::Keep(args) }) => keep::run(*args.0, environment, streams),
         Ok(Args { command: Command::Serve(args) }) => serving(*args.0, environment, streams),
         Ok(Args { command: Command::Man(args) }) => manual(args.0.dir.as_deref(), environment, streams),
         Err(error) => not_run(&error, arguments, environment, streams),
@@ -258,6 +260,7 @@ fn rough_command(arguments: &[OsString]) -> Option<CommandName> {
         Some("register") => Some(CommandName::Register),
         Some("list" | "query") => Some(CommandName::List),
         Some("unregister") => Some(CommandName::Unregister),
+        Some("keep") => Some(CommandName::Keep),
         Some("serve") => Some(CommandName::Serve),
         Some("demo") => Some(CommandName::Demo),
         Some(_) | None => None,

@@ -123,7 +123,7 @@ async fn carry_out(
 }
 
 /// Whether every request was refused, or never arrived: then nothing is bound that was not before.
-fn changed_nothing(report: &Report) -> bool {
+pub(super) fn changed_nothing(report: &Report) -> bool {
     report.attempts.iter().all(|attempt| match attempt.result {
         AttemptResult::Status(status) => status >= 300,
         AttemptResult::Dns(_)
@@ -230,7 +230,15 @@ async fn remembered(
     if let Some(warning) = warning.or(instance) {
         reporter.warning(&warning);
     }
-    account.recall(slot.record().bound()).map_err(Ending::Usage)?;
+    let bound = slot.record().bound();
+    if bound.is_empty() && account.recalls() && state.is_kept(&aor, &registrar) {
+        let message = format!("a 'sipreg keep' that is running has bound {}", account.plan.aor);
+        let error = UsageError::new(message);
+        return Err(Ending::Usage(
+            error.hint("it removes its binding when it is stopped; --contact names another"),
+        ));
+    }
+    account.recall(bound).map_err(Ending::Usage)?;
     slot.begin(account.plan.contacts.is_empty());
     account.remember(slot.record());
     Ok(Some(slot))
@@ -304,7 +312,7 @@ impl Watch {
 }
 
 /// Waits for the answer to the question on the terminal; for ever, if there is none.
-async fn answer(prompt: &mut Option<Prompt>) -> Typed {
+pub(super) async fn answer(prompt: &mut Option<Prompt>) -> Typed {
     match prompt {
         Some(prompt) => prompt.answer().await,
         None => std::future::pending().await,

@@ -10,8 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Transport;
 use crate::sip::{
-    AnyUri, CSeq, FieldError, Header, HeaderName, InjectionError, Method, NameAddr, Problem, Request,
-    Response, Scheme, Version, Via,
+    AnyUri, CSeq, FieldError, Header, HeaderName, Headers, InjectionError, Method, NameAddr, Problem,
+    Request, Response, Scheme, Version, Via,
 };
 
 /// Methods that a request may have which is refused with 405, not with 501: those of RFC 3261 and its extensions.
@@ -173,6 +173,7 @@ const COPIED: [HeaderName; 4] = [HeaderName::Via, HeaderName::From, HeaderName::
 #[must_use]
 pub fn respond(request: &Request, answer: Answer, tag: &str) -> Response {
     let mut response = Response::new(answer.status);
+    response.headers = Headers::with_capacity(COPIED.len() + 1 + answer.rows.len());
     if let Some(reason) = answer.reason {
         response.reason = reason.into_owned();
     }

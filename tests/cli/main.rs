@@ -15,6 +15,7 @@ mod floods;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostility;
+mod keeping;
 mod memory;
 mod peer;
 mod registrar;

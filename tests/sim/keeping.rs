@@ -286,7 +286,7 @@ fn short_leases_are_kept_too() {
     }
 }
 
-/// A refresh with a nonce at hand is one request; one that has become stale costs a second.
+/// AUT-041: a refresh with a nonce at hand is one request; one that has become stale costs a second.
 #[test]
 fn a_nonce_is_used_until_the_registrar_calls_it_stale() {
     let mut seen = 0;

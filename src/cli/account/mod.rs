@@ -69,7 +69,7 @@ impl Account {
         let (registrar, route) = targets(&args.target, meant.target, transport)?;
         let wanted = Wanted::of(&args.wish)?;
         let (net, families, advertise) = network::network(&args.network, args.output.dry_run)?;
-        let limits = limits(&args.network)?;
+        let limits = limits(&args.network, args.retry_for.as_deref())?;
         let username = username(&args.identity, from.as_ref(), &meant.aor)?;
         let secret = secret::locate(&args.identity, environment)?;
         let own = wanted.contacts.is_empty();
@@ -115,7 +115,7 @@ impl Account {
     /// # Errors
     /// Nothing is remembered.
     pub fn recall(&mut self, bound: Vec<NameAddr>) -> Result<(), UsageError> {
-        if self.plan.purpose != Purpose::Remove || !self.plan.contacts.is_empty() {
+        if !self.recalls() {
             return Ok(());
         }
         if bound.is_empty() {
@@ -127,6 +127,12 @@ impl Account {
         }
         self.plan.contacts = bound;
         Ok(())
+    }
+
+    /// Whether it removes what is remembered.
+    #[must_use]
+    pub fn recalls(&self) -> bool {
+        self.plan.purpose == Purpose::Remove && self.plan.contacts.is_empty()
     }
 
     /// Puts what an earlier process left into the plan: Call-ID and CSeq go on, and the port is taken again where the
@@ -296,14 +302,14 @@ struct Limits {
 
 /// RFC 3261's timers, and the bounds: four destinations' worth for each try, unless the user says how long the whole
 /// may take.
-fn limits(args: &Network) -> Result<Limits, UsageError> {
+fn limits(args: &Network, retry_for: Option<&str>) -> Result<Limits, UsageError> {
     let timing = match args.t1.as_deref() {
         Some(text) => Timing::with_t1(span::positive("--t1", text)?),
         None => Timing::default(),
     };
     let whole = args.timeout.as_deref().map(|text| span::positive("--timeout", text)).transpose()?;
     let total = whole.unwrap_or(timing.patience().saturating_mul(4));
-    let retry_for = args.retry_for.as_deref().map(|text| span::or_none("--retry-for", text)).transpose()?;
+    let retry_for = retry_for.map(|text| span::or_none("--retry-for", text)).transpose()?;
     Ok(Limits { timing, total, whole, retry_for: retry_for.unwrap_or_default() })
 }
 

@@ -1,5 +1,6 @@
 //! What the commands that talk to a registrar have in common.
 
+use super::keep::Keep;
 use super::{Binding, Identity, List, Network, Output, Register, Removal, Request, Target, Unregister};
 use crate::cli::config::locked::Locked;
 
@@ -17,6 +18,8 @@ pub struct Typed {
     pub network: Network,
     /// What is shown of it.
     pub output: Output,
+    /// For how long it is tried again.
+    pub retry_for: Option<String>,
     /// What is wanted there.
     pub wish: Wish,
     /// The secrets that the configuration file names.
@@ -35,24 +38,71 @@ pub enum Wish {
 
 impl From<Register> for Typed {
     fn from(args: Register) -> Typed {
-        let Register { aor, target, identity, binding, request, network, output } = args;
+        let Register { aor, target, identity, binding, request, network, retry, output } = args;
         let wish = Wish::Register(binding);
-        Typed { aor, target, identity, request, network, output, wish, locked: Vec::new() }
+        Typed {
+            aor,
+            target,
+            identity,
+            request,
+            network,
+            output,
+            retry_for: retry.retry_for,
+            wish,
+            locked: Vec::new(),
+        }
+    }
+}
+
+impl Keep {
+    /// What is wanted for one of the addresses.
+    pub fn typed(&self, aor: &str) -> Typed {
+        Typed {
+            aor: Some(aor.to_owned()),
+            target: self.target.clone(),
+            identity: self.identity.clone(),
+            request: self.request.clone(),
+            network: self.network.clone(),
+            output: self.output.clone(),
+            retry_for: None,
+            wish: Wish::Register(self.binding.clone()),
+            locked: Vec::new(),
+        }
     }
 }
 
 impl From<List> for Typed {
     fn from(args: List) -> Typed {
-        let List { aor, contact, target, identity, request, network, output } = args;
+        let List { aor, contact, target, identity, request, network, retry, output } = args;
         let wish = Wish::List(contact);
-        Typed { aor, target, identity, request, network, output, wish, locked: Vec::new() }
+        Typed {
+            aor,
+            target,
+            identity,
+            request,
+            network,
+            output,
+            retry_for: retry.retry_for,
+            wish,
+            locked: Vec::new(),
+        }
     }
 }
 
 impl From<Unregister> for Typed {
     fn from(args: Unregister) -> Typed {
-        let Unregister { aor, removal, target, identity, request, network, output } = args;
+        let Unregister { aor, removal, target, identity, request, network, retry, output } = args;
         let wish = Wish::Unregister(removal);
-        Typed { aor, target, identity, request, network, output, wish, locked: Vec::new() }
+        Typed {
+            aor,
+            target,
+            identity,
+            request,
+            network,
+            output,
+            retry_for: retry.retry_for,
+            wish,
+            locked: Vec::new(),
+        }
     }
 }

@@ -69,7 +69,7 @@ pub fn put(args: &mut Typed, entry: &Entry, file: &File, environment: &Environme
         Key::Ipv6 => switch(&mut network.ipv6, entry, !network.ipv4),
         Key::Timeout => fill(&mut network.timeout, entry.text()),
         Key::T1 => fill(&mut network.t1, entry.text()),
-        Key::RetryFor => fill(&mut network.retry_for, entry.text()),
+        Key::RetryFor => fill(&mut args.retry_for, entry.text()),
         Key::StateDir => !network.stateless && fill(&mut network.state_dir, path()),
         Key::Stateless => switch(&mut network.stateless, entry, network.state_dir.is_none()),
         Key::Json => switch(&mut output.json, entry, !output.dry_run),

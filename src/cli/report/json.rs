@@ -29,6 +29,14 @@ pub struct Object {
     ok: bool,
     /// What was achieved.
     outcome: Outcome,
+    /// What is to be told of it.
+    #[serde(flatten)]
+    told: Told,
+}
+
+/// What is told of a registration.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Told {
     /// The address of record. Null if it could not be read.
     aor: Option<String>,
     /// Status code of the last final response. Null if there was none.
@@ -79,6 +87,8 @@ pub struct Object {
 pub enum CommandName {
     /// `sipreg register`.
     Register,
+    /// `sipreg keep`.
+    Keep,
     /// `sipreg list`.
     List,
     /// `sipreg unregister`.
@@ -177,37 +187,50 @@ impl Object {
             command,
             ok: false,
             outcome: Outcome::Failed,
-            aor,
-            status: None,
-            reason: None,
-            expires: None,
-            contact: None,
-            contacts: Vec::new(),
-            bindings: Vec::new(),
-            registrar: Registrar::default(),
-            auth: Vec::new(),
-            service_route: Vec::new(),
-            path: Vec::new(),
-            pub_gruu: None,
-            temp_gruu: None,
-            received: None,
-            call_id: None,
-            cseq: None,
-            requests: 0,
-            retransmissions: 0,
-            elapsed_ms: 0.0,
-            attempts: Vec::new(),
-            error: None,
+            told: Told { aor, ..Told::default() },
         }
     }
 
     /// What the report says. Why it failed, if it did, is left to [`Object::with_error`].
     #[must_use]
     pub fn of(command: Option<CommandName>, report: &Report, aor: Option<String>) -> Object {
+        let told = Told::of(report, aor);
+        let (ok, outcome) = match &report.result {
+            Err(_) => (false, Outcome::Failed),
+            Ok(success) => match report.purpose {
+                Purpose::Fetch => (true, Outcome::Listed),
+                Purpose::Bind { .. } if !is_removal(success) => (true, Outcome::Registered),
+                Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => (true, Outcome::Unregistered),
+            },
+        };
+        Object { schema: 1, command, ok, outcome, told }
+    }
+
+    /// Makes it a failure, whatever it was.
+    #[must_use]
+    pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Object {
+        let told = self.told.with_error(kind, message, hint);
+        Object { ok: false, outcome: Outcome::Failed, told, ..self }
+    }
+
+    /// One line, with its line end.
+    #[must_use]
+    pub fn line(&self) -> String {
+        // Strings, numbers and string keys only: there is nothing that JSON can't hold.
+        let mut line = serde_json::to_string(self).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+}
+
+impl Told {
+    /// What the report says. Why it failed, if it did, is left to [`Told::with_error`].
+    #[must_use]
+    pub fn of(report: &Report, aor: Option<String>) -> Told {
         let address = |address: SocketAddr| address.to_string();
         let sent = report.requests > 0;
         let hop = report.hop.filter(|_| sent);
-        let object = Object {
+        let told = Told {
             status: report.response.as_ref().map(|(status, _)| *status),
             reason: report.response.as_ref().map(|(_, reason)| reason.clone()),
             registrar: Registrar {
@@ -224,25 +247,20 @@ impl Object {
             retransmissions: report.retransmissions,
             elapsed_ms: tenths(report.elapsed),
             attempts: report.attempts.iter().map(Attempt::of).collect(),
-            ..Object::without_report(command, aor)
+            aor,
+            ..Told::default()
         };
         match &report.result {
-            Ok(success) => object.with_success(report.purpose, success),
-            Err(_) => object,
+            Ok(success) => told.with_success(success),
+            Err(_) => told,
         }
     }
 
-    fn with_success(self, purpose: Purpose, success: &Success) -> Object {
+    fn with_success(self, success: &Success) -> Told {
         let first = success.contacts.first();
         let own = success.bindings.iter().find(|binding| binding.own);
         let gruu = |name| own.and_then(|own| own.contact.params.get(name).flatten()).map(str::to_owned);
-        Object {
-            ok: true,
-            outcome: match purpose {
-                Purpose::Fetch => Outcome::Listed,
-                Purpose::Bind { .. } if !is_removal(success) => Outcome::Registered,
-                Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => Outcome::Unregistered,
-            },
+        Told {
             expires: first.map(|granted| granted.expires),
             contact: first.map(|granted| granted.uri.to_string()),
             contacts: success
@@ -259,19 +277,16 @@ impl Object {
         }
     }
 
-    /// Makes it a failure, whatever it was.
+    /// Nothing but the address.
     #[must_use]
-    pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Object {
-        Object { ok: false, outcome: Outcome::Failed, error: Some(Fault::new(kind, message, hint)), ..self }
+    pub fn of_aor(aor: String) -> Told {
+        Told { aor: Some(aor), ..Told::default() }
     }
 
-    /// One line, with its line end.
+    /// Why it failed.
     #[must_use]
-    pub fn line(&self) -> String {
-        // Strings, numbers and string keys only: there is nothing that JSON can't hold.
-        let mut line = serde_json::to_string(self).unwrap_or_default();
-        line.push('\n');
-        line
+    pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Told {
+        Told { error: Some(Fault::new(kind, message, hint)), ..self }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod fault;
 pub mod human;
 pub mod json;
+pub mod keeping;
 pub mod ladder;
 mod mask;
 pub mod paint;
@@ -173,8 +174,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
                 format!("behind a NAT, '--advertise {seen}' binds the address that the registrar sees");
             text += &human::hint(&message, self.err);
         }
-        let message =
-            "nobody answers there once sipreg has ended; 'sipreg keep', which stays, is still to come";
+        let message = "nobody answers there once sipreg has ended; 'sipreg keep' stays";
         text += &human::hint(message, self.err);
         self.stderr(&text);
     }

@@ -4,6 +4,8 @@
 //! STATE/instance                           one URN for this device, made once (RFC 5626 §4.1)
 //! STATE/registrations/bob@munich.de-3f2a9c1b.json   Call-ID, CSeq, contacts, port
 //! STATE/registrations/bob@munich.de-3f2a9c1b.lock   held from reading the file to writing the result
+//! STATE/registrations/bob@munich.de-3f2a9c1b.keep-1.json   the same for the first 'sipreg keep'
+//! STATE/keep-1.lock                        held as long as that runs
 //! ```
 //!
 //! Life of a [`Slot`]: [`State::enter`] reads, under the lock; [`Record::memory`] goes into the plan;
@@ -30,6 +32,16 @@ use crate::proto::outcome::Success;
 use crate::proto::plan::Purpose;
 use crate::sip::{Host, NameAddr, Uri};
 
+/// Processes that keep, at a time.
+const PLACES: u32 = 64;
+
+/// The place of a process that keeps, held until this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    number: u32,
+    _lock: lock::Lock,
+}
+
 /// The state directory.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -48,7 +60,8 @@ pub struct Slot {
     complaint: Option<String>,
     /// Own and named contacts as they were before this process.
     before: (Vec<String>, Vec<String>),
-    _lock: lock::Lock,
+    /// `None`: that of the whole process holds.
+    _lock: Option<lock::Lock>,
 }
 
 impl State {
@@ -67,17 +80,59 @@ impl State {
     /// # Errors
     /// The directory can't be made or written to, in words for a warning.
     pub fn approach(&self, aor: &str, registrar: &str) -> Result<Waiting, String> {
-        let dir = self.registrations();
-        file::make_dir(&self.dir)
-            .and_then(|()| file::make_dir(&dir))
-            .map_err(|error| format!("the state directory {} can't be used: {error}", self.dir.display()))?;
-        Waiting::at(&dir.join(format!("{}.lock", file_name(aor, registrar))))
+        self.make_dirs()?;
+        Waiting::at(&self.registrations().join(format!("{}.lock", file_name(aor, registrar))))
     }
 
     /// Reads what is remembered, under the lock. A damaged file is set aside and told of.
     #[must_use]
     pub fn enter(&self, aor: &str, registrar: &str, lock: lock::Lock) -> (Slot, Option<String>) {
-        let path = self.registrations().join(format!("{}.json", file_name(aor, registrar)));
+        self.enter_file(&format!("{}.json", file_name(aor, registrar)), aor, registrar, Some(lock))
+    }
+
+    /// Takes the first place that no other `sipreg keep` holds. It is free again when the process ends, however that
+    /// does, and the next one goes on with what this one has bound.
+    ///
+    /// # Errors
+    /// The directory can't be used, or all places are taken, in words for a warning.
+    pub fn keep_place(&self) -> Result<Place, String> {
+        self.make_dirs()?;
+        for number in 1..=PLACES {
+            let waiting = Waiting::at(&self.dir.join(format!("keep-{number}.lock")))?;
+            if let Ok(lock) = waiting.try_now()? {
+                return Ok(Place { number, _lock: lock });
+            }
+        }
+        Err(format!("{PLACES} other 'sipreg keep' use the state directory {}", self.dir.display()))
+    }
+
+    /// As [`State::enter`], for a process that keeps.
+    #[must_use]
+    pub fn enter_kept(&self, aor: &str, registrar: &str, place: &Place) -> (Slot, Option<String>) {
+        self.enter_file(&kept_name(aor, registrar, place.number), aor, registrar, None)
+    }
+
+    /// Whether a `sipreg keep` that runs has bound this address.
+    #[must_use]
+    pub fn is_kept(&self, aor: &str, registrar: &str) -> bool {
+        (1..=PLACES).any(|number| {
+            let path = self.registrations().join(kept_name(aor, registrar, number));
+            let holds = path.exists() && !Record::read(&path, aor, registrar).0.bound().is_empty();
+            holds
+                && Waiting::at(&self.dir.join(format!("keep-{number}.lock")))
+                    .and_then(Waiting::try_now)
+                    .is_ok_and(|taken| taken.is_err())
+        })
+    }
+
+    fn enter_file(
+        &self,
+        name: &str,
+        aor: &str,
+        registrar: &str,
+        lock: Option<lock::Lock>,
+    ) -> (Slot, Option<String>) {
+        let path = self.registrations().join(name);
         let (record, warning) = Record::read(&path, aor, registrar);
         if warning.is_some() {
             file::set_aside(&path);
@@ -85,6 +140,12 @@ impl State {
         let before = (record.own.clone(), record.named.clone());
         let slot = Slot { path, record, own: false, asked: Vec::new(), complaint: None, before, _lock: lock };
         (slot, warning)
+    }
+
+    fn make_dirs(&self) -> Result<(), String> {
+        file::make_dir(&self.dir)
+            .and_then(|()| file::make_dir(&self.registrations()))
+            .map_err(|error| format!("the state directory {} can't be used: {error}", self.dir.display()))
     }
 
     /// What is remembered, without lock and without touching anything: for `--dry-run`.
@@ -156,6 +217,10 @@ fn file_name(aor: &str, registrar: &str) -> String {
     hash.update(registrar.as_bytes());
     let short: String = hash.finalize().iter().take(8).map(|octet| format!("{octet:02x}")).collect();
     format!("{}-{short}", plain.trim_start_matches('.'))
+}
+
+fn kept_name(aor: &str, registrar: &str, place: u32) -> String {
+    format!("{}.keep-{place}.json", file_name(aor, registrar))
 }
 
 impl Slot {

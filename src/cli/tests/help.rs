@@ -12,6 +12,7 @@ fn the_program_introduces_itself() {
 
     Commands:
       register     Bind this device to an address, once, and print what was granted
+      keep         Bind this device, and keep it bound until told to stop
       list         Show every binding of an address [alias: query]
       unregister   Remove this device's binding, another one, or all
       serve        Be a registrar: take registrations, and tell them
@@ -35,7 +36,7 @@ fn the_program_introduces_itself() {
 #[test]
 fn the_short_help_of_register_is_a_line_per_option() {
     let (code, stdout, _) = plain(&["register", "-h"]);
-    insta::assert_snapshot!(stdout, @"
+    insta::assert_snapshot!(stdout, @r"
     Bind this device to an address, once, and print what was granted
 
     Usage: sipreg register [OPTIONS] <AOR>
@@ -78,10 +79,10 @@ fn the_short_help_of_register_is_a_line_per_option() {
       -6                             Use IPv6 only
           --timeout <DURATION>       Time for the whole command [default: 128s]
           --t1 <DURATION>            Expected round trip [default: 500ms]
-          --retry-for <DURATION>     Try again for that long; 0 is not at all
           --config <FILE>            Configuration file, with accounts
           --state-dir <DIR>          Where to remember what is bound
           --stateless                Remember nothing, and don't look it up
+          --retry-for <DURATION>     Try again for that long; 0 is not at all
 
     Output:
           --json          Print one JSON object, on failure too
@@ -235,19 +236,14 @@ fn the_long_help_of_register_says_all() {
               
               Each address that is tried gets 64*T1 (32s) of it, connecting
               included; without this option the whole gets four times as much. What
-              you take to answer a question does not count.
+              you take to answer a question does not count. For 'sipreg keep' it is
+              the time for each try.
 
           --t1 <DURATION>
               Expected round trip [default: 500ms]
               
               RFC 3261's T1: a request over UDP is repeated after T1, 2*T1, 4*T1 and
               so on.
-
-          --retry-for <DURATION>
-              Try again for that long; 0 is not at all
-              
-              After silence, when nobody could be reached, and after a 503, whose
-              Retry-After is obeyed. The pauses grow from a second to half a minute.
 
           --config <FILE>
               Configuration file, with accounts
@@ -264,6 +260,12 @@ fn the_long_help_of_register_says_all() {
 
           --stateless
               Remember nothing, and don't look it up
+
+          --retry-for <DURATION>
+              Try again for that long; 0 is not at all
+              
+              After silence, when nobody could be reached, and after a 503, whose
+              Retry-After is obeyed. The pauses grow from a second to half a minute.
 
     Output:
           --json
@@ -339,6 +341,8 @@ fn help_texts_keep_the_rules() {
         &["-h"],
         &["register", "-h"],
         &["register", "--help"],
+        &["keep", "-h"],
+        &["keep", "--help"],
         &["list", "-h"],
         &["list", "--help"],
         &["unregister", "-h"],
@@ -371,7 +375,7 @@ fn help_texts_keep_the_rules() {
         ] {
             assert!(!words.contains(&absent), "{absent} in {stdout}");
         }
-        for command in ["keep", "check", "watch", "fleet", "help"] {
+        for command in ["check", "watch", "fleet", "help"] {
             let offered =
                 |line: &str| line.split_whitespace().next() == Some(command) && line.starts_with("  ");
             assert!(!stdout.lines().any(offered), "{command} in {stdout}");

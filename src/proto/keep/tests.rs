@@ -18,7 +18,7 @@ fn at(seconds: f64) -> Time {
 fn wait(next: Next) -> f64 {
     match next {
         Next::Wait(at) => at.as_millis() as f64 / 1000.0,
-        other => panic!("{other:?}"),
+        Next::Bind | Next::Remove | Next::Busy | Next::Resigned | Next::Over => panic!("{next:?}"),
     }
 }
 
@@ -139,7 +139,7 @@ fn retry_after_is_the_least_and_is_capped() {
     }
 }
 
-/// DES-009: what can't pass stops it, or is probed slowly.
+/// DES-009 COD-022: what can't pass stops it, or is probed slowly.
 #[test]
 fn what_failed_for_good_is_not_hammered() {
     let refused = |status| Failure::Refused(Refusal::Status(status));
@@ -170,6 +170,7 @@ fn what_failed_for_good_is_not_hammered() {
         refused(408),
         refused(480),
         refused(500),
+        refused(502),
         refused(503),
         refused(504),
         Failure::Unreachable(Unreachable::Closed),

@@ -17,6 +17,7 @@
 mod answer;
 mod finals;
 mod request;
+mod rest;
 mod tally;
 mod targets;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use super::digest::{Credential, Hidden, Secret, Sessions};
 use super::ids::{self, Random};
 use super::locate::{Destination, Locate, Transport};
 use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Report, Unreachable};
-use super::plan::{Plan, Purpose};
+use super::plan::Plan;
 use super::{Answer, Cause, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Request, Response};
 use tally::Tally;
@@ -383,67 +384,6 @@ impl Registration {
     /// Timer E sent a copy.
     pub fn on_retransmission(&mut self) {
         self.tally.retransmissions += 1;
-    }
-
-    /// Registers again after [`Step::Finish`]: with the same Call-ID, the next CSeq, and the nonces at hand, over the
-    /// flow it is bound over; without one, from the first destination on. Only with [`Plan::keep`]; the first time it
-    /// starts.
-    pub fn again_for(&mut self, purpose: Purpose, random: &mut dyn Random, now: Time) -> Step {
-        match mem::replace(&mut self.state, State::Done) {
-            State::Fresh => {
-                self.state = State::Fresh;
-                self.start(now)
-            }
-            State::Resting(visit) => {
-                self.plan.purpose = purpose;
-                if purpose == Purpose::Remove && self.plan.contacts.is_empty() {
-                    self.plan.contacts.clone_from(&self.bound);
-                    self.plan.memory.get_or_insert_default().own.clone_from(&self.bound);
-                }
-                self.tally = Tally::new(now);
-                self.renewed = false;
-                self.targets = Targets::new(&self.plan);
-                match visit {
-                    Some(Visit { local: Some(local), destination, size, .. }) => {
-                        if self.target.uri.matches(&self.plan.registrar) {
-                            // The way that failed is not gone once more in the same try.
-                            let _ = self.targets.next();
-                        }
-                        self.tally.begin_visit();
-                        let visit = Visit { destination, local: Some(local), size, challenges: 0, raises: 0 };
-                        self.send(visit, local, random, now)
-                    }
-                    Some(_) | None => self.next_target(now),
-                }
-            }
-            other @ (State::Locating(_)
-            | State::Opening(_)
-            | State::Waiting(_)
-            | State::Asking(..)
-            | State::Pausing
-            | State::Done) => self.stay(other),
-        }
-    }
-
-    /// The lifetime that is asked for, in seconds; it does not shrink with what is granted.
-    #[must_use]
-    pub fn lifetime(&self) -> Option<u32> {
-        match self.plan.purpose {
-            Purpose::Bind { expires } => expires,
-            Purpose::Remove | Purpose::RemoveAll | Purpose::Fetch => None,
-        }
-    }
-
-    /// Whether it rests, with a flow that it is bound over.
-    #[must_use]
-    pub fn rests_on_a_flow(&self) -> bool {
-        matches!(self.state, State::Resting(Some(_)))
-    }
-
-    /// Whether something of it may be bound: by a 2xx, or by a request whose answer never came.
-    #[must_use]
-    pub fn may_be_bound(&self) -> bool {
-        !self.bound.is_empty()
     }
 
     fn stay(&mut self, state: State) -> Step {

@@ -161,7 +161,9 @@ impl Registration {
             None => (AttemptResult::Closed, Unreachable::Closed),
         };
         self.leave(visit, result);
-        self.unsettled();
+        if cause.is_none_or(may_have_arrived) {
+            self.unsettled();
+        }
         self.tally.unreachable = Some(unreachable);
         self.next_destination(now)
     }
@@ -220,6 +222,19 @@ impl Registration {
             attempts: tally.attempts,
             warnings: tally.warnings,
         }))
+    }
+}
+
+/// Whether something that was sent may have arrived although the network complains.
+fn may_have_arrived(cause: Cause) -> bool {
+    match cause {
+        Cause::Refused
+        | Cause::Unreachable
+        | Cause::ProtocolUnreachable
+        | Cause::TooLarge
+        | Cause::LocalAddress
+        | Cause::Denied => false,
+        Cause::TimedOut | Cause::Reset | Cause::Other(_) => true,
     }
 }
 

@@ -54,7 +54,11 @@ impl Home {
             Command::Register(args) => (*args.0).into(),
             Command::List(args) => (*args.0).into(),
             Command::Unregister(args) => (*args.0).into(),
-            Command::Serve(_) | Command::Demo(_) | Command::Completions(_) | Command::Man(_) => {
+            Command::Keep(_)
+            | Command::Serve(_)
+            | Command::Demo(_)
+            | Command::Completions(_)
+            | Command::Man(_) => {
                 unreachable!()
             }
         };

@@ -114,7 +114,7 @@ fn one_binding_is_told_with_lifetime_and_who_answered() {
       answered by  192.0.2.1:5060 over UDP in 1.2 ms, 2 requests
       signed in    Digest SHA-256, realm "munich.de"
     --- stderr
-    hint: nobody answers there once sipreg has ended; 'sipreg keep', which stays, is still to come
+    hint: nobody answers there once sipreg has ended; 'sipreg keep' stays
     --- exit 0
     "#);
 }
@@ -144,7 +144,7 @@ fn several_devices_are_listed_in_aligned_columns() {
       answered by  192.0.2.1:5060 over UDP in 1.2 ms, 2 requests
       signed in    Digest SHA-256, realm "munich.de"
     --- stderr
-    hint: nobody answers there once sipreg has ended; 'sipreg keep', which stays, is still to come
+    hint: nobody answers there once sipreg has ended; 'sipreg keep' stays
     --- exit 0
     "#);
 }
@@ -187,7 +187,7 @@ fn routes_a_nat_and_retransmissions() {
     warning: 2 bindings in the answer can't be read and are left out
     warning: the registrar changed the contact; it was recognised by its address
     hint: behind a NAT, '--advertise 198.51.100.7:40512' binds the address that the registrar sees
-    hint: nobody answers there once sipreg has ended; 'sipreg keep', which stays, is still to come
+    hint: nobody answers there once sipreg has ended; 'sipreg keep' stays
     --- exit 0
     "#);
     assert_eq!(json(&report)["received"], "198.51.100.7:40512");

@@ -113,8 +113,10 @@ impl World<'_> {
                 self.ledger.finishes(&report, self.now);
             }
             Action::Notify(Notice::Message { .. } | Notice::Dropped { .. }) => {}
-            Action::Listen { .. } | Action::Store { .. } | Action::Notify(Notice::Served(_)) => {
-                panic!("a client serves nobody")
+            Action::Listen { .. }
+            | Action::Store { .. }
+            | Action::Notify(Notice::Served(_) | Notice::Kept { .. }) => {
+                panic!("a one-shot client serves nobody and keeps nothing")
             }
         }
     }

@@ -1,0 +1,105 @@
+//! What the command line of `keep` means, and what its accounts need before they begin.
+
+use std::time::Duration;
+
+use super::hook::Hook;
+use crate::cli::account::{Account, span};
+use crate::cli::args::keep::Keep as Args;
+use crate::cli::report::Reporter;
+use crate::cli::state::{self, Place, Slot};
+use crate::cli::usage::UsageError;
+use crate::cli::{Environment, config};
+use crate::net::SystemRandom;
+use crate::proto::digest::Secret;
+use crate::proto::ids::Random;
+use crate::proto::plan::Purpose;
+
+/// What else the command line says.
+pub(super) struct Life {
+    pub(super) stop_after: Option<Duration>,
+    pub(super) probe: Option<Duration>,
+    pub(super) hook: Option<Hook>,
+    pub(super) command: Vec<std::ffi::OsString>,
+}
+
+/// What each address, and the rest, means.
+pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Account>, Life), UsageError> {
+    let stop_after = args.life.stop_after.as_deref().map(|text| span::positive("--for", text)).transpose()?;
+    let probe = match args.life.probe.as_deref() {
+        None | Some("never") => None,
+        Some(text) => Some(span::positive("--probe", text)?),
+    };
+    let mut accounts: Vec<Account> = Vec::with_capacity(args.aor.len());
+    for aor in &args.aor {
+        let mut typed = args.typed(aor);
+        let origins = config::consult(&mut typed, environment)?;
+        let account = Account::mean(typed, environment).map_err(|error| origins.complain(error))?;
+        if !matches!(account.plan.purpose, Purpose::Bind { expires } if expires != Some(0)) {
+            return Err(UsageError::value("--expires", "0", "binds nothing that could be kept")
+                .hint("'sipreg unregister' removes a binding"));
+        }
+        if let Some(first) = accounts.first()
+            && (first.net.bind != account.net.bind || first.net.nameservers != account.net.nameservers)
+        {
+            let message = format!("{} and {} differ in bind or nameserver", first.plan.aor, account.plan.aor);
+            return Err(UsageError::new(message).hint("keep them with a 'sipreg keep' each"));
+        }
+        if accounts.iter().any(|other| state::key(&other.plan.aor) == state::key(&account.plan.aor)) {
+            return Err(UsageError::new(format!("{} is there twice", account.plan.aor)));
+        }
+        accounts.push(account);
+    }
+    let hook = args.life.on_event.clone().map(Hook::new);
+    Ok((accounts, Life { stop_after, probe, hook, command: args.command.clone() }))
+}
+
+/// Reads what unlocks the accounts. One secret that was typed is for all of them, and is read once.
+pub(super) async fn secrets(accounts: &mut [Account]) -> Result<(), UsageError> {
+    let mut typed: Option<Secret> = None;
+    for account in accounts {
+        if let Some(source) = account.secret() {
+            let secret = match &typed {
+                Some(secret) => secret.clone(),
+                None => source.fetch().await?,
+            };
+            account.unlock(secret.clone());
+            typed = Some(secret);
+        }
+        for locked in account.locked() {
+            let credential = locked.open(account.username(), false).await?;
+            account.plan.keyring.credentials.extend(credential);
+        }
+    }
+    Ok(())
+}
+
+/// The place of this process in the state directory of the first account: all have the same.
+pub(super) fn place(accounts: &[Account], reporter: &mut Reporter<'_, '_>) -> Option<Place> {
+    let state = accounts.first()?.state.as_ref()?;
+    match state.keep_place() {
+        Ok(place) => Some(place),
+        Err(warning) => {
+            reporter.warning(&warning);
+            None
+        }
+    }
+}
+
+/// Puts what an earlier `keep` left into the plan.
+pub(super) fn enter(
+    account: &mut Account,
+    place: &Place,
+    random: &mut SystemRandom,
+    reporter: &mut Reporter<'_, '_>,
+) -> Option<Slot> {
+    let state = account.state.take()?;
+    let (aor, registrar) = (state::key(&account.plan.aor), state::key(&account.plan.registrar));
+    let (mut slot, warning) = state.enter_kept(&aor, &registrar, place);
+    let instance = state.instance(&mut || random.next()).err();
+    if let Some(warning) = warning.or(instance) {
+        reporter.warning(&warning);
+    }
+    slot.begin(account.plan.contacts.is_empty());
+    account.remember(slot.record());
+    Some(slot)
+}

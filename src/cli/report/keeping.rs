@@ -1,0 +1,254 @@
+//! What `keep` tells: lines for people, or one JSON object per event.
+
+use std::io;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Reporter;
+use super::fault::Kind;
+use super::json::Told;
+use super::paint::Paint;
+use super::text::{escape, rfc3339, seconds};
+use crate::proto::Time;
+use crate::proto::diagnose::{Diagnosis, diagnose};
+use crate::proto::keep::{Kept, Left};
+use crate::proto::outcome::Report;
+
+/// One event of `sipreg keep --json`. Every key is always there; what does not apply is null, [] or 0.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "sipreg keep --json")]
+pub struct Event {
+    /// What happened.
+    event: Name,
+    /// When: RFC 3339, UTC.
+    time: String,
+    /// What `sipreg register` would say.
+    #[serde(flatten)]
+    told: Told,
+    /// Seconds until the next try. Null if there is none.
+    next_attempt_in: Option<f64>,
+}
+
+/// What can happen to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Name {
+    /// A try begins, and nothing is bound yet or any more.
+    Registering,
+    /// It is bound.
+    Registered,
+    /// It is bound for longer.
+    Refreshed,
+    /// A try failed.
+    Failed,
+    /// The connection broke over which it was bound.
+    FlowFailed,
+    /// The removal has ended; `error` says whether it failed.
+    Unregistered,
+    /// It is kept no longer: the last event of this account.
+    Stopped,
+}
+
+impl Name {
+    fn of(what: &Kept) -> Name {
+        match what {
+            Kept::Registering => Name::Registering,
+            Kept::Registered { .. } => Name::Registered,
+            Kept::Refreshed { .. } => Name::Refreshed,
+            Kept::Failed { .. } => Name::Failed,
+            Kept::FlowFailed { .. } => Name::FlowFailed,
+            Kept::Unregistered(_) => Name::Unregistered,
+            Kept::Stopped(_) => Name::Stopped,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Name::Registering => "registering",
+            Name::Registered => "registered",
+            Name::Refreshed => "refreshed",
+            Name::Failed => "failed",
+            Name::FlowFailed => "flow_failed",
+            Name::Unregistered => "unregistered",
+            Name::Stopped => "stopped",
+        }
+    }
+}
+
+/// How one account stands.
+pub struct Standing {
+    /// Whose.
+    pub aor: String,
+    /// Until when it is bound, if it is.
+    pub until: Option<Time>,
+    /// When the next try is due, if one is.
+    pub next: Option<Time>,
+    /// The last failure since it was bound.
+    pub failure: Option<String>,
+}
+
+impl Event {
+    /// What happened to the account of `aor`.
+    #[must_use]
+    pub fn of(aor: &str, what: &Kept, now: Time) -> Event {
+        let told = |report: &Report| {
+            let told = Told::of(report, Some(aor.to_owned()));
+            match &report.result {
+                Ok(_) => told,
+                Err(failure) => {
+                    let Diagnosis { message, hint, .. } = diagnose(failure, report);
+                    told.with_error(Kind::from(failure), message, hint)
+                }
+            }
+        };
+        let bare = || Told::of_aor(aor.to_owned());
+        let (told, next) = match what {
+            Kept::Registering => (bare(), None),
+            Kept::Registered { report, next, .. } | Kept::Refreshed { report, next, .. } => {
+                (told(report), Some(*next))
+            }
+            Kept::Failed { report, next, .. } => (told(report), *next),
+            Kept::FlowFailed { cause, next } => {
+                (bare().with_error(Kind::Unreachable, flow_failed(*cause), None), Some(*next))
+            }
+            Kept::Unregistered(report) => (told(report), None),
+            Kept::Stopped(Left::Unconfirmed) => {
+                let message = "the registrar did not confirm in time that the binding is removed".to_owned();
+                (bare().with_error(Kind::Timeout, message, None), None)
+            }
+            Kept::Stopped(Left::Unbound | Left::Removed) => (bare(), None),
+        };
+        let wait = |next: Time| next.since(now).as_secs_f64();
+        Event { event: Name::of(what), time: rfc3339(now), told, next_attempt_in: next.map(wait) }
+    }
+
+    /// Its name, as scripts know it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.event.as_str()
+    }
+
+    /// One line, with its line end.
+    #[must_use]
+    pub fn line(&self) -> String {
+        // Strings, numbers and string keys only: there is nothing that JSON can't hold.
+        let mut line = serde_json::to_string(self).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+}
+
+/// The JSON Schema of [`Event`].
+#[must_use]
+pub fn schema() -> String {
+    super::json::schema_of::<Event>()
+}
+
+impl Reporter<'_, '_> {
+    /// Something happened to an account. `Err`: nobody reads it any more.
+    ///
+    /// # Errors
+    /// Those of writing to stdout.
+    pub fn kept(&mut self, aor: &str, what: &Kept, event: &Event, now: Time) -> io::Result<()> {
+        if self.settings.json {
+            return self.stdout(event.line().as_bytes());
+        }
+        let is_failure = matches!(what, Kept::Failed { .. } | Kept::Stopped(Left::Unconfirmed));
+        if self.settings.quiet {
+            if is_failure {
+                let text = line(aor, what, now, self.err);
+                self.stderr(&text);
+            }
+            return Ok(());
+        }
+        let text = line(aor, what, now, self.out);
+        self.stdout(text.as_bytes())
+    }
+
+    /// How all accounts stand, on stderr.
+    pub fn standings(&mut self, all: impl Iterator<Item = Standing>, now: Time) {
+        let text: String = all.map(|standing| standing_line(&standing, now, self.err)).collect();
+        self.stderr(&text);
+    }
+}
+
+/// One line for people, and a hint below it where there is nothing but that to do.
+fn line(aor: &str, what: &Kept, now: Time, paint: Paint) -> String {
+    let clock = clock(now);
+    let aor = escape(aor.strip_prefix("sip:").unwrap_or(aor)).into_owned();
+    let told = |mark: String, text: String| format!("{clock}  {mark}  {text}\n");
+    let lasts = |until: Time, next: Time| {
+        format!("{aor} for {}, next in {}", seconds(left(until, now)), seconds(left(next, now)))
+    };
+    match what {
+        Kept::Registering => told(paint.strong("registering "), aor),
+        Kept::Registered { until, next, .. } => told(paint.good("registered  "), lasts(*until, *next)),
+        Kept::Refreshed { until, next, .. } => told(paint.good("refreshed   "), lasts(*until, *next)),
+        Kept::Failed { report, until, next } => {
+            let Some(Diagnosis { message, hint, .. }) =
+                report.result.as_ref().err().map(|failure| diagnose(failure, report))
+            else {
+                return String::new();
+            };
+            let still =
+                until.map(|at| format!("; bound for {} more", seconds(left(at, now)))).unwrap_or_default();
+            let then = match next {
+                Some(next) => format!("; next try in {}", seconds(left(*next, now))),
+                None => "; not tried again".to_owned(),
+            };
+            let hint = hint.filter(|_| next.is_none()).map(|hint| super::human::hint(&hint, paint));
+            told(paint.bad("failed      "), format!("{aor}: {message}{still}{then}"))
+                + &hint.unwrap_or_default()
+        }
+        Kept::FlowFailed { cause, next } => {
+            let then = seconds(left(*next, now));
+            told(paint.odd("flow failed "), format!("{aor}: {}; next try in {then}", flow_failed(*cause)))
+        }
+        Kept::Unregistered(report) => match &report.result {
+            Ok(_) => told(paint.good("unregistered"), aor),
+            Err(failure) => {
+                let message = diagnose(failure, report).message;
+                told(paint.bad("unregistered"), format!("{aor}: not confirmed: {message}"))
+            }
+        },
+        Kept::Stopped(Left::Unconfirmed) => told(
+            paint.bad("stopped     "),
+            format!("{aor}: the registrar did not confirm that it is removed"),
+        ),
+        Kept::Stopped(Left::Unbound | Left::Removed) => told(paint.strong("stopped     "), aor),
+    }
+}
+
+fn standing_line(standing: &Standing, now: Time, paint: Paint) -> String {
+    let Standing { aor, until, next, failure } = standing;
+    let aor = escape(aor.strip_prefix("sip:").unwrap_or(aor)).into_owned();
+    let state = match until.filter(|until| now < *until) {
+        Some(until) => paint.good(&format!("bound for {}", seconds(left(until, now)))),
+        None => paint.bad("not bound"),
+    };
+    let then = match next {
+        Some(next) => format!(", next in {}", seconds(left(*next, now))),
+        None => String::new(),
+    };
+    let failure = failure.as_deref().map(|text| format!("; {}", escape(text))).unwrap_or_default();
+    format!("{aor}: {state}{then}{failure}\n")
+}
+
+fn flow_failed(cause: Option<crate::proto::Cause>) -> String {
+    match cause {
+        Some(cause) => format!("the connection broke: {cause}"),
+        None => "the registrar closed the connection".to_owned(),
+    }
+}
+
+/// `10:20:59`, UTC.
+fn clock(now: Time) -> String {
+    let text = rfc3339(now);
+    text.get(11..19).unwrap_or_default().to_owned()
+}
+
+/// Whole seconds, the last one counted.
+fn left(at: Time, now: Time) -> u32 {
+    u32::try_from(at.since(now).as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,280 @@
+//! `sipreg keep`, as it is started, with `sipreg serve` as its registrar.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::run::{Ran, command, finish};
+use crate::serving::Server;
+
+/// A registrar that anybody may use; leases from a second on.
+fn serve() -> Server {
+    let listen = ["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
+    let rest = ["serve", "--json", "--no-auth", "--min-expires", "1"];
+    Server::started(command(&[&rest[..], &listen].concat()), 2)
+}
+
+/// A `keep` at work, and what it tells.
+struct Keep {
+    child: Child,
+    told: BufReader<ChildStdout>,
+}
+
+fn keep(at: &str, home: &Path, args: &[&str]) -> Keep {
+    let mut command = keeping(at, home, &[&["--json"], args].concat());
+    let mut child = command.spawn().unwrap();
+    let told = BufReader::new(child.stdout.take().unwrap());
+    Keep { child, told }
+}
+
+fn keeping(at: &str, home: &Path, args: &[&str]) -> Command {
+    let mut command = command(&[&["keep", "--registrar", at], args].concat());
+    command.env("HOME", home);
+    command
+}
+
+fn client(verb: &str, at: &str, home: &Path, args: &[&str]) -> Ran {
+    let mut command = command(&[&[verb, "alice@localhost", "--registrar", at], args].concat());
+    command.env("HOME", home);
+    finish(command.spawn().unwrap())
+}
+
+fn name(event: &Value) -> &str {
+    event["event"].as_str().unwrap()
+}
+
+impl Keep {
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    /// The next event, which must be this.
+    fn tells(&mut self, wanted: &str) -> Value {
+        let event = self.next();
+        assert_eq!(name(&event), wanted, "{event}");
+        event
+    }
+
+    fn signal(&self, signal: &str) {
+        // `setsid` has become it.
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Names of the events that are left, stderr, and the exit status.
+    fn end(mut self) -> (Vec<String>, String, Option<i32>) {
+        let mut rest = String::new();
+        self.told.read_to_string(&mut rest).unwrap();
+        let events = rest.lines().map(|line| name(&serde_json::from_str(line).unwrap()).to_owned()).collect();
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (events, stderr, self.child.wait().unwrap().code())
+    }
+}
+
+/// REG-016 DES-019 DES-029: bound, refreshed, and removed at the end, over both transports.
+#[test]
+fn it_binds_refreshes_and_removes() {
+    let home = tempfile::tempdir().unwrap();
+    let mut server = serve();
+    for (n, transport) in ["udp", "tcp"].iter().enumerate() {
+        let at = server.at[n].clone();
+        let mut keep = keep(&at, home.path(), &["alice@localhost", "-e", "2", "--transport", transport]);
+        keep.tells("registering");
+        let bound = keep.tells("registered");
+        assert_eq!((&bound["aor"], &bound["expires"]), (&"sip:alice@localhost".into(), &2.into()));
+        assert!(bound["next_attempt_in"].as_f64().unwrap() <= 1.0, "{bound}");
+        let refreshed = keep.tells("refreshed");
+        assert_eq!((&refreshed["contact"], &refreshed["call_id"]), (&bound["contact"], &bound["call_id"]));
+        assert_eq!(refreshed["requests"], 1);
+        keep.signal("-TERM");
+        let (events, _, code) = keep.end();
+        assert_eq!(
+            (&events[events.len() - 2..], code),
+            (&["unregistered".to_owned(), "stopped".to_owned()][..], Some(0))
+        );
+        assert_eq!(name(&server.next()), "bound");
+        loop {
+            match name(&server.next()) {
+                "refreshed" => {}
+                "removed" => break,
+                other => panic!("{other}"),
+            }
+        }
+    }
+    let listed = client("list", &server.at[0], home.path(), &["--json"]).json();
+    assert_eq!(listed["bindings"], serde_json::json!([]));
+    server.stop();
+}
+
+/// DES-019: a registrar that does not answer any more costs four seconds, and a second signal none.
+#[test]
+fn leaving_a_silent_registrar_takes_four_seconds_or_a_second_signal() {
+    for (signals, least, most, wanted) in [(1, 3900, 8000, 4), (2, 0, 3000, 143)] {
+        let home = tempfile::tempdir().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let at = socket.local_addr().unwrap().to_string();
+        let answering = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            let (length, from) = socket.recv_from(&mut buffer).unwrap();
+            let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let rows: String = request
+                .lines()
+                .filter(|row| {
+                    ["Via", "From", "To", "Call-ID", "CSeq", "Contact"]
+                        .iter()
+                        .any(|name| row.starts_with(name))
+                })
+                .map(|row| format!("{row}\r\n"))
+                .collect();
+            socket
+                .send_to(format!("SIP/2.0 200 OK\r\n{rows}Expires: 3600\r\n\r\n").as_bytes(), from)
+                .unwrap();
+            socket
+        });
+        let mut keep = keep(&at, home.path(), &["alice@localhost"]);
+        keep.tells("registering");
+        keep.tells("registered");
+        let _silent = answering.join().unwrap();
+        let start = sipreg::net::Clock::start();
+        keep.signal("-TERM");
+        if signals == 2 {
+            std::thread::sleep(Duration::from_millis(200));
+            keep.signal("-TERM");
+        }
+        let (events, _, code) = keep.end();
+        assert_eq!(code, Some(wanted), "{events:?}");
+        let took = start.elapsed().as_millis();
+        assert!((least..most).contains(&took), "{took} ms");
+    }
+}
+
+/// DES-024: whoever was killed is followed by one that takes the same binding over.
+#[test]
+fn after_a_kill_the_same_binding_is_taken_over() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let at = server.at[0].clone();
+    let mut first = keep(&at, home.path(), &["alice@localhost"]);
+    first.tells("registering");
+    let before = first.tells("registered");
+    first.signal("-KILL");
+    first.child.wait().unwrap();
+    let mut second = keep(&at, home.path(), &["alice@localhost"]);
+    second.tells("registering");
+    let after = second.tells("registered");
+    assert_eq!((&after["contact"], &after["call_id"]), (&before["contact"], &before["call_id"]));
+    assert_eq!(after["bindings"].as_array().unwrap().len(), 1, "{after}");
+    // Others beside it make bindings of their own, and leave this one alone.
+    let mut third = keep(&at, home.path(), &["alice@localhost"]);
+    third.tells("registering");
+    assert_eq!(third.tells("registered")["bindings"].as_array().unwrap().len(), 2);
+    let beside = client("unregister", &at, home.path(), &["--json"]);
+    assert_eq!(beside.code, Some(2), "{}", beside.all());
+    assert!(beside.json()["error"]["message"].as_str().unwrap().contains("keep"), "{}", beside.all());
+    assert_eq!(client("register", &at, home.path(), &[]).code, Some(0));
+    assert_eq!(client("unregister", &at, home.path(), &[]).code, Some(0));
+    for keep in [second, third] {
+        keep.signal("-INT");
+        let (events, _, code) = keep.end();
+        assert_eq!((events, code), (vec!["unregistered".to_owned(), "stopped".to_owned()], Some(0)));
+    }
+    let listed = client("list", &at, home.path(), &["--json", "--stateless"]).json();
+    assert_eq!(listed["bindings"], serde_json::json!([]));
+    server.stop();
+}
+
+#[test]
+fn a_program_runs_while_all_are_bound_and_its_status_is_ours() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let script = "echo $SIPREG_AOR $SIPREG_CONTACT; exit 9";
+    let args = ["alice@localhost", "bob@localhost", "--quiet", "--", "sh", "-c", script];
+    let ran = finish(keeping(&server.at[0], home.path(), &args).spawn().unwrap());
+    assert_eq!(ran.code, Some(9), "{}", ran.all());
+    assert!(ran.stdout.starts_with("sip:alice@localhost sip:alice@127.0.0.1:"), "{}", ran.all());
+    let args = ["alice@localhost", "--", "/nowhere/at/all"];
+    let ran = finish(keeping(&server.at[0], home.path(), &args).spawn().unwrap());
+    assert_eq!(ran.code, Some(127), "{}", ran.all());
+    let listed = client("list", &server.at[0], home.path(), &["--json"]).json();
+    assert_eq!(listed["bindings"], serde_json::json!([]));
+    server.stop();
+}
+
+#[test]
+fn signals_refresh_and_say_how_things_stand_and_a_program_hears_of_events() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let heard = home.path().join("heard");
+    let hook = format!("echo $SIPREG_EVENT $SIPREG_AOR $(wc -l) >> {}", heard.to_str().unwrap());
+    let mut keep = keep(&server.at[0], home.path(), &["alice@localhost", "--on-event", &hook]);
+    keep.tells("registering");
+    keep.tells("registered");
+    keep.signal("-HUP");
+    keep.tells("refreshed");
+    keep.signal("-USR1");
+    // Both signals were heard before the third is: they are looked for in this order.
+    std::thread::sleep(Duration::from_millis(300));
+    keep.signal("-TERM");
+    let (events, stderr, code) = keep.end();
+    assert_eq!((events, code), (vec!["unregistered".to_owned(), "stopped".to_owned()], Some(0)));
+    assert!(stderr.starts_with("alice@localhost: bound for 1h, next in "), "{stderr}");
+    let heard = std::fs::read_to_string(heard).unwrap();
+    let lines: Vec<&str> = heard.lines().collect();
+    let expected = ["registering", "registered", "refreshed", "unregistered", "stopped"]
+        .map(|event| format!("{event} sip:alice@localhost 1"));
+    assert_eq!(lines, expected);
+    server.stop();
+}
+
+/// DES-009
+#[test]
+fn what_failed_for_good_ends_it_as_it_would_end_register() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let ran = finish(keeping(&server.at[0], home.path(), &["alice@elsewhere", "--json"]).spawn().unwrap());
+    assert_eq!(ran.code, Some(1), "{}", ran.all());
+    let names: Vec<String> =
+        ran.stdout.lines().map(|line| name(&serde_json::from_str(line).unwrap()).to_owned()).collect();
+    assert_eq!(names, ["registering", "failed", "stopped"]);
+    // One that works goes on.
+    let mut keep = keep(&server.at[0], home.path(), &["alice@elsewhere", "bob@localhost", "--for", "1s"]);
+    let (mut seen, mut failed) = (Vec::new(), Value::Null);
+    for _ in 0..4 {
+        let event = keep.next();
+        if name(&event) == "failed" {
+            failed = event.clone();
+        }
+        seen.push(name(&event).to_owned());
+    }
+    assert_eq!((&failed["next_attempt_in"], &failed["error"]["kind"]), (&Value::Null, &"refused".into()));
+    assert!(seen.contains(&"registered".to_owned()), "{seen:?}");
+    assert_eq!(keep.end().2, Some(0));
+    server.stop();
+}
+
+#[test]
+fn what_makes_no_sense_is_said_before_anything_is_sent() {
+    let home = tempfile::tempdir().unwrap();
+    for (args, wanted) in [
+        (&["alice@localhost", "-e", "0"][..], "binds nothing that could be kept"),
+        (&["alice@localhost", "sip:alice@LOCALHOST"], "is there twice"),
+        (&["alice@localhost", "--for", "0"], "--for"),
+        (&["alice@localhost", "--probe", "x"], "--probe"),
+        (&[], "AOR"),
+    ] {
+        let ran = finish(keeping("127.0.0.1:9", home.path(), args).spawn().unwrap());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{args:?} {}", ran.all());
+        assert!(ran.stderr.contains(wanted), "{args:?} {}", ran.all());
+    }
+    let schema = finish(keeping("127.0.0.1:9", home.path(), &["--json-schema"]).spawn().unwrap());
+    let schema: Value = serde_json::from_str(&schema.stdout).unwrap();
+    assert!(schema["properties"]["next_attempt_in"].is_object());
+}
