@@ -14,11 +14,14 @@
 //! is under way; what asks for another in the meantime is not lost, and makes one. It lives in [`super::endpoint`], which
 //! has the tries carried out by a [`super::registration::Registration`].
 
+mod told;
+
 use std::time::Duration;
 
+use super::Time;
 use super::ids::Random;
-use super::outcome::{CredentialsFailure, Failure, Refusal, Report};
-use super::{Cause, Time};
+use super::outcome::{CredentialsFailure, Failure, Refusal};
+pub use told::{Kept, Left};
 
 /// Leases above this are refreshed so long before their end that a transaction that runs into Timer F (32 s) is over
 /// before it, and a second try can still leave.
@@ -106,62 +109,6 @@ pub enum Next {
     Resigned,
     /// It is over.
     Over,
-}
-
-/// What the user is told of an account that is kept bound (DES-029).
-#[derive(Debug)]
-pub enum Kept {
-    /// A try begins that would bind what is not bound.
-    Registering,
-    /// It is bound, and was not before.
-    Registered {
-        /// How.
-        report: Box<Report>,
-        /// Until when.
-        until: Time,
-        /// When the next try is due.
-        next: Time,
-    },
-    /// It was bound, and is for longer.
-    Refreshed {
-        /// How.
-        report: Box<Report>,
-        /// Until when.
-        until: Time,
-        /// When the next try is due.
-        next: Time,
-    },
-    /// A try failed.
-    Failed {
-        /// How.
-        report: Box<Report>,
-        /// Until when it is bound nevertheless.
-        until: Option<Time>,
-        /// When the next try is due; `None`: it failed for good.
-        next: Option<Time>,
-    },
-    /// The connection broke over which it was bound.
-    FlowFailed {
-        /// What the network said; `None`: the other side closed it.
-        cause: Option<Cause>,
-        /// When the next try is due.
-        next: Time,
-    },
-    /// The removal has ended.
-    Unregistered(Box<Report>),
-    /// It is kept no longer; nothing follows.
-    Stopped(Left),
-}
-
-/// How it was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// Nothing was bound.
-    Unbound,
-    /// The registrar confirmed that it is removed.
-    Removed,
-    /// The registrar did not, in time.
-    Unconfirmed,
 }
 
 impl Keep {

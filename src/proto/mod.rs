@@ -10,6 +10,7 @@
 
 pub mod agent;
 pub mod binding;
+pub mod callee;
 pub mod diagnose;
 pub mod digest;
 pub mod endpoint;
@@ -157,6 +158,8 @@ pub enum Command {
         /// How often an account that failed for good is tried again; `None`: never.
         probe: Option<std::time::Duration>,
     },
+    /// How those are answered who call what is kept bound.
+    Answer(callee::Callee),
     /// Register again now what is kept bound: all of it, or one.
     Refresh(Option<RegistrationId>),
     /// Remove what is kept bound, within four seconds, and keep it no longer: all of it, or one.

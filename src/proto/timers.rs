@@ -27,6 +27,8 @@ pub enum TimerKey {
     Leave(RegistrationId),
     /// Another account may begin.
     Pace,
+    /// A call that was refused is repeated, or over.
+    Called,
     /// A server transaction is slow or over.
     Served,
     /// A binding runs out.

@@ -13,19 +13,19 @@ use crate::run::{Ran, command, finish};
 use crate::serving::Server;
 
 /// A registrar that anybody may use; leases from a second on.
-fn serve() -> Server {
+pub fn serve() -> Server {
     let listen = ["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
     let rest = ["serve", "--json", "--no-auth", "--min-expires", "1"];
     Server::started(command(&[&rest[..], &listen].concat()), 2)
 }
 
 /// A `keep` at work, and what it tells.
-struct Keep {
+pub struct Keep {
     child: Child,
     told: BufReader<ChildStdout>,
 }
 
-fn keep(at: &str, home: &Path, args: &[&str]) -> Keep {
+pub fn keep(at: &str, home: &Path, args: &[&str]) -> Keep {
     let mut command = keeping(at, home, &[&["--json"], args].concat());
     let mut child = command.spawn().unwrap();
     let told = BufReader::new(child.stdout.take().unwrap());
@@ -56,20 +56,20 @@ impl Keep {
     }
 
     /// The next event, which must be this.
-    fn tells(&mut self, wanted: &str) -> Value {
+    pub fn tells(&mut self, wanted: &str) -> Value {
         let event = self.next();
         assert_eq!(name(&event), wanted, "{event}");
         event
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         // `setsid` has become it.
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
     /// Names of the events that are left, stderr, and the exit status.
-    fn end(mut self) -> (Vec<String>, String, Option<i32>) {
+    pub fn end(mut self) -> (Vec<String>, String, Option<i32>) {
         let mut rest = String::new();
         self.told.read_to_string(&mut rest).unwrap();
         let events = rest.lines().map(|line| name(&serde_json::from_str(line).unwrap()).to_owned()).collect();

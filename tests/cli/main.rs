@@ -4,6 +4,7 @@
 
 mod answers;
 mod bindings;
+mod calls;
 mod config;
 #[cfg(unix)]
 mod endings;

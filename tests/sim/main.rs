@@ -33,3 +33,4 @@ mod script;
 mod seeds;
 mod transports;
 mod world;
+mod year;

@@ -25,11 +25,13 @@ Examples:
   As long as something runs:
     sipreg keep you@example.com -- ./softphone --no-register
 
-Exit status: that of COMMAND, if there is one and all were bound; else
+Exit status: as for 'sipreg register', and
     0  stopped, and the registrars confirmed that the bindings are removed
     4  stopped, and one of them did not within 4 s
   130  ended at once by a second SIGINT; 143 by SIGTERM
-and, when every account has failed for good, that of 'sipreg register'.";
+
+A failure counts when every account has failed for good. With a COMMAND that was
+started it ends as that does.";
 
 /// `sipreg keep`.
 #[derive(Args)]
@@ -78,6 +80,11 @@ pub struct Life {
     /// A wrong password, a refusal. Without it, or with never: not at all.
     #[arg(long, value_name = "DURATION|never", allow_negative_numbers = true)]
     pub probe: Option<String>,
+    /// Status that calls are refused with [default: 480]
+    ///
+    /// Whoever calls hears that nobody is there. 486 is busy, 603 declines.
+    #[arg(long, value_name = "STATUS")]
+    pub on_invite: Option<String>,
     /// Run a program for each event
     ///
     /// A shell runs it, with the event as JSON on its standard input, and with SIPREG_EVENT and SIPREG_AOR in its

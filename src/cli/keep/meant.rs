@@ -10,6 +10,7 @@ use crate::cli::state::{self, Place, Slot};
 use crate::cli::usage::UsageError;
 use crate::cli::{Environment, config};
 use crate::net::SystemRandom;
+use crate::proto::callee::Callee;
 use crate::proto::digest::Secret;
 use crate::proto::ids::Random;
 use crate::proto::plan::Purpose;
@@ -18,6 +19,7 @@ use crate::proto::plan::Purpose;
 pub(super) struct Life {
     pub(super) stop_after: Option<Duration>,
     pub(super) probe: Option<Duration>,
+    pub(super) callee: Callee,
     pub(super) hook: Option<Hook>,
     pub(super) command: Vec<std::ffi::OsString>,
 }
@@ -49,8 +51,12 @@ pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Accoun
         }
         accounts.push(account);
     }
+    let callee = match args.life.on_invite.as_deref() {
+        None => Callee::default(),
+        Some(text) => Callee { on_invite: status(text)? },
+    };
     let hook = args.life.on_event.clone().map(Hook::new);
-    Ok((accounts, Life { stop_after, probe, hook, command: args.command.clone() }))
+    Ok((accounts, Life { stop_after, probe, callee, hook, command: args.command.clone() }))
 }
 
 /// Reads what unlocks the accounts. One secret that was typed is for all of them, and is read once.
@@ -102,4 +108,13 @@ pub(super) fn enter(
     slot.begin(account.plan.contacts.is_empty());
     account.remember(slot.record());
     Some(slot)
+}
+
+/// What a call is refused with.
+fn status(text: &str) -> Result<u16, UsageError> {
+    let status = text.parse().ok().filter(|status| (300..700).contains(status));
+    status.ok_or_else(|| {
+        UsageError::value("--on-invite", text, "is no status that refuses a call")
+            .hint("480 is nobody there, 486 is busy, 603 is declined: 300 to 699")
+    })
 }

@@ -132,6 +132,7 @@ async fn keep(
             slot.remember(what);
         }
     }));
+    driver.command(Command::Answer(life.callee));
     begin.into_iter().for_each(|command| driver.command(command));
     let Life { stop_after, hook, command, .. } = life;
     let child = Child::new(command);
@@ -288,7 +289,7 @@ impl Work {
             hook.tell(event.name(), &one.aor, event.line());
         }
         match what {
-            Kept::Registering => {}
+            Kept::Registering | Kept::Incoming { .. } => {}
             Kept::Registered { report, until, next } | Kept::Refreshed { report, until, next } => {
                 (one.until, one.next, one.failure) = (Some(*until), Some(*next), None);
                 one.gave_up = None;

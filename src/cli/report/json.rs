@@ -283,6 +283,12 @@ impl Told {
         Told { aor: Some(aor), ..Told::default() }
     }
 
+    /// With a status of ours.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Told {
+        Told { status: Some(status), ..self }
+    }
+
     /// Why it failed.
     #[must_use]
     pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Told {

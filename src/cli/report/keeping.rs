@@ -28,6 +28,10 @@ pub struct Event {
     told: Told,
     /// Seconds until the next try. Null if there is none.
     next_attempt_in: Option<f64>,
+    /// `incoming`: what somebody wanted.
+    method: Option<String>,
+    /// `incoming`: who they said they are; their URI.
+    from: Option<String>,
 }
 
 /// What can happen to an account.
@@ -44,6 +48,8 @@ enum Name {
     Failed,
     /// The connection broke over which it was bound.
     FlowFailed,
+    /// Somebody called, and was answered with `status`.
+    Incoming,
     /// The removal has ended; `error` says whether it failed.
     Unregistered,
     /// It is kept no longer: the last event of this account.
@@ -58,6 +64,7 @@ impl Name {
             Kept::Refreshed { .. } => Name::Refreshed,
             Kept::Failed { .. } => Name::Failed,
             Kept::FlowFailed { .. } => Name::FlowFailed,
+            Kept::Incoming { .. } => Name::Incoming,
             Kept::Unregistered(_) => Name::Unregistered,
             Kept::Stopped(_) => Name::Stopped,
         }
@@ -70,6 +77,7 @@ impl Name {
             Name::Refreshed => "refreshed",
             Name::Failed => "failed",
             Name::FlowFailed => "flow_failed",
+            Name::Incoming => "incoming",
             Name::Unregistered => "unregistered",
             Name::Stopped => "stopped",
         }
@@ -112,6 +120,7 @@ impl Event {
             Kept::FlowFailed { cause, next } => {
                 (bare().with_error(Kind::Unreachable, flow_failed(*cause), None), Some(*next))
             }
+            Kept::Incoming { status, .. } => (bare().with_status(*status), None),
             Kept::Unregistered(report) => (told(report), None),
             Kept::Stopped(Left::Unconfirmed) => {
                 let message = "the registrar did not confirm in time that the binding is removed".to_owned();
@@ -120,7 +129,18 @@ impl Event {
             Kept::Stopped(Left::Unbound | Left::Removed) => (bare(), None),
         };
         let wait = |next: Time| next.since(now).as_secs_f64();
-        Event { event: Name::of(what), time: rfc3339(now), told, next_attempt_in: next.map(wait) }
+        let (method, from) = match what {
+            Kept::Incoming { method, from, .. } => (Some(method.clone()), Some(from.clone())),
+            Kept::Registering
+            | Kept::Registered { .. }
+            | Kept::Refreshed { .. }
+            | Kept::Failed { .. }
+            | Kept::FlowFailed { .. }
+            | Kept::Unregistered(_)
+            | Kept::Stopped(_) => (None, None),
+        };
+        let next_attempt_in = next.map(wait);
+        Event { event: Name::of(what), time: rfc3339(now), told, next_attempt_in, method, from }
     }
 
     /// Its name, as scripts know it.
@@ -205,6 +225,10 @@ fn line(aor: &str, what: &Kept, now: Time, paint: Paint) -> String {
             let then = seconds(left(*next, now));
             told(paint.odd("flow failed "), format!("{aor}: {}; next try in {then}", flow_failed(*cause)))
         }
+        Kept::Incoming { method, from, status } => told(
+            paint.strong("incoming    "),
+            format!("{aor}: {} from {}: {status}", escape(method), escape(from)),
+        ),
         Kept::Unregistered(report) => match &report.result {
             Ok(_) => told(paint.good("unregistered"), aor),
             Err(failure) => {

@@ -142,6 +142,7 @@ impl Endpoint {
         self.flows.remove(flow);
         self.timers.cancel(TimerKey::Incomplete(flow));
         self.end_all(|transaction| transaction.flow == flow);
+        self.forget_calls(flow);
         self.actions.push_back(Action::Close { flow });
     }
 

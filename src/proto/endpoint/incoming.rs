@@ -27,7 +27,7 @@ impl Endpoint {
                     self.timers.cancel(TimerKey::Incomplete(id));
                     self.notify_message(id, Direction::Received, peer, bytes.clone());
                     match Message::parse_framed(bytes) {
-                        Ok(message) => self.message(message, peer, now),
+                        Ok(message) => self.message(message, id, peer, now),
                         Err(_) => self.notify(Notice::Dropped { peer, reason: Dropped::Malformed }),
                     }
                 }
@@ -69,14 +69,14 @@ impl Endpoint {
         // Keep-alives of CRLFs and STUN packets (first octet 0 or 1) are no SIP; nobody asked for them here.
         self.notify_message(flow, Direction::Received, peer, bytes.clone());
         match Message::parse_datagram(bytes) {
-            Ok(message) => self.message(message, peer, now),
+            Ok(message) => self.message(message, flow, peer, now),
             Err(_) => self.notify(Notice::Dropped { peer, reason: Dropped::Malformed }),
         }
     }
 
-    fn message(&mut self, message: Message, peer: SocketAddr, now: Time) {
+    fn message(&mut self, message: Message, flow: FlowId, peer: SocketAddr, now: Time) {
         let reason = match message {
-            Message::Request(_) => Dropped::Request,
+            Message::Request(request) => return self.called(request, flow, peer, now),
             Message::Response(response) => match self.matching(&response) {
                 Ok(number) => {
                     let input = if response.status < 200 { Input::Provisional } else { Input::Final };

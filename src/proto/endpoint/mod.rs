@@ -21,6 +21,7 @@
 //! which a stranger who saw only the branch would not know. Where it came from does not count: answers may come
 //! from another address or port.
 
+mod called;
 mod flows;
 mod incoming;
 mod keeping;
@@ -38,6 +39,7 @@ use super::transaction::Input;
 use super::{
     Action, Answer, Command, Dropped, Event, Notice, QueryId, Question, RegistrationId, Time, TimerKey,
 };
+use called::Called;
 use flows::Flows;
 use keeping::Keeping;
 use serving::Serving;
@@ -53,6 +55,7 @@ pub struct Endpoint {
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     serving: Option<Box<Serving>>,
     keeping: Keeping,
+    called: Called,
     timers: Timers,
     /// Limits that stand still while a user thinks, with the time they were due.
     stopped: BTreeMap<TimerKey, Time>,
@@ -84,6 +87,7 @@ impl Endpoint {
             queries: BTreeMap::new(),
             serving: None,
             keeping: Keeping::default(),
+            called: Called::default(),
             timers: Timers::default(),
             stopped: BTreeMap::new(),
             last_id: 0,
@@ -144,6 +148,7 @@ impl Endpoint {
             && self.stopped.is_empty()
             && self.serving.is_none()
             && self.keeping.is_empty()
+            && self.called.is_empty()
             && self.timers.next().is_none()
     }
 
@@ -185,6 +190,7 @@ impl Endpoint {
             Command::Keep { registration, plan, delay, probe } => {
                 self.begin_keeping(registration, plan, delay, probe, now);
             }
+            Command::Answer(callee) => self.called.callee = callee,
             Command::Refresh(which) => self.refresh(which, now),
             Command::StopKeeping(which) => self.stop_keeping(which, now),
             Command::Serve(service) => self.begin_serving(*service, now),
@@ -290,6 +296,7 @@ impl Endpoint {
             TimerKey::Keep(id) => self.keep_due(id, now),
             TimerKey::Leave(id) => self.leave_over(id),
             TimerKey::Pace => self.pace_due(now),
+            TimerKey::Called => self.called_due(now),
             TimerKey::Served | TimerKey::Bindings | TimerKey::Silent => {
                 self.serve(now, |serving, outside| serving.fired(key, outside));
             }

@@ -65,8 +65,20 @@ impl Keys {
     /// # Errors
     /// A header that is needed for it and cannot be read.
     pub fn of(&self, request: &Request, via: &Via) -> Result<TransactionKey, FieldError> {
+        self.of_method(&request.method, request, via)
+    }
+
+    /// The key of the INVITE that an ACK or a CANCEL is about (§17.2.3, §9.2): all but the method is the same.
+    ///
+    /// # Errors
+    /// As [`Keys::of`].
+    pub fn of_invite(&self, request: &Request, via: &Via) -> Result<TransactionKey, FieldError> {
+        self.of_method(&Method::Invite, request, via)
+    }
+
+    fn of_method(&self, method: &Method, request: &Request, via: &Via) -> Result<TransactionKey, FieldError> {
         let mut hasher = self.hasher();
-        request.method.hash(&mut hasher);
+        method.hash(&mut hasher);
         sent_by(via, &mut hasher);
         match via.branch() {
             // The cookie alone names nothing (RFC 4475 §3.3.1).

@@ -166,7 +166,8 @@ impl Serving {
             | TimerKey::Retry(_)
             | TimerKey::Keep(_)
             | TimerKey::Leave(_)
-            | TimerKey::Pace => {}
+            | TimerKey::Pace
+            | TimerKey::Called => {}
         }
     }
 }

@@ -1,0 +1,125 @@
+//! Those who call a `sipreg keep`: each is answered, and told.
+#![cfg(unix)]
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::keeping::{Keep, keep, serve};
+
+/// Somebody with a socket, who calls the contact of a binding.
+struct Caller {
+    socket: UdpSocket,
+    contact: String,
+}
+
+impl Caller {
+    /// Calls where that event says that it is bound.
+    fn of(event: &Value) -> Caller {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let contact = event["contact"].as_str().unwrap().to_owned();
+        socket.connect(contact.rsplit('@').next().unwrap()).unwrap();
+        Caller { socket, contact }
+    }
+
+    fn text(&self, method: &str, branch: &str, rest: &str) -> String {
+        let at = self.socket.local_addr().unwrap();
+        let contact = &self.contact;
+        format!(
+            "{method} {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{branch};rport\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKother\r\nMax-Forwards: 70\r\n\
+             From: <sip:bob@example.com>;tag=b\r\nTo: <sip:alice@localhost>\r\nCall-ID: {branch}@caller\r\n\
+             CSeq: 1 {method}\r\n{rest}Content-Length: 0\r\n\r\n"
+        )
+    }
+
+    fn send(&self, method: &str, branch: &str, rest: &str) {
+        self.socket.send(self.text(method, branch, rest).as_bytes()).unwrap();
+    }
+
+    fn receive(&self) -> String {
+        let mut buffer = [0; 4096];
+        let length = self.socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    /// The status that comes back.
+    fn asks(&self, method: &str, branch: &str, rest: &str) -> (String, String) {
+        self.send(method, branch, rest);
+        let answer = self.receive();
+        let status = answer.split(' ').nth(1).unwrap().to_owned();
+        (status, answer)
+    }
+}
+
+fn row<'a>(answer: &'a str, name: &str) -> &'a str {
+    answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or("")
+}
+
+fn incoming(keep: &mut Keep, method: &str, status: u16) {
+    let event = keep.tells("incoming");
+    assert_eq!((&event["method"], &event["status"]), (&method.into(), &status.into()), "{event}");
+    assert_eq!(
+        (&event["from"], &event["aor"]),
+        (&"sip:bob@example.com".into(), &"sip:alice@localhost".into())
+    );
+}
+
+/// INC-001 INC-002 INC-008 INC-009 INC-010 INC-015: and a copy of a request gets the same answer, and is told once.
+#[test]
+fn requests_are_answered_and_told_once() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let mut keep = keep(&server.at[0], home.path(), &["alice@localhost"]);
+    keep.tells("registering");
+    let caller = Caller::of(&keep.tells("registered"));
+    let (status, first) = caller.asks("OPTIONS", "o1", "");
+    assert_eq!(status, "200");
+    assert!(row(&first, "Allow").contains("INVITE") && row(&first, "Accept").contains("application/sdp"));
+    assert!(first.contains("\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKother\r\n"), "{first}");
+    assert!(row(&first, "To").starts_with("<sip:alice@localhost>;tag="), "{first}");
+    assert_eq!(caller.asks("OPTIONS", "o1", "").1, first);
+    incoming(&mut keep, "OPTIONS", 200);
+    assert_eq!(caller.asks("NOTIFY", "n1", "Event: message-summary\r\n").0, "200");
+    incoming(&mut keep, "NOTIFY", 200);
+    assert_eq!(caller.asks("BYE", "b1", "").0, "481");
+    incoming(&mut keep, "BYE", 481);
+    assert_eq!(caller.asks("MESSAGE", "m1", "").0, "405");
+    incoming(&mut keep, "MESSAGE", 405);
+    keep.signal("-TERM");
+    let (events, _, code) = keep.end();
+    assert_eq!((events, code), (vec!["unregistered".to_owned(), "stopped".to_owned()], Some(0)));
+    server.stop();
+}
+
+/// STX-009 STX-011 INC-013 INC-014: a call hears that nobody is there, until it has acknowledged that.
+#[test]
+fn a_call_is_refused_until_that_is_acknowledged() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let mut keep = keep(&server.at[0], home.path(), &["alice@localhost", "--on-invite", "486"]);
+    keep.tells("registering");
+    let caller = Caller::of(&keep.tells("registered"));
+    assert_eq!(caller.asks("CANCEL", "c0", "").0, "481");
+    incoming(&mut keep, "CANCEL", 481);
+    assert_eq!(caller.asks("INVITE", "i1", "").0, "100");
+    let refusal = caller.receive();
+    assert!(refusal.starts_with("SIP/2.0 486 Busy Here\r\n"), "{refusal}");
+    incoming(&mut keep, "INVITE", 486);
+    // Timer G, and a copy.
+    assert_eq!(caller.receive(), refusal);
+    assert_eq!(caller.asks("INVITE", "i1", "").1, refusal);
+    assert_eq!(caller.asks("CANCEL", "i1", "").0, "200");
+    incoming(&mut keep, "CANCEL", 200);
+    caller.send("ACK", "i1", "");
+    // Nothing follows: what comes next is the answer to the next question.
+    std::thread::sleep(Duration::from_millis(1200));
+    let (status, answer) = caller.asks("OPTIONS", "o2", "");
+    assert_eq!(status, "200", "{answer}");
+    incoming(&mut keep, "OPTIONS", 200);
+    keep.signal("-TERM");
+    assert_eq!(keep.end().2, Some(0));
+    server.stop();
+}

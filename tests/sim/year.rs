@@ -1,0 +1,260 @@
+//! The world of accounts that are kept bound: one registrar, and a clock that runs for days.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sipreg::proto::ids::Random;
+use sipreg::proto::keep::{Kept, Left};
+use sipreg::proto::locate::Destination;
+use sipreg::proto::plan::Plan;
+use sipreg::proto::{
+    Action, Cause, Command, Endpoint, Event, FlowId, Notice, RegistrationId, Time, Transport,
+};
+
+use crate::dice::Dice;
+use crate::hostile;
+use crate::world::plan;
+
+pub const START: Time = Time::from_millis(1_792_000_000_000);
+
+/// What the registrar does with a request.
+pub enum Reply {
+    /// Nothing.
+    Silent,
+    /// A response, as [`hostile::answer`] spells it.
+    Say(String),
+    /// It grants so many seconds.
+    Grant(u64),
+    /// It grants them, and closes the connection so many milliseconds later.
+    GrantAndClose(u64, u64),
+    /// Nobody listens.
+    Refuse,
+}
+
+/// What it is asked.
+pub struct Asked<'a> {
+    /// Milliseconds since the start.
+    pub at: u64,
+    pub text: &'a str,
+    pub to: SocketAddr,
+}
+
+/// How long the registrar holds a binding of one account.
+#[derive(Default)]
+pub struct Share {
+    pub bound: u64,
+    pub since: u64,
+    pub until: u64,
+}
+
+impl Share {
+    pub fn grant(&mut self, at: u64, lease: u64) {
+        self.bound += at.min(self.until).saturating_sub(self.since);
+        (self.since, self.until) = (at, at + lease);
+    }
+}
+
+pub type Server = Box<dyn FnMut(&Asked<'_>) -> Reply>;
+
+pub struct World {
+    pub endpoint: Endpoint,
+    pub now: Time,
+    pub order: u64,
+    pub agenda: BTreeMap<(Time, u64), Event>,
+    pub flows: BTreeMap<FlowId, Destination>,
+    pub server: Server,
+    /// Datagrams lost, of a thousand.
+    pub loss: u64,
+    pub dice: Dice,
+    pub shares: BTreeMap<String, Share>,
+    /// Requests, copies aside, by second.
+    pub rate: BTreeMap<u64, u32>,
+    pub last: BTreeMap<FlowId, Bytes>,
+    pub told: Vec<(u64, String)>,
+    pub left: Vec<Left>,
+    pub opened: u32,
+}
+
+impl World {
+    pub fn new(server: impl FnMut(&Asked<'_>) -> Reply + 'static) -> World {
+        World {
+            endpoint: Endpoint::new(Box::new(Dice::new(1, 1))),
+            now: START,
+            order: 0,
+            agenda: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            server: Box::new(server),
+            loss: 0,
+            dice: Dice::new(1, 2),
+            shares: BTreeMap::new(),
+            rate: BTreeMap::new(),
+            last: BTreeMap::new(),
+            told: Vec::new(),
+            left: Vec::new(),
+            opened: 0,
+        }
+    }
+
+    pub fn keep(&mut self, number: u64, plan: Plan, delay: u64) {
+        let registration = RegistrationId(number);
+        let delay = Duration::from_millis(delay);
+        self.command(Command::Keep { registration, plan: Box::new(plan), delay, probe: None });
+    }
+
+    /// One account with a password, at 192.0.2.1 over UDP.
+    pub fn one(server: impl FnMut(&Asked<'_>) -> Reply + 'static) -> World {
+        let mut world = World::new(server);
+        world.keep(1, plan(), 0);
+        world
+    }
+
+    pub fn at(&self) -> u64 {
+        self.now.since(START).as_millis() as u64
+    }
+
+    pub fn put(&mut self, after: u64, event: Event) {
+        self.order += 1;
+        self.agenda.insert((self.now + Duration::from_millis(after), self.order), event);
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.handle(Event::Command(command));
+    }
+
+    /// Lets the clock run to so many milliseconds after the start.
+    pub fn run(&mut self, until: u64) {
+        let end = START + Duration::from_millis(until);
+        loop {
+            let first = self.agenda.first_key_value().map(|((at, _), _)| *at);
+            let due = self.endpoint.next_timeout().map(|(at, _)| at);
+            match (first, due) {
+                (Some(at), due) if at <= end && due.is_none_or(|due| at <= due) => {
+                    self.now = self.now.max(at);
+                    let (_, event) = self.agenda.pop_first().unwrap();
+                    self.handle(event);
+                }
+                (_, Some(due)) if due <= end => {
+                    self.now = self.now.max(due);
+                    self.handle(Event::Timeout);
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+    }
+
+    pub fn handle(&mut self, event: Event) {
+        let actions: Vec<Action> = self.endpoint.handle(event, self.now).collect();
+        actions.into_iter().for_each(|action| self.act(action));
+    }
+
+    pub fn act(&mut self, action: Action) {
+        match action {
+            Action::Open { flow, destination } => {
+                self.opened += 1;
+                self.flows.insert(flow, destination);
+                self.put(1, Event::Opened { flow, local: "192.0.2.99:5070".parse().unwrap() });
+            }
+            Action::Close { flow } => {
+                self.flows.remove(&flow).expect("it is open");
+                self.last.remove(&flow);
+            }
+            Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes),
+            Action::Notify(Notice::Kept { what, .. }) => self.tell(what),
+            Action::Notify(_) | Action::Remember(_) => {}
+            Action::Resolve { .. } | Action::Listen { .. } | Action::Store { .. } => panic!("{action:?}"),
+        }
+    }
+
+    pub fn tell(&mut self, what: Kept) {
+        let ms = |time: Time| time.since(START).as_millis();
+        let text = match what {
+            Kept::Registering => "registering".to_owned(),
+            Kept::Registered { .. } => "registered".to_owned(),
+            Kept::Refreshed { .. } => "refreshed".to_owned(),
+            Kept::Failed { report, next, .. } => {
+                format!("failed {:?} {:?}", report.result.err(), next.map(ms))
+            }
+            Kept::FlowFailed { cause, .. } => format!("flow failed {cause:?}"),
+            Kept::Incoming { method, from, status } => format!("incoming {method} {from} {status}"),
+            Kept::Unregistered(_) => "unregistered".to_owned(),
+            Kept::Stopped(left) => {
+                self.left.push(left);
+                format!("stopped {left:?}")
+            }
+        };
+        self.told.push((self.at(), text));
+    }
+
+    pub fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) {
+        let to = self.flows[&flow];
+        let copy = self.last.insert(flow, bytes.clone()) == Some(bytes.clone());
+        if !copy {
+            *self.rate.entry(self.at() / 1000).or_default() += 1;
+        }
+        let datagrams = to.transport == Transport::Udp;
+        if datagrams && self.dice.next() % 1000 < self.loss {
+            return;
+        }
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let asked = Asked { at: self.at(), text: &text, to: to.address };
+        let reply = (self.server)(&asked);
+        let (said, close) = match reply {
+            Reply::Silent => return,
+            Reply::Refuse => return self.put(1, Event::Failed { flow, peer, cause: Cause::Refused }),
+            Reply::Say(said) => (said, None),
+            Reply::Grant(seconds) => (self.grant(&text, seconds), None),
+            Reply::GrantAndClose(seconds, after) => (self.grant(&text, seconds), Some(after)),
+        };
+        let lost = datagrams && self.dice.next() % 1000 < self.loss;
+        if !lost {
+            let bytes = hostile::answer(&text, &said).into();
+            self.put(20, Event::Received { flow, peer, bytes });
+        }
+        if let Some(after) = close {
+            self.put(after, Event::Closed { flow });
+        }
+    }
+
+    pub fn grant(&mut self, text: &str, seconds: u64) -> String {
+        let to = text.lines().find(|line| line.starts_with("To: ")).unwrap().to_owned();
+        let removal = text.contains("\r\nExpires: 0\r\n");
+        let lease = if removal { 0 } else { seconds * 1000 };
+        let at = self.at() + 10;
+        self.shares.entry(to).or_default().grant(at, lease);
+        if removal { "200 OK".to_owned() } else { format!("200 OK|Contact: <@>;expires={seconds}") }
+    }
+
+    /// Stops everything, and says which share of the time each account was bound: the smallest of all, in percent.
+    pub fn end(mut self, name: &str) -> Ended {
+        let at = self.at();
+        for share in self.shares.values_mut() {
+            share.grant(at, 0);
+        }
+        let shares = self.shares.values().map(|share| share.bound as f64 * 100.0 / at as f64);
+        let share = shares.fold(100.0, f64::min);
+        self.command(Command::StopKeeping(None));
+        self.run(at + 60_000);
+        assert!(self.endpoint.is_idle(), "{name}: something is left");
+        assert!(self.flows.is_empty(), "{name}: flows are left open");
+        let requests = self.rate.values().sum();
+        println!("{name}: bound {share:.3} % of the time, {requests} requests, {} flows", self.opened);
+        Ended { share, requests, told: self.told, left: self.left, rate: self.rate }
+    }
+}
+
+pub struct Ended {
+    pub share: f64,
+    pub requests: u32,
+    pub told: Vec<(u64, String)>,
+    pub left: Vec<Left>,
+    pub rate: BTreeMap<u64, u32>,
+}
+
+impl Ended {
+    pub fn count(&self, what: &str) -> usize {
+        self.told.iter().filter(|(_, told)| told.starts_with(what)).count()
+    }
+}
