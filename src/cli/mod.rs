@@ -12,6 +12,7 @@ mod demo;
 mod exit;
 mod keep;
 pub mod man;
+mod metrics;
 mod prompt;
 pub mod report;
 mod run;

@@ -19,6 +19,8 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Flow {
     /// Where it was opened to, or who opened it.
     pub destination: Destination,
+    /// Where it sends from, once it is open.
+    pub local: Option<SocketAddr>,
     queue: Sender,
     task: JoinHandle<()>,
 }
@@ -56,7 +58,7 @@ impl Flow {
         let (queue, queued) = outbox();
         let report = Report { flow, remote: destination.address, events };
         let task = tokio::spawn(run(Ends { destination, queue: queued, report }));
-        Flow { destination, queue, task }
+        Flow { destination, local: None, queue, task }
     }
 
     /// Queues a message.

@@ -21,7 +21,9 @@
 //! have no task, and `datagrams` their batches; `icmp` and `cause` what errors mean; `local` the address to send from;
 //! `dns` the name service. Everything runs in one thread. Every queue is bounded, and the loop waits for none of them.
 
+mod alarm;
 mod cause;
+mod changes;
 mod clock;
 mod datagrams;
 mod dns;
@@ -50,7 +52,7 @@ pub use clock::Clock;
 pub use local::Bind;
 pub use random::{NoEntropy, SystemRandom};
 
-use network::Network;
+use network::{Network, Waits};
 
 /// What the user says about the network.
 #[derive(Clone, Debug)]
@@ -94,6 +96,7 @@ pub type Keeper = Box<dyn FnMut(&Remembrance)>;
 pub struct Driver {
     endpoint: Endpoint,
     network: Network,
+    waits: Waits,
     notices: VecDeque<Notice>,
 }
 
@@ -101,7 +104,12 @@ impl Driver {
     /// Opens nothing yet.
     #[must_use]
     pub fn new(config: Config, endpoint: Endpoint, clock: Clock) -> Driver {
-        Driver { endpoint, network: Network::new(config, clock), notices: VecDeque::new() }
+        Driver {
+            endpoint,
+            network: Network::new(config, clock),
+            waits: Waits::default(),
+            notices: VecDeque::new(),
+        }
     }
 
     /// Hands a command over; it is carried out by [`Driver::next`].
@@ -120,6 +128,14 @@ impl Driver {
         self.network.store_with(store);
     }
 
+    /// Tells the core from now on when an address, a route or an interface has changed. Needs the runtime.
+    ///
+    /// # Errors
+    /// The system does not say it.
+    pub fn watch_network(&mut self) -> io::Result<()> {
+        self.waits.changes.watch()
+    }
+
     /// The core, to read its counters.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -134,7 +150,7 @@ impl Driver {
                 return notice;
             }
             let due = self.endpoint.next_timeout().map(|(due, _)| due);
-            let event = self.network.event(due).await;
+            let event = self.network.event_with(due, &mut self.waits).await;
             for action in self.endpoint.handle(event, self.network.now()) {
                 self.notices.extend(self.network.perform(action));
             }

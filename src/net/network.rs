@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use socket2::Socket;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::alarm::Alarm;
+use super::changes::Changing;
 use super::clock::Clock;
 use super::dns::Resolver;
 use super::flow::Flow;
@@ -36,10 +37,6 @@ const TURN: usize = 32;
 /// Questions that may be open at a time.
 const QUESTIONS: usize = 256;
 
-/// The longest sleep. Sleeping does not count suspend, our clock does: after waking up, this is how late a timer can
-/// be.
-const NAP: Duration = Duration::from_secs(15);
-
 /// Every socket, and the name service.
 pub(super) struct Network {
     config: Config,
@@ -60,6 +57,13 @@ pub(super) struct Network {
     unbroken: u32,
     report: mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
+}
+
+/// What the loop waits for besides its sockets.
+#[derive(Default)]
+pub(super) struct Waits {
+    pub(super) alarm: Alarm,
+    pub(super) changes: Changing,
 }
 
 /// A flow of a dry run: it holds the port that a real one would have, and sends nothing.
@@ -134,7 +138,7 @@ impl Network {
 
     /// The next thing that happens; [`Event::Timeout`] when that is that `due` has come. Can be dropped at any time
     /// and called again: nothing is lost.
-    pub(super) async fn event(&mut self, due: Option<Time>) -> Event {
+    pub(super) async fn event_with(&mut self, due: Option<Time>, waits: &mut Waits) -> Event {
         loop {
             if let Some(event) = self.answers.pop_front().or_else(|| self.ready.pop_front()) {
                 return event;
@@ -157,12 +161,40 @@ impl Network {
                 continue;
             }
             let clock = self.clock;
+            let looks = waits.changes.looks_at();
+            if looks.is_some_and(|at| at <= clock.now()) {
+                waits.changes.looked();
+                return Event::NetworkChanged { moved: self.moved() };
+            }
+            let first = [due, looks].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = std::future::poll_fn(|context| self.poll(context)) => {}
-                () = until(clock, due) => return self.timeout(),
+                () = waits.alarm.until(clock, first) => {
+                    if due.is_some_and(|due| due <= clock.now()) {
+                        return self.timeout();
+                    }
+                }
+                () = waits.changes.noticed(clock) => {}
             }
         }
+    }
+
+    /// As [`Network::event_with`], for tests that wait for nothing else.
+    #[cfg(test)]
+    pub(super) async fn event(&mut self, due: Option<Time>) -> Event {
+        self.event_with(due, &mut Waits::default()).await
+    }
+
+    /// The flows that the system would open from another address now; one that it would not open at all is not among
+    /// them, for there is nothing better.
+    fn moved(&self) -> Vec<FlowId> {
+        let sends_from = |flow: &Flow| local::source(flow.destination.address, self.config.bind).ok();
+        let moved = |flow: &Flow| {
+            let now = sends_from(flow).map(|source| source.ip());
+            matches!((flow.local, now), (Some(then), Some(now)) if then.ip() != now)
+        };
+        self.flows.iter().filter(|(_, flow)| moved(flow)).map(|(id, _)| *id).collect()
     }
 
     fn timeout(&mut self) -> Event {
@@ -210,16 +242,23 @@ impl Network {
                 }
                 true
             }
-            Event::Stored { .. } | Event::Resolved { .. } | Event::Command(_) | Event::Timeout => true,
+            Event::Stored { .. }
+            | Event::Resolved { .. }
+            | Event::Command(_)
+            | Event::NetworkChanged { .. }
+            | Event::Timeout => true,
         }
     }
 
     /// The next socket for datagrams takes the port of the first, if it can: the device stays where it said it is.
     fn keep_port(&mut self, event: &Event) {
         if let Event::Opened { flow, local } = event
-            && self.flows.get(flow).is_some_and(|flow| flow.destination.transport == Transport::Udp)
+            && let Some(flow) = self.flows.get_mut(flow)
         {
-            self.config.port.get_or_insert(local.port());
+            flow.local = Some(*local);
+            if flow.destination.transport == Transport::Udp {
+                self.config.port.get_or_insert(local.port());
+            }
         }
     }
 
@@ -350,17 +389,5 @@ impl Network {
             }
             Err(error) => Event::Failed { flow, peer: address, cause: cause::of(&error) },
         });
-    }
-}
-
-/// Ends when our clock says that it is time; never, when there is none to wait for.
-async fn until(clock: Clock, due: Option<Time>) {
-    let Some(due) = due else { return std::future::pending().await };
-    loop {
-        let left = due.since(clock.now());
-        if left.is_zero() {
-            return;
-        }
-        tokio::time::sleep(left.min(NAP)).await;
     }
 }

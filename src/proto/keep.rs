@@ -231,6 +231,25 @@ impl Keep {
         }
     }
 
+    /// Whether the last try failed, and the next is still to come.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        matches!(self.state, State::Waiting(_)) && self.failures > 0
+    }
+
+    /// The network has changed: what failed may work now, and what worked may not. A try comes within a second, and no
+    /// failure is counted (DES-016, DES-017).
+    pub fn on_network_changed(&mut self, random: &mut dyn Random, now: Time) -> Next {
+        match self.state {
+            State::Waiting(at) => {
+                let soon = now + part(SHORTEST_GAP, random);
+                self.wait(at.min(soon))
+            }
+            State::Trying(_) => self.on_nudge(now),
+            State::Resigned | State::Leaving | State::Over => self.next(),
+        }
+    }
+
     /// The user wants it to end.
     pub fn on_stop(&mut self, may_be_bound: bool) -> Next {
         match self.state {

@@ -5,8 +5,7 @@
 //! REGISTER; [`endpoint`], which owns them all and is the only one that queues; [`diagnose`], which tells a person
 //! what a failure means. What the client wants is a [`plan::Plan`], what came of it an [`outcome::Report`].
 //!
-//! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`), by
-//! carrying out each [`Action`] and by coming back with an [`Event`].
+//! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`).
 
 pub mod agent;
 pub mod binding;
@@ -98,7 +97,7 @@ pub enum Event {
         /// What the network said.
         cause: Cause,
     },
-    /// A datagram, or the next octets of a stream in whatever pieces they came.
+    /// A datagram, or octets of a stream in whatever pieces.
     Received {
         /// Where it came in.
         flow: FlowId,
@@ -120,6 +119,11 @@ pub enum Event {
         ask: AskId,
         /// What it did, or why it did nothing.
         answer: Result<binding::Stored, binding::StoreFailure>,
+    },
+    /// An address, a route or an interface has changed.
+    NetworkChanged {
+        /// The flows that would be opened from elsewhere now.
+        moved: Vec<FlowId>,
     },
     /// The time of [`Endpoint::next_timeout`] has come. Fires all that is due, in the order of (time, key).
     Timeout,
@@ -149,20 +153,20 @@ pub enum Command {
     },
     /// Bind, and keep bound until [`Command::StopKeeping`]. What happens is told by [`Notice::Kept`].
     Keep {
-        /// Chosen by the caller; must not be in use.
+        /// As in [`Command::Register`].
         registration: RegistrationId,
-        /// What is wanted. [`plan::Plan::keep`] is set.
+        /// As in [`Command::Register`].
         plan: Box<plan::Plan>,
         /// When the first try is due, from now: accounts that start together do better not to ask together.
         delay: std::time::Duration,
         /// How often an account that failed for good is tried again; `None`: never.
         probe: Option<std::time::Duration>,
     },
-    /// How those are answered who call what is kept bound.
+    /// How those are answered who call.
     Answer(callee::Callee),
-    /// Register again now what is kept bound: all of it, or one.
+    /// Register again now what is kept bound, all or one.
     Refresh(Option<RegistrationId>),
-    /// Remove what is kept bound, within four seconds, and keep it no longer: all of it, or one.
+    /// Remove what is kept bound within four seconds, all or one.
     StopKeeping(Option<RegistrationId>),
     /// Be a registrar until [`Command::StopServing`]. Once per endpoint.
     Serve(Box<service::Service>),

@@ -18,6 +18,7 @@ mod hostile;
 mod hostility;
 mod keeping;
 mod memory;
+mod moves;
 mod peer;
 mod registrar;
 mod run;

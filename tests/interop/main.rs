@@ -8,6 +8,7 @@
 
 mod commands;
 mod device;
+mod keeping;
 mod lab;
 mod memory;
 mod readme;

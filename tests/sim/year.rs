@@ -10,7 +10,7 @@ use sipreg::proto::keep::{Kept, Left};
 use sipreg::proto::locate::Destination;
 use sipreg::proto::plan::Plan;
 use sipreg::proto::{
-    Action, Cause, Command, Endpoint, Event, FlowId, Notice, RegistrationId, Time, Transport,
+    Action, Cause, Command, Endpoint, Event, FlowId, Notice, Question, RegistrationId, Time, Transport,
 };
 
 use crate::dice::Dice;
@@ -75,6 +75,10 @@ pub struct World {
     pub told: Vec<(u64, String)>,
     pub left: Vec<Left>,
     pub opened: u32,
+    /// Where the system sends from.
+    pub local: SocketAddr,
+    /// The last request.
+    pub text: String,
 }
 
 impl World {
@@ -94,6 +98,8 @@ impl World {
             told: Vec::new(),
             left: Vec::new(),
             opened: 0,
+            local: "192.0.2.99:5070".parse().unwrap(),
+            text: String::new(),
         }
     }
 
@@ -121,6 +127,13 @@ impl World {
 
     pub fn command(&mut self, command: Command) {
         self.handle(Event::Command(command));
+    }
+
+    /// The system sends from elsewhere now, and says so.
+    pub fn move_to(&mut self, local: &str) {
+        self.local = local.parse().unwrap();
+        let moved = self.flows.keys().copied().collect();
+        self.handle(Event::NetworkChanged { moved });
     }
 
     /// Lets the clock run to so many milliseconds after the start.
@@ -155,7 +168,7 @@ impl World {
             Action::Open { flow, destination } => {
                 self.opened += 1;
                 self.flows.insert(flow, destination);
-                self.put(1, Event::Opened { flow, local: "192.0.2.99:5070".parse().unwrap() });
+                self.put(1, Event::Opened { flow, local: self.local });
             }
             Action::Close { flow } => {
                 self.flows.remove(&flow).expect("it is open");
@@ -164,7 +177,13 @@ impl World {
             Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes),
             Action::Notify(Notice::Kept { what, .. }) => self.tell(what),
             Action::Notify(_) | Action::Remember(_) => {}
-            Action::Resolve { .. } | Action::Listen { .. } | Action::Store { .. } => panic!("{action:?}"),
+            // Every name has two addresses.
+            Action::Resolve { query, question: Question::A(_) } => {
+                let answer = Ok(["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap()).to_vec());
+                self.put(1, Event::Resolved { query, answer });
+            }
+            Action::Resolve { query, .. } => self.put(1, Event::Resolved { query, answer: Ok(vec![]) }),
+            Action::Listen { .. } | Action::Store { .. } => panic!("{action:?}"),
         }
     }
 
@@ -178,6 +197,7 @@ impl World {
                 format!("failed {:?} {:?}", report.result.err(), next.map(ms))
             }
             Kept::FlowFailed { cause, .. } => format!("flow failed {cause:?}"),
+            Kept::NetworkChanged => "network changed".to_owned(),
             Kept::Incoming { method, from, status } => format!("incoming {method} {from} {status}"),
             Kept::Unregistered(_) => "unregistered".to_owned(),
             Kept::Stopped(left) => {
@@ -199,6 +219,7 @@ impl World {
             return;
         }
         let text = String::from_utf8(bytes.to_vec()).unwrap();
+        self.text.clone_from(&text);
         let asked = Asked { at: self.at(), text: &text, to: to.address };
         let reply = (self.server)(&asked);
         let (said, close) = match reply {

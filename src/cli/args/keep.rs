@@ -85,6 +85,9 @@ pub struct Life {
     /// Whoever calls hears that nobody is there. 486 is busy, 603 declines.
     #[arg(long, value_name = "STATUS")]
     pub on_invite: Option<String>,
+    /// Prometheus metrics, at /metrics there
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics: Option<String>,
     /// Run a program for each event
     ///
     /// A shell runs it, with the event as JSON on its standard input, and with SIPREG_EVENT and SIPREG_AOR in its

@@ -1,14 +1,16 @@
 //! What the command line of `keep` means, and what its accounts need before they begin.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::hook::Hook;
 use crate::cli::account::{Account, span};
 use crate::cli::args::keep::Keep as Args;
+use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
 use crate::cli::state::{self, Place, Slot};
 use crate::cli::usage::UsageError;
-use crate::cli::{Environment, config};
+use crate::cli::{Environment, config, metrics, run};
 use crate::net::SystemRandom;
 use crate::proto::callee::Callee;
 use crate::proto::digest::Secret;
@@ -20,6 +22,7 @@ pub(super) struct Life {
     pub(super) stop_after: Option<Duration>,
     pub(super) probe: Option<Duration>,
     pub(super) callee: Callee,
+    pub(super) metrics: Option<SocketAddr>,
     pub(super) hook: Option<Hook>,
     pub(super) command: Vec<std::ffi::OsString>,
 }
@@ -55,8 +58,9 @@ pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Accoun
         None => Callee::default(),
         Some(text) => Callee { on_invite: status(text)? },
     };
+    let metrics = args.life.metrics.as_deref().map(metrics::address).transpose()?;
     let hook = args.life.on_event.clone().map(Hook::new);
-    Ok((accounts, Life { stop_after, probe, callee, hook, command: args.command.clone() }))
+    Ok((accounts, Life { stop_after, probe, callee, metrics, hook, command: args.command.clone() }))
 }
 
 /// Reads what unlocks the accounts. One secret that was typed is for all of them, and is read once.
@@ -117,4 +121,10 @@ fn status(text: &str) -> Result<u16, UsageError> {
         UsageError::value("--on-invite", text, "is no status that refuses a call")
             .hint("480 is nobody there, 486 is busy, 603 is declined: 300 to 699")
     })
+}
+
+/// `--dry-run`: the first request of each.
+pub(super) fn rehearse(accounts: Vec<Account>, reporter: &mut Reporter<'_, '_>) -> Exit {
+    let mut exits = accounts.into_iter().map(|account| run::run(account, reporter));
+    exits.find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done)
 }

@@ -1,8 +1,10 @@
 //! `sipreg keep`: accounts that stay bound until a signal, a time, or the end of a program.
 
 mod child;
+mod counted;
 mod hook;
 mod meant;
+mod one;
 mod signals;
 
 use std::cell::RefCell;
@@ -14,9 +16,10 @@ use std::time::Duration;
 use super::account::Account;
 use super::args::keep::Keep as Args;
 use super::exit::Exit;
+use super::metrics::{Metrics, Reader};
 use super::prompt::{Prompt, Typed};
 use super::report::json::CommandName;
-use super::report::keeping::{Event, Standing, schema};
+use super::report::keeping::{Event, schema};
 use super::report::ladder::Passing;
 use super::report::{Reporter, Settings, Streams};
 use super::run::Signals;
@@ -28,10 +31,11 @@ use crate::proto::diagnose::diagnose;
 use crate::proto::ids::Random;
 use crate::proto::keep::{Kept, Left};
 use crate::proto::plan::Purpose;
-use crate::proto::{Command, Endpoint, Notice, RegistrationId, Time};
+use crate::proto::{Command, Endpoint, Notice, RegistrationId};
 use child::Child;
 use hook::Hook;
-use meant::{Life, enter, mean, place, secrets};
+use meant::{Life, enter, mean, place, rehearse, secrets};
+use one::One;
 use signals::Also;
 
 /// Accounts that start together begin within that time, each at a moment of its own.
@@ -61,12 +65,6 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
         Ok((accounts, life)) => start(accounts, life, &mut reporter),
         Err(error) => reporter.usage(&error),
     }
-}
-
-/// `--dry-run`: the first request of each.
-fn rehearse(accounts: Vec<Account>, reporter: &mut Reporter<'_, '_>) -> Exit {
-    let mut exits = accounts.into_iter().map(|account| run::run(account, reporter));
-    exits.find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done)
 }
 
 fn start(accounts: Vec<Account>, life: Life, reporter: &mut Reporter<'_, '_>) -> Exit {
@@ -132,25 +130,29 @@ async fn keep(
             slot.remember(what);
         }
     }));
+    // Where the system does not say it, refreshes find it out.
+    let _ = driver.watch_network();
     driver.command(Command::Answer(life.callee));
     begin.into_iter().for_each(|command| driver.command(command));
+    let metrics = match life.metrics.map(Metrics::listen).transpose() {
+        Ok(metrics) => metrics,
+        Err(error) => return Ok(Err(error)),
+    };
     let Life { stop_after, hook, command, .. } = life;
     let child = Child::new(command);
-    let work = Work { driver, clock, all, slots, hook, child, stopping: false, outcome: None, _place: place };
+    let work = Work {
+        driver,
+        clock,
+        all,
+        slots,
+        hook,
+        child,
+        metrics,
+        stopping: false,
+        outcome: None,
+        _place: place,
+    };
     work.run(signals, stop_after, reporter).await.map(Ok)
-}
-
-/// One account as this process sees it.
-#[derive(Default)]
-struct One {
-    aor: String,
-    until: Option<Time>,
-    next: Option<Time>,
-    contact: Option<String>,
-    /// The last failure since it was bound.
-    failure: Option<String>,
-    /// It failed for good: how the process would end for that.
-    gave_up: Option<Exit>,
 }
 
 struct Work {
@@ -160,6 +162,7 @@ struct Work {
     slots: Slots,
     hook: Option<Hook>,
     child: Child,
+    metrics: Option<Metrics>,
     stopping: bool,
     /// How it will end, once nothing is kept any more.
     outcome: Option<Exit>,
@@ -176,6 +179,7 @@ enum Next {
     Typed(Typed),
     Ended(Exit),
     Complaint(String),
+    Scraped(Reader),
     Crashed,
 }
 
@@ -215,6 +219,7 @@ impl Work {
                 exit = self.child.ended() => Next::Ended(exit),
                 complaint = Hook::complaint(&mut self.hook) => Next::Complaint(complaint),
                 notice = self.driver.next() => Next::Notice(notice),
+                reader = Metrics::next(self.metrics.as_ref()) => Next::Scraped(reader),
             };
             match next {
                 Next::Crashed => return Ok(reporter.internal(&crash::last_words())),
@@ -222,6 +227,7 @@ impl Work {
                 Next::Stop(_) => self.stop(),
                 Next::Refresh => self.driver.command(Command::Refresh(None)),
                 Next::Status => self.status(reporter),
+                Next::Scraped(reader) => reader.answer(counted::text(self.all.values(), self.driver.now())),
                 Next::Complaint(complaint) => reporter.warning(&complaint),
                 Next::Over => {
                     is_over = true;
@@ -288,8 +294,9 @@ impl Work {
         if let Some(hook) = &mut self.hook {
             hook.tell(event.name(), &one.aor, event.line());
         }
+        one.count(what);
         match what {
-            Kept::Registering | Kept::Incoming { .. } => {}
+            Kept::Registering | Kept::NetworkChanged | Kept::Incoming { .. } => {}
             Kept::Registered { report, until, next } | Kept::Refreshed { report, until, next } => {
                 (one.until, one.next, one.failure) = (Some(*until), Some(*next), None);
                 one.gave_up = None;
@@ -367,13 +374,7 @@ impl Work {
     }
 
     fn status(&self, reporter: &mut Reporter<'_, '_>) {
-        let standing = |one: &'_ One| Standing {
-            aor: one.aor.clone(),
-            until: one.until,
-            next: one.next,
-            failure: one.failure.clone(),
-        };
-        reporter.standings(self.all.values().map(standing), self.driver.now());
+        reporter.standings(self.all.values().map(One::standing), self.driver.now());
     }
 
     fn show(&self, notice: &Notice, reporter: &mut Reporter<'_, '_>) {

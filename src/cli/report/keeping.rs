@@ -48,6 +48,8 @@ enum Name {
     Failed,
     /// The connection broke over which it was bound.
     FlowFailed,
+    /// The address of this device has changed: it is bound anew.
+    NetworkChanged,
     /// Somebody called, and was answered with `status`.
     Incoming,
     /// The removal has ended; `error` says whether it failed.
@@ -64,6 +66,7 @@ impl Name {
             Kept::Refreshed { .. } => Name::Refreshed,
             Kept::Failed { .. } => Name::Failed,
             Kept::FlowFailed { .. } => Name::FlowFailed,
+            Kept::NetworkChanged => Name::NetworkChanged,
             Kept::Incoming { .. } => Name::Incoming,
             Kept::Unregistered(_) => Name::Unregistered,
             Kept::Stopped(_) => Name::Stopped,
@@ -77,6 +80,7 @@ impl Name {
             Name::Refreshed => "refreshed",
             Name::Failed => "failed",
             Name::FlowFailed => "flow_failed",
+            Name::NetworkChanged => "network_changed",
             Name::Incoming => "incoming",
             Name::Unregistered => "unregistered",
             Name::Stopped => "stopped",
@@ -112,7 +116,7 @@ impl Event {
         };
         let bare = || Told::of_aor(aor.to_owned());
         let (told, next) = match what {
-            Kept::Registering => (bare(), None),
+            Kept::Registering | Kept::NetworkChanged => (bare(), None),
             Kept::Registered { report, next, .. } | Kept::Refreshed { report, next, .. } => {
                 (told(report), Some(*next))
             }
@@ -136,6 +140,7 @@ impl Event {
             | Kept::Refreshed { .. }
             | Kept::Failed { .. }
             | Kept::FlowFailed { .. }
+            | Kept::NetworkChanged
             | Kept::Unregistered(_)
             | Kept::Stopped(_) => (None, None),
         };
@@ -225,6 +230,7 @@ fn line(aor: &str, what: &Kept, now: Time, paint: Paint) -> String {
             let then = seconds(left(*next, now));
             told(paint.odd("flow failed "), format!("{aor}: {}; next try in {then}", flow_failed(*cause)))
         }
+        Kept::NetworkChanged => told(paint.odd("moved       "), format!("{aor}: the network has changed")),
         Kept::Incoming { method, from, status } => told(
             paint.strong("incoming    "),
             format!("{aor}: {} from {}: {status}", escape(method), escape(from)),

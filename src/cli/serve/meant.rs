@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::cli::account::span;
 use crate::cli::args::serve::{Access, Place, Policy as Granting, Serve};
+use crate::cli::metrics;
 use crate::cli::usage::UsageError;
 use crate::proto::Transport;
 use crate::proto::digest::{Algorithm, Variant};
@@ -47,7 +48,7 @@ impl Meant {
             policy: policy(&args.policy)?,
             limits: limits(&args.place)?,
             algorithms: algorithms(&args.access.algorithms)?,
-            metrics: args.place.metrics.as_deref().map(metrics).transpose()?,
+            metrics: args.place.metrics.as_deref().map(metrics::address).transpose()?,
             listen,
         })
     }
@@ -203,10 +204,4 @@ fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, UsageError> {
         all.push(algorithm);
     }
     Ok(all)
-}
-
-fn metrics(text: &str) -> Result<SocketAddr, UsageError> {
-    text.parse().map_err(|_| {
-        UsageError::value("--metrics", text, "is no address with a port").hint("write 127.0.0.1:9060")
-    })
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::args::serve::Serve;
 use super::exit::Exit;
+use super::metrics::{Metrics, Reader};
 use super::report::ladder::Passing;
 use super::report::serving::{Banner, Throttle};
 use super::report::{Reporter, Settings};
@@ -21,7 +22,6 @@ use crate::proto::service::{Listen, Served, Service};
 use crate::proto::{Cause, Command, Endpoint, Notice, Transport};
 use crate::store::Memory;
 use meant::Meant;
-use metrics::Metrics;
 
 /// Carries it out.
 pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '_>) -> Exit {
@@ -119,7 +119,7 @@ enum Next {
     Signal(Signal),
     Reload,
     Crashed,
-    Scraped(metrics::Reader),
+    Scraped(Reader),
 }
 
 impl Work {

@@ -9,11 +9,12 @@ use crate::proto::keep::{Keep, Kept, Left, Next};
 use crate::proto::outcome::Report;
 use crate::proto::plan::{Plan, Purpose};
 use crate::proto::registration::Registration;
-use crate::proto::{Cause, Notice, RegistrationId, Time, TimerKey};
+use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time, TimerKey};
 
 /// The time between two accounts that begin a try: a registrar that comes back meets fifty a second, not all at once
-/// (DES-010).
+/// (DES-010). When there are more than five hundred, all of them within that time.
 const GAP: Duration = Duration::from_millis(20);
+const ROUND: Duration = Duration::from_secs(10);
 
 /// What the removal of a binding may take, challenges included (DES-019).
 const LEAVE: Duration = Duration::from_secs(4);
@@ -31,6 +32,11 @@ pub(super) struct Keeping {
 impl Keeping {
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty() && self.queue.is_empty()
+    }
+
+    fn gap(&self) -> Duration {
+        let many = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        GAP.min(ROUND / many.max(1))
     }
 }
 
@@ -90,7 +96,7 @@ impl Endpoint {
             self.timers.set(TimerKey::Pace, self.keeping.free);
             return;
         }
-        self.keeping.free = now + GAP;
+        self.keeping.free = now + self.keeping.gap();
         if let Some(keep) = self.keeping.all.get_mut(&id) {
             let next = keep.on_due(now);
             self.follow(id, next, now);
@@ -198,6 +204,32 @@ impl Endpoint {
             self.tell(id, Kept::FlowFailed { cause, next: at });
         }
         self.follow(id, next, now);
+    }
+
+    /// What is bound where nobody finds us any more is bound anew, and what could not be reached is tried again: the old
+    /// contact is removed by the request that brings the new one (DES-016, DES-017).
+    pub(super) fn network_changed(&mut self, moved: Vec<FlowId>, now: Time) {
+        let mut stranded = Vec::new();
+        for flow in moved {
+            let users = self.flows.users(flow);
+            if self.flows.has(flow) {
+                self.close(flow);
+            }
+            for id in users {
+                self.on_registration(id, now, |r, random| r.on_moved(random, now));
+                stranded.push(id);
+            }
+        }
+        let failing = self.keeping.all.iter().filter(|(_, keep)| keep.is_failing()).map(|(id, _)| *id);
+        let others: Vec<_> = failing.filter(|id| !stranded.contains(id)).collect();
+        for id in &stranded {
+            self.tell(*id, Kept::NetworkChanged);
+        }
+        for id in stranded.into_iter().chain(others) {
+            let Some(keep) = self.keeping.all.get_mut(&id) else { continue };
+            let next = keep.on_network_changed(&mut *self.random, now);
+            self.follow(id, next, now);
+        }
     }
 
     fn let_go(&mut self, id: RegistrationId, left: Left) {

@@ -116,6 +116,7 @@ impl Endpoint {
             Event::Stored { ask, answer } => {
                 self.serve(now, |serving, outside| serving.stored(ask, answer, outside));
             }
+            Event::NetworkChanged { moved } => self.network_changed(moved, now),
             Event::Timeout => {
                 while let Some(key) = self.timers.pop_due(now) {
                     self.fired(key, now);

@@ -42,6 +42,8 @@ pub enum Kept {
         /// When the next try is due.
         next: Time,
     },
+    /// The system would send from another address now, so that it is bound anew.
+    NetworkChanged,
     /// Somebody called, and was answered.
     Incoming {
         /// What they wanted.

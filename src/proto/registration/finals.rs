@@ -103,6 +103,11 @@ impl Registration {
         let (result, warnings) = answer::read(response, &asked);
         self.tally.warnings.extend(warnings);
         if result.is_ok() && self.plan.keep {
+            match (self.tally.visits > 1, self.from_the_first) {
+                (true, _) => self.elsewhere = Some(now),
+                (false, true) => self.elsewhere = None,
+                (false, false) => {}
+            }
             self.bound = self
                 .contacts
                 .iter()

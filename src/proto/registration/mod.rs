@@ -169,6 +169,9 @@ pub struct Registration {
     /// Own contacts that may be bound: remembered ones, and those of requests whose answer never came.
     bound: Vec<NameAddr>,
     tally: Tally,
+    /// Whether this try began with the first destination, and since when a later one has served (RFC 3263 §4.3).
+    from_the_first: bool,
+    elsewhere: Option<Time>,
     state: State,
 }
 
@@ -197,6 +200,8 @@ impl Registration {
             contacts: Vec::new(),
             bound: plan.memory.iter().flat_map(|memory| memory.own.clone()).collect(),
             tally: Tally::new(now),
+            from_the_first: true,
+            elsewhere: None,
             state: State::Fresh,
             plan,
         }

@@ -1,0 +1,99 @@
+//! `sipreg keep` against a real registrar, in situations of the laboratory.
+
+use serde_json::Value;
+
+use crate::device::Device;
+use crate::lab::Port;
+use crate::table::Transport;
+
+/// What a `keep` of so many seconds tells.
+fn events(device: &Device, seconds: &str, code: i32) -> Vec<Value> {
+    let ran = device.run(&["keep", "--json", "--for", seconds]);
+    assert_eq!(ran.code, Some(code), "{}", ran.all());
+    ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn names(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["event"].as_str().unwrap()).collect()
+}
+
+fn of<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["event"] == name).collect()
+}
+
+/// REG-016 AUT-041: leases of 20 s, refreshed with one request each while the nonce is good.
+#[test]
+fn leases_of_twenty_seconds_are_refreshed_with_one_request() {
+    let told = events(&Device::at("grant20"), "11s", 0);
+    assert_eq!(names(&told), ["registering", "registered", "refreshed", "unregistered", "stopped"]);
+    assert_eq!((&told[1]["expires"], &told[1]["requests"]), (&20.into(), &2.into()));
+    assert_eq!((&told[2]["expires"], &told[2]["requests"]), (&20.into(), &1.into()));
+    assert_eq!(told[1]["contact"], told[2]["contact"]);
+}
+
+/// Nonces that are good for one request, that the answer replaces, or that are stale at once: each is bound, and left.
+#[test]
+fn nonces_of_every_kind_are_lived_with() {
+    for (domain, requests) in [("once", 2), ("nextnonce", 2), ("stale1", 3), ("svc", 2)] {
+        let device = Device::at(domain);
+        let told = events(&device, "1s", 0);
+        assert_eq!(names(&told), ["registering", "registered", "unregistered", "stopped"], "{domain}");
+        assert_eq!(told[1]["requests"], requests, "{domain}: {}", told[1]);
+        // The removal uses the nonce at hand. A nonce for one use only is stale by then; so is what the laboratory calls
+        // the next one, which it does not know itself.
+        let more = if matches!(domain, "once" | "nextnonce") { 2 } else { 1 };
+        assert_eq!(told[2]["requests"], more, "{domain}: {}", told[2]);
+        assert_eq!(device.bound(), [""; 0], "{domain}");
+    }
+}
+
+/// DES-018: the connection is closed behind every answer. It is bound all the same, soon tried again, and then less often.
+#[test]
+fn a_connection_that_is_closed_behind_each_answer_is_not_hammered() {
+    let told = events(&Device::over(Transport::Tcp, "hangafter"), "5s", 0);
+    let bound = of(&told, "registered").len() + of(&told, "refreshed").len();
+    assert!((2..=3).contains(&bound), "{:?}", names(&told));
+    let lost = of(&told, "flow_failed");
+    assert!(!lost.is_empty(), "{:?}", names(&told));
+    let last = lost[lost.len() - 1]["next_attempt_in"].as_f64().unwrap();
+    assert!(last >= 10.0, "{last}");
+}
+
+/// DES-008 DES-029: what is busy is tried again after what it asks for.
+#[test]
+fn a_busy_registrar_is_waited_for() {
+    let told = events(&Device::at("busy5"), "1s", 0);
+    let failed = of(&told, "failed");
+    assert_eq!(failed.len(), 1, "{:?}", names(&told));
+    assert_eq!((&failed[0]["status"], &failed[0]["error"]["kind"]), (&503.into(), &"refused".into()));
+    assert!(failed[0]["next_attempt_in"].as_f64().unwrap() >= 5.0, "{}", failed[0]);
+    assert_eq!(told.last().unwrap()["event"], "stopped");
+}
+
+/// Nobody listens there: nothing can have been bound, so that there is nothing to remove.
+#[test]
+fn where_nobody_listens_there_is_nothing_to_remove() {
+    let told = events(&Device::at("dead").towards(Port::Dead), "1s", 0);
+    assert_eq!(names(&told), ["registering", "failed", "stopped"]);
+    assert_eq!(told[1]["error"]["kind"], "unreachable");
+}
+
+/// REG-018 DES-023: ten that stay and others that come and go, at one address: each has a binding of its own.
+#[test]
+fn ten_that_stay_and_others_beside_them_keep_out_of_each_others_way() {
+    let device = Device::at("crowd");
+    let running: Vec<_> = (0..10).map(|_| device.start(&["keep", "--for", "6s"])).collect();
+    let beside = device.sibling();
+    let mut most = 0;
+    for _ in 0..3 {
+        beside.does(&["register"]);
+        most = most.max(device.bound().len());
+        beside.does(&["unregister"]);
+    }
+    assert!(most >= 2, "{most}");
+    for keep in running {
+        let ran = keep.finish();
+        assert_eq!(ran.code, Some(0), "{}", ran.all());
+    }
+    assert_eq!(device.bound(), [""; 0]);
+}
