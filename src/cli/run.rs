@@ -332,7 +332,7 @@ async fn last_words(driver: &mut Driver) -> Option<Box<Report>> {
     tokio::time::timeout(LAST_WORDS, finished).await.ok()
 }
 
-fn show(notice: &Notice, at: Duration, reporter: &mut Reporter<'_, '_>) {
+pub(super) fn show(notice: &Notice, at: Duration, reporter: &mut Reporter<'_, '_>) {
     match notice {
         Notice::Message { direction, transport, remote, bytes, .. } => reporter.message(&Passing {
             at,

@@ -26,8 +26,13 @@ pub struct Keep {
 }
 
 pub fn keep(at: &str, home: &Path, args: &[&str]) -> Keep {
+    keep_with(at, home, args, &[])
+}
+
+/// With more in its environment.
+pub fn keep_with(at: &str, home: &Path, args: &[&str], environment: &[(&str, &str)]) -> Keep {
     let mut command = keeping(at, home, &[&["--json"], args].concat());
-    let mut child = command.spawn().unwrap();
+    let mut child = command.envs(environment.iter().copied()).spawn().unwrap();
     let told = BufReader::new(child.stdout.take().unwrap());
     Keep { child, told }
 }

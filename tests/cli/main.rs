@@ -25,6 +25,7 @@ mod run;
 mod serving;
 #[cfg(unix)]
 mod signals;
+mod systemd;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod usage;

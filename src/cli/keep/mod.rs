@@ -6,6 +6,7 @@ mod hook;
 mod meant;
 mod one;
 mod signals;
+mod systemd;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,7 +21,6 @@ use super::metrics::{Metrics, Reader};
 use super::prompt::{Prompt, Typed};
 use super::report::json::CommandName;
 use super::report::keeping::{Event, schema};
-use super::report::ladder::Passing;
 use super::report::{Reporter, Settings, Streams};
 use super::run::Signals;
 use super::state::{Place, Slot};
@@ -37,6 +37,7 @@ use hook::Hook;
 use meant::{Life, enter, mean, place, rehearse, secrets};
 use one::One;
 use signals::Also;
+use systemd::Manager;
 
 /// Accounts that start together begin within that time, each at a moment of its own.
 const SPREAD: Duration = Duration::from_millis(20);
@@ -148,6 +149,7 @@ async fn keep(
         hook,
         child,
         metrics,
+        manager: Manager::of_environment(),
         stopping: false,
         outcome: None,
         _place: place,
@@ -163,6 +165,7 @@ struct Work {
     hook: Option<Hook>,
     child: Child,
     metrics: Option<Metrics>,
+    manager: Manager,
     stopping: bool,
     /// How it will end, once nothing is kept any more.
     outcome: Option<Exit>,
@@ -214,6 +217,7 @@ impl Work {
                 () = crash::happened() => Next::Crashed,
                 () = hangup.next() => Next::Refresh,
                 () = status.next() => Next::Status,
+                () = self.manager.beat() => continue,
                 () = &mut over, if !is_over => Next::Over,
                 typed = run::answer(&mut prompt) => Next::Typed(typed),
                 exit = self.child.ended() => Next::Ended(exit),
@@ -225,7 +229,10 @@ impl Work {
                 Next::Crashed => return Ok(reporter.internal(&crash::last_words())),
                 Next::Stop(signal) if self.stopping => return Ok(reporter.stopped_by(signal)),
                 Next::Stop(_) => self.stop(),
-                Next::Refresh => self.driver.command(Command::Refresh(None)),
+                Next::Refresh => {
+                    self.manager.reloads();
+                    self.driver.command(Command::Refresh(None));
+                }
                 Next::Status => self.status(reporter),
                 Next::Scraped(reader) => reader.answer(counted::text(self.all.values(), self.driver.now())),
                 Next::Complaint(complaint) => reporter.warning(&complaint),
@@ -267,7 +274,7 @@ impl Work {
                         return Ok(self.outcome.unwrap_or(Exit::Done));
                     }
                 }
-                Next::Notice(notice) => self.show(&notice, reporter),
+                Next::Notice(notice) => run::show(&notice, self.clock.elapsed(), reporter),
             }
         }
     }
@@ -276,6 +283,7 @@ impl Work {
     fn stop(&mut self) {
         if !self.stopping {
             self.stopping = true;
+            self.manager.stops();
             self.child.stop();
             self.driver.command(Command::StopKeeping(None));
         }
@@ -340,6 +348,11 @@ impl Work {
                 self.all.remove(&registration);
             }
         }
+        if self.manager.listens() {
+            let bound = self.all.values().filter(|one| one.until.is_some_and(|until| now < until)).count();
+            let tried = self.all.values().all(|one| one.tries > 0);
+            self.manager.stands(bound, self.all.len(), tried);
+        }
         if let Some(complaint) = self.slots.borrow_mut().get_mut(&registration).and_then(Slot::complaint) {
             reporter.warning(&complaint);
         }
@@ -348,7 +361,8 @@ impl Work {
 
     /// The program starts when all are bound.
     fn start_child(&mut self, reporter: &mut Reporter<'_, '_>) {
-        if self.stopping || self.all.values().any(|one| one.contact.is_none()) {
+        // There may be ten thousand accounts: they are not gone through for nothing.
+        if self.stopping || !self.child.waits() || self.all.values().any(|one| one.contact.is_none()) {
             return;
         }
         if let Some(first) = self.all.values().next() {
@@ -375,24 +389,5 @@ impl Work {
 
     fn status(&self, reporter: &mut Reporter<'_, '_>) {
         reporter.standings(self.all.values().map(One::standing), self.driver.now());
-    }
-
-    fn show(&self, notice: &Notice, reporter: &mut Reporter<'_, '_>) {
-        let at = self.clock.elapsed();
-        match notice {
-            Notice::Message { direction, transport, remote, bytes, .. } => reporter.message(&Passing {
-                at,
-                direction: *direction,
-                transport: *transport,
-                remote: *remote,
-                bytes,
-            }),
-            Notice::Dropped { peer, reason } => reporter.dropped(at, *peer, *reason),
-            Notice::PasswordWanted { .. }
-            | Notice::Retrying { .. }
-            | Notice::Finished(_)
-            | Notice::Served(_)
-            | Notice::Kept { .. } => {}
-        }
     }
 }
