@@ -18,8 +18,8 @@ const LONG: u32 = 300;
 
 impl Registration {
     /// Registers again after [`Step::Finish`]: with the same Call-ID, the next CSeq, and the nonces at hand, over the
-    /// flow it is bound over; without one, from the first destination on. Only with [`Plan::keep`]; the first time it
-    /// starts.
+    /// flow it is bound over; without one, from the first destination on. Only with
+    /// [`Plan::keep`](super::Plan::keep); the first time it starts.
     pub fn again_for(&mut self, purpose: Purpose, random: &mut dyn Random, now: Time) -> Step {
         match mem::replace(&mut self.state, State::Done) {
             State::Fresh => {
