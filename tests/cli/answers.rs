@@ -43,8 +43,13 @@ fn a_large_request_goes_over_tcp_and_where_nobody_takes_that_over_udp() {
     assert_eq!((&json["registrar"]["transport"], &json["requests"]), (&"udp".into(), &1.into()));
     assert!(came[0].text.len() > 1300 && came[0].header("Via").starts_with("SIP/2.0/UDP "));
 
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let listener = TcpListener::bind(socket.local_addr().unwrap()).unwrap();
+    // A port that is free for datagrams may be a connection's.
+    let (socket, listener) = (0..100)
+        .find_map(|_| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            TcpListener::bind(socket.local_addr().unwrap()).ok().map(|listener| (socket, listener))
+        })
+        .unwrap();
     let datagrams = Registrar::on(socket, |_, request| request.as_asked());
     let stream = Registrar::listening(listener, |_, request| request.as_asked());
     let state = tempfile::tempdir().unwrap();
