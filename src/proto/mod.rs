@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod binding;
 pub mod callee;
+mod command;
 pub mod diagnose;
 pub mod digest;
 pub mod endpoint;
@@ -32,6 +33,7 @@ use bytes::Bytes;
 
 use crate::sip::NameAddr;
 
+pub use command::Command;
 pub use endpoint::{Drain, Endpoint};
 pub use locate::{Destination, Transport};
 pub use time::Time;
@@ -127,53 +129,6 @@ pub enum Event {
     },
     /// The time of [`Endpoint::next_timeout`] has come. Fires all that is due, in the order of (time, key).
     Timeout,
-}
-
-/// What a user can ask an endpoint to do.
-#[derive(Debug)]
-pub enum Command {
-    /// Carry the plan out once. The answer is one [`Notice::Finished`] under the same id.
-    Register {
-        /// Chosen by the caller; must not be in use.
-        registration: RegistrationId,
-        /// What is wanted.
-        plan: Box<plan::Plan>,
-    },
-    /// Answers [`Notice::PasswordWanted`]; `None` means that nobody can or wants to tell.
-    Password {
-        /// Which registration asked.
-        registration: RegistrationId,
-        /// The password as typed.
-        password: Option<digest::Hidden>,
-    },
-    /// The time for the whole command is over: finish with what is known now.
-    GiveUp {
-        /// Which registration.
-        registration: RegistrationId,
-    },
-    /// Bind, and keep bound until [`Command::StopKeeping`]. What happens is told by [`Notice::Kept`].
-    Keep {
-        /// As in [`Command::Register`].
-        registration: RegistrationId,
-        /// As in [`Command::Register`].
-        plan: Box<plan::Plan>,
-        /// When the first try is due, from now: accounts that start together do better not to ask together.
-        delay: std::time::Duration,
-        /// How often an account that failed for good is tried again; `None`: never.
-        probe: Option<std::time::Duration>,
-    },
-    /// How those are answered who call.
-    Answer(callee::Callee),
-    /// Register again now what is kept bound, all or one.
-    Refresh(Option<RegistrationId>),
-    /// Remove what is kept bound within four seconds, all or one.
-    StopKeeping(Option<RegistrationId>),
-    /// Be a registrar until [`Command::StopServing`]. Once per endpoint.
-    Serve(Box<service::Service>),
-    /// The users changed: those of the requests that come from now on.
-    Users(Box<digest::Users>),
-    /// Answer what has come and no more; [`service::Served::Stopped`] tells the end.
-    StopServing,
 }
 
 /// What the core wants done. The driver carries out each, in order, without waiting for its end.

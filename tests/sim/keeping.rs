@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use sipreg::proto::keep::Left;
-use sipreg::proto::plan::Plan;
-use sipreg::proto::{Command, Transport};
+use sipreg::proto::plan::{Plan, Purpose};
+use sipreg::proto::{Command, RegistrationId, Transport};
 
-use crate::world::{plan, uri};
+use crate::world::{contact, keyring, plan, uri};
 use crate::year::{Reply, World};
 
 const MINUTE: u64 = 60_000;
@@ -248,4 +248,76 @@ fn a_hundred_thousand_refreshes_need_one_flow() {
     world.told.clear();
     let ended = world.end("100,000 refreshes");
     assert!(ended.requests > 100_000, "{}", ended.requests);
+}
+
+fn revise(world: &mut World, plan: Plan) {
+    let registration = RegistrationId(1);
+    world.command(Command::Revise { registration, plan: Box::new(plan) });
+    world.command(Command::Refresh(Some(registration)));
+}
+
+/// DES-023: contacts of the old plan are removed by the request that brings those of the new one, whether they were named by
+/// the user or not; at the end only those of the new one are left, and removed.
+#[test]
+fn another_plan_takes_the_old_contacts_with_it() {
+    let mut world = World::one(|_| Reply::Grant(3600));
+    world.run(MINUTE);
+    for (named, new, gone) in [
+        (
+            vec!["<sip:a~192.0.2.7>"],
+            "Contact: <sip:a@192.0.2.7>\r\n",
+            "<sip:werner.heisenberg@192.0.2.99:5070>;expires=0",
+        ),
+        (vec!["<sip:b~192.0.2.7>"], "Contact: <sip:b@192.0.2.7>\r\n", "<sip:a@192.0.2.7>;expires=0"),
+        (vec![], "Contact: <sip:werner.heisenberg@192.0.2.99:5070>\r\n", "<sip:b@192.0.2.7>;expires=0"),
+    ] {
+        let contacts: Vec<_> = named.into_iter().map(contact).collect();
+        let purpose = Purpose::Bind { expires: Some(1800) };
+        revise(&mut world, Plan { contacts, purpose, ..plan() });
+        world.run(world.at() + 2000);
+        assert!(world.text.contains(new) && world.text.contains(gone), "{}", world.text);
+        assert!(world.text.contains("Expires: 1800"), "{}", world.text);
+        let contacts = world.endpoint.plan(RegistrationId(1)).unwrap().contacts.clone();
+        revise(&mut world, Plan { contacts, ..plan() });
+        world.run(world.at() + 2000);
+        assert!(world.text.contains(new) && !world.text.contains("expires=0"), "{}", world.text);
+    }
+    assert_eq!(world.opened, 1, "the flow stays");
+    let ended = world.end("other plans");
+    assert_eq!(
+        (ended.count("registered"), ended.count("refreshed"), ended.left),
+        (1, 6, vec![Left::Removed])
+    );
+}
+
+/// What failed for good is tried again with what another plan says; one that comes while a try is under way counts for the
+/// next.
+#[test]
+fn another_plan_mends_a_wrong_password_and_leads_elsewhere() {
+    let mut world = World::new(|asked| {
+        let row = asked.text.lines().find(|line| line.starts_with("Authorization: "));
+        match row {
+            Some(row) if row.contains("username=\"right\"") => Reply::Grant(3600),
+            _ => Reply::Say(crate::world::MD5.to_owned()),
+        }
+    });
+    world.keep(1, plan(), 0);
+    world.run(MINUTE);
+    assert!(world.told.last().unwrap().1.starts_with("failed Some(Credentials"), "{:?}", world.told.last());
+    let mut right = Plan { keyring: keyring("x"), ..plan() };
+    right.keyring.credentials[0].username = "right".to_owned();
+    revise(&mut world, Plan { keyring: right.keyring.clone(), ..plan() });
+    world.run(2 * MINUTE);
+    assert_eq!(world.told.last().unwrap().1, "registered");
+    world.command(Command::Refresh(None));
+    revise(&mut world, Plan { transport: Some(Transport::Tcp), ..right });
+    world.run(3 * MINUTE);
+    assert_eq!((world.told.last().unwrap().1.as_str(), world.opened, world.flows.len()), ("refreshed", 2, 1));
+    assert!(world.text.contains("SIP/2.0/TCP"), "{}", world.text);
+    assert!(
+        world.text.contains(";transport=udp>;expires=0") || world.text.contains(":5070>;expires=0"),
+        "{}",
+        world.text
+    );
+    world.end("another password, another way");
 }

@@ -11,8 +11,8 @@ Bind this device, and keep it bound until told to stop.
 
 Each AOR is bound, and bound again before that runs out. What fails is tried again, ever less often; \
 what failed for good, such as a wrong password, is not, unless --probe says so. SIGINT (Ctrl-C) and \
-SIGTERM remove the bindings; a second one ends it at once. SIGHUP binds again now, and SIGUSR1 says how \
-things stand.";
+SIGTERM remove the bindings; a second one ends it at once. SIGHUP reads the configuration again and binds \
+anew, and SIGUSR1 says how things stand.";
 
 pub(super) const END: &str = "\
 Examples:

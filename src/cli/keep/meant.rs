@@ -34,6 +34,18 @@ pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Accoun
         None | Some("never") => None,
         Some(text) => Some(span::positive("--probe", text)?),
     };
+    let accounts = accounts(args, environment)?;
+    let callee = match args.life.on_invite.as_deref() {
+        None => Callee::default(),
+        Some(text) => Callee { on_invite: status(text)? },
+    };
+    let metrics = args.life.metrics.as_deref().map(metrics::address).transpose()?;
+    let hook = args.life.on_event.clone().map(Hook::new);
+    Ok((accounts, Life { stop_after, probe, callee, metrics, hook, command: args.command.clone() }))
+}
+
+/// What each address means, with what the configuration file says of it now.
+pub(super) fn accounts(args: &Args, environment: &Environment) -> Result<Vec<Account>, UsageError> {
     let mut accounts: Vec<Account> = Vec::with_capacity(args.aor.len());
     for aor in &args.aor {
         let mut typed = args.typed(aor);
@@ -54,23 +66,22 @@ pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Accoun
         }
         accounts.push(account);
     }
-    let callee = match args.life.on_invite.as_deref() {
-        None => Callee::default(),
-        Some(text) => Callee { on_invite: status(text)? },
-    };
-    let metrics = args.life.metrics.as_deref().map(metrics::address).transpose()?;
-    let hook = args.life.on_event.clone().map(Hook::new);
-    Ok((accounts, Life { stop_after, probe, callee, metrics, hook, command: args.command.clone() }))
+    Ok(accounts)
 }
 
-/// Reads what unlocks the accounts. One secret that was typed is for all of them, and is read once.
-pub(super) async fn secrets(accounts: &mut [Account]) -> Result<(), UsageError> {
+/// Reads what unlocks the accounts. One secret that was typed is for all of them, and is read once; it comes back, and where it
+/// was read from somebody who tells it only once, it is `known` the next time.
+pub(super) async fn secrets(
+    accounts: &mut [Account],
+    known: Option<&Secret>,
+) -> Result<Option<Secret>, UsageError> {
     let mut typed: Option<Secret> = None;
     for account in accounts {
         if let Some(source) = account.secret() {
-            let secret = match &typed {
-                Some(secret) => secret.clone(),
-                None => source.fetch().await?,
+            let secret = match (&typed, known) {
+                (Some(secret), _) => secret.clone(),
+                (None, Some(secret)) if source.may_wait() => secret.clone(),
+                (None, _) => source.fetch().await?,
             };
             account.unlock(secret.clone());
             typed = Some(secret);
@@ -80,7 +91,7 @@ pub(super) async fn secrets(accounts: &mut [Account]) -> Result<(), UsageError> 
             account.plan.keyring.credentials.extend(credential);
         }
     }
-    Ok(())
+    Ok(typed)
 }
 
 /// The place of this process in the state directory of the first account: all have the same.

@@ -40,9 +40,13 @@ impl Manager {
         }
     }
 
-    /// Everything is bound again, at once: for that long it is busy.
+    /// The configuration is being read again.
     pub(super) fn reloads(&self) {
         system::tell(system::Say::Reloading);
+    }
+
+    /// That is done.
+    pub(super) fn reloaded(&self) {
         system::tell(system::Say::Ready);
     }
 

@@ -251,11 +251,13 @@ impl Slot {
                 let gone: Vec<String> = named.iter().map(record::bare).collect();
                 self.record.forget(&gone);
             }
-            Purpose::Bind { .. } if self.own => self.record.own = std::mem::take(&mut self.asked),
             Purpose::Bind { .. } => {
                 let removed = success.contacts.iter().filter(|contact| contact.expires == 0);
                 let gone: Vec<String> = removed.map(|contact| format!("<{}>", contact.uri)).collect();
                 self.record.forget(&gone);
+                if self.own {
+                    self.record.own = std::mem::take(&mut self.asked);
+                }
             }
         }
         self.write();

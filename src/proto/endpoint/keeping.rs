@@ -62,6 +62,12 @@ impl Endpoint {
         self.keeping.all.get(&id)?.bound_until()
     }
 
+    /// The plan by which an account is kept.
+    #[must_use]
+    pub fn plan(&self, id: RegistrationId) -> Option<&Plan> {
+        self.registrations.get(&id).map(Registration::plan)
+    }
+
     pub(super) fn refresh(&mut self, which: Option<RegistrationId>, now: Time) {
         for id in self.kept(which) {
             let Some(keep) = self.keeping.all.get_mut(&id) else { continue };

@@ -191,6 +191,11 @@ impl Endpoint {
             Command::Keep { registration, plan, delay, probe } => {
                 self.begin_keeping(registration, plan, delay, probe, now);
             }
+            Command::Revise { registration: id, plan } => {
+                if let Some(registration) = self.registrations.get_mut(&id) {
+                    registration.revise(plan);
+                }
+            }
             Command::Answer(callee) => self.called.callee = callee,
             Command::Refresh(which) => self.refresh(which, now),
             Command::StopKeeping(which) => self.stop_keeping(which, now),

@@ -7,7 +7,7 @@ use super::request;
 use super::targets::Redirected;
 use super::{Registration, State, Step, Visit};
 use crate::proto::Time;
-use crate::proto::digest::Challenged;
+use crate::proto::digest::{Challenged, Credential, Hidden, Secret};
 use crate::proto::ids::{self, Random};
 use crate::proto::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
 use crate::proto::plan::Purpose;
@@ -159,6 +159,30 @@ impl Registration {
         // Another target would only be shown the same credentials (RFC 3261 §22.1).
         self.hold(&visit, response.status, Failure::Credentials(failure));
         self.fail(now)
+    }
+
+    /// The user told the password, or could not. How long that took does not count towards any time limit.
+    pub fn on_password(&mut self, password: Option<Hidden>, random: &mut dyn Random, now: Time) -> Step {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Asking(visit, response, _) => {
+                let username = self.plan.keyring.ask.take();
+                if let (Some(username), Some(password)) = (username, password) {
+                    self.plan.keyring.credentials.push(Credential {
+                        realm: None,
+                        username,
+                        secret: Secret::Password(password),
+                    });
+                }
+                self.challenged(visit, &response, random, now)
+            }
+            other @ (State::Fresh
+            | State::Locating(_)
+            | State::Opening(_)
+            | State::Waiting(_)
+            | State::Pausing
+            | State::Resting(_)
+            | State::Done) => self.stay(other),
+        }
     }
 
     /// 420 drops the tags it names: each once.

@@ -30,7 +30,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::digest::{Credential, Hidden, Secret, Sessions};
+use super::digest::Sessions;
 use super::ids::{self, Random};
 use super::locate::{Destination, Locate, Transport};
 use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Report, Unreachable};
@@ -168,6 +168,10 @@ pub struct Registration {
     contacts: Vec<NameAddr>,
     /// Own contacts that may be bound: remembered ones, and those of requests whose answer never came.
     bound: Vec<NameAddr>,
+    /// The plan of the next try, if it is another; and whether one has been replaced, so that contacts that the user named are
+    /// removed like the device's own.
+    revised: Option<Box<Plan>>,
+    removes_others: bool,
     tally: Tally,
     /// Whether this try began with the first destination, and since when a later one has served (RFC 3263 §4.3).
     from_the_first: bool,
@@ -199,6 +203,8 @@ impl Registration {
             destinations: VecDeque::new(),
             contacts: Vec::new(),
             bound: plan.memory.iter().flat_map(|memory| memory.own.clone()).collect(),
+            revised: None,
+            removes_others: false,
             tally: Tally::new(now),
             from_the_first: true,
             elsewhere: None,
@@ -341,30 +347,6 @@ impl Registration {
             other @ (State::Fresh
             | State::Locating(_)
             | State::Asking(..)
-            | State::Pausing
-            | State::Resting(_)
-            | State::Done) => self.stay(other),
-        }
-    }
-
-    /// The user told the password, or could not. How long that took does not count towards any time limit.
-    pub fn on_password(&mut self, password: Option<Hidden>, random: &mut dyn Random, now: Time) -> Step {
-        match mem::replace(&mut self.state, State::Done) {
-            State::Asking(visit, response, _) => {
-                let username = self.plan.keyring.ask.take();
-                if let (Some(username), Some(password)) = (username, password) {
-                    self.plan.keyring.credentials.push(Credential {
-                        realm: None,
-                        username,
-                        secret: Secret::Password(password),
-                    });
-                }
-                self.challenged(visit, &response, random, now)
-            }
-            other @ (State::Fresh
-            | State::Locating(_)
-            | State::Opening(_)
-            | State::Waiting(_)
             | State::Pausing
             | State::Resting(_)
             | State::Done) => self.stay(other),

@@ -30,7 +30,7 @@ pub(super) struct Draft<'a> {
 }
 
 /// The contacts as they are asked for: the plan's, else the device's own at `local`; with the plan's q where they
-/// have none, and lifetimes below a 423's Min-Expires raised (RFC 3261 §10.2.8). Own contacts of `before` that are not asked for
+/// have none, and lifetimes below a 423's Min-Expires raised (RFC 3261 §10.2.8). Contacts of `before` that are not asked for
 /// again are removed.
 pub(super) fn asked_contacts(
     plan: &Plan,
@@ -62,7 +62,7 @@ pub(super) fn asked_contacts(
             }
         }
     }
-    if matches!(plan.purpose, Purpose::Bind { .. }) && plan.contacts.is_empty() {
+    if matches!(plan.purpose, Purpose::Bind { .. }) {
         let removed = left_behind(before, &contacts);
         contacts.extend(removed);
     }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::tally::Tally;
 use super::targets::Targets;
-use super::{Registration, State, Step, Visit};
+use super::{KNOWN_TAGS, Registration, State, Step, Visit};
+use crate::proto::digest::Sessions;
 use crate::proto::ids::Random;
-use crate::proto::plan::Purpose;
+use crate::proto::plan::{Plan, Purpose};
 use crate::proto::{Cause, Time};
+use crate::sip::NameAddr;
 
 /// How long another destination serves before the first is tried again.
 const AWAY: Duration = Duration::from_secs(600);
@@ -26,10 +28,14 @@ impl Registration {
                 self.state = State::Fresh;
                 self.start(now)
             }
-            State::Resting(visit) => {
+            State::Resting(mut visit) => {
+                if let Some(plan) = self.revised.take() {
+                    visit = visit.filter(|_| leads_the_same_way(&plan, &self.plan));
+                    self.adopt(plan);
+                }
                 self.plan.purpose = purpose;
-                if purpose == Purpose::Remove && self.plan.contacts.is_empty() {
-                    self.plan.contacts.clone_from(&self.bound);
+                if purpose == Purpose::Remove {
+                    self.plan.contacts = self.removable();
                     self.plan.memory.get_or_insert_default().own.clone_from(&self.bound);
                 }
                 self.tally = Tally::new(now);
@@ -60,6 +66,52 @@ impl Registration {
         }
     }
 
+    /// Another plan, of the same AOR at the same registrar, counts from the next try on. What is bound and is not asked for any
+    /// more is removed by the request that binds the rest; a password that the user typed is not asked for again, unless it was
+    /// wrong. Only with [`Plan::keep`](super::Plan::keep).
+    pub fn revise(&mut self, plan: Box<Plan>) {
+        match self.state {
+            State::Fresh => {
+                self.adopt(plan);
+                self.targets = Targets::new(&self.plan);
+            }
+            State::Locating(_)
+            | State::Opening(_)
+            | State::Waiting(_)
+            | State::Asking(..)
+            | State::Pausing
+            | State::Resting(_)
+            | State::Done => self.revised = Some(plan),
+        }
+    }
+
+    fn adopt(&mut self, mut plan: Box<Plan>) {
+        let typed = plan.keyring.ask.is_some() && self.plan.keyring.ask.is_none();
+        if typed && !self.bound.is_empty() {
+            plan.keyring = self.plan.keyring.clone();
+        }
+        plan.keep = true;
+        plan.memory = self.plan.memory.take();
+        self.plan = plan;
+        self.sessions = Sessions::new();
+        self.offered = KNOWN_TAGS.map(str::to_owned).to_vec();
+        (self.floor, self.elsewhere) = (None, None);
+        self.removes_others = true;
+    }
+
+    /// What the user named, else what may be bound; and that as well, where the user named something else before.
+    fn removable(&self) -> Vec<NameAddr> {
+        let mut contacts = self.plan.contacts.clone();
+        if contacts.is_empty() || self.removes_others {
+            for bound in &self.bound {
+                if !contacts.iter().any(|one| one.uri.matches(&bound.uri)) {
+                    contacts.push(bound.clone());
+                }
+            }
+        }
+        contacts
+    }
+
     /// Whether it is time to see if the first destination serves again: after a while elsewhere, at a refresh of a lease that
     /// outlives its silence, so that nothing is lost (DES-034).
     fn returns(&self, now: Time) -> bool {
@@ -87,7 +139,7 @@ impl Registration {
     /// The lifetime that is asked for, in seconds; it does not shrink with what is granted.
     #[must_use]
     pub fn lifetime(&self) -> Option<u32> {
-        match self.plan.purpose {
+        match self.revised.as_ref().unwrap_or(&self.plan).purpose {
             Purpose::Bind { expires } => expires,
             Purpose::Remove | Purpose::RemoveAll | Purpose::Fetch => None,
         }
@@ -104,4 +156,13 @@ impl Registration {
     pub fn may_be_bound(&self) -> bool {
         !self.bound.is_empty()
     }
+}
+
+/// Whether two plans send their requests over the same flow.
+fn leads_the_same_way(one: &Plan, other: &Plan) -> bool {
+    let hops = |plan: &Plan| {
+        let hops = plan.route.iter().chain([&plan.registrar]);
+        hops.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    one.transport == other.transport && one.families == other.families && hops(one) == hops(other)
 }

@@ -2,7 +2,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::*;
-use crate::proto::digest::{Algorithm, Keyring};
+use crate::proto::digest::{Algorithm, Hidden, Keyring};
 use crate::proto::ids::Counting;
 use crate::proto::locate::Families;
 use crate::proto::plan::{Purpose, Timing};

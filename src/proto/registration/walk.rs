@@ -57,7 +57,8 @@ impl Registration {
         // Measuring must not count a use of a nonce: the request may yet leave over another transport.
         let mut sessions = self.sessions.clone();
         let uri = self.target.uri.to_string();
-        let contacts = request::asked_contacts(&self.plan, transport, local, self.floor, &self.bound);
+        let before = if self.plan.contacts.is_empty() || self.removes_others { &self.bound[..] } else { &[] };
+        let contacts = request::asked_contacts(&self.plan, transport, local, self.floor, before);
         let branch = ids::branch(random);
         let draft = Draft {
             plan: &self.plan,

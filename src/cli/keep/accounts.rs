@@ -1,0 +1,121 @@
+//! The accounts of this process: how each stands, and where it is remembered what it has bound.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::meant::{enter, place};
+use super::one::One;
+use crate::cli::account::Account;
+use crate::cli::report::Reporter;
+use crate::cli::state::{self, Place, Slot};
+use crate::net::{Config, Driver, SystemRandom};
+use crate::proto::ids::Random;
+use crate::proto::plan::Plan;
+use crate::proto::{Command, RegistrationId};
+
+/// Accounts that start together begin within that time, each at a moment of its own.
+const SPREAD: Duration = Duration::from_millis(20);
+const LONGEST_SPREAD: Duration = Duration::from_secs(10);
+
+/// All of them.
+pub(super) struct Accounts {
+    pub(super) all: BTreeMap<RegistrationId, One>,
+    slots: Rc<RefCell<BTreeMap<RegistrationId, Slot>>>,
+    place: Option<Place>,
+    probe: Option<Duration>,
+    random: SystemRandom,
+    last: u64,
+}
+
+impl Accounts {
+    /// None yet; those to come are remembered in the state directory of the first.
+    pub(super) fn new(
+        first: &[Account],
+        probe: Option<Duration>,
+        random: SystemRandom,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Accounts {
+        let place = place(first, reporter);
+        Accounts { all: BTreeMap::new(), slots: Rc::default(), place, probe, random, last: 0 }
+    }
+
+    /// Has the driver remember what must outlive this process.
+    pub(super) fn remember(&self, driver: &mut Driver) {
+        let slots = Rc::clone(&self.slots);
+        driver.remember_with(Box::new(move |what| {
+            if let Some(slot) = slots.borrow_mut().get_mut(&what.registration) {
+                slot.remember(what);
+            }
+        }));
+    }
+
+    /// Does something with what is remembered of one, if it is.
+    pub(super) fn with_slot<T>(&self, id: RegistrationId, what: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        self.slots.borrow_mut().get_mut(&id).map(what)
+    }
+
+    /// The commands that begin to keep them, and what the first wants of the network.
+    pub(super) fn begin(
+        &mut self,
+        accounts: Vec<Account>,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> (Vec<Command>, Config) {
+        let many = u32::try_from(accounts.len()).unwrap_or(u32::MAX);
+        let spread = SPREAD.saturating_mul(many.saturating_sub(1)).min(LONGEST_SPREAD);
+        let mut commands = Vec::with_capacity(accounts.len());
+        let mut net = None;
+        for mut account in accounts {
+            self.last += 1;
+            let registration = RegistrationId(self.last);
+            let aor = account.plan.aor.to_string();
+            if let Some(place) = &self.place
+                && let Some(slot) = enter(&mut account, place, &mut self.random, reporter)
+            {
+                self.slots.borrow_mut().insert(registration, slot);
+            }
+            net.get_or_insert_with(|| account.net.clone());
+            let delay = spread.mul_f64((self.random.next() % 1001) as f64 / 1000.0);
+            let plan = Box::new(account.plan);
+            commands.push(Command::Keep { registration, plan, delay, probe: self.probe });
+            self.all.insert(registration, One { aor, ..One::default() });
+        }
+        (commands, net.unwrap_or_default())
+    }
+
+    /// The commands that bring what is kept to what is wanted now: an account with the same AOR and registrar as one that is kept
+    /// goes on with its new plan, others begin, and those that are no longer there end.
+    pub(super) fn revise(
+        &mut self,
+        accounts: Vec<Account>,
+        driver: &Driver,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Vec<Command> {
+        let key = |plan: &Plan| (state::key(&plan.aor), state::key(&plan.registrar));
+        let plans = self.all.keys().filter_map(|id| Some((key(driver.endpoint().plan(*id)?), *id)));
+        let mut kept: BTreeMap<_, _> = plans.collect();
+        let (mut commands, mut fresh) = (Vec::new(), Vec::new());
+        for account in accounts {
+            let Some(registration) = kept.remove(&key(&account.plan)) else {
+                fresh.push(account);
+                continue;
+            };
+            self.with_slot(registration, |slot| slot.begin(account.plan.contacts.is_empty()));
+            if let Some(one) = self.all.get_mut(&registration) {
+                one.gave_up = None;
+            }
+            commands.push(Command::Revise { registration, plan: Box::new(account.plan) });
+            commands.push(Command::Refresh(Some(registration)));
+        }
+        commands.extend(kept.into_values().map(|gone| Command::StopKeeping(Some(gone))));
+        commands.extend(self.begin(fresh, reporter).0);
+        commands
+    }
+
+    /// One is kept no longer.
+    pub(super) fn end(&mut self, id: RegistrationId) {
+        self.all.remove(&id);
+        self.slots.borrow_mut().remove(&id);
+    }
+}
