@@ -239,6 +239,31 @@ fn signals_refresh_and_say_how_things_stand_and_a_program_hears_of_events() {
     server.stop();
 }
 
+/// What other devices do to the list is an event of its own, and each event says for how long the account is still bound.
+#[test]
+fn bindings_of_others_that_come_and_go_are_told() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let mut keep = keep(&server.at[0], home.path(), &["alice@localhost", "-e", "4"]);
+    assert_eq!(keep.tells("registering")["bound_for"], Value::Null);
+    let bound = keep.tells("registered")["bound_for"].as_f64().unwrap();
+    assert!((3.0..=4.0).contains(&bound), "{bound}");
+    let other = ["--contact", "sip:alice@192.0.2.9"];
+    assert_eq!(client("register", &server.at[0], home.path(), &other).code, Some(0));
+    keep.tells("refreshed");
+    let changed = keep.tells("bindings_changed");
+    let uris: Vec<&str> =
+        changed["bindings"].as_array().unwrap().iter().map(|one| one["uri"].as_str().unwrap()).collect();
+    assert!(uris.len() == 2 && uris.contains(&"sip:alice@192.0.2.9"), "{changed}");
+    keep.tells("refreshed");
+    assert_eq!(client("unregister", &server.at[0], home.path(), &other).code, Some(0));
+    keep.tells("refreshed");
+    assert_eq!(keep.tells("bindings_changed")["bindings"].as_array().unwrap().len(), 1);
+    keep.signal("-TERM");
+    assert_eq!(keep.end().2, Some(0));
+    server.stop();
+}
+
 /// SIGHUP: an account whose file says something else goes on with that, one that is gone is removed, and another begins. A file
 /// that makes no sense changes nothing.
 #[test]

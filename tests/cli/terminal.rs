@@ -144,3 +144,40 @@ fn all_is_removed_only_when_the_person_says_yes() {
         assert_eq!(registrar.requests().len(), sent, "{typed:?}");
     }
 }
+
+/// What `keep` shows on a terminal: what happened scrolls by, and below it stands how things are, drawn anew when that changes.
+#[test]
+fn how_things_stand_is_drawn_anew_on_a_terminal() {
+    const ERASED: &str = "\u{1b}[3A\r\u{1b}[J";
+    let server = crate::keeping::serve();
+    let args = [
+        "keep",
+        "--stateless",
+        "--registrar",
+        &server.at[0],
+        "alice@localhost",
+        "bob@elsewhere",
+        "-e",
+        "4",
+        "--color",
+        "never",
+    ];
+    let (mut child, mut keyboard, _terminal) = in_a_session("exec \"$0\" \"$@\" >/dev/tty 2>/dev/tty", &args);
+    let shown = wait_for(&mut keyboard, "hint:");
+    assert!(shown.contains("0 of 2 bound, times in UTC"), "{shown}");
+    let mut shown = String::new();
+    while !(shown.contains("alice@localhost  until ")
+        && shown.contains("bob@elsewhere    not bound       not tried again"))
+    {
+        shown = wait_for(&mut keyboard, ERASED);
+    }
+    // Refreshes change the lines, and add none.
+    let shown =
+        wait_for(&mut keyboard, "\u{1b}[3A\r\u{1b}[J") + &wait_for(&mut keyboard, "\u{1b}[3A\r\u{1b}[J");
+    assert!(!shown.contains("refreshed"), "{shown}");
+    keyboard.write_all(b"\x03").unwrap();
+    let shown = wait_for(&mut keyboard, "stopped       alice@localhost");
+    assert!(shown.contains("unregistered"), "{shown}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    server.stop();
+}

@@ -98,6 +98,32 @@ fn a_503_with_retry_after_is_obeyed() {
     );
 }
 
+/// REG-032: a refresh that fails takes nothing away before the lease ends, and each failure says what is left.
+#[test]
+fn a_failed_refresh_leaves_the_binding_until_its_end() {
+    let mut world = World::one(|asked| match asked.at {
+        ..1000 => Reply::Grant(600),
+        1000..1_200_000 => Reply::Say("503 Busy".to_owned()),
+        _ => Reply::Grant(600),
+    });
+    world.run(DAY);
+    let failures: Vec<(u64, bool)> = world
+        .told
+        .iter()
+        .filter(|(_, told)| told.starts_with("failed"))
+        .map(|(at, told)| (*at, told.ends_with("bound until Some(600001)")))
+        .collect();
+    assert!(failures.iter().all(|(at, bound)| *bound == (*at < 600_001)), "{failures:?}");
+    assert!(
+        failures.iter().any(|(_, bound)| *bound) && failures.iter().any(|(_, bound)| !bound),
+        "{failures:?}"
+    );
+    let told = |what: &str| world.told.iter().position(|(_, told)| told == what);
+    let again = world.told.iter().rposition(|(_, told)| told == "registered").unwrap();
+    assert!(told("registered") < told("refreshed") || told("refreshed").is_none_or(|at| at > again));
+    world.end("503 for ten minutes longer than the lease");
+}
+
 /// DES-018: backoff on repeats, and no fast cycle.
 #[test]
 fn a_server_that_closes_every_connection_after_a_second_is_not_hammered() {
@@ -107,6 +133,18 @@ fn a_server_that_closes_every_connection_after_a_second_is_not_hammered() {
     let ended = world.end("connections that are closed after a second");
     assert!(ended.share > 99.9, "{}", ended.share);
     assert!((20..200).contains(&ended.requests), "{}", ended.requests);
+}
+
+/// TRN-015: a connection over which an account is bound stays open between two refreshes, and for the next.
+#[test]
+fn a_connection_stays_open_between_refreshes() {
+    let mut world = World::new(|_| Reply::Grant(3600));
+    world.keep(1, Plan { transport: Some(Transport::Tcp), ..plan() }, 0);
+    world.run(40 * MINUTE);
+    assert_eq!((world.rate.len(), world.flows.len()), (1, 1));
+    world.run(DAY);
+    assert_eq!((world.opened, world.flows.len()), (1, 1));
+    world.end("a day over one connection");
 }
 
 /// DES-012: a registrar that restarts is refused at for a while, over UDP (ICMP).

@@ -193,8 +193,8 @@ impl World {
             Kept::Registering => "registering".to_owned(),
             Kept::Registered { .. } => "registered".to_owned(),
             Kept::Refreshed { .. } => "refreshed".to_owned(),
-            Kept::Failed { report, next, .. } => {
-                format!("failed {:?} {:?}", report.result.err(), next.map(ms))
+            Kept::Failed { report, until, next } => {
+                format!("failed {:?} {:?} bound until {:?}", report.result.err(), next.map(ms), until.map(ms))
             }
             Kept::FlowFailed { cause, .. } => format!("flow failed {cause:?}"),
             Kept::NetworkChanged => "network changed".to_owned(),

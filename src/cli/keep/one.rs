@@ -1,9 +1,13 @@
 //! One account, as this process sees it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::cli::exit::Exit;
-use crate::cli::report::keeping::Standing;
+use crate::cli::report::keeping::{Standing, others};
 use crate::proto::Time;
+use crate::proto::diagnose::diagnose;
 use crate::proto::keep::Kept;
+use crate::proto::outcome::Success;
 
 /// One account as this process sees it.
 #[derive(Default)]
@@ -14,6 +18,8 @@ pub(super) struct One {
     pub(super) contact: Option<String>,
     /// The last failure since it was bound.
     pub(super) failure: Option<String>,
+    /// Tells the bindings of other devices, as the last answer had them, from those of another.
+    pub(super) others: Option<u64>,
     pub(super) tries: u64,
     pub(super) failures: u64,
     pub(super) calls: u64,
@@ -22,22 +28,40 @@ pub(super) struct One {
 }
 
 impl One {
-    /// Counts what happened.
+    /// Something happened.
     pub(super) fn count(&mut self, what: &Kept) {
         match what {
-            Kept::Registered { .. } | Kept::Refreshed { .. } => self.tries += 1,
-            Kept::Failed { .. } => (self.tries, self.failures) = (self.tries + 1, self.failures + 1),
+            Kept::Registered { report, until, next } | Kept::Refreshed { report, until, next } => {
+                self.tries += 1;
+                (self.until, self.next, self.failure) = (Some(*until), Some(*next), None);
+                self.gave_up = None;
+                let first = report.result.as_ref().ok().and_then(|success| success.contacts.first());
+                self.contact = first.map(|granted| granted.uri.to_string());
+            }
+            Kept::Failed { report, until, next } => {
+                (self.tries, self.failures) = (self.tries + 1, self.failures + 1);
+                (self.until, self.next) = (*until, *next);
+                self.failure = report.result.as_ref().err().map(|failure| diagnose(failure, report).message);
+            }
+            Kept::FlowFailed { next, .. } => self.next = Some(*next),
             Kept::Incoming { .. } => self.calls += 1,
-            Kept::Registering
-            | Kept::FlowFailed { .. }
-            | Kept::NetworkChanged
-            | Kept::Unregistered(_)
-            | Kept::Stopped(_) => {}
+            Kept::Unregistered(report) if report.result.is_ok() => self.until = None,
+            Kept::Registering | Kept::NetworkChanged | Kept::Unregistered(_) | Kept::Stopped(_) => {}
         }
     }
 
+    /// Whether other devices are bound than the answer before said.
+    pub(super) fn sees(&mut self, success: &Success) -> bool {
+        let mut uris: Vec<String> = others(success).collect();
+        uris.sort_unstable();
+        let mut hasher = DefaultHasher::new();
+        uris.hash(&mut hasher);
+        let now = hasher.finish();
+        self.others.replace(now).is_some_and(|before| before != now)
+    }
+
     /// For the user.
-    pub(super) fn standing(&self) -> Standing {
-        Standing { aor: self.aor.clone(), until: self.until, next: self.next, failure: self.failure.clone() }
+    pub(super) fn standing(&self) -> Standing<'_> {
+        Standing { aor: &self.aor, until: self.until, next: self.next, failure: self.failure.as_deref() }
     }
 }

@@ -23,10 +23,9 @@ use crate::cli::state::Slot;
 use crate::cli::usage::UsageError;
 use crate::cli::{Signal, crash};
 use crate::net::{Clock, Driver};
-use crate::proto::diagnose::diagnose;
 use crate::proto::keep::{Kept, Left};
 use crate::proto::plan::Purpose;
-use crate::proto::{Command, Notice, RegistrationId};
+use crate::proto::{Command, Notice, RegistrationId, Time};
 
 /// Everything that goes on.
 pub(super) struct Work<'a> {
@@ -78,12 +77,17 @@ impl Work<'_> {
         };
         tokio::pin!(over);
         let mut is_over = false;
+        // A program may want the terminal for itself.
+        let has_board = reporter.has_board() && !self.child.waits();
         loop {
             if prompt.is_none()
                 && let Some((_, username, realm)) = prompts.front()
             {
+                reporter.erase();
                 prompt = Some(Prompt::ask(username, realm));
             }
+            let lapse = self.show(has_board && prompt.is_none(), reporter);
+            let lapse = lapse.map(|at| at.since(self.driver.now()));
             let next = tokio::select! {
                 biased;
                 signal = signals.next() => Next::Stop(signal),
@@ -98,6 +102,7 @@ impl Work<'_> {
                 complaint = Hook::complaint(&mut self.hook) => Next::Complaint(complaint),
                 notice = self.driver.next() => Next::Notice(notice),
                 reader = Metrics::next(self.metrics.as_ref()) => Next::Scraped(reader),
+                () = tokio::time::sleep(lapse.unwrap_or_default()), if lapse.is_some() => continue,
             };
             match next {
                 Next::Crashed => return Ok(reporter.internal(&crash::last_words())),
@@ -192,27 +197,43 @@ impl Work<'_> {
     ) -> io::Result<()> {
         let now = self.driver.now();
         let Some(one) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
-        let event = Event::of(&one.aor, what, now);
-        let told = reporter.kept(&one.aor, what, &event, now);
-        if let Some(hook) = &mut self.hook {
-            hook.tell(event.name(), &one.aor, event.line());
-        }
         one.count(what);
+        let changed = match what {
+            Kept::Registered { report, .. } | Kept::Refreshed { report, .. } => report
+                .result
+                .as_ref()
+                .ok()
+                .filter(|success| one.sees(success))
+                .map(|success| (report, success)),
+            Kept::Registering
+            | Kept::NetworkChanged
+            | Kept::Incoming { .. }
+            | Kept::Failed { .. }
+            | Kept::FlowFailed { .. }
+            | Kept::Unregistered(_)
+            | Kept::Stopped(_) => None,
+        };
+        let event = Event::of(&one.aor, what, one.until, now);
+        let mut told = reporter.kept(&one.aor, what, &event, now);
+        let mut events = vec![event];
+        if let (Some((report, success)), Some(until)) = (changed, one.until) {
+            let event = Event::bindings_changed(&one.aor, report, until, now);
+            told = told.and(reporter.bindings_changed(&one.aor, success, &event, now));
+            events.push(event);
+        }
+        if let Some(hook) = &mut self.hook {
+            events.iter().for_each(|event| hook.tell(event.name(), &one.aor, event.line()));
+        }
         match what {
-            Kept::Registering | Kept::NetworkChanged | Kept::Incoming { .. } => {}
-            Kept::Registered { report, until, next } | Kept::Refreshed { report, until, next } => {
-                (one.until, one.next, one.failure) = (Some(*until), Some(*next), None);
-                one.gave_up = None;
+            Kept::Registering | Kept::NetworkChanged | Kept::Incoming { .. } | Kept::FlowFailed { .. } => {}
+            Kept::Registered { report, .. } | Kept::Refreshed { report, .. } => {
                 if let Ok(success) = &report.result {
-                    one.contact = success.contacts.first().map(|granted| granted.uri.to_string());
                     self.accounts.with_slot(registration, |slot| slot.settle(report.purpose, &[], success));
                 }
                 self.start_child(reporter);
             }
             Kept::Failed { report, until, next } => {
-                (one.until, one.next) = (*until, *next);
                 if let Err(failure) = &report.result {
-                    one.failure = Some(diagnose(failure, report).message);
                     if next.is_none() && !self.stopping {
                         one.gave_up = Some(Exit::from(failure));
                     }
@@ -222,7 +243,6 @@ impl Work<'_> {
                 }
                 self.give_up();
             }
-            Kept::FlowFailed { next, .. } => one.next = Some(*next),
             Kept::Unregistered(report) => {
                 if let Ok(success) = &report.result {
                     self.accounts.with_slot(registration, |slot| {
@@ -237,12 +257,6 @@ impl Work<'_> {
                 }
             }
         }
-        if self.manager.listens() {
-            let bound =
-                self.accounts.all.values().filter(|one| one.until.is_some_and(|until| now < until)).count();
-            let tried = self.accounts.all.values().all(|one| one.tries > 0);
-            self.manager.stands(bound, self.accounts.all.len(), tried);
-        }
         if let Some(complaint) = self.accounts.with_slot(registration, Slot::complaint).flatten() {
             reporter.warning(&complaint);
         }
@@ -252,9 +266,25 @@ impl Work<'_> {
         told
     }
 
+    /// Shows how things stand, where somebody looks all the time. Until when that is so comes back: then a binding runs out.
+    fn show(&mut self, draws: bool, reporter: &mut Reporter<'_, '_>) -> Option<Time> {
+        // There may be ten thousand accounts: they are not gone through for nothing.
+        if !draws && !self.manager.listens() {
+            return None;
+        }
+        let now = self.driver.now();
+        let all = &self.accounts.all;
+        if draws && !all.is_empty() {
+            reporter.draw(all.values().map(One::standing), now);
+        }
+        let bound = || all.values().filter_map(|one| one.until).filter(|until| now < *until);
+        let tried = all.values().all(|one| one.tries > 0);
+        self.manager.stands(bound().count(), all.len(), tried);
+        bound().min()
+    }
+
     /// The program starts when all are bound.
     fn start_child(&mut self, reporter: &mut Reporter<'_, '_>) {
-        // There may be ten thousand accounts: they are not gone through for nothing.
         if self.stopping || !self.child.waits() || self.accounts.all.values().any(|one| one.contact.is_none())
         {
             return;

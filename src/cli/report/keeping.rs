@@ -13,7 +13,10 @@ use super::text::{escape, rfc3339, seconds};
 use crate::proto::Time;
 use crate::proto::diagnose::{Diagnosis, diagnose};
 use crate::proto::keep::{Kept, Left};
-use crate::proto::outcome::Report;
+use crate::proto::outcome::{Report, Success};
+
+/// So many bindings of others are named.
+const OTHERS_SHOWN: usize = 5;
 
 /// One event of `sipreg keep --json`. Every key is always there; what does not apply is null, [] or 0.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,6 +31,8 @@ pub struct Event {
     told: Told,
     /// Seconds until the next try. Null if there is none.
     next_attempt_in: Option<f64>,
+    /// Seconds that it is still bound, as far as is known. Null if it is not.
+    bound_for: Option<f64>,
     /// `incoming`: what somebody wanted.
     method: Option<String>,
     /// `incoming`: who they said they are; their URI.
@@ -52,6 +57,8 @@ enum Name {
     NetworkChanged,
     /// Somebody called, and was answered with `status`.
     Incoming,
+    /// Another device was bound or is no longer: `bindings` has all.
+    BindingsChanged,
     /// The removal has ended; `error` says whether it failed.
     Unregistered,
     /// It is kept no longer: the last event of this account.
@@ -82,6 +89,7 @@ impl Name {
             Name::FlowFailed => "flow_failed",
             Name::NetworkChanged => "network_changed",
             Name::Incoming => "incoming",
+            Name::BindingsChanged => "bindings_changed",
             Name::Unregistered => "unregistered",
             Name::Stopped => "stopped",
         }
@@ -89,21 +97,30 @@ impl Name {
 }
 
 /// How one account stands.
-pub struct Standing {
+#[derive(Clone, Copy)]
+pub struct Standing<'a> {
     /// Whose.
-    pub aor: String,
+    pub aor: &'a str,
     /// Until when it is bound, if it is.
     pub until: Option<Time>,
     /// When the next try is due, if one is.
     pub next: Option<Time>,
     /// The last failure since it was bound.
-    pub failure: Option<String>,
+    pub failure: Option<&'a str>,
+}
+
+impl Standing<'_> {
+    /// Whether it is bound.
+    #[must_use]
+    pub fn is_bound(&self, now: Time) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
 }
 
 impl Event {
-    /// What happened to the account of `aor`.
+    /// What happened to the account of `aor`, which is bound `until` then.
     #[must_use]
-    pub fn of(aor: &str, what: &Kept, now: Time) -> Event {
+    pub fn of(aor: &str, what: &Kept, until: Option<Time>, now: Time) -> Event {
         let told = |report: &Report| {
             let told = Told::of(report, Some(aor.to_owned()));
             match &report.result {
@@ -145,7 +162,22 @@ impl Event {
             | Kept::Stopped(_) => (None, None),
         };
         let next_attempt_in = next.map(wait);
-        Event { event: Name::of(what), time: rfc3339(now), told, next_attempt_in, method, from }
+        let bound_for = until.filter(|until| now < *until).map(wait);
+        Event { event: Name::of(what), time: rfc3339(now), told, next_attempt_in, bound_for, method, from }
+    }
+
+    /// The answer that bound the account has other bindings of other devices than the one before.
+    #[must_use]
+    pub fn bindings_changed(aor: &str, report: &Report, until: Time, now: Time) -> Event {
+        Event {
+            event: Name::BindingsChanged,
+            time: rfc3339(now),
+            told: Told::of(report, Some(aor.to_owned())),
+            next_attempt_in: None,
+            bound_for: Some(until.since(now).as_secs_f64()),
+            method: None,
+            from: None,
+        }
     }
 
     /// Its name, as scripts know it.
@@ -187,15 +219,56 @@ impl Reporter<'_, '_> {
             }
             return Ok(());
         }
+        if !self.drawn.is_empty() && matches!(what, Kept::Registering | Kept::Refreshed { .. }) {
+            return Ok(());
+        }
         let text = line(aor, what, now, self.out);
         self.stdout(text.as_bytes())
     }
 
+    /// The bindings of other devices are no longer those of the answer before.
+    ///
+    /// # Errors
+    /// Those of writing to stdout.
+    pub fn bindings_changed(
+        &mut self,
+        aor: &str,
+        success: &Success,
+        event: &Event,
+        now: Time,
+    ) -> io::Result<()> {
+        if self.settings.json {
+            return self.stdout(event.line().as_bytes());
+        }
+        if self.settings.quiet {
+            return Ok(());
+        }
+        let others: Vec<String> = others(success).map(|uri| escape(&uri).into_owned()).collect();
+        let text = match others.len() {
+            0 => "no other device is bound any more".to_owned(),
+            1 => format!("also bound: {}", others.join("")),
+            many => {
+                let shown: Vec<&str> = others.iter().take(OTHERS_SHOWN).map(String::as_str).collect();
+                let more = if many > shown.len() { ", ..." } else { "" };
+                format!("{many} others are bound: {}{more}", shown.join(", "))
+            }
+        };
+        let aor = escape(aor.strip_prefix("sip:").unwrap_or(aor)).into_owned();
+        let text = format!("{}  {}  {aor}: {text}\n", clock(now), self.out.strong("changed     "));
+        self.stdout(text.as_bytes())
+    }
+
     /// How all accounts stand, on stderr.
-    pub fn standings(&mut self, all: impl Iterator<Item = Standing>, now: Time) {
+    pub fn standings<'a>(&mut self, all: impl Iterator<Item = Standing<'a>>, now: Time) {
         let text: String = all.map(|standing| standing_line(&standing, now, self.err)).collect();
         self.stderr(&text);
     }
+}
+
+/// The URIs that other devices have bound.
+pub fn others(success: &Success) -> impl Iterator<Item = String> {
+    let live = success.bindings.iter().filter(|binding| !binding.own && binding.expires > 0);
+    live.map(|binding| binding.contact.uri.to_string())
 }
 
 /// One line for people, and a hint below it where there is nothing but that to do.
@@ -250,7 +323,7 @@ fn line(aor: &str, what: &Kept, now: Time, paint: Paint) -> String {
     }
 }
 
-fn standing_line(standing: &Standing, now: Time, paint: Paint) -> String {
+fn standing_line(standing: &Standing<'_>, now: Time, paint: Paint) -> String {
     let Standing { aor, until, next, failure } = standing;
     let aor = escape(aor.strip_prefix("sip:").unwrap_or(aor)).into_owned();
     let state = match until.filter(|until| now < *until) {
@@ -261,7 +334,7 @@ fn standing_line(standing: &Standing, now: Time, paint: Paint) -> String {
         Some(next) => format!(", next in {}", seconds(left(*next, now))),
         None => String::new(),
     };
-    let failure = failure.as_deref().map(|text| format!("; {}", escape(text))).unwrap_or_default();
+    let failure = failure.map(|text| format!("; {}", escape(text))).unwrap_or_default();
     format!("{aor}: {state}{then}{failure}\n")
 }
 

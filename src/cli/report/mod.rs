@@ -3,6 +3,7 @@
 //! Data go to stdout: the report, the JSON object, the schema, the request of a dry run. What is about the data goes
 //! to stderr: errors, warnings, hints, the ladder.
 
+mod board;
 pub mod demo;
 pub mod fault;
 pub mod human;
@@ -83,6 +84,9 @@ pub struct Reporter<'s, 'a> {
     out: Paint,
     /// For stderr.
     err: Paint,
+    is_dumb: bool,
+    /// Lines of the board that stand on the terminal.
+    drawn: Vec<String>,
 }
 
 impl<'s, 'a> Reporter<'s, 'a> {
@@ -95,7 +99,15 @@ impl<'s, 'a> Reporter<'s, 'a> {
     ) -> Reporter<'s, 'a> {
         let out = Paint::new(settings.color, environment, streams.stdout_is_terminal);
         let err = Paint::new(settings.color, environment, streams.stderr_is_terminal);
-        Reporter { streams, settings, command, out, err }
+        Reporter {
+            streams,
+            settings,
+            command,
+            out,
+            err,
+            is_dumb: environment.dumb_terminal,
+            drawn: Vec::new(),
+        }
     }
 
     /// A message passed.
@@ -318,12 +330,17 @@ impl<'s, 'a> Reporter<'s, 'a> {
     }
 
     fn stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.erase();
         self.streams.stdout.write_all(bytes)?;
         self.streams.stdout.flush()
     }
 
     /// Nobody can be told when stderr fails.
     fn stderr(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.erase();
         let width = self.streams.stderr_is_terminal.then(text::terminal_width).flatten();
         let text = match width {
             Some(width) => Cow::Owned(text::wrap(text, width)),

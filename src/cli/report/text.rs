@@ -119,6 +119,13 @@ pub fn terminal_width() -> Option<usize> {
     Some(usize::from(columns)).filter(|columns| *columns >= 40)
 }
 
+/// Rows of the terminal; `None` where it does not say.
+#[must_use]
+pub fn terminal_height() -> Option<usize> {
+    let (_, terminal_size::Height(rows)) = terminal_size::terminal_size()?;
+    Some(usize::from(rows)).filter(|rows| *rows > 0)
+}
+
 /// Breaks errors, warnings and hints between words, so that the terminal does not break them within one. Whatever
 /// else there is, such as messages, stays as it is.
 #[must_use]
