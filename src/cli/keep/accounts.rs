@@ -21,7 +21,7 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(10);
 
 /// All of them.
 pub(super) struct Accounts {
-    pub(super) all: BTreeMap<RegistrationId, One>,
+    pub(super) all: BTreeMap<RegistrationId, Box<One>>,
     slots: Rc<RefCell<BTreeMap<RegistrationId, Slot>>>,
     place: Option<Place>,
     probe: Option<Duration>,
@@ -79,7 +79,7 @@ impl Accounts {
             let delay = spread.mul_f64((self.random.next() % 1001) as f64 / 1000.0);
             let plan = Box::new(account.plan);
             commands.push(Command::Keep { registration, plan, delay, probe: self.probe });
-            self.all.insert(registration, One { aor, ..One::default() });
+            self.all.insert(registration, Box::new(One { aor, ..One::default() }));
         }
         (commands, net.unwrap_or_default())
     }

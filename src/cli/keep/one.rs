@@ -15,6 +15,7 @@ pub(super) struct One {
     pub(super) aor: String,
     pub(super) until: Option<Time>,
     pub(super) next: Option<Time>,
+    /// As long as a program waits for it.
     pub(super) contact: Option<String>,
     /// The last failure since it was bound.
     pub(super) failure: Option<String>,
@@ -31,12 +32,10 @@ impl One {
     /// Something happened.
     pub(super) fn count(&mut self, what: &Kept) {
         match what {
-            Kept::Registered { report, until, next } | Kept::Refreshed { report, until, next } => {
+            Kept::Registered { until, next, .. } | Kept::Refreshed { until, next, .. } => {
                 self.tries += 1;
                 (self.until, self.next, self.failure) = (Some(*until), Some(*next), None);
                 self.gave_up = None;
-                let first = report.result.as_ref().ok().and_then(|success| success.contacts.first());
-                self.contact = first.map(|granted| granted.uri.to_string());
             }
             Kept::Failed { report, until, next } => {
                 (self.tries, self.failures) = (self.tries + 1, self.failures + 1);

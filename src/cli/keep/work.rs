@@ -8,7 +8,6 @@ use super::accounts::Accounts;
 use super::child::Child;
 use super::counted;
 use super::hook::Hook;
-use super::one::One;
 use super::reread::Reread;
 use super::signals::Also;
 use super::systemd::Manager;
@@ -117,9 +116,8 @@ impl Work<'_> {
                     self.manager.reloaded();
                 }
                 Next::Status => self.status(reporter),
-                Next::Scraped(reader) => {
-                    reader.answer(counted::text(self.accounts.all.values(), self.driver.now()))
-                }
+                Next::Scraped(reader) => reader
+                    .answer(counted::text(self.accounts.all.values().map(|one| &**one), self.driver.now())),
                 Next::Complaint(complaint) => reporter.warning(&complaint),
                 Next::Over => {
                     is_over = true;
@@ -228,6 +226,9 @@ impl Work<'_> {
             Kept::Registering | Kept::NetworkChanged | Kept::Incoming { .. } | Kept::FlowFailed { .. } => {}
             Kept::Registered { report, .. } | Kept::Refreshed { report, .. } => {
                 if let Ok(success) = &report.result {
+                    if self.child.waits() {
+                        one.contact = success.contacts.first().map(|granted| granted.uri.to_string());
+                    }
                     self.accounts.with_slot(registration, |slot| slot.settle(report.purpose, &[], success));
                 }
                 self.start_child(reporter);
@@ -275,7 +276,7 @@ impl Work<'_> {
         let now = self.driver.now();
         let all = &self.accounts.all;
         if draws && !all.is_empty() {
-            reporter.draw(all.values().map(One::standing), now);
+            reporter.draw(all.values().map(|one| one.standing()), now);
         }
         let bound = || all.values().filter_map(|one| one.until).filter(|until| now < *until);
         let tried = all.values().all(|one| one.tries > 0);
@@ -311,6 +312,6 @@ impl Work<'_> {
     }
 
     fn status(&self, reporter: &mut Reporter<'_, '_>) {
-        reporter.standings(self.accounts.all.values().map(One::standing), self.driver.now());
+        reporter.standings(self.accounts.all.values().map(|one| one.standing()), self.driver.now());
     }
 }

@@ -51,7 +51,8 @@ impl Endpoint {
     ) {
         plan.keep = true;
         let first = now + delay;
-        self.registrations.insert(id, Registration::new(id, plan, &mut *self.random, now));
+        let registration = Registration::new(id, plan, &mut *self.random, now);
+        self.registrations.insert(id, Box::new(registration));
         self.keeping.all.insert(id, Keep::new(first, probe));
         self.timers.set(TimerKey::Keep(id), first);
     }
@@ -65,7 +66,7 @@ impl Endpoint {
     /// The plan by which an account is kept.
     #[must_use]
     pub fn plan(&self, id: RegistrationId) -> Option<&Plan> {
-        self.registrations.get(&id).map(Registration::plan)
+        self.registrations.get(&id).map(|registration| registration.plan())
     }
 
     pub(super) fn refresh(&mut self, which: Option<RegistrationId>, now: Time) {
@@ -78,7 +79,8 @@ impl Endpoint {
 
     pub(super) fn stop_keeping(&mut self, which: Option<RegistrationId>, now: Time) {
         for id in self.kept(which) {
-            let may_be_bound = self.registrations.get(&id).is_some_and(Registration::may_be_bound);
+            let may_be_bound =
+                self.registrations.get(&id).is_some_and(|registration| registration.may_be_bound());
             let Some(keep) = self.keeping.all.get_mut(&id) else { continue };
             if keep.is_leaving() {
                 continue;
@@ -128,7 +130,7 @@ impl Endpoint {
         match next {
             Next::Wait(at) => self.timers.set(TimerKey::Keep(id), at),
             Next::Bind => {
-                let lifetime = self.registrations.get(&id).and_then(Registration::lifetime);
+                let lifetime = self.registrations.get(&id).and_then(|registration| registration.lifetime());
                 if self.keeping.all.get(&id).is_some_and(|keep| !keep.is_bound(now)) {
                     self.tell(id, Kept::Registering);
                 }

@@ -48,7 +48,7 @@ use transactions::Transaction;
 /// Everything the core keeps. See the module.
 pub struct Endpoint {
     random: Box<dyn Random + Send>,
-    registrations: BTreeMap<RegistrationId, Registration>,
+    registrations: BTreeMap<RegistrationId, Box<Registration>>,
     flows: Flows,
     transactions: BTreeMap<u64, Transaction>,
     branches: BTreeMap<String, u64>,
@@ -171,7 +171,7 @@ impl Endpoint {
                 }
                 let mut registration = Registration::new(id, plan, &mut *self.random, now);
                 let step = registration.start(now);
-                self.registrations.insert(id, registration);
+                self.registrations.insert(id, Box::new(registration));
                 self.take(id, step, now);
             }
             Command::Password { registration: id, password } => {

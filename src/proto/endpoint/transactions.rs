@@ -117,6 +117,12 @@ impl Endpoint {
                 Effect::Terminate => self.terminate(number),
             }
         }
+        if tell == Some(Tell::Final)
+            && let Some(transaction) = self.transactions.get_mut(&number)
+        {
+            // It is not sent any more.
+            transaction.bytes = Bytes::new();
+        }
         // Last, so that the transaction is settled before the registration starts the next one.
         match tell {
             None | Some(Tell::Provisional) => {}

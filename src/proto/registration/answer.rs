@@ -12,7 +12,7 @@ pub(super) struct Asked<'a> {
     pub plan: &'a Plan,
     pub contacts: &'a [NameAddr],
     pub floor: Option<u32>,
-    pub offered: &'a [String],
+    pub offered: &'a [&'static str],
     /// Via `received` and `rport` of the response.
     pub seen: Option<SocketAddr>,
 }

@@ -88,7 +88,7 @@ impl Registration {
 
     fn accepted(&mut self, visit: Visit, response: &Response, now: Time) -> Step {
         self.leave(&visit, AttemptResult::Status(response.status));
-        let uri = self.target.uri.to_string();
+        let uri = self.way().uri.to_string();
         if self.sessions.on_success(&response.headers, &uri, &response.body).is_err() {
             self.tally.held = Some(Failure::Misbehaved(Misbehaviour::FalseServer));
             return self.fail(now);
@@ -108,12 +108,9 @@ impl Registration {
                 (false, true) => self.elsewhere = None,
                 (false, false) => {}
             }
-            self.bound = self
-                .contacts
-                .iter()
-                .filter(|contact| request::asked_lifetime(&self.plan, contact, self.floor) != Some(0))
-                .cloned()
-                .collect();
+            self.bound = mem::take(&mut self.contacts);
+            self.bound.retain(|contact| request::asked_lifetime(&self.plan, contact, self.floor) != Some(0));
+            self.bound.shrink_to_fit();
             let step = self.finish(result.map_err(Failure::Misbehaved), now);
             self.state = State::Resting(Some(visit));
             return step;
@@ -123,7 +120,10 @@ impl Registration {
 
     fn redirected(&mut self, visit: &Visit, response: &Response, now: Time) -> Step {
         let status = response.status;
-        match self.targets.redirect(response, &self.target, &self.plan) {
+        let mut targets = mem::take(&mut self.targets);
+        let redirected = targets.redirect(response, self.way(), &self.plan);
+        self.targets = targets;
+        match redirected {
             Redirected::Followed => self.leave(visit, AttemptResult::Status(status)),
             Redirected::NoTarget => self.refuse(visit, Refusal::NoTarget(status)),
             Redirected::Loop => {

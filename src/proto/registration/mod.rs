@@ -37,8 +37,8 @@ use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Repo
 use super::plan::Plan;
 use super::{Answer, Cause, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Request, Response};
-use tally::Tally;
-use targets::{Target, Targets};
+use tally::Slip;
+use targets::{Target, Targets, Way};
 
 /// The option-tags that the client can use at all.
 const KNOWN_TAGS: [&str; 1] = ["path"];
@@ -157,13 +157,14 @@ pub struct Registration {
     from_tag: String,
     cseq: u32,
     /// Option-tags of Supported: the known ones that no 420 has refused.
-    offered: Vec<String>,
+    offered: Vec<&'static str>,
     floor: Option<u32>,
     /// A registrar that found the CSeq too low got a new Call-ID.
     renewed: bool,
     sessions: Sessions,
     targets: Targets,
-    target: Target,
+    /// Where a 3xx led; `None`: where the plan says.
+    target: Option<Box<Target>>,
     destinations: VecDeque<Destination>,
     contacts: Vec<NameAddr>,
     /// Own contacts that may be bound: remembered ones, and those of requests whose answer never came.
@@ -172,7 +173,7 @@ pub struct Registration {
     /// removed like the device's own.
     revised: Option<Box<Plan>>,
     removes_others: bool,
-    tally: Tally,
+    tally: Slip,
     /// Whether this try began with the first destination, and since when a later one has served (RFC 3263 §4.3).
     from_the_first: bool,
     elsewhere: Option<Time>,
@@ -183,9 +184,6 @@ impl Registration {
     /// A registration that has not begun.
     #[must_use]
     pub fn new(id: RegistrationId, plan: Box<Plan>, random: &mut dyn Random, now: Time) -> Registration {
-        let targets = Targets::new(&plan);
-        let target =
-            Target { uri: plan.registrar.clone(), route: plan.route.clone(), transport: plan.transport };
         let known = plan.memory.as_ref().and_then(|memory| memory.dialogue.clone());
         let (call_id, cseq) =
             known.filter(|(_, cseq)| *cseq < LAST_CSEQ).unwrap_or_else(|| (ids::call_id(random), 0));
@@ -195,17 +193,17 @@ impl Registration {
             from_tag: ids::tag(random),
             cseq,
             renewed: false,
-            offered: KNOWN_TAGS.map(str::to_owned).to_vec(),
+            offered: KNOWN_TAGS.to_vec(),
             floor: None,
             sessions: Sessions::new(),
-            targets,
-            target,
+            targets: Targets::default(),
+            target: None,
             destinations: VecDeque::new(),
             contacts: Vec::new(),
             bound: plan.memory.iter().flat_map(|memory| memory.own.clone()).collect(),
             revised: None,
             removes_others: false,
-            tally: Tally::new(now),
+            tally: Slip::begun(now),
             from_the_first: true,
             elsewhere: None,
             state: State::Fresh,
@@ -223,6 +221,17 @@ impl Registration {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Where the requests of this moment go.
+    fn way(&self) -> Way<'_> {
+        match &self.target {
+            Some(target) => Way { uri: &target.uri, route: &target.route, transport: target.transport },
+            None => {
+                let Plan { registrar, route, transport, .. } = &*self.plan;
+                Way { uri: registrar, route, transport: *transport }
+            }
+        }
     }
 
     /// Begins. Only once, before any other input.

@@ -24,7 +24,7 @@ pub(super) struct Draft<'a> {
     /// Lifetime raised by a 423.
     pub floor: Option<u32>,
     /// Option-tags for Supported.
-    pub offered: &'a [String],
+    pub offered: &'a [&'static str],
     /// Authorization and Proxy-Authorization rows.
     pub credentials: Vec<Header>,
 }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
-use super::tally::Tally;
+use super::tally::Slip;
 use super::targets::Targets;
 use super::{KNOWN_TAGS, Registration, State, Step, Visit};
 use crate::proto::digest::Sessions;
@@ -38,15 +38,15 @@ impl Registration {
                     self.plan.contacts = self.removable();
                     self.plan.memory.get_or_insert_default().own.clone_from(&self.bound);
                 }
-                self.tally = Tally::new(now);
+                self.tally = Slip::begun(now);
                 self.renewed = false;
-                self.targets = Targets::new(&self.plan);
+                self.targets = Targets::default();
                 let returns = self.returns(now);
                 self.from_the_first = true;
                 match visit {
                     Some(Visit { local: Some(local), destination, size, .. }) if !returns => {
                         self.from_the_first = false;
-                        if self.target.uri.matches(&self.plan.registrar) {
+                        if self.way().uri.matches(&self.plan.registrar) {
                             // The way that failed is not gone once more in the same try.
                             let _ = self.targets.next();
                         }
@@ -71,10 +71,7 @@ impl Registration {
     /// wrong. Only with [`Plan::keep`](super::Plan::keep).
     pub fn revise(&mut self, plan: Box<Plan>) {
         match self.state {
-            State::Fresh => {
-                self.adopt(plan);
-                self.targets = Targets::new(&self.plan);
-            }
+            State::Fresh => self.adopt(plan),
             State::Locating(_)
             | State::Opening(_)
             | State::Waiting(_)
@@ -93,8 +90,9 @@ impl Registration {
         plan.keep = true;
         plan.memory = self.plan.memory.take();
         self.plan = plan;
+        self.target = None;
         self.sessions = Sessions::new();
-        self.offered = KNOWN_TAGS.map(str::to_owned).to_vec();
+        self.offered = KNOWN_TAGS.to_vec();
         (self.floor, self.elsewhere) = (None, None);
         self.removes_others = true;
     }

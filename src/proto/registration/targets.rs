@@ -1,6 +1,7 @@
 //! Where REGISTER may go: the registrar of the plan, and what 3xx responses add to it (RFC 3261 §8.1.3.4).
 
 use std::collections::VecDeque;
+use std::mem;
 
 use crate::proto::locate::Transport;
 use crate::proto::plan::Plan;
@@ -20,17 +21,26 @@ pub(super) struct Target {
     pub transport: Option<Transport>,
 }
 
-impl Target {
+/// The same, of whoever holds it.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub uri: &'a Uri,
+    pub route: &'a [Uri],
+    pub transport: Option<Transport>,
+}
+
+impl Way<'_> {
     /// The URI that RFC 3263 is applied to (RFC 3261 §8.1.2).
     pub fn hop(&self) -> &Uri {
-        self.route.first().unwrap_or(&self.uri)
+        self.route.first().unwrap_or(self.uri)
     }
 }
 
-/// The target set. A URI enters it once; the original Request-URI is already in it.
-#[derive(Clone, Debug)]
+/// The target set. A URI enters it once; the original Request-URI is the first.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Targets {
-    waiting: VecDeque<Target>,
+    begun: bool,
+    waiting: VecDeque<Box<Target>>,
     seen: Vec<Uri>,
     redirects: u32,
 }
@@ -49,18 +59,13 @@ pub(super) enum Redirected {
 }
 
 impl Targets {
-    pub fn new(plan: &Plan) -> Targets {
-        let first =
-            Target { uri: plan.registrar.clone(), route: plan.route.clone(), transport: plan.transport };
-        Targets { waiting: VecDeque::from([first]), seen: vec![plan.registrar.clone()], redirects: 0 }
-    }
-
-    pub fn next(&mut self) -> Option<Target> {
-        self.waiting.pop_front()
+    /// The next, if there is one; within it `None` is where the plan says.
+    pub fn next(&mut self) -> Option<Option<Box<Target>>> {
+        if mem::replace(&mut self.begun, true) { self.waiting.pop_front().map(Some) } else { Some(None) }
     }
 
     /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is forgotten.
-    pub fn redirect(&mut self, response: &Response, from: &Target, plan: &Plan) -> Redirected {
+    pub fn redirect(&mut self, response: &Response, from: Way<'_>, plan: &Plan) -> Redirected {
         let mut offers = offers(response);
         if offers.is_empty() {
             return Redirected::NoTarget;
@@ -75,11 +80,12 @@ impl Targets {
             if fresh.len() == MOST_WAITING {
                 break;
             }
-            if self.seen.iter().any(|old| old.matches(&uri)) {
+            if self.seen.iter().chain([&plan.registrar]).any(|old| old.matches(&uri)) {
                 continue;
             }
             self.seen.push(uri.clone());
-            fresh.push(if response.status == 305 { through(uri, from) } else { at(uri, from, plan) });
+            let target = if response.status == 305 { through(uri, from) } else { at(uri, from, plan) };
+            fresh.push(Box::new(target));
         }
         if fresh.is_empty() {
             return Redirected::Loop;
@@ -113,15 +119,15 @@ fn offer(contact: NameAddr) -> Option<(Uri, Q)> {
     Some((uri, q))
 }
 
-fn at(uri: Uri, from: &Target, plan: &Plan) -> Target {
+fn at(uri: Uri, from: Way<'_>, plan: &Plan) -> Target {
     // The target's own transport decides; one without keeps what the user forced. Behind a preloaded route the
     // next hop is still the proxy.
     let own = uri.transport().is_some() && from.route.is_empty();
-    Target { transport: if own { None } else { plan.transport }, route: from.route.clone(), uri }
+    Target { transport: if own { None } else { plan.transport }, route: from.route.to_vec(), uri }
 }
 
 /// 305: the same request, through the proxy of the Contact (RFC 3261 §21.3.4).
-fn through(mut proxy: Uri, from: &Target) -> Target {
+fn through(mut proxy: Uri, from: Way<'_>) -> Target {
     let transport = if proxy.transport().is_some() { None } else { from.transport };
     proxy.params.set("lr", None);
     Target { uri: from.uri.clone(), route: vec![proxy], transport }

@@ -28,7 +28,7 @@ impl Registration {
         match self.state {
             State::Pausing => {
                 self.tally.begin_try();
-                self.targets = Targets::new(&self.plan);
+                self.targets = Targets::default();
                 self.next_target(now)
             }
             State::Fresh | State::Locating(_) | State::Opening(_) | State::Waiting(_) => Step::Wait,

@@ -1,10 +1,8 @@
 //! Sending, and moving on: to the next destination, to the next target, to the end.
 
-use std::mem;
 use std::net::SocketAddr;
 
 use super::request::{self, Draft};
-use super::tally::Tally;
 use super::{Outgoing, Registration, SizeRule, State, Step, Visit};
 use crate::proto::digest::Sessions;
 use crate::proto::ids::{self, Random};
@@ -56,14 +54,15 @@ impl Registration {
         let transport = visit.destination.transport;
         // Measuring must not count a use of a nonce: the request may yet leave over another transport.
         let mut sessions = self.sessions.clone();
-        let uri = self.target.uri.to_string();
+        let way = self.way();
+        let uri = way.uri.to_string();
         let before = if self.plan.contacts.is_empty() || self.removes_others { &self.bound[..] } else { &[] };
         let contacts = request::asked_contacts(&self.plan, transport, local, self.floor, before);
         let branch = ids::branch(random);
         let draft = Draft {
             plan: &self.plan,
-            uri: &self.target.uri,
-            route: &self.target.route,
+            uri: way.uri,
+            route: way.route,
             transport,
             local,
             branch: &branch,
@@ -120,8 +119,9 @@ impl Registration {
             // Another server has not issued the nonces we hold: it asks for itself.
             self.sessions = Sessions::new();
             self.destinations.clear();
-            let started = Locate::start(target.hop(), target.transport, self.plan.families);
             self.target = target;
+            let way = self.way();
+            let started = Locate::start(way.hop(), way.transport, self.plan.families);
             match started {
                 Ok(Start::Found(found)) => return self.walk(found, now),
                 Ok(Start::Ask(locate, questions)) => {
@@ -203,13 +203,14 @@ impl Registration {
 
     pub(super) fn finish(&mut self, result: Result<Success, Failure>, now: Time) -> Step {
         self.state = if self.plan.keep { State::Resting(None) } else { State::Done };
-        let tally = mem::replace(&mut self.tally, Tally::new(now));
+        (self.contacts, self.destinations, self.targets) = Default::default();
+        let tally = self.tally.take();
         Step::Finish(Box::new(Report {
             registration: self.id,
             purpose: self.plan.purpose,
             result,
             response: tally.response,
-            request_uri: self.target.uri.clone(),
+            request_uri: self.way().uri.clone(),
             received: tally.seen.filter(|seen| tally.hop.is_none_or(|hop| hop.local != *seen)),
             hop: tally.hop,
             auth: self.sessions.answered(),
