@@ -225,6 +225,10 @@ impl Acceptor {
     /// Binds and listens.
     fn open(address: SocketAddr) -> io::Result<(Acceptor, SocketAddr)> {
         let socket = local::socket(Transport::Tcp, address)?;
+        // Connections inherit it: those that linger must not keep the next server from this port.
+        if cfg!(unix) {
+            socket.set_reuse_address(true)?;
+        }
         local::bind(&socket, Transport::Tcp, address)?;
         socket.listen(BACKLOG)?;
         let bound = local::address(&socket)?;

@@ -9,14 +9,20 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::peer::CHALLENGE;
+use crate::registrar::Registrar;
 use crate::run::{Ran, command, finish};
 use crate::serving::Server;
 
 /// A registrar that anybody may use; leases from a second on.
 pub fn serve() -> Server {
-    let listen = ["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
-    let rest = ["serve", "--json", "--no-auth", "--min-expires", "1"];
-    Server::started(command(&[&rest[..], &listen].concat()), 2)
+    serve_at("127.0.0.1:0", "127.0.0.1:0")
+}
+
+fn serve_at(udp: &str, tcp: &str) -> Server {
+    let (udp, tcp) = (format!("udp:{udp}"), format!("tcp:{tcp}"));
+    let options = ["--no-auth", "--min-expires", "1", "--listen", &udp, "--listen", &tcp];
+    Server::started(command(&[&["serve", "--json"], &options[..]].concat()), 2)
 }
 
 /// A `keep` at work, and what it tells.
@@ -117,6 +123,65 @@ fn it_binds_refreshes_and_removes() {
     let listed = client("list", &server.at[0], home.path(), &["--json"]).json();
     assert_eq!(listed["bindings"], serde_json::json!([]));
     server.stop();
+}
+
+/// DES-012 DES-018: the registrar is killed and starts again, without what it knew. It is bound again within the lease and the
+/// pause after the first failure.
+#[test]
+fn a_registrar_that_is_killed_and_started_again_is_found() {
+    let home = tempfile::tempdir().unwrap();
+    for (n, transport) in ["udp", "tcp"].iter().enumerate() {
+        let mut server = serve();
+        let [udp, tcp] = [server.at[0].clone(), server.at[1].clone()];
+        let args = ["alice@localhost", "-e", "3", "--transport", transport];
+        let mut keep = keep(&server.at[n].clone(), home.path(), &args);
+        keep.tells("registering");
+        let before = keep.tells("registered");
+        drop(server);
+        let lost = keep.next();
+        assert!(["failed", "flow_failed"].contains(&name(&lost)), "{lost}");
+        server = serve_at(&udp, &tcp);
+        let again = loop {
+            let event = keep.next();
+            match name(&event) {
+                "registered" | "refreshed" => break event,
+                "failed" | "registering" => {}
+                other => panic!("{other}: {event}"),
+            }
+        };
+        assert_eq!(again["call_id"], before["call_id"]);
+        assert_eq!(name(&server.next()), "bound");
+        keep.signal("-TERM");
+        assert_eq!(keep.end().2, Some(0));
+        server.stop();
+    }
+}
+
+/// DES-019: who is slow to challenge, and slow to answer, is heard out within the four seconds.
+#[test]
+fn leaving_a_slow_registrar_takes_what_it_takes() {
+    let home = tempfile::tempdir().unwrap();
+    let registrar = Registrar::udp(|_, request| {
+        if request.all("Expires") != ["0"] {
+            return request.as_asked();
+        }
+        std::thread::sleep(Duration::from_millis(1200));
+        match request.all("Authorization").len() {
+            0 => request.answer("401 Unauthorized", &[CHALLENGE]),
+            _ => request.as_asked(),
+        }
+    });
+    let environment = [("SIPREG_PASSWORD", "uncertainty")];
+    let mut keep = keep_with(&registrar.address, home.path(), &["alice@localhost"], &environment);
+    keep.tells("registering");
+    keep.tells("registered");
+    let start = sipreg::net::Clock::start();
+    keep.signal("-TERM");
+    let (events, _, code) = keep.end();
+    let took = start.elapsed().as_millis();
+    assert_eq!((events, code), (vec!["unregistered".to_owned(), "stopped".to_owned()], Some(0)));
+    assert!((2400..4000).contains(&took), "{took}");
+    assert_eq!(registrar.requests().len(), 3);
 }
 
 /// DES-019: a registrar that does not answer any more costs four seconds, and a second signal none.

@@ -1,6 +1,7 @@
 //! `sipreg keep` against a real registrar, in situations of the laboratory.
 
 use std::net::UdpSocket;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -146,4 +147,77 @@ fn a_call_through_the_proxy_is_answered() {
         names(&told)
     );
     assert_eq!(calls[0]["from"], "sip:bohr@copenhagen.dk");
+}
+
+/// A call as SIPp makes it: the refusal comes, is acknowledged, and is not repeated.
+const CALL: &str = r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="a call that is refused">
+  <send retrans="500"><![CDATA[
+INVITE sip:[service] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+Max-Forwards: 70
+From: <sip:bohr@copenhagen.dk>;tag=[pid]SIPp[call_number]
+To: <sip:[service]>
+Call-ID: [call_id]
+CSeq: 1 INVITE
+Contact: <sip:bohr@[local_ip]:[local_port]>
+Content-Length: 0
+
+  ]]></send>
+  <recv response="100" optional="true"/>
+  <recv response="480" rrs="true"/>
+  <send><![CDATA[
+ACK sip:[service] SIP/2.0
+[last_Via:]
+Max-Forwards: 70
+From: <sip:bohr@copenhagen.dk>;tag=[pid]SIPp[call_number]
+[last_To:]
+Call-ID: [call_id]
+CSeq: 1 ACK
+Content-Length: 0
+
+  ]]></send>
+  <timewait milliseconds="1200"/>
+</scenario>
+"#;
+
+/// INC-009: SIPp and sipsak call through Kamailio. Run by `tests/run --long`, which installs them.
+#[test]
+#[ignore = "needs SIPp and sipsak"]
+fn other_programs_that_call_through_the_proxy_are_answered() {
+    let device = Device::at("callers");
+    let mut keep = device.start(&["keep", "--for", "15s"]);
+    keep.sends(2);
+    assert!((0..100).any(|_| !device.bound().is_empty()), "it is bound");
+    let to = format!("127.0.0.1:{}", Lab::shared().port(Port::Sip));
+    let aor = device.aor().trim_start_matches("sip:");
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("call.xml");
+    std::fs::write(&scenario, CALL).unwrap();
+    let called = Command::new("sipp")
+        .current_dir(folder.path())
+        .args([to.as_str(), "-sf", scenario.to_str().unwrap(), "-s", aor, "-i", "127.0.0.1"])
+        .args(["-m", "20", "-r", "20", "-nostdin", "-timeout", "20s", "-timeout_error"])
+        .output()
+        .unwrap();
+    assert!(called.status.success(), "{}", String::from_utf8_lossy(&called.stdout));
+    // It adds its Via; the domain is known to the laboratory only, not to the name service.
+    let (request, uri) = (folder.path().join("options"), device.aor());
+    let text = format!(
+        "OPTIONS {uri} SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:bohr@copenhagen.dk>;tag=sipsak\r\nTo: <{uri}>\r\n\
+         Call-ID: sipsak@127.0.0.1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    );
+    std::fs::write(&request, text).unwrap();
+    let proxy = format!("sip:{to}");
+    let asked =
+        Command::new("sipsak").args(["-s", &proxy, "-f", request.to_str().unwrap(), "-vv"]).output().unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stdout));
+    let ran = keep.finish();
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    let told: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let came = |method: &str, status: u16| {
+        let calls = of(&told, "incoming").into_iter();
+        calls.filter(|call| call["method"] == method && call["status"] == status).count()
+    };
+    assert_eq!((came("INVITE", 480), came("OPTIONS", 200)), (20, 1), "{:?}", names(&told));
 }
