@@ -17,6 +17,7 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod hostility;
 mod keeping;
+mod leaving;
 mod memory;
 mod moves;
 mod peer;
