@@ -225,11 +225,12 @@ impl Acceptor {
     /// Binds and listens.
     fn open(address: SocketAddr) -> io::Result<(Acceptor, SocketAddr)> {
         let socket = local::socket(Transport::Tcp, address)?;
-        // Connections inherit it: those that linger must not keep the next server from this port.
+        local::bind(&socket, Transport::Tcp, address)?;
+        // Connections inherit it: those that linger must not keep the next server from this port. Not before binding, lest the
+        // system chooses a port that another socket is about to listen at.
         if cfg!(unix) {
             socket.set_reuse_address(true)?;
         }
-        local::bind(&socket, Transport::Tcp, address)?;
         socket.listen(BACKLOG)?;
         let bound = local::address(&socket)?;
         let listener = TcpListener::from_std(socket.into())?;

@@ -22,6 +22,7 @@ mod memory;
 mod moves;
 mod peer;
 mod registrar;
+mod reread;
 mod run;
 mod serving;
 #[cfg(unix)]

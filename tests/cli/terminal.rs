@@ -177,6 +177,7 @@ fn how_things_stand_is_drawn_anew_on_a_terminal() {
     assert!(!shown.contains("refreshed"), "{shown}");
     keyboard.write_all(b"\x03").unwrap();
     let shown = wait_for(&mut keyboard, "stopped       alice@localhost");
+    assert!(shown.contains("alice@localhost  not bound\r\n"), "nothing comes next: {shown}");
     assert!(shown.contains("unregistered"), "{shown}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     server.stop();

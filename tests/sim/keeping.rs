@@ -359,3 +359,24 @@ fn another_plan_mends_a_wrong_password_and_leads_elsewhere() {
     );
     world.end("another password, another way");
 }
+
+/// DES-023: another plan that never came to bind anything takes nothing with it when everything ends.
+#[test]
+fn what_is_removed_is_what_was_bound_not_what_was_going_to_be() {
+    let mut world = World::one(|_| Reply::Grant(3600));
+    world.run(MINUTE);
+    let contacts = vec![contact("<sip:desk~192.0.2.7>")];
+    world.command(Command::Revise {
+        registration: RegistrationId(1),
+        plan: Box::new(Plan { contacts, ..plan() }),
+    });
+    world.command(Command::StopKeeping(None));
+    world.run(2 * MINUTE);
+    assert!(
+        world.text.contains("\r\nExpires: 0\r\n") && world.text.contains("192.0.2.99:5070>"),
+        "{}",
+        world.text
+    );
+    assert!(!world.text.contains("desk"), "{}", world.text);
+    assert_eq!(world.left, [Left::Removed]);
+}

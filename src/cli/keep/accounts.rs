@@ -1,7 +1,7 @@
 //! The accounts of this process: how each stands, and where it is remembered what it has bound.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,6 +27,11 @@ pub(super) struct Accounts {
     probe: Option<Duration>,
     random: SystemRandom,
     last: u64,
+    /// What the first of all wants of the network: it holds for all, as long as the process runs.
+    net: Option<Config>,
+    /// Those that are being removed since they are no longer wanted, and whether one of them is wanted again by now.
+    leaving: BTreeSet<RegistrationId>,
+    wanted_again: bool,
 }
 
 impl Accounts {
@@ -38,7 +43,17 @@ impl Accounts {
         reporter: &mut Reporter<'_, '_>,
     ) -> Accounts {
         let place = place(first, reporter);
-        Accounts { all: BTreeMap::new(), slots: Rc::default(), place, probe, random, last: 0 }
+        Accounts {
+            all: BTreeMap::new(),
+            slots: Rc::default(),
+            place,
+            probe,
+            random,
+            last: 0,
+            net: None,
+            leaving: BTreeSet::new(),
+            wanted_again: false,
+        }
     }
 
     /// Has the driver remember what must outlive this process.
@@ -56,16 +71,16 @@ impl Accounts {
         self.slots.borrow_mut().get_mut(&id).map(what)
     }
 
-    /// The commands that begin to keep them, and what the first wants of the network.
-    pub(super) fn begin(
-        &mut self,
-        accounts: Vec<Account>,
-        reporter: &mut Reporter<'_, '_>,
-    ) -> (Vec<Command>, Config) {
+    /// What is wanted of the network, once something has begun.
+    pub(super) fn net(&self) -> Config {
+        self.net.clone().unwrap_or_default()
+    }
+
+    /// The commands that begin to keep them.
+    pub(super) fn begin(&mut self, accounts: Vec<Account>, reporter: &mut Reporter<'_, '_>) -> Vec<Command> {
         let many = u32::try_from(accounts.len()).unwrap_or(u32::MAX);
         let spread = SPREAD.saturating_mul(many.saturating_sub(1)).min(LONGEST_SPREAD);
         let mut commands = Vec::with_capacity(accounts.len());
-        let mut net = None;
         for mut account in accounts {
             self.last += 1;
             let registration = RegistrationId(self.last);
@@ -75,13 +90,13 @@ impl Accounts {
             {
                 self.slots.borrow_mut().insert(registration, slot);
             }
-            net.get_or_insert_with(|| account.net.clone());
+            self.net.get_or_insert_with(|| account.net.clone());
             let delay = spread.mul_f64((self.random.next() % 1001) as f64 / 1000.0);
             let plan = Box::new(account.plan);
             commands.push(Command::Keep { registration, plan, delay, probe: self.probe });
             self.all.insert(registration, Box::new(One { aor, ..One::default() }));
         }
-        (commands, net.unwrap_or_default())
+        commands
     }
 
     /// The commands that bring what is kept to what is wanted now: an account with the same AOR and registrar as one that is kept
@@ -96,11 +111,20 @@ impl Accounts {
         let plans = self.all.keys().filter_map(|id| Some((key(driver.endpoint().plan(*id)?), *id)));
         let mut kept: BTreeMap<_, _> = plans.collect();
         let (mut commands, mut fresh) = (Vec::new(), Vec::new());
+        if let (Some(then), Some(now)) = (&self.net, accounts.first().map(|first| &first.net))
+            && (then.bind != now.bind || then.nameservers != now.nameservers)
+        {
+            reporter.warning("bind and nameserver stay as they are until keep is started again");
+        }
         for account in accounts {
             let Some(registration) = kept.remove(&key(&account.plan)) else {
                 fresh.push(account);
                 continue;
             };
+            if self.leaving.contains(&registration) {
+                self.wanted_again = true;
+                continue;
+            }
             self.with_slot(registration, |slot| slot.begin(account.plan.contacts.is_empty()));
             if let Some(one) = self.all.get_mut(&registration) {
                 one.gave_up = None;
@@ -108,14 +132,16 @@ impl Accounts {
             commands.push(Command::Revise { registration, plan: Box::new(account.plan) });
             commands.push(Command::Refresh(Some(registration)));
         }
+        self.leaving.extend(kept.values());
         commands.extend(kept.into_values().map(|gone| Command::StopKeeping(Some(gone))));
-        commands.extend(self.begin(fresh, reporter).0);
+        commands.extend(self.begin(fresh, reporter));
         commands
     }
 
-    /// One is kept no longer.
-    pub(super) fn end(&mut self, id: RegistrationId) {
+    /// One is kept no longer; whether it is wanted again, so that it may begin now that nobody else writes to its record.
+    pub(super) fn end(&mut self, id: RegistrationId) -> bool {
         self.all.remove(&id);
         self.slots.borrow_mut().remove(&id);
+        self.leaving.remove(&id) && self.leaving.is_empty() && std::mem::take(&mut self.wanted_again)
     }
 }

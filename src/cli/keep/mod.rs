@@ -100,8 +100,8 @@ async fn keep(
         Err(error) => return Ok(Ok(reporter.internal(&error.to_string()))),
     };
     let mut all = Accounts::new(&accounts, life.probe, random, reporter);
-    let (begin, net) = all.begin(accounts, reporter);
-    let mut driver = Driver::new(net, endpoint, clock);
+    let begin = all.begin(accounts, reporter);
+    let mut driver = Driver::new(all.net(), endpoint, clock);
     all.remember(&mut driver);
     // Where the system does not say it, refreshes find it out.
     let _ = driver.watch_network();

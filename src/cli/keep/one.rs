@@ -44,8 +44,11 @@ impl One {
             }
             Kept::FlowFailed { next, .. } => self.next = Some(*next),
             Kept::Incoming { .. } => self.calls += 1,
-            Kept::Unregistered(report) if report.result.is_ok() => self.until = None,
-            Kept::Registering | Kept::NetworkChanged | Kept::Unregistered(_) | Kept::Stopped(_) => {}
+            Kept::Unregistered(report) => {
+                self.next = None;
+                self.until = self.until.filter(|_| report.result.is_err());
+            }
+            Kept::Registering | Kept::NetworkChanged | Kept::Stopped(_) => {}
         }
     }
 

@@ -35,6 +35,16 @@ impl<'a> Reread<'a> {
         }));
     }
 
+    /// What is under way is not wanted any more.
+    pub(super) fn end(&mut self) {
+        self.under_way = None;
+    }
+
+    /// Whether something is being read.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
     /// What was read, or the first thing that is wrong with it; never, while nothing is read. Can be dropped at any time.
     pub(super) async fn read(&mut self) -> Result<Vec<Account>, UsageError> {
         let Some(reading) = &mut self.under_way else { return std::future::pending().await };

@@ -107,6 +107,7 @@ impl Work<'_> {
                 Next::Crashed => return Ok(reporter.internal(&crash::last_words())),
                 Next::Stop(signal) if self.stopping => return Ok(reporter.stopped_by(signal)),
                 Next::Stop(_) => self.stop(),
+                Next::Hangup if self.stopping => {}
                 Next::Hangup => {
                     self.manager.reloads();
                     self.reread.begin();
@@ -150,14 +151,14 @@ impl Work<'_> {
                         // Nobody reads what is told; that ends it as a signal would.
                         self.stop();
                     }
-                    if self.accounts.all.is_empty() {
-                        if let Some(hook) = self.hook.take() {
-                            hook.finish().await;
-                        }
-                        return Ok(self.outcome.unwrap_or(Exit::Done));
-                    }
                 }
                 Next::Notice(notice) => run::show(&notice, self.clock.elapsed(), reporter),
+            }
+            if self.accounts.all.is_empty() && !self.reread.is_under_way() {
+                if let Some(hook) = self.hook.take() {
+                    hook.finish().await;
+                }
+                return Ok(self.outcome.unwrap_or(Exit::Done));
             }
         }
     }
@@ -166,6 +167,7 @@ impl Work<'_> {
     fn stop(&mut self) {
         if !self.stopping {
             self.stopping = true;
+            self.reread.end();
             self.manager.stops();
             self.child.stop();
             self.driver.command(Command::StopKeeping(None));
@@ -174,9 +176,6 @@ impl Work<'_> {
 
     /// Goes on with what the configuration says now. What can't be read changes nothing; everything is bound again all the same.
     fn revise(&mut self, read: Result<Vec<Account>, UsageError>, reporter: &mut Reporter<'_, '_>) {
-        if self.stopping {
-            return;
-        }
         let commands = match read {
             Ok(accounts) => self.accounts.revise(accounts, &self.driver, reporter),
             Err(error) => {
@@ -261,8 +260,11 @@ impl Work<'_> {
         if let Some(complaint) = self.accounts.with_slot(registration, Slot::complaint).flatten() {
             reporter.warning(&complaint);
         }
-        if let Kept::Stopped(_) = what {
-            self.accounts.end(registration);
+        if let Kept::Stopped(_) = what
+            && self.accounts.end(registration)
+            && !self.stopping
+        {
+            self.reread.begin();
         }
         told
     }

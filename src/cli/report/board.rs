@@ -88,14 +88,15 @@ fn name(one: &Standing<'_>) -> String {
 }
 
 fn line(one: &Standing<'_>, width: usize, now: Time, paint: Paint) -> String {
-    let state = match one.until.filter(|until| now < *until) {
-        Some(until) => paint.good(&format!("until {}", clock(until, now))),
-        None if one.failure.is_some() => paint.bad("not bound     "),
-        None => paint.odd("not bound     "),
+    // As wide as `until 10:20:59`.
+    let (state, gap) = match one.until.filter(|until| now < *until) {
+        Some(until) => (paint.good(&format!("until {}", clock(until, now))), ""),
+        None if one.failure.is_some() => (paint.bad("not bound"), "     "),
+        None => (paint.odd("not bound"), "     "),
     };
     let next = match (one.next, one.failure) {
-        (Some(next), _) => format!("  next {}", clock(next, now)),
-        (None, Some(_)) => "  not tried again".to_owned(),
+        (Some(next), _) => format!("{gap}  next {}", clock(next, now)),
+        (None, Some(_)) => format!("{gap}  not tried again"),
         (None, None) => String::new(),
     };
     let failure = one.failure.map(|text| format!("  {}", escape(text))).unwrap_or_default();

@@ -223,6 +223,7 @@ impl Reporter<'_, '_> {
             return Ok(());
         }
         let text = line(aor, what, now, self.out);
+        let text = super::fitted(&text, self.streams.stdout_is_terminal);
         self.stdout(text.as_bytes())
     }
 

@@ -341,11 +341,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             return;
         }
         self.erase();
-        let width = self.streams.stderr_is_terminal.then(text::terminal_width).flatten();
-        let text = match width {
-            Some(width) => Cow::Owned(text::wrap(text, width)),
-            None => Cow::Borrowed(text),
-        };
+        let text = fitted(text, self.streams.stderr_is_terminal);
         let _ = self.streams.stderr.write_all(text.as_bytes());
     }
 
@@ -360,6 +356,14 @@ impl<'s, 'a> Reporter<'s, 'a> {
                 Exit::Internal
             }
         }
+    }
+}
+
+/// Hints and the like broken between words, where a person reads them.
+fn fitted(text: &str, is_terminal: bool) -> Cow<'_, str> {
+    match is_terminal.then(text::terminal_width).flatten() {
+        Some(width) => Cow::Owned(text::wrap(text, width)),
+        None => Cow::Borrowed(text),
     }
 }
 

@@ -148,8 +148,9 @@ impl Endpoint {
 
     fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
         let Some(registration) = self.registrations.get_mut(&id) else { return };
-        self.timers.set(TimerKey::Total(id), now + registration.plan().total);
         let step = registration.again_for(purpose, &mut *self.random, now);
+        // Not before: this try may have another plan.
+        self.timers.set(TimerKey::Total(id), now + registration.plan().total);
         self.take(id, step, now);
     }
 

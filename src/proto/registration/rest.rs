@@ -26,10 +26,14 @@ impl Registration {
         match mem::replace(&mut self.state, State::Done) {
             State::Fresh => {
                 self.state = State::Fresh;
+                if let Some(plan) = self.revised.take() {
+                    self.adopt(plan);
+                }
                 self.start(now)
             }
             State::Resting(mut visit) => {
-                if let Some(plan) = self.revised.take() {
+                // What is bound is what the plan before asked for: that is removed.
+                if let Some(plan) = self.revised.take().filter(|_| purpose != Purpose::Remove) {
                     visit = visit.filter(|_| leads_the_same_way(&plan, &self.plan));
                     self.adopt(plan);
                 }
@@ -67,19 +71,10 @@ impl Registration {
     }
 
     /// Another plan, of the same AOR at the same registrar, counts from the next try on. What is bound and is not asked for any
-    /// more is removed by the request that binds the rest; a password that the user typed is not asked for again, unless it was
-    /// wrong. Only with [`Plan::keep`](super::Plan::keep).
+    /// more is removed by the request that binds the rest; a password that the user typed is not asked for again if something
+    /// was bound with it. Only with [`Plan::keep`](super::Plan::keep).
     pub fn revise(&mut self, plan: Box<Plan>) {
-        match self.state {
-            State::Fresh => self.adopt(plan),
-            State::Locating(_)
-            | State::Opening(_)
-            | State::Waiting(_)
-            | State::Asking(..)
-            | State::Pausing
-            | State::Resting(_)
-            | State::Done => self.revised = Some(plan),
-        }
+        self.revised = Some(plan);
     }
 
     fn adopt(&mut self, mut plan: Box<Plan>) {

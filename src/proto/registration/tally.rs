@@ -39,7 +39,7 @@ pub(super) struct Tally {
 }
 
 /// A tally that takes no room before there is something to count: ten thousand accounts rest most of the time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slip(Option<Box<Tally>>);
 
 static EMPTY: Tally = Tally::new(Time::from_millis(0));
