@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::clock::Clock;
 use crate::proto::Time;
 
-/// Up to here a sleep is as good: what suspend can add to it is soon over, and nothing has to be set.
-const NAP: Duration = Duration::from_secs(15);
+/// Up to here a sleep is as good: what suspend can add to it is soon over, and nothing has to be set. A longer one of the
+/// runtime would wake the process now and then just to set itself anew.
+const NAP: Duration = Duration::from_secs(if cfg!(target_os = "linux") { 1 } else { 15 });
 
 /// The alarm of one loop.
 #[derive(Default)]

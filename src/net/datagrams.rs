@@ -127,7 +127,14 @@ mod system {
         };
         let v4 = v4.as_ref().map(ControlMessage::Ipv4PacketInfo);
         let control = v4.or_else(|| v6.as_ref().map(ControlMessage::Ipv6PacketInfo));
-        socket.try_io(Interest::WRITABLE, || Ok(send_batch(socket.as_raw_fd(), alike, control.as_slice())?))
+        // Not asked before whether it is ready: a socket that has just been opened is not known to be.
+        match send_batch(socket.as_raw_fd(), alike, control.as_slice()) {
+            Ok(sent) => Ok(sent),
+            Err(nix::Error::EAGAIN) => {
+                socket.try_io(Interest::WRITABLE, || Err(ErrorKind::WouldBlock.into()))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn send_batch<'a>(
@@ -164,6 +171,7 @@ mod system {
     use std::collections::VecDeque;
     use std::io::ErrorKind;
 
+    use socket2::SockRef;
     use tokio::io::Interest;
     use tokio::net::UdpSocket;
 
@@ -210,7 +218,13 @@ mod system {
     /// What the system says of it.
     pub(crate) fn send(socket: &UdpSocket, queue: &VecDeque<Datagram>) -> io::Result<usize> {
         let Some(first) = queue.front() else { return Ok(0) };
-        socket.try_send_to(&first.bytes, first.peer)?;
-        Ok(1)
+        // Not asked before whether it is ready: a socket that has just been opened is not known to be.
+        match SockRef::from(socket).send_to(&first.bytes, &first.peer.into()) {
+            Ok(_) => Ok(1),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                socket.try_io(Interest::WRITABLE, || Err(ErrorKind::WouldBlock.into()))
+            }
+            Err(error) => Err(error),
+        }
     }
 }

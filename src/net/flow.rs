@@ -1,5 +1,5 @@
-//! The two ends of a flow's task: what the driver keeps, and what the task gets. Between them is a bounded queue in
-//! each direction; the driver never waits for a flow.
+//! The two ends of a connection's task: what the driver keeps, and what the task gets. Between them is a bounded queue in
+//! each direction; the driver never waits for a connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::outbox::{Outbox, Sender, outbox};
 use crate::proto::{Cause, Destination, Event, FlowId};
@@ -22,7 +21,6 @@ pub(super) struct Flow {
     /// Where it sends from, once it is open.
     pub local: Option<SocketAddr>,
     queue: Sender,
-    task: JoinHandle<()>,
 }
 
 /// The task's end.
@@ -57,21 +55,16 @@ impl Flow {
     {
         let (queue, queued) = outbox();
         let report = Report { flow, remote: destination.address, events };
-        let task = tokio::spawn(run(Ends { destination, queue: queued, report }));
-        Flow { destination, local: None, queue, task }
+        tokio::spawn(run(Ends { destination, queue: queued, report }));
+        Flow { destination, local: None, queue }
     }
 
     /// Queues a message.
     ///
     /// # Errors
     /// The cause to report when too much waits already.
-    pub(super) fn send(&self, peer: SocketAddr, bytes: Bytes) -> Result<(), Cause> {
-        if self.queue.send(peer, bytes) { Ok(()) } else { Err(Cause::Other(std::io::ErrorKind::WouldBlock)) }
-    }
-
-    /// Closes it, and gives back what ends when its socket is gone.
-    pub(super) fn close(self) -> JoinHandle<()> {
-        self.task
+    pub(super) fn send(&self, bytes: Bytes) -> Result<(), Cause> {
+        if self.queue.send(bytes) { Ok(()) } else { Err(Cause::Other(std::io::ErrorKind::WouldBlock)) }
     }
 }
 
@@ -82,8 +75,8 @@ impl Report {
     }
 
     /// Octets came in.
-    pub(super) async fn received(&self, peer: SocketAddr, bytes: Bytes) {
-        self.tell(Event::Received { flow: self.flow, peer, bytes }).await;
+    pub(super) async fn received(&self, bytes: Bytes) {
+        self.tell(Event::Received { flow: self.flow, peer: self.remote, bytes }).await;
     }
 
     /// The other side closed the connection.
@@ -93,12 +86,7 @@ impl Report {
 
     /// The flow as a whole failed.
     pub(super) async fn failed(&self, cause: Cause) {
-        self.undeliverable(self.remote, cause).await;
-    }
-
-    /// What was for this peer failed.
-    pub(super) async fn undeliverable(&self, peer: SocketAddr, cause: Cause) {
-        self.tell(Event::Failed { flow: self.flow, peer, cause }).await;
+        self.tell(Event::Failed { flow: self.flow, peer: self.remote, cause }).await;
     }
 
     async fn tell(&self, event: Event) {

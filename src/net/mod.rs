@@ -16,11 +16,13 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`Driver`] is the loop; `network` what it does between two events; `flow` a task per socket of ours
-//! and per connection, `udp` and `stream` what the task does, `outbox` what waits for it; `listen` the listeners, which
-//! have no task, and `datagrams` their batches; `icmp` and `cause` what errors mean; `local` the address to send from;
-//! `dns` the name service. Everything runs in one thread. Every queue is bounded, and the loop waits for none of them.
+//! Reading order: [`Driver`] is the loop; `network` what it does between two events; `sockets` the UDP sockets, which it
+//! polls itself, `udp` one of them, and `datagrams` their batches; `accept` what takes connections in; `flow` a task per
+//! connection, `stream` what the task does, `outbox` what waits for it; `icmp` and `cause` what errors mean; `local` the
+//! address to send from; `dns` the name service. Everything runs in one thread. Every queue is bounded, and the loop waits
+//! for none of them.
 
+mod accept;
 mod alarm;
 mod cause;
 mod changes;
@@ -30,11 +32,11 @@ mod dns;
 mod flow;
 #[cfg(target_os = "linux")]
 mod icmp;
-mod listen;
 mod local;
 mod network;
 mod outbox;
 mod random;
+mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -155,6 +157,11 @@ impl Driver {
                 self.notices.extend(self.network.perform(action));
             }
         }
+    }
+
+    /// What the core has told already, without waiting for more; the rest comes by [`Driver::next`].
+    pub fn told(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
     }
 
     /// The current time, as the core is told it.

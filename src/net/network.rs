@@ -8,15 +8,16 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use socket2::Socket;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
+use super::accept::{Acceptors, Connection};
 use super::alarm::Alarm;
 use super::changes::Changing;
 use super::clock::Clock;
 use super::dns::Resolver;
 use super::flow::Flow;
-use super::listen::{Arrival, Connection, Listeners};
-use super::{Config, Keeper, cause, local, stream, udp};
+use super::sockets::{Arrival, Sockets};
+use super::{Config, Keeper, cause, local, stream};
 use crate::proto::binding::{Operation, StoreFailure};
 use crate::proto::{
     Action, AskId, Cause, Destination, Direction, Event, FlowId, Notice, QueryId, Question, ResolveError,
@@ -31,7 +32,7 @@ const EVENTS: usize = 256;
 /// flood must not hold them up.
 const FAIR: u32 = 32;
 
-/// Connections, and events of flows, that are taken before the next socket gets its turn.
+/// Events of connections that are taken before the sockets get their turn.
 const TURN: usize = 32;
 
 /// Questions that may be open at a time.
@@ -43,11 +44,11 @@ pub(super) struct Network {
     clock: Clock,
     keeper: Option<Keeper>,
     store: Option<Box<dyn Store>>,
-    listeners: Listeners,
+    sockets: Sockets,
+    acceptors: Acceptors,
     accepted: u64,
-    flows: BTreeMap<FlowId, Flow>,
+    connections: BTreeMap<FlowId, Flow>,
     dry: BTreeMap<FlowId, Dry>,
-    leaving: Vec<JoinHandle<()>>,
     resolver: Resolver,
     questions: JoinSet<()>,
     answers: VecDeque<Event>,
@@ -82,11 +83,11 @@ impl Network {
             clock,
             keeper: None,
             store: None,
-            listeners: Listeners::default(),
+            sockets: Sockets::default(),
+            acceptors: Acceptors::default(),
             accepted: 0,
-            flows: BTreeMap::new(),
+            connections: BTreeMap::new(),
             dry: BTreeMap::new(),
-            leaving: Vec::new(),
             resolver,
             questions: JoinSet::new(),
             answers: VecDeque::new(),
@@ -155,7 +156,7 @@ impl Network {
                 self.unbroken += 1;
                 if self.is_wanted(&event) {
                     self.keep_port(&event);
-                    self.listeners.note(&event, local);
+                    self.sockets.note(&event, local);
                     return event;
                 }
                 continue;
@@ -189,12 +190,18 @@ impl Network {
     /// The flows that the system would open from another address now; one that it would not open at all is not among
     /// them, for there is nothing better.
     fn moved(&self) -> Vec<FlowId> {
-        let sends_from = |flow: &Flow| local::source(flow.destination.address, self.config.bind).ok();
-        let moved = |flow: &Flow| {
-            let now = sends_from(flow).map(|source| source.ip());
-            matches!((flow.local, now), (Some(then), Some(now)) if then.ip() != now)
+        let connections = self
+            .connections
+            .iter()
+            .filter_map(|(id, connection)| Some((*id, connection.destination.address, connection.local?)));
+        let moved = |destination, then: SocketAddr| {
+            local::source(destination, self.config.bind).is_ok_and(|now| now.ip() != then.ip())
         };
-        self.flows.iter().filter(|(_, flow)| moved(flow)).map(|(id, _)| *id).collect()
+        let flows = self.sockets.flows().chain(connections);
+        let mut moved: Vec<_> =
+            flows.filter(|(_, destination, local)| moved(*destination, *local)).map(|(id, ..)| id).collect();
+        moved.sort_unstable();
+        moved
     }
 
     fn timeout(&mut self) -> Event {
@@ -203,15 +210,14 @@ impl Network {
         Event::Timeout
     }
 
-    /// Sends what listeners have to send, and takes from everything its turn of what has come.
+    /// Sends what there is to send, and takes from everything its turn of what has come.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..TURN {
             let Poll::Ready(Some(event)) = self.events.poll_recv(context) else { break };
             self.arrived.push_back(Arrival { event, local: None });
         }
-        let mut connections = Vec::new();
-        self.listeners.poll(context, &mut self.arrived, &mut connections);
-        for connection in connections {
+        self.sockets.poll(context, &mut self.arrived);
+        for connection in self.acceptors.poll(context) {
             self.accept(connection);
         }
         if self.arrived.is_empty() {
@@ -225,22 +231,19 @@ impl Network {
     fn is_wanted(&mut self, event: &Event) -> bool {
         match event {
             Event::Opened { flow, .. } | Event::Received { flow, .. } => {
-                self.flows.contains_key(flow) || self.listeners.contains(*flow)
+                self.connections.contains_key(flow)
+                    || self.sockets.contains(*flow)
+                    || self.acceptors.contains(*flow)
             }
             Event::Accepted { listener, flow, .. } => {
-                let wanted = self.listeners.contains(*listener);
+                let wanted = self.acceptors.contains(*listener);
                 if !wanted {
                     self.close(*flow);
                 }
                 wanted
             }
-            Event::Closed { flow } | Event::Failed { flow, .. } if self.listeners.contains(*flow) => true,
             Event::Closed { flow } | Event::Failed { flow, .. } => {
-                let Some(known) = self.flows.get(flow) else { return false };
-                if known.destination.transport.is_reliable() {
-                    self.close(*flow);
-                }
-                true
+                self.sockets.contains(*flow) || self.connections.remove(flow).is_some()
             }
             Event::Stored { .. }
             | Event::Resolved { .. }
@@ -252,11 +255,10 @@ impl Network {
 
     /// The next socket for datagrams takes the port of the first, if it can: the device stays where it said it is.
     fn keep_port(&mut self, event: &Event) {
-        if let Event::Opened { flow, local } = event
-            && let Some(flow) = self.flows.get_mut(flow)
-        {
-            flow.local = Some(*local);
-            if flow.destination.transport == Transport::Udp {
+        if let Event::Opened { flow, local } = event {
+            if let Some(connection) = self.connections.get_mut(flow) {
+                connection.local = Some(*local);
+            } else if self.sockets.flows().any(|(id, ..)| id == *flow) {
                 self.config.port.get_or_insert(local.port());
             }
         }
@@ -264,32 +266,37 @@ impl Network {
 
     fn open(&mut self, flow: FlowId, destination: Destination) {
         let Config { bind, port, .. } = self.config;
-        let wishes = local::wishes(destination.address, bind, port);
-        let before = match (destination.transport, wishes.first()) {
-            // Only when the socket before is gone is its port free again.
-            (Transport::Udp, Some(Some((_, Some(_))))) => std::mem::take(&mut self.leaving),
-            (Transport::Udp | Transport::Tcp, _) => Vec::new(),
-        };
-        let opened = Flow::start(flow, destination, self.report.clone(), |ends| async move {
-            for socket in before {
-                let _ = socket.await;
+        let Destination { transport, address } = destination;
+        let wishes = local::wishes(address, bind, port);
+        match transport {
+            Transport::Udp => {
+                let opened = self.sockets.open(flow, address, &wishes);
+                self.bound(flow, address, opened);
             }
-            match destination.transport {
-                Transport::Udp => udp::run(ends, &wishes).await,
-                Transport::Tcp => stream::run(ends, &wishes).await,
+            Transport::Tcp => {
+                let opening = Flow::start(flow, destination, self.report.clone(), |ends| async move {
+                    stream::run(ends, &wishes).await;
+                });
+                self.connections.insert(flow, opening);
             }
-        });
-        self.flows.insert(flow, opened);
+        }
     }
 
     fn listen(&mut self, flow: FlowId, transport: Transport, address: SocketAddr) {
-        match self.listeners.open(flow, transport, address) {
+        let opened = match transport {
+            Transport::Udp => self.sockets.listen(flow, address),
+            Transport::Tcp => self.acceptors.open(flow, address),
+        };
+        self.bound(flow, address, opened);
+    }
+
+    /// Says whether a socket could be opened.
+    fn bound(&mut self, flow: FlowId, peer: SocketAddr, opened: io::Result<SocketAddr>) {
+        match opened {
             Ok(local) => {
                 self.arrived.push_back(Arrival { event: Event::Opened { flow, local }, local: None });
             }
-            Err(error) => {
-                self.ready.push_back(Event::Failed { flow, peer: address, cause: cause::of(&error) });
-            }
+            Err(error) => self.ready.push_back(Event::Failed { flow, peer, cause: cause::of(&error) }),
         }
     }
 
@@ -299,7 +306,7 @@ impl Network {
         let theirs = Destination { transport: Transport::Tcp, address: remote };
         let report = self.report.clone();
         let accepted = Flow::start(flow, theirs, report, |ends| stream::converse(ends, stream));
-        self.flows.insert(flow, accepted);
+        self.connections.insert(flow, accepted);
         let event = Event::Accepted { listener, flow, local, remote };
         self.arrived.push_back(Arrival { event, local: None });
     }
@@ -315,13 +322,9 @@ impl Network {
 
     fn close(&mut self, flow: FlowId) {
         self.dry.remove(&flow);
-        self.listeners.close(flow);
-        if let Some(closed) = self.flows.remove(&flow) {
-            self.leaving.retain(|task| !task.is_finished());
-            if closed.destination.transport == Transport::Udp {
-                self.leaving.push(closed.close());
-            }
-        }
+        self.sockets.close(flow);
+        self.acceptors.close(flow);
+        self.connections.remove(&flow);
     }
 
     fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) -> Option<Notice> {
@@ -335,9 +338,9 @@ impl Network {
                 bytes,
             });
         }
-        let sent = match self.flows.get(&flow) {
-            Some(flow) => flow.send(peer, bytes),
-            None => self.listeners.send(flow, peer, bytes),
+        let sent = match self.connections.get(&flow) {
+            Some(connection) => connection.send(bytes),
+            None => self.sockets.send(flow, peer, bytes),
         };
         if let Err(cause) = sent {
             self.fail(flow, peer, cause);

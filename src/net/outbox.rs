@@ -1,9 +1,8 @@
-//! What waits to be sent on one flow: a queue from the driver to the flow's task that is bounded in messages and in
-//! octets, and costs nothing while it is empty. On a connection nothing waits that the system takes at once.
+//! What waits to be sent on one connection: a queue from the driver to the connection's task that is bounded in messages
+//! and in octets, and costs nothing while it is empty. Nothing waits that the system takes at once.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Buf, Bytes};
@@ -15,9 +14,6 @@ const MESSAGES: usize = 64;
 
 /// Octets that may wait. One message may always.
 const OCTETS: usize = 256 * 1024;
-
-/// A message and whom it is for.
-pub(super) type Outgoing = (SocketAddr, Bytes);
 
 /// The driver's end. Dropping it closes the queue: what is in it can still be taken.
 pub(super) struct Sender(Arc<Outbox>);
@@ -32,7 +28,7 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct Waiting {
-    messages: VecDeque<Outgoing>,
+    messages: VecDeque<Bytes>,
     octets: usize,
     closed: bool,
 }
@@ -50,7 +46,7 @@ pub(super) fn outbox() -> (Sender, Arc<Outbox>) {
 
 impl Sender {
     /// Sends or queues a message. False: too much waits already. (Of a flow that has ended the core knows already.)
-    pub(super) fn send(&self, peer: SocketAddr, mut bytes: Bytes) -> bool {
+    pub(super) fn send(&self, mut bytes: Bytes) -> bool {
         if Arc::strong_count(&self.0) == 1 {
             return true;
         }
@@ -68,7 +64,7 @@ impl Sender {
             return false;
         }
         waiting.octets = octets;
-        waiting.messages.push_back((peer, bytes));
+        waiting.messages.push_back(bytes);
         drop(waiting);
         self.0.more.notify_one();
         true
@@ -84,27 +80,6 @@ impl Drop for Sender {
 }
 
 impl Outbox {
-    /// The next message, when there is one; `None` when there will be none any more. Can be dropped at any time.
-    pub(super) async fn next(&self) -> Option<Outgoing> {
-        loop {
-            if let Some(message) = self.take() {
-                return Some(message);
-            }
-            if self.lock().closed {
-                return None;
-            }
-            self.more.notified().await;
-        }
-    }
-
-    /// The next message, if there is one now.
-    pub(super) fn take(&self) -> Option<Outgoing> {
-        let mut waiting = self.lock();
-        let message = waiting.pop()?;
-        waiting.octets -= message.1.len();
-        Some(message)
-    }
-
     /// From now on messages go to this connection.
     pub(super) fn carry(&self, stream: TcpStream) -> &TcpStream {
         self.stream.get_or_init(|| stream)
@@ -124,14 +99,15 @@ impl Outbox {
 
     fn flush(&self, stream: &TcpStream) -> io::Result<()> {
         let mut waiting = self.lock();
-        while let Some((_, bytes)) = waiting.messages.front_mut() {
+        while let Some(bytes) = waiting.messages.front_mut() {
             let before = bytes.len();
             let written = write(stream, bytes);
             let left = bytes.len();
             waiting.octets -= before - left;
             written?;
-            waiting.pop();
+            waiting.messages.pop_front();
         }
+        waiting.messages = VecDeque::new();
         Ok(())
     }
 
@@ -142,16 +118,6 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Waiting {
-    fn pop(&mut self) -> Option<Outgoing> {
-        let message = self.messages.pop_front();
-        if self.messages.is_empty() {
-            self.messages = VecDeque::new();
-        }
-        message
     }
 }
 
@@ -166,12 +132,20 @@ fn write(stream: &TcpStream, bytes: &mut Bytes) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
     use super::*;
 
-    const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5060);
-
     fn send(sender: &Sender, size: usize) -> bool {
-        sender.send(PEER, vec![0; size].into())
+        sender.send(vec![0; size].into())
+    }
+
+    fn take(outbox: &Outbox) -> Option<usize> {
+        let mut waiting = outbox.lock();
+        let size = waiting.messages.pop_front()?.len();
+        waiting.octets -= size;
+        Some(size)
     }
 
     #[test]
@@ -179,11 +153,11 @@ mod tests {
         let (sender, outbox) = outbox();
         assert!(send(&sender, 2 * OCTETS));
         assert!(!send(&sender, 1));
-        assert_eq!(outbox.take().unwrap().1.len(), 2 * OCTETS);
+        assert_eq!(take(&outbox), Some(2 * OCTETS));
         assert!(send(&sender, OCTETS - 1));
         assert!(send(&sender, 1));
         assert!(!send(&sender, 1));
-        while outbox.take().is_some() {}
+        while take(&outbox).is_some() {}
         for _ in 0..MESSAGES {
             assert!(send(&sender, 1));
         }
@@ -194,13 +168,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_in_it_outlives_the_senders_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut other, _) = listener.accept().await.unwrap();
         let (sender, outbox) = outbox();
         assert!(send(&sender, 1));
         assert!(send(&sender, 2));
         drop(sender);
         outbox.closed().await;
-        assert_eq!(outbox.next().await.unwrap().1.len(), 1);
-        assert_eq!(outbox.next().await.unwrap().1.len(), 2);
-        assert!(outbox.next().await.is_none());
+        outbox.write_to(&stream).await.unwrap();
+        drop(stream);
+        let mut read = Vec::new();
+        assert_eq!(other.read_to_end(&mut read).await.unwrap(), 3);
     }
 }

@@ -37,9 +37,9 @@ pub(super) async fn run(ends: Ends, wishes: &[Option<Bind>]) {
 
 /// Runs a flow that is connected until it is closed or broken.
 pub(super) async fn converse(ends: Ends, stream: TcpStream) {
-    let Ends { destination, queue, report } = ends;
+    let Ends { queue, report, .. } = ends;
     let stream = queue.carry(stream);
-    let mut reading = std::pin::pin!(read(stream, destination.address, &report));
+    let mut reading = std::pin::pin!(read(stream, &report));
     let writing = queue.write_to(stream);
     let last_words = async {
         queue.closed().await;
@@ -85,12 +85,12 @@ async fn connect_from(remote: SocketAddr, bind: Option<Bind>) -> io::Result<(Tcp
 }
 
 /// Ends with `Ok` when the other side has closed.
-async fn read(stream: &TcpStream, remote: SocketAddr, report: &Report) -> io::Result<()> {
+async fn read(stream: &TcpStream, report: &Report) -> io::Result<()> {
     loop {
         stream.readable().await?;
         match take(stream) {
             Ok(bytes) if bytes.is_empty() => return Ok(()),
-            Ok(bytes) => report.received(remote, bytes).await,
+            Ok(bytes) => report.received(bytes).await,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

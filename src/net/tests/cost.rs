@@ -66,7 +66,7 @@ fn bare() -> f64 {
     show("bare", before, count)
 }
 
-/// Answers from a flow, which has a task of its own, or from a listener.
+/// Answers from a flow or from a listener.
 async fn driver(name: &str, mut network: Network, local: SocketAddr) -> f64 {
     let load = load(local);
     let (before, mut count) = (cpu(), 0);

@@ -22,15 +22,6 @@ async fn serving(ip: IpAddr) -> (Network, SocketAddr) {
     (network, local)
 }
 
-/// Runs the network until something comes in elsewhere; nothing may come in here.
-async fn meanwhile<T>(network: &mut Network, other: impl Future<Output = T>) -> T {
-    tokio::select! {
-        biased;
-        done = soon(other) => done,
-        event = network.event(None) => panic!("{event:?}"),
-    }
-}
-
 /// Takes one datagram and answers it with this text.
 async fn answer(network: &mut Network, text: &'static str) {
     match event(network).await {

@@ -39,6 +39,15 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(5), future).await.expect("nothing happened")
 }
 
+/// Runs the network until something comes in elsewhere; nothing may come in here.
+async fn meanwhile<T>(network: &mut Network, other: impl Future<Output = T>) -> T {
+    tokio::select! {
+        biased;
+        done = soon(other) => done,
+        event = network.event(None) => panic!("{event:?}"),
+    }
+}
+
 fn to(transport: Transport, address: SocketAddr) -> Destination {
     Destination { transport, address }
 }
