@@ -44,6 +44,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// The first try after a failure of something that worked comes within that time.
 const SOON: Duration = Duration::from_secs(2);
 
+/// What is done that much after its time was slept over, by this process or by the system.
+const LATE: Duration = Duration::from_secs(1);
+
 /// The timetable of one account.
 #[derive(Debug)]
 pub struct Keep {
@@ -84,6 +87,8 @@ struct Lease {
     /// When the request left that was answered: the lifetime counts from there (RFC 3261 §20.19, DES-003).
     from: Time,
     length: Duration,
+    /// When it is to be refreshed, if nothing comes in between.
+    refresh: Time,
     /// It has lived so long that failures before it no longer count. They are forgotten once.
     proved: bool,
 }
@@ -137,6 +142,21 @@ impl Keep {
         matches!(self.state, State::Leaving | State::Over | State::Trying(After::Leave))
     }
 
+    /// Whether a try is due.
+    #[must_use]
+    pub fn is_due(&self, now: Time) -> bool {
+        matches!(self.state, State::Waiting(at) if at <= now)
+    }
+
+    /// Whether what is due is no more than the refresh of a binding in its time. Leases spread their refreshes by
+    /// themselves; whatever else makes an account try may make many of them try at once (DES-010).
+    #[must_use]
+    pub fn is_routine(&self, now: Time) -> bool {
+        let State::Waiting(at) = self.state else { return false };
+        let planned = self.lease.is_some_and(|lease| at == lease.refresh && now < lease.end());
+        planned && now.since(at) < LATE
+    }
+
     /// Its time has come.
     pub fn on_due(&mut self, now: Time) -> Next {
         match self.state {
@@ -158,9 +178,10 @@ impl Keep {
         let length = Duration::from_secs(granted.into()).min(LONGEST_LEASE);
         // A lease that follows one that lived begins a new count.
         self.forgive(now);
-        self.lease = Some(Lease { from: sent, length, proved: false });
+        let refresh = self.not_before(refresh_at(sent, length, random));
+        self.lease = Some(Lease { from: sent, length, refresh, proved: false });
         match after {
-            After::Wait => self.wait(self.refresh_at(sent, length, random)),
+            After::Wait => self.wait(refresh),
             After::Again => self.wait(now),
             After::Leave => self.leave(),
         }
@@ -279,9 +300,13 @@ impl Keep {
     }
 
     fn wait(&mut self, at: Time) -> Next {
-        let at = self.began.map_or(at, |began| at.max(began + SHORTEST_GAP));
+        let at = self.not_before(at);
         self.state = State::Waiting(at);
         Next::Wait(at)
+    }
+
+    fn not_before(&self, at: Time) -> Time {
+        self.began.map_or(at, |began| at.max(began + SHORTEST_GAP))
     }
 
     fn leave(&mut self) -> Next {
@@ -294,22 +319,17 @@ impl Keep {
         Next::Over
     }
 
-    /// DES-001, DES-002.
-    fn refresh_at(&self, sent: Time, length: Duration, random: &mut dyn Random) -> Time {
-        let after = if length > SHORT { (length * 9 / 10).min(length - MARGIN) } else { length / 2 };
-        sent + (after - part(after / 10, random))
-    }
-
-    /// Counts a failure, and says how long to wait after it: what worked is tried again soon, once (DES-006).
+    /// Counts a failure, and says how long to wait after it: what worked is tried again soon, once (DES-006). That holds
+    /// as well when the lease ran out meanwhile: a device that slept wakes to a flow that may lead nowhere (DES-015).
     fn backoff(&mut self, random: &mut dyn Random, now: Time) -> Duration {
         self.forgive(now);
         let before = self.failures;
         self.failures = before.saturating_add(1);
-        let lives = self.lease.is_some_and(|lease| now < lease.end());
-        if before == 0 && lives {
+        let worked = self.lease.is_some();
+        if worked && before == 0 {
             return part(SOON, random);
         }
-        let doublings = before - u32::from(lives && before > 0);
+        let doublings = before - u32::from(worked);
         let longest = BASE.saturating_mul(1 << doublings.min(10)).min(CAP);
         longest / 2 + part(longest / 2, random)
     }
@@ -325,6 +345,12 @@ impl Keep {
             self.failures = 0;
         }
     }
+}
+
+/// DES-001, DES-002.
+fn refresh_at(sent: Time, length: Duration, random: &mut dyn Random) -> Time {
+    let after = if length > SHORT { (length * 9 / 10).min(length - MARGIN) } else { length / 2 };
+    sent + (after - part(after / 10, random))
 }
 
 /// Whether trying again, as it is, would only annoy the registrar, or lock the account (DES-009).

@@ -46,18 +46,20 @@ pub(super) struct Timers {
 
 impl Timers {
     pub(super) fn set(&mut self, key: TimerKey, at: Time) {
-        self.due.insert(key, at);
+        let moved = self.due.insert(key, at).is_some();
         self.heap.push(Reverse((at, key)));
         // Timers that are moved far more often than they fire must not pile up behind a distant one.
         if self.heap.len() > 2 * self.due.len() + 64 {
             self.heap = self.due.iter().map(|(key, at)| Reverse((*at, *key))).collect();
+        } else if moved {
+            self.prune();
         }
-        self.prune();
     }
 
     pub(super) fn cancel(&mut self, key: TimerKey) {
-        self.due.remove(&key);
-        self.prune();
+        if self.due.remove(&key).is_some() {
+            self.prune();
+        }
     }
 
     /// When it will fire, if it is set.

@@ -9,6 +9,7 @@
 )]
 
 mod challenges;
+mod crowds;
 mod dice;
 mod engine;
 mod forgeries;

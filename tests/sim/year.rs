@@ -71,7 +71,8 @@ pub struct World {
     pub shares: BTreeMap<String, Share>,
     /// Requests, copies aside, by second.
     pub rate: BTreeMap<u64, u32>,
-    pub last: BTreeMap<FlowId, Bytes>,
+    /// The last request of each account.
+    pub last: BTreeMap<String, Bytes>,
     pub told: Vec<(u64, String)>,
     pub left: Vec<Left>,
     pub opened: u32,
@@ -158,6 +159,11 @@ impl World {
         self.now = end;
     }
 
+    /// Nothing runs until so many milliseconds after the start; what came in meanwhile is there then.
+    pub fn sleep(&mut self, until: u64) {
+        self.now = START + Duration::from_millis(until);
+    }
+
     pub fn handle(&mut self, event: Event) {
         let actions: Vec<Action> = self.endpoint.handle(event, self.now).collect();
         actions.into_iter().for_each(|action| self.act(action));
@@ -172,7 +178,6 @@ impl World {
             }
             Action::Close { flow } => {
                 self.flows.remove(&flow).expect("it is open");
-                self.last.remove(&flow);
             }
             Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes),
             Action::Notify(Notice::Kept { what, .. }) => self.tell(what),
@@ -210,7 +215,8 @@ impl World {
 
     pub fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) {
         let to = self.flows[&flow];
-        let copy = self.last.insert(flow, bytes.clone()) == Some(bytes.clone());
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let copy = self.last.insert(to_line(&text), bytes.clone()) == Some(bytes);
         if !copy {
             *self.rate.entry(self.at() / 1000).or_default() += 1;
         }
@@ -218,7 +224,6 @@ impl World {
         if datagrams && self.dice.next() % 1000 < self.loss {
             return;
         }
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
         self.text.clone_from(&text);
         let asked = Asked { at: self.at(), text: &text, to: to.address };
         let reply = (self.server)(&asked);
@@ -240,7 +245,7 @@ impl World {
     }
 
     pub fn grant(&mut self, text: &str, seconds: u64) -> String {
-        let to = text.lines().find(|line| line.starts_with("To: ")).unwrap().to_owned();
+        let to = to_line(text);
         let removal = text.contains("\r\nExpires: 0\r\n");
         let lease = if removal { 0 } else { seconds * 1000 };
         let at = self.at() + 10;
@@ -264,6 +269,11 @@ impl World {
         println!("{name}: bound {share:.3} % of the time, {requests} requests, {} flows", self.opened);
         Ended { share, requests, told: self.told, left: self.left, rate: self.rate }
     }
+}
+
+/// Tells one account from another.
+fn to_line(text: &str) -> String {
+    text.lines().find(|line| line.starts_with("To: ")).unwrap().to_owned()
 }
 
 pub struct Ended {

@@ -1,5 +1,6 @@
 //! The loop of `keep`: what the core tells, what signals say, and what is read again.
 
+use std::cell::LazyCell;
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -143,16 +144,13 @@ impl Work<'_> {
                         self.driver.command(Command::Password { registration, password });
                     }
                 }
-                Next::Notice(Notice::PasswordWanted { registration, username, realm }) => {
-                    prompts.push_back((registration, username, realm));
-                }
-                Next::Notice(Notice::Kept { registration, what }) => {
-                    if self.kept(registration, &what, reporter).is_err() {
-                        // Nobody reads what is told; that ends it as a signal would.
-                        self.stop();
+                Next::Notice(first) => {
+                    let mut notice = Some(first);
+                    while let Some(one) = notice {
+                        prompts.extend(self.notice(one, reporter));
+                        notice = self.driver.told();
                     }
                 }
-                Next::Notice(notice) => run::show(&notice, self.clock.elapsed(), reporter),
             }
             if self.accounts.all.is_empty() && !self.reread.is_under_way() {
                 if let Some(hook) = self.hook.take() {
@@ -161,6 +159,31 @@ impl Work<'_> {
                 return Ok(self.outcome.unwrap_or(Exit::Done));
             }
         }
+    }
+
+    /// Takes what the core tells. A password that it wants comes back.
+    fn notice(
+        &mut self,
+        notice: Notice,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Option<(RegistrationId, String, String)> {
+        match notice {
+            Notice::PasswordWanted { registration, username, realm } => {
+                return Some((registration, username, realm));
+            }
+            Notice::Kept { registration, what } => {
+                if self.kept(registration, &what, reporter).is_err() {
+                    // Nobody reads what is told; that ends it as a signal would.
+                    self.stop();
+                }
+            }
+            Notice::Finished(_)
+            | Notice::Retrying { .. }
+            | Notice::Message { .. }
+            | Notice::Dropped { .. }
+            | Notice::Served(_) => run::show(&notice, self.clock.elapsed(), reporter),
+        }
+        None
     }
 
     /// Has the bindings removed; nothing is started any more.
@@ -210,16 +233,18 @@ impl Work<'_> {
             | Kept::Unregistered(_)
             | Kept::Stopped(_) => None,
         };
-        let event = Event::of(&one.aor, what, one.until, now);
-        let mut told = reporter.kept(&one.aor, what, &event, now);
-        let mut events = vec![event];
-        if let (Some((report, success)), Some(until)) = (changed, one.until) {
-            let event = Event::bindings_changed(&one.aor, report, until, now);
-            told = told.and(reporter.bindings_changed(&one.aor, success, &event, now));
-            events.push(event);
-        }
+        // Made for those only who read it.
+        let event = LazyCell::new(|| Event::of(&one.aor, what, one.until, now));
+        let mut told = reporter.kept(&one.aor, what, || event.line(), now);
         if let Some(hook) = &mut self.hook {
-            events.iter().for_each(|event| hook.tell(event.name(), &one.aor, event.line()));
+            hook.tell(event.name(), &one.aor, event.line());
+        }
+        if let (Some((report, success)), Some(until)) = (changed, one.until) {
+            let event = LazyCell::new(|| Event::bindings_changed(&one.aor, report, until, now));
+            told = told.and(reporter.bindings_changed(&one.aor, success, || event.line(), now));
+            if let Some(hook) = &mut self.hook {
+                hook.tell(event.name(), &one.aor, event.line());
+            }
         }
         match what {
             Kept::Registering | Kept::NetworkChanged | Kept::Incoming { .. } | Kept::FlowFailed { .. } => {}

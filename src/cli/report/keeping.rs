@@ -203,13 +203,19 @@ pub fn schema() -> String {
 }
 
 impl Reporter<'_, '_> {
-    /// Something happened to an account. `Err`: nobody reads it any more.
+    /// Something happened to an account; `event` is the line of JSON that says it. `Err`: nobody reads it any more.
     ///
     /// # Errors
     /// Those of writing to stdout.
-    pub fn kept(&mut self, aor: &str, what: &Kept, event: &Event, now: Time) -> io::Result<()> {
+    pub fn kept(
+        &mut self,
+        aor: &str,
+        what: &Kept,
+        event: impl FnOnce() -> String,
+        now: Time,
+    ) -> io::Result<()> {
         if self.settings.json {
-            return self.stdout(event.line().as_bytes());
+            return self.stdout(event().as_bytes());
         }
         let is_failure = matches!(what, Kept::Failed { .. } | Kept::Stopped(Left::Unconfirmed));
         if self.settings.quiet {
@@ -235,11 +241,11 @@ impl Reporter<'_, '_> {
         &mut self,
         aor: &str,
         success: &Success,
-        event: &Event,
+        event: impl FnOnce() -> String,
         now: Time,
     ) -> io::Result<()> {
         if self.settings.json {
-            return self.stdout(event.line().as_bytes());
+            return self.stdout(event().as_bytes());
         }
         if self.settings.quiet {
             return Ok(());

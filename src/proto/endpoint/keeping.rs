@@ -11,10 +11,13 @@ use crate::proto::plan::{Plan, Purpose};
 use crate::proto::registration::Registration;
 use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time, TimerKey};
 
-/// The time between two accounts that begin a try: a registrar that comes back meets fifty a second, not all at once
-/// (DES-010). When there are more than five hundred, all of them within that time.
+/// The time between two accounts that begin a try that is no routine: a registrar that comes back meets fifty a second,
+/// not all at once (DES-010). When there are more than five hundred, all of them within that time.
 const GAP: Duration = Duration::from_millis(20);
 const ROUND: Duration = Duration::from_secs(10);
+
+/// Turns of so long ago may still be taken: a loop that comes late makes up for it.
+const MADE_UP: Duration = Duration::from_millis(20);
 
 /// What the removal of a binding may take, challenges included (DES-019).
 const LEAVE: Duration = Duration::from_secs(4);
@@ -25,13 +28,29 @@ pub(super) struct Keeping {
     all: BTreeMap<RegistrationId, Keep>,
     /// Those that are due and wait for their turn, in that order.
     queue: VecDeque<RegistrationId>,
-    /// When the next may begin.
-    free: Time,
+    /// When the next may begin, since the epoch; there may be more than one in a millisecond.
+    free: Duration,
 }
 
 impl Keeping {
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty() && self.queue.is_empty()
+    }
+
+    /// Whether one more may begin now; then it counts.
+    fn takes_turn(&mut self, now: Time) -> bool {
+        let now = Duration::from_millis(now.as_millis());
+        if self.free > now {
+            return false;
+        }
+        self.free = self.free.max(now.saturating_sub(MADE_UP)) + self.gap();
+        true
+    }
+
+    /// When the next may begin.
+    fn next_turn(&self) -> Time {
+        let ms = self.free.as_nanos().div_ceil(1_000_000);
+        Time::from_millis(u64::try_from(ms).unwrap_or(u64::MAX))
     }
 
     fn gap(&self) -> Duration {
@@ -99,24 +118,31 @@ impl Endpoint {
     }
 
     pub(super) fn keep_due(&mut self, id: RegistrationId, now: Time) {
-        if self.keeping.free > now {
-            self.keeping.queue.push_back(id);
-            self.timers.set(TimerKey::Pace, self.keeping.free);
-            return;
+        let Some(keep) = self.keeping.all.get(&id) else { return };
+        if keep.is_routine(now) || (self.keeping.queue.is_empty() && self.keeping.takes_turn(now)) {
+            return self.begin_try(id, now);
         }
-        self.keeping.free = now + self.keeping.gap();
-        if let Some(keep) = self.keeping.all.get_mut(&id) {
-            let next = keep.on_due(now);
-            self.follow(id, next, now);
-        }
+        self.keeping.queue.push_back(id);
+        self.timers.set(TimerKey::Pace, self.keeping.next_turn());
     }
 
     pub(super) fn pace_due(&mut self, now: Time) {
-        if let Some(id) = self.keeping.queue.pop_front() {
-            self.keep_due(id, now);
+        while let Some(id) = self.keeping.queue.front().copied() {
+            let waits = self.keeping.all.get(&id).is_some_and(|keep| keep.is_due(now));
+            if waits && !self.keeping.takes_turn(now) {
+                return self.timers.set(TimerKey::Pace, self.keeping.next_turn());
+            }
+            self.keeping.queue.pop_front();
+            if waits {
+                self.begin_try(id, now);
+            }
         }
-        if !self.keeping.queue.is_empty() {
-            self.timers.set(TimerKey::Pace, self.keeping.free);
+    }
+
+    fn begin_try(&mut self, id: RegistrationId, now: Time) {
+        if let Some(keep) = self.keeping.all.get_mut(&id) {
+            let next = keep.on_due(now);
+            self.follow(id, next, now);
         }
     }
 
@@ -250,8 +276,8 @@ impl Endpoint {
             self.timers.cancel(key);
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
-        self.keeping.queue.retain(|queued| *queued != id);
-        if self.keeping.queue.is_empty() {
+        if self.keeping.all.is_empty() {
+            self.keeping.queue.clear();
             self.timers.cancel(TimerKey::Pace);
         }
         self.registrations.remove(&id);

@@ -239,3 +239,28 @@ fn a_thousand_that_started_together_spread() {
     assert!(due[999] - due[0] > 300_000);
     assert!(due.windows(50).all(|part| part[49] - part[0] > 10_000));
 }
+
+/// DES-010: whatever may make many accounts try at once is no routine.
+#[test]
+fn a_refresh_in_its_time_is_routine_and_nothing_else_is() {
+    let mut random = Fixed(0);
+    assert!(!Keep::new(at(0.0), None).is_routine(at(0.0)), "the first try");
+    let (keep, due) = bound(600, &mut random);
+    assert!(keep.is_routine(at(due)) && keep.is_routine(at(due + 0.9)));
+    assert!(!keep.is_routine(at(due + 1.0)), "slept over");
+    let (keep, due) = bound(1, &mut random);
+    assert!(!keep.is_routine(at(due)), "the lease has ended");
+    let (mut keep, _) = bound(600, &mut random);
+    keep.on_nudge(at(100.0));
+    assert!(keep.is_due(at(100.0)) && !keep.is_routine(at(100.0)), "asked for");
+    let (mut keep, _) = bound(600, &mut random);
+    let soon = wait(keep.on_flow_lost(&mut random, at(100.0)));
+    assert!(!keep.is_routine(at(soon)), "a lost flow");
+    let (mut keep, _) = bound(600, &mut random);
+    let soon = wait(keep.on_network_changed(&mut random, at(100.0)));
+    assert!(!keep.is_routine(at(soon)), "a changed network");
+    let (mut keep, due) = bound(600, &mut random);
+    keep.on_due(at(due));
+    let again = wait(keep.on_failed(&Failure::Timeout, true, &mut random, at(due + 5.0)));
+    assert!(!keep.is_routine(at(again)), "a failure");
+}

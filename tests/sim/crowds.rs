@@ -1,0 +1,73 @@
+//! Many accounts of one process: what makes all of them try at once is spread, what spreads by itself is left alone, and
+//! nobody starves.
+
+use sipreg::proto::keep::Left;
+use sipreg::proto::plan::Plan;
+
+use crate::world::{plan, uri};
+use crate::year::{Asked, Reply, World};
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+
+fn crowd(accounts: u64, spread: u64, server: impl FnMut(&Asked<'_>) -> Reply + 'static) -> World {
+    let mut world = World::new(server);
+    for number in 0..accounts {
+        let aor = uri(&format!("sip:user{number}~munich.de"));
+        world.keep(number + 1, Plan { aor, ..plan() }, number * spread / accounts);
+    }
+    world
+}
+
+/// DES-010: ten thousand accounts share one socket; their registrar is away for ten minutes, as long as their leases are.
+#[test]
+fn ten_thousand_accounts_come_back_one_after_the_other() {
+    const AWAY: u64 = 30 * MINUTE;
+    const BACK: u64 = 40 * MINUTE;
+    let mut world = crowd(10_000, 10 * SECOND, |asked| match asked.at {
+        AWAY..BACK => Reply::Silent,
+        _ => Reply::Grant(600),
+    });
+    world.run(2 * HOUR);
+    assert_eq!(world.opened, 1);
+    let registered = world.told.iter().filter(|(at, told)| *at > BACK && told == "registered");
+    let last = registered.map(|(at, _)| *at).max().unwrap();
+    let ended = world.end("10,000 accounts, away for ten minutes");
+    let most = ended.rate.range(..7200).map(|(_, requests)| *requests).max().unwrap();
+    assert!(most <= 1030, "{most} a second");
+    // The last of 30, 60, 120 and 240 s may just have begun, and 480 s of those whose lease ran out early.
+    assert!(last < BACK + 9 * MINUTE, "somebody waits until {last}");
+    // Ten minutes of two hours, and the wait of the one that was last.
+    assert!(ended.share > 100.0 * (120.0 - 10.0 - 9.0) / 120.0, "{}", ended.share);
+    assert_eq!(ended.left.len(), 10_000);
+    assert!(ended.left.iter().all(|left| *left == Left::Removed));
+}
+
+/// DES-010: the limit is for storms. Four hundred accounts with leases of four seconds need 200 requests a second and more,
+/// all the time, and get them.
+#[test]
+fn short_leases_of_many_are_no_storm() {
+    let mut world = crowd(400, 8 * SECOND, |_| Reply::Grant(4));
+    world.run(10 * MINUTE);
+    let ended = world.end("400 accounts, leases of 4 s");
+    assert_eq!((ended.count("registered"), ended.count("failed")), (400, 0));
+    // All but the time before the first answer of each.
+    assert!(ended.share > 98.6, "{}", ended.share);
+}
+
+/// DES-010 DES-015: a process that slept through the leases of all its accounts does not wake with a storm.
+#[test]
+fn two_thousand_accounts_wake_one_after_the_other() {
+    let mut world = crowd(2000, 10 * SECOND, |_| Reply::Grant(3600));
+    world.run(MINUTE);
+    world.sleep(2 * HOUR);
+    world.run(2 * HOUR + MINUTE);
+    let again = world.told.iter().filter(|(at, told)| *at > HOUR && told == "registered");
+    let (count, last) = again.fold((0, 0), |(count, last), (at, _)| (count + 1, last.max(*at)));
+    assert_eq!(count, 2000);
+    assert!(last < 2 * HOUR + 11 * SECOND, "{last}");
+    let ended = world.end("2,000 accounts wake");
+    let most = ended.rate.range(7200..7260).map(|(_, requests)| *requests).max().unwrap();
+    assert!(most <= 210, "{most} a second");
+}
