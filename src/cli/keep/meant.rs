@@ -1,5 +1,6 @@
 //! What the command line of `keep` means, and what its accounts need before they begin.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Accoun
 /// What each address means, with what the configuration file says of it now.
 pub(super) fn accounts(args: &Args, environment: &Environment) -> Result<Vec<Account>, UsageError> {
     let mut accounts: Vec<Account> = Vec::with_capacity(args.aor.len());
+    let mut keys = BTreeSet::new();
     for aor in &args.aor {
         let mut typed = args.typed(aor);
         let origins = config::consult(&mut typed, environment)?;
@@ -61,7 +63,7 @@ pub(super) fn accounts(args: &Args, environment: &Environment) -> Result<Vec<Acc
             let message = format!("{} and {} differ in bind or nameserver", first.plan.aor, account.plan.aor);
             return Err(UsageError::new(message).hint("keep them with a 'sipreg keep' each"));
         }
-        if accounts.iter().any(|other| state::key(&other.plan.aor) == state::key(&account.plan.aor)) {
+        if !keys.insert(state::key(&account.plan.aor)) {
             return Err(UsageError::new(format!("{} is there twice", account.plan.aor)));
         }
         accounts.push(account);
