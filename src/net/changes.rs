@@ -80,12 +80,13 @@ mod linux {
 
         /// Something has changed. Can be dropped at any time.
         pub(crate) async fn next(&mut self) {
-            let mut buffer = [0; 8192];
             let mut seen = false;
             while !seen {
                 if self.0.readable().await.is_err() {
                     return std::future::pending().await;
                 }
+                // Here, for this is waited for again at every turn of the loop.
+                let mut buffer = [0; 8192];
                 loop {
                     match self.0.try_read(&mut buffer) {
                         Ok(0) => return std::future::pending().await,

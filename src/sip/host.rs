@@ -115,7 +115,15 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Host::Name(name) => f.write_str(name),
-            Host::V4(address) => address.fmt(f),
+            Host::V4(address) => {
+                for (at, part) in address.octets().into_iter().enumerate() {
+                    if at > 0 {
+                        f.write_str(".")?;
+                    }
+                    f.write_str(scan::decimal(part.into(), &mut [0; 10]))?;
+                }
+                Ok(())
+            }
             Host::V6(address) => write!(f, "[{address}]"),
         }
     }

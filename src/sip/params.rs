@@ -201,9 +201,11 @@ impl ParamValue {
 impl fmt::Display for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for param in &self.0 {
-            write!(f, ";{}", param.name)?;
+            f.write_str(";")?;
+            f.write_str(&param.name)?;
             if let Some(value) = &param.value {
-                write!(f, "={value}")?;
+                f.write_str("=")?;
+                value.fmt(f)?;
             }
         }
         Ok(())

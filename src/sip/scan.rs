@@ -84,6 +84,20 @@ pub(super) fn text(octets: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(octets).map_err(|_| Problem::NotUtf8)
 }
 
+/// A number in decimal digits, in `room`; the writer of `std` minds width and sign and takes several times as long.
+pub(super) fn decimal(mut number: u32, room: &mut [u8; 10]) -> &str {
+    let mut at = room.len();
+    loop {
+        at -= 1;
+        room[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    std::str::from_utf8(&room[at..]).unwrap_or_default()
+}
+
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = ONES * 0x80;
 

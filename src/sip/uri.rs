@@ -153,7 +153,8 @@ impl Uri {
 
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.scheme.as_str())?;
+        f.write_str(self.scheme.as_str())?;
+        f.write_str(":")?;
         if let Some(user) = &self.user {
             f.write_str(user)?;
             if let Some(password) = &self.password {
@@ -163,7 +164,8 @@ impl fmt::Display for Uri {
         }
         self.host.fmt(f)?;
         if let Some(port) = self.port {
-            write!(f, ":{port}")?;
+            f.write_str(":")?;
+            f.write_str(scan::decimal(port.into(), &mut [0; 10]))?;
         }
         self.params.fmt(f)?;
         for (at, (name, value)) in self.headers.iter().enumerate() {

@@ -6,7 +6,6 @@ use super::message::{Message, Request, Response};
 use super::name::HeaderName;
 use super::scan;
 use bytes::Bytes;
-use std::io::Write as _;
 
 impl Message {
     /// Appends the message as it goes on the wire.
@@ -82,8 +81,10 @@ fn push_start(out: &mut Vec<u8>, text: &str, danger: Danger) {
 }
 
 fn push_number(out: &mut Vec<u8>, number: usize) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{number}");
+    match u32::try_from(number) {
+        Ok(number) => out.extend_from_slice(scan::decimal(number, &mut [0; 10]).as_bytes()),
+        Err(_) => out.extend_from_slice(number.to_string().as_bytes()),
+    }
 }
 
 /// The head from the end of the start line on, and the body.

@@ -101,6 +101,6 @@ impl Endpoint {
         if response.headers.via_count() > 1 {
             return Err(Dropped::Misrouted);
         }
-        if transaction.fits(response) { Ok(*number) } else { Err(Dropped::Forged) }
+        if transaction.fits(response, &via, &cseq) { Ok(*number) } else { Err(Dropped::Forged) }
     }
 }

@@ -10,7 +10,7 @@ use crate::proto::locate::Transport;
 use crate::proto::registration::Outgoing;
 use crate::proto::transaction::{Client, Effect, Input, Tell, Timer};
 use crate::proto::{Action, Cause, Direction, FlowId, Notice, RegistrationId, Remembrance, Time, TimerKey};
-use crate::sip::{Host, Response};
+use crate::sip::{CSeq, Host, Response, Via};
 
 /// A client transaction with what its responses must fit.
 pub(super) struct Transaction {
@@ -28,13 +28,11 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Whether a response with our branch really answers this request.
-    pub(super) fn fits(&self, response: &Response) -> bool {
+    /// Whether a response with our branch, with this Via and CSeq, really answers this request.
+    pub(super) fn fits(&self, response: &Response, via: &Via, cseq: &CSeq) -> bool {
         let headers = &response.headers;
-        let via = headers.top_via();
-        let sent_by =
-            via.is_ok_and(|via| via.host == self.sent_by.0 && via.port.unwrap_or(5060) == self.sent_by.1);
-        let cseq = headers.cseq().is_ok_and(|cseq| cseq.number == self.cseq);
+        let sent_by = via.host == self.sent_by.0 && via.port.unwrap_or(5060) == self.sent_by.1;
+        let cseq = cseq.number == self.cseq;
         let call_id = headers.call_id().is_ok_and(|id| id == self.call_id);
         let from = headers.from().is_ok_and(|from| from.tag() == Some(self.from_tag.as_str()));
         sent_by && cseq && call_id && from
@@ -71,7 +69,7 @@ impl Endpoint {
                 flow,
                 peer,
                 machine,
-                bytes: outgoing.request.to_bytes(),
+                bytes: outgoing.bytes,
                 sends: 0,
                 branch: outgoing.branch,
                 sent_by: outgoing.sent_by,
@@ -110,7 +108,8 @@ impl Endpoint {
             match effect {
                 Effect::Transmit => self.transmit(number),
                 Effect::Start(timer, wait) => {
-                    self.timers.set(TimerKey::Transaction(number, timer), now + wait);
+                    let at = self.rounded(id, timer, now + wait);
+                    self.timers.set(TimerKey::Transaction(number, timer), at);
                 }
                 Effect::Stop(timer) => self.timers.cancel(TimerKey::Transaction(number, timer)),
                 Effect::Tell(what) => tell = Some(what),
@@ -135,6 +134,17 @@ impl Endpoint {
             Some(Tell::TransportError) => {
                 self.on_registration(id, now, |r, random| r.on_flow_lost(cause, random, now));
             }
+        }
+    }
+
+    /// When a timer fires. Timer K only lets go of what is over: for accounts that rest it does so at full seconds, so that it
+    /// wakes nobody for each of them.
+    fn rounded(&self, id: RegistrationId, timer: Timer, at: Time) -> Time {
+        let keeps = || self.registrations.get(&id).is_some_and(|registration| registration.plan().keep);
+        if timer == Timer::K && keeps() {
+            Time::from_millis(at.as_millis().div_ceil(1000).saturating_mul(1000))
+        } else {
+            at
         }
     }
 

@@ -30,13 +30,15 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::digest::Sessions;
 use super::ids::{self, Random};
 use super::locate::{Destination, Locate, Transport};
 use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Report, Unreachable};
 use super::plan::Plan;
 use super::{Answer, Cause, Question, RegistrationId, ResolveError, Time};
-use crate::sip::{Host, NameAddr, Request, Response};
+use crate::sip::{Host, NameAddr, Response};
 use tally::Slip;
 use targets::{Target, Targets, Way};
 
@@ -84,8 +86,8 @@ pub enum Step {
 /// A request, and by what its responses are known.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The request.
-    pub request: Request,
+    /// The request as it goes on the wire.
+    pub bytes: Bytes,
     /// Of its Via.
     pub branch: String,
     /// Host and port of its Via.
@@ -96,7 +98,7 @@ pub struct Outgoing {
     pub call_id: String,
     /// Of its CSeq header.
     pub cseq: u32,
-    /// The contacts it asks to be bound for more than 0 seconds.
+    /// The contacts it asks to be bound for more than 0 seconds, if the plan has a memory.
     pub binds: Vec<NameAddr>,
 }
 

@@ -1,6 +1,10 @@
 //! Building the REGISTER request (RFC 3261 §8.1.1, §10.2).
 
+use std::fmt::{self, Display, Write as _};
+use std::mem;
 use std::net::SocketAddr;
+
+use bytes::Bytes;
 
 use crate::proto::locate::Transport;
 use crate::proto::plan::{Plan, Purpose};
@@ -11,7 +15,8 @@ use crate::sip::{
 /// What changes from request to request.
 pub(super) struct Draft<'a> {
     pub plan: &'a Plan,
-    pub uri: &'a Uri,
+    /// The Request-URI as it is sent.
+    pub uri: &'a str,
     pub route: &'a [Uri],
     pub transport: Transport,
     pub local: SocketAddr,
@@ -125,10 +130,6 @@ fn own_contact(plan: &Plan, transport: Transport, local: SocketAddr) -> NameAddr
     NameAddr { display: None, uri: AnyUri::Sip(uri), params: Params::new() }
 }
 
-fn bare(uri: &Uri) -> NameAddr {
-    NameAddr { display: None, uri: AnyUri::Sip(uri.clone()), params: Params::new() }
-}
-
 impl Draft<'_> {
     /// Host and port of our Via, by which a response is known to be meant for us (RFC 3261 §18.1.2).
     pub fn sent_by(&self) -> (Host, u16) {
@@ -142,55 +143,89 @@ impl Draft<'_> {
     /// A text of the plan holds CR, LF or NUL.
     pub fn build(mut self) -> Result<Request, InjectionError> {
         let plan = self.plan;
-        let mut headers = Headers::new();
-        let mut push = |name: HeaderName, value: String| -> Result<(), InjectionError> {
-            headers.push(Header::new(name, value)?);
-            Ok(())
-        };
+        let mut rows = Rows { text: String::with_capacity(512), ends: Vec::with_capacity(16) };
         let (host, port) = self.sent_by();
-        let via = format!("SIP/2.0/{} {host}:{port};branch={};rport", self.transport.as_via(), self.branch);
-        push(HeaderName::Via, via)?;
+        let (via, branch) = (self.transport.as_via(), self.branch);
+        rows.push(HeaderName::Via, format_args!("SIP/2.0/{via} {host}:{port};branch={branch};rport"));
         for hop in self.route {
-            push(HeaderName::Route, bare(hop).to_string())?;
+            rows.push(HeaderName::Route, Bare(hop));
         }
-        push(HeaderName::MaxForwards, "70".to_owned())?;
-        let (proxies, registrar): (Vec<Header>, Vec<Header>) =
-            self.credentials.drain(..).partition(|row| *row.name() == HeaderName::ProxyAuthorization);
-        for row in proxies {
-            headers.push(row);
-        }
-        let mut push = |name: HeaderName, value: String| -> Result<(), InjectionError> {
-            headers.push(Header::new(name, value)?);
-            Ok(())
-        };
-        let from = bare(plan.from.as_ref().unwrap_or(&plan.aor));
-        push(HeaderName::From, format!("{from};tag={}", self.from_tag))?;
-        push(HeaderName::To, bare(&plan.aor).to_string())?;
-        push(HeaderName::CallId, self.call_id.to_owned())?;
-        push(HeaderName::CSeq, format!("{} REGISTER", self.cseq))?;
+        rows.push(HeaderName::MaxForwards, "70");
+        let proxies = rows.ends.len();
+        rows.push(
+            HeaderName::From,
+            format_args!("{};tag={}", Bare(plan.from.as_ref().unwrap_or(&plan.aor)), self.from_tag),
+        );
+        rows.push(HeaderName::To, Bare(&plan.aor));
+        rows.push(HeaderName::CallId, self.call_id);
+        rows.push(HeaderName::CSeq, format_args!("{} REGISTER", self.cseq));
         if plan.purpose == Purpose::RemoveAll {
-            push(HeaderName::Contact, "*".to_owned())?;
+            rows.push(HeaderName::Contact, "*");
         }
         for contact in self.contacts {
-            push(HeaderName::Contact, contact.to_string())?;
+            rows.push(HeaderName::Contact, contact);
         }
         if let Some(seconds) = expires_header(plan, self.floor) {
-            push(HeaderName::Expires, seconds.to_string())?;
+            rows.push(HeaderName::Expires, seconds);
         }
         if !self.offered.is_empty() {
-            push(HeaderName::Supported, self.offered.join(", "))?;
+            rows.push(HeaderName::Supported, self.offered.join(", "));
         }
         if let Some(text) = &plan.user_agent {
-            push(HeaderName::UserAgent, text.clone())?;
+            rows.push(HeaderName::UserAgent, text);
         }
-        for row in registrar {
+        let count = rows.ends.len() + self.credentials.len() + plan.headers.len();
+        let mut headers = Headers::with_capacity(count);
+        let mut rows = rows.finish();
+        let is_proxys = |row: &Header| *row.name() == HeaderName::ProxyAuthorization;
+        for row in rows.by_ref().take(proxies) {
+            headers.push(row?);
+        }
+        for row in self.credentials.extract_if(.., |row| is_proxys(row)) {
             headers.push(row);
         }
-        for row in &plan.headers {
-            headers.push(row.clone());
+        for row in rows {
+            headers.push(row?);
         }
-        let mut request = Request::new(Method::Register, self.uri.to_string());
+        for row in self.credentials.into_iter().chain(plan.headers.iter().cloned()) {
+            headers.push(row);
+        }
+        let mut request = Request::new(Method::Register, self.uri);
         request.headers = headers;
         Ok(request)
+    }
+}
+
+/// Header rows while they are written, all values in one text: a request is built for every refresh of every account.
+struct Rows {
+    text: String,
+    /// Each row's name, and where its value ends.
+    ends: Vec<(HeaderName, usize)>,
+}
+
+impl Rows {
+    fn push(&mut self, name: HeaderName, value: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.text, "{value}");
+        self.ends.push((name, self.text.len()));
+    }
+
+    fn finish(self) -> impl Iterator<Item = Result<Header, InjectionError>> {
+        let text = Bytes::from(self.text);
+        let mut start = 0;
+        self.ends
+            .into_iter()
+            .map(move |(name, end)| Header::new(name, text.slice(mem::replace(&mut start, end)..end)))
+    }
+}
+
+/// A URI in brackets.
+struct Bare<'a>(&'a Uri);
+
+impl Display for Bare<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<")?;
+        self.0.fmt(f)?;
+        f.write_str(">")
     }
 }

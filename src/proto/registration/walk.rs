@@ -61,7 +61,7 @@ impl Registration {
         let branch = ids::branch(random);
         let draft = Draft {
             plan: &self.plan,
-            uri: way.uri,
+            uri: &uri,
             route: way.route,
             transport,
             local,
@@ -81,8 +81,9 @@ impl Registration {
                 Some(Unreachable::Network(Cause::Other(std::io::ErrorKind::InvalidInput)));
             return self.fail(now);
         };
+        let bytes = request.to_bytes();
         let switch = match (transport, visit.size) {
-            (Transport::Udp, SizeRule::Unneeded) => request.to_bytes().len() > LARGEST_DATAGRAM,
+            (Transport::Udp, SizeRule::Unneeded) => bytes.len() > LARGEST_DATAGRAM,
             (Transport::Udp, SizeRule::Switched { .. } | SizeRule::Refused) | (Transport::Tcp, _) => false,
         };
         if switch {
@@ -94,14 +95,15 @@ impl Registration {
             return Step::Switch(destination);
         }
         let lasts = |contact: &&NameAddr| request::asked_lifetime(&self.plan, contact, self.floor) != Some(0);
-        let binds = contacts.iter().filter(lasts).cloned().collect();
+        let remembered = if self.plan.memory.is_some() { &contacts[..] } else { &[] };
+        let binds = remembered.iter().filter(lasts).cloned().collect();
         self.sessions = sessions;
         self.contacts = contacts;
         self.cseq += 1;
         self.tally.sent(Hop { transport, remote: visit.destination.address, local }, now);
         self.state = State::Waiting(visit);
         let outgoing = Outgoing {
-            request,
+            bytes,
             branch,
             sent_by,
             from_tag: self.from_tag.clone(),
