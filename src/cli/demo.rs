@@ -239,7 +239,7 @@ impl Stage {
         let mut plan = Plan::new(aor);
         plan.purpose = step.purpose;
         plan.route = vec![hop];
-        plan.user_agent = Some(concat!("sipreg/", env!("CARGO_PKG_VERSION")).to_owned());
+        plan.user_agent = Some(concat!("sipreg/", env!("CARGO_PKG_VERSION")).into());
         plan.contacts = step.contacts.iter().map(NameAddr::parse).collect::<Result<_, _>>()?;
         plan.keyring.credentials.push(Credential {
             realm: None,

@@ -97,10 +97,13 @@ pub enum Signal {
     Terminate,
 }
 
+/// Says what the words of the command line are. They are not held: there may be ten thousand addresses among them.
+type Arguments<'a> = &'a dyn Fn() -> Vec<OsString>;
+
 /// Runs the command of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let arguments = || std::env::args_os().collect::<Vec<_>>();
     let environment = Environment::of_process();
     let asking = complete::asking();
     let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
@@ -108,7 +111,7 @@ pub fn main() -> ExitCode {
     let mut streams =
         Streams { stdout: &mut stdout, stderr: &mut stderr, stdout_is_terminal, stderr_is_terminal };
     let exit = match asking {
-        Some(shell) => complete_for(shell, &arguments, &environment, &mut streams),
+        Some(shell) => complete_for(shell, &arguments(), &environment, &mut streams),
         None => run_guarded(&arguments, &environment, &mut streams),
     };
     ExitCode::from(exit.code())
@@ -133,19 +136,20 @@ fn complete_for(
 
 /// As [`run_from`], but a panic of ours ends as any other failure does: with a message, JSON if asked for, and
 /// [`Exit::Internal`].
-pub fn run_guarded(arguments: &[OsString], environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+pub fn run_guarded(arguments: Arguments<'_>, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     crash::watch();
     let ended = panic::catch_unwind(AssertUnwindSafe(|| run_from(arguments, environment, streams)));
     ended.unwrap_or_else(|_| {
-        let settings = rough_settings(arguments);
-        let command = rough_command(arguments);
+        let arguments = arguments();
+        let settings = rough_settings(&arguments);
+        let command = rough_command(&arguments);
         Reporter::new(streams, settings, command, environment).internal(&crash::last_words())
     })
 }
 
 /// Runs one command to its end, with everything it depends on as arguments. The first argument is the program's name.
-pub fn run_from(arguments: &[OsString], environment: &Environment, streams: &mut Streams<'_>) -> Exit {
-    match Args::try_parse_from(arguments) {
+pub fn run_from(arguments: Arguments<'_>, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+    match Args::try_parse_from(arguments()) {
         Ok(Args { command: Command::Register(args) }) => ask((*args.0).into(), environment, streams),
         Ok(Args { command: Command::List(args) }) => ask((*args.0).into(), environment, streams),
         Ok(Args { command: Command::Unregister(args) }) => ask((*args.0).into(), environment, streams),
@@ -164,7 +168,7 @@ pub fn run_from(arguments: &[OsString], environment: &Environment, streams: &mut
         Ok(Args { command: Command::Keep(args) }) => keep::run(*args.0, environment, streams),
         Ok(Args { command: Command::Serve(args) }) => serving(*args.0, environment, streams),
         Ok(Args { command: Command::Man(args) }) => manual(args.0.dir.as_deref(), environment, streams),
-        Err(error) => not_run(&error, arguments, environment, streams),
+        Err(error) => not_run(&error, &arguments(), environment, streams),
     }
 }
 

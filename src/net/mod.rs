@@ -89,6 +89,9 @@ impl Default for Config {
 /// Keeps what must outlive the process. It is called before the request that makes it true is sent, so it must be quick.
 pub type Keeper = Box<dyn FnMut(&Remembrance)>;
 
+/// Room for so many notices is kept; what more of them took is given back.
+const AT_ONCE: usize = 64;
+
 /// The loop around an [`Endpoint`]: events in, actions out, notices to the caller.
 ///
 /// [`Driver::command`] at any time, then [`Driver::next`] until [`Notice::Finished`]; a server gets its location
@@ -151,6 +154,7 @@ impl Driver {
             if let Some(notice) = self.notices.pop_front() {
                 return notice;
             }
+            self.notices.shrink_to(AT_ONCE);
             let due = self.endpoint.next_timeout().map(|(due, _)| due);
             let event = self.network.event_with(due, &mut self.waits).await;
             for action in self.endpoint.handle(event, self.network.now()) {

@@ -144,6 +144,7 @@ impl Network {
             if let Some(event) = self.answers.pop_front().or_else(|| self.ready.pop_front()) {
                 return event;
             }
+            self.ready.shrink_to(TURN);
             if self.streak >= FAIR && due.is_some_and(|due| due <= self.clock.now()) {
                 return self.timeout();
             }

@@ -2,6 +2,7 @@
 //! can be made of it without asking anybody again.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::locate::Transport;
@@ -21,7 +22,7 @@ pub struct Report {
     /// The last final response: status and reason phrase.
     pub response: Option<(u16, String)>,
     /// The Request-URI of the last request.
-    pub request_uri: Uri,
+    pub request_uri: Arc<Uri>,
     /// Where the last request went.
     pub hop: Option<Hop>,
     /// Challenges that were answered in the last request, in the order of its headers.
@@ -29,7 +30,7 @@ pub struct Report {
     /// The address the other side saw (Via `received` and `rport`), where it differs from [`Hop::local`].
     pub received: Option<SocketAddr>,
     /// Of all requests.
-    pub call_id: String,
+    pub call_id: Arc<str>,
     /// Of the last request; 0 when none was sent.
     pub cseq: u32,
     /// Requests sent, retransmissions not counted.

@@ -1,6 +1,7 @@
 //! What a registration is to achieve, completely said: a [`Plan`] holds no default that depends on anything but
 //! itself, so that the same plan and the same randomness give the same octets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::digest::{Algorithm, Keyring};
@@ -16,9 +17,10 @@ pub struct Plan {
     /// parameters only (RFC 3261 §19.1.1, table 1).
     pub aor: Uri,
     /// Third-party registration: who registers for the AOR (RFC 3261 §10.2).
-    pub from: Option<Uri>,
-    /// The Request-URI: the registrar's domain, without a user part (RFC 3261 §10.2).
-    pub registrar: Uri,
+    pub from: Option<Box<Uri>>,
+    /// The Request-URI: the registrar's domain, without a user part (RFC 3261 §10.2). Plans with the same registrar may share
+    /// it.
+    pub registrar: Arc<Uri>,
     /// The preloaded route set, each with `lr`; empty means that the Request-URI is the next hop.
     pub route: Vec<Uri>,
     /// Overrides what RFC 3263 would choose for the first hop.
@@ -31,9 +33,9 @@ pub struct Plan {
     /// Preference of the contacts that don't say their own.
     pub q: Option<Q>,
     /// What Via and the own Contact say instead of the local address; port `None` keeps the bound port.
-    pub advertise: Option<(Host, Option<u16>)>,
+    pub advertise: Option<Box<(Host, Option<u16>)>>,
     /// The User-Agent header; `None` leaves it out (RFC 3261 §20.41).
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Arc<str>>,
     /// Further headers, after ours. Never one that the protocol owns.
     pub headers: Vec<Header>,
     /// Who the user is for digest.
@@ -50,7 +52,7 @@ pub struct Plan {
     /// It is to be registered again: the flow stays open after a success, for refreshes and for whoever calls.
     pub keep: bool,
     /// What an earlier registration of the same AOR at the same registrar left.
-    pub memory: Option<Memory>,
+    pub memory: Option<Box<Memory>>,
 }
 
 impl Plan {
@@ -59,7 +61,7 @@ impl Plan {
     #[must_use]
     pub fn new(aor: Uri) -> Plan {
         let timing = Timing::default();
-        let registrar = Uri { user: None, password: None, headers: Vec::new(), ..aor.clone() };
+        let registrar = Arc::new(Uri { user: None, password: None, headers: Vec::new(), ..aor.clone() });
         Plan {
             purpose: Purpose::Bind { expires: Some(3600) },
             aor,
@@ -117,17 +119,25 @@ pub enum Purpose {
 pub struct Timing {
     /// Estimate of the round trip; 500 ms unless the link is slower.
     pub t1: Duration,
-    /// Longest gap between retransmissions: 4 s.
-    pub t2: Duration,
-    /// Longest life of a message in the network: 5 s.
-    pub t4: Duration,
 }
 
 impl Timing {
-    /// The RFC's T2 and T4 with another T1. T2 is never shorter than T1.
+    /// The RFC's T2 and T4 with another T1.
     #[must_use]
-    pub fn with_t1(t1: Duration) -> Timing {
-        Timing { t1, t2: t1.max(Duration::from_secs(4)), t4: Duration::from_secs(5) }
+    pub const fn with_t1(t1: Duration) -> Timing {
+        Timing { t1 }
+    }
+
+    /// Longest gap between retransmissions: 4 s, and never shorter than T1.
+    #[must_use]
+    pub fn t2(&self) -> Duration {
+        self.t1.max(Duration::from_secs(4))
+    }
+
+    /// Longest life of a message in the network: 5 s.
+    #[must_use]
+    pub const fn t4(&self) -> Duration {
+        Duration::from_secs(5)
     }
 
     /// 64·T1: Timer F, and the time one destination may take, connecting included.

@@ -48,8 +48,10 @@ impl Timers {
     pub(super) fn set(&mut self, key: TimerKey, at: Time) {
         let moved = self.due.insert(key, at).is_some();
         self.heap.push(Reverse((at, key)));
-        // Timers that are moved far more often than they fire must not pile up behind a distant one.
-        if self.heap.len() > 2 * self.due.len() + 64 {
+        // Timers that are moved far more often than they fire must not pile up behind a distant one, and what many have needed
+        // once is given back.
+        let most = self.due.len() + self.due.len() / 2 + 64;
+        if self.heap.len() > most || self.heap.capacity() > 2 * most {
             self.heap = self.due.iter().map(|(key, at)| Reverse((*at, *key))).collect();
         } else if moved {
             self.prune();

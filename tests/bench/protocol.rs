@@ -15,7 +15,7 @@ use crate::Case;
 
 fn plan() -> Plan {
     let mut plan = Plan::new(Uri::parse("sip:heisenberg@munich.de").unwrap());
-    plan.registrar = Uri::parse("sip:192.0.2.1").unwrap();
+    plan.registrar = Uri::parse("sip:192.0.2.1").unwrap().into();
     plan.keyring.credentials.push(Credential {
         realm: None,
         username: "heisenberg".into(),

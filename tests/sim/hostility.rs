@@ -54,7 +54,7 @@ fn run(case: &Case, transport: Transport) -> Course {
         (1..=case.servers).map(|n| format!("192.0.2.{n}:5060").parse().unwrap()).collect();
     let mut plan = plan();
     plan.purpose = Purpose::Bind { expires: Some(600) };
-    plan.registrar = uri("sip:192.0.2.1:5060");
+    plan.registrar = uri("sip:192.0.2.1:5060").into();
     plan.transport = Some(transport);
     if case.silent {
         plan.timing = Timing::with_t1(Duration::from_millis(40));

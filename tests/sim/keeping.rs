@@ -193,7 +193,7 @@ fn the_second_address_serves_and_the_first_is_returned_to() {
         seen.borrow_mut().push((asked.at, is_first));
         Reply::Grant(600)
     });
-    world.keep(1, Plan { registrar: uri("sip:munich.de"), ..plan() }, 0);
+    world.keep(1, Plan { registrar: uri("sip:munich.de").into(), ..plan() }, 0);
     world.run(6 * HOUR);
     let ended = world.end("the first address silent for two hours");
     assert!(ended.share > 99.99, "{}", ended.share);

@@ -141,7 +141,7 @@ impl Laws {
         assert_eq!(report.elapsed, Duration::from_millis(at), "elapsed");
         assert!(report.elapsed <= self.longest, "longer than {:?}", self.longest);
         if let (Some((call_id, number)), true) = (&self.dialogue, self.count > 0) {
-            assert_eq!((&report.call_id, report.cseq), (call_id, *number));
+            assert_eq!((&*report.call_id, report.cseq), (call_id.as_str(), *number));
         }
     }
 }

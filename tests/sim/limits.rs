@@ -44,7 +44,7 @@ fn sixteen_destinations_are_tried_within_the_total_time() {
         })
     };
     let mut plan = plan();
-    plan.registrar = uri("sip:munich.de");
+    plan.registrar = uri("sip:munich.de").into();
     plan.total = Duration::from_secs(100_000);
     let mut world = World::new(|_, _, _| vec![]);
     world.names = Box::new(many);
@@ -61,7 +61,7 @@ fn sixteen_destinations_are_tried_within_the_total_time() {
 #[test]
 fn a_server_that_mixes_everything_ends_it_with_its_fourth_challenge() {
     let mut plan = plan();
-    plan.memory = Some(Memory::default());
+    plan.memory = Some(Box::new(Memory::default()));
     let answers = [
         "500 CSeq too low",
         "407 P|Proxy-Authenticate: Digest realm=\"a\", nonce=\"1\", qop=\"auth\"",
@@ -85,7 +85,7 @@ fn giving_up_reports_the_last_answer_that_was_held_else_silence() {
     assert_eq!((verdict(&course).as_str(), course.attempts().as_str()), ("Timeout", "Timeout"));
     assert_eq!((course.report.elapsed.as_millis(), course.sent.len()), (700, 1), "no CANCEL");
     let mut plan = plan();
-    plan.registrar = uri("sip:munich.de");
+    plan.registrar = uri("sip:munich.de").into();
     plan.total = Duration::from_secs(5);
     let mut world = World::new(|request, n, _| match n {
         0 => vec![(10, Reaction::Send(answer(request, "503 Busy|Retry-After: 7")))],
@@ -126,7 +126,7 @@ fn the_cap_of_a_423_is_a_day_or_what_was_asked_if_that_is_more() {
 #[test]
 fn forty_requests_are_the_most_over_all_destinations() {
     let mut plan = plan();
-    plan.registrar = uri("sip:munich.de");
+    plan.registrar = uri("sip:munich.de").into();
     // The last request is the last one to its destination, or not.
     for (each, destinations, expected) in [(4, 10, "Refused(Status(503))"), (3, 14, "Credentials(Endless)")] {
         let mut world = World::new(|request, n, _| {

@@ -14,7 +14,7 @@ fn addresses(question: &Question) -> Option<Answer> {
 
 fn named() -> sipreg::proto::plan::Plan {
     let mut plan = plan();
-    plan.registrar = uri("sip:munich.de");
+    plan.registrar = uri("sip:munich.de").into();
     plan
 }
 

@@ -11,7 +11,7 @@ const CALL_ID: &str = "remembered";
 fn remembering(own: &[&str]) -> sipreg::proto::plan::Plan {
     let mut plan = plan();
     let own = own.iter().map(|text| contact(text)).collect();
-    plan.memory = Some(Memory { dialogue: Some((CALL_ID.to_owned(), 41)), own });
+    plan.memory = Some(Box::new(Memory { dialogue: Some((CALL_ID.to_owned(), 41)), own }));
     plan
 }
 
@@ -39,7 +39,7 @@ fn call_id_and_cseq_go_on_from_where_the_last_process_stood() {
     let mut last = remembering(&[]);
     last.memory.as_mut().unwrap().dialogue = Some((CALL_ID.to_owned(), u32::MAX >> 1));
     let course = World::answering(&[OK]).run(last);
-    assert_ne!(course.report.call_id, CALL_ID);
+    assert_ne!(&*course.report.call_id, CALL_ID);
     assert_eq!(course.report.cseq, 1);
     // A plan without memory asks for nothing to be kept.
     assert!(World::answering(&[OK]).run(plan()).remembered.is_empty());
@@ -128,7 +128,7 @@ fn a_registrar_that_knows_a_higher_cseq_gets_a_new_call_id_once() {
     {
         let course = World::answering(&[low, OK]).run(remembering(&[]));
         assert!(course.report.result.is_ok(), "{low}");
-        assert_ne!(course.report.call_id, CALL_ID);
+        assert_ne!(&*course.report.call_id, CALL_ID);
         assert_eq!((course.report.requests, course.report.cseq), (2, 1));
         let course = World::answering(&[low]).run(remembering(&[]));
         assert_eq!(course.report.requests, 2);
@@ -144,7 +144,7 @@ fn what_a_request_without_answer_may_have_bound_is_removed_by_the_next_one() {
     let known = Memory { dialogue: None, own: vec![contact("<sip:werner.heisenberg~192.0.2.99:5070>")] };
     for memory in [None, Some(Memory::default()), Some(known)] {
         let mut plan = plan();
-        plan.memory = memory;
+        plan.memory = memory.map(Box::new);
         plan.retry_for = std::time::Duration::from_secs(60);
         let mut world = World::new(|request, n, _| match n {
             0 => vec![],
@@ -168,7 +168,7 @@ fn what_a_request_without_answer_may_have_bound_is_removed_by_the_next_one() {
 #[test]
 fn what_a_refused_request_asked_for_is_not_taken_for_bound() {
     let mut plan = plan();
-    plan.registrar = uri("sip:munich.de");
+    plan.registrar = uri("sip:munich.de").into();
     let mut world = World::answering(&["503 Busy", OK]);
     world.names = Box::new(|question| {
         Some(match question {

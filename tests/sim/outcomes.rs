@@ -71,7 +71,7 @@ fn a_binding_at_the_address_that_the_registrar_saw_is_ours() {
     assert_eq!(format!("{:?}", course.report.warnings), "[Rewritten]");
     // Without `received` the address was what Via says.
     let mut advertised = plan();
-    advertised.advertise = Some((sipreg::sip::Host::parse("203.0.113.5").unwrap(), Some(4444)));
+    advertised.advertise = Some(Box::new((sipreg::sip::Host::parse("203.0.113.5").unwrap(), Some(4444))));
     let ok = "200 OK|Via: SIP/2.0/UDP 203.0.113.5:4444;branch=z9hG4bK0000000000000004;rport=4444|Contact: <@>;expires=60";
     let course = World::answering(&[ok]).run(advertised);
     assert_eq!(course.report.received, Some("203.0.113.5:4444".parse().unwrap()));

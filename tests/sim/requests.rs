@@ -79,7 +79,7 @@ fn over_tcp_via_and_contact_say_so() {
 #[test]
 fn proxies_are_a_preloaded_route_and_the_first_is_the_next_hop() {
     let mut plan = plan();
-    plan.registrar = uri("sip:munich.de");
+    plan.registrar = uri("sip:munich.de").into();
     plan.route = vec![uri("sip:192.0.2.7:5080;lr"), uri("sip:edge.munich.de;transport=tcp;lr")];
     plan.headers = vec![Header::new(HeaderName::parse(b"X-Lab").unwrap(), "1").unwrap()];
     plan.user_agent = None;
@@ -107,7 +107,7 @@ fn proxies_are_a_preloaded_route_and_the_first_is_the_next_hop() {
 #[test]
 fn a_third_party_registers_several_contacts_each_with_its_own_q_and_lifetime() {
     let mut plan = plan();
-    plan.from = Some(uri("sip:office~munich.de"));
+    plan.from = Some(Box::new(uri("sip:office~munich.de")));
     plan.contacts = vec![
         contact("<sip:werner~192.0.2.20:5062>;expires=60;audio"),
         contact("\"Desk, 2\" <sip:werner~[2001:db8::20];transport=tcp>;q=0.25"),
@@ -169,7 +169,7 @@ fn a_removal_asks_for_lifetime_0_also_after_a_challenge() {
 #[test]
 fn over_ipv6_addresses_are_in_brackets_and_what_is_not_wanted_is_left_out() {
     let mut plan = plan();
-    plan.registrar = uri("sip:[2001:db8::1]:5080");
+    plan.registrar = uri("sip:[2001:db8::1]:5080").into();
     plan.user_agent = None;
     plan.purpose = Purpose::Bind { expires: None };
     let course = World::answering(&[OK]).run(plan);
@@ -191,7 +191,7 @@ fn over_ipv6_addresses_are_in_brackets_and_what_is_not_wanted_is_left_out() {
 #[test]
 fn an_advertised_host_stands_in_via_and_contact_with_the_bound_port() {
     let mut plan = plan();
-    plan.advertise = Some((Host::parse("phone.munich.de").unwrap(), None));
+    plan.advertise = Some(Box::new((Host::parse("phone.munich.de").unwrap(), None)));
     let course = World::answering(&[OK]).run(plan);
     assert_eq!(course.sent[0].header("Contact").unwrap(), "<sip:werner.heisenberg@phone.munich.de:5070>");
     assert_eq!(

@@ -113,9 +113,10 @@ impl Scenario {
             Names::Unneeded => world::uri(&match self.hosts[0].ip {
                 IpAddr::V4(ip) => format!("sip:{ip}"),
                 IpAddr::V6(ip) => format!("sip:[{ip}]"),
-            }),
+            })
+            .into(),
             Names::Good | Names::Late(_) | Names::HalfBroken | Names::NoSuchName | Names::Never => {
-                world::uri("sip:munich.de")
+                world::uri("sip:munich.de").into()
             }
         };
         plan.transport = Some(self.transport);

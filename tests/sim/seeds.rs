@@ -88,8 +88,10 @@ fn wish(scenario: &Scenario, purpose: Purpose, kept: &Kept) -> Plan {
             let lost = u32::from(scenario.outdated).min(cseq);
             (call_id, cseq - lost)
         };
-        plan.memory =
-            Some(Memory { dialogue: kept.dialogue.clone().map(outdated), own: contacts(&kept.own) });
+        plan.memory = Some(Box::new(Memory {
+            dialogue: kept.dialogue.clone().map(outdated),
+            own: contacts(&kept.own),
+        }));
     }
     if purpose == Purpose::Remove {
         plan.contacts = contacts(&kept.own);

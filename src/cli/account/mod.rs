@@ -9,6 +9,7 @@ mod network;
 pub mod span;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use check::check;
@@ -80,15 +81,15 @@ impl Account {
         let keyring = keyring(&args.identity, asks.then_some(username.as_str()))?;
         let plan = Plan {
             purpose: wanted.purpose,
-            from,
-            registrar,
+            from: from.map(Box::new),
+            registrar: Arc::new(registrar),
             route,
             transport,
             families,
             contacts: wanted.contacts,
             q: wanted.q,
-            advertise,
-            user_agent: header::user_agent(args.request.user_agent)?,
+            advertise: advertise.map(Box::new),
+            user_agent: header::user_agent(args.request.user_agent)?.map(Arc::from),
             headers: header::headers(&args.request.headers)?,
             keyring,
             timing: limits.timing,
@@ -138,7 +139,7 @@ impl Account {
     /// Puts what an earlier process left into the plan: Call-ID and CSeq go on, and the port is taken again where the
     /// binding is that is to be refreshed.
     pub fn remember(&mut self, record: &Record) {
-        self.plan.memory = Some(record.memory());
+        self.plan.memory = Some(Box::new(record.memory()));
         if matches!(self.plan.purpose, Purpose::Bind { .. }) && self.plan.contacts.is_empty() {
             self.net.port = record.port();
         }

@@ -84,7 +84,7 @@ impl Accounts {
         for mut account in accounts {
             self.last += 1;
             let registration = RegistrationId(self.last);
-            let aor = account.plan.aor.to_string();
+            let aor = account.settings.aor.take().unwrap_or_else(|| account.plan.aor.to_string()).into();
             if let Some(place) = &self.place
                 && let Some(slot) = enter(&mut account, place, &mut self.random, reporter)
             {

@@ -17,15 +17,15 @@ pub(super) fn text<'a>(all: impl Iterator<Item = &'a One>, now: Time) -> String 
     let (bound, left, next) = (Family::<Labels, Gauge>::default(), gauges(), gauges());
     let (tries, failures, calls) = (counters(), counters(), counters());
     for one in all {
-        let labels = vec![("aor", one.aor.clone())];
+        let labels = vec![("aor", one.aor.to_string())];
         let seconds =
             |at: Option<Time>| at.map_or(0, |at| i64::try_from(at.since(now).as_secs()).unwrap_or(i64::MAX));
         bound.get_or_create(&labels).set(i64::from(one.until.is_some_and(|until| now < until)));
         left.get_or_create(&labels).set(seconds(one.until));
         next.get_or_create(&labels).set(seconds(one.next));
-        tries.get_or_create(&labels).inc_by(one.tries);
-        failures.get_or_create(&labels).inc_by(one.failures);
-        calls.get_or_create(&labels).inc_by(one.calls);
+        tries.get_or_create(&labels).inc_by(one.tries.into());
+        failures.get_or_create(&labels).inc_by(one.failures.into());
+        calls.get_or_create(&labels).inc_by(one.calls.into());
     }
     registry.register("bound", "Whether it is bound", bound);
     registry.register("lease_seconds", "Seconds that it is bound for", left);

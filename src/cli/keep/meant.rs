@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::hook::Hook;
@@ -16,7 +17,7 @@ use crate::net::SystemRandom;
 use crate::proto::callee::Callee;
 use crate::proto::digest::Secret;
 use crate::proto::ids::Random;
-use crate::proto::plan::Purpose;
+use crate::proto::plan::{Plan, Purpose};
 
 /// What else the command line says.
 pub(super) struct Life {
@@ -45,14 +46,13 @@ pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Accoun
     Ok((accounts, Life { stop_after, probe, callee, metrics, hook, command: args.command.clone() }))
 }
 
-/// What each address means, with what the configuration file says of it now.
+/// What each address means, with what the configuration file says of it now. What is the same for many is held once.
 pub(super) fn accounts(args: &Args, environment: &Environment) -> Result<Vec<Account>, UsageError> {
     let mut accounts: Vec<Account> = Vec::with_capacity(args.aor.len());
-    let mut keys = BTreeSet::new();
     for aor in &args.aor {
         let mut typed = args.typed(aor);
         let origins = config::consult(&mut typed, environment)?;
-        let account = Account::mean(typed, environment).map_err(|error| origins.complain(error))?;
+        let mut account = Account::mean(typed, environment).map_err(|error| origins.complain(error))?;
         if !matches!(account.plan.purpose, Purpose::Bind { expires } if expires != Some(0)) {
             return Err(UsageError::value("--expires", "0", "binds nothing that could be kept")
                 .hint("'sipreg unregister' removes a binding"));
@@ -63,12 +63,27 @@ pub(super) fn accounts(args: &Args, environment: &Environment) -> Result<Vec<Acc
             let message = format!("{} and {} differ in bind or nameserver", first.plan.aor, account.plan.aor);
             return Err(UsageError::new(message).hint("keep them with a 'sipreg keep' each"));
         }
-        if !keys.insert(state::key(&account.plan.aor)) {
-            return Err(UsageError::new(format!("{} is there twice", account.plan.aor)));
+        if let Some(before) = accounts.last() {
+            share(&mut account.plan, &before.plan);
         }
         accounts.push(account);
     }
-    Ok(accounts)
+    // Not while they are made: what this takes is given back in one piece.
+    let mut keys = BTreeSet::new();
+    match accounts.iter().find(|account| !keys.insert(state::key(&account.plan.aor))) {
+        Some(twice) => Err(UsageError::new(format!("{} is there twice", twice.plan.aor))),
+        None => Ok(accounts),
+    }
+}
+
+/// There may be ten thousand accounts of one domain.
+fn share(plan: &mut Plan, other: &Plan) {
+    if plan.registrar.to_string() == other.registrar.to_string() {
+        plan.registrar = Arc::clone(&other.registrar);
+    }
+    if plan.user_agent == other.user_agent {
+        plan.user_agent.clone_from(&other.user_agent);
+    }
 }
 
 /// Reads what unlocks the accounts. One secret that was typed is for all of them, and is read once; it comes back, and where it

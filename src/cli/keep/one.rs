@@ -12,18 +12,18 @@ use crate::proto::outcome::Success;
 /// One account as this process sees it.
 #[derive(Default)]
 pub(super) struct One {
-    pub(super) aor: String,
+    pub(super) aor: Box<str>,
     pub(super) until: Option<Time>,
     pub(super) next: Option<Time>,
     /// As long as a program waits for it.
-    pub(super) contact: Option<String>,
+    pub(super) contact: Option<Box<str>>,
     /// The last failure since it was bound.
-    pub(super) failure: Option<String>,
+    pub(super) failure: Option<Box<str>>,
     /// Tells the bindings of other devices, as the last answer had them, from those of another.
     pub(super) others: Option<u64>,
-    pub(super) tries: u64,
-    pub(super) failures: u64,
-    pub(super) calls: u64,
+    pub(super) tries: u32,
+    pub(super) failures: u32,
+    pub(super) calls: u32,
     /// It failed for good: how the process would end for that.
     pub(super) gave_up: Option<Exit>,
 }
@@ -40,7 +40,8 @@ impl One {
             Kept::Failed { report, until, next } => {
                 (self.tries, self.failures) = (self.tries + 1, self.failures + 1);
                 (self.until, self.next) = (*until, *next);
-                self.failure = report.result.as_ref().err().map(|failure| diagnose(failure, report).message);
+                self.failure =
+                    report.result.as_ref().err().map(|failure| diagnose(failure, report).message.into());
             }
             Kept::FlowFailed { next, .. } => self.next = Some(*next),
             Kept::Incoming { .. } => self.calls += 1,

@@ -251,7 +251,7 @@ impl Work<'_> {
             Kept::Registered { report, .. } | Kept::Refreshed { report, .. } => {
                 if let Ok(success) = &report.result {
                     if self.child.waits() {
-                        one.contact = success.contacts.first().map(|granted| granted.uri.to_string());
+                        one.contact = success.contacts.first().map(|granted| granted.uri.to_string().into());
                     }
                     self.accounts.with_slot(registration, |slot| slot.settle(report.purpose, &[], success));
                 }

@@ -241,7 +241,7 @@ impl Told {
             },
             auth: report.auth.iter().map(Auth::of).collect(),
             received: report.received.map(address),
-            call_id: sent.then(|| report.call_id.clone()),
+            call_id: sent.then(|| report.call_id.to_string()),
             cseq: sent.then_some(report.cseq),
             requests: report.requests,
             retransmissions: report.retransmissions,

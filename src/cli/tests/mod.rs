@@ -19,7 +19,7 @@ fn run(arguments: &[&str], environment: &Environment) -> (u8, String, String) {
     };
     let arguments: Vec<OsString> =
         std::iter::once("sipreg").chain(arguments.iter().copied()).map(Into::into).collect();
-    let exit = run_from(&arguments, environment, &mut streams);
+    let exit = run_from(&|| arguments.clone(), environment, &mut streams);
     (exit.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
@@ -203,7 +203,7 @@ fn a_bug_is_told_as_one() {
         stderr_is_terminal: false,
     };
     let arguments = ["sipreg", "register", "bob", "--json"].map(OsString::from);
-    let exit = run_guarded(&arguments, &Environment::default(), &mut streams);
+    let exit = run_guarded(&|| arguments.to_vec(), &Environment::default(), &mut streams);
     drop(panic::take_hook());
     assert_eq!(exit.code(), 70);
     let stderr = String::from_utf8(stderr).unwrap();

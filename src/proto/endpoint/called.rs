@@ -172,11 +172,11 @@ impl Endpoint {
     /// Who of those on the flow is meant: by the user part of the Request-URI, else the first (registrars rewrite it).
     fn callee_of(&self, flow: FlowId, request: &Request) -> Option<RegistrationId> {
         let users = self.flows.users(flow);
-        let is_kept = |id: &&RegistrationId| self.registrations.get(id).is_some_and(|r| r.plan().keep);
+        let is_kept = |id: &&RegistrationId| self.registration(**id).is_some_and(|r| r.plan().keep);
         let uri = AnyUri::parse(&request.uri).ok();
         let wanted = uri.as_ref().and_then(AnyUri::sip).and_then(|uri| uri.user_octets());
         let is_meant = |id: &&RegistrationId| {
-            let aor = self.registrations.get(id).map(|registration| &registration.plan().aor);
+            let aor = self.registration(**id).map(|registration| &registration.plan().aor);
             wanted.is_some() && aor.is_some_and(|aor| aor.user_octets() == wanted)
         };
         let meant = users.iter().filter(is_kept).find(is_meant);

@@ -66,9 +66,9 @@ impl Flows {
     }
 
     /// The flows of a registration, in the order they were opened.
-    pub(super) fn of(&self, user: RegistrationId) -> Vec<FlowId> {
+    pub(super) fn of(&self, user: RegistrationId) -> impl DoubleEndedIterator<Item = FlowId> {
         let range = (user, FlowId(0))..=(user, FlowId(u64::MAX));
-        self.used.range(range).map(|(_, flow)| *flow).collect()
+        self.used.range(range).map(|(_, flow)| *flow)
     }
 
     fn join(&mut self, flow: FlowId, user: RegistrationId) {
@@ -111,7 +111,7 @@ impl Endpoint {
     pub(super) fn leave_for(&mut self, id: RegistrationId, next: Option<Destination>) {
         self.timers.cancel(TimerKey::Destination(id));
         let wanted = next.and_then(|next| self.flows.shared.get(&next)).copied();
-        for flow in self.flows.of(id) {
+        for flow in self.flows.of(id).collect::<Vec<_>>() {
             self.end_all(|transaction| transaction.flow == flow && transaction.registration == id);
             if wanted != Some(flow) && self.flows.leave(flow, id) {
                 self.close(flow);
@@ -121,7 +121,7 @@ impl Endpoint {
 
     /// Opens a flow, or joins one that leads there.
     pub(super) fn open(&mut self, id: RegistrationId, destination: Destination, now: Time) {
-        let shares = self.registrations.get(&id).is_some_and(|registration| registration.plan().keep);
+        let shares = self.registration(id).is_some_and(|registration| registration.plan().keep);
         if shares && let Some(flow) = self.flows.shared.get(&destination).copied() {
             self.flows.join(flow, id);
             if let Some(local) = self.flows.get(flow).and_then(|flow| flow.local) {
@@ -183,8 +183,8 @@ impl Endpoint {
             return;
         }
         // A request and the one it repeats with credentials go to the same peer: the one that still waits is meant.
-        let hit = |t: &Transaction| t.flow == id && t.peer == peer;
-        let hits: Vec<u64> = self.transactions.iter().filter(|(_, t)| hit(t)).map(|(n, _)| *n).collect();
+        let hits = self.transactions.iter().filter(|(_, t)| t.waits_for(id, peer)).map(|(n, _)| *n);
+        let hits: Vec<u64> = hits.collect();
         for transaction in hits {
             self.input(transaction, Input::TransportError, None, Some(cause), now);
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::Endpoint;
+use crate::proto::ids;
 use crate::proto::transaction::Input;
 use crate::proto::{Direction, Dropped, FlowId, Notice, Time, TimerKey};
 use crate::sip::{Frame, Message, Method, Response};
@@ -55,7 +56,7 @@ impl Endpoint {
     /// waits for the rest of it has begun to wait earlier: to it, this is silence.
     fn bound_incomplete(&mut self, id: FlowId, partial: bool, now: Time) {
         let key = TimerKey::Incomplete(id);
-        let registration = self.flows.user(id).and_then(|user| self.registrations.get(&user));
+        let registration = self.flows.user(id).and_then(|user| self.registration(user));
         match registration.map(|registration| registration.plan().timing.patience()) {
             Some(patience) if partial && self.timers.due(key).is_none() => {
                 self.timers.set(key, now + patience)
@@ -92,7 +93,8 @@ impl Endpoint {
     /// RFC 3261 §17.1.3, and the checks of the module's head.
     fn matching(&self, response: &Response) -> Result<u64, Dropped> {
         let via = response.headers.top_via().map_err(|_| Dropped::Malformed)?;
-        let number = via.branch().and_then(|branch| self.branches.get(branch)).ok_or(Dropped::Stray)?;
+        let number = via.branch().and_then(ids::branch_number).and_then(|number| self.branches.get(&number));
+        let number = number.ok_or(Dropped::Stray)?;
         let cseq = response.headers.cseq().map_err(|_| Dropped::Malformed)?;
         let transaction = self.transactions.get(number).ok_or(Dropped::Stray)?;
         if cseq.method != Method::Register {

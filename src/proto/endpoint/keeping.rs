@@ -1,10 +1,11 @@
 //! Accounts that are kept bound: each has a timetable ([`Keep`]) and a registration that carries it out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Endpoint;
 use super::flows::Flow;
+use super::{Endpoint, Entry};
+use crate::proto::ids::Random;
 use crate::proto::keep::{Keep, Kept, Left, Next};
 use crate::proto::outcome::Report;
 use crate::proto::plan::{Plan, Purpose};
@@ -25,7 +26,8 @@ const LEAVE: Duration = Duration::from_secs(4);
 /// All of them.
 #[derive(Default)]
 pub(super) struct Keeping {
-    all: BTreeMap<RegistrationId, Keep>,
+    /// How many there are.
+    count: u32,
     /// Those that are due and wait for their turn, in that order.
     queue: VecDeque<RegistrationId>,
     /// When the next may begin, since the epoch; there may be more than one in a millisecond.
@@ -34,7 +36,7 @@ pub(super) struct Keeping {
 
 impl Keeping {
     pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.queue.is_empty()
+        self.count == 0 && self.queue.is_empty()
     }
 
     /// Whether one more may begin now; then it counts.
@@ -54,8 +56,7 @@ impl Keeping {
     }
 
     fn gap(&self) -> Duration {
-        let many = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-        GAP.min(ROUND / many.max(1))
+        GAP.min(ROUND / self.count.max(1))
     }
 }
 
@@ -70,37 +71,37 @@ impl Endpoint {
     ) {
         plan.keep = true;
         let first = now + delay;
-        let registration = Registration::new(id, plan, &mut *self.random, now);
-        self.registrations.insert(id, Box::new(registration));
-        self.keeping.all.insert(id, Keep::new(first, probe));
+        let registration = Registration::new(id, plan, &mut *self.random);
+        let keep = Some(Keep::new(first, probe));
+        self.registrations.insert(id, Box::new(Entry { registration, keep }));
+        self.keeping.count += 1;
         self.timers.set(TimerKey::Keep(id), first);
     }
 
     /// Until when an account is bound, as far as is known; `None`: it is not, or is none.
     #[must_use]
     pub fn bound_until(&self, id: RegistrationId) -> Option<Time> {
-        self.keeping.all.get(&id)?.bound_until()
+        self.kept(id)?.bound_until()
     }
 
     /// The plan by which an account is kept.
     #[must_use]
     pub fn plan(&self, id: RegistrationId) -> Option<&Plan> {
-        self.registrations.get(&id).map(|registration| registration.plan())
+        self.registration(id).map(|registration| registration.plan())
     }
 
     pub(super) fn refresh(&mut self, which: Option<RegistrationId>, now: Time) {
-        for id in self.kept(which) {
-            let Some(keep) = self.keeping.all.get_mut(&id) else { continue };
+        for id in self.meant(which) {
+            let Some((keep, _)) = self.kept_mut(id) else { continue };
             let next = keep.on_nudge(now);
             self.follow(id, next, now);
         }
     }
 
     pub(super) fn stop_keeping(&mut self, which: Option<RegistrationId>, now: Time) {
-        for id in self.kept(which) {
-            let may_be_bound =
-                self.registrations.get(&id).is_some_and(|registration| registration.may_be_bound());
-            let Some(keep) = self.keeping.all.get_mut(&id) else { continue };
+        for id in self.meant(which) {
+            let may_be_bound = self.registration(id).is_some_and(Registration::may_be_bound);
+            let Some((keep, _)) = self.kept_mut(id) else { continue };
             if keep.is_leaving() {
                 continue;
             }
@@ -110,15 +111,28 @@ impl Endpoint {
         }
     }
 
-    fn kept(&self, which: Option<RegistrationId>) -> Vec<RegistrationId> {
+    fn meant(&self, which: Option<RegistrationId>) -> Vec<RegistrationId> {
         match which {
             Some(one) => vec![one],
-            None => self.keeping.all.keys().copied().collect(),
+            None => self.all_kept().map(|(id, _)| id).collect(),
         }
     }
 
+    fn all_kept(&self) -> impl Iterator<Item = (RegistrationId, &Keep)> {
+        self.registrations.iter().filter_map(|(id, entry)| Some((*id, entry.keep.as_ref()?)))
+    }
+
+    fn kept(&self, id: RegistrationId) -> Option<&Keep> {
+        self.registrations.get(&id)?.keep.as_ref()
+    }
+
+    fn kept_mut(&mut self, id: RegistrationId) -> Option<(&mut Keep, &mut dyn Random)> {
+        let keep = self.registrations.get_mut(&id)?.keep.as_mut()?;
+        Some((keep, &mut *self.random))
+    }
+
     pub(super) fn keep_due(&mut self, id: RegistrationId, now: Time) {
-        let Some(keep) = self.keeping.all.get(&id) else { return };
+        let Some(keep) = self.kept(id) else { return };
         if keep.is_routine(now) || (self.keeping.queue.is_empty() && self.keeping.takes_turn(now)) {
             return self.begin_try(id, now);
         }
@@ -128,7 +142,7 @@ impl Endpoint {
 
     pub(super) fn pace_due(&mut self, now: Time) {
         while let Some(id) = self.keeping.queue.front().copied() {
-            let waits = self.keeping.all.get(&id).is_some_and(|keep| keep.is_due(now));
+            let waits = self.kept(id).is_some_and(|keep| keep.is_due(now));
             if waits && !self.keeping.takes_turn(now) {
                 return self.timers.set(TimerKey::Pace, self.keeping.next_turn());
             }
@@ -140,7 +154,7 @@ impl Endpoint {
     }
 
     fn begin_try(&mut self, id: RegistrationId, now: Time) {
-        if let Some(keep) = self.keeping.all.get_mut(&id) {
+        if let Some((keep, _)) = self.kept_mut(id) {
             let next = keep.on_due(now);
             self.follow(id, next, now);
         }
@@ -156,8 +170,8 @@ impl Endpoint {
         match next {
             Next::Wait(at) => self.timers.set(TimerKey::Keep(id), at),
             Next::Bind => {
-                let lifetime = self.registrations.get(&id).and_then(|registration| registration.lifetime());
-                if self.keeping.all.get(&id).is_some_and(|keep| !keep.is_bound(now)) {
+                let lifetime = self.registration(id).and_then(Registration::lifetime);
+                if self.kept(id).is_some_and(|keep| !keep.is_bound(now)) {
                     self.tell(id, Kept::Registering);
                 }
                 self.try_for(id, Purpose::Bind { expires: lifetime }, now);
@@ -173,7 +187,10 @@ impl Endpoint {
     }
 
     fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
-        let Some(registration) = self.registrations.get_mut(&id) else { return };
+        let Some(Entry { registration, .. }) = self.registrations.get_mut(&id).map(|entry| &mut **entry)
+        else {
+            return;
+        };
         let step = registration.again_for(purpose, &mut *self.random, now);
         // Not before: this try may have another plan.
         self.timers.set(TimerKey::Total(id), now + registration.plan().total);
@@ -182,18 +199,18 @@ impl Endpoint {
 
     /// A try has ended.
     pub(super) fn ended(&mut self, id: RegistrationId, report: Box<Report>, now: Time) {
-        let Some(registration) = self.registrations.get(&id) else { return };
+        let Some(registration) = self.registration(id) else { return };
         let may_be_bound = registration.may_be_bound();
         // A connection over which something failed is not for others; a socket for datagrams is as good as ever.
         if !registration.rests_on_a_flow() {
             let is_stream = |flow: &Flow| flow.destination.transport.is_reliable();
-            let flows = self.flows.of(id);
+            let flows: Vec<_> = self.flows.of(id).collect();
             if flows.iter().any(|flow| self.flows.get(*flow).is_some_and(is_stream)) {
                 flows.into_iter().for_each(|flow| self.flows.retire(flow));
                 self.leave_destination(id);
             }
         }
-        let Some(keep) = self.keeping.all.get_mut(&id) else { return };
+        let Some((keep, random)) = self.kept_mut(id) else { return };
         if report.purpose == Purpose::Remove {
             let left = if report.result.is_ok() { Left::Removed } else { Left::Unconfirmed };
             keep.on_left();
@@ -205,9 +222,9 @@ impl Endpoint {
             Ok(success) => {
                 let granted =
                     success.contacts.iter().map(|granted| granted.expires).filter(|seconds| *seconds > 0);
-                keep.on_bound(report.sent.unwrap_or(now), granted.min().unwrap_or(0), &mut *self.random, now)
+                keep.on_bound(report.sent.unwrap_or(now), granted.min().unwrap_or(0), random, now)
             }
-            Err(failure) => keep.on_failed(failure, may_be_bound, &mut *self.random, now),
+            Err(failure) => keep.on_failed(failure, may_be_bound, random, now),
         };
         let until = keep.bound_until();
         let due = match next {
@@ -233,8 +250,8 @@ impl Endpoint {
 
     /// The flow broke over which an account is bound.
     pub(super) fn stranded(&mut self, id: RegistrationId, cause: Option<Cause>, now: Time) {
-        let Some(keep) = self.keeping.all.get_mut(&id) else { return };
-        let next = keep.on_flow_lost(&mut *self.random, now);
+        let Some((keep, random)) = self.kept_mut(id) else { return };
+        let next = keep.on_flow_lost(random, now);
         if let Next::Wait(at) = next {
             self.tell(id, Kept::FlowFailed { cause, next: at });
         }
@@ -255,20 +272,20 @@ impl Endpoint {
                 stranded.push(id);
             }
         }
-        let failing = self.keeping.all.iter().filter(|(_, keep)| keep.is_failing()).map(|(id, _)| *id);
+        let failing = self.all_kept().filter(|(_, keep)| keep.is_failing()).map(|(id, _)| id);
         let others: Vec<_> = failing.filter(|id| !stranded.contains(id)).collect();
         for id in &stranded {
             self.tell(*id, Kept::NetworkChanged);
         }
         for id in stranded.into_iter().chain(others) {
-            let Some(keep) = self.keeping.all.get_mut(&id) else { continue };
-            let next = keep.on_network_changed(&mut *self.random, now);
+            let Some((keep, random)) = self.kept_mut(id) else { continue };
+            let next = keep.on_network_changed(random, now);
             self.follow(id, next, now);
         }
     }
 
     fn let_go(&mut self, id: RegistrationId, left: Left) {
-        if self.keeping.all.remove(&id).is_none() {
+        if self.kept(id).is_none() {
             return;
         }
         self.leave_destination(id);
@@ -276,11 +293,12 @@ impl Endpoint {
             self.timers.cancel(key);
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
-        if self.keeping.all.is_empty() {
+        self.registrations.remove(&id);
+        self.keeping.count = self.keeping.count.saturating_sub(1);
+        if self.keeping.count == 0 {
             self.keeping.queue.clear();
             self.timers.cancel(TimerKey::Pace);
         }
-        self.registrations.remove(&id);
         self.tell(id, Kept::Stopped(left));
     }
 

@@ -32,6 +32,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::ids::Random;
+use super::keep::Keep;
 use super::registration::{Registration, Step};
 use super::service::Counters;
 use super::timers::Timers;
@@ -45,13 +46,17 @@ use keeping::Keeping;
 use serving::Serving;
 use transactions::Transaction;
 
+/// Room for so many actions is kept; what an event with more of them took is given back.
+const AT_ONCE: usize = 64;
+
 /// Everything the core keeps. See the module.
 pub struct Endpoint {
     random: Box<dyn Random + Send>,
-    registrations: BTreeMap<RegistrationId, Box<Registration>>,
+    registrations: BTreeMap<RegistrationId, Box<Entry>>,
     flows: Flows,
     transactions: BTreeMap<u64, Transaction>,
-    branches: BTreeMap<String, u64>,
+    /// The transaction of each branch, by the number the branch is made of.
+    branches: BTreeMap<u64, u64>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     serving: Option<Box<Serving>>,
     keeping: Keeping,
@@ -61,6 +66,12 @@ pub struct Endpoint {
     stopped: BTreeMap<TimerKey, Time>,
     last_id: u64,
     actions: VecDeque<Action>,
+}
+
+/// A registration and, if it is kept, its timetable.
+struct Entry {
+    registration: Registration,
+    keep: Option<Keep>,
 }
 
 /// The actions of one event, in order. What a dropped one still held comes with the next.
@@ -98,6 +109,9 @@ impl Endpoint {
     /// Takes one event at a time that never goes backwards, and returns all that it leads to.
     #[must_use = "the actions have to be carried out"]
     pub fn handle(&mut self, event: Event, now: Time) -> Drain<'_> {
+        if self.actions.is_empty() {
+            self.actions.shrink_to(AT_ONCE);
+        }
         match event {
             Event::Command(command) => self.command(command, now),
             Event::Opened { flow, local } => self.opened(flow, local, now),
@@ -158,6 +172,10 @@ impl Endpoint {
         self.last_id
     }
 
+    fn registration(&self, id: RegistrationId) -> Option<&Registration> {
+        self.registrations.get(&id).map(|entry| &entry.registration)
+    }
+
     fn notify(&mut self, notice: Notice) {
         self.actions.push_back(Action::Notify(notice));
     }
@@ -169,13 +187,17 @@ impl Endpoint {
                 if let Some(whole) = plan.whole {
                     self.timers.set(TimerKey::Whole(id), now + whole);
                 }
-                let mut registration = Registration::new(id, plan, &mut *self.random, now);
+                let mut registration = Registration::new(id, plan, &mut *self.random);
                 let step = registration.start(now);
-                self.registrations.insert(id, Box::new(registration));
+                self.registrations.insert(id, Box::new(Entry { registration, keep: None }));
                 self.take(id, step, now);
             }
             Command::Password { registration: id, password } => {
-                let Some(registration) = self.registrations.get_mut(&id) else { return };
+                let Some(Entry { registration, .. }) =
+                    self.registrations.get_mut(&id).map(|entry| &mut **entry)
+                else {
+                    return;
+                };
                 let Some(since) = registration.asking_since() else { return };
                 // Thinking is not waiting for the network: no limit has come closer.
                 let thought = now.since(since);
@@ -192,8 +214,8 @@ impl Endpoint {
                 self.begin_keeping(registration, plan, delay, probe, now);
             }
             Command::Revise { registration: id, plan } => {
-                if let Some(registration) = self.registrations.get_mut(&id) {
-                    registration.revise(plan);
+                if let Some(entry) = self.registrations.get_mut(&id) {
+                    entry.registration.revise(plan);
                 }
             }
             Command::Answer(callee) => self.called.callee = callee,
@@ -216,8 +238,8 @@ impl Endpoint {
         now: Time,
         input: impl FnOnce(&mut Registration, &mut dyn Random) -> Step,
     ) {
-        let Some(registration) = self.registrations.get_mut(&id) else { return };
-        let step = input(registration, &mut *self.random);
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        let step = input(&mut entry.registration, &mut *self.random);
         self.take(id, step, now);
     }
 
@@ -234,7 +256,7 @@ impl Endpoint {
             }
             Step::Visit(destination) => {
                 self.leave_for(id, Some(destination));
-                if let Some(registration) = self.registrations.get(&id) {
+                if let Some(registration) = self.registration(id) {
                     let patience = registration.plan().timing.patience();
                     self.timers.set(TimerKey::Destination(id), now + patience);
                 }
@@ -261,7 +283,7 @@ impl Endpoint {
             }
             Step::Stranded(cause) => self.stranded(id, cause, now),
             Step::Finish(report) => {
-                let keeps = self.registrations.get(&id).is_some_and(|registration| registration.plan().keep);
+                let keeps = self.registration(id).is_some_and(|registration| registration.plan().keep);
                 if !keeps {
                     self.leave_destination(id);
                 }
@@ -295,7 +317,7 @@ impl Endpoint {
             TimerKey::Total(id) => self.on_registration(id, now, |r, _| r.on_try_over(now)),
             TimerKey::Whole(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
             TimerKey::Retry(id) => {
-                let Some(registration) = self.registrations.get(&id) else { return };
+                let Some(registration) = self.registration(id) else { return };
                 self.timers.set(TimerKey::Total(id), now + registration.plan().total);
                 self.on_registration(id, now, |r, _| r.on_retry(now));
             }

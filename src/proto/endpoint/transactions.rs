@@ -1,11 +1,13 @@
 //! The endpoint's transactions: from a request to send to what its registration hears of it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Endpoint;
 use super::flows::Flow;
+use crate::proto::ids;
 use crate::proto::locate::Transport;
 use crate::proto::registration::Outgoing;
 use crate::proto::transaction::{Client, Effect, Input, Tell, Timer};
@@ -16,32 +18,46 @@ use crate::sip::{CSeq, Host, Response, Via};
 pub(super) struct Transaction {
     pub(super) registration: RegistrationId,
     pub(super) flow: FlowId,
-    pub(super) peer: SocketAddr,
     machine: Client,
-    bytes: Bytes,
     sends: u32,
-    branch: String,
+    branch: u64,
+    /// Until the final response: a copy of that is absorbed, whatever it says.
+    asked: Option<Box<Asked>>,
+}
+
+/// What was asked, and what its answer must say of it.
+struct Asked {
+    bytes: Bytes,
+    peer: SocketAddr,
+    /// When Timer F fires. It is set with the first copy that Timer E sends, where there is one: most never need it.
+    gives_up: Option<Time>,
     sent_by: (Host, u16),
-    from_tag: String,
-    call_id: String,
+    from_tag: u64,
+    call_id: Arc<str>,
     cseq: u32,
 }
 
 impl Transaction {
+    /// Whether it waits for an answer from there.
+    pub(super) fn waits_for(&self, flow: FlowId, peer: SocketAddr) -> bool {
+        self.flow == flow && self.asked.as_ref().is_some_and(|asked| asked.peer == peer)
+    }
+
     /// Whether a response with our branch, with this Via and CSeq, really answers this request.
     pub(super) fn fits(&self, response: &Response, via: &Via, cseq: &CSeq) -> bool {
+        let Some(asked) = &self.asked else { return true };
         let headers = &response.headers;
-        let sent_by = via.host == self.sent_by.0 && via.port.unwrap_or(5060) == self.sent_by.1;
-        let cseq = cseq.number == self.cseq;
-        let call_id = headers.call_id().is_ok_and(|id| id == self.call_id);
-        let from = headers.from().is_ok_and(|from| from.tag() == Some(self.from_tag.as_str()));
-        sent_by && cseq && call_id && from
+        let sent_by = via.host == asked.sent_by.0 && via.port.unwrap_or(5060) == asked.sent_by.1;
+        let cseq = cseq.number == asked.cseq;
+        let call_id = headers.call_id().is_ok_and(|id| *id == *asked.call_id);
+        let from = || headers.from().is_ok_and(|from| from.tag() == Some(&ids::tag(asked.from_tag)));
+        sent_by && cseq && call_id && from()
     }
 }
 
 impl Endpoint {
     pub(super) fn send(&mut self, id: RegistrationId, transport: Transport, outgoing: Outgoing, now: Time) {
-        let found = self.flows.of(id).into_iter().rev().find_map(|flow| {
+        let found = self.flows.of(id).rev().find_map(|flow| {
             let Flow { destination, local, .. } = self.flows.get(flow)?;
             (destination.transport == transport).then_some((flow, destination.address, (*local)?))
         });
@@ -49,33 +65,37 @@ impl Endpoint {
             self.on_registration(id, now, |r, random| r.on_flow_lost(None, random, now));
             return;
         };
-        let Some(registration) = self.registrations.get(&id) else { return };
-        if registration.plan().memory.is_some() {
+        let Some(registration) = self.registration(id) else { return };
+        let (timing, remembers) = (registration.plan().timing, registration.plan().memory.is_some());
+        if remembers {
             self.actions.push_back(Action::Remember(Remembrance {
                 registration: id,
-                call_id: outgoing.call_id.clone(),
+                call_id: outgoing.call_id.to_string(),
                 cseq: outgoing.cseq,
                 local,
                 contacts: outgoing.binds,
             }));
         }
-        let (machine, effects) = Client::start(transport.is_reliable(), registration.plan().timing);
+        let (machine, effects) = Client::start(transport.is_reliable(), timing);
         let number = self.new_id();
-        self.branches.insert(outgoing.branch.clone(), number);
+        self.branches.insert(outgoing.branch, number);
         self.transactions.insert(
             number,
             Transaction {
                 registration: id,
                 flow,
-                peer,
                 machine,
-                bytes: outgoing.bytes,
                 sends: 0,
                 branch: outgoing.branch,
-                sent_by: outgoing.sent_by,
-                from_tag: outgoing.from_tag,
-                call_id: outgoing.call_id,
-                cseq: outgoing.cseq,
+                asked: Some(Box::new(Asked {
+                    bytes: outgoing.bytes,
+                    peer,
+                    gives_up: None,
+                    sent_by: outgoing.sent_by,
+                    from_tag: outgoing.from_tag,
+                    call_id: outgoing.call_id,
+                    cseq: outgoing.cseq,
+                })),
             },
         );
         self.effects(number, effects, None, None, now);
@@ -107,10 +127,7 @@ impl Endpoint {
         for effect in effects {
             match effect {
                 Effect::Transmit => self.transmit(number),
-                Effect::Start(timer, wait) => {
-                    let at = self.rounded(id, timer, now + wait);
-                    self.timers.set(TimerKey::Transaction(number, timer), at);
-                }
+                Effect::Start(timer, wait) => self.start_timer(number, timer, now + wait),
                 Effect::Stop(timer) => self.timers.cancel(TimerKey::Transaction(number, timer)),
                 Effect::Tell(what) => tell = Some(what),
                 Effect::Terminate => self.terminate(number),
@@ -119,8 +136,7 @@ impl Endpoint {
         if tell == Some(Tell::Final)
             && let Some(transaction) = self.transactions.get_mut(&number)
         {
-            // It is not sent any more.
-            transaction.bytes = Bytes::new();
+            transaction.asked = None;
         }
         // Last, so that the transaction is settled before the registration starts the next one.
         match tell {
@@ -137,11 +153,30 @@ impl Endpoint {
         }
     }
 
-    /// When a timer fires. Timer K only lets go of what is over: for accounts that rest it does so at full seconds, so that it
-    /// wakes nobody for each of them.
-    fn rounded(&self, id: RegistrationId, timer: Timer, at: Time) -> Time {
-        let keeps = || self.registrations.get(&id).is_some_and(|registration| registration.plan().keep);
-        if timer == Timer::K && keeps() {
+    fn start_timer(&mut self, number: u64, timer: Timer, at: Time) {
+        let Some(transaction) = self.transactions.get_mut(&number) else { return };
+        let at = match (timer, &mut transaction.asked) {
+            (Timer::F, Some(asked)) if transaction.machine.sends_copies() => {
+                asked.gives_up = Some(at);
+                return;
+            }
+            (Timer::E, Some(asked)) if transaction.sends > 1 => {
+                if let Some(at) = asked.gives_up.take() {
+                    self.timers.set(TimerKey::Transaction(number, Timer::F), at);
+                }
+                at
+            }
+            (Timer::K, _) => self.rounded(number, at),
+            (Timer::E | Timer::F, _) => at,
+        };
+        self.timers.set(TimerKey::Transaction(number, timer), at);
+    }
+
+    /// When Timer K fires. It only lets go of what is over: for accounts that rest it does so at full seconds, so that it wakes
+    /// nobody for each of them.
+    fn rounded(&self, number: u64, at: Time) -> Time {
+        let registration = self.transactions.get(&number).and_then(|t| self.registration(t.registration));
+        if registration.is_some_and(|registration| registration.plan().keep) {
             Time::from_millis(at.as_millis().div_ceil(1000).saturating_mul(1000))
         } else {
             at
@@ -152,11 +187,12 @@ impl Endpoint {
         let Some(transaction) = self.transactions.get_mut(&number) else { return };
         transaction.sends += 1;
         let direction = if transaction.sends == 1 { Direction::Sent } else { Direction::SentAgain };
-        let (flow, peer, bytes) = (transaction.flow, transaction.peer, transaction.bytes.clone());
+        let Some(asked) = &transaction.asked else { return };
+        let (flow, peer, bytes) = (transaction.flow, asked.peer, asked.bytes.clone());
         if direction == Direction::SentAgain
-            && let Some(registration) = self.registrations.get_mut(&transaction.registration)
+            && let Some(entry) = self.registrations.get_mut(&transaction.registration)
         {
-            registration.on_retransmission();
+            entry.registration.on_retransmission();
         }
         self.actions.push_back(Action::Transmit { flow, peer, bytes: bytes.clone() });
         self.notify_message(flow, direction, peer, bytes);

@@ -4,22 +4,22 @@ use std::mem;
 
 use super::answer;
 use super::request;
-use super::targets::Redirected;
+use super::targets::{Redirected, Targets};
 use super::{Registration, State, Step, Visit};
 use crate::proto::Time;
 use crate::proto::digest::{Challenged, Credential, Hidden, Secret};
 use crate::proto::ids::{self, Random};
 use crate::proto::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
 use crate::proto::plan::Purpose;
-use crate::sip::{HeaderName, Response};
+use crate::sip::{HeaderName, NameAddr, Response};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises, one 420
 // (there is one tag to drop) and one new Call-ID.
 
 /// Most challenges that one destination gets answered.
-const MOST_CHALLENGES: u32 = 3;
+const MOST_CHALLENGES: u8 = 3;
 /// Most raises after 423 at one destination.
-const MOST_RAISES: u32 = 2;
+const MOST_RAISES: u8 = 2;
 /// Longest lifetime that a 423 can make us ask for, if no longer one was asked anyway: a day.
 const LONGEST_RAISE: u32 = 86_400;
 
@@ -57,7 +57,7 @@ impl Registration {
             400 | 500 if self.plan.memory.is_some() && !self.renewed && blames_cseq(&response) => {
                 // What was remembered is older than what the registrar knows (RFC 3261 §10.3): begin anew.
                 self.renewed = true;
-                (self.call_id, self.cseq) = (ids::call_id(random), 0);
+                (self.call_id, self.cseq) = (ids::call_id(random).into(), 0);
                 let otherwise = Failure::Refused(refusal(&response));
                 self.again(visit, response.status, otherwise, random, now)
             }
@@ -95,7 +95,7 @@ impl Registration {
         }
         let asked = answer::Asked {
             plan: &self.plan,
-            contacts: &self.contacts,
+            contacts: &self.tally.contacts,
             floor: self.floor,
             offered: &self.offered,
             seen: self.tally.seen,
@@ -108,9 +108,9 @@ impl Registration {
                 (false, true) => self.elsewhere = None,
                 (false, false) => {}
             }
-            self.bound = mem::take(&mut self.contacts);
-            self.bound.retain(|contact| request::asked_lifetime(&self.plan, contact, self.floor) != Some(0));
-            self.bound.shrink_to_fit();
+            let lasts =
+                |contact: &&NameAddr| request::asked_lifetime(&self.plan, contact, self.floor) != Some(0);
+            self.bound.replace(self.tally.contacts.iter().filter(lasts));
             let step = self.finish(result.map_err(Failure::Misbehaved), now);
             self.state = State::Resting(Some(visit));
             return step;
@@ -120,9 +120,9 @@ impl Registration {
 
     fn redirected(&mut self, visit: &Visit, response: &Response, now: Time) -> Step {
         let status = response.status;
-        let mut targets = mem::take(&mut self.targets);
+        let mut targets = mem::replace(&mut self.tally.targets, Targets::new());
         let redirected = targets.redirect(response, self.way(), &self.plan);
-        self.targets = targets;
+        self.tally.targets = targets;
         match redirected {
             Redirected::Followed => self.leave(visit, AttemptResult::Status(status)),
             Redirected::NoTarget => self.refuse(visit, Refusal::NoTarget(status)),
@@ -195,7 +195,7 @@ impl Registration {
     ) -> Step {
         let tags = response.headers.option_tags(&HeaderName::Unsupported);
         let before = self.offered.len();
-        self.offered.retain(|offered| !tags.iter().any(|tag| tag.eq_ignore_ascii_case(offered)));
+        self.offered.to_mut().retain(|offered| !tags.iter().any(|tag| tag.eq_ignore_ascii_case(offered)));
         let refusal = extension(420, tags);
         if self.offered.len() == before {
             self.refuse(&visit, refusal);
@@ -215,6 +215,7 @@ impl Registration {
         let min_expires = response.headers.min_expires();
         let refusal = Refusal::TooBrief { min_expires };
         let asked: Vec<u32> = self
+            .tally
             .contacts
             .iter()
             .filter_map(|contact| request::asked_lifetime(&self.plan, contact, self.floor))

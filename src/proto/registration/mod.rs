@@ -15,6 +15,7 @@
 //! (tag included) and Call-ID stay the same over all requests, CSeq rises by one with each (§10.2).
 
 mod answer;
+mod bound;
 mod finals;
 mod request;
 mod rest;
@@ -25,9 +26,10 @@ mod tests;
 mod tries;
 mod walk;
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,8 +41,9 @@ use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Repo
 use super::plan::Plan;
 use super::{Answer, Cause, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Response};
+use bound::Bound;
 use tally::Slip;
-use targets::{Target, Targets, Way};
+use targets::{Target, Way};
 
 /// The option-tags that the client can use at all.
 const KNOWN_TAGS: [&str; 1] = ["path"];
@@ -88,14 +91,14 @@ pub enum Step {
 pub struct Outgoing {
     /// The request as it goes on the wire.
     pub bytes: Bytes,
-    /// Of its Via.
-    pub branch: String,
+    /// What the branch of its Via is made of.
+    pub branch: u64,
     /// Host and port of its Via.
     pub sent_by: (Host, u16),
-    /// Of its From.
-    pub from_tag: String,
+    /// What the tag of its From is made of.
+    pub from_tag: u64,
     /// Of its Call-ID header.
-    pub call_id: String,
+    pub call_id: Arc<str>,
     /// Of its CSeq header.
     pub cseq: u32,
     /// The contacts it asks to be bound for more than 0 seconds, if the plan has a memory.
@@ -109,8 +112,8 @@ struct Visit {
     /// Source address of each flow that is open: UDP first.
     local: Option<SocketAddr>,
     size: SizeRule,
-    challenges: u32,
-    raises: u32,
+    challenges: u8,
+    raises: u8,
 }
 
 impl Visit {
@@ -138,7 +141,7 @@ enum SizeRule {
 #[derive(Debug)]
 enum State {
     Fresh,
-    Locating(Locate),
+    Locating(Box<Locate>),
     Opening(Visit),
     Waiting(Visit),
     /// The 401 or 407 waits for a password since then.
@@ -155,22 +158,19 @@ enum State {
 pub struct Registration {
     id: RegistrationId,
     plan: Box<Plan>,
-    call_id: String,
-    from_tag: String,
+    call_id: Arc<str>,
+    from_tag: u64,
     cseq: u32,
     /// Option-tags of Supported: the known ones that no 420 has refused.
-    offered: Vec<&'static str>,
+    offered: Cow<'static, [&'static str]>,
     floor: Option<u32>,
     /// A registrar that found the CSeq too low got a new Call-ID.
     renewed: bool,
     sessions: Sessions,
-    targets: Targets,
     /// Where a 3xx led; `None`: where the plan says.
     target: Option<Box<Target>>,
-    destinations: VecDeque<Destination>,
-    contacts: Vec<NameAddr>,
     /// Own contacts that may be bound: remembered ones, and those of requests whose answer never came.
-    bound: Vec<NameAddr>,
+    bound: Bound,
     /// The plan of the next try, if it is another; and whether one has been replaced, so that contacts that the user named are
     /// removed like the device's own.
     revised: Option<Box<Plan>>,
@@ -185,27 +185,24 @@ pub struct Registration {
 impl Registration {
     /// A registration that has not begun.
     #[must_use]
-    pub fn new(id: RegistrationId, plan: Box<Plan>, random: &mut dyn Random, now: Time) -> Registration {
+    pub fn new(id: RegistrationId, plan: Box<Plan>, random: &mut dyn Random) -> Registration {
         let known = plan.memory.as_ref().and_then(|memory| memory.dialogue.clone());
         let (call_id, cseq) =
             known.filter(|(_, cseq)| *cseq < LAST_CSEQ).unwrap_or_else(|| (ids::call_id(random), 0));
         Registration {
             id,
-            call_id,
-            from_tag: ids::tag(random),
+            call_id: call_id.into(),
+            from_tag: random.next(),
             cseq,
             renewed: false,
-            offered: KNOWN_TAGS.to_vec(),
+            offered: Cow::Borrowed(&KNOWN_TAGS),
             floor: None,
             sessions: Sessions::new(),
-            targets: Targets::default(),
             target: None,
-            destinations: VecDeque::new(),
-            contacts: Vec::new(),
             bound: plan.memory.iter().flat_map(|memory| memory.own.clone()).collect(),
             revised: None,
             removes_others: false,
-            tally: Slip::begun(now),
+            tally: Slip::default(),
             from_the_first: true,
             elsewhere: None,
             state: State::Fresh,
@@ -239,7 +236,10 @@ impl Registration {
     /// Begins. Only once, before any other input.
     pub fn start(&mut self, now: Time) -> Step {
         match self.state {
-            State::Fresh => self.next_target(now),
+            State::Fresh => {
+                self.tally = Slip::begun(now);
+                self.next_target(now)
+            }
             State::Locating(_)
             | State::Opening(_)
             | State::Waiting(_)

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::bound::Bound;
 use crate::proto::locate::Transport;
 use crate::proto::plan::{Plan, Purpose};
 use crate::sip::{
@@ -42,7 +43,7 @@ pub(super) fn asked_contacts(
     transport: Transport,
     local: SocketAddr,
     floor: Option<u32>,
-    before: &[NameAddr],
+    before: Option<&Bound>,
 ) -> Vec<NameAddr> {
     let mut contacts = match plan.purpose {
         Purpose::Fetch | Purpose::RemoveAll => return Vec::new(),
@@ -68,22 +69,18 @@ pub(super) fn asked_contacts(
         }
     }
     if matches!(plan.purpose, Purpose::Bind { .. }) {
-        let removed = left_behind(before, &contacts);
-        contacts.extend(removed);
+        let removed = before.map(|before| before.beside(&contacts)).unwrap_or_default();
+        contacts.extend(removed.into_iter().map(left_behind));
     }
     contacts
 }
 
-/// Contacts that this device may have bound as its own earlier and that it no longer has: removed in the request that
+/// A contact that this device may have bound as its own earlier and that it no longer has: removed in the request that
 /// binds the new one (RFC 3261 §10.2.2), so that nobody calls where it was.
-fn left_behind(before: &[NameAddr], asked: &[NameAddr]) -> Vec<NameAddr> {
-    let gone = before.iter().filter(|old| !asked.iter().any(|new| new.uri.matches(&old.uri)));
-    gone.map(|old| {
-        let mut params = Params::new();
-        params.set("expires", Some("0"));
-        NameAddr { display: None, uri: old.uri.clone(), params }
-    })
-    .collect()
+fn left_behind(old: NameAddr) -> NameAddr {
+    let mut params = Params::new();
+    params.set("expires", Some("0"));
+    NameAddr { display: None, uri: old.uri, params }
 }
 
 /// The lifetime that `contact` asks for: its own, else the Expires header's; `None` leaves it to the registrar.
@@ -106,7 +103,7 @@ fn expires_header(plan: &Plan, floor: Option<u32>) -> Option<u32> {
 /// Host and port that Via and Contact say: the advertised ones, else the flow's.
 fn sent_by(plan: &Plan, local: SocketAddr) -> (Host, u16) {
     match &plan.advertise {
-        Some((host, port)) => (host.clone(), port.unwrap_or(local.port())),
+        Some(said) => (said.0.clone(), said.1.unwrap_or(local.port())),
         None => (Host::from(local.ip()), local.port()),
     }
 }
@@ -154,7 +151,7 @@ impl Draft<'_> {
         let proxies = rows.ends.len();
         rows.push(
             HeaderName::From,
-            format_args!("{};tag={}", Bare(plan.from.as_ref().unwrap_or(&plan.aor)), self.from_tag),
+            format_args!("{};tag={}", Bare(plan.from.as_deref().unwrap_or(&plan.aor)), self.from_tag),
         );
         rows.push(HeaderName::To, Bare(&plan.aor));
         rows.push(HeaderName::CallId, self.call_id);

@@ -1,10 +1,10 @@
 //! Between two tries of a registration that is kept: it rests on the flow it is bound over.
 
+use std::borrow::Cow;
 use std::mem;
 use std::time::Duration;
 
 use super::tally::Slip;
-use super::targets::Targets;
 use super::{KNOWN_TAGS, Registration, State, Step, Visit};
 use crate::proto::digest::Sessions;
 use crate::proto::ids::Random;
@@ -40,11 +40,10 @@ impl Registration {
                 self.plan.purpose = purpose;
                 if purpose == Purpose::Remove {
                     self.plan.contacts = self.removable();
-                    self.plan.memory.get_or_insert_default().own.clone_from(&self.bound);
+                    self.plan.memory.get_or_insert_default().own = self.bound.contacts();
                 }
                 self.tally = Slip::begun(now);
                 self.renewed = false;
-                self.targets = Targets::default();
                 let returns = self.returns(now);
                 self.from_the_first = true;
                 match visit {
@@ -52,7 +51,7 @@ impl Registration {
                         self.from_the_first = false;
                         if self.way().uri.matches(&self.plan.registrar) {
                             // The way that failed is not gone once more in the same try.
-                            let _ = self.targets.next();
+                            let _ = self.tally.targets.next();
                         }
                         self.tally.begin_visit();
                         let visit = Visit { destination, local: Some(local), size, challenges: 0, raises: 0 };
@@ -87,7 +86,7 @@ impl Registration {
         self.plan = plan;
         self.target = None;
         self.sessions = Sessions::new();
-        self.offered = KNOWN_TAGS.to_vec();
+        self.offered = Cow::Borrowed(&KNOWN_TAGS);
         (self.floor, self.elsewhere) = (None, None);
         self.removes_others = true;
     }
@@ -96,11 +95,8 @@ impl Registration {
     fn removable(&self) -> Vec<NameAddr> {
         let mut contacts = self.plan.contacts.clone();
         if contacts.is_empty() || self.removes_others {
-            for bound in &self.bound {
-                if !contacts.iter().any(|one| one.uri.matches(&bound.uri)) {
-                    contacts.push(bound.clone());
-                }
-            }
+            let others = self.bound.beside(&contacts);
+            contacts.extend(others);
         }
         contacts
     }
@@ -154,7 +150,7 @@ impl Registration {
 /// Whether two plans send their requests over the same flow.
 fn leads_the_same_way(one: &Plan, other: &Plan) -> bool {
     let hops = |plan: &Plan| {
-        let hops = plan.route.iter().chain([&plan.registrar]);
+        let hops = plan.route.iter().chain([&*plan.registrar]);
         hops.map(ToString::to_string).collect::<Vec<_>>()
     };
     one.transport == other.transport && one.families == other.families && hops(one) == hops(other)

@@ -1,12 +1,15 @@
-//! What a registration has seen so far, and the verdict when nothing is left to try.
+//! What a registration has seen so far and still has before it, and the verdict when nothing is left to try.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use super::targets::Targets;
 use crate::proto::Time;
+use crate::proto::locate::Destination;
 use crate::proto::outcome::{Attempt, Failure, Hop, Misbehaviour, Unreachable, Warning};
-use crate::sip::Response;
+use crate::sip::{NameAddr, Response};
 
 /// Counted over all destinations.
 #[derive(Debug)]
@@ -14,6 +17,11 @@ pub(super) struct Tally {
     pub started: Time,
     /// Tries that are over.
     pub tries: u32,
+    /// Of this try: where it may still go, and at this target.
+    pub targets: Targets,
+    pub destinations: VecDeque<Destination>,
+    /// What the last request asked for.
+    pub contacts: Vec<NameAddr>,
     /// Destinations and requests of this try.
     pub visits: usize,
     pub requests_of_try: u32,
@@ -39,7 +47,7 @@ pub(super) struct Tally {
 }
 
 /// A tally that takes no room before there is something to count: ten thousand accounts rest most of the time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Slip(Option<Box<Tally>>);
 
 static EMPTY: Tally = Tally::new(Time::from_millis(0));
@@ -74,6 +82,9 @@ impl Tally {
         Tally {
             started: now,
             tries: 0,
+            targets: Targets::new(),
+            destinations: VecDeque::new(),
+            contacts: Vec::new(),
             visits: 0,
             requests_of_try: 0,
             requests_of_visit: 0,
@@ -96,6 +107,7 @@ impl Tally {
     /// Counts and findings of one try don't speak for the next.
     pub fn begin_try(&mut self) {
         self.tries += 1;
+        self.targets = Targets::new();
         (self.visits, self.requests_of_try) = (0, 0);
         (self.held, self.misbehaved, self.silent, self.unreachable) = (None, None, false, None);
         self.attempts.clear();

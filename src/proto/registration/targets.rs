@@ -37,7 +37,7 @@ impl Way<'_> {
 }
 
 /// The target set. A URI enters it once; the original Request-URI is the first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Targets {
     begun: bool,
     waiting: VecDeque<Box<Target>>,
@@ -59,6 +59,11 @@ pub(super) enum Redirected {
 }
 
 impl Targets {
+    /// The plan's, to begin with.
+    pub const fn new() -> Targets {
+        Targets { begun: false, waiting: VecDeque::new(), seen: Vec::new(), redirects: 0 }
+    }
+
     /// The next, if there is one; within it `None` is where the plan says.
     pub fn next(&mut self) -> Option<Option<Box<Target>>> {
         if mem::replace(&mut self.begun, true) { self.waiting.pop_front().map(Some) } else { Some(None) }
@@ -80,7 +85,7 @@ impl Targets {
             if fresh.len() == MOST_WAITING {
                 break;
             }
-            if self.seen.iter().chain([&plan.registrar]).any(|old| old.matches(&uri)) {
+            if self.seen.iter().chain([&*plan.registrar]).any(|old| old.matches(&uri)) {
                 continue;
             }
             self.seen.push(uri.clone());

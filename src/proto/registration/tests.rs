@@ -13,7 +13,7 @@ fn plan(host: &str) -> Box<Plan> {
         purpose: Purpose::Bind { expires: Some(60) },
         aor: Uri::parse("sip:werner@munich.de").unwrap(),
         from: None,
-        registrar: Uri::parse(format!("sip:{host}")).unwrap(),
+        registrar: Uri::parse(format!("sip:{host}")).unwrap().into(),
         route: Vec::new(),
         transport: None,
         families: Families::V4,
@@ -108,7 +108,7 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
 
 fn brought_to(inputs: &[&str]) -> Registration {
     let (id, random) = (RegistrationId(1), &mut Counting::default());
-    let mut registration = Registration::new(id, plan("munich.de"), random, Time::from_millis(0));
+    let mut registration = Registration::new(id, plan("munich.de"), random);
     for input in inputs {
         let _ = feed(&mut registration, input);
     }
@@ -316,7 +316,7 @@ fn a_503_sets_the_least_pause_and_the_time_for_retries_the_longest() {
     ] {
         let mut registration = brought_to(&["start", "resolved", "opened", "503", "opened"]);
         let busy = read(&registration, "503", &format!("Retry-After: {after}\r\n"));
-        let step = registration.on_final(busy, &mut Counting::default(), Time::from_millis(1000));
+        let step = registration.on_final(busy, &mut Counting::default(), Time::from_millis(2000));
         assert_eq!(shown(&step), expected, "{after}");
     }
 }

@@ -3,7 +3,6 @@
 use std::mem;
 use std::time::Duration;
 
-use super::targets::Targets;
 use super::{Registration, State, Step};
 use crate::proto::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
 use crate::proto::{ResolveError, Time};
@@ -28,7 +27,6 @@ impl Registration {
         match self.state {
             State::Pausing => {
                 self.tally.begin_try();
-                self.targets = Targets::default();
                 self.next_target(now)
             }
             State::Fresh | State::Locating(_) | State::Opening(_) | State::Waiting(_) => Step::Wait,

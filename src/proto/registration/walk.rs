@@ -1,6 +1,7 @@
 //! Sending, and moving on: to the next destination, to the next target, to the end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::request::{self, Draft};
 use super::{Outgoing, Registration, SizeRule, State, Step, Visit};
@@ -56,18 +57,18 @@ impl Registration {
         let mut sessions = self.sessions.clone();
         let way = self.way();
         let uri = way.uri.to_string();
-        let before = if self.plan.contacts.is_empty() || self.removes_others { &self.bound[..] } else { &[] };
+        let before = (self.plan.contacts.is_empty() || self.removes_others).then_some(&self.bound);
         let contacts = request::asked_contacts(&self.plan, transport, local, self.floor, before);
-        let branch = ids::branch(random);
+        let branch = random.next();
         let draft = Draft {
             plan: &self.plan,
             uri: &uri,
             route: way.route,
             transport,
             local,
-            branch: &branch,
+            branch: &ids::branch(branch),
             call_id: &self.call_id,
-            from_tag: &self.from_tag,
+            from_tag: &ids::tag(self.from_tag),
             cseq: self.cseq + 1,
             contacts: &contacts,
             floor: self.floor,
@@ -98,7 +99,7 @@ impl Registration {
         let remembered = if self.plan.memory.is_some() { &contacts[..] } else { &[] };
         let binds = remembered.iter().filter(lasts).cloned().collect();
         self.sessions = sessions;
-        self.contacts = contacts;
+        self.tally.contacts = contacts;
         self.cseq += 1;
         self.tally.sent(Hop { transport, remote: visit.destination.address, local }, now);
         self.state = State::Waiting(visit);
@@ -106,7 +107,7 @@ impl Registration {
             bytes,
             branch,
             sent_by,
-            from_tag: self.from_tag.clone(),
+            from_tag: self.from_tag,
             call_id: self.call_id.clone(),
             cseq: self.cseq,
             binds,
@@ -116,18 +117,18 @@ impl Registration {
 
     pub(super) fn next_target(&mut self, now: Time) -> Step {
         while self.tally.visits < MOST_DESTINATIONS
-            && let Some(target) = self.targets.next()
+            && let Some(target) = self.tally.targets.next()
         {
             // Another server has not issued the nonces we hold: it asks for itself.
             self.sessions = Sessions::new();
-            self.destinations.clear();
+            self.tally.destinations.clear();
             self.target = target;
             let way = self.way();
             let started = Locate::start(way.hop(), way.transport, self.plan.families);
             match started {
                 Ok(Start::Found(found)) => return self.walk(found, now),
                 Ok(Start::Ask(locate, questions)) => {
-                    self.state = State::Locating(locate);
+                    self.state = State::Locating(Box::new(locate));
                     return Step::Resolve(questions);
                 }
                 Err(error) => self.tally.unreachable = Some(unlocatable(error)),
@@ -137,7 +138,7 @@ impl Registration {
     }
 
     pub(super) fn walk(&mut self, found: Vec<Destination>, now: Time) -> Step {
-        self.destinations = found.into();
+        self.tally.destinations = found.into();
         self.next_destination(now)
     }
 
@@ -145,7 +146,7 @@ impl Registration {
         if self.tally.visits >= MOST_DESTINATIONS || self.tally.requests_of_try >= MOST_REQUESTS {
             return self.fail(now);
         }
-        let Some(destination) = self.destinations.pop_front() else { return self.next_target(now) };
+        let Some(destination) = self.tally.destinations.pop_front() else { return self.next_target(now) };
         self.sessions = Sessions::new();
         self.tally.begin_visit();
         self.state = State::Opening(Visit {
@@ -176,10 +177,10 @@ impl Registration {
         if !self.plan.contacts.is_empty() || self.tally.requests_of_visit == 0 {
             return;
         }
-        for contact in &self.contacts {
+        for contact in &self.tally.contacts {
             let lives = request::asked_lifetime(&self.plan, contact, self.floor) != Some(0);
-            if lives && !self.bound.iter().any(|known| known.uri.matches(&contact.uri)) {
-                self.bound.push(contact.clone());
+            if lives {
+                self.bound.add(contact);
             }
         }
     }
@@ -205,14 +206,16 @@ impl Registration {
 
     pub(super) fn finish(&mut self, result: Result<Success, Failure>, now: Time) -> Step {
         self.state = if self.plan.keep { State::Resting(None) } else { State::Done };
-        (self.contacts, self.destinations, self.targets) = Default::default();
         let tally = self.tally.take();
         Step::Finish(Box::new(Report {
             registration: self.id,
             purpose: self.plan.purpose,
             result,
             response: tally.response,
-            request_uri: self.way().uri.clone(),
+            request_uri: match &self.target {
+                Some(target) => Arc::new(target.uri.clone()),
+                None => Arc::clone(&self.plan.registrar),
+            },
             received: tally.seen.filter(|seen| tally.hop.is_none_or(|hop| hop.local != *seen)),
             hop: tally.hop,
             auth: self.sessions.answered(),

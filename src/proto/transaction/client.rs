@@ -114,6 +114,12 @@ impl Client {
         (client, effects)
     }
 
+    /// Whether it sends copies of its request until it is answered: Timer E does, over unreliable transports.
+    #[must_use]
+    pub fn sends_copies(&self) -> bool {
+        !self.reliable
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn state(&self) -> State {
@@ -124,12 +130,12 @@ impl Client {
     pub fn on(&mut self, input: Input) -> Vec<Effect> {
         match (self.state, input) {
             (State::Trying { wait }, Input::Fired(Timer::E)) => {
-                let wait = wait.saturating_mul(2).min(self.timing.t2);
+                let wait = wait.saturating_mul(2).min(self.timing.t2());
                 self.state = State::Trying { wait };
                 vec![Effect::Transmit, Effect::Start(Timer::E, wait)]
             }
             (State::Proceeding, Input::Fired(Timer::E)) => {
-                vec![Effect::Transmit, Effect::Start(Timer::E, self.timing.t2)]
+                vec![Effect::Transmit, Effect::Start(Timer::E, self.timing.t2())]
             }
             // Timer E goes on as it was set; only when it fires it is set to T2.
             (State::Trying { .. }, Input::Provisional) => {
@@ -162,7 +168,7 @@ impl Client {
             effects.push(Effect::Terminate);
         } else {
             self.state = State::Completed;
-            effects.push(Effect::Start(Timer::K, self.timing.t4));
+            effects.push(Effect::Start(Timer::K, self.timing.t4()));
         }
         effects
     }

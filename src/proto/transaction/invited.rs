@@ -87,14 +87,14 @@ impl Invited {
             (State::Completed { .. }, Input::Copy) => Effect::Repeat,
             (State::Completed { .. }, Input::Ack) if self.reliable => self.end(),
             (State::Completed { .. }, Input::Ack) => {
-                self.state = State::Confirmed { over: now + self.timing.t4 };
+                self.state = State::Confirmed { over: now + self.timing.t4() };
                 Effect::Absorb
             }
             (State::Completed { over, .. } | State::Confirmed { over }, Input::Due) if over <= now => {
                 self.end()
             }
             (State::Completed { again: Some(again), gap, over }, Input::Due) if again <= now => {
-                let gap = gap.saturating_mul(2).min(self.timing.t2);
+                let gap = gap.saturating_mul(2).min(self.timing.t2());
                 self.state = State::Completed { again: Some(now + gap), gap, over };
                 Effect::Repeat
             }

@@ -94,7 +94,7 @@ impl Server {
     #[must_use]
     pub fn patience(timing: Timing) -> Duration {
         let (mut sum, mut gap) = (Duration::ZERO, timing.t1);
-        while gap < timing.t2 && !gap.is_zero() {
+        while gap < timing.t2() && !gap.is_zero() {
             sum += gap;
             gap *= 2;
         }

@@ -384,7 +384,7 @@ fn headers_can_be_added_but_not_those_the_protocol_owns() {
 #[test]
 fn the_user_agent_can_be_changed_or_left_out() {
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(plan_with(&[]).user_agent, Some(format!("sipreg/{version}")));
+    assert_eq!(plan_with(&[]).user_agent, Some(format!("sipreg/{version}").into()));
     assert_eq!(plan_with(&["--user-agent", "Desk 1"]).user_agent.as_deref(), Some("Desk 1"));
     assert_eq!(plan_with(&["--user-agent", "none"]).user_agent, None);
     for text in ["", "a\r\nb", "a\0b"] {

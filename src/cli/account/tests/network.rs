@@ -39,7 +39,7 @@ fn an_advertised_address_may_leave_out_its_port() {
         ("2001:db8::7", "[2001:db8::7]", None),
         ("[2001:db8::7]:5060", "[2001:db8::7]", Some(5060)),
     ] {
-        let (said, at) = plan_with(&["--advertise", text]).advertise.unwrap();
+        let (said, at) = *plan_with(&["--advertise", text]).advertise.unwrap();
         assert_eq!((said.to_string().as_str(), at), (host, port));
     }
     for text in ["", "0.0.0.0", "::", "h:0", "h:x", "h:", "a b"] {

@@ -53,7 +53,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         purpose: Purpose::Bind { expires: Some(3600) },
         result,
         response: response.map(|(status, reason)| (status, reason.to_owned())),
-        request_uri: Uri::parse("sip:munich.de").unwrap(),
+        request_uri: Uri::parse("sip:munich.de").unwrap().into(),
         hop: Some(hop()),
         auth: vec![Answered {
             scheme: "Digest",

@@ -43,7 +43,7 @@ impl Ledger {
         let tries =
             if plan.retry_for.is_zero() { Duration::ZERO } else { plan.retry_for + Duration::from_secs(15) };
         let limit = tries + plan.total;
-        let most_copies = plan.timing.patience().div_duration_f32(plan.timing.t2) as u32 + 8;
+        let most_copies = plan.timing.patience().div_duration_f32(plan.timing.t2()) as u32 + 8;
         Ledger {
             start,
             most_copies,

@@ -32,7 +32,7 @@ pub fn plan(input: &mut Input<'_>) -> Plan {
     ];
     Plan {
         purpose: input.one(&purposes),
-        registrar: uri(input.one(&registrar)),
+        registrar: uri(input.one(&registrar)).into(),
         route: if input.below(8) == 7 { vec![uri("sip:192.0.2.70;lr")] } else { Vec::new() },
         transport: input.one(&[None, None, Some(Transport::Tcp), Some(Transport::Udp)]),
         families: input.one(&[Families::Both, Families::V4, Families::V6]),
@@ -42,7 +42,7 @@ pub fn plan(input: &mut Input<'_>) -> Plan {
         total: Duration::from_secs(input.one(&[128, 5])),
         whole: input.one(&[None, Some(Duration::from_secs(60))]),
         retry_for: Duration::from_secs(input.one(&[0, 100])),
-        memory: input.chance().then(|| memory(input)),
+        memory: input.chance().then(|| memory(input).into()),
         ..Plan::new(uri("sip:werner.heisenberg@munich.de"))
     }
 }
