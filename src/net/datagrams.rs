@@ -45,12 +45,19 @@ mod system {
     /// Errors in a row after which it is left to the next datagram to try again.
     const TRIES: usize = 32;
 
+    /// The least that is asked for.
+    const FEWEST: usize = 2;
+
     /// Where a batch comes in. The system gives its pages when a datagram reaches them.
-    pub(crate) struct Room(Vec<u8>);
+    pub(crate) struct Room {
+        octets: Vec<u8>,
+        /// How many are asked for: more, when that many came. Every one costs, also where none is.
+        many: usize,
+    }
 
     impl Room {
         pub(crate) fn new() -> Room {
-            Room(vec![0; BATCH * LARGEST])
+            Room { octets: vec![0; BATCH * LARGEST], many: FEWEST }
         }
     }
 
@@ -68,9 +75,17 @@ mod system {
     pub(crate) fn receive(socket: &UdpSocket, room: &mut Room, mut take: impl FnMut(Datagram)) {
         let _ = socket.try_io(Interest::READABLE, || {
             for _ in 0..TRIES {
+                let many = room.many;
                 match receive_batch(socket.as_raw_fd(), room, &mut take) {
-                    Ok(BATCH) => return Ok(()),
-                    Ok(_) | Err(nix::Error::EAGAIN) => break,
+                    Ok(count) if count == many => {
+                        room.many = (2 * many).min(BATCH);
+                        return Ok(());
+                    }
+                    Ok(count) => {
+                        room.many = count.max(FEWEST);
+                        break;
+                    }
+                    Err(nix::Error::EAGAIN) => break,
                     // Of a datagram sent earlier: it says nothing of those that come in.
                     Err(_) => {}
                 }
@@ -80,9 +95,10 @@ mod system {
     }
 
     fn receive_batch(fd: i32, room: &mut Room, take: &mut impl FnMut(Datagram)) -> nix::Result<usize> {
-        let mut places: Vec<_> = room.0.chunks_mut(LARGEST).map(|place| [IoSliceMut::new(place)]).collect();
+        let places = room.octets.chunks_mut(LARGEST).take(room.many);
+        let mut places: Vec<_> = places.map(|place| [IoSliceMut::new(place)]).collect();
         let space = cmsg_space!(libc::in6_pktinfo);
-        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(space));
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(room.many, Some(space));
         let messages = recvmmsg(fd, &mut headers, places.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
         let mut count = 0;
         for message in messages {

@@ -29,6 +29,7 @@ mod changes;
 mod clock;
 mod datagrams;
 mod dns;
+mod dry;
 mod flow;
 #[cfg(target_os = "linux")]
 mod icmp;
@@ -157,9 +158,17 @@ impl Driver {
             self.notices.shrink_to(AT_ONCE);
             let due = self.endpoint.next_timeout().map(|(due, _)| due);
             let event = self.network.event_with(due, &mut self.waits).await;
-            for action in self.endpoint.handle(event, self.network.now()) {
-                self.notices.extend(self.network.perform(action));
+            self.handle(event);
+            // What has come with it is told with it: whoever waits for this waits for much else, and that takes time.
+            while let Some(event) = self.network.at_hand() {
+                self.handle(event);
             }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        for action in self.endpoint.handle(event, self.network.now()) {
+            self.notices.extend(self.network.perform(action));
         }
     }
 

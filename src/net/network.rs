@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use socket2::Socket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -15,6 +14,7 @@ use super::alarm::Alarm;
 use super::changes::Changing;
 use super::clock::Clock;
 use super::dns::Resolver;
+use super::dry::DryFlows;
 use super::flow::Flow;
 use super::sockets::{Arrival, Sockets};
 use super::{Config, Keeper, cause, local, stream};
@@ -48,7 +48,7 @@ pub(super) struct Network {
     acceptors: Acceptors,
     accepted: u64,
     connections: BTreeMap<FlowId, Flow>,
-    dry: BTreeMap<FlowId, Dry>,
+    dry: DryFlows,
     resolver: Resolver,
     questions: JoinSet<()>,
     answers: VecDeque<Event>,
@@ -67,13 +67,6 @@ pub(super) struct Waits {
     pub(super) changes: Changing,
 }
 
-/// A flow of a dry run: it holds the port that a real one would have, and sends nothing.
-struct Dry {
-    transport: Transport,
-    local: SocketAddr,
-    _socket: Socket,
-}
-
 impl Network {
     pub(super) fn new(config: Config, clock: Clock) -> Network {
         let (report, events) = mpsc::channel(EVENTS);
@@ -87,7 +80,7 @@ impl Network {
             acceptors: Acceptors::default(),
             accepted: 0,
             connections: BTreeMap::new(),
-            dry: BTreeMap::new(),
+            dry: DryFlows::default(),
             resolver,
             questions: JoinSet::new(),
             answers: VecDeque::new(),
@@ -152,15 +145,8 @@ impl Network {
                 self.unbroken = 0;
                 tokio::task::yield_now().await;
             }
-            if let Some(Arrival { event, local }) = self.arrived.pop_front() {
-                self.streak += 1;
-                self.unbroken += 1;
-                if self.is_wanted(&event) {
-                    self.keep_port(&event);
-                    self.sockets.note(&event, local);
-                    return event;
-                }
-                continue;
+            if let Some(event) = self.arrival() {
+                return event;
             }
             let clock = self.clock;
             let looks = waits.changes.looks_at();
@@ -178,6 +164,24 @@ impl Network {
                     }
                 }
                 () = waits.changes.noticed(clock) => {}
+            }
+        }
+    }
+
+    /// What has arrived already, as long as nobody else has to have a turn.
+    pub(super) fn at_hand(&mut self) -> Option<Event> {
+        if self.streak >= FAIR || self.unbroken >= FAIR { None } else { self.arrival() }
+    }
+
+    fn arrival(&mut self) -> Option<Event> {
+        loop {
+            let Arrival { event, local } = self.arrived.pop_front()?;
+            self.streak += 1;
+            self.unbroken += 1;
+            if self.is_wanted(&event) {
+                self.keep_port(&event);
+                self.sockets.note(&event, local);
+                return Some(event);
             }
         }
     }
@@ -322,15 +326,14 @@ impl Network {
     }
 
     fn close(&mut self, flow: FlowId) {
-        self.dry.remove(&flow);
+        self.dry.close(flow);
         self.sockets.close(flow);
         self.acceptors.close(flow);
         self.connections.remove(&flow);
     }
 
     fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) -> Option<Notice> {
-        if let Some(Dry { transport, local, .. }) = self.dry.get(&flow) {
-            let (transport, local) = (*transport, *local);
+        if let Some((transport, local)) = self.dry.source(flow) {
             return Some(Notice::Message {
                 direction: Direction::Sent,
                 transport,
@@ -371,27 +374,10 @@ impl Network {
     }
 
     fn open_dry(&mut self, flow: FlowId, destination: Destination) {
-        let Destination { transport, address } = destination;
-        let open = |bind| {
-            let source = local::source(address, bind)?;
-            let socket = local::socket(transport, address)?;
-            local::bind(&socket, transport, source)?;
-            Ok((local::address(&socket)?, socket))
-        };
-        let Config { bind, port, .. } = self.config;
-        let mut bound: io::Result<_> = Err(io::ErrorKind::AddrNotAvailable.into());
-        for wish in local::wishes(address, bind, port) {
-            bound = open(wish);
-            if !bound.as_ref().is_err_and(local::is_taken) {
-                break;
-            }
-        }
-        self.ready.push_back(match bound {
-            Ok((local, socket)) => {
-                self.dry.insert(flow, Dry { transport, local, _socket: socket });
-                Event::Opened { flow, local }
-            }
-            Err(error) => Event::Failed { flow, peer: address, cause: cause::of(&error) },
+        let wishes = local::wishes(destination.address, self.config.bind, self.config.port);
+        self.ready.push_back(match self.dry.open(flow, destination, wishes) {
+            Ok(local) => Event::Opened { flow, local },
+            Err(error) => Event::Failed { flow, peer: destination.address, cause: cause::of(&error) },
         });
     }
 }

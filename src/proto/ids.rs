@@ -3,6 +3,8 @@
 //! Randomness is injected: `net` gives the operating system's generator, tests count 1, 2, 3. All values are
 //! lower-case hexadecimal, so that no two of ours differ by case only (RFC 3261 §7.3.1 compares tokens without case).
 
+use std::fmt;
+
 /// A source of random numbers. Real ones are cryptographic (RFC 3261 §19.3 for tags, §8.1.1.7 for branches).
 pub trait Random {
     /// The next 64 bits.
@@ -24,21 +26,51 @@ impl Random for Counting {
 const COOKIE: &str = "z9hG4bK";
 
 /// A Via branch: the magic cookie of RFC 3261 §8.1.1.7 and the 64 bits of a random number.
-pub fn branch(number: u64) -> String {
-    format!("{COOKIE}{number:016x}")
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Branch(pub u64);
+
+impl fmt::Display for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(COOKIE)?;
+        f.write_str(hex(self.0, &mut [0; 16]))
+    }
 }
 
-/// The number that [`branch`] made exactly this branch of; `None`: there is none.
-pub fn branch_number(branch: &str) -> Option<u64> {
-    let digits = branch.strip_prefix(COOKIE)?;
-    let is_ours =
-        digits.len() == 16 && digits.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
-    is_ours.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+impl Branch {
+    /// Reads a branch of ours. `None`: it is nobody's, or spelt otherwise than we do.
+    #[must_use]
+    pub fn parse(branch: &str) -> Option<Branch> {
+        let digits = branch.strip_prefix(COOKIE)?;
+        let is_ours =
+            digits.len() == 16 && digits.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
+        is_ours.then(|| u64::from_str_radix(digits, 16).ok()).flatten().map(Branch)
+    }
 }
 
-/// A From tag of the 64 bits of a random number (RFC 3261 §19.3 asks for 32 at least).
-pub fn tag(number: u64) -> String {
-    format!("{number:016x}")
+/// A From tag: the 64 bits of a random number (RFC 3261 §19.3 asks for 32 at least).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag(pub u64);
+
+impl Tag {
+    /// Whether a tag is this one, spelt as we do.
+    #[must_use]
+    pub fn is(self, tag: &str) -> bool {
+        tag == hex(self.0, &mut [0; 16])
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(hex(self.0, &mut [0; 16]))
+    }
+}
+
+/// All 16 digits, in `room`.
+fn hex(number: u64, room: &mut [u8; 16]) -> &str {
+    for (octet, pair) in number.to_be_bytes().into_iter().zip(room.as_chunks_mut().0) {
+        *pair = [octet >> 4, octet & 0xF].map(|half| if half < 10 { b'0' + half } else { b'a' + half - 10 });
+    }
+    std::str::from_utf8(room).unwrap_or_default()
 }
 
 /// A Call-ID of 128 bits without a host, which would only give the address away (RFC 3261 §8.1.1.4).
@@ -55,11 +87,14 @@ pub fn cnonce(random: &mut dyn Random) -> String {
 mod tests {
     use super::*;
 
-    /// TXN-011
+    /// TXN-012
     #[test]
     fn a_branch_leads_back_to_its_number_and_no_other_text_does() {
         for number in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX] {
-            assert_eq!(branch_number(&branch(number)), Some(number));
+            let branch = Branch(number).to_string();
+            assert_eq!(branch, format!("z9hG4bK{number:016x}"));
+            assert_eq!(Branch::parse(&branch), Some(Branch(number)));
+            assert!(Tag(number).is(&Tag(number).to_string()) && !Tag(number).is("z"));
         }
         for strange in [
             "",
@@ -69,7 +104,7 @@ mod tests {
             "z9hG4bK000000000000000A",
             "z9hG4bK+000000000000001",
         ] {
-            assert_eq!(branch_number(strange), None, "{strange}");
+            assert_eq!(Branch::parse(strange), None, "{strange}");
         }
     }
 }

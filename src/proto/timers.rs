@@ -37,16 +37,45 @@ pub enum TimerKey {
     Silent,
 }
 
+const KINDS: usize = 15;
+
+impl TimerKey {
+    fn kind(self) -> usize {
+        match self {
+            TimerKey::Transaction(_, Timer::E) => 0,
+            TimerKey::Transaction(_, Timer::F) => 1,
+            TimerKey::Transaction(_, Timer::K) => 2,
+            TimerKey::Incomplete(_) => 3,
+            TimerKey::Destination(_) => 4,
+            TimerKey::Total(_) => 5,
+            TimerKey::Whole(_) => 6,
+            TimerKey::Retry(_) => 7,
+            TimerKey::Keep(_) => 8,
+            TimerKey::Leave(_) => 9,
+            TimerKey::Pace => 10,
+            TimerKey::Called => 11,
+            TimerKey::Served => 12,
+            TimerKey::Bindings => 13,
+            TimerKey::Silent => 14,
+        }
+    }
+}
+
 /// All timers of an endpoint. Each key is set at most once; setting it again moves it.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     due: BTreeMap<TimerKey, Time>,
+    /// How many of each kind are set: most that are cancelled are of a kind that is never set, while all goes well.
+    kinds: [usize; KINDS],
     heap: BinaryHeap<Reverse<(Time, TimerKey)>>,
 }
 
 impl Timers {
     pub(super) fn set(&mut self, key: TimerKey, at: Time) {
         let moved = self.due.insert(key, at).is_some();
+        if !moved && let Some(count) = self.kinds.get_mut(key.kind()) {
+            *count += 1;
+        }
         self.heap.push(Reverse((at, key)));
         // Timers that are moved far more often than they fire must not pile up behind a distant one, and what many have needed
         // once is given back.
@@ -59,7 +88,9 @@ impl Timers {
     }
 
     pub(super) fn cancel(&mut self, key: TimerKey) {
+        let Some(count) = self.kinds.get_mut(key.kind()).filter(|count| **count > 0) else { return };
         if self.due.remove(&key).is_some() {
+            *count -= 1;
             self.prune();
         }
     }

@@ -31,9 +31,7 @@ impl Header {
     /// The value holds CR, LF or NUL. A NUL behind a backslash in a quoted string is legal (RFC 3261 §25.1).
     pub fn new(name: HeaderName, value: impl Into<Bytes>) -> Result<Header, InjectionError> {
         let value = value.into();
-        if let Some(at) = scan::find_line_control(&value)
-            && !(value.get(at) == Some(&0) && is_safe(&value))
-        {
+        if let Err(at) = check(&value) {
             return Err(InjectionError { header: name, at });
         }
         let trimmed = value.slice_ref(scan::trim(&value));
@@ -79,6 +77,14 @@ impl Header {
     /// `problem` in this header.
     pub(super) fn error(&self, problem: Problem) -> FieldError {
         FieldError { header: self.name.clone(), problem }
+    }
+}
+
+/// Whether `value` may be that of a row; else where the first octet is that may not.
+pub(super) fn check(value: &[u8]) -> Result<(), usize> {
+    match scan::find_line_control(value) {
+        Some(at) if !(value.get(at) == Some(&0) && is_safe(value)) => Err(at),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -138,7 +138,7 @@ impl Headers {
     }
 
     /// The row of a header that occurs exactly once.
-    fn required(&self, name: &HeaderName) -> Result<&Header, FieldError> {
+    pub(crate) fn required(&self, name: &HeaderName) -> Result<&Header, FieldError> {
         self.single(name)?.ok_or_else(|| FieldError { header: name.clone(), problem: Problem::Missing })
     }
 

@@ -69,3 +69,4 @@ pub use params::{Param, ParamValue, Params};
 pub use status::reason_phrase;
 pub use uri::{Scheme, Uri, UriError, escape_user};
 pub use via::Via;
+pub use write::RequestWriter;

@@ -1,11 +1,16 @@
 //! Messages as they go on the wire (RFC 3261 §7): long names, one space, nothing folded, Content-Length always right.
 
+use std::fmt::{self, Display, Write as _};
+
+use bytes::Bytes;
+
 use super::head::Length;
+use super::header::{self, Header, InjectionError};
 use super::headers::Headers;
 use super::message::{Message, Request, Response};
+use super::method::Method;
 use super::name::HeaderName;
 use super::scan;
-use bytes::Bytes;
 
 impl Message {
     /// Appends the message as it goes on the wire.
@@ -55,6 +60,78 @@ impl Response {
         let mut out = Vec::with_capacity(1024);
         self.write(&mut out);
         out.into()
+    }
+}
+
+/// Writes a request row by row, without a [`Request`] in between: for who sends many. The octets are those that
+/// [`Request::write`] would write.
+#[derive(Debug)]
+pub struct RequestWriter(Vec<u8>);
+
+impl RequestWriter {
+    /// Begins with the request line. A line end or NUL in it is written as an escape.
+    #[must_use]
+    pub fn new(method: &Method, uri: &str) -> RequestWriter {
+        let mut out = Vec::with_capacity(1024);
+        push_start(&mut out, method.as_str(), Danger::Escaped);
+        out.push(b' ');
+        push_start(&mut out, uri, Danger::Escaped);
+        out.extend_from_slice(b" SIP/2.0\r\n");
+        RequestWriter(out)
+    }
+
+    /// A header row; white space round the value is dropped.
+    ///
+    /// # Errors
+    /// As [`Header::new`]; nothing is written then.
+    pub fn row(&mut self, name: HeaderName, value: impl Display) -> Result<(), InjectionError> {
+        let before = self.0.len();
+        self.begin(&name);
+        let start = self.0.len();
+        // Writing to a Vec cannot fail.
+        let _ = write!(Text(&mut self.0), "{value}");
+        let written = self.0.get(start..).unwrap_or_default();
+        if let Err(at) = header::check(written) {
+            self.0.truncate(before);
+            return Err(InjectionError { header: name, at });
+        }
+        let trimmed = scan::trim(written);
+        if trimmed.len() < written.len() {
+            let trimmed = trimmed.to_vec();
+            self.0.truncate(start);
+            self.0.extend_from_slice(&trimmed);
+        }
+        self.0.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// A row that is there already.
+    pub fn copy(&mut self, row: &Header) {
+        self.begin(row.name());
+        self.0.extend_from_slice(row.value());
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Ends with Content-Length and no body.
+    #[must_use]
+    pub fn finish(mut self) -> Bytes {
+        self.0.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+        self.0.into()
+    }
+
+    fn begin(&mut self, name: &HeaderName) {
+        self.0.extend_from_slice(name.as_str().as_bytes());
+        self.0.extend_from_slice(b": ");
+    }
+}
+
+/// Text that is written behind other octets.
+struct Text<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 

@@ -90,6 +90,8 @@ impl Work<'_> {
             let lapse = lapse.map(|at| at.since(self.driver.now()));
             let next = tokio::select! {
                 biased;
+                // It is the most frequent, and lets the others have their turn.
+                notice = self.driver.next() => Next::Notice(notice),
                 signal = signals.next() => Next::Stop(signal),
                 () = crash::happened() => Next::Crashed,
                 () = hangup.next() => Next::Hangup,
@@ -100,7 +102,6 @@ impl Work<'_> {
                 typed = run::answer(&mut prompt) => Next::Typed(typed),
                 exit = self.child.ended() => Next::Ended(exit),
                 complaint = Hook::complaint(&mut self.hook) => Next::Complaint(complaint),
-                notice = self.driver.next() => Next::Notice(notice),
                 reader = Metrics::next(self.metrics.as_ref()) => Next::Scraped(reader),
                 () = tokio::time::sleep(lapse.unwrap_or_default()), if lapse.is_some() => continue,
             };

@@ -67,6 +67,12 @@ impl Sessions {
         Sessions(Vec::new())
     }
 
+    /// Whether no nonce is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Reads the challenges of a 401 or 407 and decides. Of each realm and kind of header the topmost challenge that
     /// can be served is taken (RFC 8760 §2.4); challenges with unknown scheme, algorithm or qop are skipped; Basic
     /// is never answered. A realm that is challenged again after our answer has rejected us (RFC 3261 §22.1), unless

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::Endpoint;
-use crate::proto::ids;
+use crate::proto::ids::Branch;
 use crate::proto::transaction::Input;
 use crate::proto::{Direction, Dropped, FlowId, Notice, Time, TimerKey};
-use crate::sip::{Frame, Message, Method, Response};
+use crate::sip::{Frame, Message, Method, Response, Via};
 
 impl Endpoint {
     pub(super) fn received(&mut self, id: FlowId, peer: SocketAddr, bytes: Bytes, now: Time) {
@@ -79,9 +79,9 @@ impl Endpoint {
         let reason = match message {
             Message::Request(request) => return self.called(request, flow, peer, now),
             Message::Response(response) => match self.matching(&response) {
-                Ok(number) => {
+                Ok((number, via)) => {
                     let input = if response.status < 200 { Input::Provisional } else { Input::Final };
-                    self.input(number, input, Some(response), None, now);
+                    self.input(number, input, Some((response, via)), None, now);
                     return;
                 }
                 Err(reason) => reason,
@@ -91,9 +91,9 @@ impl Endpoint {
     }
 
     /// RFC 3261 §17.1.3, and the checks of the module's head.
-    fn matching(&self, response: &Response) -> Result<u64, Dropped> {
+    fn matching(&self, response: &Response) -> Result<(u64, Via), Dropped> {
         let via = response.headers.top_via().map_err(|_| Dropped::Malformed)?;
-        let number = via.branch().and_then(ids::branch_number).and_then(|number| self.branches.get(&number));
+        let number = via.branch().and_then(Branch::parse).and_then(|branch| self.branches.get(&branch.0));
         let number = number.ok_or(Dropped::Stray)?;
         let cseq = response.headers.cseq().map_err(|_| Dropped::Malformed)?;
         let transaction = self.transactions.get(number).ok_or(Dropped::Stray)?;
@@ -103,6 +103,6 @@ impl Endpoint {
         if response.headers.via_count() > 1 {
             return Err(Dropped::Misrouted);
         }
-        if transaction.fits(response, &via, &cseq) { Ok(*number) } else { Err(Dropped::Forged) }
+        if transaction.fits(response, &via, &cseq) { Ok((*number, via)) } else { Err(Dropped::Forged) }
     }
 }

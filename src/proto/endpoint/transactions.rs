@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use super::Endpoint;
 use super::flows::Flow;
-use crate::proto::ids;
+use crate::proto::ids::{Branch, Tag};
 use crate::proto::locate::Transport;
 use crate::proto::registration::Outgoing;
 use crate::proto::transaction::{Client, Effect, Input, Tell, Timer};
 use crate::proto::{Action, Cause, Direction, FlowId, Notice, RegistrationId, Remembrance, Time, TimerKey};
-use crate::sip::{CSeq, Host, Response, Via};
+use crate::sip::{CSeq, HeaderName, Headers, Host, Response, Via};
 
 /// A client transaction with what its responses must fit.
 pub(super) struct Transaction {
@@ -20,7 +20,7 @@ pub(super) struct Transaction {
     pub(super) flow: FlowId,
     machine: Client,
     sends: u32,
-    branch: u64,
+    branch: Branch,
     /// Until the final response: a copy of that is absorbed, whatever it says.
     asked: Option<Box<Asked>>,
 }
@@ -32,7 +32,7 @@ struct Asked {
     /// When Timer F fires. It is set with the first copy that Timer E sends, where there is one: most never need it.
     gives_up: Option<Time>,
     sent_by: (Host, u16),
-    from_tag: u64,
+    from_tag: Tag,
     call_id: Arc<str>,
     cseq: u32,
 }
@@ -50,9 +50,16 @@ impl Transaction {
         let sent_by = via.host == asked.sent_by.0 && via.port.unwrap_or(5060) == asked.sent_by.1;
         let cseq = cseq.number == asked.cseq;
         let call_id = headers.call_id().is_ok_and(|id| *id == *asked.call_id);
-        let from = || headers.from().is_ok_and(|from| from.tag() == Some(&ids::tag(asked.from_tag)));
-        sent_by && cseq && call_id && from()
+        sent_by && cseq && call_id && has_tag(headers, asked.from_tag)
     }
+}
+
+/// Whether From has this tag. Mostly it comes back as it was sent, the tag last: then it is not read further.
+fn has_tag(headers: &Headers, tag: Tag) -> bool {
+    let Ok(row) = headers.required(&HeaderName::From) else { return false };
+    let last = row.value().rsplit(|octet| *octet == b';').next().and_then(|last| last.strip_prefix(b"tag="));
+    last.and_then(|last| str::from_utf8(last).ok()).is_some_and(|last| tag.is(last))
+        || headers.from().is_ok_and(|from| from.tag().is_some_and(|other| tag.is(other)))
 }
 
 impl Endpoint {
@@ -78,7 +85,7 @@ impl Endpoint {
         }
         let (machine, effects) = Client::start(transport.is_reliable(), timing);
         let number = self.new_id();
-        self.branches.insert(outgoing.branch, number);
+        self.branches.insert(outgoing.branch.0, number);
         self.transactions.insert(
             number,
             Transaction {
@@ -105,7 +112,7 @@ impl Endpoint {
         &mut self,
         number: u64,
         input: Input,
-        response: Option<Response>,
+        response: Option<(Response, Via)>,
         cause: Option<Cause>,
         now: Time,
     ) {
@@ -118,7 +125,7 @@ impl Endpoint {
         &mut self,
         number: u64,
         effects: Vec<Effect>,
-        mut response: Option<Response>,
+        mut response: Option<(Response, Via)>,
         cause: Option<Cause>,
         now: Time,
     ) {
@@ -142,8 +149,8 @@ impl Endpoint {
         match tell {
             None | Some(Tell::Provisional) => {}
             Some(Tell::Final) => {
-                if let Some(response) = response.take() {
-                    self.on_registration(id, now, |r, random| r.on_final(response, random, now));
+                if let Some((response, via)) = response.take() {
+                    self.on_registration(id, now, |r, random| r.on_final(response, &via, random, now));
                 }
             }
             Some(Tell::Timeout) => self.on_registration(id, now, |r, _| r.on_timeout(now)),
@@ -212,7 +219,7 @@ impl Endpoint {
 
     pub(super) fn terminate(&mut self, number: u64) {
         if let Some(transaction) = self.transactions.remove(&number) {
-            self.branches.remove(&transaction.branch);
+            self.branches.remove(&transaction.branch.0);
         }
         for timer in [Timer::E, Timer::F, Timer::K] {
             self.timers.cancel(TimerKey::Transaction(number, timer));

@@ -11,7 +11,7 @@ use crate::proto::digest::{Challenged, Credential, Hidden, Secret};
 use crate::proto::ids::{self, Random};
 use crate::proto::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
 use crate::proto::plan::Purpose;
-use crate::sip::{HeaderName, NameAddr, Response};
+use crate::sip::{HeaderName, NameAddr, Response, Via};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises, one 420
 // (there is one tag to drop) and one new Call-ID.
@@ -25,7 +25,8 @@ const LONGEST_RAISE: u32 = 86_400;
 
 impl Registration {
     /// The final response to the request under way. Provisional ones don't come here: they change nothing.
-    pub fn on_final(&mut self, response: Response, random: &mut dyn Random, now: Time) -> Step {
+    /// `via` is the one Via of it.
+    pub fn on_final(&mut self, response: Response, via: &Via, random: &mut dyn Random, now: Time) -> Step {
         let visit = match mem::replace(&mut self.state, State::Done) {
             State::Waiting(visit) => visit,
             other @ (State::Fresh
@@ -38,7 +39,7 @@ impl Registration {
                 return self.stay(other);
             }
         };
-        self.tally.answered(&response, visit.local, visit.destination.address, now);
+        self.tally.answered(&response, via, visit.local, visit.destination.address, now);
         if !matches!(response.status, 401 | 407) {
             self.sessions.on_accepted();
         }
@@ -88,7 +89,8 @@ impl Registration {
 
     fn accepted(&mut self, visit: Visit, response: &Response, now: Time) -> Step {
         self.leave(&visit, AttemptResult::Status(response.status));
-        let uri = self.way().uri.to_string();
+        // Without a session nobody reads it.
+        let uri = if self.sessions.is_empty() { String::new() } else { self.way().uri.to_string() };
         if self.sessions.on_success(&response.headers, &uri, &response.body).is_err() {
             self.tally.held = Some(Failure::Misbehaved(Misbehaviour::FalseServer));
             return self.fail(now);

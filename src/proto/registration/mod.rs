@@ -35,7 +35,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::digest::Sessions;
-use super::ids::{self, Random};
+use super::ids::{self, Branch, Random, Tag};
 use super::locate::{Destination, Locate, Transport};
 use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Report, Unreachable};
 use super::plan::Plan;
@@ -91,12 +91,12 @@ pub enum Step {
 pub struct Outgoing {
     /// The request as it goes on the wire.
     pub bytes: Bytes,
-    /// What the branch of its Via is made of.
-    pub branch: u64,
+    /// Of its Via.
+    pub branch: Branch,
     /// Host and port of its Via.
     pub sent_by: (Host, u16),
-    /// What the tag of its From is made of.
-    pub from_tag: u64,
+    /// Of its From.
+    pub from_tag: Tag,
     /// Of its Call-ID header.
     pub call_id: Arc<str>,
     /// Of its CSeq header.
@@ -159,7 +159,7 @@ pub struct Registration {
     id: RegistrationId,
     plan: Box<Plan>,
     call_id: Arc<str>,
-    from_tag: u64,
+    from_tag: Tag,
     cseq: u32,
     /// Option-tags of Supported: the known ones that no 420 has refused.
     offered: Cow<'static, [&'static str]>,
@@ -192,7 +192,7 @@ impl Registration {
         Registration {
             id,
             call_id: call_id.into(),
-            from_tag: random.next(),
+            from_tag: Tag(random.next()),
             cseq,
             renewed: false,
             offered: Cow::Borrowed(&KNOWN_TAGS),

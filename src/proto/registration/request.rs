@@ -1,16 +1,16 @@
 //! Building the REGISTER request (RFC 3261 §8.1.1, §10.2).
 
-use std::fmt::{self, Display, Write as _};
-use std::mem;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 
 use super::bound::Bound;
+use crate::proto::ids::{Branch, Tag};
 use crate::proto::locate::Transport;
 use crate::proto::plan::{Plan, Purpose};
 use crate::sip::{
-    AnyUri, Header, HeaderName, Headers, Host, InjectionError, Method, NameAddr, Params, Request, Uri,
+    AnyUri, Header, HeaderName, Host, InjectionError, Method, NameAddr, Params, RequestWriter, Uri,
 };
 
 /// What changes from request to request.
@@ -21,9 +21,9 @@ pub(super) struct Draft<'a> {
     pub route: &'a [Uri],
     pub transport: Transport,
     pub local: SocketAddr,
-    pub branch: &'a str,
+    pub branch: Branch,
     pub call_id: &'a str,
-    pub from_tag: &'a str,
+    pub from_tag: Tag,
     pub cseq: u32,
     /// From [`asked_contacts`].
     pub contacts: &'a [NameAddr],
@@ -133,86 +133,46 @@ impl Draft<'_> {
         sent_by(self.plan, self.local)
     }
 
-    /// The request. The headers that proxies read come first (RFC 3261 §7.3.1).
+    /// The request as it goes on the wire. The headers that proxies read come first (RFC 3261 §7.3.1).
     ///
     /// # Errors
     ///
     /// A text of the plan holds CR, LF or NUL.
-    pub fn build(mut self) -> Result<Request, InjectionError> {
+    pub fn build(self) -> Result<Bytes, InjectionError> {
         let plan = self.plan;
-        let mut rows = Rows { text: String::with_capacity(512), ends: Vec::with_capacity(16) };
+        let mut out = RequestWriter::new(&Method::Register, self.uri);
         let (host, port) = self.sent_by();
         let (via, branch) = (self.transport.as_via(), self.branch);
-        rows.push(HeaderName::Via, format_args!("SIP/2.0/{via} {host}:{port};branch={branch};rport"));
+        out.row(HeaderName::Via, format_args!("SIP/2.0/{via} {host}:{port};branch={branch};rport"))?;
         for hop in self.route {
-            rows.push(HeaderName::Route, Bare(hop));
+            out.row(HeaderName::Route, Bare(hop))?;
         }
-        rows.push(HeaderName::MaxForwards, "70");
-        let proxies = rows.ends.len();
-        rows.push(
-            HeaderName::From,
-            format_args!("{};tag={}", Bare(plan.from.as_deref().unwrap_or(&plan.aor)), self.from_tag),
-        );
-        rows.push(HeaderName::To, Bare(&plan.aor));
-        rows.push(HeaderName::CallId, self.call_id);
-        rows.push(HeaderName::CSeq, format_args!("{} REGISTER", self.cseq));
+        out.row(HeaderName::MaxForwards, "70")?;
+        let is_proxys = |row: &&Header| *row.name() == HeaderName::ProxyAuthorization;
+        self.credentials.iter().filter(is_proxys).for_each(|row| out.copy(row));
+        let from = Bare(plan.from.as_deref().unwrap_or(&plan.aor));
+        out.row(HeaderName::From, format_args!("{from};tag={}", self.from_tag))?;
+        out.row(HeaderName::To, Bare(&plan.aor))?;
+        out.row(HeaderName::CallId, self.call_id)?;
+        out.row(HeaderName::CSeq, format_args!("{} REGISTER", self.cseq))?;
         if plan.purpose == Purpose::RemoveAll {
-            rows.push(HeaderName::Contact, "*");
+            out.row(HeaderName::Contact, "*")?;
         }
         for contact in self.contacts {
-            rows.push(HeaderName::Contact, contact);
+            out.row(HeaderName::Contact, contact)?;
         }
         if let Some(seconds) = expires_header(plan, self.floor) {
-            rows.push(HeaderName::Expires, seconds);
+            out.row(HeaderName::Expires, seconds)?;
         }
         if !self.offered.is_empty() {
-            rows.push(HeaderName::Supported, self.offered.join(", "));
+            out.row(HeaderName::Supported, self.offered.join(", "))?;
         }
         if let Some(text) = &plan.user_agent {
-            rows.push(HeaderName::UserAgent, text);
+            out.row(HeaderName::UserAgent, text)?;
         }
-        let count = rows.ends.len() + self.credentials.len() + plan.headers.len();
-        let mut headers = Headers::with_capacity(count);
-        let mut rows = rows.finish();
-        let is_proxys = |row: &Header| *row.name() == HeaderName::ProxyAuthorization;
-        for row in rows.by_ref().take(proxies) {
-            headers.push(row?);
-        }
-        for row in self.credentials.extract_if(.., |row| is_proxys(row)) {
-            headers.push(row);
-        }
-        for row in rows {
-            headers.push(row?);
-        }
-        for row in self.credentials.into_iter().chain(plan.headers.iter().cloned()) {
-            headers.push(row);
-        }
-        let mut request = Request::new(Method::Register, self.uri);
-        request.headers = headers;
-        Ok(request)
-    }
-}
-
-/// Header rows while they are written, all values in one text: a request is built for every refresh of every account.
-struct Rows {
-    text: String,
-    /// Each row's name, and where its value ends.
-    ends: Vec<(HeaderName, usize)>,
-}
-
-impl Rows {
-    fn push(&mut self, name: HeaderName, value: impl Display) {
-        // Writing to a String cannot fail.
-        let _ = write!(self.text, "{value}");
-        self.ends.push((name, self.text.len()));
-    }
-
-    fn finish(self) -> impl Iterator<Item = Result<Header, InjectionError>> {
-        let text = Bytes::from(self.text);
-        let mut start = 0;
-        self.ends
-            .into_iter()
-            .map(move |(name, end)| Header::new(name, text.slice(mem::replace(&mut start, end)..end)))
+        self.credentials.iter().filter(|row| !is_proxys(row)).for_each(|row| out.copy(row));
+        plan.headers.iter().for_each(|row| out.copy(row));
+        Ok(out.finish())
     }
 }
 

@@ -9,7 +9,7 @@ use super::targets::Targets;
 use crate::proto::Time;
 use crate::proto::locate::Destination;
 use crate::proto::outcome::{Attempt, Failure, Hop, Misbehaviour, Unreachable, Warning};
-use crate::sip::{NameAddr, Response};
+use crate::sip::{NameAddr, Response, Via};
 
 /// Counted over all destinations.
 #[derive(Debug)]
@@ -132,13 +132,13 @@ impl Tally {
     pub fn answered(
         &mut self,
         response: &Response,
+        via: &Via,
         local: Option<SocketAddr>,
         remote: SocketAddr,
         now: Time,
     ) {
         self.response = Some((response.status, response.reason.clone()));
         self.round_trip = self.sent.map(|sent| now.since(sent));
-        let Ok(via) = response.headers.top_via() else { return };
         let Some(local) = local else { return };
         let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == remote.is_ipv4());
         let port = via.rport().flatten();

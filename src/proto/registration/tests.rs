@@ -72,7 +72,9 @@ fn response(registration: &Registration, input: &str) -> Response {
 }
 
 fn read(registration: &Registration, status: &str, more: &str) -> Response {
-    let text = format!("SIP/2.0 {status} X\r\nCSeq: {} REGISTER\r\n{more}\r\n", registration.cseq);
+    let via = "SIP/2.0/UDP 192.0.2.99:5070;branch=z9hG4bK1";
+    let text =
+        format!("SIP/2.0 {status} X\r\nVia: {via}\r\nCSeq: {} REGISTER\r\n{more}\r\n", registration.cseq);
     match Message::parse_datagram(text.into_bytes().into()) {
         Ok(Message::Response(response)) => response,
         Ok(Message::Request(_)) | Err(_) => panic!("the test's own response can be read"),
@@ -101,7 +103,8 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
         "no password" => registration.on_password(None, random, now),
         status => {
             let response = response(registration, status);
-            registration.on_final(response, random, now)
+            let via = response.headers.top_via().unwrap();
+            registration.on_final(response, &via, random, now)
         }
     }
 }
@@ -316,7 +319,8 @@ fn a_503_sets_the_least_pause_and_the_time_for_retries_the_longest() {
     ] {
         let mut registration = brought_to(&["start", "resolved", "opened", "503", "opened"]);
         let busy = read(&registration, "503", &format!("Retry-After: {after}\r\n"));
-        let step = registration.on_final(busy, &mut Counting::default(), Time::from_millis(2000));
+        let via = busy.headers.top_via().unwrap();
+        let step = registration.on_final(busy, &via, &mut Counting::default(), Time::from_millis(2000));
         assert_eq!(shown(&step), expected, "{after}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::request::{self, Draft};
 use super::{Outgoing, Registration, SizeRule, State, Step, Visit};
 use crate::proto::digest::Sessions;
-use crate::proto::ids::{self, Random};
+use crate::proto::ids::{Branch, Random};
 use crate::proto::locate::{Destination, Locate, LocateError, Start, Transport};
 use crate::proto::outcome::{
     Attempt, AttemptResult, Failure, Hop, Refusal, Remote, Report, Success, Unreachable,
@@ -59,16 +59,16 @@ impl Registration {
         let uri = way.uri.to_string();
         let before = (self.plan.contacts.is_empty() || self.removes_others).then_some(&self.bound);
         let contacts = request::asked_contacts(&self.plan, transport, local, self.floor, before);
-        let branch = random.next();
+        let branch = Branch(random.next());
         let draft = Draft {
             plan: &self.plan,
             uri: &uri,
             route: way.route,
             transport,
             local,
-            branch: &ids::branch(branch),
+            branch,
             call_id: &self.call_id,
-            from_tag: &ids::tag(self.from_tag),
+            from_tag: self.from_tag,
             cseq: self.cseq + 1,
             contacts: &contacts,
             floor: self.floor,
@@ -76,13 +76,12 @@ impl Registration {
             credentials: sessions.authorize("REGISTER", &uri, b""),
         };
         let sent_by = draft.sent_by();
-        let Ok(request) = draft.build() else {
+        let Ok(bytes) = draft.build() else {
             // The plan's texts were checked when it was made: Header refuses the rest.
             self.tally.unreachable =
                 Some(Unreachable::Network(Cause::Other(std::io::ErrorKind::InvalidInput)));
             return self.fail(now);
         };
-        let bytes = request.to_bytes();
         let switch = match (transport, visit.size) {
             (Transport::Udp, SizeRule::Unneeded) => bytes.len() > LARGEST_DATAGRAM,
             (Transport::Udp, SizeRule::Switched { .. } | SizeRule::Refused) | (Transport::Tcp, _) => false,
