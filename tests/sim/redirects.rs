@@ -1,10 +1,16 @@
 //! Following 3xx responses.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use sipreg::proto::locate::Transport;
 use sipreg::proto::outcome::{Failure, Unreachable};
 use sipreg::proto::{Cause, ResolveError};
 
 use crate::world::*;
+use crate::year;
+
+const HOUR: u64 = 3_600_000;
 
 /// What each destination answers, by its port.
 fn by_port(answers: &[(u16, &'static str)]) -> World<'static> {
@@ -119,4 +125,45 @@ fn credentials_are_not_shown_to_a_redirect_target_that_did_not_ask() {
     assert!(course.sent[1].header("Authorization").is_some());
     assert!(course.sent[2].header("Authorization").is_none());
     assert!(course.report.auth.is_empty());
+}
+
+/// RSP-015: after a 301 an account that is kept goes to the new place first, also over another flow, and back to the old one where
+/// nobody is at the new; a 302 counts for the one request.
+#[test]
+fn what_moved_for_good_is_gone_to_first_from_then_on() {
+    for (moved, from_then_on) in [("301 Moved Permanently", true), ("302 Moved", false)] {
+        let log: Rc<RefCell<Vec<(u64, String)>>> = Rc::default();
+        let seen = Rc::clone(&log);
+        let mut world = year::World::new(move |asked| {
+            let uri = asked.text.split(' ').nth(1).unwrap_or_default().to_owned();
+            seen.borrow_mut().push((asked.at, uri.clone()));
+            match (uri == "sip:192.0.2.1", asked.at) {
+                (true, _) if asked.at < 3 * HOUR => {
+                    year::Reply::Say(format!("{moved}|Contact: <sip:192.0.2.8>"))
+                }
+                (true, _) => year::Reply::Grant(600),
+                (false, _) if asked.at < 4 * HOUR => year::Reply::Grant(600),
+                (false, _) => year::Reply::Say("404 Not Found".to_owned()),
+            }
+        });
+        world.keep(1, plan(), 0);
+        let uris = |from: u64| -> Vec<String> {
+            log.borrow().iter().filter(|(at, _)| *at >= from).map(|(_, uri)| uri.clone()).collect()
+        };
+        world.run(HOUR);
+        assert_eq!(uris(0)[..2], ["sip:192.0.2.1", "sip:192.0.2.8"]);
+        // The one that moved for now is looked for where it was, now and then (DES-034).
+        let asked_again = uris(1000).iter().any(|uri| uri == "sip:192.0.2.1");
+        assert_eq!(asked_again, !from_then_on, "{:?}", log.borrow());
+        world.move_to("192.0.2.99:5071");
+        world.run(HOUR + 1100);
+        let first = if from_then_on { "sip:192.0.2.8" } else { "sip:192.0.2.1" };
+        assert_eq!(uris(HOUR)[0], first);
+        // The new place has gone: the old one is asked again, and nothing of the 301 is left.
+        world.run(5 * HOUR);
+        world.move_to("192.0.2.99:5072");
+        world.run(5 * HOUR + 1100);
+        assert_eq!(uris(5 * HOUR)[0], "sip:192.0.2.1");
+        assert!(world.end(moved).share > 99.0);
+    }
 }

@@ -225,10 +225,13 @@ impl Registration {
     /// Where the requests of this moment go.
     fn way(&self) -> Way<'_> {
         match &self.target {
-            Some(target) => Way { uri: &target.uri, route: &target.route, transport: target.transport },
+            Some(target) => {
+                let Target { uri, route, transport, is_for_good } = &**target;
+                Way { uri, route, transport: *transport, is_for_good: *is_for_good }
+            }
             None => {
                 let Plan { registrar, route, transport, .. } = &*self.plan;
-                Way { uri: registrar, route, transport: *transport }
+                Way { uri: registrar, route, transport: *transport, is_for_good: true }
             }
         }
     }

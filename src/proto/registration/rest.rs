@@ -57,7 +57,13 @@ impl Registration {
                         let visit = Visit { destination, local: Some(local), size, challenges: 0, raises: 0 };
                         self.send(visit, local, random, now)
                     }
-                    Some(_) | None => self.next_target(now),
+                    Some(_) | None => {
+                        // RSP-015: where it was told to go for good, and only then where the plan says.
+                        if let Some(target) = self.target.take().filter(|target| target.is_for_good) {
+                            self.tally.targets.put_first(target);
+                        }
+                        self.next_target(now)
+                    }
                 }
             }
             other @ (State::Locating(_)

@@ -19,6 +19,8 @@ pub(super) struct Target {
     pub route: Vec<Uri>,
     /// Overrides RFC 3263's choice for the next hop.
     pub transport: Option<Transport>,
+    /// Nothing but 301 led here: it is where the registrar is from now on (RFC 3261 §21.3.2).
+    pub is_for_good: bool,
 }
 
 /// The same, of whoever holds it.
@@ -27,6 +29,7 @@ pub(super) struct Way<'a> {
     pub uri: &'a Uri,
     pub route: &'a [Uri],
     pub transport: Option<Transport>,
+    pub is_for_good: bool,
 }
 
 impl Way<'_> {
@@ -39,6 +42,7 @@ impl Way<'_> {
 /// The target set. A URI enters it once; the original Request-URI is the first.
 #[derive(Clone, Debug)]
 pub(super) struct Targets {
+    first: Option<Box<Target>>,
     begun: bool,
     waiting: VecDeque<Box<Target>>,
     seen: Vec<Uri>,
@@ -61,11 +65,19 @@ pub(super) enum Redirected {
 impl Targets {
     /// The plan's, to begin with.
     pub const fn new() -> Targets {
-        Targets { begun: false, waiting: VecDeque::new(), seen: Vec::new(), redirects: 0 }
+        Targets { first: None, begun: false, waiting: VecDeque::new(), seen: Vec::new(), redirects: 0 }
+    }
+
+    /// One that comes before the plan's.
+    pub fn put_first(&mut self, target: Box<Target>) {
+        self.first = Some(target);
     }
 
     /// The next, if there is one; within it `None` is where the plan says.
     pub fn next(&mut self) -> Option<Option<Box<Target>>> {
+        if let Some(first) = self.first.take() {
+            return Some(Some(first));
+        }
         if mem::replace(&mut self.begun, true) { self.waiting.pop_front().map(Some) } else { Some(None) }
     }
 
@@ -89,7 +101,8 @@ impl Targets {
                 continue;
             }
             self.seen.push(uri.clone());
-            let target = if response.status == 305 { through(uri, from) } else { at(uri, from, plan) };
+            let mut target = if response.status == 305 { through(uri, from) } else { at(uri, from, plan) };
+            target.is_for_good = response.status == 301 && from.is_for_good;
             fresh.push(Box::new(target));
         }
         if fresh.is_empty() {
@@ -128,12 +141,13 @@ fn at(uri: Uri, from: Way<'_>, plan: &Plan) -> Target {
     // The target's own transport decides; one without keeps what the user forced. Behind a preloaded route the
     // next hop is still the proxy.
     let own = uri.transport().is_some() && from.route.is_empty();
-    Target { transport: if own { None } else { plan.transport }, route: from.route.to_vec(), uri }
+    let transport = if own { None } else { plan.transport };
+    Target { transport, route: from.route.to_vec(), uri, is_for_good: false }
 }
 
 /// 305: the same request, through the proxy of the Contact (RFC 3261 §21.3.4).
 fn through(mut proxy: Uri, from: Way<'_>) -> Target {
     let transport = if proxy.transport().is_some() { None } else { from.transport };
     proxy.params.set("lr", None);
-    Target { uri: from.uri.clone(), route: vec![proxy], transport }
+    Target { uri: from.uri.clone(), route: vec![proxy], transport, is_for_good: false }
 }

@@ -206,15 +206,20 @@ impl Registration {
     pub(super) fn finish(&mut self, result: Result<Success, Failure>, now: Time) -> Step {
         self.state = if self.plan.keep { State::Resting(None) } else { State::Done };
         let tally = self.tally.take();
+        let request_uri = match &self.target {
+            Some(target) => Arc::new(target.uri.clone()),
+            None => Arc::clone(&self.plan.registrar),
+        };
+        if result.is_err() {
+            // A way that led nowhere is not begun with again.
+            self.target = None;
+        }
         Step::Finish(Box::new(Report {
             registration: self.id,
             purpose: self.plan.purpose,
             result,
             response: tally.response,
-            request_uri: match &self.target {
-                Some(target) => Arc::new(target.uri.clone()),
-                None => Arc::clone(&self.plan.registrar),
-            },
+            request_uri,
             received: tally.seen.filter(|seen| tally.hop.is_none_or(|hop| hop.local != *seen)),
             hop: tally.hop,
             auth: self.sessions.answered(),
