@@ -134,7 +134,7 @@ impl Network {
     /// and called again: nothing is lost.
     pub(super) async fn event_with(&mut self, due: Option<Time>, waits: &mut Waits) -> Event {
         loop {
-            if let Some(event) = self.answers.pop_front().or_else(|| self.ready.pop_front()) {
+            if let Some(event) = self.own() {
                 return event;
             }
             self.ready.shrink_to(TURN);
@@ -168,9 +168,18 @@ impl Network {
         }
     }
 
-    /// What has arrived already, as long as nobody else has to have a turn.
+    /// What is there already, as long as nobody else has to have a turn.
     pub(super) fn at_hand(&mut self) -> Option<Event> {
-        if self.streak >= FAIR || self.unbroken >= FAIR { None } else { self.arrival() }
+        if self.streak >= FAIR || self.unbroken >= FAIR {
+            None
+        } else {
+            self.own().or_else(|| self.arrival())
+        }
+    }
+
+    /// What came of the core's own actions: first of all, so that it finds things as it left them.
+    fn own(&mut self) -> Option<Event> {
+        self.answers.pop_front().or_else(|| self.ready.pop_front())
     }
 
     fn arrival(&mut self) -> Option<Event> {

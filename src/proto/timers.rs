@@ -29,6 +29,8 @@ pub enum TimerKey {
     Pace,
     /// A call that was refused is repeated, or over.
     Called,
+    /// Timer K of the first of those transactions that only absorb copies of their answer.
+    Absorbing,
     /// A server transaction is slow or over.
     Served,
     /// A binding runs out.
@@ -37,7 +39,7 @@ pub enum TimerKey {
     Silent,
 }
 
-const KINDS: usize = 15;
+const KINDS: usize = 16;
 
 impl TimerKey {
     fn kind(self) -> usize {
@@ -57,6 +59,7 @@ impl TimerKey {
             TimerKey::Served => 12,
             TimerKey::Bindings => 13,
             TimerKey::Silent => 14,
+            TimerKey::Absorbing => 15,
         }
     }
 }

@@ -153,9 +153,13 @@ impl Endpoint {
             .filter(|(_, transaction)| which(transaction))
             .map(|(id, _)| *id)
             .collect();
+        if over.is_empty() {
+            return;
+        }
         for id in over {
             self.terminate(id);
         }
+        self.forget_absorbing();
     }
 
     pub(super) fn opened(&mut self, id: FlowId, local: SocketAddr, now: Time) {

@@ -73,8 +73,10 @@ impl Endpoint {
         let first = now + delay;
         let registration = Registration::new(id, plan, &mut *self.random);
         let keep = Some(Keep::new(first, probe));
-        self.registrations.insert(id, Box::new(Entry { registration, keep }));
-        self.keeping.count += 1;
+        let before = self.registrations.insert(id, Box::new(Entry { registration, keep }));
+        if before.is_none_or(|before| before.keep.is_none()) {
+            self.keeping.count += 1;
+        }
         self.timers.set(TimerKey::Keep(id), first);
     }
 

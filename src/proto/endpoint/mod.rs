@@ -57,6 +57,8 @@ pub struct Endpoint {
     transactions: BTreeMap<u64, Transaction>,
     /// The transaction of each branch, by the number the branch is made of.
     branches: BTreeMap<u64, u64>,
+    /// Transactions that only absorb copies of their answer, and until when.
+    absorbing: VecDeque<(Time, u64)>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     serving: Option<Box<Serving>>,
     keeping: Keeping,
@@ -95,6 +97,7 @@ impl Endpoint {
             flows: Flows::default(),
             transactions: BTreeMap::new(),
             branches: BTreeMap::new(),
+            absorbing: VecDeque::new(),
             queries: BTreeMap::new(),
             serving: None,
             keeping: Keeping::default(),
@@ -159,6 +162,7 @@ impl Endpoint {
             && self.flows.is_empty()
             && self.transactions.is_empty()
             && self.branches.is_empty()
+            && self.absorbing.is_empty()
             && self.queries.is_empty()
             && self.stopped.is_empty()
             && self.serving.is_none()
@@ -325,6 +329,7 @@ impl Endpoint {
             TimerKey::Leave(id) => self.leave_over(id),
             TimerKey::Pace => self.pace_due(now),
             TimerKey::Called => self.called_due(now),
+            TimerKey::Absorbing => self.absorbed(now),
             TimerKey::Served | TimerKey::Bindings | TimerKey::Silent => {
                 self.serve(now, |serving, outside| serving.fired(key, outside));
             }

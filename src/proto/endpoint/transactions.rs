@@ -173,10 +173,45 @@ impl Endpoint {
                 }
                 at
             }
-            (Timer::K, _) => self.rounded(number, at),
+            (Timer::K, _) => return self.absorb(number, at),
             (Timer::E | Timer::F, _) => at,
         };
         self.timers.set(TimerKey::Transaction(number, timer), at);
+    }
+
+    /// Timer K of one begins. All take T4, so that they fire in the order they were set in, and one timer does for all of them:
+    /// there may be a thousand a second.
+    fn absorb(&mut self, number: u64, at: Time) {
+        let last = self.absorbing.back().map_or(at, |(last, _)| *last);
+        let at = self.rounded(number, at).max(last);
+        if self.absorbing.is_empty() {
+            self.timers.set(TimerKey::Absorbing, at);
+        }
+        self.absorbing.push_back((at, number));
+    }
+
+    /// Timer K has fired for the first of them, at least.
+    pub(super) fn absorbed(&mut self, now: Time) {
+        while let Some((_, number)) = self.absorbing.pop_front_if(|(at, _)| *at <= now) {
+            self.input(number, Input::Fired(Timer::K), None, None, now);
+        }
+        self.wake_absorbing();
+    }
+
+    /// Some transactions have ended before their time.
+    pub(super) fn forget_absorbing(&mut self) {
+        self.absorbing.retain(|(_, number)| self.transactions.contains_key(number));
+        self.wake_absorbing();
+    }
+
+    fn wake_absorbing(&mut self) {
+        match self.absorbing.front() {
+            Some((at, _)) => self.timers.set(TimerKey::Absorbing, *at),
+            None => {
+                self.absorbing.shrink_to(0);
+                self.timers.cancel(TimerKey::Absorbing);
+            }
+        }
     }
 
     /// When Timer K fires. It only lets go of what is over: for accounts that rest it does so at full seconds, so that it wakes
@@ -221,7 +256,7 @@ impl Endpoint {
         if let Some(transaction) = self.transactions.remove(&number) {
             self.branches.remove(&transaction.branch.0);
         }
-        for timer in [Timer::E, Timer::F, Timer::K] {
+        for timer in [Timer::E, Timer::F] {
             self.timers.cancel(TimerKey::Transaction(number, timer));
         }
     }

@@ -167,7 +167,8 @@ impl Serving {
             | TimerKey::Keep(_)
             | TimerKey::Leave(_)
             | TimerKey::Pace
-            | TimerKey::Called => {}
+            | TimerKey::Called
+            | TimerKey::Absorbing => {}
         }
     }
 }
