@@ -74,12 +74,16 @@ mod system {
     /// had no more, and the next datagram brings it again.
     pub(crate) fn receive(socket: &UdpSocket, room: &mut Room, mut take: impl FnMut(Datagram)) {
         let _ = socket.try_io(Interest::READABLE, || {
+            let mut taken = 0;
             for _ in 0..TRIES {
-                let many = room.many;
-                match receive_batch(socket.as_raw_fd(), room, &mut take) {
+                let many = room.many.min(BATCH - taken);
+                match receive_batch(socket.as_raw_fd(), room, many, &mut take) {
                     Ok(count) if count == many => {
+                        taken += count;
                         room.many = (2 * many).min(BATCH);
-                        return Ok(());
+                        if taken == BATCH {
+                            return Ok(());
+                        }
                     }
                     Ok(count) => {
                         room.many = count.max(FEWEST);
@@ -94,11 +98,16 @@ mod system {
         });
     }
 
-    fn receive_batch(fd: i32, room: &mut Room, take: &mut impl FnMut(Datagram)) -> nix::Result<usize> {
-        let places = room.octets.chunks_mut(LARGEST).take(room.many);
+    fn receive_batch(
+        fd: i32,
+        room: &mut Room,
+        many: usize,
+        take: &mut impl FnMut(Datagram),
+    ) -> nix::Result<usize> {
+        let places = room.octets.chunks_mut(LARGEST).take(many);
         let mut places: Vec<_> = places.map(|place| [IoSliceMut::new(place)]).collect();
         let space = cmsg_space!(libc::in6_pktinfo);
-        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(room.many, Some(space));
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(many, Some(space));
         let messages = recvmmsg(fd, &mut headers, places.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
         let mut count = 0;
         for message in messages {

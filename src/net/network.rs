@@ -155,9 +155,10 @@ impl Network {
                 return Event::NetworkChanged { moved: self.moved() };
             }
             let first = [due, looks].into_iter().flatten().min();
+            let rests = first.is_none_or(|at| at > clock.now());
             tokio::select! {
                 biased;
-                () = std::future::poll_fn(|context| self.poll(context)) => {}
+                () = std::future::poll_fn(|context| self.poll(context, rests)) => {}
                 () = waits.alarm.until(clock, first) => {
                     if due.is_some_and(|due| due <= clock.now()) {
                         return self.timeout();
@@ -224,8 +225,9 @@ impl Network {
         Event::Timeout
     }
 
-    /// Sends what there is to send, and takes from everything its turn of what has come.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Sends what there is to send, and takes from everything its turn of what has come. Where nothing has, the task rests now if
+    /// no timer is due.
+    fn poll(&mut self, context: &mut Context<'_>, rests: bool) -> Poll<()> {
         for _ in 0..TURN {
             let Poll::Ready(Some(event)) = self.events.poll_recv(context) else { break };
             self.arrived.push_back(Arrival { event, local: None });
@@ -235,7 +237,9 @@ impl Network {
             self.accept(connection);
         }
         if self.arrived.is_empty() {
-            self.unbroken = 0;
+            if rests {
+                self.unbroken = 0;
+            }
             return Poll::Pending;
         }
         Poll::Ready(())

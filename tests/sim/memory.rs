@@ -1,10 +1,12 @@
 //! What one process leaves to the next, and the commands that list and remove.
 
+use sipreg::proto::keep::Left;
 use sipreg::proto::outcome::Success;
-use sipreg::proto::plan::{Memory, Purpose};
-use sipreg::proto::{Cause, Question};
+use sipreg::proto::plan::{Memory, Plan, Purpose};
+use sipreg::proto::{Cause, Command, Question};
 
 use crate::world::*;
+use crate::year;
 
 const CALL_ID: &str = "remembered";
 
@@ -211,4 +213,20 @@ fn contacts_that_differ_by_transport_only_are_told_apart() {
         verdict(&World::answering(&[&all]).run(both)),
         "ok: sip:b@192.0.2.7:5060 for 60, sip:b@192.0.2.7:5060;transport=tcp for 50"
     );
+}
+
+/// DES-023: what an earlier process bound is removed also by one that is stopped before its first try, and once, however
+/// it is spelt.
+#[test]
+fn what_is_remembered_is_removed_before_the_first_try() {
+    let own = vec![contact("<sip:a~desk.munich.de>"), contact("<sip:a~DESK.munich.de>")];
+    let memory = Memory { dialogue: Some((CALL_ID.to_owned(), 41)), own };
+    let mut world = year::World::new(|_| year::Reply::Grant(3600));
+    world.keep(1, Plan { memory: Some(Box::new(memory)), ..plan() }, 5000);
+    world.run(1000);
+    world.command(Command::StopKeeping(None));
+    world.run(10_000);
+    assert!(world.text.contains("\r\nExpires: 0\r\n"), "{}", world.text);
+    assert_eq!(world.text.matches("Contact: <sip:a@").count(), 1, "{}", world.text);
+    assert_eq!(world.left, [Left::Removed]);
 }

@@ -1,6 +1,7 @@
 //! Following 3xx responses.
 
 use std::cell::RefCell;
+use std::mem;
 use std::rc::Rc;
 
 use sipreg::proto::locate::Transport;
@@ -165,5 +166,41 @@ fn what_moved_for_good_is_gone_to_first_from_then_on() {
         world.run(5 * HOUR + 1100);
         assert_eq!(uris(5 * HOUR)[0], "sip:192.0.2.1");
         assert!(world.end(moved).share > 99.0);
+    }
+}
+
+/// RSP-010: where an account has moved to, it is sent on from before the old place is asked, and nothing is asked twice in a try.
+#[test]
+fn a_place_moved_to_for_good_redirects_like_any_other() {
+    for is_silent in [false, true] {
+        let log: Rc<RefCell<Vec<String>>> = Rc::default();
+        let (seen, mut last) = (Rc::clone(&log), String::new());
+        let mut world = year::World::new(move |asked| {
+            let uri = asked.text.split(' ').nth(1).unwrap_or_default().to_owned();
+            let is_copy = mem::replace(&mut last, asked.text.to_owned()) == asked.text;
+            if !is_copy {
+                seen.borrow_mut().push(uri.clone());
+            }
+            match uri.as_str() {
+                "sip:192.0.2.1" => year::Reply::Say("301 Moved|Contact: <sip:192.0.2.8>".to_owned()),
+                "sip:192.0.2.8" if asked.at < HOUR => year::Reply::Grant(3600),
+                "sip:192.0.2.8" if is_silent => year::Reply::Silent,
+                "sip:192.0.2.8" => year::Reply::Say("302 Moved|Contact: <sip:192.0.2.9>".to_owned()),
+                _ => year::Reply::Grant(3600),
+            }
+        });
+        world.keep(1, plan(), 0);
+        world.run(HOUR - 1000);
+        log.borrow_mut().clear();
+        world.run(HOUR);
+        world.move_to("192.0.2.99:5071");
+        world.run(HOUR + 60_000);
+        let tried = log.borrow().clone();
+        if is_silent {
+            // The second try begins with the old place, which is all that is known then.
+            assert_eq!(tried[..3], ["sip:192.0.2.8", "sip:192.0.2.1", "sip:192.0.2.1"], "{tried:?}");
+        } else {
+            assert_eq!(tried, ["sip:192.0.2.8", "sip:192.0.2.9"]);
+        }
     }
 }

@@ -114,3 +114,20 @@ async fn a_wait_that_is_given_up_loses_nothing() {
         assert_eq!(received(&event(&mut network).await), (ONE, peer, &[n][..]));
     }
 }
+
+/// Nor may timers that are always due hold up signals, programs and readers, for which the same task waits.
+#[tokio::test]
+async fn others_have_their_turn_while_timers_are_always_due() {
+    let mut network = network(Config::default());
+    let due = Some(Time::from_millis(0));
+    let timers = async {
+        for _ in 0..1000 {
+            assert!(matches!(network.event(due).await, Event::Timeout));
+        }
+    };
+    tokio::select! {
+        biased;
+        () = timers => panic!("nobody else had a turn"),
+        () = std::future::ready(()) => {}
+    }
+}

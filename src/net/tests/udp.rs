@@ -123,6 +123,24 @@ async fn a_pending_error_never_stops_what_is_for_another_peer() {
     assert!(complaints <= rounds);
 }
 
+/// However many there are: a complaint fails all that still wait.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn answers_that_are_here_already_come_before_a_complaint() {
+    let (server, peer) = server(V4).await;
+    let mut network = network(Config::default());
+    let local = opened(&mut network, ONE, to(Transport::Udp, peer)).await;
+    for _ in 0..20 {
+        server.send_to(b"200", local).await.unwrap();
+    }
+    drop(server);
+    transmit(&mut network, ONE, peer, "REGISTER");
+    for _ in 0..20 {
+        assert_eq!(received(&event(&mut network).await), (ONE, peer, &b"200"[..]));
+    }
+    assert_eq!(failed(event(&mut network).await), (peer, Cause::Refused));
+}
+
 /// Whether all that loopback brought is read.
 #[cfg(target_os = "linux")]
 async fn network_is_quiet(network: &mut Network) -> bool {

@@ -26,9 +26,10 @@ impl Registration {
         match mem::replace(&mut self.state, State::Done) {
             State::Fresh => {
                 self.state = State::Fresh;
-                if let Some(plan) = self.revised.take() {
+                if let Some(plan) = self.revised.take().filter(|_| purpose != Purpose::Remove) {
                     self.adopt(plan);
                 }
+                self.pursue(purpose);
                 self.start(now)
             }
             State::Resting(mut visit) => {
@@ -37,11 +38,7 @@ impl Registration {
                     visit = visit.filter(|_| leads_the_same_way(&plan, &self.plan));
                     self.adopt(plan);
                 }
-                self.plan.purpose = purpose;
-                if purpose == Purpose::Remove {
-                    self.plan.contacts = self.removable();
-                    self.plan.memory.get_or_insert_default().own = self.bound.contacts();
-                }
+                self.pursue(purpose);
                 self.tally = Slip::begun(now);
                 self.renewed = false;
                 let returns = self.returns(now);
@@ -49,9 +46,12 @@ impl Registration {
                 match visit {
                     Some(Visit { local: Some(local), destination, size, .. }) if !returns => {
                         self.from_the_first = false;
-                        if self.way().uri.matches(&self.plan.registrar) {
-                            // The way that failed is not gone once more in the same try.
-                            let _ = self.tally.targets.next();
+                        // A way that fails is not gone once more in the same try.
+                        match &self.target {
+                            Some(target) if !target.uri.matches(&self.plan.registrar) => {
+                                self.tally.targets.begun_with(&target.uri);
+                            }
+                            Some(_) | None => drop(self.tally.targets.next()),
                         }
                         self.tally.begin_visit();
                         let visit = Visit { destination, local: Some(local), size, challenges: 0, raises: 0 };
@@ -97,12 +97,23 @@ impl Registration {
         self.removes_others = true;
     }
 
+    fn pursue(&mut self, purpose: Purpose) {
+        self.plan.purpose = purpose;
+        if purpose == Purpose::Remove {
+            self.plan.contacts = self.removable();
+            self.plan.memory.get_or_insert_default().own = self.bound.contacts();
+        }
+    }
+
     /// What the user named, else what may be bound; and that as well, where the user named something else before.
     fn removable(&self) -> Vec<NameAddr> {
         let mut contacts = self.plan.contacts.clone();
         if contacts.is_empty() || self.removes_others {
-            let others = self.bound.beside(&contacts);
-            contacts.extend(others);
+            for bound in self.bound.contacts() {
+                if !contacts.iter().any(|one| one.uri.matches(&bound.uri)) {
+                    contacts.push(bound);
+                }
+            }
         }
         contacts
     }

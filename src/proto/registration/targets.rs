@@ -42,7 +42,6 @@ impl Way<'_> {
 /// The target set. A URI enters it once; the original Request-URI is the first.
 #[derive(Clone, Debug)]
 pub(super) struct Targets {
-    first: Option<Box<Target>>,
     begun: bool,
     waiting: VecDeque<Box<Target>>,
     seen: Vec<Uri>,
@@ -65,20 +64,26 @@ pub(super) enum Redirected {
 impl Targets {
     /// The plan's, to begin with.
     pub const fn new() -> Targets {
-        Targets { first: None, begun: false, waiting: VecDeque::new(), seen: Vec::new(), redirects: 0 }
+        Targets { begun: false, waiting: VecDeque::new(), seen: Vec::new(), redirects: 0 }
     }
 
     /// One that comes before the plan's.
     pub fn put_first(&mut self, target: Box<Target>) {
-        self.first = Some(target);
+        self.begun_with(&target.uri);
+        self.waiting.push_front(target);
+    }
+
+    /// This one is tried already.
+    pub fn begun_with(&mut self, uri: &Uri) {
+        self.seen.push(uri.clone());
     }
 
     /// The next, if there is one; within it `None` is where the plan says.
     pub fn next(&mut self) -> Option<Option<Box<Target>>> {
-        if let Some(first) = self.first.take() {
-            return Some(Some(first));
+        match self.waiting.pop_front() {
+            Some(target) => Some(Some(target)),
+            None => (!mem::replace(&mut self.begun, true)).then_some(None),
         }
-        if mem::replace(&mut self.begun, true) { self.waiting.pop_front().map(Some) } else { Some(None) }
     }
 
     /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is forgotten.
