@@ -5,6 +5,7 @@
 mod answers;
 mod bindings;
 mod calls;
+mod clocks;
 mod config;
 #[cfg(unix)]
 mod endings;

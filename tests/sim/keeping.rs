@@ -80,8 +80,8 @@ fn an_hour_of_silence_is_survived() {
     assert_eq!(ended.count("registered"), 2);
 }
 
-/// DES-014 DES-015: a device that slept for two hours registers as soon as it wakes; if nothing comes of that, for the way it
-/// had leads nowhere any more, within moments again. What is said of the time of day counts for nothing: there is one time only.
+/// DES-015: a device that slept for two hours registers as soon as it wakes; if nothing comes of that, for the way it had leads
+/// nowhere any more, within moments again.
 #[test]
 fn two_hours_of_suspend_cost_two_hours() {
     for (silent, took) in [(0, 100), (33_000, 36_000)] {
