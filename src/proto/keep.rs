@@ -14,6 +14,7 @@
 //! is under way; what asks for another in the meantime is not lost, and makes one. It lives in [`super::endpoint`], which
 //! has the tries carried out by a [`super::registration::Registration`].
 
+mod lease;
 mod told;
 
 use std::time::Duration;
@@ -21,15 +22,8 @@ use std::time::Duration;
 use super::Time;
 use super::ids::Random;
 use super::outcome::{CredentialsFailure, Failure, Refusal};
+use lease::Lease;
 pub use told::{Kept, Left};
-
-/// Leases above this are refreshed so long before their end that a transaction that runs into Timer F (32 s) is over
-/// before it, and a second try can still leave.
-const SHORT: Duration = Duration::from_secs(74);
-const MARGIN: Duration = Duration::from_secs(37);
-
-/// What a longer lease counts as.
-const LONGEST_LEASE: Duration = Duration::from_secs(7 * 86_400);
 
 /// Never more often than this.
 const SHORTEST_GAP: Duration = Duration::from_secs(1);
@@ -79,24 +73,6 @@ enum After {
     Wait,
     Again,
     Leave,
-}
-
-/// What the registrar granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lease {
-    /// When the request left that was answered: the lifetime counts from there (RFC 3261 §20.19, DES-003).
-    from: Time,
-    length: Duration,
-    /// When it is to be refreshed, if nothing comes in between.
-    refresh: Time,
-    /// It has lived so long that failures before it no longer count. They are forgotten once.
-    proved: bool,
-}
-
-impl Lease {
-    fn end(self) -> Time {
-        self.from + self.length
-    }
 }
 
 /// What is to be done now.
@@ -175,16 +151,29 @@ impl Keep {
     /// The try ended with a binding: for `granted` seconds from when its request was `sent`.
     pub fn on_bound(&mut self, sent: Time, granted: u32, random: &mut dyn Random, now: Time) -> Next {
         let State::Trying(after) = self.state else { return self.next() };
-        let length = Duration::from_secs(granted.into()).min(LONGEST_LEASE);
         // A lease that follows one that lived begins a new count.
         self.forgive(now);
-        let refresh = self.not_before(refresh_at(sent, length, random));
-        self.lease = Some(Lease { from: sent, length, refresh, proved: false });
+        let mut lease = Lease::granted(granted, sent, random);
+        lease.refresh = self.not_before(lease.refresh);
+        self.lease = Some(lease);
         match after {
-            After::Wait => self.wait(refresh),
+            After::Wait => self.wait(lease.refresh),
             After::Again => self.wait(now),
             After::Leave => self.leave(),
         }
+    }
+
+    /// Moves the refresh that is planned, within the times that are right for it, to a beat that counts from `origin`: of many
+    /// accounts a good part is refreshed at once then, and all of them wake the process a few times a second at most.
+    pub fn align(&mut self, origin: Time) -> Next {
+        if let (State::Waiting(at), Some(lease)) = (self.state, self.lease)
+            && at == lease.refresh
+        {
+            let at = lease.at_a_beat(origin, self.not_before(lease.from));
+            self.lease = Some(Lease { refresh: at, ..lease });
+            self.state = State::Waiting(at);
+        }
+        self.next()
     }
 
     /// The try failed.
@@ -345,12 +334,6 @@ impl Keep {
             self.failures = 0;
         }
     }
-}
-
-/// DES-001, DES-002.
-fn refresh_at(sent: Time, length: Duration, random: &mut dyn Random) -> Time {
-    let after = if length > SHORT { (length * 9 / 10).min(length - MARGIN) } else { length / 2 };
-    sent + (after - part(after / 10, random))
 }
 
 /// Whether trying again, as it is, would only annoy the registrar, or lock the account (DES-009).

@@ -17,6 +17,11 @@ use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time, TimerKey};
 const GAP: Duration = Duration::from_millis(20);
 const ROUND: Duration = Duration::from_secs(10);
 
+/// The same for removals, which nothing can wait for long: buffers that hold a few hundred datagrams overflow if all of ten
+/// thousand leave at once.
+const LEAVING_GAP: Duration = Duration::from_micros(200);
+const LEAVING_ROUND: Duration = Duration::from_secs(2);
+
 /// Turns of so long ago may still be taken: a loop that comes late makes up for it.
 const MADE_UP: Duration = Duration::from_millis(20);
 
@@ -28,35 +33,56 @@ const LEAVE: Duration = Duration::from_secs(4);
 pub(super) struct Keeping {
     /// How many there are.
     count: u32,
+    /// When the first of them came: what refreshes have in common counts from there, and with another process nothing.
+    origin: Time,
     /// Those that are due and wait for their turn, in that order.
     queue: VecDeque<RegistrationId>,
-    /// When the next may begin, since the epoch; there may be more than one in a millisecond.
-    free: Duration,
+    turns: Turns,
+    /// The same of those whose binding is to be removed.
+    leaving: VecDeque<RegistrationId>,
+    departures: Turns,
 }
 
 impl Keeping {
     pub(super) fn is_empty(&self) -> bool {
-        self.count == 0 && self.queue.is_empty()
+        self.count == 0 && self.queue.is_empty() && self.leaving.is_empty()
     }
 
     /// Whether one more may begin now; then it counts.
     fn takes_turn(&mut self, now: Time) -> bool {
+        self.turns.take(GAP.min(ROUND / self.count.max(1)), now)
+    }
+
+    fn departs(&mut self, now: Time) -> bool {
+        self.departures.take(LEAVING_GAP.min(LEAVING_ROUND / self.count.max(1)), now)
+    }
+
+    /// When the next of those that wait may begin.
+    fn next_turn(&self) -> Option<Time> {
+        let turn = (!self.queue.is_empty()).then(|| self.turns.next());
+        let departure = (!self.leaving.is_empty()).then(|| self.departures.next());
+        [turn, departure].into_iter().flatten().min()
+    }
+}
+
+/// One after the other. When the next may begin, since the epoch; there may be more than one in a millisecond.
+#[derive(Default)]
+struct Turns(Duration);
+
+impl Turns {
+    /// Whether one more may begin now, as long a `gap` before the next; then it counts.
+    fn take(&mut self, gap: Duration, now: Time) -> bool {
         let now = Duration::from_millis(now.as_millis());
-        if self.free > now {
+        if self.0 > now {
             return false;
         }
-        self.free = self.free.max(now.saturating_sub(MADE_UP)) + self.gap();
+        self.0 = self.0.max(now.saturating_sub(MADE_UP)) + gap;
         true
     }
 
-    /// When the next may begin.
-    fn next_turn(&self) -> Time {
-        let ms = self.free.as_nanos().div_ceil(1_000_000);
+    fn next(&self) -> Time {
+        let ms = self.0.as_nanos().div_ceil(1_000_000);
         Time::from_millis(u64::try_from(ms).unwrap_or(u64::MAX))
-    }
-
-    fn gap(&self) -> Duration {
-        GAP.min(ROUND / self.count.max(1))
     }
 }
 
@@ -75,6 +101,9 @@ impl Endpoint {
         let keep = Some(Keep::new(first, probe));
         let before = self.registrations.insert(id, Box::new(Entry { registration, keep }));
         if before.is_none_or(|before| before.keep.is_none()) {
+            if self.keeping.count == 0 {
+                self.keeping.origin = now;
+            }
             self.keeping.count += 1;
         }
         self.timers.set(TimerKey::Keep(id), first);
@@ -139,19 +168,38 @@ impl Endpoint {
             return self.begin_try(id, now);
         }
         self.keeping.queue.push_back(id);
-        self.timers.set(TimerKey::Pace, self.keeping.next_turn());
+        self.pace();
     }
 
     pub(super) fn pace_due(&mut self, now: Time) {
+        self.depart(now);
         while let Some(id) = self.keeping.queue.front().copied() {
             let waits = self.kept(id).is_some_and(|keep| keep.is_due(now));
             if waits && !self.keeping.takes_turn(now) {
-                return self.timers.set(TimerKey::Pace, self.keeping.next_turn());
+                break;
             }
             self.keeping.queue.pop_front();
             if waits {
                 self.begin_try(id, now);
             }
+        }
+        self.pace();
+    }
+
+    /// Begins the removals whose turn it is.
+    fn depart(&mut self, now: Time) {
+        while !self.keeping.leaving.is_empty() && self.keeping.departs(now) {
+            let id = self.keeping.leaving.pop_front();
+            if let Some(id) = id.filter(|id| self.kept(*id).is_some_and(Keep::is_leaving)) {
+                self.try_for(id, Purpose::Remove, now);
+            }
+        }
+    }
+
+    fn pace(&mut self) {
+        match self.keeping.next_turn() {
+            Some(at) => self.timers.set(TimerKey::Pace, at),
+            None => self.timers.cancel(TimerKey::Pace),
         }
     }
 
@@ -180,7 +228,9 @@ impl Endpoint {
             }
             Next::Remove => {
                 self.timers.cancel(TimerKey::Keep(id));
-                self.try_for(id, Purpose::Remove, now);
+                self.keeping.leaving.push_back(id);
+                self.depart(now);
+                self.pace();
             }
             Next::Busy => {}
             Next::Resigned => self.timers.cancel(TimerKey::Keep(id)),
@@ -212,6 +262,7 @@ impl Endpoint {
                 self.leave_destination(id);
             }
         }
+        let origin = self.keeping.origin;
         let Some((keep, random)) = self.kept_mut(id) else { return };
         if report.purpose == Purpose::Remove {
             let left = if report.result.is_ok() { Left::Removed } else { Left::Unconfirmed };
@@ -224,7 +275,8 @@ impl Endpoint {
             Ok(success) => {
                 let granted =
                     success.contacts.iter().map(|granted| granted.expires).filter(|seconds| *seconds > 0);
-                keep.on_bound(report.sent.unwrap_or(now), granted.min().unwrap_or(0), random, now)
+                let next = keep.on_bound(report.sent.unwrap_or(now), granted.min().unwrap_or(0), random, now);
+                if matches!(next, Next::Wait(_)) { keep.align(origin) } else { next }
             }
             Err(failure) => keep.on_failed(failure, may_be_bound, random, now),
         };
@@ -299,7 +351,8 @@ impl Endpoint {
         self.keeping.count = self.keeping.count.saturating_sub(1);
         if self.keeping.count == 0 {
             self.keeping.queue.clear();
-            self.timers.cancel(TimerKey::Pace);
+            self.keeping.leaving.clear();
+            self.pace();
         }
         self.tell(id, Kept::Stopped(left));
     }

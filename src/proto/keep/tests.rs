@@ -51,6 +51,32 @@ fn a_refresh_is_due_before_the_lease_ends_and_never_within_a_second() {
     }
 }
 
+/// DES-001 DES-004: refreshes of many meet at beats, as far as each is still right: a lease of a second has no choice.
+#[test]
+fn a_refresh_moves_to_a_beat_within_what_is_right() {
+    let origin = Time::from_millis(17);
+    for (granted, beat) in [(1, 8), (2, 16), (4, 32), (20, 256), (75, 256), (3600, 256), (u32::MAX, 256)] {
+        for chance in 0..=1000 {
+            let began = at(5.0) + Duration::from_millis(chance * 7 % 300);
+            let mut keep = Keep::new(began, None);
+            keep.on_due(began);
+            let from = began + Duration::from_millis(3);
+            keep.on_bound(from, granted, &mut Fixed(0), began);
+            let latest = wait(keep.next());
+            keep.lease = None;
+            keep.state = State::Trying(After::Wait);
+            let planned = wait(keep.on_bound(from, granted, &mut Fixed(chance), began));
+            let aligned = wait(keep.align(origin));
+            let lead = (latest - from.as_millis() as f64 / 1000.0) / 10.0;
+            assert!(aligned <= latest && aligned >= latest - lead - 0.001, "{granted} {planned} {aligned}");
+            assert!(aligned - began.as_millis() as f64 / 1000.0 >= 1.0, "{granted} {aligned}");
+            let is_beat = ((aligned * 1000.0).round() as u64 - 17).is_multiple_of(beat);
+            assert!(is_beat || (granted < 4 && aligned == planned), "{granted} {planned} {aligned}");
+            assert!(keep.is_routine(at(aligned)));
+        }
+    }
+}
+
 /// DES-003: an answer that was under way for ten seconds makes the lease no longer.
 #[test]
 fn the_lifetime_counts_from_when_the_request_left() {
