@@ -102,7 +102,8 @@ impl Flows {
 }
 
 impl Endpoint {
-    /// Leaves the flows of a registration, and ends what it has under way on them.
+    /// Leaves the flows of a registration, and ends what it has under way on them. What only absorbs copies of an answer may go
+    /// on doing so where others stay.
     pub(super) fn leave_destination(&mut self, id: RegistrationId) {
         self.leave_for(id, None);
     }
@@ -111,8 +112,11 @@ impl Endpoint {
     pub(super) fn leave_for(&mut self, id: RegistrationId, next: Option<Destination>) {
         self.timers.cancel(TimerKey::Destination(id));
         let wanted = next.and_then(|next| self.flows.shared.get(&next)).copied();
+        let waits = self.registrations.get_mut(&id).and_then(|entry| entry.waits.take());
+        if let Some(number) = waits.filter(|n| self.transactions.get(n).is_some_and(Transaction::waits)) {
+            self.terminate(number);
+        }
         for flow in self.flows.of(id).collect::<Vec<_>>() {
-            self.end_all(|transaction| transaction.flow == flow && transaction.registration == id);
             if wanted != Some(flow) && self.flows.leave(flow, id) {
                 self.close(flow);
             }
@@ -141,18 +145,15 @@ impl Endpoint {
     pub(super) fn close(&mut self, flow: FlowId) {
         self.flows.remove(flow);
         self.timers.cancel(TimerKey::Incomplete(flow));
-        self.end_all(|transaction| transaction.flow == flow);
+        self.end_all(flow);
         self.forget_calls(flow);
         self.actions.push_back(Action::Close { flow });
     }
 
-    fn end_all(&mut self, which: impl Fn(&Transaction) -> bool) {
-        let over: Vec<u64> = self
-            .transactions
-            .iter()
-            .filter(|(_, transaction)| which(transaction))
-            .map(|(id, _)| *id)
-            .collect();
+    /// Ends the transactions of a flow.
+    fn end_all(&mut self, flow: FlowId) {
+        let all = self.transactions.iter();
+        let over: Vec<u64> = all.filter(|(_, one)| one.flow == flow).map(|(number, _)| *number).collect();
         if over.is_empty() {
             return;
         }

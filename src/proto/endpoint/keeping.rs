@@ -99,7 +99,7 @@ impl Endpoint {
         let first = now + delay;
         let registration = Registration::new(id, plan, &mut *self.random);
         let keep = Some(Keep::new(first, probe));
-        let before = self.registrations.insert(id, Box::new(Entry { registration, keep }));
+        let before = self.registrations.insert(id, Entry::new(registration, keep));
         if before.is_none_or(|before| before.keep.is_none()) {
             if self.keeping.count == 0 {
                 self.keeping.origin = now;
@@ -239,13 +239,10 @@ impl Endpoint {
     }
 
     fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
-        let Some(Entry { registration, .. }) = self.registrations.get_mut(&id).map(|entry| &mut **entry)
-        else {
-            return;
-        };
-        let step = registration.again_for(purpose, &mut *self.random, now);
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        let step = entry.registration.again_for(purpose, &mut *self.random, now);
         // Not before: this try may have another plan.
-        self.timers.set(TimerKey::Total(id), now + registration.plan().total);
+        self.timers.set(TimerKey::Total(id), now + entry.registration.plan().total);
         self.take(id, step, now);
     }
 

@@ -74,6 +74,14 @@ pub struct Endpoint {
 struct Entry {
     registration: Registration,
     keep: Option<Keep>,
+    /// The transaction whose answer it waits for: one at a time. Those before may still absorb copies of theirs.
+    waits: Option<u64>,
+}
+
+impl Entry {
+    fn new(registration: Registration, keep: Option<Keep>) -> Box<Entry> {
+        Box::new(Entry { registration, keep, waits: None })
+    }
 }
 
 /// The actions of one event, in order. What a dropped one still held comes with the next.
@@ -193,7 +201,7 @@ impl Endpoint {
                 }
                 let mut registration = Registration::new(id, plan, &mut *self.random);
                 let step = registration.start(now);
-                self.registrations.insert(id, Box::new(Entry { registration, keep: None }));
+                self.registrations.insert(id, Entry::new(registration, None));
                 self.take(id, step, now);
             }
             Command::Password { registration: id, password } => {

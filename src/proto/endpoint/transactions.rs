@@ -38,6 +38,11 @@ struct Asked {
 }
 
 impl Transaction {
+    /// Whether it has no final response yet.
+    pub(super) fn waits(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Whether it waits for an answer from there.
     pub(super) fn waits_for(&self, flow: FlowId, peer: SocketAddr) -> bool {
         self.flow == flow && self.asked.as_ref().is_some_and(|asked| asked.peer == peer)
@@ -85,6 +90,9 @@ impl Endpoint {
         }
         let (machine, effects) = Client::start(transport.is_reliable(), timing);
         let number = self.new_id();
+        if let Some(entry) = self.registrations.get_mut(&id) {
+            entry.waits = Some(number);
+        }
         self.branches.insert(outgoing.branch.0, number);
         self.transactions.insert(
             number,
