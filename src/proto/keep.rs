@@ -164,7 +164,7 @@ impl Keep {
     }
 
     /// Moves the refresh that is planned, within the times that are right for it, to a beat that counts from `origin`: of many
-    /// accounts a good part is refreshed at once then, and all of them wake the process a few times a second at most.
+    /// accounts several are refreshed at once then, and wake the process once.
     pub fn align(&mut self, origin: Time) -> Next {
         if let (State::Waiting(at), Some(lease)) = (self.state, self.lease)
             && at == lease.refresh

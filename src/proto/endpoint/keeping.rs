@@ -41,6 +41,8 @@ pub(super) struct Keeping {
     /// The same of those whose binding is to be removed.
     leaving: VecDeque<RegistrationId>,
     departures: Turns,
+    /// The time between two of them: from how many there were when the first had to leave.
+    leaving_gap: Duration,
 }
 
 impl Keeping {
@@ -53,8 +55,17 @@ impl Keeping {
         self.turns.take(GAP.min(ROUND / self.count.max(1)), now)
     }
 
-    fn departs(&mut self, now: Time) -> bool {
-        self.departures.take(LEAVING_GAP.min(LEAVING_ROUND / self.count.max(1)), now)
+    fn leave(&mut self, id: RegistrationId) {
+        if self.leaving.is_empty() {
+            self.leaving_gap = LEAVING_GAP.min(LEAVING_ROUND / self.count.max(1));
+        }
+        self.leaving.push_back(id);
+    }
+
+    /// The next whose binding is to be removed, if it may begin now; then it counts.
+    fn departs(&mut self, now: Time) -> Option<RegistrationId> {
+        let departs = !self.leaving.is_empty() && self.departures.take(self.leaving_gap, now);
+        if departs { self.leaving.pop_front() } else { None }
     }
 
     /// When the next of those that wait may begin.
@@ -188,9 +199,8 @@ impl Endpoint {
 
     /// Begins the removals whose turn it is.
     fn depart(&mut self, now: Time) {
-        while !self.keeping.leaving.is_empty() && self.keeping.departs(now) {
-            let id = self.keeping.leaving.pop_front();
-            if let Some(id) = id.filter(|id| self.kept(*id).is_some_and(Keep::is_leaving)) {
+        while let Some(id) = self.keeping.departs(now) {
+            if self.kept(id).is_some_and(Keep::is_leaving) {
                 self.try_for(id, Purpose::Remove, now);
             }
         }
@@ -228,7 +238,7 @@ impl Endpoint {
             }
             Next::Remove => {
                 self.timers.cancel(TimerKey::Keep(id));
-                self.keeping.leaving.push_back(id);
+                self.keeping.leave(id);
                 self.depart(now);
                 self.pace();
             }
