@@ -1,8 +1,12 @@
 //! Many accounts of one process: what makes all of them try at once is spread, what spreads by itself is left alone, and
 //! nobody starves.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use sipreg::proto::keep::Left;
 use sipreg::proto::plan::Plan;
+use sipreg::proto::{Command, RegistrationId};
 
 use crate::world::{plan, uri};
 use crate::year::{Asked, Reply, World};
@@ -103,4 +107,25 @@ fn refreshes_of_many_meet() {
     assert!((2400..=2700).contains(&refreshes), "{refreshes}");
     assert!(at.len() < 240, "{refreshes} at {} times", at.len());
     world.end("400 accounts with leases of 20 s");
+}
+
+/// DES-019 DES-035: one that leaves takes what it has under way with it, and nothing of the one that stays on the same flow.
+#[test]
+fn who_leaves_sends_no_more_copies() {
+    let sent: Rc<RefCell<Vec<u64>>> = Rc::default();
+    let seen = Rc::clone(&sent);
+    let mut world = crowd(2, 0, move |asked| {
+        if !asked.text.contains("\r\nExpires: 0\r\n") || asked.at > 2 * MINUTE {
+            return Reply::Grant(600);
+        }
+        seen.borrow_mut().push(asked.at);
+        Reply::Silent
+    });
+    world.run(MINUTE);
+    world.command(Command::StopKeeping(Some(RegistrationId(1))));
+    world.run(30 * MINUTE);
+    assert_eq!(*sent.borrow(), [0, 500, 1500, 3500].map(|after| MINUTE + after));
+    assert_eq!((world.left.as_slice(), world.opened), (&[Left::Unconfirmed][..], 1));
+    let ended = world.end("one of two leaves");
+    assert_eq!(ended.left, [Left::Unconfirmed, Left::Removed]);
 }
