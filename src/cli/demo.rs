@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::args::demo::Demo;
-use super::exit::Exit;
+use super::crash;
+use super::exit::{Exit, Fault};
 use super::report::demo::Scene;
 use super::report::json::CommandName;
 use super::report::{Reporter, Settings};
-use super::{crash, run};
-use crate::net::{self, Clock, Config, Driver, SystemRandom};
+use super::session::{self, Setup};
+use super::signals::Listens;
+use crate::net::{Clock, Config, Driver, SystemRandom};
 use crate::proto::digest::{Algorithm, Credential, Hidden, Secret, User, Users, Verifier};
 use crate::proto::outcome::Report;
 use crate::proto::plan::{Plan, Purpose, Timing};
@@ -101,21 +103,24 @@ pub fn settings(args: &Demo) -> Settings {
 
 /// Plays it.
 pub fn run(args: &Demo, reporter: &mut Reporter<'_, '_>) -> Exit {
-    let clock = Clock::start();
     let pause = if args.slow { PAUSE } else { Duration::ZERO };
-    let played = net::runtime().and_then(|runtime| runtime.block_on(play(pause, clock, reporter)));
-    match played {
-        Ok(exit) => exit,
-        Err(error) => reporter.internal(&format!("the demonstration can't be played: {error}")),
-    }
+    let played = session::run(Listens::Stop, async |setup| {
+        play(pause, setup, &mut *reporter)
+            .await
+            .map_err(|error| Fault::internal(format_args!("the demonstration can't be played: {error}")))
+    });
+    played.unwrap_or_else(|fault| reporter.fail(fault))
 }
 
-async fn play(pause: Duration, clock: Clock, reporter: &mut Reporter<'_, '_>) -> io::Result<Exit> {
-    let mut signals = run::Signals::new()?;
+async fn play(pause: Duration, mut setup: Setup, reporter: &mut Reporter<'_, '_>) -> io::Result<Exit> {
     let mut scene = Scene::new();
-    let mut stage = match Stage::set(clock).await? {
+    let mut stage = match Stage::set(setup.clock).await? {
         Ok(stage) => stage,
-        Err(cause) => return Ok(reporter.internal(&format!("no port of the loopback interface: {cause}"))),
+        Err(cause) => {
+            return Ok(
+                reporter.fail(Fault::internal(format_args!("no port of the loopback interface: {cause}")))
+            );
+        }
     };
     let acted = async {
         reporter.scene(&mut scene, stage.address);
@@ -136,8 +141,8 @@ async fn play(pause: Duration, clock: Clock, reporter: &mut Reporter<'_, '_>) ->
     };
     tokio::select! {
         biased;
-        signal = signals.next() => Ok(reporter.stopped_by(signal)),
-        () = crash::happened() => Ok(reporter.internal(&crash::last_words())),
+        signal = setup.signals.stop() => Ok(signal.into()),
+        () = crash::happened() => Ok(reporter.fail(Fault::internal(crash::last_words()))),
         exit = acted => exit,
     }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::Environment;
 use super::args::Identity;
-use super::report::text::shown;
+use super::text::shown;
 use super::usage::UsageError;
 use crate::proto::digest::{Algorithm, Hidden, Secret};
 

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`time`] and [`ids`]; then [`transaction`] (RFC 3261 §17), [`locate`] (RFC 3263) and [`digest`]
 //! (RFC 7616, RFC 8760), leaf machines that return values; [`registration`], which puts them together for one
-//! REGISTER; [`endpoint`], which owns them all and is the only one that queues; [`diagnose`], which tells a person
-//! what a failure means. What the client wants is a [`plan::Plan`], what came of it an [`outcome::Report`].
+//! REGISTER; [`endpoint`], which owns them all and is the only one that queues.
+//! What the client wants is a [`plan::Plan`], what came of it an [`outcome::Report`].
 //!
 //! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`).
 
@@ -11,7 +11,6 @@ pub mod agent;
 pub mod binding;
 pub mod callee;
 mod command;
-pub mod diagnose;
 pub mod digest;
 pub mod endpoint;
 pub mod ids;

@@ -1,6 +1,6 @@
 //! AOR, `--from`, `--registrar`, `--proxy`: what people write for them, and the URIs that are meant.
 
-use crate::cli::report::text::shown;
+use crate::cli::text::shown;
 use crate::cli::usage::UsageError;
 use crate::sip::{Host, Scheme, Uri, UriError};
 

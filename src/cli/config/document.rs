@@ -7,7 +7,7 @@ use super::file::File;
 use super::key::{Key, similar};
 use super::table::{self, Entry, Layer, Table, at, in_order, kind};
 use crate::cli::account;
-use crate::cli::report::text::{escape, shown};
+use crate::cli::text::{escape, shown};
 use crate::cli::usage::UsageError;
 
 /// A file whose form is right. What its values say is not known yet.

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::key::Key;
 use crate::cli::prompt::Restore;
-use crate::cli::report::text::shown;
 use crate::cli::secret::{self, Kind, LONGEST_LINE, Source};
+use crate::cli::text::shown;
 use crate::cli::usage::UsageError;
 use crate::proto::digest::{Credential, Hidden, Secret};
 

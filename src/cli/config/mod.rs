@@ -26,7 +26,7 @@ use toml::de::{DeTable, DeValue};
 use super::Environment;
 use super::account;
 use super::args::Typed;
-use super::report::text::shown;
+use super::text::shown;
 use super::usage::UsageError;
 use document::Document;
 use file::File;

@@ -8,8 +8,8 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::file::File;
 use super::key::{Group, Key, Shape, TYPED_ONLY, similar};
-use crate::cli::report::text::shown;
 use crate::cli::secret;
+use crate::cli::text::shown;
 use crate::cli::usage::UsageError;
 use crate::proto::digest::{Hidden, Secret};
 

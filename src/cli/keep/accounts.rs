@@ -2,18 +2,23 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::meant::{enter, place};
-use super::one::One;
 use crate::cli::account::Account;
+use crate::cli::diagnose::diagnose;
+use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
+use crate::cli::report::keeping::{Standing, others};
 use crate::cli::state::{self, Place, Slot};
 use crate::net::{Config, Driver, SystemRandom};
 use crate::proto::ids::Random;
+use crate::proto::keep::Kept;
+use crate::proto::outcome::Success;
 use crate::proto::plan::Plan;
-use crate::proto::{Command, RegistrationId};
+use crate::proto::{Command, RegistrationId, Time};
 
 /// Accounts that start together begin within that time, each at a moment of its own.
 const SPREAD: Duration = Duration::from_millis(20);
@@ -21,7 +26,7 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(10);
 
 /// All of them.
 pub(super) struct Accounts {
-    pub(super) all: BTreeMap<RegistrationId, Box<One>>,
+    pub(super) all: BTreeMap<RegistrationId, Box<AccountStatus>>,
     slots: Rc<RefCell<BTreeMap<RegistrationId, Slot>>>,
     place: Option<Place>,
     probe: Option<Duration>,
@@ -94,7 +99,7 @@ impl Accounts {
             let delay = spread.mul_f64((self.random.next() % 1001) as f64 / 1000.0);
             let plan = Box::new(account.plan);
             commands.push(Command::Keep { registration, plan, delay, probe: self.probe });
-            self.all.insert(registration, Box::new(One { aor, ..One::default() }));
+            self.all.insert(registration, Box::new(AccountStatus { aor, ..AccountStatus::default() }));
         }
         commands
     }
@@ -143,5 +148,65 @@ impl Accounts {
         self.all.remove(&id);
         self.slots.borrow_mut().remove(&id);
         self.leaving.remove(&id) && self.leaving.is_empty() && std::mem::take(&mut self.wanted_again)
+    }
+}
+
+/// One account as this process sees it.
+#[derive(Default)]
+pub(super) struct AccountStatus {
+    pub(super) aor: Box<str>,
+    pub(super) until: Option<Time>,
+    pub(super) next: Option<Time>,
+    /// As long as a program waits for it.
+    pub(super) contact: Option<Box<str>>,
+    /// The last failure since it was bound.
+    pub(super) failure: Option<Box<str>>,
+    /// Tells the bindings of other devices, as the last answer had them, from those of another.
+    pub(super) others: Option<u64>,
+    pub(super) tries: u32,
+    pub(super) failures: u32,
+    pub(super) calls: u32,
+    /// It failed for good: how the process would end for that.
+    pub(super) gave_up: Option<Exit>,
+}
+
+impl AccountStatus {
+    /// Something happened.
+    pub(super) fn count(&mut self, what: &Kept) {
+        match what {
+            Kept::Registered { until, next, .. } | Kept::Refreshed { until, next, .. } => {
+                self.tries += 1;
+                (self.until, self.next, self.failure) = (Some(*until), Some(*next), None);
+                self.gave_up = None;
+            }
+            Kept::Failed { report, until, next } => {
+                (self.tries, self.failures) = (self.tries + 1, self.failures + 1);
+                (self.until, self.next) = (*until, *next);
+                self.failure =
+                    report.result.as_ref().err().map(|failure| diagnose(failure, report).message.into());
+            }
+            Kept::FlowFailed { next, .. } => self.next = Some(*next),
+            Kept::Incoming { .. } => self.calls += 1,
+            Kept::Unregistered(report) => {
+                self.next = None;
+                self.until = self.until.filter(|_| report.result.is_err());
+            }
+            Kept::Registering | Kept::NetworkChanged | Kept::Stopped(_) => {}
+        }
+    }
+
+    /// Whether other devices are bound than the answer before said.
+    pub(super) fn sees(&mut self, success: &Success) -> bool {
+        let mut uris: Vec<String> = others(success).collect();
+        uris.sort_unstable();
+        let mut hasher = DefaultHasher::new();
+        uris.hash(&mut hasher);
+        let now = hasher.finish();
+        self.others.replace(now).is_some_and(|before| before != now)
+    }
+
+    /// For the user.
+    pub(super) fn standing(&self) -> Standing<'_> {
+        Standing { aor: &self.aor, until: self.until, next: self.next, failure: self.failure.as_deref() }
     }
 }

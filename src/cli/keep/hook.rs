@@ -22,12 +22,12 @@ const LAST: Duration = Duration::from_secs(5);
 /// The program, and what it is told.
 pub(super) struct Hook {
     command: OsString,
-    running: Option<(mpsc::Sender<Told>, tokio::task::JoinHandle<()>)>,
+    running: Option<(mpsc::Sender<HookEvent>, tokio::task::JoinHandle<()>)>,
     complain: mpsc::Sender<String>,
     complaints: mpsc::Receiver<String>,
 }
 
-struct Told {
+struct HookEvent {
     event: &'static str,
     aor: String,
     line: String,
@@ -46,7 +46,7 @@ impl Hook {
             let (sender, receiver) = mpsc::channel(WAITING);
             (sender, tokio::spawn(work(self.command.clone(), receiver, self.complain.clone())))
         });
-        if sender.try_send(Told { event, aor: aor.to_owned(), line }).is_err() {
+        if sender.try_send(HookEvent { event, aor: aor.to_owned(), line }).is_err() {
             let _ = self.complain.try_send("--on-event is too slow: an event is left out".to_owned());
         }
     }
@@ -71,7 +71,7 @@ impl Hook {
     }
 }
 
-async fn work(command: OsString, mut events: mpsc::Receiver<Told>, complain: mpsc::Sender<String>) {
+async fn work(command: OsString, mut events: mpsc::Receiver<HookEvent>, complain: mpsc::Sender<String>) {
     while let Some(told) = events.recv().await {
         if let Err(error) = one(&command, &told).await {
             let _ = complain.try_send(format!("--on-event: {error}"));
@@ -79,7 +79,7 @@ async fn work(command: OsString, mut events: mpsc::Receiver<Told>, complain: mps
     }
 }
 
-async fn one(command: &OsString, told: &Told) -> std::io::Result<()> {
+async fn one(command: &OsString, told: &HookEvent) -> std::io::Result<()> {
     let mut child = shell(command)
         .env("SIPREG_EVENT", told.event)
         .env("SIPREG_AOR", &told.aor)

@@ -12,7 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
 use crate::cli::state::{self, Place, Slot};
 use crate::cli::usage::UsageError;
-use crate::cli::{Environment, config, metrics, run};
+use crate::cli::{Environment, config, metrics, register};
 use crate::net::SystemRandom;
 use crate::proto::callee::Callee;
 use crate::proto::digest::Secret;
@@ -153,6 +153,6 @@ fn status(text: &str) -> Result<u16, UsageError> {
 
 /// `--dry-run`: the first request of each.
 pub(super) fn rehearse(accounts: Vec<Account>, reporter: &mut Reporter<'_, '_>) -> Exit {
-    let mut exits = accounts.into_iter().map(|account| run::run(account, reporter));
+    let mut exits = accounts.into_iter().map(|account| register::run(account, reporter));
     exits.find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done)
 }

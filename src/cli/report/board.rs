@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::Reporter;
 use super::keeping::Standing;
 use super::paint::Paint;
-use super::text::{escape, rfc3339};
+use crate::cli::text::{escape, rfc3339};
 use crate::proto::Time;
 
 /// Lines that are left to what scrolls above, and the most that are drawn.
@@ -27,7 +27,7 @@ impl Reporter<'_, '_> {
 
     /// Draws it, in place of what was drawn before.
     pub fn draw<'a>(&mut self, all: impl Iterator<Item = Standing<'a>> + Clone, now: Time) {
-        let rows = super::text::terminal_height().unwrap_or(24).saturating_sub(ABOVE).clamp(2, MOST);
+        let rows = crate::cli::text::terminal_height().unwrap_or(24).saturating_sub(ABOVE).clamp(2, MOST);
         let lines = lines(all, now, rows, self.out);
         if lines == self.drawn {
             return;

@@ -6,13 +6,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::fault::{Fault, Kind};
 use super::json::{CommandName, Object};
-use super::text::{escape, octets, tenths};
 use super::{Reporter, human, ladder};
-use crate::cli::exit::Exit;
+use crate::cli::diagnose::diagnose;
+use crate::cli::exit::{Exit, Fault};
+use crate::cli::text::{escape, octets, tenths};
 use crate::proto::Direction;
-use crate::proto::diagnose::diagnose;
 use crate::proto::outcome::Report;
 use crate::proto::plan::Purpose;
 use crate::sip::{HeaderName, Message};
@@ -139,19 +138,21 @@ impl Reporter<'_, '_> {
                     }
                 };
                 self.show(&format!("\n{}", indented(&text)));
-                is_last.then(|| self.played(scene, None, Exit::Done))
+                is_last.then(|| self.played(scene, None))
             }
             (Ok(_), Some(fault)) => {
-                Some(self.played(scene, Some((Kind::Misbehaved, fault)), Exit::Misbehaved))
+                let fault = Fault { kind: Exit::Misbehaved, message: fault, hint: None };
+                Some(self.played(scene, Some(fault)))
             }
             (Err(failure), _) => {
-                let error = (Kind::from(failure), diagnose(failure, report).message);
-                Some(self.played(scene, Some(error), Exit::from(failure)))
+                let fault = Fault { hint: None, ..diagnose(failure, report) };
+                Some(self.played(scene, Some(fault)))
             }
         }
     }
 
-    fn played(&mut self, scene: &mut Scene, error: Option<(Kind, String)>, exit: Exit) -> Exit {
+    fn played(&mut self, scene: &mut Scene, error: Option<Fault>) -> Exit {
+        let exit = error.as_ref().map_or(Exit::Done, |fault| fault.kind);
         let mut written = Ok(());
         if self.settings.json {
             let object = Demonstration {
@@ -162,14 +163,14 @@ impl Reporter<'_, '_> {
                 registrar: scene.address.map(|address| address.to_string()),
                 steps: std::mem::take(&mut scene.steps),
                 elapsed_ms: tenths(scene.elapsed),
-                error: error.as_ref().map(|(kind, message)| Fault::new(*kind, message.clone(), None)),
+                error: error.clone(),
             };
             let mut line = serde_json::to_string(&object).unwrap_or_default();
             line.push('\n');
             written = self.stdout(line.as_bytes());
         }
         match error {
-            Some((_, message)) => {
+            Some(Fault { message, .. }) => {
                 let text = human::error(&format!("the demonstration went wrong: {message}"), self.err);
                 self.stderr(&text);
             }

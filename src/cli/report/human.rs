@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::cli::exit::Fault;
 use crate::proto::Time;
-use crate::proto::diagnose::Diagnosis;
 use crate::proto::outcome::{
     Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Warning,
 };
@@ -17,7 +17,7 @@ use crate::sip::Q;
 
 use super::json::is_removal;
 use super::paint::Paint;
-use super::text::{escape, milliseconds, seconds, until};
+use crate::cli::text::{escape, milliseconds, seconds, until};
 
 /// More bindings of others than these are counted, not listed.
 const OTHERS_SHOWN: usize = 10;
@@ -172,17 +172,24 @@ fn count(number: u32, what: &str) -> String {
 
 /// What failed, with every destination if there were several, and what to do.
 #[must_use]
-pub fn failure(report: &Report, diagnosis: &Diagnosis, paint: Paint) -> String {
-    let mut text = error(&diagnosis.message, paint);
+pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
+    let mut attempts = String::new();
     if report.attempts.len() > 1 {
         for attempt in &report.attempts {
-            let _ = writeln!(text, "  {}", tried(attempt));
+            let _ = writeln!(attempts, "  {}", tried(attempt));
         }
     }
-    if let Some(advice) = &diagnosis.hint {
-        text += &hint(advice, paint);
-    }
-    text
+    error(&failure.message, paint) + &attempts + &advice(failure, paint)
+}
+
+/// What failed, and what to do.
+#[must_use]
+pub fn fault(fault: &Fault, paint: Paint) -> String {
+    error(&fault.message, paint) + &advice(fault, paint)
+}
+
+fn advice(fault: &Fault, paint: Paint) -> String {
+    fault.hint.as_ref().map(|text| hint(text, paint)).unwrap_or_default()
 }
 
 fn tried(attempt: &Attempt) -> String {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
@@ -13,8 +14,8 @@ use crate::proto::outcome::{self, AttemptResult, Listed, Remote, Report, Success
 use crate::proto::plan::Purpose;
 use crate::sip::NameAddr;
 
-use super::fault::{Fault, Kind};
-use super::text::tenths;
+use crate::cli::exit::Fault;
+use crate::cli::text::tenths;
 
 /// What came of one `sipreg` command. Every key is always there; what is not known is null, [] or 0.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -82,7 +83,7 @@ pub struct Told {
 }
 
 /// The commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandName {
     /// `sipreg register`.
@@ -208,8 +209,8 @@ impl Object {
 
     /// Makes it a failure, whatever it was.
     #[must_use]
-    pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Object {
-        let told = self.told.with_error(kind, message, hint);
+    pub fn with_error(self, fault: Fault) -> Object {
+        let told = self.told.with_error(fault);
         Object { ok: false, outcome: Outcome::Failed, told, ..self }
     }
 
@@ -291,8 +292,8 @@ impl Told {
 
     /// Why it failed.
     #[must_use]
-    pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Told {
-        Told { error: Some(Fault::new(kind, message, hint)), ..self }
+    pub fn with_error(self, fault: Fault) -> Told {
+        Told { error: Some(fault), ..self }
     }
 }
 

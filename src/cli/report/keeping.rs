@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Reporter;
-use super::fault::Kind;
 use super::json::Told;
 use super::paint::Paint;
-use super::text::{escape, rfc3339, seconds};
+use crate::cli::diagnose::diagnose;
+use crate::cli::exit::{Exit, Fault};
+use crate::cli::text::{escape, rfc3339, seconds};
 use crate::proto::Time;
-use crate::proto::diagnose::{Diagnosis, diagnose};
 use crate::proto::keep::{Kept, Left};
 use crate::proto::outcome::{Report, Success};
 
@@ -125,12 +125,10 @@ impl Event {
             let told = Told::of(report, Some(aor.to_owned()));
             match &report.result {
                 Ok(_) => told,
-                Err(failure) => {
-                    let Diagnosis { message, hint, .. } = diagnose(failure, report);
-                    told.with_error(Kind::from(failure), message, hint)
-                }
+                Err(failure) => told.with_error(diagnose(failure, report)),
             }
         };
+        let fault = |kind, message| Fault { kind, message, hint: None };
         let bare = || Told::of_aor(aor.to_owned());
         let (told, next) = match what {
             Kept::Registering | Kept::NetworkChanged => (bare(), None),
@@ -139,13 +137,13 @@ impl Event {
             }
             Kept::Failed { report, next, .. } => (told(report), *next),
             Kept::FlowFailed { cause, next } => {
-                (bare().with_error(Kind::Unreachable, flow_failed(*cause), None), Some(*next))
+                (bare().with_error(fault(Exit::Unreachable, flow_failed(*cause))), Some(*next))
             }
             Kept::Incoming { status, .. } => (bare().with_status(*status), None),
             Kept::Unregistered(report) => (told(report), None),
             Kept::Stopped(Left::Unconfirmed) => {
                 let message = "the registrar did not confirm in time that the binding is removed".to_owned();
-                (bare().with_error(Kind::Timeout, message, None), None)
+                (bare().with_error(fault(Exit::Timeout, message)), None)
             }
             Kept::Stopped(Left::Unbound | Left::Removed) => (bare(), None),
         };
@@ -291,7 +289,7 @@ fn line(aor: &str, what: &Kept, now: Time, paint: Paint) -> String {
         Kept::Registered { until, next, .. } => told(paint.good("registered  "), lasts(*until, *next)),
         Kept::Refreshed { until, next, .. } => told(paint.good("refreshed   "), lasts(*until, *next)),
         Kept::Failed { report, until, next } => {
-            let Some(Diagnosis { message, hint, .. }) =
+            let Some(Fault { message, hint, .. }) =
                 report.result.as_ref().err().map(|failure| diagnose(failure, report))
             else {
                 return String::new();

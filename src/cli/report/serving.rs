@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Reporter;
 use super::paint::Paint;
-use super::text::{escape, rfc3339, seconds};
+use crate::cli::text::{escape, rfc3339, seconds};
 use crate::proto::Time;
 use crate::proto::binding::Fate;
 use crate::proto::service::Served;

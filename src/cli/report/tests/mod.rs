@@ -245,11 +245,12 @@ fn several_destinations_are_told_one_by_one() {
         attempt(AttemptResult::Timeout),
     ];
     let report = Report { attempts, ..failed(Failure::Timeout, None) };
-    let diagnosis = Diagnosis {
+    let fault = Fault {
+        kind: Exit::Timeout,
         message: "nobody answered for munich.de".into(),
         hint: Some("is the address right?".into()),
     };
-    insta::assert_snapshot!(human::failure(&report, &diagnosis, Paint::plain()), @r#"
+    insta::assert_snapshot!(human::failure(&report, &fault, Paint::plain()), @r#"
     error: nobody answered for munich.de
       tried sip1.munich.de: no such name
       tried 192.0.2.1:5060 over UDP: connection refused

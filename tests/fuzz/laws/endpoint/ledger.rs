@@ -1,7 +1,7 @@
 //! What the endpoint has done, held against what it may do.
 
 use bytes::Bytes;
-use sipreg::proto::diagnose::diagnose;
+use sipreg::cli::diagnose::diagnose;
 use sipreg::proto::outcome::Report;
 use sipreg::proto::plan::Plan;
 use sipreg::proto::{Remembrance, Time, Transport};

@@ -4,7 +4,7 @@
 /// The message with `***` for each such value, in whatever row it stands: any letter case, folded, spaces around
 /// colon and equals sign, also in a body that quotes a message.
 #[must_use]
-pub fn masked(message: &[u8]) -> Vec<u8> {
+pub fn mask_secrets(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len());
     let mut rest = message;
     while !rest.is_empty() {
@@ -172,7 +172,7 @@ mod tests {
             ("WWW-Authenticate: Digest nonce=\"66\"\r\n", "WWW-Authenticate: Digest nonce=\"66\"\r\n"),
             ("\r\nAuthorization: Digest response=\"66\"", "\r\nAuthorization: Digest response=\"***\""),
         ] {
-            assert_eq!(String::from_utf8(masked(row.as_bytes())).unwrap(), expected, "{row}");
+            assert_eq!(String::from_utf8(mask_secrets(row.as_bytes())).unwrap(), expected, "{row}");
         }
     }
 
@@ -181,7 +181,7 @@ mod tests {
     fn other_octets_pass_unchanged() {
         for text in [&b"\xff\x00\r\n\r\n"[..], b"", b":", b"Authorization", b"\n\n \n", b"Authorization:\r\n"]
         {
-            assert_eq!(masked(text), text);
+            assert_eq!(mask_secrets(text), text);
         }
     }
 }

@@ -6,13 +6,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::one::One;
+use super::accounts::AccountStatus;
 use crate::proto::Time;
 
 type Labels = Vec<(&'static str, String)>;
 
 /// The metrics of all accounts, as text.
-pub(super) fn text<'a>(all: impl Iterator<Item = &'a One>, now: Time) -> String {
+pub(super) fn text<'a>(all: impl Iterator<Item = &'a AccountStatus>, now: Time) -> String {
     let mut registry = Registry::with_prefix("sipreg_keep");
     let (bound, left, next) = (Family::<Labels, Gauge>::default(), gauges(), gauges());
     let (tries, failures, calls) = (counters(), counters(), counters());

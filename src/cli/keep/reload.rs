@@ -12,17 +12,17 @@ use crate::proto::digest::Secret;
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Vec<Account>, UsageError>> + 'a>>;
 
 /// What is read again, while everything else goes on.
-pub(super) struct Reread<'a> {
+pub(super) struct Reload<'a> {
     args: &'a Args,
     environment: &'a Environment,
     typed: Option<Secret>,
     under_way: Option<Reading<'a>>,
 }
 
-impl<'a> Reread<'a> {
+impl<'a> Reload<'a> {
     /// `typed`: the secret of the command line.
-    pub(super) fn new(args: &'a Args, environment: &'a Environment, typed: Option<Secret>) -> Reread<'a> {
-        Reread { args, environment, typed, under_way: None }
+    pub(super) fn new(args: &'a Args, environment: &'a Environment, typed: Option<Secret>) -> Reload<'a> {
+        Reload { args, environment, typed, under_way: None }
     }
 
     /// Begins, from the start if it was under way.

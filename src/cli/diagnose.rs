@@ -1,25 +1,17 @@
 //! What a failure means for a person, and what to do about it: all hints live here, not at the failing line.
 
-use super::Cause;
-use super::ResolveError;
-use super::outcome::{
+use super::exit::{Exit, Fault};
+use crate::proto::outcome::{
     AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Remote, Report, Skipped, Unreachable,
     WhySkipped,
 };
-use super::plan::Purpose;
+use crate::proto::plan::Purpose;
+use crate::proto::{Cause, ResolveError, Transport};
 
-/// One failure, explained.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnosis {
-    /// One sentence without full stop: what happened.
-    pub message: String,
-    /// What to do about it, if there is anything to do.
-    pub hint: Option<String>,
-}
-
-/// Explains a failure.
+/// Explains a failure: what happened, in one sentence without full stop, and what to do about it if there is anything to
+/// do.
 #[must_use]
-pub fn diagnose(failure: &Failure, report: &Report) -> Diagnosis {
+pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
     let (message, hint) = match failure {
         Failure::Refused(refusal) if refusal.status() == 404 && report.purpose == Purpose::Fetch => {
             (refused(refusal, report), Some(NOTHING_LISTED.to_owned()))
@@ -30,7 +22,7 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Diagnosis {
         Failure::Unreachable(why) => (unreachable(why, report), Some(unreachable_hint(why))),
         Failure::Misbehaved(how) => (misbehaved(*how, report), Some(misbehaved_hint(*how))),
     };
-    Diagnosis { message, hint }
+    Fault { kind: Exit::from(failure), message, hint }
 }
 
 const NOTHING_LISTED: &str = "some registrars say this when nothing is bound; or there is no such user or domain: check \
@@ -225,11 +217,11 @@ fn timeout_hint(report: &Report) -> String {
     }
     let transport = report.hop.map(|hop| hop.transport);
     let text = match transport {
-        Some(super::Transport::Udp) => {
+        Some(Transport::Udp) => {
             "is a registrar there at all? Firewalls drop silently; --transport tcp may tell more, -v shows what \
              was sent"
         }
-        Some(super::Transport::Tcp) => {
+        Some(Transport::Tcp) => {
             "the connection stands, but nothing comes back: is it a SIP port? -v shows what was sent"
         }
         None => "a firewall may drop the connection; check host and port, or raise --timeout",

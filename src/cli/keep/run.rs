@@ -1,74 +1,63 @@
-//! The loop of `keep`: what the core tells, what signals say, and what is read again.
+//! The loop of `keep`: what the core says, what signals ask for, and what is read again.
 
 use std::cell::LazyCell;
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use super::accounts::Accounts;
 use super::child::Child;
-use super::counted;
 use super::hook::Hook;
-use super::reread::Reread;
-use super::signals::Also;
+use super::metrics;
+use super::reload::Reload;
 use super::systemd::Manager;
 use crate::cli::account::Account;
-use crate::cli::exit::Exit;
-use crate::cli::metrics::{Metrics, Reader};
-use crate::cli::prompt::{Prompt, Typed};
+use crate::cli::exit::{Exit, Fault};
+use crate::cli::register;
 use crate::cli::report::Reporter;
 use crate::cli::report::keeping::Event;
-use crate::cli::run::{self, Signals};
+use crate::cli::session::{Input, Session};
+use crate::cli::signals::Signal;
 use crate::cli::state::Slot;
 use crate::cli::usage::UsageError;
-use crate::cli::{Signal, crash};
-use crate::net::{Clock, Driver};
 use crate::proto::keep::{Kept, Left};
 use crate::proto::plan::Purpose;
 use crate::proto::{Command, Notice, RegistrationId, Time};
 
-/// Everything that goes on.
-pub(super) struct Work<'a> {
-    pub(super) driver: Driver,
-    pub(super) clock: Clock,
+/// Accounts that are kept, and everything that goes on beside them.
+pub(super) struct Loop<'a> {
+    pub(super) session: Session,
     pub(super) accounts: Accounts,
-    pub(super) reread: Reread<'a>,
+    pub(super) reload: Reload<'a>,
     pub(super) hook: Option<Hook>,
     pub(super) child: Child,
-    pub(super) metrics: Option<Metrics>,
     pub(super) manager: Manager,
     pub(super) stopping: bool,
     /// How it will end, once nothing is kept any more.
     pub(super) outcome: Option<Exit>,
 }
 
-/// What comes next.
+/// What happens next.
 enum Next {
-    Notice(Notice),
-    Stop(Signal),
-    Hangup,
-    Reread(Result<Vec<Account>, UsageError>),
-    Status,
+    Input(Input),
+    /// The configuration was read again.
+    Read(Result<Vec<Account>, UsageError>),
+    /// The time of `--for` is over.
     Over,
-    Typed(Typed),
+    /// The program has ended.
     Ended(Exit),
+    /// Something is wrong with `--on-event`.
     Complaint(String),
-    Scraped(Reader),
-    Crashed,
+    /// Only how things stand may have changed.
+    Nothing,
 }
 
-impl Work<'_> {
+impl Loop<'_> {
     /// Goes on until nothing is kept any more.
     pub(super) async fn run(
         mut self,
-        mut signals: Signals,
         stop_after: Option<Duration>,
         reporter: &mut Reporter<'_, '_>,
-    ) -> io::Result<Exit> {
-        let mut hangup = Also::hangup()?;
-        let mut status = Also::user1()?;
-        let mut prompts: VecDeque<(RegistrationId, String, String)> = VecDeque::new();
-        let mut prompt: Option<Prompt> = None;
+    ) -> Result<Exit, Fault> {
         let over = async {
             match stop_after {
                 Some(time) => tokio::time::sleep(time).await,
@@ -80,47 +69,25 @@ impl Work<'_> {
         // A program may want the terminal for itself.
         let has_board = reporter.has_board() && !self.child.waits();
         loop {
-            if prompt.is_none()
-                && let Some((_, username, realm)) = prompts.front()
-            {
-                reporter.erase();
-                prompt = Some(Prompt::ask(username, realm));
-            }
-            let lapse = self.show(has_board && prompt.is_none(), reporter);
-            let lapse = lapse.map(|at| at.since(self.driver.now()));
+            let lapse = self.show(has_board && !self.session.is_asking(), reporter);
+            let lapse = lapse.map(|at| at.since(self.session.driver.now()));
             let next = tokio::select! {
                 biased;
-                // It is the most frequent, and lets the others have their turn.
-                notice = self.driver.next() => Next::Notice(notice),
-                signal = signals.next() => Next::Stop(signal),
-                () = crash::happened() => Next::Crashed,
-                () = hangup.next() => Next::Hangup,
-                read = self.reread.read() => Next::Reread(read),
-                () = status.next() => Next::Status,
-                () = self.manager.beat() => continue,
+                input = self.session.next(reporter) => Next::Input(input?),
+                read = self.reload.read() => Next::Read(read),
+                () = self.manager.beat() => Next::Nothing,
                 () = &mut over, if !is_over => Next::Over,
-                typed = run::answer(&mut prompt) => Next::Typed(typed),
                 exit = self.child.ended() => Next::Ended(exit),
                 complaint = Hook::complaint(&mut self.hook) => Next::Complaint(complaint),
-                reader = Metrics::next(self.metrics.as_ref()) => Next::Scraped(reader),
-                () = tokio::time::sleep(lapse.unwrap_or_default()), if lapse.is_some() => continue,
+                () = tokio::time::sleep(lapse.unwrap_or_default()), if lapse.is_some() => Next::Nothing,
             };
             match next {
-                Next::Crashed => return Ok(reporter.internal(&crash::last_words())),
-                Next::Stop(signal) if self.stopping => return Ok(reporter.stopped_by(signal)),
-                Next::Stop(_) => self.stop(),
-                Next::Hangup if self.stopping => {}
-                Next::Hangup => {
-                    self.manager.reloads();
-                    self.reread.begin();
-                }
-                Next::Reread(read) => {
+                Next::Input(Input::Signal(Signal::Stop(signal))) if self.stopping => return Ok(signal.into()),
+                Next::Input(input) => self.input(input, reporter),
+                Next::Read(read) => {
                     self.revise(read, reporter);
                     self.manager.reloaded();
                 }
-                Next::Status => self.status(reporter),
-                Next::Scraped(reader) => reader
-                    .answer(counted::text(self.accounts.all.values().map(|one| &**one), self.driver.now())),
                 Next::Complaint(complaint) => reporter.warning(&complaint),
                 Next::Over => {
                     is_over = true;
@@ -130,30 +97,9 @@ impl Work<'_> {
                     self.outcome = Some(exit);
                     self.stop();
                 }
-                Next::Typed(typed) => {
-                    prompt = None;
-                    let asked = prompts.pop_front();
-                    let password = match typed {
-                        Typed::Interrupted => {
-                            self.stop();
-                            None
-                        }
-                        Typed::Password(password) => Some(password),
-                        Typed::Nothing => None,
-                    };
-                    if let Some((registration, ..)) = asked {
-                        self.driver.command(Command::Password { registration, password });
-                    }
-                }
-                Next::Notice(first) => {
-                    let mut notice = Some(first);
-                    while let Some(one) = notice {
-                        prompts.extend(self.notice(one, reporter));
-                        notice = self.driver.told();
-                    }
-                }
+                Next::Nothing => {}
             }
-            if self.accounts.all.is_empty() && !self.reread.is_under_way() {
+            if self.accounts.all.is_empty() && !self.reload.is_under_way() {
                 if let Some(hook) = self.hook.take() {
                     hook.finish().await;
                 }
@@ -162,52 +108,67 @@ impl Work<'_> {
         }
     }
 
-    /// Takes what the core tells. A password that it wants comes back.
-    fn notice(
-        &mut self,
-        notice: Notice,
-        reporter: &mut Reporter<'_, '_>,
-    ) -> Option<(RegistrationId, String, String)> {
-        match notice {
-            Notice::PasswordWanted { registration, username, realm } => {
-                return Some((registration, username, realm));
+    fn input(&mut self, input: Input, reporter: &mut Reporter<'_, '_>) {
+        match input {
+            Input::Notice(first) => {
+                let mut notice = Some(first);
+                while let Some(one) = notice {
+                    self.notice(&one, reporter);
+                    notice = self.session.at_hand();
+                }
             }
+            Input::Signal(Signal::Stop(_)) => self.stop(),
+            Input::Signal(Signal::Reload) if self.stopping => {}
+            Input::Signal(Signal::Reload) => {
+                self.manager.reloads();
+                self.reload.begin();
+            }
+            Input::Signal(Signal::Status) => self.status(reporter),
+            Input::Reader(reader) => {
+                let all = self.accounts.all.values().map(|one| &**one);
+                reader.answer(metrics::text(all, self.session.driver.now()));
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice, reporter: &mut Reporter<'_, '_>) {
+        match notice {
             Notice::Kept { registration, what } => {
-                if self.kept(registration, &what, reporter).is_err() {
+                if self.kept(*registration, what, reporter).is_err() {
                     // Nobody reads what is told; that ends it as a signal would.
                     self.stop();
                 }
             }
             Notice::Finished(_)
+            | Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
             | Notice::Message { .. }
             | Notice::Dropped { .. }
-            | Notice::Served(_) => run::show(&notice, self.clock.elapsed(), reporter),
+            | Notice::Served(_) => self.session.show(notice, reporter),
         }
-        None
     }
 
     /// Has the bindings removed; nothing is started any more.
     fn stop(&mut self) {
         if !self.stopping {
             self.stopping = true;
-            self.reread.end();
+            self.reload.end();
             self.manager.stops();
             self.child.stop();
-            self.driver.command(Command::StopKeeping(None));
+            self.session.driver.command(Command::StopKeeping(None));
         }
     }
 
     /// Goes on with what the configuration says now. What can't be read changes nothing; everything is bound again all the same.
     fn revise(&mut self, read: Result<Vec<Account>, UsageError>, reporter: &mut Reporter<'_, '_>) {
         let commands = match read {
-            Ok(accounts) => self.accounts.revise(accounts, &self.driver, reporter),
+            Ok(accounts) => self.accounts.revise(accounts, &self.session.driver, reporter),
             Err(error) => {
                 reporter.warning(&format!("what is configured stays as it was: {}", error.message));
                 vec![Command::Refresh(None)]
             }
         };
-        commands.into_iter().for_each(|command| self.driver.command(command));
+        commands.into_iter().for_each(|command| self.session.driver.command(command));
     }
 
     fn kept(
@@ -216,7 +177,7 @@ impl Work<'_> {
         what: &Kept,
         reporter: &mut Reporter<'_, '_>,
     ) -> io::Result<()> {
-        let now = self.driver.now();
+        let now = self.session.driver.now();
         let Some(one) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
         one.count(what);
         let changed = match what {
@@ -263,7 +224,7 @@ impl Work<'_> {
                     if next.is_none() && !self.stopping {
                         one.gave_up = Some(Exit::from(failure));
                     }
-                    if until.is_none() && run::changed_nothing(report) {
+                    if until.is_none() && register::changed_nothing(report) {
                         self.accounts.with_slot(registration, Slot::restore);
                     }
                 }
@@ -290,7 +251,7 @@ impl Work<'_> {
             && self.accounts.end(registration)
             && !self.stopping
         {
-            self.reread.begin();
+            self.reload.begin();
         }
         told
     }
@@ -301,7 +262,7 @@ impl Work<'_> {
         if !draws && !self.manager.listens() {
             return None;
         }
-        let now = self.driver.now();
+        let now = self.session.driver.now();
         let all = &self.accounts.all;
         if draws && !all.is_empty() {
             reporter.draw(all.values().map(|one| one.standing()), now);
@@ -340,6 +301,6 @@ impl Work<'_> {
     }
 
     fn status(&self, reporter: &mut Reporter<'_, '_>) {
-        reporter.standings(self.accounts.all.values().map(|one| one.standing()), self.driver.now());
+        reporter.standings(self.accounts.all.values().map(|one| one.standing()), self.session.driver.now());
     }
 }

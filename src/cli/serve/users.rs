@@ -6,8 +6,8 @@ use super::meant;
 use crate::cli::Environment;
 use crate::cli::args::serve::Access;
 use crate::cli::prompt;
-use crate::cli::report::text::shown;
 use crate::cli::secret::{Kind, Source};
+use crate::cli::text::shown;
 use crate::cli::usage::UsageError;
 use crate::proto::digest::{Hidden, Secret, User, Users};
 
