@@ -14,6 +14,8 @@ pub struct Environment {
     pub clicolor_force: bool,
     /// `TERM` is `dumb`.
     pub dumb_terminal: bool,
+    /// Times are told in the zone of `TZ` or of the system, not in UTC.
+    pub local_time: bool,
     /// `HOME`, or the user's profile on Windows.
     pub home: Option<PathBuf>,
     /// `XDG_STATE_HOME`, if it is an absolute path.
@@ -34,6 +36,7 @@ impl Environment {
             no_color: set("NO_COLOR").is_some(),
             clicolor_force: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
+            local_time: true,
             home: folder(if cfg!(windows) { "USERPROFILE" } else { "HOME" }),
             xdg_state_home: folder("XDG_STATE_HOME"),
             xdg_config_home: folder("XDG_CONFIG_HOME"),

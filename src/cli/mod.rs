@@ -130,7 +130,7 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
 fn serving(args: args::serve::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let mut reporter = Reporter::new(streams, serve::settings(&args), Some(CommandName::Serve), environment);
     if args.output.json_schema {
-        return reporter.data(&report::serving::schema());
+        return reporter.data(&report::events::serve_schema());
     }
     serve::run(args, environment, &mut reporter)
 }

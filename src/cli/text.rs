@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::proto::Time;
-
 /// `text` with everything escaped that could move the cursor, change colours or reorder what a person reads:
 /// control characters, line and paragraph separators, direction overrides. A peer writes reason phrases, realms
 /// and URIs, and a terminal obeys what it is sent.
@@ -90,26 +88,6 @@ pub fn milliseconds(span: Duration) -> String {
 #[must_use]
 pub fn tenths(span: Duration) -> f64 {
     (span.as_secs_f64() * 10_000.0).round() / 10.0
-}
-
-/// The time `seconds` after `from` in UTC, with the date when that is a day or more.
-#[must_use]
-pub fn until(from: Time, seconds: u32) -> String {
-    let end = rfc3339(from + Duration::from_secs(u64::from(seconds)));
-    match end.split_once('T') {
-        Some((day, time)) => {
-            let time = time.trim_end_matches('Z');
-            if seconds < 86_400 { format!("{time} UTC") } else { format!("{day} {time} UTC") }
-        }
-        None => end,
-    }
-}
-
-/// The time in UTC, to the second.
-#[must_use]
-pub fn rfc3339(time: Time) -> String {
-    let at = std::time::UNIX_EPOCH + Duration::from_millis(time.as_millis());
-    humantime::format_rfc3339_seconds(at).to_string()
 }
 
 /// Columns of the terminal that stderr is; `None` where it does not say, or says nonsense.
@@ -220,12 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_said_as_a_person_says_them() {
-        let noon = Time::from_millis(1_795_348_800_000 - 1_795_348_800_000 % 86_400_000 + 12 * 3_600_000);
-        assert_eq!(until(noon, 3600), "13:00:00 UTC");
-        assert_eq!(until(noon, 43_200), "00:00:00 UTC", "tomorrow, as no other is within a day");
-        assert!(until(noon, 86_400).ends_with(" 12:00:00 UTC"));
-        assert!(until(noon, u32::MAX).starts_with("21"));
+    fn spans_are_said_as_a_person_says_them() {
         assert_eq!(seconds(1390), "23m 10s");
         assert_eq!(milliseconds(Duration::from_micros(1234)), "1.2 ms");
         assert_eq!(milliseconds(Duration::from_millis(500)), "500 ms");

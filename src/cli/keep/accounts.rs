@@ -11,14 +11,14 @@ use crate::cli::account::Account;
 use crate::cli::diagnose::diagnose;
 use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
-use crate::cli::report::keeping::{Standing, others};
+use crate::cli::report::board::AccountStatus;
 use crate::cli::state::{self, Place, Slot};
 use crate::net::{Config, Driver, SystemRandom};
 use crate::proto::ids::Random;
 use crate::proto::keep::Kept;
 use crate::proto::outcome::Success;
 use crate::proto::plan::Plan;
-use crate::proto::{Command, RegistrationId, Time};
+use crate::proto::{Command, RegistrationId};
 
 /// Accounts that start together begin within that time, each at a moment of its own.
 const SPREAD: Duration = Duration::from_millis(20);
@@ -26,7 +26,7 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(10);
 
 /// All of them.
 pub(super) struct Accounts {
-    pub(super) all: BTreeMap<RegistrationId, Box<AccountStatus>>,
+    pub(super) all: BTreeMap<RegistrationId, Box<Member>>,
     slots: Rc<RefCell<BTreeMap<RegistrationId, Slot>>>,
     place: Option<Place>,
     probe: Option<Duration>,
@@ -76,6 +76,11 @@ impl Accounts {
         self.slots.borrow_mut().get_mut(&id).map(what)
     }
 
+    /// How each stands.
+    pub(super) fn statuses(&self) -> impl Iterator<Item = &AccountStatus> + Clone {
+        self.all.values().map(|member| &member.status)
+    }
+
     /// What is wanted of the network, once something has begun.
     pub(super) fn net(&self) -> Config {
         self.net.clone().unwrap_or_default()
@@ -99,7 +104,8 @@ impl Accounts {
             let delay = spread.mul_f64((self.random.next() % 1001) as f64 / 1000.0);
             let plan = Box::new(account.plan);
             commands.push(Command::Keep { registration, plan, delay, probe: self.probe });
-            self.all.insert(registration, Box::new(AccountStatus { aor, ..AccountStatus::default() }));
+            let status = AccountStatus { aor, ..AccountStatus::default() };
+            self.all.insert(registration, Box::new(Member { status, ..Member::default() }));
         }
         commands
     }
@@ -131,8 +137,8 @@ impl Accounts {
                 continue;
             }
             self.with_slot(registration, |slot| slot.begin(account.plan.contacts.is_empty()));
-            if let Some(one) = self.all.get_mut(&registration) {
-                one.gave_up = None;
+            if let Some(member) = self.all.get_mut(&registration) {
+                member.gave_up = None;
             }
             commands.push(Command::Revise { registration, plan: Box::new(account.plan) });
             commands.push(Command::Refresh(Some(registration)));
@@ -151,62 +157,65 @@ impl Accounts {
     }
 }
 
-/// One account as this process sees it.
+/// One account of this process.
 #[derive(Default)]
-pub(super) struct AccountStatus {
-    pub(super) aor: Box<str>,
-    pub(super) until: Option<Time>,
-    pub(super) next: Option<Time>,
+pub(super) struct Member {
+    pub(super) status: AccountStatus,
     /// As long as a program waits for it.
     pub(super) contact: Option<Box<str>>,
-    /// The last failure since it was bound.
-    pub(super) failure: Option<Box<str>>,
     /// Tells the bindings of other devices, as the last answer had them, from those of another.
-    pub(super) others: Option<u64>,
-    pub(super) tries: u32,
-    pub(super) failures: u32,
-    pub(super) calls: u32,
+    others: Option<u64>,
     /// It failed for good: how the process would end for that.
     pub(super) gave_up: Option<Exit>,
 }
 
-impl AccountStatus {
-    /// Something happened.
-    pub(super) fn count(&mut self, what: &Kept) {
+/// Whether other devices are bound than the answer before said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    Same,
+    Changed,
+}
+
+impl Member {
+    /// Takes in what happened.
+    pub(super) fn update(&mut self, what: &Kept) -> Others {
+        let status = &mut self.status;
         match what {
-            Kept::Registered { until, next, .. } | Kept::Refreshed { until, next, .. } => {
-                self.tries += 1;
-                (self.until, self.next, self.failure) = (Some(*until), Some(*next), None);
+            Kept::Registered { report, until, next } | Kept::Refreshed { report, until, next } => {
+                status.tries += 1;
+                (status.until, status.next, status.failure) = (Some(*until), Some(*next), None);
                 self.gave_up = None;
+                if let Ok(success) = &report.result {
+                    return self.compare(success);
+                }
             }
             Kept::Failed { report, until, next } => {
-                (self.tries, self.failures) = (self.tries + 1, self.failures + 1);
-                (self.until, self.next) = (*until, *next);
-                self.failure =
-                    report.result.as_ref().err().map(|failure| diagnose(failure, report).message.into());
+                (status.tries, status.failures) = (status.tries + 1, status.failures + 1);
+                (status.until, status.next) = (*until, *next);
+                let failure = report.result.as_ref().err();
+                status.failure = failure.map(|failure| diagnose(failure, report).message.into());
             }
-            Kept::FlowFailed { next, .. } => self.next = Some(*next),
-            Kept::Incoming { .. } => self.calls += 1,
+            Kept::FlowFailed { next, .. } => status.next = Some(*next),
+            Kept::Incoming { .. } => status.calls += 1,
             Kept::Unregistered(report) => {
-                self.next = None;
-                self.until = self.until.filter(|_| report.result.is_err());
+                status.next = None;
+                status.until = status.until.filter(|_| report.result.is_err());
             }
             Kept::Registering | Kept::NetworkChanged | Kept::Stopped(_) => {}
         }
+        Others::Same
     }
 
-    /// Whether other devices are bound than the answer before said.
-    pub(super) fn sees(&mut self, success: &Success) -> bool {
-        let mut uris: Vec<String> = others(success).collect();
+    fn compare(&mut self, success: &Success) -> Others {
+        let live = success.bindings.iter().filter(|binding| !binding.own && binding.expires > 0);
+        let mut uris: Vec<String> = live.map(|binding| binding.contact.uri.to_string()).collect();
         uris.sort_unstable();
         let mut hasher = DefaultHasher::new();
         uris.hash(&mut hasher);
         let now = hasher.finish();
-        self.others.replace(now).is_some_and(|before| before != now)
-    }
-
-    /// For the user.
-    pub(super) fn standing(&self) -> Standing<'_> {
-        Standing { aor: &self.aor, until: self.until, next: self.next, failure: self.failure.as_deref() }
+        match self.others.replace(now) {
+            Some(before) if before != now => Others::Changed,
+            Some(_) | None => Others::Same,
+        }
     }
 }

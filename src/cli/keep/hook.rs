@@ -8,6 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
+use crate::cli::report::events::KeepEvent;
+
 /// Events that may wait for the program to have ended. What is beyond them is not told: a program that hangs must not
 /// fill the memory.
 const WAITING: usize = 1000;
@@ -28,7 +30,7 @@ pub(super) struct Hook {
 }
 
 struct HookEvent {
-    event: &'static str,
+    name: String,
     aor: String,
     line: String,
 }
@@ -41,12 +43,15 @@ impl Hook {
     }
 
     /// Has the program told of an event, with the JSON of it.
-    pub(super) fn tell(&mut self, event: &'static str, aor: &str, line: String) {
+    pub(super) fn tell(&mut self, event: &KeepEvent) {
         let (sender, _) = self.running.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING);
             (sender, tokio::spawn(work(self.command.clone(), receiver, self.complain.clone())))
         });
-        if sender.try_send(HookEvent { event, aor: aor.to_owned(), line }).is_err() {
+        if sender
+            .try_send(HookEvent { name: event.name(), aor: event.aor().to_owned(), line: event.line() })
+            .is_err()
+        {
             let _ = self.complain.try_send("--on-event is too slow: an event is left out".to_owned());
         }
     }
@@ -81,7 +86,7 @@ async fn work(command: OsString, mut events: mpsc::Receiver<HookEvent>, complain
 
 async fn one(command: &OsString, told: &HookEvent) -> std::io::Result<()> {
     let mut child = shell(command)
-        .env("SIPREG_EVENT", told.event)
+        .env("SIPREG_EVENT", &told.name)
         .env("SIPREG_AOR", &told.aor)
         .env_remove("SIPREG_PASSWORD")
         .stdin(Stdio::piped())

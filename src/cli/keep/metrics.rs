@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::accounts::AccountStatus;
+use crate::cli::report::board::AccountStatus;
 use crate::proto::Time;
 
 type Labels = Vec<(&'static str, String)>;
@@ -16,16 +16,16 @@ pub(super) fn text<'a>(all: impl Iterator<Item = &'a AccountStatus>, now: Time) 
     let mut registry = Registry::with_prefix("sipreg_keep");
     let (bound, left, next) = (Family::<Labels, Gauge>::default(), gauges(), gauges());
     let (tries, failures, calls) = (counters(), counters(), counters());
-    for one in all {
-        let labels = vec![("aor", one.aor.to_string())];
+    for account in all {
+        let labels = vec![("aor", account.aor.to_string())];
         let seconds =
             |at: Option<Time>| at.map_or(0, |at| i64::try_from(at.since(now).as_secs()).unwrap_or(i64::MAX));
-        bound.get_or_create(&labels).set(i64::from(one.until.is_some_and(|until| now < until)));
-        left.get_or_create(&labels).set(seconds(one.until));
-        next.get_or_create(&labels).set(seconds(one.next));
-        tries.get_or_create(&labels).inc_by(one.tries.into());
-        failures.get_or_create(&labels).inc_by(one.failures.into());
-        calls.get_or_create(&labels).inc_by(one.calls.into());
+        bound.get_or_create(&labels).set(i64::from(account.is_bound(now)));
+        left.get_or_create(&labels).set(seconds(account.until));
+        next.get_or_create(&labels).set(seconds(account.next));
+        tries.get_or_create(&labels).inc_by(account.tries.into());
+        failures.get_or_create(&labels).inc_by(account.failures.into());
+        calls.get_or_create(&labels).inc_by(account.calls.into());
     }
     registry.register("bound", "Whether it is bound", bound);
     registry.register("lease_seconds", "Seconds that it is bound for", left);

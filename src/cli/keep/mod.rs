@@ -14,8 +14,8 @@ use super::account::Account;
 use super::args::keep::Keep as Args;
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
+use super::report::events::keep_schema;
 use super::report::json::CommandName;
-use super::report::keeping::schema;
 use super::report::{Reporter, Settings, Streams};
 use super::session::{self, Setup};
 use super::signals::Listens;
@@ -35,7 +35,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
         ..Settings::default()
     };
     if args.output.json_schema {
-        return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&schema());
+        return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&keep_schema());
     }
     let meant = mean(&args, environment);
     // What the configuration file says of output holds for all.

@@ -1,10 +1,9 @@
 //! The loop of `keep`: what the core says, what signals ask for, and what is read again.
 
-use std::cell::LazyCell;
 use std::io;
 use std::time::Duration;
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, Others};
 use super::child::Child;
 use super::hook::Hook;
 use super::metrics;
@@ -14,12 +13,13 @@ use crate::cli::account::Account;
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::register;
 use crate::cli::report::Reporter;
-use crate::cli::report::keeping::Event;
+use crate::cli::report::events::KeepEvent;
 use crate::cli::session::{Input, Session};
 use crate::cli::signals::Signal;
 use crate::cli::state::Slot;
 use crate::cli::usage::UsageError;
 use crate::proto::keep::{Kept, Left};
+use crate::proto::outcome::Report;
 use crate::proto::plan::Purpose;
 use crate::proto::{Command, Notice, RegistrationId, Time};
 
@@ -125,7 +125,7 @@ impl Loop<'_> {
             }
             Input::Signal(Signal::Status) => self.status(reporter),
             Input::Reader(reader) => {
-                let all = self.accounts.all.values().map(|one| &**one);
+                let all = self.accounts.statuses();
                 reader.answer(metrics::text(all, self.session.driver.now()));
             }
         }
@@ -134,7 +134,7 @@ impl Loop<'_> {
     fn notice(&mut self, notice: &Notice, reporter: &mut Reporter<'_, '_>) {
         match notice {
             Notice::Kept { registration, what } => {
-                if self.kept(*registration, what, reporter).is_err() {
+                if self.account(*registration, what, reporter).is_err() {
                     // Nobody reads what is told; that ends it as a signal would.
                     self.stop();
                 }
@@ -171,62 +171,34 @@ impl Loop<'_> {
         commands.into_iter().for_each(|command| self.session.driver.command(command));
     }
 
-    fn kept(
+    /// Says what happened to an account, and does what follows from it. `Err`: nobody reads it any more.
+    fn account(
         &mut self,
         registration: RegistrationId,
         what: &Kept,
         reporter: &mut Reporter<'_, '_>,
     ) -> io::Result<()> {
         let now = self.session.driver.now();
-        let Some(one) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
-        one.count(what);
-        let changed = match what {
-            Kept::Registered { report, .. } | Kept::Refreshed { report, .. } => report
-                .result
-                .as_ref()
-                .ok()
-                .filter(|success| one.sees(success))
-                .map(|success| (report, success)),
-            Kept::Registering
-            | Kept::NetworkChanged
-            | Kept::Incoming { .. }
-            | Kept::Failed { .. }
-            | Kept::FlowFailed { .. }
-            | Kept::Unregistered(_)
-            | Kept::Stopped(_) => None,
-        };
-        // Made for those only who read it.
-        let event = LazyCell::new(|| Event::of(&one.aor, what, one.until, now));
-        let mut told = reporter.kept(&one.aor, what, || event.line(), now);
-        if let Some(hook) = &mut self.hook {
-            hook.tell(event.name(), &one.aor, event.line());
-        }
-        if let (Some((report, success)), Some(until)) = (changed, one.until) {
-            let event = LazyCell::new(|| Event::bindings_changed(&one.aor, report, until, now));
-            told = told.and(reporter.bindings_changed(&one.aor, success, || event.line(), now));
-            if let Some(hook) = &mut self.hook {
-                hook.tell(event.name(), &one.aor, event.line());
-            }
+        let Some(member) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
+        let others = member.update(what);
+        let event = KeepEvent::of(&member.status.aor, what, member.status.until, now);
+        let mut read = self.tell(&event, reporter);
+        if others == Others::Changed {
+            read = read.and(self.tell(&event.into_bindings_changed(), reporter));
         }
         match what {
             Kept::Registering | Kept::NetworkChanged | Kept::Incoming { .. } | Kept::FlowFailed { .. } => {}
             Kept::Registered { report, .. } | Kept::Refreshed { report, .. } => {
-                if let Ok(success) = &report.result {
-                    if self.child.waits() {
-                        one.contact = success.contacts.first().map(|granted| granted.uri.to_string().into());
-                    }
-                    self.accounts.with_slot(registration, |slot| slot.settle(report.purpose, &[], success));
-                }
-                self.start_child(reporter);
+                self.bound(registration, report, reporter);
             }
             Kept::Failed { report, until, next } => {
-                if let Err(failure) = &report.result {
-                    if next.is_none() && !self.stopping {
-                        one.gave_up = Some(Exit::from(failure));
-                    }
-                    if until.is_none() && register::changed_nothing(report) {
-                        self.accounts.with_slot(registration, Slot::restore);
-                    }
+                if until.is_none() && register::changed_nothing(report) {
+                    self.accounts.with_slot(registration, Slot::restore);
+                }
+                if let (Err(failure), None, false) = (&report.result, next, self.stopping)
+                    && let Some(member) = self.accounts.all.get_mut(&registration)
+                {
+                    member.gave_up = Some(Exit::from(failure));
                 }
                 self.give_up();
             }
@@ -238,11 +210,10 @@ impl Loop<'_> {
                     });
                 }
             }
-            Kept::Stopped(left) => {
-                if *left == Left::Unconfirmed && self.outcome.is_none_or(|exit| exit == Exit::Done) {
-                    self.outcome = Some(Exit::Timeout);
-                }
+            Kept::Stopped(Left::Unconfirmed) if self.outcome.is_none_or(|exit| exit == Exit::Done) => {
+                self.outcome = Some(Exit::Timeout);
             }
+            Kept::Stopped(_) => {}
         }
         if let Some(complaint) = self.accounts.with_slot(registration, Slot::complaint).flatten() {
             reporter.warning(&complaint);
@@ -253,7 +224,29 @@ impl Loop<'_> {
         {
             self.reload.begin();
         }
-        told
+        read
+    }
+
+    /// An account is bound, or for longer.
+    fn bound(&mut self, registration: RegistrationId, report: &Report, reporter: &mut Reporter<'_, '_>) {
+        if let Ok(success) = &report.result {
+            self.accounts.with_slot(registration, |slot| slot.settle(report.purpose, &[], success));
+            if self.child.waits()
+                && let Some(member) = self.accounts.all.get_mut(&registration)
+            {
+                member.contact = success.contacts.first().map(|granted| granted.uri.to_string().into());
+            }
+        }
+        self.start_child(reporter);
+    }
+
+    /// To whoever reads what happens, and to the program of `--on-event`.
+    fn tell(&mut self, event: &KeepEvent, reporter: &mut Reporter<'_, '_>) -> io::Result<()> {
+        let read = reporter.event(event);
+        if let Some(hook) = &mut self.hook {
+            hook.tell(event);
+        }
+        read
     }
 
     /// Shows how things stand, where somebody looks all the time. Until when that is so comes back: then a binding runs out.
@@ -263,25 +256,25 @@ impl Loop<'_> {
             return None;
         }
         let now = self.session.driver.now();
-        let all = &self.accounts.all;
-        if draws && !all.is_empty() {
-            reporter.draw(all.values().map(|one| one.standing()), now);
+        let accounts = &self.accounts;
+        if draws && !accounts.all.is_empty() {
+            reporter.draw(accounts.statuses(), now);
         }
-        let bound = || all.values().filter_map(|one| one.until).filter(|until| now < *until);
-        let tried = all.values().all(|one| one.tries > 0);
-        self.manager.stands(bound().count(), all.len(), tried);
+        let bound = || accounts.statuses().filter_map(|status| status.until).filter(|until| now < *until);
+        let tried = accounts.statuses().all(|status| status.tries > 0);
+        self.manager.stands(bound().count(), accounts.all.len(), tried);
         bound().min()
     }
 
     /// The program starts when all are bound.
     fn start_child(&mut self, reporter: &mut Reporter<'_, '_>) {
-        if self.stopping || !self.child.waits() || self.accounts.all.values().any(|one| one.contact.is_none())
-        {
+        let mut members = self.accounts.all.values();
+        if self.stopping || !self.child.waits() || members.any(|member| member.contact.is_none()) {
             return;
         }
         if let Some(first) = self.accounts.all.values().next() {
             let contact = first.contact.clone().unwrap_or_default();
-            if let Err((exit, message)) = self.child.start(&first.aor, &contact) {
+            if let Err((exit, message)) = self.child.start(&first.status.aor, &contact) {
                 reporter.warning(&message);
                 self.outcome = Some(exit);
                 self.stop();
@@ -291,9 +284,9 @@ impl Loop<'_> {
 
     /// When every account has failed for good, or the program that waits for all of them can't start any more.
     fn give_up(&mut self) {
-        let ones = || self.accounts.all.values();
-        if (self.child.waits() || ones().all(|one| one.gave_up.is_some()))
-            && let Some(exit) = ones().find_map(|one| one.gave_up)
+        let members = || self.accounts.all.values();
+        if (self.child.waits() || members().all(|member| member.gave_up.is_some()))
+            && let Some(exit) = members().find_map(|member| member.gave_up)
         {
             self.outcome = Some(exit);
             self.stop();
@@ -301,6 +294,6 @@ impl Loop<'_> {
     }
 
     fn status(&self, reporter: &mut Reporter<'_, '_>) {
-        reporter.standings(self.accounts.all.values().map(|one| one.standing()), self.session.driver.now());
+        reporter.standings(self.accounts.statuses(), self.session.driver.now());
     }
 }

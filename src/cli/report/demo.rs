@@ -134,7 +134,7 @@ impl Reporter<'_, '_> {
                 let text = match report.purpose {
                     Purpose::Fetch => human::list(&aor, report, success, self.out),
                     Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => {
-                        human::success(&aor, report, success, false, self.out)
+                        human::success(&aor, report, success, false, self.out, &self.zone)
                     }
                 };
                 self.show(&format!("\n{}", indented(&text)));

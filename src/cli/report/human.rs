@@ -17,7 +17,8 @@ use crate::sip::Q;
 
 use super::json::is_removal;
 use super::paint::Paint;
-use crate::cli::text::{escape, milliseconds, seconds, until};
+use super::zone::Zone;
+use crate::cli::text::{escape, milliseconds, seconds};
 
 /// More bindings of others than these are counted, not listed.
 const OTHERS_SHOWN: usize = 10;
@@ -29,12 +30,19 @@ struct Rows {
 
 /// What the registrar confirmed.
 #[must_use]
-pub fn success(aor: &str, report: &Report, success: &Success, own_device: bool, paint: Paint) -> String {
+pub fn success(
+    aor: &str,
+    report: &Report,
+    success: &Success,
+    own_device: bool,
+    paint: Paint,
+    zone: &Zone,
+) -> String {
     let mut rows = Rows { rows: Vec::new() };
     rows.bindings(success, own_device);
     rows.answered(report);
     rows.routes(success);
-    let mut text = headline(aor, report, success, paint);
+    let mut text = headline(aor, report, success, paint, zone);
     text.push('\n');
     rows.write(&mut text, paint);
     text
@@ -75,7 +83,7 @@ fn lines(bindings: &[&Listed]) -> Vec<String> {
     bindings.iter().map(line).collect()
 }
 
-fn headline(aor: &str, report: &Report, success: &Success, paint: Paint) -> String {
+fn headline(aor: &str, report: &Report, success: &Success, paint: Paint, zone: &Zone) -> String {
     let aor = paint.strong(&escape(aor));
     if report.purpose == Purpose::RemoveAll {
         return format!("{} {aor} from everywhere", paint.good("Unregistered"));
@@ -89,7 +97,8 @@ fn headline(aor: &str, report: &Report, success: &Success, paint: Paint) -> Stri
     if let Some(granted) = lifetime {
         let _ = write!(text, " for {}", seconds(granted));
         if let Some(sent) = report.sent.filter(|&sent| sent > Time::from_millis(0)) {
-            let _ = write!(text, ", until {}", until(sent, granted));
+            let span = Duration::from_secs(granted.into());
+            let _ = write!(text, ", until {}", zone.after(sent, span));
         }
     }
     text

@@ -3,14 +3,14 @@
 //! Data go to stdout: the report, the JSON object, the schema, the request of a dry run. What is about the data goes
 //! to stderr: errors, warnings, hints, the ladder.
 
-mod board;
+pub mod board;
 pub mod demo;
+pub mod events;
 pub mod human;
 pub mod json;
-pub mod keeping;
 pub mod ladder;
 pub mod paint;
-pub mod serving;
+mod zone;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -31,6 +31,7 @@ use crate::sip::AnyUri;
 
 use json::{CommandName, Object};
 use paint::Paint;
+use zone::Zone;
 
 /// What the user wants to see.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +74,7 @@ pub struct Reporter<'s, 'a> {
     /// For stderr.
     err: Paint,
     is_dumb: bool,
+    zone: Zone,
     /// Lines of the board that stand on the terminal.
     drawn: Vec<String>,
 }
@@ -94,6 +96,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             out,
             err,
             is_dumb: environment.dumb_terminal,
+            zone: Zone::new(environment),
             drawn: Vec::new(),
         }
     }
@@ -145,7 +148,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
         let text = match report.purpose {
             Purpose::Fetch => human::list(&aor, report, success, self.out),
             Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => {
-                human::success(&aor, report, success, self.settings.ends_unanswered, self.out)
+                human::success(&aor, report, success, self.settings.ends_unanswered, self.out, &self.zone)
             }
         };
         self.stdout(text.as_bytes())

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::args::serve::Serve;
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
-use super::report::serving::{Banner, Throttle};
+use super::report::events::{Banner, ServeEvent, Throttle};
 use super::report::{Reporter, Settings};
 use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal};
@@ -145,7 +145,12 @@ impl Server {
     fn tell(&mut self, notice: &Notice, reporter: &mut Reporter<'_, '_>) -> io::Result<()> {
         match notice {
             Notice::Served(what) => {
-                reporter.served(what, &mut self.throttle, self.session.driver.now())?;
+                let now = self.session.driver.now();
+                if *what == Served::Stopped {
+                    self.throttle.rest(now).try_for_each(|event| reporter.event(&event))?;
+                }
+                let event = ServeEvent::of(what, now).and_then(|event| self.throttle.admit(event));
+                event.map_or(Ok(()), |event| reporter.event(&event))?;
                 if let Served::Listening { transport, address } = what {
                     self.listening.push(Listen { transport: *transport, address: *address });
                     if self.listening.len() == self.wanted {

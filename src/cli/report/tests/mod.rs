@@ -1,5 +1,6 @@
 //! Whole outputs for whole reports.
 
+mod events;
 mod json;
 mod streams;
 
