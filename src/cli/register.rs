@@ -18,7 +18,7 @@ use super::usage::UsageError;
 use crate::net::{Clock, SystemRandom};
 use crate::proto::ids::Random;
 use crate::proto::outcome::{AttemptResult, Report};
-use crate::proto::plan::Purpose;
+use crate::proto::plan::{Plan, Purpose};
 use crate::proto::{Cause, Command, Direction, Notice, RegistrationId};
 use crate::sip::NameAddr;
 
@@ -29,7 +29,7 @@ const ONE: RegistrationId = RegistrationId(1);
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// How a command ended.
-enum Outcome {
+pub(super) enum Outcome {
     /// With a report.
     Finished(Box<Report>),
     /// By a signal, with what was known by then.
@@ -82,15 +82,13 @@ async fn carry_out(
         slot = prepare(&mut account, &mut setup.random, setup.clock, reporter) => slot?,
     };
     let slot = slot.map(|slot| Rc::new(RefCell::new(slot)));
-    let rehearsal = account.net.dry_run;
     let (purpose, contacts) = (account.plan.purpose, account.plan.contacts.clone());
     let mut session = setup.begin(account.net, None)?;
     if let Some(slot) = &slot {
         let slot = Rc::clone(slot);
         session.driver.remember_with(Box::new(move |what| slot.borrow_mut().remember(what)));
     }
-    session.driver.command(Command::Register { registration: ONE, plan: Box::new(account.plan) });
-    let outcome = drive(&mut session, rehearsal, reporter).await?;
+    let outcome = drive(&mut session, account.plan, reporter).await?;
     if let Some(slot) = slot {
         let mut slot = slot.borrow_mut();
         if let Outcome::Finished(report) = &outcome {
@@ -247,12 +245,13 @@ async fn enter_state(
     Ok(Some(slot))
 }
 
-/// The loop: what the core says, until it has finished or a signal comes.
-async fn drive(
+/// Has the core carry out a plan, until it has finished or a signal comes.
+pub(super) async fn drive(
     session: &mut Session,
-    rehearsal: bool,
+    plan: Plan,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Outcome, Fault> {
+    session.driver.command(Command::Register { registration: ONE, plan: Box::new(plan) });
     let mut watch = Watch::default();
     loop {
         let notice = match session.next(reporter).await? {
@@ -264,7 +263,7 @@ async fn drive(
         };
         watch.see(&notice, session.clock);
         match notice {
-            Notice::Message { direction: Direction::Sent, bytes, .. } if rehearsal => {
+            Notice::Message { direction: Direction::Sent, bytes, .. } if session.rehearses => {
                 return Ok(Outcome::Rehearsed(bytes));
             }
             Notice::Finished(mut report) => {

@@ -38,6 +38,8 @@ pub struct Session {
     metrics: Option<Metrics>,
     questions: VecDeque<Question>,
     prompt: Option<Prompt>,
+    /// Nothing is sent: the first request comes as a notice, and is all.
+    pub rehearses: bool,
 }
 
 /// A password that the core waits for.
@@ -86,6 +88,7 @@ impl Setup {
     pub fn begin(self, config: Config, metrics: Option<SocketAddr>) -> Result<Session, Fault> {
         let Setup { clock, random, signals } = self;
         Ok(Session {
+            rehearses: config.dry_run,
             driver: Driver::new(config, Endpoint::new(Box::new(random)), clock),
             clock,
             signals,

@@ -103,7 +103,9 @@ impl<'s, 'a> Reporter<'s, 'a> {
 
     /// A message passed.
     pub fn message(&mut self, passing: &ladder::Passing<'_>) {
-        if self.settings.verbosity > 0 {
+        if self.command == Some(CommandName::Demo) {
+            self.arrow(passing.direction, passing.bytes);
+        } else if self.settings.verbosity > 0 {
             let mut text = ladder::line(passing, self.err);
             if self.settings.verbosity > 1 {
                 text += &ladder::whole(passing.bytes, self.settings.show_secrets);
@@ -144,14 +146,17 @@ impl<'s, 'a> Reporter<'s, 'a> {
         if self.settings.quiet {
             return Ok(());
         }
-        let aor = aor.unwrap_or_default();
-        let text = match report.purpose {
-            Purpose::Fetch => human::list(&aor, report, success, self.out),
-            Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => {
-                human::success(&aor, report, success, self.settings.ends_unanswered, self.out, &self.zone)
-            }
-        };
+        let text = self.success_text(report, success, &aor.unwrap_or_default());
         self.stdout(text.as_bytes())
+    }
+
+    fn success_text(&self, report: &Report, success: &Success, aor: &str) -> String {
+        match report.purpose {
+            Purpose::Fetch => human::list(aor, report, success, self.out),
+            Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => {
+                human::success(aor, report, success, self.settings.ends_unanswered, self.out, &self.zone)
+            }
+        }
     }
 
     fn failure(&mut self, report: &Report, fault: Fault) -> Exit {
