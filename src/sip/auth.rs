@@ -1,7 +1,7 @@
 //! Authentication headers: challenges, credentials and the server's answer (RFC 3261 §20.7, §20.27, §20.28, §20.44,
 //! RFC 7616, RFC 7615). Only their grammar; what the parameters mean is digest's business.
 
-use super::field::Problem;
+use super::error::Problem;
 use super::params::{Param, ParamValue, Params};
 use super::scan;
 use super::terms::{self, Terms, token_value};

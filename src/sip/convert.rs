@@ -11,6 +11,7 @@
 //! Header values travel as text, untyped. What comes from rsip is checked like anything else: line ends and NUL are
 //! refused.
 
+use super::error::UriError;
 use super::header::{Header, InjectionError};
 use super::headers::Headers;
 use super::host::Host;
@@ -19,7 +20,7 @@ use super::method::Method;
 use super::name::HeaderName;
 use super::scan;
 use super::status::reason_phrase;
-use super::uri::{Scheme, Uri, UriError};
+use super::uri::{Scheme, Uri};
 use rsip::headers::UntypedHeader as _;
 
 /// Why a message cannot be turned into the other crate's type.

@@ -2,12 +2,15 @@
 
 use super::auth::{AuthenticationInfo, Challenge, Credentials};
 use super::date::Date;
-use super::field::{CSeq, FieldError, Problem, RetryAfter};
-use super::header::{Header, InjectionError};
+use super::error::Problem;
+use super::header::{FieldError, Header, InjectionError};
+use super::method::Method;
 use super::name::HeaderName;
 use super::name_addr::{Contacts, DEFAULT_EXPIRES, NameAddr};
-use super::scan;
+use super::params::Params;
+use super::scan::{self, Cursor};
 use super::via::Via;
+use std::fmt;
 
 /// Header rows in the order they came. The order of rows of one name matters (RFC 3261 §7.3.1); nothing is looked
 /// into before it is asked for.
@@ -345,5 +348,91 @@ impl<'a> IntoIterator for &'a Headers {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+/// Sequence number and method of a request (RFC 3261 §20.16).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CSeq {
+    /// Below 2³¹ (RFC 3261 §8.1.1.5).
+    pub number: u32,
+    /// The method; that it equals the request's is for the caller to check.
+    pub method: Method,
+}
+
+impl CSeq {
+    /// Reads a CSeq value.
+    ///
+    /// # Errors
+    /// [`Problem::Number`] and [`Problem::Method`].
+    pub fn parse(value: &[u8]) -> Result<CSeq, Problem> {
+        let mut cursor = Cursor::of(value)?;
+        let digits = cursor.run(|octet| octet.is_ascii_digit());
+        let number = scan::number(digits.as_bytes()).ok_or(Problem::Number)?;
+        let number = u32::try_from(number).ok().filter(|&n| n < 1 << 31).ok_or(Problem::Number)?;
+        if !cursor.peek().is_some_and(scan::is_space) {
+            return Err(Problem::Number);
+        }
+        cursor.skip_space();
+        let method = Method::parse(cursor.octets()).map_err(|_| Problem::Method)?;
+        Ok(CSeq { number, method })
+    }
+}
+
+impl fmt::Display for CSeq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.number, self.method)
+    }
+}
+
+/// When to come back (RFC 3261 §20.33).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryAfter {
+    /// Seconds to wait, held at `u32::MAX` when larger.
+    pub seconds: u32,
+    /// The comment in parentheses, quoted-pairs undone.
+    pub comment: Option<String>,
+    /// How long the peer will then be reachable, in seconds.
+    pub duration: Option<u32>,
+}
+
+impl RetryAfter {
+    /// Reads a Retry-After value. Only the seconds have to be right; what follows them is taken as far as it can be
+    /// read. `None` without digits at the start.
+    pub fn parse(value: &[u8]) -> Option<RetryAfter> {
+        let mut cursor = Cursor::of(value).ok()?;
+        let seconds = scan::seconds(cursor.run(|octet| octet.is_ascii_digit()).as_bytes())?;
+        if cursor.peek().is_some_and(|octet| !scan::is_space(octet) && !matches!(octet, b'(' | b';')) {
+            return None;
+        }
+        cursor.skip_space();
+        let comment = comment(&mut cursor);
+        let params = Params::parse(&mut cursor).unwrap_or_default();
+        let duration = params.token("duration").and_then(|text| scan::seconds(text.as_bytes()));
+        Some(RetryAfter { seconds, comment, duration })
+    }
+}
+
+/// A `comment` of RFC 3261 §25.1: parentheses may nest.
+fn comment(cursor: &mut Cursor<'_>) -> Option<String> {
+    if !cursor.eat(b'(') {
+        return None;
+    }
+    let mut depth = 1u32;
+    let mut inside = String::new();
+    loop {
+        match cursor.char()? {
+            '(' => {
+                depth += 1;
+                inside.push('(');
+            }
+            ')' if depth == 1 => return Some(inside),
+            ')' => {
+                depth -= 1;
+                inside.push(')');
+            }
+            '\\' => inside.push(cursor.char()?),
+            other => inside.push(other),
+        }
     }
 }

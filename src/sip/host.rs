@@ -1,7 +1,7 @@
 //! Hosts: names and addresses (RFC 3261 §25.1, IPv6 as corrected by RFC 5954 §4.1).
 
+use super::error::UriError;
 use super::scan;
-use super::uri::UriError;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -3,7 +3,7 @@
 //! Reading checks the structure: line ends, start line, header names, Content-Length, size. Header values stay
 //! octets until a typed reader of [`Headers`] asks for them.
 
-use super::head::{Length, LineFault, Lines, MAX_MESSAGE};
+use super::framing::{Length, LineFault, Lines, MAX_MESSAGE};
 use super::header::Header;
 use super::headers::Headers;
 use super::method::Method;

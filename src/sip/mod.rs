@@ -28,15 +28,12 @@
 
 mod auth;
 mod convert;
-mod cursor;
 mod date;
-mod field;
+mod error;
 mod framing;
-mod head;
 mod header;
 mod headers;
 mod host;
-mod list;
 mod message;
 mod method;
 mod name;
@@ -48,25 +45,23 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod uri;
-mod uri_match;
 mod via;
 mod write;
 
 pub use auth::{AuthenticationInfo, Challenge, Credentials};
 pub use convert::ConvertError;
 pub use date::Date;
-pub use field::{CSeq, FieldError, Problem, Q, RetryAfter};
-pub use framing::{Frame, FramingError, StreamFramer};
-pub use head::MAX_MESSAGE;
-pub use header::{Header, InjectionError};
-pub use headers::Headers;
+pub use error::{Problem, UriError};
+pub use framing::{Frame, FramingError, MAX_MESSAGE, StreamFramer};
+pub use header::{FieldError, Header, InjectionError};
+pub use headers::{CSeq, Headers, RetryAfter};
 pub use host::Host;
 pub use message::{Message, ParseError, Request, Response, Version};
 pub use method::{Method, MethodError};
 pub use name::{HeaderName, HeaderNameError};
-pub use name_addr::{AnyUri, Contacts, NameAddr};
+pub use name_addr::{AnyUri, Contacts, NameAddr, Q};
 pub use params::{Param, ParamValue, Params};
 pub use status::reason_phrase;
-pub use uri::{Scheme, Uri, UriError, escape_user};
+pub use uri::{Scheme, Uri, escape_user};
 pub use via::Via;
 pub use write::RequestWriter;

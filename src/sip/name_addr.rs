@@ -1,10 +1,10 @@
 //! Addresses in headers: To, From, Contact, Route and their kin (RFC 3261 §20.10 and §25.1, RFC 8217).
 
-use super::cursor::Cursor;
-use super::field::{FieldError, Problem, Q};
+use super::error::{Problem, UriError};
+use super::header::FieldError;
 use super::params::{ParamValue, Params};
-use super::scan;
-use super::uri::{Uri, UriError};
+use super::scan::{self, Cursor};
+use super::uri::Uri;
 use std::fmt;
 
 /// The lifetime that stands in for a malformed one, in seconds (RFC 3261 §10.2).
@@ -205,6 +205,50 @@ impl fmt::Display for NameAddr {
         self.uri.fmt(f)?;
         f.write_str(">")?;
         self.params.fmt(f)
+    }
+}
+
+/// A preference between 0 and 1 in thousandths (RFC 3261 §25.1 `qvalue`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Q(u16);
+
+impl Q {
+    /// The highest preference, which also holds where none is given.
+    pub const ONE: Q = Q(1000);
+
+    /// `thousandths` of one; `None` above 1000.
+    pub fn new(thousandths: u16) -> Option<Q> {
+        (thousandths <= 1000).then_some(Q(thousandths))
+    }
+
+    /// The value in thousandths, 0 to 1000.
+    pub fn thousandths(self) -> u16 {
+        self.0
+    }
+
+    /// Reads `0.5`, `1`, `1.000`; also `.5` and more than three decimals, which the grammar does not know (the
+    /// surplus is cut). `None` for anything else and for values above 1.
+    pub fn parse(text: &str) -> Option<Q> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        if whole.is_empty() && decimals.is_empty() || !decimals.bytes().all(|octet| octet.is_ascii_digit()) {
+            return None;
+        }
+        let whole = if whole.is_empty() { 0 } else { scan::number(whole.as_bytes())? };
+        let digit = |place: usize| u16::from(decimals.as_bytes().get(place).map_or(0, |octet| octet - b'0'));
+        let thousandths = digit(0) * 100 + digit(1) * 10 + digit(2);
+        Q::new(u16::try_from(whole.checked_mul(1000)?).ok()?.checked_add(thousandths)?)
+    }
+}
+
+impl fmt::Display for Q {
+    /// At most three decimals, no more than needed: `1`, `0.5`, `0.125`, `0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, decimals) = (self.0 / 1000, self.0 % 1000);
+        if decimals == 0 {
+            return write!(f, "{whole}");
+        }
+        let digits = format!("{decimals:03}");
+        write!(f, "{whole}.{}", digits.trim_end_matches('0'))
     }
 }
 

@@ -1,9 +1,8 @@
 //! Parameters: `;name=value` behind header values and inside URIs, `name=value` lists in authentication headers
 //! (RFC 3261 §7.3.1 and §19.1.1).
 
-use super::cursor::Cursor;
-use super::field::Problem;
-use super::scan;
+use super::error::Problem;
+use super::scan::{self, Cursor};
 use std::borrow::Cow;
 use std::fmt;
 

@@ -4,9 +4,8 @@
 //! Read with forgiveness where peers are known to slip: several challenges in one row, missing or surplus commas,
 //! lists without quotes.
 
-use super::cursor::Cursor;
 use super::params::{Param, ParamValue, Params};
-use super::scan;
+use super::scan::{self, Cursor};
 use std::fmt;
 
 /// A scheme and its parameters, in order: what challenges and credentials have in common.

@@ -1,10 +1,9 @@
 //! Via: the way back for responses (RFC 3261 §20.42, RFC 3581 for rport).
 
-use super::cursor::Cursor;
-use super::field::Problem;
+use super::error::Problem;
 use super::host::Host;
 use super::params::Params;
-use super::scan;
+use super::scan::{self, Cursor};
 use super::uri;
 use std::borrow::Cow;
 use std::fmt;

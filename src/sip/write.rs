@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write as _};
 
 use bytes::Bytes;
 
-use super::head::Length;
+use super::framing::Length;
 use super::header::{self, Header, InjectionError};
 use super::headers::Headers;
 use super::message::{Message, Request, Response};
