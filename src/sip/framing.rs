@@ -1,13 +1,21 @@
-//! Messages and keep-alives out of a byte stream (RFC 3261 §7.5 and §18.3, RFC 5626 §3.5.1 and §4.4.1).
+//! Where a message ends: messages and keep-alives out of a byte stream, and the lines of a message's head
+//! (RFC 3261 §7.5, §18.3 and §25.1, RFC 5626 §3.5.1 and §4.4.1).
+//!
+//! The stream framer and the parser of messages walk the head with one scanner, [`Lines`]. It goes forward
+//! only.
 
 use super::name::HeaderName;
 use super::scan;
 use bytes::{Buf, Bytes, BytesMut};
 
-/// What comes out of a stream.
+/// Largest message that is read, head and body together, in octets: what a UDP datagram can carry
+/// (RFC 3261 §18.1.1).
+pub const MAX_MESSAGE: usize = 65_535;
+
+/// A message or a keep-alive, as a stream carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// One whole message, for [`Message::parse_framed`](super::Message::parse_framed).
+    /// A whole message, for [`Message::parse_framed`](super::Message::parse_framed).
     Message(Bytes),
     /// CRLF CRLF between messages: the peer asks for a pong.
     Ping,
@@ -32,64 +40,65 @@ pub enum FramingError {
     TooLarge,
 }
 
-/// What a single CRLF at the end of the octets at hand means, which depends on who opened the connection.
+/// The meaning of a single CRLF at the end of the octets at hand, which depends on who opened the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lone {
-    /// A pong, and it counts now: the keep-alive timer waits for it.
+enum SingleCrlf {
+    /// A pong, at once: the keep-alive timer waits for it.
     Pong,
-    /// Perhaps the first half of a ping: wait for what follows.
+    /// Perhaps the first half of a ping: the octets that follow decide.
     Wait,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     Between,
-    /// In a head of which so many octets hold no end.
+    /// In a head whose first `scanned` octets hold no end.
     Head {
         scanned: usize,
     },
-    /// In a message of this many octets, head and body.
+    /// In a message of `total` octets, head and body.
     Body {
         total: usize,
     },
     Lost(FramingError),
 }
 
-/// Cuts a stream into frames, whatever its segmentation. [`push`](StreamFramer::push) what was read, then call
+/// Cuts a stream into frames, whatever its segmentation. [`push`](StreamFramer::push) octets, then call
 /// [`next`](StreamFramer::next) until it gives `None`. After an error it gives the same error for ever.
 ///
-/// A message that never completes holds at most [`MAX_MESSAGE`] octets and what was pushed last; bound it in time
+/// A message that never completes holds at most [`MAX_MESSAGE`] octets and the last push; bound it in time
 /// with a timer that runs while [`partial`](StreamFramer::partial).
 #[derive(Debug)]
 pub struct StreamFramer {
     buffer: BytesMut,
-    place: Place,
-    lone: Lone,
+    state: State,
+    single_crlf: SingleCrlf,
 }
 
 impl StreamFramer {
-    /// For the side that opened the connection and sends the pings: a single CRLF is a pong as soon as it is there.
+    /// For the side that opened the connection and sends the pings: a single CRLF is a pong as soon as it is
+    /// there.
     pub fn new() -> StreamFramer {
-        StreamFramer { buffer: BytesMut::new(), place: Place::Between, lone: Lone::Pong }
+        StreamFramer { buffer: BytesMut::new(), state: State::Between, single_crlf: SingleCrlf::Pong }
     }
 
-    /// For the side that accepted the connection and answers pings: a single CRLF waits for what follows, so that a
-    /// ping is seen also when it comes in two pieces.
+    /// For the side that accepted the connection and answers pings: a single CRLF waits for what follows, so
+    /// that a ping is seen also when it comes in two pieces.
     pub fn accepting() -> StreamFramer {
-        StreamFramer { lone: Lone::Wait, ..StreamFramer::new() }
+        StreamFramer { single_crlf: SingleCrlf::Wait, ..StreamFramer::new() }
     }
 
-    /// Takes octets as they were read.
+    /// Appends octets, in whatever pieces they were read.
     pub fn push(&mut self, octets: &[u8]) {
         self.buffer.extend_from_slice(octets);
     }
 
     /// Whether a message has begun and is not complete.
     pub fn partial(&self) -> bool {
-        match self.place {
-            Place::Between => !matches!(*self.buffer, [] | [b'\r', ..]),
-            Place::Head { .. } | Place::Body { .. } => true,
-            Place::Lost(_) => false,
+        match self.state {
+            State::Between => !matches!(*self.buffer, [] | [b'\r', ..]),
+            State::Head { .. } | State::Body { .. } => true,
+            State::Lost(_) => false,
         }
     }
 
@@ -106,7 +115,7 @@ impl StreamFramer {
     pub fn next(&mut self) -> Result<Option<Frame>, FramingError> {
         let frame = self.step();
         if let Err(error) = frame {
-            self.place = Place::Lost(error);
+            self.state = State::Lost(error);
             self.buffer = BytesMut::new();
         }
         frame
@@ -114,30 +123,30 @@ impl StreamFramer {
 
     fn step(&mut self) -> Result<Option<Frame>, FramingError> {
         loop {
-            match self.place {
-                Place::Between => match (&*self.buffer, self.lone) {
+            match self.state {
+                State::Between => match (&*self.buffer, self.single_crlf) {
                     ([b'\r', b'\n', b'\r', b'\n', ..], _) => return Ok(self.keepalive(4, Frame::Ping)),
-                    ([] | [b'\r'], _) | ([b'\r', b'\n'] | [b'\r', b'\n', b'\r'], Lone::Wait) => {
+                    ([] | [b'\r'], _) | ([b'\r', b'\n'] | [b'\r', b'\n', b'\r'], SingleCrlf::Wait) => {
                         return Ok(None);
                     }
                     ([b'\r', b'\n', ..], _) => return Ok(self.keepalive(2, Frame::Pong)),
-                    _ => self.place = Place::Head { scanned: 0 },
+                    _ => self.state = State::Head { scanned: 0 },
                 },
-                Place::Head { scanned } => match self.head_end(scanned) {
-                    Some(end) => self.place = Place::Body { total: self.total(end)? },
+                State::Head { scanned } => match self.head_end(scanned) {
+                    Some(end) => self.state = State::Body { total: self.total(end)? },
                     None if self.buffer.len() >= MAX_MESSAGE => return Err(FramingError::TooLarge),
                     None => {
                         // An end may be cut in two after three of its octets.
-                        self.place = Place::Head { scanned: self.buffer.len().saturating_sub(3) };
+                        self.state = State::Head { scanned: self.buffer.len().saturating_sub(3) };
                         return Ok(None);
                     }
                 },
-                Place::Body { total } if self.buffer.len() >= total => {
-                    self.place = Place::Between;
+                State::Body { total } if self.buffer.len() >= total => {
+                    self.state = State::Between;
                     return Ok(Some(Frame::Message(self.buffer.split_to(total).freeze())));
                 }
-                Place::Body { .. } => return Ok(None),
-                Place::Lost(error) => return Err(error),
+                State::Body { .. } => return Ok(None),
+                State::Lost(error) => return Err(error),
             }
         }
     }
@@ -147,13 +156,13 @@ impl StreamFramer {
         Some(frame)
     }
 
-    /// Where the head ends, behind its empty line, looked for from `scanned` on.
+    /// The end of the head, behind its empty line, looked for from `scanned` on.
     fn head_end(&self, scanned: usize) -> Option<usize> {
         let fresh = self.buffer.get(scanned..)?;
         fresh.windows(4).position(|four| four == b"\r\n\r\n").map(|at| scanned + at + 4)
     }
 
-    /// Octets of the message whose head is the first `head` octets of the buffer.
+    /// The size in octets of the message whose head is the first `head` octets of the buffer.
     fn total(&self, head: usize) -> Result<usize, FramingError> {
         let mut lines = Lines::new(self.buffer.get(..head).unwrap_or_default());
         let mut length = Length::Absent;
@@ -189,11 +198,7 @@ impl Default for StreamFramer {
     }
 }
 
-/// Largest message that is read, head and body together, in octets: what a UDP datagram can carry
-/// (RFC 3261 §18.1.1).
-pub const MAX_MESSAGE: usize = 65_535;
-
-/// What is wrong with a line.
+/// A fault in a line of the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineFault {
     /// The octets end before the empty line does.
@@ -206,15 +211,15 @@ pub(super) enum LineFault {
     Name,
 }
 
-/// One header row.
+/// A header row, as it stands in the head.
 pub(super) struct Row<'a> {
-    /// As it came, without the white space before the colon.
+    /// The name as it came, without the white space before the colon.
     pub(super) name: &'a [u8],
-    /// Unfolded and trimmed.
+    /// The value, unfolded and trimmed.
     pub(super) value: Value<'a>,
 }
 
-/// A value, which only folding makes different from the octets that came.
+/// The value of a row: the octets that came, or, where it was folded, a copy in one line.
 pub(super) enum Value<'a> {
     Plain(&'a [u8]),
     Folded(Vec<u8>),
@@ -228,7 +233,7 @@ impl Value<'_> {
         }
     }
 
-    /// The value sharing the memory of `message`, from which it was read, where it can.
+    /// The value as part of `message`, from which it was read; a folded one has memory of its own.
     pub(super) fn share(self, message: &Bytes) -> Bytes {
         match self {
             Value::Plain(octets) => message.slice_ref(octets),
@@ -342,21 +347,21 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// What the Content-Length rows of a head say (RFC 3261 §20.14).
+/// The length of the body as the Content-Length rows of a head give it (RFC 3261 §20.14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
-    /// There is none.
+    /// The head has no such row.
     Absent,
-    /// So many octets; all rows agree.
+    /// The number of octets, on which all rows agree.
     Octets(u64),
-    /// Something else than digits.
+    /// A row holds anything but digits.
     Malformed,
-    /// Two rows that differ (RFC 4475 §3.3.9).
+    /// Two rows differ (RFC 4475 §3.3.9).
     Contradictory,
 }
 
 impl Length {
-    /// What is known when one more row with `value` is met.
+    /// The length after one more row, which holds `value`.
     #[must_use]
     pub(super) fn and(self, value: &[u8]) -> Length {
         match (self, scan::number(value)) {

@@ -1,18 +1,18 @@
-//! One header field: its name and its value as it travels (RFC 3261 §7.3).
+//! One header field: its name and its value as it travels, perhaps a comma list of values (RFC 3261 §7.3).
 
 use super::error::Problem;
 use super::name::HeaderName;
 use super::scan;
 use bytes::Bytes;
 
-/// A header that is needed and cannot be read. Headers nobody asks for are never looked into, so that a broken one
-/// among them harms nothing (RFC 3261 §8.2.2).
+/// A header that is needed and cannot be read. Headers nobody asks for are never looked into, so that a
+/// broken one among them harms nothing (RFC 3261 §8.2.2).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{header}: {problem}")]
 pub struct FieldError {
-    /// Which header.
+    /// The header that cannot be read.
     pub header: HeaderName,
-    /// What is wrong with it.
+    /// The fault in its value.
     pub problem: Problem,
 }
 
@@ -53,7 +53,7 @@ impl Header {
         Header { name, value }
     }
 
-    /// The name.
+    /// The name of the header field.
     pub fn name(&self) -> &HeaderName {
         &self.name
     }
@@ -84,13 +84,13 @@ impl Header {
         Some(Header::checked(self.name.clone(), self.value.slice_ref(scan::trim(others))))
     }
 
-    /// `problem` in this header.
+    /// The error that `problem` is in this header.
     pub(super) fn error(&self, problem: Problem) -> FieldError {
         FieldError { header: self.name.clone(), problem }
     }
 }
 
-/// Whether `value` may be that of a row; else where the first octet is that may not.
+/// Whether `value` may be that of a row; the error is the offset of the first octet that may not stand there.
 pub(super) fn check(value: &[u8]) -> Result<(), usize> {
     match scan::find_line_control(value) {
         Some(at) if !(value.get(at) == Some(&0) && is_safe(value)) => Err(at),
@@ -105,7 +105,7 @@ fn is_safe(value: &[u8]) -> bool {
 
 /// The values of a comma list, each trimmed, in order; quotes and angle brackets protect their commas.
 ///
-/// An empty row yields one empty value, so that the caller decides what that means. A quote or bracket that is
+/// An empty row yields one empty value, whose meaning the caller knows. A quote or bracket that is
 /// never closed costs the value it began in, not those after it.
 #[derive(Clone)]
 pub(super) struct List<'a> {
@@ -116,15 +116,16 @@ pub(super) struct List<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quotes {
     Protect,
-    /// An unterminated one was met: from here on a quote is an octet like any other.
+    /// A quote was never closed: from here on quotes are octets like any others.
     Ignore,
 }
 
-enum Place {
+/// The quotes or brackets around an octet of a list.
+enum Enclosure {
     Open,
-    /// In quotes; holds where they were opened.
+    /// Quotes that were opened at this offset.
     Quoted(usize),
-    /// In angle brackets; holds where the last comma in them was.
+    /// Angle brackets, with the offset of the last comma in them.
     Bracketed(Option<usize>),
 }
 
@@ -133,35 +134,37 @@ impl<'a> List<'a> {
         List { rest: Some(row), quotes: Quotes::Protect }
     }
 
-    /// What follows the comma behind the value given last; `None` when that was the last one.
+    /// The row behind the comma that ends the value given last; `None` when that value ends the row.
     pub(super) fn rest(&self) -> Option<&'a [u8]> {
         self.rest
     }
 
-    /// End of the first value of `row`.
+    /// The end of the first value of `row`.
     fn end(&mut self, row: &[u8]) -> usize {
-        let mut place = Place::Open;
+        let mut enclosure = Enclosure::Open;
         let mut at = 0;
         loop {
-            let Some(step) = row.get(at..).and_then(|rest| place.next_mark(rest)) else {
-                let Place::Quoted(opened) = place else { return row.len() };
-                // Never closed. That of all quotes that follow none opens any is the same finding: each of them is
-                // escaped, or one would have closed this.
+            let Some(step) = row.get(at..).and_then(|rest| enclosure.next_mark(rest)) else {
+                let Enclosure::Quoted(opened) = enclosure else { return row.len() };
+                // The quote is never closed, and so are those that follow: each of them is escaped, or it
+                // would have closed this one.
                 self.quotes = Quotes::Ignore;
-                (place, at) = (Place::Open, opened + 1);
+                (enclosure, at) = (Enclosure::Open, opened + 1);
                 continue;
             };
             at += step;
             let mark = row.get(at).copied().unwrap_or_default();
-            match (&mut place, mark) {
-                (Place::Open, b',') => return at,
-                (Place::Open, b'"') if self.quotes == Quotes::Protect => place = Place::Quoted(at),
-                (Place::Open, b'<') => place = Place::Bracketed(None),
-                (Place::Quoted(_), b'\\') => at += 1,
-                (Place::Quoted(_), b'"') | (Place::Bracketed(_), b'>') => place = Place::Open,
-                (Place::Bracketed(comma), b',') => *comma = Some(at),
+            match (&mut enclosure, mark) {
+                (Enclosure::Open, b',') => return at,
+                (Enclosure::Open, b'"') if self.quotes == Quotes::Protect => {
+                    enclosure = Enclosure::Quoted(at)
+                }
+                (Enclosure::Open, b'<') => enclosure = Enclosure::Bracketed(None),
+                (Enclosure::Quoted(_), b'\\') => at += 1,
+                (Enclosure::Quoted(_), b'"') | (Enclosure::Bracketed(_), b'>') => enclosure = Enclosure::Open,
+                (Enclosure::Bracketed(comma), b',') => *comma = Some(at),
                 // No URI holds a `<`: the bracket was never closed, and the value ended at the comma before.
-                (Place::Bracketed(Some(comma)), b'<') => return *comma,
+                (Enclosure::Bracketed(Some(comma)), b'<') => return *comma,
                 _ => {}
             }
             at += 1;
@@ -169,13 +172,13 @@ impl<'a> List<'a> {
     }
 }
 
-impl Place {
-    /// How far it is to the next octet that may change the place.
+impl Enclosure {
+    /// The distance to the next octet that may change the enclosure.
     fn next_mark(&self, rest: &[u8]) -> Option<usize> {
         match self {
-            Place::Open => scan::find_mark(rest, [b',', b'"', b'<']),
-            Place::Quoted(_) => scan::find_mark(rest, [b'"', b'\\']),
-            Place::Bracketed(_) => scan::find_mark(rest, [b'>', b',', b'<']),
+            Enclosure::Open => scan::find_mark(rest, [b',', b'"', b'<']),
+            Enclosure::Quoted(_) => scan::find_mark(rest, [b'"', b'\\']),
+            Enclosure::Bracketed(_) => scan::find_mark(rest, [b'>', b',', b'<']),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The message language of SIP: messages, header fields, URIs, framing (RFC 3261 §7, §18.3, §19, §20, §25).
 //!
-//! Reading order: [`Message`] is what arrives and leaves, [`Headers`] its rows with a typed reader each, [`Uri`],
-//! [`NameAddr`], [`Via`], [`Challenge`] what those readers give. [`StreamFramer`] cuts byte streams into messages.
+//! Reading order: a [`Message`] arrives or leaves; [`Headers`] are its rows, with a typed reader for each
+//! field; [`Uri`], [`NameAddr`], [`Via`] and [`Challenge`] are values that those readers give. [`StreamFramer`]
+//! cuts byte streams into messages.
 //!
-//! - Reading is in two steps. [`Message::parse_datagram`] checks the structure and keeps every row as it came, in
-//!   order, sharing the memory of the datagram. A typed reader looks into a header when it is asked, and its error
-//!   ([`FieldError`]) concerns that header alone: what nobody needs may be broken (RFC 3261 §8.2.2).
+//! - Reading is in two steps. [`Message::parse_datagram`] checks the structure and keeps every row as it
+//!   came, in order, sharing the memory of the datagram. A typed reader looks into a header when it is asked,
+//!   and its error ([`FieldError`]) concerns that header alone: a header that nobody needs may be broken
+//!   (RFC 3261 §8.2.2).
 //! - Unknown methods, headers, URI schemes and versions are kept, so that they can be passed on or answered.
 //! - Nothing with a line end or NUL in it gets into a header ([`Header::new`]) or out of a message.
 //! - All scanning is over octets, forward only, and linear in the size of the message, which is at most
@@ -23,8 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The types of the `rsip` crate appear in the conversions (`From`, `TryFrom`) to and from its messages, URIs and
-//! methods, and nowhere else.
+//! The types of the `rsip` crate appear in the conversions (`From`, `TryFrom`) to and from its messages, URIs
+//! and methods, and nowhere else.
 
 mod auth;
 mod convert;

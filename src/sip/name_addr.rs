@@ -20,7 +20,8 @@ pub enum AnyUri {
 }
 
 impl AnyUri {
-    /// Whether both name the same resource: [`Uri::matches`] for SIP and SIPS, letter by letter for other schemes.
+    /// Whether both name the same resource: [`Uri::matches`] for SIP and SIPS, letter by letter for other
+    /// schemes.
     pub fn matches(&self, other: &AnyUri) -> bool {
         match (self, other) {
             (AnyUri::Sip(one), AnyUri::Sip(two)) => one.matches(two),
@@ -86,7 +87,7 @@ impl From<Uri> for AnyUri {
 pub struct NameAddr {
     /// The display name, quotes and quoted-pairs undone.
     pub display: Option<String>,
-    /// The URI.
+    /// The URI between the brackets.
     pub uri: AnyUri,
     /// Parameters of the header (`tag`, `expires`, `q`, `+sip.instance` …), not those of the URI.
     pub params: Params,
@@ -100,8 +101,8 @@ impl NameAddr {
 
     /// Reads one value, without its neighbours in a list.
     ///
-    /// Without angle brackets everything from the first `;` on belongs to the header (RFC 8217 §3); a URI that
-    /// cannot be meant that way, because of a `?` or of an `@` behind the `;`, is refused.
+    /// Without angle brackets everything from the first `;` on belongs to the header (RFC 8217 §3); a URI
+    /// that makes no sense that way, because of a `?` or of an `@` behind the `;`, is refused.
     ///
     /// # Errors
     /// Any [`Problem`] of names, URIs and parameters.
@@ -146,7 +147,7 @@ impl NameAddr {
     }
 }
 
-/// What follows the `<`.
+/// Reads an address from behind its `<` on.
 fn bracketed(display: Option<String>, mut cursor: Cursor<'_>) -> Result<NameAddr, Problem> {
     let mut ahead = cursor;
     let uri = match Uri::prefix(&mut ahead) {
@@ -154,7 +155,7 @@ fn bracketed(display: Option<String>, mut cursor: Cursor<'_>) -> Result<NameAddr
             cursor = ahead;
             AnyUri::Sip(uri)
         }
-        // Another scheme, or broken: what is wrong shows only within the brackets.
+        // Another scheme or a broken URI: which of them, the text between the brackets tells.
         Ok(_) | Err(_) => {
             let uri = cursor.until([b'>']);
             if !cursor.eat(b'>') {
@@ -226,8 +227,8 @@ impl Q {
         self.0
     }
 
-    /// Reads `0.5`, `1`, `1.000`; also `.5` and more than three decimals, which the grammar does not know (the
-    /// surplus is cut). `None` for anything else and for values above 1.
+    /// Reads `0.5`, `1`, `1.000`; also `.5` and more than three decimals, which the grammar does not know
+    /// (the surplus is cut). `None` for anything else and for values above 1.
     pub fn parse(text: &str) -> Option<Q> {
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
         if whole.is_empty() && decimals.is_empty() || !decimals.bytes().all(|octet| octet.is_ascii_digit()) {
@@ -257,6 +258,7 @@ impl fmt::Display for Q {
 pub enum Contacts {
     /// `*`, alone: all bindings.
     Star,
-    /// The values in order. One that cannot be read is an error in its own place and does not spoil the others.
+    /// The values in order. One that cannot be read is an error in its own place and does not spoil the
+    /// others.
     List(Vec<Result<NameAddr, FieldError>>),
 }

@@ -9,9 +9,9 @@ use std::fmt;
 /// The scheme of a [`Uri`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// `sip`.
+    /// `sip:`, over any transport.
     Sip,
-    /// `sips`: TLS on every hop (RFC 5630).
+    /// `sips:`, over TLS on every hop (RFC 5630).
     Sips,
 }
 
@@ -25,12 +25,14 @@ impl Scheme {
     }
 }
 
-/// A SIP or SIPS URI, its parts spelled as they came: escapes are not undone, so that it is written as it was read.
+/// A SIP or SIPS URI, its parts spelled as they came: escapes are not undone, so that it is written as it was
+/// read.
 ///
-/// There is no `==` and no hash: equality of SIP URIs is not transitive (RFC 3261 §19.1.4). Use [`Uri::matches`].
+/// There is no `==` and no hash: equality of SIP URIs is not transitive (RFC 3261 §19.1.4). Use
+/// [`Uri::matches`].
 #[derive(Debug, Clone)]
 pub struct Uri {
-    /// `sip` or `sips`.
+    /// The scheme, `sip` or `sips`.
     pub scheme: Scheme,
     /// The user part, percent-escaped; [`escape_user`] makes one from text.
     pub user: Option<String>,
@@ -91,12 +93,14 @@ impl Uri {
         Ok(Uri { scheme, user, password, host, port, params, headers })
     }
 
-    /// The user part with its escapes undone once. `None` without a user part, or when the octets are not UTF-8.
+    /// The user part with its escapes undone once. `None` without a user part, or when the octets are not
+    /// UTF-8.
     pub fn user_decoded(&self) -> Option<String> {
         String::from_utf8(self.user_octets()?).ok()
     }
 
-    /// The octets of the user part with its escapes undone once; NUL is data like any other (RFC 4475 §3.1.1.4).
+    /// The octets of the user part with its escapes undone once; NUL is data like any other (RFC 4475
+    /// §3.1.1.4).
     pub fn user_octets(&self) -> Option<Vec<u8>> {
         self.user.as_ref().map(|user| decode(user.as_bytes()).map(|(octet, _)| octet).collect())
     }
@@ -123,9 +127,9 @@ impl Uri {
 
     /// Whether both URIs name the same resource (RFC 3261 §19.1.4, addresses by RFC 5954 §4.2).
     ///
-    /// Symmetric but not transitive: a parameter that only one side has is ignored unless it is `user`, `ttl`,
-    /// `method`, `maddr` or `transport`. A public GRUU therefore matches its address of record (RFC 5627 §5.4).
-    /// Header parts compare without letter case, except Call-ID.
+    /// Symmetric but not transitive: a parameter that only one side has is ignored unless it is `user`,
+    /// `ttl`, `method`, `maddr` or `transport`. A public GRUU therefore matches its address of record (RFC
+    /// 5627 §5.4). Header parts compare without letter case, except Call-ID.
     pub fn matches(&self, other: &Uri) -> bool {
         self.scheme == other.scheme
             && self.host == other.host
@@ -161,7 +165,8 @@ impl fmt::Display for Uri {
     }
 }
 
-/// Percent-escapes `text` for the user part of a URI: all that RFC 3261 §25.1 does not allow there becomes `%XX`.
+/// Percent-escapes `text` for the user part of a URI: all that RFC 3261 §25.1 does not allow there becomes
+/// `%XX`.
 pub fn escape_user(text: impl AsRef<[u8]>) -> String {
     let text = text.as_ref();
     let mut escaped = String::with_capacity(text.len());
@@ -293,11 +298,12 @@ fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, UriError> {
     Ok(headers)
 }
 
-/// Parameters that make a difference even when only one URI has them: their default does not stand for absence.
+/// Parameters that make a difference even when only one URI has them: their default does not stand for
+/// absence.
 const DECISIVE: [&str; 5] = ["maddr", "method", "transport", "ttl", "user"];
 
-/// Text in a form that is equal exactly when RFC 3261 §19.1.4 says so: escapes of unreserved characters undone,
-/// escapes of reserved ones kept apart from the character itself.
+/// A text in a form that equals another exactly when RFC 3261 §19.1.4 says so: escapes of unreserved
+/// characters undone, escapes of reserved ones kept apart from the character itself.
 type Key = Vec<(u8, Spelling)>;
 
 fn keyed(text: &str) -> impl Iterator<Item = (u8, Spelling)> {
@@ -319,7 +325,7 @@ fn same_text(one: Option<&str>, two: Option<&str>) -> bool {
     }
 }
 
-/// Parameters by name, the first of each name.
+/// The parameters sorted by name, the first of each name.
 fn param_keys(uri: &Uri) -> Vec<(Key, Option<Key>)> {
     let mut keys: Vec<_> =
         uri.params.iter().map(|(name, value)| (caseless(name), value.map(caseless))).collect();

@@ -152,8 +152,8 @@ fn rows_are_edited_in_their_place() {
     assert_eq!(rows.len(), 4);
 }
 
-/// HDR-005: only the quote that is never closed loses its meaning, so that a list without its first value has one
-/// value less. Found by a fuzzer.
+/// HDR-005: only the quote that is never closed loses its meaning, so that a list without its first value has
+/// one value less. Found by a fuzzer.
 #[test]
 fn an_open_quote_leaves_the_closed_ones_before_it_as_they_are() {
     let mut headers = Headers::new();

@@ -215,7 +215,8 @@ fn a_uri_is_built_from_its_parts() {
     assert_eq!(NameAddr::new(uri).to_string(), "<sips:alice%20smith@example.com;transport=ws>");
 }
 
-/// URI-014, URI-021: three URIs of which two pairs are alike, and the third is not; a public GRUU is like its AOR.
+/// URI-014, URI-021: three URIs of which two pairs are alike, and the third is not; a public GRUU is like its
+/// AOR.
 #[test]
 fn likeness_is_not_transitive() {
     let [a, b, c] = ["sip:a@h", "sip:a@h;x=1", "sip:a@h;x=2"].map(|text| Uri::parse(text).unwrap());
