@@ -11,10 +11,10 @@ use super::report::json::CommandName;
 use super::report::{Reporter, Settings};
 use super::{crash, run};
 use crate::net::{self, Clock, Config, Driver, SystemRandom};
+use crate::proto::client::outcome::Report;
+use crate::proto::client::plan::{Plan, Purpose, Timing};
 use crate::proto::digest::{Algorithm, Credential, Hidden, Secret, User, Users, Verifier};
-use crate::proto::outcome::Report;
-use crate::proto::plan::{Plan, Purpose, Timing};
-use crate::proto::service::{Limits, Listen, Policy, Served, Service};
+use crate::proto::registrar::service::{Limits, Listen, Policy, ServerEvent, Service};
 use crate::proto::{Command, Endpoint, Notice, RegistrationId, Transport};
 use crate::sip::{AnyUri, Host, NameAddr, Scheme, Uri};
 use crate::store::Memory;
@@ -187,17 +187,17 @@ impl Stage {
         registrar.command(Command::Serve(Box::new(service)));
         loop {
             match registrar.next().await {
-                Notice::Served(Served::Listening { address, .. }) => {
+                Notice::Server(ServerEvent::Listening { address, .. }) => {
                     return Ok(Ok(Stage { registrar, address, clock }));
                 }
-                Notice::Served(Served::CannotListen { cause, .. }) => return Ok(Err(cause.to_string())),
-                Notice::Served(_)
+                Notice::Server(ServerEvent::CannotListen { cause, .. }) => return Ok(Err(cause.to_string())),
+                Notice::Server(_)
                 | Notice::Message { .. }
                 | Notice::Dropped { .. }
                 | Notice::PasswordWanted { .. }
                 | Notice::Retrying { .. }
                 | Notice::Finished(_)
-                | Notice::Kept { .. } => {}
+                | Notice::Account { .. } => {}
             }
         }
     }
@@ -225,8 +225,8 @@ impl Stage {
                 Notice::Dropped { .. }
                 | Notice::PasswordWanted { .. }
                 | Notice::Retrying { .. }
-                | Notice::Kept { .. }
-                | Notice::Served(_) => {}
+                | Notice::Account { .. }
+                | Notice::Server(_) => {}
             }
         }
     }

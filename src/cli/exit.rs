@@ -1,6 +1,6 @@
 //! What the process tells who started it.
 
-use crate::proto::outcome::Failure;
+use crate::proto::client::outcome::Failure;
 
 /// The exit status, as the command line promises it. Scripts rely on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub mod complete;
 pub mod config;
 mod crash;
 mod demo;
+pub mod diagnose;
 mod exit;
 mod keep;
 pub mod man;

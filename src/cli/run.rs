@@ -17,9 +17,9 @@ use super::state::{self, Slot};
 use super::usage::UsageError;
 use super::{Signal, crash};
 use crate::net::{self, Clock, Driver, SystemRandom};
+use crate::proto::client::outcome::{AttemptResult, Report};
+use crate::proto::client::plan::Purpose;
 use crate::proto::ids::Random;
-use crate::proto::outcome::{AttemptResult, Report};
-use crate::proto::plan::Purpose;
 use crate::proto::{Cause, Command, Direction, Endpoint, Notice, RegistrationId};
 use crate::sip::NameAddr;
 
@@ -151,7 +151,7 @@ async fn prepare(
     if account.consent == Consent::Needed && !account.net.dry_run {
         consent(account).await?;
     }
-    let limit = account.plan.whole.unwrap_or(account.plan.total);
+    let limit = account.plan.command_limit.unwrap_or(account.plan.try_limit);
     let began = clock.elapsed();
     let left = || limit.saturating_sub(clock.elapsed().saturating_sub(began));
     let read = tokio::time::timeout(limit, secrets(account)).await;
@@ -159,8 +159,8 @@ async fn prepare(
     let slot = remembered(account, random, left(), reporter).await?;
     // Waiting for a pipe or another process counts towards --timeout; for a person it does not.
     let waited = clock.elapsed().saturating_sub(began);
-    account.plan.total = account.plan.total.saturating_sub(waited);
-    account.plan.whole = account.plan.whole.map(|whole| whole.saturating_sub(waited));
+    account.plan.try_limit = account.plan.try_limit.saturating_sub(waited);
+    account.plan.command_limit = account.plan.command_limit.map(|whole| whole.saturating_sub(waited));
     Ok(slot)
 }
 
@@ -287,7 +287,7 @@ async fn drive(
                 watch.saw(&passing, clock.elapsed());
                 show(&passing, clock.elapsed(), reporter);
             }
-            Notice::Served(_) | Notice::Kept { .. } => {}
+            Notice::Server(_) | Notice::Account { .. } => {}
         }
     }
 }
@@ -345,8 +345,8 @@ pub(super) fn show(notice: &Notice, at: Duration, reporter: &mut Reporter<'_, '_
         Notice::PasswordWanted { .. }
         | Notice::Retrying { .. }
         | Notice::Finished(_)
-        | Notice::Served(_)
-        | Notice::Kept { .. } => {}
+        | Notice::Server(_)
+        | Notice::Account { .. } => {}
     }
 }
 

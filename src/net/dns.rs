@@ -14,7 +14,7 @@ use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 
-use crate::proto::{Answer, Question, ResolveError};
+use crate::proto::{DnsAnswer, Question, ResolveError};
 
 /// How long one try waits for a name server; there are two.
 const TRY: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ impl Resolver {
     }
 
     /// Starts a question. The future owns all it needs and ends within the bound.
-    pub(super) fn ask(&mut self, question: &Question) -> impl Future<Output = Answer> + Send + use<> {
+    pub(super) fn ask(&mut self, question: &Question) -> impl Future<Output = DnsAnswer> + Send + use<> {
         let (text, kind) = match question {
             Question::A(name) => (name, RecordType::A),
             Question::Aaaa(name) => (name, RecordType::AAAA),
@@ -58,7 +58,7 @@ impl Resolver {
     }
 
     /// Whom to ask for what, or the answer that needs nobody.
-    fn known(&mut self, text: &str, kind: RecordType) -> Result<(TokioResolver, Name), Answer> {
+    fn known(&mut self, text: &str, kind: RecordType) -> Result<(TokioResolver, Name), DnsAnswer> {
         let mut name = Name::from_ascii(text).map_err(|_| Err(ResolveError::NoSuchName))?;
         name.set_fqdn(true);
         let hosts = self.hosts.get_or_insert_with(|| Hosts::from_system().unwrap_or_default());
@@ -124,7 +124,7 @@ fn server(address: &SocketAddr) -> NameServerConfig {
     NameServerConfig::new(address.ip(), true, connections)
 }
 
-fn failure(error: &NetError) -> Answer {
+fn failure(error: &NetError) -> DnsAnswer {
     if let NetError::Timeout = error {
         return Err(ResolveError::TimedOut);
     }

@@ -48,7 +48,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::proto::{Command, Endpoint, Event, Notice, Remembrance, Time};
+use crate::proto::{Checkpoint, Command, Endpoint, Event, Notice, Time};
 use crate::store::Store;
 
 pub use clock::Clock;
@@ -88,7 +88,7 @@ impl Default for Config {
 }
 
 /// Keeps what must outlive the process. It is called before the request that makes it true is sent, so it must be quick.
-pub type Keeper = Box<dyn FnMut(&Remembrance)>;
+pub type Keeper = Box<dyn FnMut(&Checkpoint)>;
 
 /// Room for so many notices is kept; what more of them took is given back.
 const AT_ONCE: usize = 64;
@@ -123,7 +123,7 @@ impl Driver {
         self.network.push(Event::Command(command));
     }
 
-    /// Carries out [`Action::Remember`](crate::proto::Action::Remember); without a keeper nothing is remembered.
+    /// Carries out [`Action::Checkpoint`](crate::proto::Action::Checkpoint); without a keeper nothing is remembered.
     pub fn remember_with(&mut self, keeper: Keeper) {
         self.network.remember_with(keeper);
     }

@@ -118,7 +118,7 @@ impl Network {
             Action::Close { flow } => self.close(flow),
             Action::Transmit { flow, peer, bytes } => return self.transmit(flow, peer, bytes),
             Action::Resolve { query, question } => self.resolve(query, &question),
-            Action::Remember(what) => {
+            Action::Checkpoint(what) => {
                 if let Some(keep) = &mut self.keeper {
                     keep(&what);
                 }

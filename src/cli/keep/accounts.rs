@@ -11,8 +11,8 @@ use crate::cli::account::Account;
 use crate::cli::report::Reporter;
 use crate::cli::state::{self, Place, Slot};
 use crate::net::{Config, Driver, SystemRandom};
+use crate::proto::client::plan::Plan;
 use crate::proto::ids::Random;
-use crate::proto::plan::Plan;
 use crate::proto::{Command, RegistrationId};
 
 /// Accounts that start together begin within that time, each at a moment of its own.

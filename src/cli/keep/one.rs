@@ -2,12 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::cli::diagnose::diagnose;
 use crate::cli::exit::Exit;
 use crate::cli::report::keeping::{Standing, others};
 use crate::proto::Time;
-use crate::proto::diagnose::diagnose;
-use crate::proto::keep::Kept;
-use crate::proto::outcome::Success;
+use crate::proto::client::outcome::Success;
+use crate::proto::client::schedule::AccountEvent;
 
 /// One account as this process sees it.
 #[derive(Default)]
@@ -30,26 +30,26 @@ pub(super) struct One {
 
 impl One {
     /// Something happened.
-    pub(super) fn count(&mut self, what: &Kept) {
+    pub(super) fn count(&mut self, what: &AccountEvent) {
         match what {
-            Kept::Registered { until, next, .. } | Kept::Refreshed { until, next, .. } => {
+            AccountEvent::Registered { until, next, .. } | AccountEvent::Refreshed { until, next, .. } => {
                 self.tries += 1;
                 (self.until, self.next, self.failure) = (Some(*until), Some(*next), None);
                 self.gave_up = None;
             }
-            Kept::Failed { report, until, next } => {
+            AccountEvent::Failed { report, until, next } => {
                 (self.tries, self.failures) = (self.tries + 1, self.failures + 1);
                 (self.until, self.next) = (*until, *next);
                 self.failure =
                     report.result.as_ref().err().map(|failure| diagnose(failure, report).message.into());
             }
-            Kept::FlowFailed { next, .. } => self.next = Some(*next),
-            Kept::Incoming { .. } => self.calls += 1,
-            Kept::Unregistered(report) => {
+            AccountEvent::FlowFailed { next, .. } => self.next = Some(*next),
+            AccountEvent::Incoming { .. } => self.calls += 1,
+            AccountEvent::Unregistered(report) => {
                 self.next = None;
                 self.until = self.until.filter(|_| report.result.is_err());
             }
-            Kept::Registering | Kept::NetworkChanged | Kept::Stopped(_) => {}
+            AccountEvent::Registering | AccountEvent::NetworkChanged | AccountEvent::Stopped(_) => {}
         }
     }
 

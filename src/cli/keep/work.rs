@@ -23,8 +23,8 @@ use crate::cli::state::Slot;
 use crate::cli::usage::UsageError;
 use crate::cli::{Signal, crash};
 use crate::net::{Clock, Driver};
-use crate::proto::keep::{Kept, Left};
-use crate::proto::plan::Purpose;
+use crate::proto::client::plan::Purpose;
+use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::{Command, Notice, RegistrationId, Time};
 
 /// Everything that goes on.
@@ -172,7 +172,7 @@ impl Work<'_> {
             Notice::PasswordWanted { registration, username, realm } => {
                 return Some((registration, username, realm));
             }
-            Notice::Kept { registration, what } => {
+            Notice::Account { registration, what } => {
                 if self.kept(registration, &what, reporter).is_err() {
                     // Nobody reads what is told; that ends it as a signal would.
                     self.stop();
@@ -182,7 +182,7 @@ impl Work<'_> {
             | Notice::Retrying { .. }
             | Notice::Message { .. }
             | Notice::Dropped { .. }
-            | Notice::Served(_) => run::show(&notice, self.clock.elapsed(), reporter),
+            | Notice::Server(_) => run::show(&notice, self.clock.elapsed(), reporter),
         }
         None
     }
@@ -213,26 +213,26 @@ impl Work<'_> {
     fn kept(
         &mut self,
         registration: RegistrationId,
-        what: &Kept,
+        what: &AccountEvent,
         reporter: &mut Reporter<'_, '_>,
     ) -> io::Result<()> {
         let now = self.driver.now();
         let Some(one) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
         one.count(what);
         let changed = match what {
-            Kept::Registered { report, .. } | Kept::Refreshed { report, .. } => report
+            AccountEvent::Registered { report, .. } | AccountEvent::Refreshed { report, .. } => report
                 .result
                 .as_ref()
                 .ok()
                 .filter(|success| one.sees(success))
                 .map(|success| (report, success)),
-            Kept::Registering
-            | Kept::NetworkChanged
-            | Kept::Incoming { .. }
-            | Kept::Failed { .. }
-            | Kept::FlowFailed { .. }
-            | Kept::Unregistered(_)
-            | Kept::Stopped(_) => None,
+            AccountEvent::Registering
+            | AccountEvent::NetworkChanged
+            | AccountEvent::Incoming { .. }
+            | AccountEvent::Failed { .. }
+            | AccountEvent::FlowFailed { .. }
+            | AccountEvent::Unregistered(_)
+            | AccountEvent::Stopped(_) => None,
         };
         // Made for those only who read it.
         let event = LazyCell::new(|| Event::of(&one.aor, what, one.until, now));
@@ -248,8 +248,11 @@ impl Work<'_> {
             }
         }
         match what {
-            Kept::Registering | Kept::NetworkChanged | Kept::Incoming { .. } | Kept::FlowFailed { .. } => {}
-            Kept::Registered { report, .. } | Kept::Refreshed { report, .. } => {
+            AccountEvent::Registering
+            | AccountEvent::NetworkChanged
+            | AccountEvent::Incoming { .. }
+            | AccountEvent::FlowFailed { .. } => {}
+            AccountEvent::Registered { report, .. } | AccountEvent::Refreshed { report, .. } => {
                 if let Ok(success) = &report.result {
                     if self.child.waits() {
                         one.contact = success.contacts.first().map(|granted| granted.uri.to_string().into());
@@ -258,7 +261,7 @@ impl Work<'_> {
                 }
                 self.start_child(reporter);
             }
-            Kept::Failed { report, until, next } => {
+            AccountEvent::Failed { report, until, next } => {
                 if let Err(failure) = &report.result {
                     if next.is_none() && !self.stopping {
                         one.gave_up = Some(Exit::from(failure));
@@ -269,7 +272,7 @@ impl Work<'_> {
                 }
                 self.give_up();
             }
-            Kept::Unregistered(report) => {
+            AccountEvent::Unregistered(report) => {
                 if let Ok(success) = &report.result {
                     self.accounts.with_slot(registration, |slot| {
                         let bound = slot.record().bound();
@@ -277,8 +280,8 @@ impl Work<'_> {
                     });
                 }
             }
-            Kept::Stopped(left) => {
-                if *left == Left::Unconfirmed && self.outcome.is_none_or(|exit| exit == Exit::Done) {
+            AccountEvent::Stopped(left) => {
+                if *left == Departure::Unconfirmed && self.outcome.is_none_or(|exit| exit == Exit::Done) {
                     self.outcome = Some(Exit::Timeout);
                 }
             }
@@ -286,7 +289,7 @@ impl Work<'_> {
         if let Some(complaint) = self.accounts.with_slot(registration, Slot::complaint).flatten() {
             reporter.warning(&complaint);
         }
-        if let Kept::Stopped(_) = what
+        if let AccountEvent::Stopped(_) = what
             && self.accounts.end(registration)
             && !self.stopping
         {

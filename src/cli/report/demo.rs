@@ -10,11 +10,11 @@ use super::fault::{Fault, Kind};
 use super::json::{CommandName, Object};
 use super::text::{escape, octets, tenths};
 use super::{Reporter, human, ladder};
+use crate::cli::diagnose::diagnose;
 use crate::cli::exit::Exit;
 use crate::proto::Direction;
-use crate::proto::diagnose::diagnose;
-use crate::proto::outcome::Report;
-use crate::proto::plan::Purpose;
+use crate::proto::client::outcome::Report;
+use crate::proto::client::plan::Purpose;
 use crate::sip::{HeaderName, Message};
 
 /// Columns between the two lifelines.

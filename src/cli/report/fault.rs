@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::proto::outcome::Failure;
+use crate::proto::client::outcome::Failure;
 
 /// Why it failed.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -6,12 +6,12 @@ use std::cmp::Reverse;
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::cli::diagnose::Diagnosis;
 use crate::proto::Time;
-use crate::proto::diagnose::Diagnosis;
-use crate::proto::outcome::{
+use crate::proto::client::outcome::{
     Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Warning,
 };
-use crate::proto::plan::Purpose;
+use crate::proto::client::plan::Purpose;
 
 use crate::sip::Q;
 

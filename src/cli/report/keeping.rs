@@ -10,10 +10,10 @@ use super::fault::Kind;
 use super::json::Told;
 use super::paint::Paint;
 use super::text::{escape, rfc3339, seconds};
+use crate::cli::diagnose::{Diagnosis, diagnose};
 use crate::proto::Time;
-use crate::proto::diagnose::{Diagnosis, diagnose};
-use crate::proto::keep::{Kept, Left};
-use crate::proto::outcome::{Report, Success};
+use crate::proto::client::outcome::{Report, Success};
+use crate::proto::client::schedule::{AccountEvent, Departure};
 
 /// So many bindings of others are named.
 const OTHERS_SHOWN: usize = 5;
@@ -66,17 +66,17 @@ enum Name {
 }
 
 impl Name {
-    fn of(what: &Kept) -> Name {
+    fn of(what: &AccountEvent) -> Name {
         match what {
-            Kept::Registering => Name::Registering,
-            Kept::Registered { .. } => Name::Registered,
-            Kept::Refreshed { .. } => Name::Refreshed,
-            Kept::Failed { .. } => Name::Failed,
-            Kept::FlowFailed { .. } => Name::FlowFailed,
-            Kept::NetworkChanged => Name::NetworkChanged,
-            Kept::Incoming { .. } => Name::Incoming,
-            Kept::Unregistered(_) => Name::Unregistered,
-            Kept::Stopped(_) => Name::Stopped,
+            AccountEvent::Registering => Name::Registering,
+            AccountEvent::Registered { .. } => Name::Registered,
+            AccountEvent::Refreshed { .. } => Name::Refreshed,
+            AccountEvent::Failed { .. } => Name::Failed,
+            AccountEvent::FlowFailed { .. } => Name::FlowFailed,
+            AccountEvent::NetworkChanged => Name::NetworkChanged,
+            AccountEvent::Incoming { .. } => Name::Incoming,
+            AccountEvent::Unregistered(_) => Name::Unregistered,
+            AccountEvent::Stopped(_) => Name::Stopped,
         }
     }
 
@@ -120,7 +120,7 @@ impl Standing<'_> {
 impl Event {
     /// What happened to the account of `aor`, which is bound `until` then.
     #[must_use]
-    pub fn of(aor: &str, what: &Kept, until: Option<Time>, now: Time) -> Event {
+    pub fn of(aor: &str, what: &AccountEvent, until: Option<Time>, now: Time) -> Event {
         let told = |report: &Report| {
             let told = Told::of(report, Some(aor.to_owned()));
             match &report.result {
@@ -133,33 +133,33 @@ impl Event {
         };
         let bare = || Told::of_aor(aor.to_owned());
         let (told, next) = match what {
-            Kept::Registering | Kept::NetworkChanged => (bare(), None),
-            Kept::Registered { report, next, .. } | Kept::Refreshed { report, next, .. } => {
+            AccountEvent::Registering | AccountEvent::NetworkChanged => (bare(), None),
+            AccountEvent::Registered { report, next, .. } | AccountEvent::Refreshed { report, next, .. } => {
                 (told(report), Some(*next))
             }
-            Kept::Failed { report, next, .. } => (told(report), *next),
-            Kept::FlowFailed { cause, next } => {
+            AccountEvent::Failed { report, next, .. } => (told(report), *next),
+            AccountEvent::FlowFailed { cause, next } => {
                 (bare().with_error(Kind::Unreachable, flow_failed(*cause), None), Some(*next))
             }
-            Kept::Incoming { status, .. } => (bare().with_status(*status), None),
-            Kept::Unregistered(report) => (told(report), None),
-            Kept::Stopped(Left::Unconfirmed) => {
+            AccountEvent::Incoming { status, .. } => (bare().with_status(*status), None),
+            AccountEvent::Unregistered(report) => (told(report), None),
+            AccountEvent::Stopped(Departure::Unconfirmed) => {
                 let message = "the registrar did not confirm in time that the binding is removed".to_owned();
                 (bare().with_error(Kind::Timeout, message, None), None)
             }
-            Kept::Stopped(Left::Unbound | Left::Removed) => (bare(), None),
+            AccountEvent::Stopped(Departure::Unbound | Departure::Removed) => (bare(), None),
         };
         let wait = |next: Time| next.since(now).as_secs_f64();
         let (method, from) = match what {
-            Kept::Incoming { method, from, .. } => (Some(method.clone()), Some(from.clone())),
-            Kept::Registering
-            | Kept::Registered { .. }
-            | Kept::Refreshed { .. }
-            | Kept::Failed { .. }
-            | Kept::FlowFailed { .. }
-            | Kept::NetworkChanged
-            | Kept::Unregistered(_)
-            | Kept::Stopped(_) => (None, None),
+            AccountEvent::Incoming { method, from, .. } => (Some(method.clone()), Some(from.clone())),
+            AccountEvent::Registering
+            | AccountEvent::Registered { .. }
+            | AccountEvent::Refreshed { .. }
+            | AccountEvent::Failed { .. }
+            | AccountEvent::FlowFailed { .. }
+            | AccountEvent::NetworkChanged
+            | AccountEvent::Unregistered(_)
+            | AccountEvent::Stopped(_) => (None, None),
         };
         let next_attempt_in = next.map(wait);
         let bound_for = until.filter(|until| now < *until).map(wait);
@@ -210,14 +210,15 @@ impl Reporter<'_, '_> {
     pub fn kept(
         &mut self,
         aor: &str,
-        what: &Kept,
+        what: &AccountEvent,
         event: impl FnOnce() -> String,
         now: Time,
     ) -> io::Result<()> {
         if self.settings.json {
             return self.stdout(event().as_bytes());
         }
-        let is_failure = matches!(what, Kept::Failed { .. } | Kept::Stopped(Left::Unconfirmed));
+        let is_failure =
+            matches!(what, AccountEvent::Failed { .. } | AccountEvent::Stopped(Departure::Unconfirmed));
         if self.settings.quiet {
             if is_failure {
                 let text = line(aor, what, now, self.err);
@@ -225,7 +226,9 @@ impl Reporter<'_, '_> {
             }
             return Ok(());
         }
-        if !self.drawn.is_empty() && matches!(what, Kept::Registering | Kept::Refreshed { .. }) {
+        if !self.drawn.is_empty()
+            && matches!(what, AccountEvent::Registering | AccountEvent::Refreshed { .. })
+        {
             return Ok(());
         }
         let text = line(aor, what, now, self.out);
@@ -279,7 +282,7 @@ pub fn others(success: &Success) -> impl Iterator<Item = String> {
 }
 
 /// One line for people, and a hint below it where there is nothing but that to do.
-fn line(aor: &str, what: &Kept, now: Time, paint: Paint) -> String {
+fn line(aor: &str, what: &AccountEvent, now: Time, paint: Paint) -> String {
     let clock = clock(now);
     let aor = escape(aor.strip_prefix("sip:").unwrap_or(aor)).into_owned();
     let told = |mark: String, text: String| format!("{clock}  {mark}  {text}\n");
@@ -287,10 +290,12 @@ fn line(aor: &str, what: &Kept, now: Time, paint: Paint) -> String {
         format!("{aor} for {}, next in {}", seconds(left(until, now)), seconds(left(next, now)))
     };
     match what {
-        Kept::Registering => told(paint.strong("registering "), aor),
-        Kept::Registered { until, next, .. } => told(paint.good("registered  "), lasts(*until, *next)),
-        Kept::Refreshed { until, next, .. } => told(paint.good("refreshed   "), lasts(*until, *next)),
-        Kept::Failed { report, until, next } => {
+        AccountEvent::Registering => told(paint.strong("registering "), aor),
+        AccountEvent::Registered { until, next, .. } => {
+            told(paint.good("registered  "), lasts(*until, *next))
+        }
+        AccountEvent::Refreshed { until, next, .. } => told(paint.good("refreshed   "), lasts(*until, *next)),
+        AccountEvent::Failed { report, until, next } => {
             let Some(Diagnosis { message, hint, .. }) =
                 report.result.as_ref().err().map(|failure| diagnose(failure, report))
             else {
@@ -306,27 +311,31 @@ fn line(aor: &str, what: &Kept, now: Time, paint: Paint) -> String {
             told(paint.bad("failed      "), format!("{aor}: {message}{still}{then}"))
                 + &hint.unwrap_or_default()
         }
-        Kept::FlowFailed { cause, next } => {
+        AccountEvent::FlowFailed { cause, next } => {
             let then = seconds(left(*next, now));
             told(paint.odd("flow failed "), format!("{aor}: {}; next try in {then}", flow_failed(*cause)))
         }
-        Kept::NetworkChanged => told(paint.odd("moved       "), format!("{aor}: the network has changed")),
-        Kept::Incoming { method, from, status } => told(
+        AccountEvent::NetworkChanged => {
+            told(paint.odd("moved       "), format!("{aor}: the network has changed"))
+        }
+        AccountEvent::Incoming { method, from, status } => told(
             paint.strong("incoming    "),
             format!("{aor}: {} from {}: {status}", escape(method), escape(from)),
         ),
-        Kept::Unregistered(report) => match &report.result {
+        AccountEvent::Unregistered(report) => match &report.result {
             Ok(_) => told(paint.good("unregistered"), aor),
             Err(failure) => {
                 let message = diagnose(failure, report).message;
                 told(paint.bad("unregistered"), format!("{aor}: not confirmed: {message}"))
             }
         },
-        Kept::Stopped(Left::Unconfirmed) => told(
+        AccountEvent::Stopped(Departure::Unconfirmed) => told(
             paint.bad("stopped     "),
             format!("{aor}: the registrar did not confirm that it is removed"),
         ),
-        Kept::Stopped(Left::Unbound | Left::Removed) => told(paint.strong("stopped     "), aor),
+        AccountEvent::Stopped(Departure::Unbound | Departure::Removed) => {
+            told(paint.strong("stopped     "), aor)
+        }
     }
 }
 

@@ -24,10 +24,10 @@ use super::args::ColorChoice;
 use super::exit::Exit;
 use super::usage::UsageError;
 use super::{Environment, Signal};
+use crate::cli::diagnose::{Diagnosis, diagnose};
 use crate::proto::Dropped;
-use crate::proto::diagnose::{Diagnosis, diagnose};
-use crate::proto::outcome::{Failure, Report, Success, Warning};
-use crate::proto::plan::Purpose;
+use crate::proto::client::outcome::{Failure, Report, Success, Warning};
+use crate::proto::client::plan::Purpose;
 
 use crate::sip::AnyUri;
 

@@ -12,7 +12,7 @@ use super::paint::Paint;
 use super::text::{escape, rfc3339, seconds};
 use crate::proto::Time;
 use crate::proto::binding::Fate;
-use crate::proto::service::Served;
+use crate::proto::registrar::service::ServerEvent;
 
 /// One event of `sipreg serve --json`. Every key is always there; what does not apply is null.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -74,7 +74,7 @@ pub struct Throttle {
     second: u64,
     told: [u32; 3],
     /// What was not told since: how often, and the last of them.
-    left_out: [(u64, Option<Served>); 3],
+    left_out: [(u64, Option<ServerEvent>); 3],
 }
 
 /// Events of one kind that are told within a second.
@@ -82,15 +82,15 @@ const PER_SECOND: u32 = 20;
 
 impl Throttle {
     /// How many events this one stands for; `None`: it is not told.
-    fn admit(&mut self, what: &Served, now: Time) -> Option<u64> {
+    fn admit(&mut self, what: &ServerEvent, now: Time) -> Option<u64> {
         let kind = match what {
-            Served::AuthFailed { .. } => 0,
-            Served::Malformed { .. } => 1,
-            Served::Dropped { .. } => 2,
-            Served::Listening { .. }
-            | Served::CannotListen { .. }
-            | Served::Changed { .. }
-            | Served::Stopped => return Some(1),
+            ServerEvent::AuthFailed { .. } => 0,
+            ServerEvent::Malformed { .. } => 1,
+            ServerEvent::Dropped { .. } => 2,
+            ServerEvent::Listening { .. }
+            | ServerEvent::CannotListen { .. }
+            | ServerEvent::Changed { .. }
+            | ServerEvent::Stopped => return Some(1),
         };
         let second = now.as_millis() / 1000;
         if second != self.second {
@@ -107,7 +107,7 @@ impl Throttle {
     }
 
     /// What was not told yet, with its counts; nothing comes after it.
-    fn rest(&mut self) -> impl Iterator<Item = (Served, u64)> {
+    fn rest(&mut self) -> impl Iterator<Item = (ServerEvent, u64)> {
         std::mem::take(&mut self.left_out).into_iter().filter_map(|(count, last)| Some((last?, count)))
     }
 }
@@ -130,11 +130,11 @@ impl Reporter<'_, '_> {
     ///
     /// # Errors
     /// Those of writing to stdout.
-    pub fn served(&mut self, what: &Served, throttle: &mut Throttle, now: Time) -> io::Result<()> {
+    pub fn served(&mut self, what: &ServerEvent, throttle: &mut Throttle, now: Time) -> io::Result<()> {
         if self.settings.quiet && !self.settings.json {
             return Ok(());
         }
-        if *what == Served::Stopped {
+        if *what == ServerEvent::Stopped {
             for (last, count) in throttle.rest() {
                 self.one_served(&last, count, now)?;
             }
@@ -143,7 +143,7 @@ impl Reporter<'_, '_> {
         self.one_served(what, count, now)
     }
 
-    fn one_served(&mut self, what: &Served, count: u64, now: Time) -> io::Result<()> {
+    fn one_served(&mut self, what: &ServerEvent, count: u64, now: Time) -> io::Result<()> {
         let text = if self.settings.json {
             Event::of(what, count, now).map(|event| event.line())
         } else {
@@ -181,20 +181,20 @@ pub fn schema() -> String {
 }
 
 impl Event {
-    fn of(what: &Served, count: u64, now: Time) -> Option<Event> {
+    fn of(what: &ServerEvent, count: u64, now: Time) -> Option<Event> {
         let name = match what {
-            Served::Listening { .. } => Name::Listening,
-            Served::CannotListen { .. } => return None,
-            Served::Changed { effect, .. } => match effect.fate {
+            ServerEvent::Listening { .. } => Name::Listening,
+            ServerEvent::CannotListen { .. } => return None,
+            ServerEvent::Changed { effect, .. } => match effect.fate {
                 Fate::Bound => Name::Bound,
                 Fate::Refreshed => Name::Refreshed,
                 Fate::Removed => Name::Removed,
                 Fate::Expired => Name::Expired,
             },
-            Served::AuthFailed { .. } => Name::AuthFailed,
-            Served::Malformed { .. } => Name::Malformed,
-            Served::Dropped { .. } => Name::Dropped,
-            Served::Stopped => Name::Stopped,
+            ServerEvent::AuthFailed { .. } => Name::AuthFailed,
+            ServerEvent::Malformed { .. } => Name::Malformed,
+            ServerEvent::Dropped { .. } => Name::Dropped,
+            ServerEvent::Stopped => Name::Stopped,
         };
         let empty = Event {
             event: name,
@@ -212,30 +212,30 @@ impl Event {
         };
         let from = |peer: &SocketAddr| Some(peer.to_string());
         Some(match what {
-            Served::Listening { transport, address } => {
+            ServerEvent::Listening { transport, address } => {
                 Event { transport: Some(transport.to_string()), address: Some(address.to_string()), ..empty }
             }
-            Served::Changed { effect, expires, peer } => Event {
+            ServerEvent::Changed { effect, expires, peer } => Event {
                 aor: Some(effect.aor.to_string()),
                 contact: Some(uri_of(&effect.contact).to_owned()),
                 expires: expires.map(|at| left(at, now)),
                 peer: peer.as_ref().and_then(from),
                 ..empty
             },
-            Served::AuthFailed { peer, aor, username, why } => Event {
+            ServerEvent::AuthFailed { peer, aor, username, why } => Event {
                 aor: Some(aor.to_string()),
                 peer: from(peer),
                 username: Some(username.to_string()),
                 message: Some(why.to_string()),
                 ..empty
             },
-            Served::Malformed { peer, what, status } => {
+            ServerEvent::Malformed { peer, what, status } => {
                 Event { peer: from(peer), status: *status, message: Some(what.clone()), ..empty }
             }
-            Served::Dropped { peer, why } => {
+            ServerEvent::Dropped { peer, why } => {
                 Event { peer: from(peer), message: Some(why.to_string()), ..empty }
             }
-            Served::CannotListen { .. } | Served::Stopped => empty,
+            ServerEvent::CannotListen { .. } | ServerEvent::Stopped => empty,
         })
     }
 
@@ -248,15 +248,15 @@ impl Event {
 }
 
 /// One line for people; `None` for what is said elsewhere.
-fn line(what: &Served, count: u64, now: Time, paint: Paint) -> Option<String> {
+fn line(what: &ServerEvent, count: u64, now: Time, paint: Paint) -> Option<String> {
     let clock = clock(now);
     let times = if count > 1 { format!(" ({count} times)") } else { String::new() };
     let told = |mark: String, text: String| Some(format!("{clock}  {mark}  {text}{times}\n"));
     match what {
-        Served::Listening { transport, address } => {
+        ServerEvent::Listening { transport, address } => {
             Some(format!("Listening on {} {}\n", transport, paint.strong(&address.to_string())))
         }
-        Served::Changed { effect, expires, .. } => {
+        ServerEvent::Changed { effect, expires, .. } => {
             let aor = effect.aor.to_string();
             let aor = aor.strip_prefix("sip:").unwrap_or(&aor);
             let contact = escape(uri_of(&effect.contact));
@@ -269,21 +269,21 @@ fn line(what: &Served, count: u64, now: Time, paint: Paint) -> Option<String> {
             };
             told(mark, format!("{}{span}: {contact}", escape(aor)))
         }
-        Served::AuthFailed { peer, aor, username, why } => {
+        ServerEvent::AuthFailed { peer, aor, username, why } => {
             let aor = aor.to_string();
             let who =
                 if username.is_empty() { String::new() } else { format!(" as \"{}\"", escape(username)) };
             told(paint.bad("refused  "), format!("{}{who}, from {peer}: {why}", escape(&aor)))
         }
-        Served::Malformed { peer, what, status } => {
+        ServerEvent::Malformed { peer, what, status } => {
             let answered = status.map(|status| format!(", answered with {status}")).unwrap_or_default();
             told(paint.odd("malformed"), format!("from {peer}: {}{answered}", escape(what)))
         }
-        Served::Dropped { peer, why } => {
+        ServerEvent::Dropped { peer, why } => {
             told(paint.odd("dropped  "), format!("the connection of {peer}: {why}"))
         }
-        Served::Stopped => Some("Stopped\n".to_owned()),
-        Served::CannotListen { .. } => None,
+        ServerEvent::Stopped => Some("Stopped\n".to_owned()),
+        ServerEvent::CannotListen { .. } => None,
     }
 }
 

@@ -16,9 +16,9 @@ use super::report::{Reporter, Settings};
 use super::usage::UsageError;
 use super::{Environment, Signal, crash};
 use crate::net::{self, Clock, Config, Driver, SystemRandom};
+use crate::proto::client::plan::Timing;
 use crate::proto::digest::Verifier;
-use crate::proto::plan::Timing;
-use crate::proto::service::{Listen, Served, Service};
+use crate::proto::registrar::service::{Listen, ServerEvent, Service};
 use crate::proto::{Cause, Command, Endpoint, Notice, Transport};
 use crate::store::Memory;
 use meant::Meant;
@@ -154,11 +154,11 @@ impl Work {
                 }
                 Next::Reload => self.reload(reporter),
                 Next::Scraped(reader) => reader.answer(metrics::text(self.driver.endpoint().counters())),
-                Next::Notice(Notice::Served(Served::CannotListen { transport, address, cause })) => {
+                Next::Notice(Notice::Server(ServerEvent::CannotListen { transport, address, cause })) => {
                     return Ok(Err(cannot_listen(transport, address, cause)));
                 }
                 Next::Notice(notice) => {
-                    let over = matches!(notice, Notice::Served(Served::Stopped));
+                    let over = matches!(notice, Notice::Server(ServerEvent::Stopped));
                     if self.tell(&notice, reporter).is_err() && !stopping {
                         // Nobody reads what is told; that ends it as a signal would.
                         stopping = true;
@@ -174,9 +174,9 @@ impl Work {
 
     fn tell(&mut self, notice: &Notice, reporter: &mut Reporter<'_, '_>) -> io::Result<()> {
         match notice {
-            Notice::Served(what) => {
+            Notice::Server(what) => {
                 reporter.served(what, &mut self.throttle, self.driver.now())?;
-                if let Served::Listening { transport, address } = what {
+                if let ServerEvent::Listening { transport, address } = what {
                     self.listening.push(Listen { transport: *transport, address: *address });
                     if self.listening.len() == self.wanted {
                         reporter.banner(&self.banner())?;
@@ -194,7 +194,7 @@ impl Work {
             | Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
             | Notice::Finished(_)
-            | Notice::Kept { .. } => {}
+            | Notice::Account { .. } => {}
         }
         Ok(())
     }

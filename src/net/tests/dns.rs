@@ -4,7 +4,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::proto::{Answer, QueryId, Question, ResolveError};
+use crate::proto::{DnsAnswer, QueryId, Question, ResolveError};
 
 const NOERROR: u8 = 0;
 const SERVFAIL: u8 = 2;
@@ -77,7 +77,7 @@ fn config(server: &NameServer) -> Config {
     Config { nameservers: vec![server.address], ..Config::default() }
 }
 
-async fn ask(network: &mut Network, question: Question) -> Answer {
+async fn ask(network: &mut Network, question: Question) -> DnsAnswer {
     network.perform(Action::Resolve { query: QueryId(7), question });
     match event(network).await {
         Event::Resolved { query: QueryId(7), answer } => answer,

@@ -1,9 +1,9 @@
 //! Challenges: read, written, and answered as digest wants it.
 
 use super::fields;
+use sipreg::proto::client::outcome::CredentialsFailure;
 use sipreg::proto::digest::{Algorithm, Challenged, Credential, Hidden, Keyring, Secret, Sessions};
 use sipreg::proto::ids::Counting;
-use sipreg::proto::outcome::CredentialsFailure;
 use sipreg::sip::{Challenge, Credentials, Header, HeaderName, Headers};
 
 /// One row per line feed; a row that begins with `P` comes from a proxy, without the `P`.

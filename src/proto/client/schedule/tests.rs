@@ -1,6 +1,6 @@
 use super::*;
+use crate::proto::client::outcome::Unreachable;
 use crate::proto::ids::Counting;
-use crate::proto::outcome::Unreachable;
 
 /// Always the same number: 0 is no jitter, 1000 is all of it.
 struct Fixed(u64);
@@ -15,16 +15,16 @@ fn at(seconds: f64) -> Time {
     Time::from_millis((seconds * 1000.0) as u64)
 }
 
-fn wait(next: Next) -> f64 {
+fn wait(next: Due) -> f64 {
     match next {
-        Next::Wait(at) => at.as_millis() as f64 / 1000.0,
-        Next::Bind | Next::Remove | Next::Busy | Next::Resigned | Next::Over => panic!("{next:?}"),
+        Due::Wait(at) => at.as_millis() as f64 / 1000.0,
+        Due::Bind | Due::Remove | Due::Busy | Due::Resigned | Due::Over => panic!("{next:?}"),
     }
 }
 
-fn bound(granted: u32, random: &mut dyn Random) -> (Keep, f64) {
-    let mut keep = Keep::new(at(0.0), None);
-    assert_eq!(keep.on_due(at(0.0)), Next::Bind);
+fn bound(granted: u32, random: &mut dyn Random) -> (Schedule, f64) {
+    let mut keep = Schedule::new(at(0.0), None);
+    assert_eq!(keep.on_due(at(0.0)), Due::Bind);
     let due = wait(keep.on_bound(at(0.0), granted, random, at(0.0)));
     (keep, due)
 }
@@ -58,7 +58,7 @@ fn a_refresh_moves_to_a_beat_within_what_is_right() {
     for (granted, beat) in [(1, 8), (2, 16), (4, 32), (20, 256), (75, 256), (3600, 256), (u32::MAX, 256)] {
         for chance in 0..=1000 {
             let began = at(5.0) + Duration::from_millis(chance * 7 % 300);
-            let mut keep = Keep::new(began, None);
+            let mut keep = Schedule::new(began, None);
             keep.on_due(began);
             let from = began + Duration::from_millis(3);
             keep.on_bound(from, granted, &mut Fixed(0), began);
@@ -72,7 +72,7 @@ fn a_refresh_moves_to_a_beat_within_what_is_right() {
             assert!(aligned - began.as_millis() as f64 / 1000.0 >= 1.0, "{granted} {aligned}");
             let is_beat = ((aligned * 1000.0).round() as u64 - 17).is_multiple_of(beat);
             assert!(is_beat || (granted < 4 && aligned == planned), "{granted} {planned} {aligned}");
-            assert!(keep.is_routine(at(aligned)));
+            assert!(keep.is_plain_refresh(at(aligned)));
         }
     }
 }
@@ -80,7 +80,7 @@ fn a_refresh_moves_to_a_beat_within_what_is_right() {
 /// DES-003: an answer that was under way for ten seconds makes the lease no longer.
 #[test]
 fn the_lifetime_counts_from_when_the_request_left() {
-    let mut keep = Keep::new(at(0.0), None);
+    let mut keep = Schedule::new(at(0.0), None);
     keep.on_due(at(0.0));
     assert_eq!(wait(keep.on_bound(at(1.0), 100, &mut Fixed(0), at(11.0))), 64.0);
     assert_eq!(keep.bound_until(), Some(at(101.0)));
@@ -93,10 +93,10 @@ fn failures_are_answered_with_growing_patience() {
         (0, [15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 900.0, 900.0]),
         (1000, [30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1800.0, 1800.0]),
     ] {
-        let mut keep = Keep::new(at(0.0), None);
+        let mut keep = Schedule::new(at(0.0), None);
         let mut now = 0.0;
         for wanted in expected {
-            assert_eq!(keep.on_due(at(now)), Next::Bind);
+            assert_eq!(keep.on_due(at(now)), Due::Bind);
             let due = wait(keep.on_failed(&Failure::Timeout, false, &mut Fixed(random), at(now)));
             assert_eq!(due - now, wanted);
             now = due;
@@ -126,11 +126,11 @@ fn a_silent_server_is_asked_twice_before_the_lease_ends() {
 /// DES-007 DES-018 OUT-037: one loss of what worked is tried at once; of what breaks down at once it is not.
 #[test]
 fn a_server_that_drops_every_connection_makes_no_fast_cycle() {
-    let mut keep = Keep::new(at(0.0), None);
+    let mut keep = Schedule::new(at(0.0), None);
     let mut random = Counting::default();
     let (mut now, mut tries) = (0.0, 0);
     while now < 3600.0 {
-        assert_eq!(keep.on_due(at(now)), Next::Bind);
+        assert_eq!(keep.on_due(at(now)), Due::Bind);
         tries += 1;
         keep.on_bound(at(now), 3600, &mut random, at(now));
         now = wait(keep.on_flow_lost(&mut random, at(now + 1.0)));
@@ -156,7 +156,7 @@ fn retry_after_is_the_least_and_is_capped() {
         (1_000_000_000, 0, 3600.0, 3960.0),
     ] {
         for status in [503, 500, 404] {
-            let mut keep = Keep::new(at(0.0), None);
+            let mut keep = Schedule::new(at(0.0), None);
             keep.on_due(at(0.0));
             let failure = Failure::Refused(Refusal::RetryAfter { status, seconds });
             let due = wait(keep.on_failed(&failure, false, &mut Fixed(random), at(0.0)));
@@ -182,13 +182,13 @@ fn what_failed_for_good_is_not_hammered() {
         refused(603),
         wrong(),
     ] {
-        let mut keep = Keep::new(at(0.0), None);
+        let mut keep = Schedule::new(at(0.0), None);
         keep.on_due(at(0.0));
-        assert_eq!(keep.on_failed(&failure, false, &mut Fixed(0), at(0.0)), Next::Resigned, "{failure:?}");
-        assert_eq!(keep.on_due(at(1e6)), Next::Resigned);
+        assert_eq!(keep.on_failed(&failure, false, &mut Fixed(0), at(0.0)), Due::Resigned, "{failure:?}");
+        assert_eq!(keep.on_due(at(1e6)), Due::Resigned);
         // The user may know better.
-        assert_eq!(wait(keep.on_nudge(at(2e6))), 2e6);
-        let mut keep = Keep::new(at(0.0), Some(Duration::from_secs(600)));
+        assert_eq!(wait(keep.on_refresh_requested(at(2e6))), 2e6);
+        let mut keep = Schedule::new(at(0.0), Some(Duration::from_secs(600)));
         keep.on_due(at(0.0));
         assert_eq!(wait(keep.on_failed(&failure, false, &mut Fixed(0), at(1.0))), 601.0);
     }
@@ -201,7 +201,7 @@ fn what_failed_for_good_is_not_hammered() {
         refused(504),
         Failure::Unreachable(Unreachable::Closed),
     ] {
-        let mut keep = Keep::new(at(0.0), None);
+        let mut keep = Schedule::new(at(0.0), None);
         keep.on_due(at(0.0));
         assert_eq!(wait(keep.on_failed(&failure, false, &mut Fixed(0), at(0.0))), 15.0, "{failure:?}");
     }
@@ -210,14 +210,14 @@ fn what_failed_for_good_is_not_hammered() {
 /// DES-011 DES-013 REG-018: ten triggers while one is under way make one more, a second after it began.
 #[test]
 fn triggers_are_merged_and_not_lost() {
-    let mut keep = Keep::new(at(0.0), None);
-    assert_eq!(keep.on_due(at(0.0)), Next::Bind);
+    let mut keep = Schedule::new(at(0.0), None);
+    assert_eq!(keep.on_due(at(0.0)), Due::Bind);
     for _ in 0..10 {
-        assert_eq!(keep.on_nudge(at(0.1)), Next::Busy);
-        assert_eq!(keep.on_due(at(0.1)), Next::Busy);
+        assert_eq!(keep.on_refresh_requested(at(0.1)), Due::Busy);
+        assert_eq!(keep.on_due(at(0.1)), Due::Busy);
     }
     assert_eq!(wait(keep.on_bound(at(0.0), 3600, &mut Fixed(0), at(0.2))), 1.0);
-    assert_eq!(keep.on_due(at(1.0)), Next::Bind);
+    assert_eq!(keep.on_due(at(1.0)), Due::Bind);
     assert_eq!(wait(keep.on_bound(at(1.0), 3600, &mut Fixed(0), at(1.2))), 3241.0);
 }
 
@@ -229,31 +229,31 @@ fn a_try_that_came_to_nothing_is_followed_by_another() {
     let failure = Failure::Unreachable(Unreachable::Closed);
     let again = wait(keep.on_failed(&failure, true, &mut Fixed(0), at(due)));
     assert_eq!(again, due + 1.0);
-    assert_eq!(keep.on_due(at(again)), Next::Bind);
+    assert_eq!(keep.on_due(at(again)), Due::Bind);
 }
 
 /// DES-019 as far as the order goes: what is bound, or may be, is removed; what is under way is waited for.
 #[test]
 fn leaving_removes_what_may_be_bound_and_nothing_else() {
-    let mut idle = Keep::new(at(0.0), None);
-    assert_eq!(idle.on_stop(false), Next::Over);
-    assert_eq!(idle.on_stop(false), Next::Over);
+    let mut idle = Schedule::new(at(0.0), None);
+    assert_eq!(idle.on_stop(false), Due::Over);
+    assert_eq!(idle.on_stop(false), Due::Over);
 
     let (mut keep, _) = bound(60, &mut Fixed(0));
-    assert_eq!(keep.on_stop(true), Next::Remove);
-    assert_eq!(keep.on_nudge(at(1.0)), Next::Busy);
-    assert_eq!((keep.on_left(), keep.bound_until()), (Next::Over, None));
+    assert_eq!(keep.on_stop(true), Due::Remove);
+    assert_eq!(keep.on_refresh_requested(at(1.0)), Due::Busy);
+    assert_eq!((keep.on_left(), keep.bound_until()), (Due::Over, None));
 
-    for (may_be_bound, then) in [(true, Next::Remove), (false, Next::Over)] {
-        let mut keep = Keep::new(at(0.0), None);
+    for (may_be_bound, then) in [(true, Due::Remove), (false, Due::Over)] {
+        let mut keep = Schedule::new(at(0.0), None);
         keep.on_due(at(0.0));
-        assert_eq!((keep.on_stop(false), keep.is_leaving()), (Next::Busy, true));
+        assert_eq!((keep.on_stop(false), keep.is_leaving()), (Due::Busy, true));
         assert_eq!(keep.on_failed(&Failure::Timeout, may_be_bound, &mut Fixed(0), at(1.0)), then);
     }
-    let mut keep = Keep::new(at(0.0), None);
+    let mut keep = Schedule::new(at(0.0), None);
     keep.on_due(at(0.0));
     keep.on_stop(false);
-    assert_eq!(keep.on_bound(at(0.0), 60, &mut Fixed(0), at(1.0)), Next::Remove);
+    assert_eq!(keep.on_bound(at(0.0), 60, &mut Fixed(0), at(1.0)), Due::Remove);
 }
 
 /// DES-002: those that start together do not come back together.
@@ -268,25 +268,25 @@ fn a_thousand_that_started_together_spread() {
 
 /// DES-010: whatever may make many accounts try at once is no routine.
 #[test]
-fn a_refresh_in_its_time_is_routine_and_nothing_else_is() {
+fn a_refresh_in_its_time_is_plain_refresh_and_nothing_else_is() {
     let mut random = Fixed(0);
-    assert!(!Keep::new(at(0.0), None).is_routine(at(0.0)), "the first try");
+    assert!(!Schedule::new(at(0.0), None).is_plain_refresh(at(0.0)), "the first try");
     let (keep, due) = bound(600, &mut random);
-    assert!(keep.is_routine(at(due)) && keep.is_routine(at(due + 0.9)));
-    assert!(!keep.is_routine(at(due + 1.0)), "slept over");
+    assert!(keep.is_plain_refresh(at(due)) && keep.is_plain_refresh(at(due + 0.9)));
+    assert!(!keep.is_plain_refresh(at(due + 1.0)), "slept over");
     let (keep, due) = bound(1, &mut random);
-    assert!(!keep.is_routine(at(due)), "the lease has ended");
+    assert!(!keep.is_plain_refresh(at(due)), "the lease has ended");
     let (mut keep, _) = bound(600, &mut random);
-    keep.on_nudge(at(100.0));
-    assert!(keep.is_due(at(100.0)) && !keep.is_routine(at(100.0)), "asked for");
+    keep.on_refresh_requested(at(100.0));
+    assert!(keep.is_due(at(100.0)) && !keep.is_plain_refresh(at(100.0)), "asked for");
     let (mut keep, _) = bound(600, &mut random);
     let soon = wait(keep.on_flow_lost(&mut random, at(100.0)));
-    assert!(!keep.is_routine(at(soon)), "a lost flow");
+    assert!(!keep.is_plain_refresh(at(soon)), "a lost flow");
     let (mut keep, _) = bound(600, &mut random);
     let soon = wait(keep.on_network_changed(&mut random, at(100.0)));
-    assert!(!keep.is_routine(at(soon)), "a changed network");
+    assert!(!keep.is_plain_refresh(at(soon)), "a changed network");
     let (mut keep, due) = bound(600, &mut random);
     keep.on_due(at(due));
     let again = wait(keep.on_failed(&Failure::Timeout, true, &mut random, at(due + 5.0)));
-    assert!(!keep.is_routine(at(again)), "a failure");
+    assert!(!keep.is_plain_refresh(at(again)), "a failure");
 }

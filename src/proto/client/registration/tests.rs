@@ -2,10 +2,10 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::*;
+use crate::proto::client::plan::{Purpose, Timing};
 use crate::proto::digest::{Algorithm, Hidden, Keyring};
 use crate::proto::ids::Counting;
 use crate::proto::locate::Families;
-use crate::proto::plan::{Purpose, Timing};
 use crate::sip::{Message, Uri};
 
 fn plan(host: &str) -> Box<Plan> {
@@ -29,11 +29,11 @@ fn plan(host: &str) -> Box<Plan> {
             minimum: Algorithm::Md5,
         },
         timing: Timing::default(),
-        total: Duration::from_secs(128),
-        whole: None,
+        try_limit: Duration::from_secs(128),
+        command_limit: None,
         retry_for: Duration::from_secs(60),
         keep: false,
-        memory: None,
+        resume: None,
     })
 }
 

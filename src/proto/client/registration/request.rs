@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::bound::Bound;
+use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::ids::{Branch, Tag};
 use crate::proto::locate::Transport;
-use crate::proto::plan::{Plan, Purpose};
 use crate::sip::{
     AnyUri, Header, HeaderName, Host, InjectionError, Method, NameAddr, Params, RequestWriter, Uri,
 };

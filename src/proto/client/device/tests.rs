@@ -15,7 +15,7 @@ fn request(method: &str, rest: &str) -> Request {
 }
 
 fn answer(method: &str, rest: &str) -> String {
-    let Some(answer) = Callee::default().answer(&request(method, rest)) else { return "-".to_owned() };
+    let Some(answer) = Device::default().answer(&request(method, rest)) else { return "-".to_owned() };
     let rows = answer.rows.iter().map(|row| format!("; {}: {}", row.name(), row.text().unwrap()));
     format!("{}{}", answer.status, rows.collect::<String>())
 }
@@ -64,14 +64,14 @@ fn every_method_has_its_answer() {
 fn broken_requests_are_refused() {
     let mut other = request("OPTIONS", "");
     other.uri = "soap.beep://192.0.2.7".into();
-    assert_eq!(Callee::default().answer(&other).unwrap().status, 416);
+    assert_eq!(Device::default().answer(&other).unwrap().status, 416);
     let mut other = request("OPTIONS", "");
     other.method = Method::Bye;
-    assert_eq!(Callee::default().answer(&other).unwrap().status, 400);
+    assert_eq!(Device::default().answer(&other).unwrap().status, 400);
 }
 
 #[test]
 fn another_refusal_may_be_chosen() {
-    let busy = Callee { on_invite: 486 };
+    let busy = Device { on_invite: 486 };
     assert_eq!(busy.answer(&request("INVITE", "")).unwrap().status, 486);
 }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::locate::Transport;
 use super::plan::Purpose;
-use super::{Cause, RegistrationId, ResolveError, Time};
+use crate::proto::locate::Transport;
+use crate::proto::{Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{AnyUri, NameAddr, Q, Uri};
 
 /// The end of one [`super::plan::Plan`].

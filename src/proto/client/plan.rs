@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::digest::{Algorithm, Keyring};
-use super::locate::{Families, Transport};
+use crate::proto::digest::{Algorithm, Keyring};
+use crate::proto::locate::{Families, Transport};
 use crate::sip::{Header, Host, NameAddr, Q, Uri};
 
 /// One REGISTER exchange, from the first request to the final outcome.
@@ -43,16 +43,16 @@ pub struct Plan {
     /// T1 and what follows from it.
     pub timing: Timing,
     /// Bound on each try: all destinations of the plan, gone through once.
-    pub total: Duration,
+    pub try_limit: Duration,
     /// Bound on the whole, with all tries.
-    pub whole: Option<Duration>,
+    pub command_limit: Option<Duration>,
     /// For how long a try that failed is followed by another: after silence, when nobody could be reached, and after
     /// a 503, whose Retry-After is obeyed.
     pub retry_for: Duration,
     /// It is to be registered again: the flow stays open after a success, for refreshes and for whoever calls.
     pub keep: bool,
     /// What an earlier registration of the same AOR at the same registrar left.
-    pub memory: Option<Box<Memory>>,
+    pub resume: Option<Box<Resume>>,
 }
 
 impl Plan {
@@ -77,11 +77,11 @@ impl Plan {
             headers: Vec::new(),
             keyring: Keyring { credentials: Vec::new(), ask: None, realm: None, minimum: Algorithm::Md5 },
             timing,
-            total: timing.patience().saturating_mul(4),
-            whole: None,
+            try_limit: timing.patience().saturating_mul(4),
+            command_limit: None,
             retry_for: Duration::ZERO,
             keep: false,
-            memory: None,
+            resume: None,
         }
     }
 }
@@ -89,7 +89,7 @@ impl Plan {
 /// What has to outlive a process, so that the next one speaks of the same binding (RFC 3261 §10.2: Call-ID and CSeq;
 /// DES-024).
 #[derive(Clone, Debug, Default)]
-pub struct Memory {
+pub struct Resume {
     /// Call-ID of all requests, and the CSeq number of the last one; `None`: the first request makes a new Call-ID.
     pub dialogue: Option<(String, u32)>,
     /// The contacts that this device may have bound as its own. One that is not asked for again is removed in the

@@ -11,7 +11,7 @@
 //!
 //! With [`Plan::keep`] it does not end in Done but rests, and [`Registration::again_for`] has it register once more.
 //!
-//! The machine is pure. Every input returns one [`Step`], the thing to do next; [`super::endpoint`] does it. To, From
+//! The machine is pure. Every input returns one [`Step`], the thing to do next; [`crate::proto::endpoint`] does it. To, From
 //! (tag included) and Call-ID stay the same over all requests, CSeq rises by one with each (§10.2).
 
 mod answer;
@@ -34,12 +34,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::digest::Sessions;
-use super::ids::{self, Branch, Random, Tag};
-use super::locate::{Destination, Locate, Transport};
 use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Report, Unreachable};
 use super::plan::Plan;
-use super::{Answer, Cause, Question, RegistrationId, ResolveError, Time};
+use crate::proto::digest::Sessions;
+use crate::proto::ids::{self, Branch, Random, Tag};
+use crate::proto::locate::{Destination, Locate, Transport};
+use crate::proto::{Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Response};
 use bound::Bound;
 use tally::Slip;
@@ -186,7 +186,7 @@ impl Registration {
     /// A registration that has not begun.
     #[must_use]
     pub fn new(id: RegistrationId, plan: Box<Plan>, random: &mut dyn Random) -> Registration {
-        let known = plan.memory.as_ref().and_then(|memory| memory.dialogue.clone());
+        let known = plan.resume.as_ref().and_then(|memory| memory.dialogue.clone());
         let (call_id, cseq) =
             known.filter(|(_, cseq)| *cseq < LAST_CSEQ).unwrap_or_else(|| (ids::call_id(random), 0));
         Registration {
@@ -199,7 +199,7 @@ impl Registration {
             floor: None,
             sessions: Sessions::new(),
             target: None,
-            bound: plan.memory.iter().flat_map(|memory| memory.own.clone()).collect(),
+            bound: plan.resume.iter().flat_map(|memory| memory.own.clone()).collect(),
             revised: None,
             removes_others: false,
             tally: Slip::default(),
@@ -254,7 +254,7 @@ impl Registration {
     }
 
     /// The name service answered one question.
-    pub fn on_resolved(&mut self, question: &Question, answer: Answer, now: Time) -> Step {
+    pub fn on_resolved(&mut self, question: &Question, answer: DnsAnswer, now: Time) -> Step {
         let State::Locating(locate) = &mut self.state else { return Step::Wait };
         match locate.answer(question, answer) {
             None => Step::Wait,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::request::{self, Draft};
 use super::{Outgoing, Registration, SizeRule, State, Step, Visit};
+use crate::proto::client::outcome::{
+    Attempt, AttemptResult, Failure, Hop, Refusal, Remote, Report, Success, Unreachable,
+};
 use crate::proto::digest::Sessions;
 use crate::proto::ids::{Branch, Random};
 use crate::proto::locate::{Destination, Locate, LocateError, Start, Transport};
-use crate::proto::outcome::{
-    Attempt, AttemptResult, Failure, Hop, Refusal, Remote, Report, Success, Unreachable,
-};
 use crate::proto::{Cause, Time};
 use crate::sip::NameAddr;
 
@@ -95,7 +95,7 @@ impl Registration {
             return Step::Switch(destination);
         }
         let lasts = |contact: &&NameAddr| request::asked_lifetime(&self.plan, contact, self.floor) != Some(0);
-        let remembered = if self.plan.memory.is_some() { &contacts[..] } else { &[] };
+        let remembered = if self.plan.resume.is_some() { &contacts[..] } else { &[] };
         let binds = remembered.iter().filter(lasts).cloned().collect();
         self.sessions = sessions;
         self.tally.contacts = contacts;

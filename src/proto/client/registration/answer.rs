@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::request::asked_lifetime;
-use crate::proto::outcome::{Granted, Listed, Misbehaviour, Success, Warning};
-use crate::proto::plan::{Plan, Purpose};
+use crate::proto::client::outcome::{Granted, Listed, Misbehaviour, Success, Warning};
+use crate::proto::client::plan::{Plan, Purpose};
 use crate::sip::{AnyUri, HeaderName, Host, NameAddr, Response, Uri};
 
 /// What was asked, and how the other side saw us.
@@ -116,7 +116,7 @@ impl<'a> Wanted<'a> {
 }
 
 fn remembered(plan: &Plan) -> impl Iterator<Item = &NameAddr> {
-    plan.memory.iter().flat_map(|memory| &memory.own)
+    plan.resume.iter().flat_map(|memory| &memory.own)
 }
 
 /// Finds for each contact the binding that it has become, and marks it. All are looked for by the closest likeness

@@ -6,19 +6,17 @@
 //! oldest go early: a copy of such a request is then served anew, which the registrar's own rules make harmless (the
 //! nonce count is used up, the CSeq is not higher).
 
-mod kept;
-
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::replay::{Replay, Span};
 use super::server::{Effect, Input, Server, State};
-use crate::proto::plan::Timing;
+use crate::proto::client::plan::Timing;
 use crate::proto::{FlowId, Time};
 use crate::sip::{FieldError, Header, HeaderName, Host, Method, Request, Via};
-use kept::{Kept, Place};
 
 /// What a transaction is found by: a keyed hash of what RFC 3261 §17.2.3 compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,7 +135,7 @@ fn sent_by(via: &Via, hasher: &mut DefaultHasher) {
 
 /// Where the answers of a request go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct ReturnPath {
     /// The socket or connection that the request came in on.
     pub flow: FlowId,
     /// To whom.
@@ -150,7 +148,7 @@ pub struct Way {
 struct Live {
     machine: Server,
     merged: u64,
-    way: Way,
+    way: ReturnPath,
     last: Last,
     /// When Timer J runs out.
     over: Time,
@@ -163,7 +161,7 @@ enum Last {
     /// The 100: there are few.
     Trying(Bytes),
     /// The final one.
-    Final(Place),
+    Final(Span),
 }
 
 impl Last {
@@ -188,7 +186,7 @@ pub struct Transactions {
     slow: VecDeque<(Time, TransactionKey)>,
     /// Those that are kept until Timer J, in this order.
     kept: VecDeque<(Time, TransactionKey)>,
-    answers: Kept,
+    answers: Replay,
     timing: Timing,
     octets: usize,
     limit: usize,
@@ -196,13 +194,13 @@ pub struct Transactions {
 
 /// What is known of a request that has just come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum Lookup {
     /// It is new.
     New,
     /// It is a copy of one that waits for its answer.
     Waiting,
     /// It is a copy of one that has this answer.
-    Answered(Way, Bytes),
+    Answered(ReturnPath, Bytes),
     /// It is another's copy that came another way: 482 (§8.2.2.2).
     Merged,
 }
@@ -216,7 +214,7 @@ impl Transactions {
             merged: Table::default(),
             slow: VecDeque::new(),
             kept: VecDeque::new(),
-            answers: Kept::default(),
+            answers: Replay::default(),
             timing,
             octets: 0,
             limit,
@@ -224,7 +222,7 @@ impl Transactions {
     }
 
     /// Whether a request was seen before.
-    pub fn look_up(&mut self, key: TransactionKey, merged: u64) -> Known {
+    pub fn look_up(&mut self, key: TransactionKey, merged: u64) -> Lookup {
         match self.live.get_mut(&key) {
             Some(live) => match live.machine.on(Input::Copy) {
                 Effect::Repeat => {
@@ -233,19 +231,19 @@ impl Transactions {
                         Last::Trying(trying) => trying.clone(),
                         Last::Final(place) => Bytes::copy_from_slice(self.answers.get(*place)),
                     };
-                    Known::Answered(live.way, answer)
+                    Lookup::Answered(live.way, answer)
                 }
                 Effect::Absorb | Effect::Trying | Effect::Keep(_) | Effect::Finish | Effect::Terminate => {
-                    Known::Waiting
+                    Lookup::Waiting
                 }
             },
-            None if self.merged.contains_key(&merged) => Known::Merged,
-            None => Known::New,
+            None if self.merged.contains_key(&merged) => Lookup::Merged,
+            None => Lookup::New,
         }
     }
 
     /// Begins a transaction for a request that is new.
-    pub fn begin(&mut self, key: TransactionKey, merged: u64, reliable: bool, way: Way, now: Time) {
+    pub fn begin(&mut self, key: TransactionKey, merged: u64, reliable: bool, way: ReturnPath, now: Time) {
         let machine = Server::start(reliable, self.timing);
         self.live.insert(key, Live { machine, merged, way, last: Last::None, over: now });
         self.merged.insert(merged, key);
@@ -254,7 +252,7 @@ impl Transactions {
     }
 
     /// The transaction user answers. Where the answer goes; `None`: it was answered before, or is no more.
-    pub fn answer(&mut self, key: TransactionKey, answer: &[u8], now: Time) -> Option<Way> {
+    pub fn answer(&mut self, key: TransactionKey, answer: &[u8], now: Time) -> Option<ReturnPath> {
         let live = self.live.get_mut(&key)?;
         let way = live.way;
         match live.machine.on(Input::Final) {
@@ -276,12 +274,12 @@ impl Transactions {
 
     /// Where the answers of a transaction go.
     #[must_use]
-    pub fn way(&self, key: TransactionKey) -> Option<Way> {
+    pub fn way(&self, key: TransactionKey) -> Option<ReturnPath> {
         self.live.get(&key).map(|live| live.way)
     }
 
     /// A transaction that has kept its client waiting so long that it gets a 100 now, and where that goes.
-    pub fn next_slow(&mut self, now: Time) -> Option<(TransactionKey, Way)> {
+    pub fn next_slow(&mut self, now: Time) -> Option<(TransactionKey, ReturnPath)> {
         while let Some((_, key)) = self.slow.pop_front_if(|(due, _)| *due <= now) {
             if let Some(live) = self.live.get_mut(&key)
                 && live.machine.on(Input::Slow) == Effect::Trying

@@ -19,7 +19,7 @@
 use std::time::Duration;
 
 use crate::proto::Time;
-use crate::proto::plan::Timing;
+use crate::proto::client::plan::Timing;
 
 /// Where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum Input {
     Copy,
     /// The ACK came.
     Ack,
-    /// Its time ([`Invited::due`]) has come.
+    /// Its time ([`InviteServer::due`]) has come.
     Due,
 }
 
@@ -56,19 +56,19 @@ pub enum Effect {
 
 /// One transaction.
 #[derive(Clone, Copy, Debug)]
-pub struct Invited {
+pub struct InviteServer {
     state: State,
     reliable: bool,
     timing: Timing,
 }
 
-impl Invited {
+impl InviteServer {
     /// The INVITE has just been refused. `reliable` says that the transport retransmits by itself.
     #[must_use]
-    pub fn refused(reliable: bool, timing: Timing, now: Time) -> Invited {
+    pub fn refused(reliable: bool, timing: Timing, now: Time) -> InviteServer {
         let again = (!reliable).then(|| now + timing.t1);
         let state = State::Completed { again, gap: timing.t1, over: now + timing.patience() };
-        Invited { state, reliable, timing }
+        InviteServer { state, reliable, timing }
     }
 
     /// When [`Input::Due`] is to come.
@@ -121,7 +121,7 @@ mod tests {
     /// STX-009 STX-010: Timer G doubles up to T2, and H ends it.
     #[test]
     fn without_an_ack_the_refusal_is_repeated_for_32_seconds() {
-        let mut invited = Invited::refused(false, Timing::default(), at(0));
+        let mut invited = InviteServer::refused(false, Timing::default(), at(0));
         let mut sent = Vec::new();
         while let Some(due) = invited.due() {
             match invited.on(Input::Due, due) {
@@ -136,7 +136,7 @@ mod tests {
     /// STX-011
     #[test]
     fn an_ack_ends_the_repetition_and_copies_are_absorbed_for_timer_i() {
-        let mut invited = Invited::refused(false, Timing::default(), at(0));
+        let mut invited = InviteServer::refused(false, Timing::default(), at(0));
         assert_eq!(invited.on(Input::Copy, at(100)), Effect::Repeat);
         assert_eq!(invited.on(Input::Ack, at(200)), Effect::Absorb);
         assert_eq!(invited.on(Input::Copy, at(300)), Effect::Absorb);
@@ -150,7 +150,7 @@ mod tests {
     /// STX-009 STX-011
     #[test]
     fn over_a_connection_nothing_is_repeated_and_the_ack_ends_it() {
-        let mut invited = Invited::refused(true, Timing::default(), at(0));
+        let mut invited = InviteServer::refused(true, Timing::default(), at(0));
         assert_eq!(invited.due(), Some(at(32_000)));
         assert_eq!(invited.on(Input::Ack, at(10)), Effect::Terminate);
     }

@@ -7,10 +7,10 @@ use super::request;
 use super::targets::{Redirected, Targets};
 use super::{Registration, State, Step, Visit};
 use crate::proto::Time;
+use crate::proto::client::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
+use crate::proto::client::plan::Purpose;
 use crate::proto::digest::{Challenged, Credential, Hidden, Secret};
 use crate::proto::ids::{self, Random};
-use crate::proto::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
-use crate::proto::plan::Purpose;
 use crate::sip::{HeaderName, NameAddr, Response, Via};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises, one 420
@@ -55,7 +55,7 @@ impl Registration {
                 self.next_target(now)
             }
             423 => self.too_brief(visit, &response, random, now),
-            400 | 500 if self.plan.memory.is_some() && !self.renewed && blames_cseq(&response) => {
+            400 | 500 if self.plan.resume.is_some() && !self.renewed && blames_cseq(&response) => {
                 // What was remembered is older than what the registrar knows (RFC 3261 §10.3): begin anew.
                 self.renewed = true;
                 (self.call_id, self.cseq) = (ids::call_id(random).into(), 0);

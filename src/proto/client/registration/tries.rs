@@ -4,7 +4,7 @@ use std::mem;
 use std::time::Duration;
 
 use super::{Registration, State, Step};
-use crate::proto::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
+use crate::proto::client::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
 use crate::proto::{ResolveError, Time};
 
 /// The pause after the first try; each further one is twice as long, up to the longest.

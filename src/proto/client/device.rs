@@ -1,10 +1,10 @@
 //! What a device that keeps itself bound answers to those who call: it takes no calls, and says so (RFC 3261 §8.2, §11.2,
 //! RFC 3842).
 //!
-//! The machine is pure and keeps nothing: [`Callee::answer`] makes the answer of the request alone. Transactions, and
-//! whether somebody called before, are [`super::endpoint`]'s.
+//! The machine is pure and keeps nothing: [`Device::answer`] makes the answer of the request alone. Transactions, and
+//! whether somebody called before, are [`crate::proto::endpoint`]'s.
 
-use super::agent::{Answer, Head, refuse_extensions, refuse_method};
+use crate::proto::uas::{Head, Reply, refuse_extensions, refuse_method};
 use crate::sip::{HeaderName, Method, Request};
 
 /// What is understood, if not taken.
@@ -18,23 +18,23 @@ const SUMMARY: &str = "message-summary";
 
 /// Answers for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Callee {
+pub struct Device {
     /// What an INVITE is refused with, 300 to 699.
     pub on_invite: u16,
 }
 
-impl Default for Callee {
+impl Default for Device {
     /// 480: nobody is there to take the call.
-    fn default() -> Callee {
-        Callee { on_invite: 480 }
+    fn default() -> Device {
+        Device { on_invite: 480 }
     }
 }
 
-impl Callee {
+impl Device {
     /// The answer to a request; `None` for an ACK, which gets none. A CANCEL that reaches this is about nothing that is
     /// under way.
     #[must_use]
-    pub fn answer(self, request: &Request) -> Option<Answer> {
+    pub fn answer(self, request: &Request) -> Option<Reply> {
         if request.method == Method::Ack {
             return None;
         }
@@ -44,7 +44,7 @@ impl Callee {
         })
     }
 
-    fn decide(self, request: &Request) -> Answer {
+    fn decide(self, request: &Request) -> Reply {
         // RFC 3261 §8.2.2.3: Require in a CANCEL does not count.
         if request.method != Method::Cancel
             && let Some(refusal) = refuse_extensions(request, &[])
@@ -52,13 +52,13 @@ impl Callee {
             return refusal;
         }
         match request.method {
-            Method::Invite => Answer::new(self.on_invite),
-            Method::Options => Answer::new(200)
+            Method::Invite => Reply::new(self.on_invite),
+            Method::Options => Reply::new(200)
                 .with(HeaderName::Allow, ALLOW)
                 .with(HeaderName::Accept, ACCEPT)
                 .with(HeaderName::Supported, ""),
             // There is no dialog, and no INVITE that was not answered.
-            Method::Bye | Method::Cancel => Answer::new(481),
+            Method::Bye | Method::Cancel => Reply::new(481),
             Method::Notify => notified(request),
             Method::Register
             | Method::Ack
@@ -75,14 +75,14 @@ impl Callee {
 }
 
 /// RFC 6665 §4.1.3: only the package that needs no subscription is taken without one.
-fn notified(request: &Request) -> Answer {
+fn notified(request: &Request) -> Reply {
     let package = request.headers.get(&HeaderName::Event).and_then(|row| row.text().ok()).unwrap_or_default();
     let package = package.split(';').next().unwrap_or_default().trim();
     // RFC 6665 §8.2.1: packages are compared octet by octet.
     match package {
-        SUMMARY => Answer::new(200),
-        "presence" | "dialog" | "reg" | "refer" => Answer::new(481),
-        _ => Answer::new(489).with(HeaderName::AllowEvents, SUMMARY),
+        SUMMARY => Reply::new(200),
+        "presence" | "dialog" | "reg" | "refer" => Reply::new(481),
+        _ => Reply::new(489).with(HeaderName::AllowEvents, SUMMARY),
     }
 }
 

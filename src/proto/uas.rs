@@ -2,7 +2,7 @@
 //! made (§8.2.6), and where they go (§18.2, RFC 3581 §4).
 //!
 //! Life of a request: [`receive`] notes in its Via where it came from; [`Head::read`] reads what every request must
-//! have, or says what it is refused with; an [`Answer`] becomes a response by [`respond`]; [`return_address`] says
+//! have, or says what it is refused with; an [`Reply`] becomes a response by [`respond`]; [`return_address`] says
 //! where that goes.
 
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ fn is_known(method: &Method) -> bool {
 
 /// What is answered, before it is made a response to a certain request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Reply {
     /// The status code.
     pub status: u16,
     /// The reason phrase; `None`: the usual one.
@@ -30,31 +30,31 @@ pub struct Answer {
     pub rows: Vec<Header>,
 }
 
-impl Answer {
+impl Reply {
     /// With the usual reason phrase and no rows of its own.
     #[must_use]
-    pub fn new(status: u16) -> Answer {
-        Answer { status, reason: None, rows: Vec::new() }
+    pub fn new(status: u16) -> Reply {
+        Reply { status, reason: None, rows: Vec::new() }
     }
 
     /// With another reason phrase.
     #[must_use]
-    pub fn because(status: u16, reason: impl Into<Cow<'static, str>>) -> Answer {
-        Answer { status, reason: Some(reason.into()), rows: Vec::new() }
+    pub fn because(status: u16, reason: impl Into<Cow<'static, str>>) -> Reply {
+        Reply { status, reason: Some(reason.into()), rows: Vec::new() }
     }
 
     /// And this row. A value that cannot stand in a row is left out: it came from a request, so it could.
     #[must_use]
-    pub fn with(mut self, name: HeaderName, value: impl Into<bytes::Bytes>) -> Answer {
+    pub fn with(mut self, name: HeaderName, value: impl Into<bytes::Bytes>) -> Reply {
         self.rows.extend(Header::new(name, value));
         self
     }
 }
 
-impl From<FieldError> for Answer {
+impl From<FieldError> for Reply {
     /// 400, with a reason that names the header (§21.4.1).
-    fn from(error: FieldError) -> Answer {
-        Answer::because(400, format!("Bad Request: {error}"))
+    fn from(error: FieldError) -> Reply {
+        Reply::because(400, format!("Bad Request: {error}"))
     }
 }
 
@@ -79,9 +79,9 @@ impl Head {
     /// # Errors
     /// The answer that the request gets instead: 505 for another version, 400 for what is missing or malformed, 416 for
     /// a Request-URI that is neither sip nor sips (§8.2.2.1).
-    pub fn read(request: &Request) -> Result<Head, Answer> {
+    pub fn read(request: &Request) -> Result<Head, Reply> {
         if request.version != Version::V2 {
-            return Err(Answer::new(505));
+            return Err(Reply::new(505));
         }
         let headers = &request.headers;
         let to = headers.to()?;
@@ -89,35 +89,35 @@ impl Head {
         headers.call_id()?;
         let cseq = headers.cseq()?;
         if cseq.method != request.method {
-            return Err(Answer::because(400, "Bad Request: CSeq: has another method than the request"));
+            return Err(Reply::because(400, "Bad Request: CSeq: has another method than the request"));
         }
         let max_forwards = headers.max_forwards()?;
         let uri = AnyUri::parse(&request.uri)
-            .map_err(|error| Answer::because(400, format!("Bad Request: Request-URI: {error}")))?;
+            .map_err(|error| Reply::because(400, format!("Bad Request: Request-URI: {error}")))?;
         match &uri {
             AnyUri::Sip(_) => Ok(Head { to, from_tag, cseq, max_forwards, uri }),
-            AnyUri::Other(_) => Err(Answer::new(416)),
+            AnyUri::Other(_) => Err(Reply::new(416)),
         }
     }
 }
 
 /// The answer to a method that is not served (§8.2.1): 405 with what is, or 501 for one that is not known at all.
 #[must_use]
-pub fn refuse_method(method: &Method, allowed: &'static str) -> Answer {
+pub fn refuse_method(method: &Method, allowed: &'static str) -> Reply {
     let status = if is_known(method) { 405 } else { 501 };
-    Answer::new(status).with(HeaderName::Allow, allowed)
+    Reply::new(status).with(HeaderName::Allow, allowed)
 }
 
 /// The answer to a request that requires what is not supported (§8.2.2.3), if it does.
 #[must_use]
-pub fn refuse_extensions(request: &Request, supported: &[&str]) -> Option<Answer> {
+pub fn refuse_extensions(request: &Request, supported: &[&str]) -> Option<Reply> {
     let foreign: Vec<String> = request
         .headers
         .option_tags(&HeaderName::Require)
         .into_iter()
         .filter(|tag| !supported.iter().any(|known| known.eq_ignore_ascii_case(tag)))
         .collect();
-    (!foreign.is_empty()).then(|| Answer::new(420).with(HeaderName::Unsupported, foreign.join(", ")))
+    (!foreign.is_empty()).then(|| Reply::new(420).with(HeaderName::Unsupported, foreign.join(", ")))
 }
 
 /// Notes in the topmost Via where the request came from (§18.2.1, RFC 3581 §4), and gives that Via.
@@ -171,7 +171,7 @@ const COPIED: [HeaderName; 4] = [HeaderName::Via, HeaderName::From, HeaderName::
 /// Makes an answer the response to a request (§8.2.6.2): its Vias, From, To with our tag, Call-ID and CSeq, then the
 /// answer's own rows. What a broken request lacks is missing in its answer, too.
 #[must_use]
-pub fn respond(request: &Request, answer: Answer, tag: &str) -> Response {
+pub fn respond(request: &Request, answer: Reply, tag: &str) -> Response {
     let mut response = Response::new(answer.status);
     response.headers = Headers::with_capacity(COPIED.len() + 1 + answer.rows.len());
     if let Some(reason) = answer.reason {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::tally::Slip;
 use super::{KNOWN_TAGS, Registration, State, Step, Visit};
+use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::digest::Sessions;
 use crate::proto::ids::Random;
-use crate::proto::plan::{Plan, Purpose};
 use crate::proto::{Cause, Time};
 use crate::sip::NameAddr;
 
@@ -88,7 +88,7 @@ impl Registration {
             plan.keyring = self.plan.keyring.clone();
         }
         plan.keep = true;
-        plan.memory = self.plan.memory.take();
+        plan.resume = self.plan.resume.take();
         self.plan = plan;
         self.target = None;
         self.sessions = Sessions::new();
@@ -101,7 +101,7 @@ impl Registration {
         self.plan.purpose = purpose;
         if purpose == Purpose::Remove {
             self.plan.contacts = self.removable();
-            self.plan.memory.get_or_insert_default().own = self.bound.contacts();
+            self.plan.resume.get_or_insert_default().own = self.bound.contacts();
         }
     }
 

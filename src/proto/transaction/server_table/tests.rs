@@ -61,9 +61,9 @@ fn a_client_of_rfc_2543_is_known_by_all_that_its_copies_share() {
     }
 }
 
-fn way() -> Way {
+fn way() -> ReturnPath {
     let peer = "192.0.2.1:5060".parse().unwrap();
-    Way { flow: FlowId(1), peer, listens: peer }
+    ReturnPath { flow: FlowId(1), peer, listens: peer }
 }
 
 fn at(ms: u64) -> Time {
@@ -76,20 +76,20 @@ fn an_answer_is_repeated_for_copies_until_timer_j_and_nothing_is_left() {
     let mut all = Transactions::new(Timing::default(), 10_000);
     let (key, other) = (TransactionKey(1), TransactionKey(2));
     let answer = Bytes::from_static(b"200");
-    assert_eq!(all.look_up(key, 9), Known::New);
+    assert_eq!(all.look_up(key, 9), Lookup::New);
     all.begin(key, 9, false, way(), at(0));
-    assert_eq!(all.look_up(key, 9), Known::Waiting);
-    assert_eq!(all.look_up(other, 9), Known::Merged);
+    assert_eq!(all.look_up(key, 9), Lookup::Waiting);
+    assert_eq!(all.look_up(other, 9), Lookup::Merged);
     assert_eq!(all.next_due(), Some(at(3500)));
     assert_eq!(all.answer(key, &answer, at(10)), Some(way()));
     assert_eq!(all.answer(key, &Bytes::from_static(b"500"), at(11)), None);
-    assert_eq!(all.look_up(key, 9), Known::Answered(way(), answer));
+    assert_eq!(all.look_up(key, 9), Lookup::Answered(way(), answer));
     assert_eq!(all.next_due(), Some(at(32_010)));
     all.expire(at(32_009));
     assert_eq!((all.len(), all.next_slow(at(32_009))), (1, None));
     all.expire(at(32_010));
     assert_eq!((all.is_empty(), all.octets, all.merged.len(), all.next_due()), (true, 0, 0, None));
-    assert_eq!(all.look_up(other, 9), Known::New);
+    assert_eq!(all.look_up(other, 9), Lookup::New);
 }
 
 /// STX-004 STX-019
@@ -102,7 +102,7 @@ fn a_slow_answer_is_announced_by_a_100_that_copies_get_too() {
     assert_eq!(all.next_slow(at(3500)), Some((key, way())));
     let trying = Bytes::from_static(b"100");
     all.trying(key, trying.clone());
-    assert_eq!(all.look_up(key, 9), Known::Answered(way(), trying));
+    assert_eq!(all.look_up(key, 9), Lookup::Answered(way(), trying));
     assert_eq!((all.next_slow(at(9000)), all.next_due()), (None, None));
     assert_eq!(all.answer(key, &Bytes::from_static(b"200 OK"), at(9000)), Some(way()));
     all.expire(at(41_000));
@@ -129,8 +129,8 @@ fn the_oldest_answers_go_when_their_limit_is_reached() {
         assert!(all.octets <= all.limit);
     }
     assert_eq!(all.len(), 10);
-    assert_eq!(all.look_up(TransactionKey(989), 989), Known::New);
-    assert_eq!(all.look_up(TransactionKey(990), 990), Known::Answered(way(), answer));
+    assert_eq!(all.look_up(TransactionKey(989), 989), Lookup::New);
+    assert_eq!(all.look_up(TransactionKey(990), 990), Lookup::Answered(way(), answer));
     all.expire(at(100_000));
     assert_eq!((all.is_empty(), all.octets), (true, 0));
 }

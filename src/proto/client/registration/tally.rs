@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::targets::Targets;
 use crate::proto::Time;
+use crate::proto::client::outcome::{Attempt, Failure, Hop, Misbehaviour, Unreachable, Warning};
 use crate::proto::locate::Destination;
-use crate::proto::outcome::{Attempt, Failure, Hop, Misbehaviour, Unreachable, Warning};
 use crate::sip::{NameAddr, Response, Via};
 
 /// Counted over all destinations.

@@ -11,19 +11,14 @@
 //! ```
 //!
 //! The machine is pure and knows no message: it is told how each try ended, and says when the next is due. At most one
-//! is under way; what asks for another in the meantime is not lost, and makes one. It lives in [`super::endpoint`], which
+//! is under way; what asks for another in the meantime is not lost, and makes one. It lives in [`crate::proto::endpoint`], which
 //! has the tries carried out by a [`super::registration::Registration`].
-
-mod lease;
-mod told;
 
 use std::time::Duration;
 
-use super::Time;
-use super::ids::Random;
-use super::outcome::{CredentialsFailure, Failure, Refusal};
-use lease::Lease;
-pub use told::{Kept, Left};
+use super::outcome::{CredentialsFailure, Failure, Refusal, Report};
+use crate::proto::ids::Random;
+use crate::proto::{Cause, Time};
 
 /// Never more often than this.
 const SHORTEST_GAP: Duration = Duration::from_secs(1);
@@ -43,7 +38,7 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// The timetable of one account.
 #[derive(Debug)]
-pub struct Keep {
+pub struct Schedule {
     state: State,
     lease: Option<Lease>,
     /// Failures since the last lease that has lived.
@@ -77,12 +72,12 @@ enum After {
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Come back with [`Keep::on_due`] then.
+pub enum Due {
+    /// Come back with [`Schedule::on_due`] then.
     Wait(Time),
     /// Bind, and tell how that ended.
     Bind,
-    /// Remove what is bound, and tell by [`Keep::on_left`].
+    /// Remove what is bound, and tell by [`Schedule::on_left`].
     Remove,
     /// Wait for what is under way.
     Busy,
@@ -92,12 +87,12 @@ pub enum Next {
     Over,
 }
 
-impl Keep {
+impl Schedule {
     /// A timetable whose first try is due at once or, when there are many, a random time later. `probe`: how often an
     /// account that failed for good is tried again.
     #[must_use]
-    pub fn new(first: Time, probe: Option<Duration>) -> Keep {
-        Keep { state: State::Waiting(first), lease: None, failures: 0, began: None, probe }
+    pub fn new(first: Time, probe: Option<Duration>) -> Schedule {
+        Schedule { state: State::Waiting(first), lease: None, failures: 0, began: None, probe }
     }
 
     /// Until when it is bound, as far as is known.
@@ -127,29 +122,29 @@ impl Keep {
     /// Whether what is due is no more than the refresh of a binding in its time. Leases spread their refreshes by
     /// themselves; whatever else makes an account try may make many of them try at once (DES-010).
     #[must_use]
-    pub fn is_routine(&self, now: Time) -> bool {
+    pub fn is_plain_refresh(&self, now: Time) -> bool {
         let State::Waiting(at) = self.state else { return false };
         let planned = self.lease.is_some_and(|lease| at == lease.refresh && now < lease.end());
         planned && now.since(at) < LATE
     }
 
     /// Its time has come.
-    pub fn on_due(&mut self, now: Time) -> Next {
+    pub fn on_due(&mut self, now: Time) -> Due {
         match self.state {
-            State::Waiting(at) if at > now => Next::Wait(at),
+            State::Waiting(at) if at > now => Due::Wait(at),
             State::Waiting(_) => {
                 self.began = Some(now);
                 self.state = State::Trying(After::Wait);
-                Next::Bind
+                Due::Bind
             }
-            State::Trying(_) | State::Leaving => Next::Busy,
-            State::Resigned => Next::Resigned,
-            State::Over => Next::Over,
+            State::Trying(_) | State::Leaving => Due::Busy,
+            State::Resigned => Due::Resigned,
+            State::Over => Due::Over,
         }
     }
 
     /// The try ended with a binding: for `granted` seconds from when its request was `sent`.
-    pub fn on_bound(&mut self, sent: Time, granted: u32, random: &mut dyn Random, now: Time) -> Next {
+    pub fn on_bound(&mut self, sent: Time, granted: u32, random: &mut dyn Random, now: Time) -> Due {
         let State::Trying(after) = self.state else { return self.next() };
         // A lease that follows one that lived begins a new count.
         self.forgive(now);
@@ -165,11 +160,11 @@ impl Keep {
 
     /// Moves the refresh that is planned, within the times that are right for it, to a beat that counts from `origin`: of many
     /// accounts several are refreshed at once then, and wake the process once.
-    pub fn align(&mut self, origin: Time) -> Next {
+    pub fn align(&mut self, origin: Time) -> Due {
         if let (State::Waiting(at), Some(lease)) = (self.state, self.lease)
             && at == lease.refresh
         {
-            let at = lease.at_a_beat(origin, self.not_before(lease.from));
+            let at = lease.aligned(origin, self.not_before(lease.from));
             self.lease = Some(Lease { refresh: at, ..lease });
             self.state = State::Waiting(at);
         }
@@ -183,7 +178,7 @@ impl Keep {
         may_be_bound: bool,
         random: &mut dyn Random,
         now: Time,
-    ) -> Next {
+    ) -> Due {
         let State::Trying(after) = self.state else { return self.next() };
         match after {
             After::Leave if may_be_bound => return self.leave(),
@@ -199,7 +194,7 @@ impl Keep {
                 Some(probe) => self.wait(now + probe),
                 None => {
                     self.state = State::Resigned;
-                    Next::Resigned
+                    Due::Resigned
                 }
             };
         }
@@ -207,7 +202,7 @@ impl Keep {
         let wait = match failure {
             Failure::Refused(Refusal::RetryAfter { seconds, .. }) => {
                 let least = Duration::from_secs((*seconds).into()).min(LONGEST_RETRY_AFTER);
-                backoff.max(least + part(least / 10, random))
+                backoff.max(least + jitter(least / 10, random))
             }
             Failure::Refused(_)
             | Failure::Credentials(_)
@@ -219,7 +214,7 @@ impl Keep {
     }
 
     /// The connection broke over which it was bound: what was sent there does not arrive any more.
-    pub fn on_flow_lost(&mut self, random: &mut dyn Random, now: Time) -> Next {
+    pub fn on_flow_lost(&mut self, random: &mut dyn Random, now: Time) -> Due {
         match self.state {
             State::Waiting(at) => {
                 let wait = self.backoff(random, now);
@@ -230,12 +225,12 @@ impl Keep {
     }
 
     /// Something has changed that makes a try worthwhile: now, or after the one under way.
-    pub fn on_nudge(&mut self, now: Time) -> Next {
+    pub fn on_refresh_requested(&mut self, now: Time) -> Due {
         match self.state {
             State::Waiting(_) | State::Resigned => self.wait(now),
             State::Trying(After::Wait) => {
                 self.state = State::Trying(After::Again);
-                Next::Busy
+                Due::Busy
             }
             State::Trying(_) | State::Leaving | State::Over => self.next(),
         }
@@ -249,23 +244,23 @@ impl Keep {
 
     /// The network has changed: what failed may work now, and what worked may not. A try comes within a second, and no
     /// failure is counted (DES-016, DES-017).
-    pub fn on_network_changed(&mut self, random: &mut dyn Random, now: Time) -> Next {
+    pub fn on_network_changed(&mut self, random: &mut dyn Random, now: Time) -> Due {
         match self.state {
             State::Waiting(at) => {
-                let soon = now + part(SHORTEST_GAP, random);
+                let soon = now + jitter(SHORTEST_GAP, random);
                 self.wait(at.min(soon))
             }
-            State::Trying(_) => self.on_nudge(now),
+            State::Trying(_) => self.on_refresh_requested(now),
             State::Resigned | State::Leaving | State::Over => self.next(),
         }
     }
 
     /// The user wants it to end.
-    pub fn on_stop(&mut self, may_be_bound: bool) -> Next {
+    pub fn on_stop(&mut self, may_be_bound: bool) -> Due {
         match self.state {
             State::Trying(_) => {
                 self.state = State::Trying(After::Leave);
-                Next::Busy
+                Due::Busy
             }
             State::Waiting(_) | State::Resigned if may_be_bound => self.leave(),
             State::Waiting(_) | State::Resigned => self.over(),
@@ -274,38 +269,38 @@ impl Keep {
     }
 
     /// The removal has ended, however.
-    pub fn on_left(&mut self) -> Next {
+    pub fn on_left(&mut self) -> Due {
         self.lease = None;
         self.over()
     }
 
-    fn next(&self) -> Next {
+    fn next(&self) -> Due {
         match self.state {
-            State::Waiting(at) => Next::Wait(at),
-            State::Trying(_) | State::Leaving => Next::Busy,
-            State::Resigned => Next::Resigned,
-            State::Over => Next::Over,
+            State::Waiting(at) => Due::Wait(at),
+            State::Trying(_) | State::Leaving => Due::Busy,
+            State::Resigned => Due::Resigned,
+            State::Over => Due::Over,
         }
     }
 
-    fn wait(&mut self, at: Time) -> Next {
+    fn wait(&mut self, at: Time) -> Due {
         let at = self.not_before(at);
         self.state = State::Waiting(at);
-        Next::Wait(at)
+        Due::Wait(at)
     }
 
     fn not_before(&self, at: Time) -> Time {
         self.began.map_or(at, |began| at.max(began + SHORTEST_GAP))
     }
 
-    fn leave(&mut self) -> Next {
+    fn leave(&mut self) -> Due {
         self.state = State::Leaving;
-        Next::Remove
+        Due::Remove
     }
 
-    fn over(&mut self) -> Next {
+    fn over(&mut self) -> Due {
         self.state = State::Over;
-        Next::Over
+        Due::Over
     }
 
     /// Counts a failure, and says how long to wait after it: what worked is tried again soon, once (DES-006). That holds
@@ -316,11 +311,11 @@ impl Keep {
         self.failures = before.saturating_add(1);
         let worked = self.lease.is_some();
         if worked && before == 0 {
-            return part(SOON, random);
+            return jitter(SOON, random);
         }
         let doublings = before - u32::from(worked);
         let longest = BASE.saturating_mul(1 << doublings.min(10)).min(CAP);
-        longest / 2 + part(longest / 2, random)
+        longest / 2 + jitter(longest / 2, random)
     }
 
     /// What failed before is forgotten when a lease has lived for half its time (DES-007): a server that lets one in
@@ -358,9 +353,131 @@ fn is_permanent(failure: &Failure) -> bool {
 }
 
 /// A random part of a span: nothing to all of it.
-pub(super) fn part(span: Duration, random: &mut dyn Random) -> Duration {
+pub(super) fn jitter(span: Duration, random: &mut dyn Random) -> Duration {
     let thousandths = u32::try_from(random.next() % 1001).unwrap_or(0);
     span.saturating_mul(thousandths) / 1000
+}
+
+/// What the user is told of an account that is kept bound (DES-029).
+#[derive(Debug)]
+pub enum AccountEvent {
+    /// A try begins that would bind what is not bound.
+    Registering,
+    /// It is bound, and was not before.
+    Registered {
+        /// How.
+        report: Box<Report>,
+        /// Until when.
+        until: Time,
+        /// When the next try is due.
+        next: Time,
+    },
+    /// It was bound, and is for longer.
+    Refreshed {
+        /// How.
+        report: Box<Report>,
+        /// Until when.
+        until: Time,
+        /// When the next try is due.
+        next: Time,
+    },
+    /// A try failed.
+    Failed {
+        /// How.
+        report: Box<Report>,
+        /// Until when it is bound nevertheless.
+        until: Option<Time>,
+        /// When the next try is due; `None`: it failed for good.
+        next: Option<Time>,
+    },
+    /// The connection broke over which it was bound.
+    FlowFailed {
+        /// What the network said; `None`: the other side closed it.
+        cause: Option<Cause>,
+        /// When the next try is due.
+        next: Time,
+    },
+    /// The system would send from another address now, so that it is bound anew.
+    NetworkChanged,
+    /// Somebody called, and was answered.
+    Incoming {
+        /// What they wanted.
+        method: String,
+        /// Who they said they are: the URI of From.
+        from: String,
+        /// What they were answered.
+        status: u16,
+    },
+    /// The removal has ended.
+    Unregistered(Box<Report>),
+    /// It is kept no longer; nothing follows.
+    Stopped(Departure),
+}
+
+/// How it was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Nothing was bound.
+    Unbound,
+    /// The registrar confirmed that it is removed.
+    Removed,
+    /// The registrar did not, in time.
+    Unconfirmed,
+}
+
+/// Leases above this are refreshed so long before their end that a transaction that runs into Timer F (32 s) is over
+/// before it, and a second try can still leave.
+const SHORT: Duration = Duration::from_secs(74);
+const MARGIN: Duration = Duration::from_secs(37);
+
+/// What a longer lease counts as.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// The longest time between two beats, and the part of the time to a refresh that it is at most.
+const BEAT: Duration = Duration::from_millis(256);
+const BEATS: u32 = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lease {
+    /// When the request left that was answered: the lifetime counts from there (RFC 3261 §20.19, DES-003).
+    from: Time,
+    length: Duration,
+    /// When it is to be refreshed, if nothing comes in between.
+    refresh: Time,
+    /// It has lived so long that failures before it no longer count. They are forgotten once.
+    proved: bool,
+}
+
+impl Lease {
+    /// For `granted` seconds; refreshed at a random time of those that are right (DES-001, DES-002).
+    fn granted(granted: u32, from: Time, random: &mut dyn Random) -> Lease {
+        let length = Duration::from_secs(granted.into()).min(LONGEST);
+        let after = due_after(length);
+        let refresh = from + (after - jitter(after / 10, random));
+        Lease { from, length, refresh, proved: false }
+    }
+
+    fn end(self) -> Time {
+        self.from + self.length
+    }
+
+    /// The refresh at a beat that is also right, and not before `least`: counted from `origin`, one every so often, as long as
+    /// the lease allows. Leases of one length have the same beats, and those of a longer one some of them.
+    fn aligned(self, origin: Time, least: Time) -> Time {
+        let after = due_after(self.length);
+        let ms = u64::try_from((after / BEATS).min(BEAT).as_millis()).unwrap_or(0);
+        let Some(beat) = ms.checked_ilog2().map(|log| 1 << log) else { return self.refresh };
+        let since = u64::try_from(self.refresh.since(origin).as_millis()).unwrap_or(0) % beat;
+        let before = Time::from_millis(self.refresh.as_millis() - since);
+        let (first, last) = (least.max(self.from + after * 9 / 10), self.from + after);
+        let at = if before >= first { before } else { before + Duration::from_millis(beat) };
+        if (first..=last).contains(&at) { at } else { self.refresh }
+    }
+}
+
+/// How long after it was asked for a lease is refreshed, at the latest.
+fn due_after(length: Duration) -> Duration {
+    if length > SHORT { (length * 9 / 10).min(length - MARGIN) } else { length / 2 }
 }
 
 #[cfg(test)]

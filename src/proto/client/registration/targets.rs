@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::mem;
 
+use crate::proto::client::plan::Plan;
 use crate::proto::locate::Transport;
-use crate::proto::plan::Plan;
 use crate::sip::{AnyUri, NameAddr, Q, Response, Scheme, Uri};
 
 /// Most targets that wait at a time: no more destinations are ever tried.

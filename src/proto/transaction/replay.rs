@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 /// What a piece of memory holds, in octets; a longer answer gets one of its own.
 const PIECE: usize = 64 << 10;
 
-/// The answers that are kept.
+/// The answers that are replay.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct Replay {
     pieces: VecDeque<Piece>,
     /// The number of the first piece.
     first: u64,
@@ -24,22 +24,22 @@ struct Piece {
 
 /// Where an answer is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Span {
     piece: u64,
     start: usize,
     end: usize,
 }
 
-impl Place {
+impl Span {
     /// The length of the answer.
     pub(super) fn len(self) -> usize {
         self.end - self.start
     }
 }
 
-impl Kept {
-    /// Keeps a copy of an answer, until [`Kept::release`].
-    pub(super) fn keep(&mut self, answer: &[u8]) -> Place {
+impl Replay {
+    /// Keeps a copy of an answer, until [`Replay::release`].
+    pub(super) fn keep(&mut self, answer: &[u8]) -> Span {
         if self.pieces.back().is_none_or(|last| last.octets.len() + answer.len() > PIECE) {
             if let Some(full) = self.pieces.back_mut() {
                 full.octets.shrink_to_fit();
@@ -48,21 +48,21 @@ impl Kept {
             self.pieces.push_back(Piece { octets, wanted: 0 });
         }
         let piece = self.first + self.pieces.len() as u64 - 1;
-        let Some(last) = self.pieces.back_mut() else { return Place { piece, start: 0, end: 0 } };
+        let Some(last) = self.pieces.back_mut() else { return Span { piece, start: 0, end: 0 } };
         let start = last.octets.len();
         last.octets.extend_from_slice(answer);
         last.wanted += 1;
-        Place { piece, start, end: last.octets.len() }
+        Span { piece, start, end: last.octets.len() }
     }
 
     /// An answer.
-    pub(super) fn get(&self, place: Place) -> &[u8] {
+    pub(super) fn get(&self, place: Span) -> &[u8] {
         let piece = self.index(place).and_then(|index| self.pieces.get(index));
         piece.and_then(|piece| piece.octets.get(place.start..place.end)).unwrap_or_default()
     }
 
     /// Lets an answer go.
-    pub(super) fn release(&mut self, place: Place) {
+    pub(super) fn release(&mut self, place: Span) {
         if let Some(piece) = self.index(place).and_then(|index| self.pieces.get_mut(index)) {
             piece.wanted -= 1;
         }
@@ -71,7 +71,7 @@ impl Kept {
         }
     }
 
-    fn index(&self, place: Place) -> Option<usize> {
+    fn index(&self, place: Span) -> Option<usize> {
         usize::try_from(place.piece.checked_sub(self.first)?).ok()
     }
 }
@@ -80,37 +80,37 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn held(kept: &Kept) -> usize {
-        kept.pieces.iter().map(|piece| piece.octets.capacity()).sum()
+    fn held(replay: &Replay) -> usize {
+        replay.pieces.iter().map(|piece| piece.octets.capacity()).sum()
     }
 
     #[test]
     fn an_answer_is_what_it_was_until_it_is_released() {
-        let mut kept = Kept::default();
+        let mut replay = Replay::default();
         let answer = |n: usize| vec![n.to_le_bytes()[0]; 1 + n * 7919 % 3000];
-        let places: Vec<_> = (0..500).map(|n| kept.keep(&answer(n))).collect();
+        let places: Vec<_> = (0..500).map(|n| replay.keep(&answer(n))).collect();
         for (n, place) in places.iter().enumerate() {
-            assert_eq!(kept.get(*place), answer(n));
+            assert_eq!(replay.get(*place), answer(n));
             assert_eq!(place.len(), answer(n).len());
         }
         for (n, place) in places.iter().enumerate() {
-            kept.release(*place);
-            assert!(places.get(n + 1).is_none_or(|next| kept.get(*next) == answer(n + 1)));
+            replay.release(*place);
+            assert!(places.get(n + 1).is_none_or(|next| replay.get(*next) == answer(n + 1)));
         }
-        assert!(kept.pieces.is_empty());
-        let again = kept.keep(b"200");
-        assert_eq!(kept.get(again), b"200");
+        assert!(replay.pieces.is_empty());
+        let again = replay.keep(b"200");
+        assert_eq!(replay.get(again), b"200");
     }
 
     #[test]
     fn little_more_memory_is_held_than_answers() {
-        let mut kept = Kept::default();
+        let mut replay = Replay::default();
         let mut octets = 0;
         for n in 0..200 {
             let answer = vec![b'a'; if n % 2 == 0 { 10 } else { PIECE - 5 }];
             octets += answer.len();
-            kept.keep(&answer);
+            replay.keep(&answer);
         }
-        assert!(held(&kept) <= octets + PIECE, "{} for {octets}", held(&kept));
+        assert!(held(&replay) <= octets + PIECE, "{} for {octets}", held(&replay));
     }
 }

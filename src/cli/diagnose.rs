@@ -1,12 +1,11 @@
 //! What a failure means for a person, and what to do about it: all hints live here, not at the failing line.
 
-use super::Cause;
-use super::ResolveError;
-use super::outcome::{
+use crate::proto::client::outcome::{
     AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Remote, Report, Skipped, Unreachable,
     WhySkipped,
 };
-use super::plan::Purpose;
+use crate::proto::client::plan::Purpose;
+use crate::proto::{Cause, ResolveError, Transport};
 
 /// One failure, explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,11 +224,11 @@ fn timeout_hint(report: &Report) -> String {
     }
     let transport = report.hop.map(|hop| hop.transport);
     let text = match transport {
-        Some(super::Transport::Udp) => {
+        Some(Transport::Udp) => {
             "is a registrar there at all? Firewalls drop silently; --transport tcp may tell more, -v shows what \
              was sent"
         }
-        Some(super::Transport::Tcp) => {
+        Some(Transport::Tcp) => {
             "the connection stands, but nothing comes back: is it a SIP port? -v shows what was sent"
         }
         None => "a firewall may drop the connection; check host and port, or raise --timeout",

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::proto::Time;
-use crate::proto::agent::Answer;
 use crate::proto::binding::{Binding, StoreFailure, Stored};
+use crate::proto::uas::Reply;
 use crate::sip::{Date, HeaderName, Request};
 
 /// How long a client is asked to wait when the location service does not answer, in seconds.
@@ -12,8 +12,8 @@ const RETRY_AFTER: &str = "5";
 
 /// The 200: every binding that is live now, each with the time it has left, and the time of day.
 #[must_use]
-pub fn granted(request: &Request, stored: &Stored, dater: &mut Dater, now: Time) -> Answer {
-    let mut answer = Answer::new(200);
+pub fn granted(request: &Request, stored: &Stored, dater: &mut Dater, now: Time) -> Reply {
+    let mut answer = Reply::new(200);
     answer.rows.reserve(stored.bindings.len() + 3);
     for binding in stored.bindings.iter() {
         answer = answer.with(HeaderName::Contact, listed(binding, now));
@@ -40,14 +40,14 @@ fn listed(binding: &Binding, now: Time) -> String {
 
 /// The answer when nothing was changed.
 #[must_use]
-pub fn failed(failure: StoreFailure) -> Answer {
+pub fn failed(failure: StoreFailure) -> Reply {
     match failure {
         StoreFailure::OutOfOrder => {
-            Answer::because(500, "Server Internal Error: CSeq is not higher than before")
+            Reply::because(500, "Server Internal Error: CSeq is not higher than before")
         }
-        StoreFailure::TooMany => Answer::because(403, "Forbidden: too many bindings"),
-        StoreFailure::Unavailable => Answer::new(503).with(HeaderName::RetryAfter, RETRY_AFTER),
-        StoreFailure::Failed => Answer::new(500),
+        StoreFailure::TooMany => Reply::because(403, "Forbidden: too many bindings"),
+        StoreFailure::Unavailable => Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER),
+        StoreFailure::Failed => Reply::new(500),
     }
 }
 

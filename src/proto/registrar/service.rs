@@ -1,13 +1,13 @@
-//! What a server is to do, completely said: a [`Service`]; and what it tells: [`Served`].
+//! What a server is to do, completely said: a [`Service`]; and what it tells: [`ServerEvent`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::binding::{Aor, Effect};
-use super::digest::Verifier;
-use super::plan::Timing;
-use super::{Cause, Time, Transport};
+use crate::proto::binding::{Aor, Effect};
+use crate::proto::client::plan::Timing;
+use crate::proto::digest::Verifier;
+use crate::proto::{Cause, Time, Transport};
 use crate::sip::Host;
 
 /// A registrar with its listeners.
@@ -25,7 +25,7 @@ pub struct Service {
     pub limits: Limits,
     /// The timers of RFC 3261 table 4.
     pub timing: Timing,
-    /// Tell every message that passes ([`Notice::Message`](super::Notice::Message)).
+    /// Tell every message that passes ([`Notice::Message`](crate::proto::Notice::Message)).
     pub tell_messages: bool,
 }
 
@@ -86,7 +86,7 @@ impl Default for Limits {
 
 /// What a server tells its user. Each is something that happened; counts are in [`Counters`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Served {
+pub enum ServerEvent {
     /// It listens here; one for each of [`Service::listen`], in their order.
     Listening {
         /// For what.
