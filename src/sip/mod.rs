@@ -1,8 +1,8 @@
 //! The message language of SIP: messages, header fields, URIs, framing (RFC 3261 §7, §18.3, §19, §20, §25).
 //!
 //! Reading order: a [`Message`] arrives or leaves; [`Headers`] are its rows, with a typed reader for each
-//! field; [`Uri`], [`NameAddr`], [`Via`] and [`Challenge`] are values that those readers give. [`StreamFramer`]
-//! cuts byte streams into messages.
+//! field; [`Uri`], [`NameAddr`], [`Via`] and [`Challenge`] are values that those readers give.
+//! [`StreamFramer`] cuts byte streams into messages.
 //!
 //! - Reading is in two steps. [`Message::parse_datagram`] checks the structure and keeps every row as it
 //!   came, in order, sharing the memory of the datagram. A typed reader looks into a header when it is asked,

@@ -57,9 +57,9 @@ async fn a_dry_run_over_tcp_does_not_connect() {
 #[tokio::test]
 async fn a_time_that_has_come_is_told_at_once_and_one_to_come_is_waited_for() {
     let mut network = network(Config::default());
-    assert!(matches!(soon(network.event(Some(Time::default()))).await, Event::Timeout));
+    assert!(matches!(soon(network.event_by(Some(Time::default()))).await, Event::Timeout));
     let due = network.now() + Duration::from_millis(5);
-    assert!(matches!(soon(network.event(Some(due))).await, Event::Timeout));
+    assert!(matches!(soon(network.event_by(Some(due))).await, Event::Timeout));
     assert!(network.now() >= due);
 }
 
@@ -70,7 +70,7 @@ async fn commands_come_before_what_the_network_brings_and_in_their_order() {
         network.push(give_up(n));
     }
     for n in 0..3 {
-        match soon(network.event(Some(Time::default()))).await {
+        match soon(network.event_by(Some(Time::default()))).await {
             Event::Command(Command::GiveUp { registration }) => assert_eq!(registration.0, n),
             other => panic!("{other:?}"),
         }
@@ -88,7 +88,7 @@ async fn a_timer_comes_through_a_flood() {
         for _ in 0..4 {
             server.send_to(b"junk", local).await.unwrap();
         }
-        match soon(network.event(Some(Time::default()))).await {
+        match soon(network.event_by(Some(Time::default()))).await {
             Event::Timeout => break,
             _ => before += 1,
         }
@@ -106,7 +106,7 @@ async fn a_wait_that_is_given_up_loses_nothing() {
     for n in 0..50_u8 {
         server.send_to(&[n], local).await.unwrap();
         for _ in 0..3 {
-            let given_up = tokio::time::timeout(Duration::ZERO, network.event(None)).await;
+            let given_up = tokio::time::timeout(Duration::ZERO, network.event_by(None)).await;
             if let Ok(event) = given_up {
                 network.push(event);
             }
@@ -122,7 +122,7 @@ async fn others_have_their_turn_while_timers_are_always_due() {
     let due = Some(Time::from_millis(0));
     let timers = async {
         for _ in 0..1000 {
-            assert!(matches!(network.event(due).await, Event::Timeout));
+            assert!(matches!(network.event_by(due).await, Event::Timeout));
         }
     };
     tokio::select! {

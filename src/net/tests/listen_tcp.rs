@@ -29,7 +29,7 @@ async fn rest(network: &mut Network, mut stream: TcpStream) -> String {
     tokio::select! {
         biased;
         _ = soon(stream.read_to_string(&mut all)) => {}
-        event = network.event(None) => panic!("{event:?}"),
+        event = network.event_by(None) => panic!("{event:?}"),
     }
     all
 }
@@ -123,7 +123,7 @@ async fn a_peer_that_does_not_read_is_given_up_and_told_once() {
         network.perform(Action::Transmit { flow, peer: remote, bytes: bytes.clone() });
         sent += 1;
         assert!(sent < 2000, "the queue has no end");
-        if let Ok(event) = tokio::time::timeout(Duration::from_millis(1), network.event(None)).await {
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(1), network.event_by(None)).await {
             break event;
         }
     };

@@ -181,7 +181,7 @@ async fn a_flood_on_one_listener_holds_up_neither_another_nor_a_timer_nor_a_conn
 }
 
 async fn event_by(network: &mut Network, due: Time) -> Event {
-    soon(network.event(Some(due))).await
+    soon(network.event_by(Some(due))).await
 }
 
 /// A signal, say, has to end a program under a flood.
@@ -194,7 +194,7 @@ async fn what_waits_beside_the_network_gets_its_turn_in_a_flood() {
         flood(&stranger, local).await;
         let run = async {
             for _ in 0..64 {
-                network.event(None).await;
+                network.event_by(None).await;
                 before += 1;
             }
         };
@@ -214,7 +214,7 @@ async fn a_wait_that_is_given_up_loses_nothing() {
     for n in 0..100_u8 {
         socket.send_to(&[n], local).await.unwrap();
         for _ in 0..3 {
-            let given_up = tokio::time::timeout(Duration::ZERO, network.event(None)).await;
+            let given_up = tokio::time::timeout(Duration::ZERO, network.event_by(None)).await;
             if let Ok(event) = given_up {
                 network.push(event);
             }

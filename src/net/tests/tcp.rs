@@ -125,7 +125,7 @@ async fn a_peer_that_does_not_read_costs_bounded_memory() {
         network.perform(Action::Transmit { flow: ONE, peer: remote, bytes: bytes.clone() });
         sent += 1;
         assert!(sent < 200, "the queue has no end");
-        if let Ok(event) = tokio::time::timeout(Duration::from_millis(1), network.event(None)).await {
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(1), network.event_by(None)).await {
             break event;
         }
     };

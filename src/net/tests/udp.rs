@@ -99,7 +99,8 @@ async fn a_closed_port_is_told_at_once_and_of_its_own_peer_only() {
     }
 }
 
-/// TRN-028: the socket hands the error of one datagram to whichever call comes next; no other peer must suffer.
+/// TRN-028: the socket hands the error of one datagram to whichever call comes next; no other peer must
+/// suffer.
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn a_pending_error_never_stops_what_is_for_another_peer() {
@@ -144,7 +145,7 @@ async fn answers_that_are_here_already_come_before_a_complaint() {
 /// Whether all that loopback brought is read.
 #[cfg(target_os = "linux")]
 async fn network_is_quiet(network: &mut Network) -> bool {
-    let quiet = tokio::time::timeout(Duration::from_millis(20), network.event(None)).await;
+    let quiet = tokio::time::timeout(Duration::from_millis(20), network.event_by(None)).await;
     match quiet {
         Err(_) => true,
         Ok(event) => {
@@ -164,12 +165,12 @@ async fn an_error_wakes_the_task_a_few_times_and_not_for_ever() {
     let polls = std::cell::Cell::new(0);
     for _ in 0..3 {
         transmit(&mut network, ONE, dead, "REGISTER");
-        let told = counted(&polls, network.event(None));
+        let told = counted(&polls, network.event_by(None));
         assert_eq!(failed(soon(told).await), (dead, Cause::Refused));
     }
     assert!(polls.get() < 30, "{} polls for three errors", polls.get());
     polls.set(0);
-    let nothing = tokio::time::timeout(Duration::from_millis(50), counted(&polls, network.event(None)));
+    let nothing = tokio::time::timeout(Duration::from_millis(50), counted(&polls, network.event_by(None)));
     assert!(nothing.await.is_err());
     assert!(polls.get() <= 3, "{} polls for nothing", polls.get());
 }
@@ -185,7 +186,8 @@ async fn counted<T>(polls: &std::cell::Cell<u32>, future: impl Future<Output = T
     .await
 }
 
-/// TRN-028, TRN-029: ICMP as a router would send it. Needs the right to make raw sockets, and is silent without.
+/// TRN-028, TRN-029: ICMP as a router would send it. Needs the right to make raw sockets, and is silent
+/// without.
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn time_exceeded_is_ignored_and_host_unreachable_is_not() {
