@@ -8,8 +8,8 @@ use sipreg::sip::{Message, StreamFramer, Uri};
 
 const SIZES: [usize; 4] = [8_000, 16_000, 32_000, 64_000];
 
-/// Doubling doubles at most; vectors that grow by doubling may have to do so once more, and small things are not
-/// counted.
+/// Doubling doubles at most; vectors that grow by doubling may have to do so once more, and small things are
+/// not counted.
 fn assert_linear(what: &str, cost: impl Fn(usize)) {
     let costs = SIZES.map(|size| measure(|| cost(size)));
     let fits = |one: u64, two: u64, small: u64| two <= one * 5 / 2 + small;

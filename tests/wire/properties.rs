@@ -1,8 +1,8 @@
-//! The laws of `tests/fuzz`, shortly: random and mutated octets, and the rule that what was written is read back the
-//! same.
+//! The laws of `tests/fuzz`, shortly: random and mutated octets, and the rule that what was written is read
+//! back the same.
 
 use crate::laws;
-use crate::readers::torture;
+use crate::torture::torture;
 use proptest::prelude::*;
 use sipreg::sip::Request;
 use std::sync::LazyLock;
@@ -159,8 +159,8 @@ proptest! {
         laws::uris::comparison_is_an_equivalence([one, two, three].join("\n").as_bytes());
     }
 
-    /// HDR-010, HDR-011, HDR-017, AUT-035, URI-018: whatever is put into a message, it stays one message, and texts
-    /// survive quotes and escapes.
+    /// HDR-010, HDR-011, HDR-017, AUT-035, URI-018: whatever is put into a message, it stays one message, and
+    /// texts survive quotes and escapes.
     #[test]
     fn what_is_built_is_read_back(
         texts in prop::collection::vec(prop_oneof![
