@@ -457,7 +457,7 @@ mod tests {
         }
         assert!(!send(&sender, 0));
         drop(outbox);
-        assert!(send(&sender, 1), "nobody is there, and nobody is told");
+        assert!(send(&sender, 1), "nobody is there, and no error comes");
     }
 
     #[tokio::test]

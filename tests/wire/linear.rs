@@ -15,10 +15,10 @@ fn assert_linear(what: &str, cost: impl Fn(usize)) {
     let fits = |one: u64, two: u64, small: u64| two <= one * 5 / 2 + small;
     for (at, pair) in costs.windows(2).enumerate() {
         let [one, two]: &[AllocationInfo; 2] = pair.try_into().unwrap();
-        let told = format!("{what}, {} and {} octets: {one:?} {two:?}", SIZES[at], SIZES[at + 1]);
-        assert!(fits(one.bytes_total, two.bytes_total, 4096), "{told}");
-        assert!(fits(one.count_total, two.count_total, 64), "{told}");
-        assert!(fits(one.bytes_max, two.bytes_max, 4096), "{told}");
+        let sizes = format!("{what}, {} and {} octets: {one:?} {two:?}", SIZES[at], SIZES[at + 1]);
+        assert!(fits(one.bytes_total, two.bytes_total, 4096), "{sizes}");
+        assert!(fits(one.count_total, two.count_total, 64), "{sizes}");
+        assert!(fits(one.bytes_max, two.bytes_max, 4096), "{sizes}");
     }
     assert!(costs[3].bytes_total > 0, "{what} costs nothing");
 }

@@ -42,7 +42,7 @@ impl Network {
     }
 }
 
-/// For everything that loopback does within a moment.
+/// Awaits something that loopback does within a moment.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(5), future).await.expect("nothing happened")
 }

@@ -80,7 +80,7 @@ fn a_star_stands_alone() {
 
 /// HDR-019
 #[test]
-fn a_broken_header_concerns_only_who_asks_for_it() {
+fn a_broken_header_concerns_its_own_reader_only() {
     let rows = headers(&["Date: yesterday", "Server: \"", "Warning: ,,", "CSeq: x", "To: <sip:a>;tag=1"]);
     assert_eq!(rows.to().unwrap().tag(), Some("1"));
     assert_eq!(rows.cseq().unwrap_err().to_string(), "CSeq: has a malformed number or one out of range");

@@ -185,7 +185,8 @@ fn matching_is_not_transitive() {
     assert!(same(gruu, aor) && uri(gruu).params.has("gr"));
 }
 
-/// URI-017, HDR-012: a parameter that comes twice is tolerated, and the first counts; a built one is there once.
+/// URI-017, HDR-012: a parameter that comes twice is tolerated, and the first counts; a built one is there
+/// once.
 #[test]
 fn of_a_repeated_parameter_the_first_counts() {
     let read = uri("sip:a;x=1;lr;X=2;lr");
