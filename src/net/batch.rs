@@ -125,16 +125,12 @@ mod system {
     /// The address that a datagram came to. A multicast address is none to answer from.
     fn local<S>(message: &RecvMsg<'_, '_, S>) -> Option<IpAddr> {
         for control in message.cmsgs().ok()? {
-            #[allow(clippy::wildcard_enum_match_arm, reason = "a list of the system's")]
-            match control {
-                ControlMessageOwned::Ipv4PacketInfo(info) => {
-                    return Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
-                }
-                ControlMessageOwned::Ipv6PacketInfo(info) => {
-                    let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                    return (!to.is_multicast()).then_some(to.into());
-                }
-                _ => {}
+            if let ControlMessageOwned::Ipv4PacketInfo(info) = control {
+                return Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+            }
+            if let ControlMessageOwned::Ipv6PacketInfo(info) = control {
+                let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                return (!to.is_multicast()).then_some(to.into());
             }
         }
         None

@@ -80,7 +80,7 @@ mod tests {
 
     /// TRN-028, TRN-029
     #[test]
-    fn failures_are_told_from_noise() {
+    fn failures_differ_from_noise() {
         let (v4, v6) = (libc::SO_EE_ORIGIN_ICMP, libc::SO_EE_ORIGIN_ICMP6);
         let parameter = Some(Cause::Other(ErrorKind::InvalidInput));
         for (name, origin, kind, code, cause) in [

@@ -1,6 +1,7 @@
-//! What is wrong with a URI or with the value of a header field.
+//! The faults of URIs and of header values. The typed readers give them; [`FieldError`](super::FieldError)
+//! adds the header.
 
-/// What is wrong with a URI.
+/// A fault of a URI: the part that does not follow RFC 3261 §25.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {
     /// No scheme, or not one this reader is for.
@@ -29,7 +30,7 @@ pub enum UriError {
     Character,
 }
 
-/// What is wrong with a header value.
+/// A fault of a header value, or of the header as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The header is needed and not there.

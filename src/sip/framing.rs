@@ -1,4 +1,4 @@
-//! Where a message ends: messages and keep-alives out of a byte stream, and the lines of a message's head
+//! Framing: messages and keep-alives out of a byte stream, and the lines of a message's head
 //! (RFC 3261 §7.5, §18.3 and §25.1, RFC 5626 §3.5.1 and §4.4.1).
 //!
 //! The stream framer and the parser of messages walk the head with one scanner, [`Lines`]. It goes forward
@@ -102,7 +102,7 @@ impl StreamFramer {
         }
     }
 
-    /// How many octets wait for the rest of their message.
+    /// The number of octets that wait for the rest of their message.
     pub fn waiting(&self) -> usize {
         self.buffer.len()
     }

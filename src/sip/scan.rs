@@ -9,13 +9,13 @@ use std::borrow::Cow;
 
 /// `token` of RFC 3261 §25.1.
 pub(super) const TOKEN: u8 = 1;
-/// What may stand unescaped in the user part of a URI (RFC 3261 §25.1 `user`), `%` left out.
+/// Octets that may stand unescaped in the user part of a URI (RFC 3261 §25.1 `user`), `%` left out.
 pub(super) const USER: u8 = 1 << 1;
-/// What may stand unescaped in the password of a URI.
+/// Octets that may stand unescaped in the password of a URI.
 pub(super) const PASSWORD: u8 = 1 << 2;
-/// What may stand unescaped in URI parameters (`paramchar`).
+/// Octets that may stand unescaped in URI parameters (`paramchar`).
 pub(super) const URI_PARAM: u8 = 1 << 3;
-/// What may stand unescaped in URI headers (`hnv-unreserved / unreserved`).
+/// Octets that may stand unescaped in URI headers (`hnv-unreserved / unreserved`).
 pub(super) const URI_HEADER: u8 = 1 << 4;
 /// Host names; the underscore is not in the grammar but in the field.
 pub(super) const HOST: u8 = 1 << 5;

@@ -146,7 +146,7 @@ fn every_torture_request_is_answered_as_it_deserves() {
 
 /// 405 needs the method whole: one that is known is not mistaken for one that is not.
 #[test]
-fn methods_that_are_known_are_told_from_those_that_are_not() {
+fn known_methods_differ_from_unknown_ones() {
     let method = |file: &str| match Message::parse_datagram(torture_file(file)).unwrap() {
         Message::Request(request) => request.method,
         Message::Response(_) => panic!("{file} is a response"),
