@@ -12,10 +12,10 @@ use super::report::{Reporter, Settings};
 use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal, Stop};
 use crate::net::{Clock, Config, Driver};
+use crate::proto::client::outcome::Report;
+use crate::proto::client::plan::{Plan, Purpose, Timing};
 use crate::proto::digest::{Algorithm, Credential, Hidden, Secret, User, Users, Verifier};
-use crate::proto::outcome::Report;
-use crate::proto::plan::{Plan, Purpose, Timing};
-use crate::proto::service::{Limits, Listen, Policy, Served, Service};
+use crate::proto::registrar::service::{Limits, Listen, Policy, ServerEvent, Service};
 use crate::proto::{Endpoint, Notice, Transport};
 use crate::sip::{AnyUri, Host, NameAddr, Scheme, Uri};
 use crate::store::Memory;
@@ -190,11 +190,11 @@ async fn open_registrar(clock: Clock) -> Result<(Driver, SocketAddr), Fault> {
     registrar.store_with(Box::new(Memory::default()));
     registrar.command(crate::proto::Command::Serve(Box::new(service)));
     loop {
-        if let Notice::Served(what) = registrar.next().await {
-            if let Served::Listening { address, .. } = what {
+        if let Notice::Server(what) = registrar.next().await {
+            if let ServerEvent::Listening { address, .. } = what {
                 return Ok((registrar, address));
             }
-            if let Served::CannotListen { cause, .. } = what {
+            if let ServerEvent::CannotListen { cause, .. } = what {
                 return Err(Fault::internal(format_args!("no port of the loopback interface: {cause}")));
             }
         }

@@ -1,11 +1,11 @@
 //! What a failure means for a person, and what to do about it: all hints live here, not at the failing line.
 
 use super::exit::{Exit, Fault};
-use crate::proto::outcome::{
+use crate::proto::client::outcome::{
     AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Remote, Report, Skipped, Unreachable,
     WhySkipped,
 };
-use crate::proto::plan::Purpose;
+use crate::proto::client::plan::Purpose;
 use crate::proto::{Cause, ResolveError, Transport};
 
 /// Explains a failure: what happened, in one sentence without full stop, and what to do about it if there is anything to

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::signals::Stop;
 use super::usage::UsageError;
 use crate::net::NoEntropy;
-use crate::proto::outcome::Failure;
+use crate::proto::client::outcome::Failure;
 
 /// The kinds of failure and their exit status.
 // Scripts rely on the names and on the numbers. Those that are no failure have no name.

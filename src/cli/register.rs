@@ -16,9 +16,9 @@ use super::signals::{Listens, Signal, Stop};
 use super::state::{self, Slot};
 use super::usage::UsageError;
 use crate::net::{Clock, SystemRandom};
+use crate::proto::client::outcome::{AttemptResult, Report};
+use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::ids::Random;
-use crate::proto::outcome::{AttemptResult, Report};
-use crate::proto::plan::{Plan, Purpose};
 use crate::proto::{Cause, Command, Direction, Notice, RegistrationId};
 use crate::sip::NameAddr;
 
@@ -134,7 +134,7 @@ async fn prepare(
     if account.consent == Consent::Needed && !account.net.dry_run {
         consent(account).await?;
     }
-    let limit = account.plan.whole.unwrap_or(account.plan.total);
+    let limit = account.plan.command_limit.unwrap_or(account.plan.try_limit);
     let began = clock.elapsed();
     let remaining = || limit.saturating_sub(clock.elapsed().saturating_sub(began));
     let Ok(read) = tokio::time::timeout(limit, secrets(account)).await else {
@@ -144,8 +144,8 @@ async fn prepare(
     let slot = enter_state(account, random, remaining(), reporter).await?;
     // Waiting for a pipe or another process counts towards --timeout; for a person it does not.
     let waited = clock.elapsed().saturating_sub(began);
-    account.plan.total = account.plan.total.saturating_sub(waited);
-    account.plan.whole = account.plan.whole.map(|whole| whole.saturating_sub(waited));
+    account.plan.try_limit = account.plan.try_limit.saturating_sub(waited);
+    account.plan.command_limit = account.plan.command_limit.map(|whole| whole.saturating_sub(waited));
     Ok(slot)
 }
 
@@ -276,8 +276,8 @@ pub(super) async fn drive(
             notice @ (Notice::Message { .. }
             | Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }
-            | Notice::Served(_)
-            | Notice::Kept { .. }) => session.show(&notice, reporter),
+            | Notice::Server(_)
+            | Notice::Account { .. }) => session.show(&notice, reporter),
         }
     }
 }

@@ -130,7 +130,7 @@ impl Session {
 
     /// What the core has said already besides, without waiting for more.
     pub fn at_hand(&mut self) -> Option<Notice> {
-        while let Some(notice) = self.driver.told() {
+        while let Some(notice) = self.driver.try_next() {
             if let Some(notice) = self.sift(notice) {
                 return Some(notice);
             }
@@ -163,8 +163,8 @@ impl Session {
             Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
             | Notice::Finished(_)
-            | Notice::Served(_)
-            | Notice::Kept { .. } => {}
+            | Notice::Server(_)
+            | Notice::Account { .. } => {}
         }
     }
 
@@ -179,8 +179,8 @@ impl Session {
             | Notice::Dropped { .. }
             | Notice::Retrying { .. }
             | Notice::Finished(_)
-            | Notice::Served(_)
-            | Notice::Kept { .. }) => Some(notice),
+            | Notice::Server(_)
+            | Notice::Account { .. }) => Some(notice),
         }
     }
 

@@ -24,8 +24,8 @@ use super::usage::UsageError;
 use super::{Environment, prompt};
 use crate::net;
 use crate::proto::Transport;
+use crate::proto::client::plan::{Plan, Purpose, Timing};
 use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
-use crate::proto::plan::{Plan, Purpose, Timing};
 use crate::sip::{Host, NameAddr, Q, Uri};
 
 /// What a command is about to do.
@@ -93,8 +93,8 @@ impl Account {
             headers: header::headers(&args.request.headers)?,
             keyring,
             timing: limits.timing,
-            total: limits.total,
-            whole: limits.whole,
+            try_limit: limits.total,
+            command_limit: limits.whole,
             retry_for: limits.retry_for,
             ..Plan::new(meant.aor)
         };
@@ -139,7 +139,7 @@ impl Account {
     /// Puts what an earlier process left into the plan: Call-ID and CSeq go on, and the port is taken again where the
     /// binding is that is to be refreshed.
     pub fn remember(&mut self, record: &Record) {
-        self.plan.memory = Some(Box::new(record.memory()));
+        self.plan.resume = Some(Box::new(record.memory()));
         if matches!(self.plan.purpose, Purpose::Bind { .. }) && self.plan.contacts.is_empty() {
             self.net.port = record.port();
         }
@@ -147,7 +147,7 @@ impl Account {
 
     /// Uses no Call-ID that another process may be using at the same time.
     pub fn begin_call(&mut self) {
-        if let Some(memory) = &mut self.plan.memory {
+        if let Some(memory) = &mut self.plan.resume {
             memory.dialogue = None;
         }
     }

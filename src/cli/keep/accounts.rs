@@ -14,10 +14,10 @@ use crate::cli::report::Reporter;
 use crate::cli::report::board::AccountStatus;
 use crate::cli::state::{self, Place, Slot};
 use crate::net::{Config, Driver, SystemRandom};
+use crate::proto::client::outcome::Success;
+use crate::proto::client::plan::Plan;
+use crate::proto::client::schedule::AccountEvent;
 use crate::proto::ids::Random;
-use crate::proto::keep::Kept;
-use crate::proto::outcome::Success;
-use crate::proto::plan::Plan;
 use crate::proto::{Command, RegistrationId};
 
 /// Accounts that start together begin within that time, each at a moment of its own.
@@ -178,10 +178,11 @@ pub(super) enum Others {
 
 impl Member {
     /// Takes in what happened.
-    pub(super) fn update(&mut self, what: &Kept) -> Others {
+    pub(super) fn update(&mut self, what: &AccountEvent) -> Others {
         let status = &mut self.status;
         match what {
-            Kept::Registered { report, until, next } | Kept::Refreshed { report, until, next } => {
+            AccountEvent::Registered { report, until, next }
+            | AccountEvent::Refreshed { report, until, next } => {
                 status.tries += 1;
                 (status.until, status.next, status.failure) = (Some(*until), Some(*next), None);
                 self.gave_up = None;
@@ -189,19 +190,19 @@ impl Member {
                     return self.compare(success);
                 }
             }
-            Kept::Failed { report, until, next } => {
+            AccountEvent::Failed { report, until, next } => {
                 (status.tries, status.failures) = (status.tries + 1, status.failures + 1);
                 (status.until, status.next) = (*until, *next);
                 let failure = report.result.as_ref().err();
                 status.failure = failure.map(|failure| diagnose(failure, report).message.into());
             }
-            Kept::FlowFailed { next, .. } => status.next = Some(*next),
-            Kept::Incoming { .. } => status.calls += 1,
-            Kept::Unregistered(report) => {
+            AccountEvent::FlowFailed { next, .. } => status.next = Some(*next),
+            AccountEvent::Incoming { .. } => status.calls += 1,
+            AccountEvent::Unregistered(report) => {
                 status.next = None;
                 status.until = status.until.filter(|_| report.result.is_err());
             }
-            Kept::Registering | Kept::NetworkChanged | Kept::Stopped(_) => {}
+            AccountEvent::Registering | AccountEvent::NetworkChanged | AccountEvent::Stopped(_) => {}
         }
         Others::Same
     }

@@ -14,16 +14,16 @@ use crate::cli::state::{self, Place, Slot};
 use crate::cli::usage::UsageError;
 use crate::cli::{Environment, config, metrics, register};
 use crate::net::SystemRandom;
-use crate::proto::callee::Callee;
+use crate::proto::client::device::Device;
+use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::digest::Secret;
 use crate::proto::ids::Random;
-use crate::proto::plan::{Plan, Purpose};
 
 /// What else the command line says.
 pub(super) struct Life {
     pub(super) stop_after: Option<Duration>,
     pub(super) probe: Option<Duration>,
-    pub(super) callee: Callee,
+    pub(super) callee: Device,
     pub(super) metrics: Option<SocketAddr>,
     pub(super) hook: Option<Hook>,
     pub(super) command: Vec<std::ffi::OsString>,
@@ -38,8 +38,8 @@ pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Accoun
     };
     let accounts = accounts(args, environment)?;
     let callee = match args.life.on_invite.as_deref() {
-        None => Callee::default(),
-        Some(text) => Callee { on_invite: status(text)? },
+        None => Device::default(),
+        Some(text) => Device { on_invite: status(text)? },
     };
     let metrics = args.life.metrics.as_deref().map(metrics::address).transpose()?;
     let hook = args.life.on_event.clone().map(Hook::new);

@@ -18,9 +18,9 @@ use crate::cli::session::{Input, Session};
 use crate::cli::signals::Signal;
 use crate::cli::state::Slot;
 use crate::cli::usage::UsageError;
-use crate::proto::keep::{Kept, Left};
-use crate::proto::outcome::Report;
-use crate::proto::plan::Purpose;
+use crate::proto::client::outcome::Report;
+use crate::proto::client::plan::Purpose;
+use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::{Command, Notice, RegistrationId, Time};
 
 /// Accounts that are kept, and everything that goes on beside them.
@@ -133,7 +133,7 @@ impl Loop<'_> {
 
     fn notice(&mut self, notice: &Notice, reporter: &mut Reporter<'_, '_>) {
         match notice {
-            Notice::Kept { registration, what } => {
+            Notice::Account { registration, what } => {
                 if self.account(*registration, what, reporter).is_err() {
                     // Nobody reads what is told; that ends it as a signal would.
                     self.stop();
@@ -144,7 +144,7 @@ impl Loop<'_> {
             | Notice::Retrying { .. }
             | Notice::Message { .. }
             | Notice::Dropped { .. }
-            | Notice::Served(_) => self.session.show(notice, reporter),
+            | Notice::Server(_) => self.session.show(notice, reporter),
         }
     }
 
@@ -175,7 +175,7 @@ impl Loop<'_> {
     fn account(
         &mut self,
         registration: RegistrationId,
-        what: &Kept,
+        what: &AccountEvent,
         reporter: &mut Reporter<'_, '_>,
     ) -> io::Result<()> {
         let now = self.session.driver.now();
@@ -187,11 +187,14 @@ impl Loop<'_> {
             read = read.and(self.tell(&event.into_bindings_changed(), reporter));
         }
         match what {
-            Kept::Registering | Kept::NetworkChanged | Kept::Incoming { .. } | Kept::FlowFailed { .. } => {}
-            Kept::Registered { report, .. } | Kept::Refreshed { report, .. } => {
+            AccountEvent::Registering
+            | AccountEvent::NetworkChanged
+            | AccountEvent::Incoming { .. }
+            | AccountEvent::FlowFailed { .. } => {}
+            AccountEvent::Registered { report, .. } | AccountEvent::Refreshed { report, .. } => {
                 self.bound(registration, report, reporter);
             }
-            Kept::Failed { report, until, next } => {
+            AccountEvent::Failed { report, until, next } => {
                 if until.is_none() && register::changed_nothing(report) {
                     self.accounts.with_slot(registration, Slot::restore);
                 }
@@ -202,7 +205,7 @@ impl Loop<'_> {
                 }
                 self.give_up();
             }
-            Kept::Unregistered(report) => {
+            AccountEvent::Unregistered(report) => {
                 if let Ok(success) = &report.result {
                     self.accounts.with_slot(registration, |slot| {
                         let bound = slot.record().bound();
@@ -210,15 +213,17 @@ impl Loop<'_> {
                     });
                 }
             }
-            Kept::Stopped(Left::Unconfirmed) if self.outcome.is_none_or(|exit| exit == Exit::Done) => {
+            AccountEvent::Stopped(Departure::Unconfirmed)
+                if self.outcome.is_none_or(|exit| exit == Exit::Done) =>
+            {
                 self.outcome = Some(Exit::Timeout);
             }
-            Kept::Stopped(_) => {}
+            AccountEvent::Stopped(_) => {}
         }
         if let Some(complaint) = self.accounts.with_slot(registration, Slot::complaint).flatten() {
             reporter.warning(&complaint);
         }
-        if let Kept::Stopped(_) = what
+        if let AccountEvent::Stopped(_) = what
             && self.accounts.end(registration)
             && !self.stopping
         {

@@ -12,7 +12,7 @@ use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::text::{escape, octets, tenths};
 use crate::proto::Direction;
-use crate::proto::outcome::Report;
+use crate::proto::client::outcome::Report;
 use crate::sip::{HeaderName, Message};
 
 /// Columns between the two lifelines.

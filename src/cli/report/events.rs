@@ -16,9 +16,9 @@ use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::text::{escape, seconds};
 use crate::proto::binding::Fate;
-use crate::proto::keep::{Kept, Left};
-use crate::proto::outcome::Report;
-use crate::proto::service::Served;
+use crate::proto::client::outcome::Report;
+use crate::proto::client::schedule::{AccountEvent, Departure};
+use crate::proto::registrar::service::ServerEvent;
 use crate::proto::{Cause, Time};
 
 /// So many bindings of other devices are named in the line for people.
@@ -176,7 +176,7 @@ pub fn keep_schema() -> String {
 impl KeepEvent {
     /// What happened to the account of `aor`, which is bound `until` then.
     #[must_use]
-    pub fn of(aor: &str, what: &Kept, until: Option<Time>, now: Time) -> KeepEvent {
+    pub fn of(aor: &str, what: &AccountEvent, until: Option<Time>, now: Time) -> KeepEvent {
         use KeepEventName as Name;
         let bare = || RegistrationFields::of_aor(aor.to_owned());
         let full = |report: &Report| {
@@ -196,26 +196,30 @@ impl KeepEvent {
             Event { event, time: now, details }
         };
         match what {
-            Kept::Registering => event(Name::Registering, bare(), None),
-            Kept::Registered { report, next, .. } => event(Name::Registered, full(report), Some(*next)),
-            Kept::Refreshed { report, next, .. } => event(Name::Refreshed, full(report), Some(*next)),
-            Kept::Failed { report, next, .. } => event(Name::Failed, full(report), *next),
-            Kept::FlowFailed { cause, next } => {
+            AccountEvent::Registering => event(Name::Registering, bare(), None),
+            AccountEvent::Registered { report, next, .. } => {
+                event(Name::Registered, full(report), Some(*next))
+            }
+            AccountEvent::Refreshed { report, next, .. } => event(Name::Refreshed, full(report), Some(*next)),
+            AccountEvent::Failed { report, next, .. } => event(Name::Failed, full(report), *next),
+            AccountEvent::FlowFailed { cause, next } => {
                 event(Name::FlowFailed, failed(Exit::Unreachable, broken(*cause)), Some(*next))
             }
-            Kept::NetworkChanged => event(Name::NetworkChanged, bare(), None),
-            Kept::Incoming { method, from, status } => {
+            AccountEvent::NetworkChanged => event(Name::NetworkChanged, bare(), None),
+            AccountEvent::Incoming { method, from, status } => {
                 let mut event = event(Name::Incoming, bare().with_status(*status), None);
                 event.details.method = Some(method.clone());
                 event.details.from = Some(from.clone());
                 event
             }
-            Kept::Unregistered(report) => event(Name::Unregistered, full(report), None),
-            Kept::Stopped(Left::Unconfirmed) => {
+            AccountEvent::Unregistered(report) => event(Name::Unregistered, full(report), None),
+            AccountEvent::Stopped(Departure::Unconfirmed) => {
                 let message = "the registrar did not confirm in time that the binding is removed".to_owned();
                 event(Name::Stopped, failed(Exit::Timeout, message), None)
             }
-            Kept::Stopped(Left::Unbound | Left::Removed) => event(Name::Stopped, bare(), None),
+            AccountEvent::Stopped(Departure::Unbound | Departure::Removed) => {
+                event(Name::Stopped, bare(), None)
+            }
         }
     }
 
@@ -407,18 +411,18 @@ pub fn serve_schema() -> String {
 impl ServeEvent {
     /// What happened to the server; `None` for what ends it before it has begun.
     #[must_use]
-    pub fn of(what: &Served, now: Time) -> Option<ServeEvent> {
+    pub fn of(what: &ServerEvent, now: Time) -> Option<ServeEvent> {
         use ServeEventName as Name;
         let event = |event, details| Some(Event { event, time: now, details });
         let none = ServeDetails { count: 1, ..ServeDetails::default() };
         let from = |peer: &SocketAddr| Some(peer.to_string());
         match what {
-            Served::CannotListen { .. } => None,
-            Served::Listening { transport, address } => {
+            ServerEvent::CannotListen { .. } => None,
+            ServerEvent::Listening { transport, address } => {
                 let (transport, address) = (Some(transport.to_string()), Some(address.to_string()));
                 event(Name::Listening, ServeDetails { transport, address, ..none })
             }
-            Served::Changed { effect, expires, peer } => {
+            ServerEvent::Changed { effect, expires, peer } => {
                 let name = match effect.fate {
                     Fate::Bound => Name::Bound,
                     Fate::Refreshed => Name::Refreshed,
@@ -434,7 +438,7 @@ impl ServeEvent {
                 };
                 event(name, details)
             }
-            Served::AuthFailed { peer, aor, username, why } => {
+            ServerEvent::AuthFailed { peer, aor, username, why } => {
                 let details = ServeDetails {
                     aor: Some(aor.to_string()),
                     peer: from(peer),
@@ -444,15 +448,15 @@ impl ServeEvent {
                 };
                 event(Name::AuthFailed, details)
             }
-            Served::Malformed { peer, what, status } => {
+            ServerEvent::Malformed { peer, what, status } => {
                 let (peer, message) = (from(peer), Some(what.clone()));
                 event(Name::Malformed, ServeDetails { peer, message, status: *status, ..none })
             }
-            Served::Dropped { peer, why } => {
+            ServerEvent::Dropped { peer, why } => {
                 let (peer, message) = (from(peer), Some(why.to_string()));
                 event(Name::Dropped, ServeDetails { peer, message, ..none })
             }
-            Served::Stopped => event(Name::Stopped, none),
+            ServerEvent::Stopped => event(Name::Stopped, none),
         }
     }
 }

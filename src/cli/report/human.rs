@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::cli::exit::Fault;
 use crate::proto::Time;
-use crate::proto::outcome::{
+use crate::proto::client::outcome::{
     Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Warning,
 };
-use crate::proto::plan::Purpose;
+use crate::proto::client::plan::Purpose;
 
 use crate::sip::Q;
 

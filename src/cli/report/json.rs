@@ -10,8 +10,8 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 
 use crate::proto::Cause;
-use crate::proto::outcome::{self, AttemptResult, Listed, Remote, Report, Success};
-use crate::proto::plan::Purpose;
+use crate::proto::client::outcome::{self, AttemptResult, Listed, Remote, Report, Success};
+use crate::proto::client::plan::Purpose;
 use crate::sip::NameAddr;
 
 use crate::cli::exit::Fault;

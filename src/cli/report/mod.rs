@@ -24,8 +24,8 @@ use super::exit::{Exit, Fault};
 use super::signals::Stop;
 use super::text;
 use crate::proto::Dropped;
-use crate::proto::outcome::{Failure, Report, Success, Warning};
-use crate::proto::plan::Purpose;
+use crate::proto::client::outcome::{Failure, Report, Success, Warning};
+use crate::proto::client::plan::Purpose;
 
 use crate::sip::AnyUri;
 

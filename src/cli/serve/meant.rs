@@ -8,7 +8,7 @@ use crate::cli::metrics;
 use crate::cli::usage::UsageError;
 use crate::proto::Transport;
 use crate::proto::digest::{Algorithm, Variant};
-use crate::proto::service::{Limits, Listen, Policy};
+use crate::proto::registrar::service::{Limits, Listen, Policy};
 use crate::sip::Host;
 
 /// Connections at a time, where the system allows that many.

@@ -16,9 +16,9 @@ use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal};
 use super::usage::UsageError;
 use crate::net::Config;
+use crate::proto::client::plan::Timing;
 use crate::proto::digest::Verifier;
-use crate::proto::plan::Timing;
-use crate::proto::service::{Listen, Served, Service};
+use crate::proto::registrar::service::{Listen, ServerEvent, Service};
 use crate::proto::{Cause, Command, Notice, Transport};
 use crate::store::Memory;
 use meant::Meant;
@@ -118,11 +118,11 @@ impl Server {
                 Input::Reader(reader) => {
                     reader.answer(metrics::text(self.session.driver.endpoint().counters()));
                 }
-                Input::Notice(Notice::Served(Served::CannotListen { transport, address, cause })) => {
+                Input::Notice(Notice::Server(ServerEvent::CannotListen { transport, address, cause })) => {
                     return Err(cannot_listen(transport, address, cause).into());
                 }
                 Input::Notice(notice) => {
-                    let over = matches!(notice, Notice::Served(Served::Stopped));
+                    let over = matches!(notice, Notice::Server(ServerEvent::Stopped));
                     if self.tell(&notice, reporter).is_err() {
                         // Nobody reads what is told; that ends it as a signal would.
                         self.stop();
@@ -144,14 +144,14 @@ impl Server {
 
     fn tell(&mut self, notice: &Notice, reporter: &mut Reporter<'_, '_>) -> io::Result<()> {
         match notice {
-            Notice::Served(what) => {
+            Notice::Server(what) => {
                 let now = self.session.driver.now();
-                if *what == Served::Stopped {
+                if *what == ServerEvent::Stopped {
                     self.throttle.rest(now).try_for_each(|event| reporter.event(&event))?;
                 }
                 let event = ServeEvent::of(what, now).and_then(|event| self.throttle.admit(event));
                 event.map_or(Ok(()), |event| reporter.event(&event))?;
-                if let Served::Listening { transport, address } = what {
+                if let ServerEvent::Listening { transport, address } = what {
                     self.listening.push(Listen { transport: *transport, address: *address });
                     if self.listening.len() == self.wanted {
                         reporter.banner(&self.banner())?;
@@ -163,7 +163,7 @@ impl Server {
             | Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
             | Notice::Finished(_)
-            | Notice::Kept { .. }) => self.session.show(notice, reporter),
+            | Notice::Account { .. }) => self.session.show(notice, reporter),
         }
         Ok(())
     }

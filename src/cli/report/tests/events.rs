@@ -6,8 +6,8 @@ use super::*;
 use crate::cli::report::events::{ForPeople, KeepEvent, ServeEvent, Throttle, Weight};
 use crate::cli::report::zone::Zone;
 use crate::proto::binding::{Aor, Effect, Fate};
-use crate::proto::keep::{Kept, Left};
-use crate::proto::service::{AuthFailure, Overload, Served};
+use crate::proto::client::schedule::{AccountEvent, Departure};
+use crate::proto::registrar::service::{AuthFailure, Overload, ServerEvent};
 
 fn text(event: &impl ForPeople) -> String {
     event.text(Paint::plain(), &Zone::new(&Environment::default()))
@@ -25,19 +25,22 @@ fn events_of_keep_are_lines_for_people() {
         |status, reason| Box::new(failed(Failure::Refused(Refusal::Status(status)), Some((status, reason))));
     let until = Some(later(3600));
     let events = [
-        (Kept::Registering, None),
-        (Kept::Registered { report: success(), until: later(3600), next: later(3078) }, until),
-        (Kept::Refreshed { report: success(), until: later(3600), next: later(3078) }, until),
-        (Kept::Failed { report: refused(503, "Busy\u{1b}[2J"), until, next: Some(later(20)) }, until),
-        (Kept::Failed { report: refused(404, "Not Found"), until: None, next: None }, None),
-        (Kept::FlowFailed { cause: Some(Cause::Reset), next: later(1) }, until),
-        (Kept::FlowFailed { cause: None, next: later(1) }, until),
-        (Kept::NetworkChanged, until),
-        (Kept::Incoming { method: "INVITE".into(), from: "sip:bob@\u{7}".into(), status: 480 }, until),
-        (Kept::Unregistered(success()), None),
-        (Kept::Unregistered(refused(500, "Oops")), until),
-        (Kept::Stopped(Left::Removed), None),
-        (Kept::Stopped(Left::Unconfirmed), until),
+        (AccountEvent::Registering, None),
+        (AccountEvent::Registered { report: success(), until: later(3600), next: later(3078) }, until),
+        (AccountEvent::Refreshed { report: success(), until: later(3600), next: later(3078) }, until),
+        (AccountEvent::Failed { report: refused(503, "Busy\u{1b}[2J"), until, next: Some(later(20)) }, until),
+        (AccountEvent::Failed { report: refused(404, "Not Found"), until: None, next: None }, None),
+        (AccountEvent::FlowFailed { cause: Some(Cause::Reset), next: later(1) }, until),
+        (AccountEvent::FlowFailed { cause: None, next: later(1) }, until),
+        (AccountEvent::NetworkChanged, until),
+        (
+            AccountEvent::Incoming { method: "INVITE".into(), from: "sip:bob@\u{7}".into(), status: 480 },
+            until,
+        ),
+        (AccountEvent::Unregistered(success()), None),
+        (AccountEvent::Unregistered(refused(500, "Oops")), until),
+        (AccountEvent::Stopped(Departure::Removed), None),
+        (AccountEvent::Stopped(Departure::Unconfirmed), until),
     ];
     let (mut lines, mut loud) = (String::new(), Vec::new());
     for (what, until) in &events {
@@ -74,7 +77,7 @@ fn other_devices_that_come_and_go_are_named() {
         success.bindings.extend((0..others).map(|n| listed(&format!("<sip:w{n}@192.0.2.9>"), 60, false)));
         success.bindings.push(listed("<sip:gone@192.0.2.9>", 0, false));
         let report = Box::new(report(Ok(success), Some((200, "OK"))));
-        let what = Kept::Refreshed { report, until: later(60), next: later(30) };
+        let what = AccountEvent::Refreshed { report, until: later(60), next: later(30) };
         let event = KeepEvent::of(AOR, &what, Some(later(60)), SENT).into_bindings_changed();
         assert_eq!(event.name(), "bindings_changed");
         lines += &text(&event);
@@ -91,20 +94,20 @@ fn other_devices_that_come_and_go_are_named() {
 fn events_of_serve_are_lines_for_people() {
     let peer = "192.0.2.7:5060".parse().unwrap();
     let aor = Aor::of(&Uri::parse(AOR).unwrap());
-    let changed = |fate, expires: Option<u64>| Served::Changed {
+    let changed = |fate, expires: Option<u64>| ServerEvent::Changed {
         effect: Effect { aor: aor.clone(), contact: "<sip:w@192.0.2.8>;q=0.5".into(), fate },
         expires: expires.map(later),
         peer: Some(peer),
     };
-    let auth_failed = |username: &str| Served::AuthFailed {
+    let auth_failed = |username: &str| ServerEvent::AuthFailed {
         peer,
         aor: aor.clone(),
         username: Arc::from(username),
         why: AuthFailure::Wrong,
     };
-    let malformed = |status| Served::Malformed { peer, what: "a \u{1b} in it".into(), status };
+    let malformed = |status| ServerEvent::Malformed { peer, what: "a \u{1b} in it".into(), status };
     let events = [
-        Served::Listening { transport: Transport::Udp, address: "127.0.0.1:5060".parse().unwrap() },
+        ServerEvent::Listening { transport: Transport::Udp, address: "127.0.0.1:5060".parse().unwrap() },
         changed(Fate::Bound, Some(3600)),
         changed(Fate::Refreshed, Some(3600)),
         changed(Fate::Removed, None),
@@ -113,8 +116,8 @@ fn events_of_serve_are_lines_for_people() {
         auth_failed(""),
         malformed(Some(400)),
         malformed(None),
-        Served::Dropped { peer, why: Overload::Idle },
-        Served::Stopped,
+        ServerEvent::Dropped { peer, why: Overload::Idle },
+        ServerEvent::Stopped,
     ];
     let lines: String = events.iter().filter_map(|what| Some(text(&ServeEvent::of(what, SENT)?))).collect();
     insta::assert_snapshot!(lines, @r#"
@@ -136,7 +139,7 @@ fn events_of_serve_are_lines_for_people() {
 #[test]
 fn a_flood_is_counted_instead_of_shown() {
     let peer = "192.0.2.7:5060".parse().unwrap();
-    let dropped = |at| ServeEvent::of(&Served::Dropped { peer, why: Overload::Idle }, at).unwrap();
+    let dropped = |at| ServeEvent::of(&ServerEvent::Dropped { peer, why: Overload::Idle }, at).unwrap();
     let mut throttle = Throttle::default();
     let passed = (0..50).filter_map(|_| throttle.admit(dropped(SENT))).count();
     assert_eq!(passed, 20);

@@ -5,8 +5,8 @@ mod json;
 mod streams;
 
 use super::*;
+use crate::proto::client::outcome::*;
 use crate::proto::locate::Transport;
-use crate::proto::outcome::*;
 use crate::proto::{Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{NameAddr, Q, Uri};
 
