@@ -4,8 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::args::demo::Demo;
 use super::exit::Exit;
+use super::options::Demo;
 use super::report::demo::Scene;
 use super::report::json::CommandName;
 use super::report::{Reporter, Settings};

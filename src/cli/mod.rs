@@ -1,18 +1,19 @@
-//! The `sipreg` command: a straight line from what was typed ([`args`]) to what is meant ([`account`]), to doing it
+//! The `sipreg` command: a straight line from what was typed ([`options`]) to what is meant ([`account`]), to doing it
 //! (`run`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 
 pub mod account;
-pub mod args;
 pub mod complete;
 pub mod config;
 mod crash;
 mod demo;
 mod exit;
+mod help;
 mod keep;
 pub mod man;
 mod metrics;
+pub mod options;
 mod prompt;
 pub mod report;
 mod run;
@@ -20,6 +21,7 @@ pub mod secret;
 mod serve;
 pub mod state;
 pub mod usage;
+pub mod values;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -31,8 +33,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use account::Account;
-use args::{Args, Command, Typed, Wish};
 pub use exit::Exit;
+use options::{Args, Command, Typed, Wish};
 use report::json::{self, CommandName};
 use report::{Reporter, Settings, Streams};
 
@@ -119,7 +121,7 @@ pub fn main() -> ExitCode {
 
 /// Answers a shell. If that fails nothing is said: somebody is typing there.
 fn complete_for(
-    shell: complete::Shell,
+    shell: values::Shell,
     arguments: &[OsString],
     environment: &Environment,
     streams: &mut Streams<'_>,
@@ -183,7 +185,7 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
 }
 
 /// The registrar itself.
-fn serving(args: args::serve::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+fn serving(args: options::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let mut reporter = Reporter::new(streams, serve::settings(&args), Some(CommandName::Serve), environment);
     if args.output.json_schema {
         return reporter.data(&report::serving::schema());
@@ -204,7 +206,7 @@ fn ask(mut args: Typed, environment: &Environment, streams: &mut Streams<'_>) ->
     }
     let consulted = config::consult(&mut args, environment);
     let settings = Settings {
-        aor: args.aor.as_deref().and_then(account::aor_of),
+        aor: args.aor.as_deref().and_then(values::aor_of),
         json: args.output.json,
         color: args.output.color.unwrap_or_default(),
         ..Settings::default()
@@ -251,9 +253,9 @@ fn rough_settings(arguments: &[OsString]) -> Settings {
     let matches = Args::command().ignore_errors(true).try_get_matches_from(arguments).ok();
     let found = matches.as_ref().and_then(|matches| matches.subcommand()).map(|(_, matches)| matches);
     let aor = found.and_then(|matches| matches.try_get_one::<String>("aor").ok().flatten());
-    let color = found.and_then(|matches| matches.try_get_one::<args::ColorChoice>("color").ok().flatten());
+    let color = found.and_then(|matches| matches.try_get_one::<values::ColorChoice>("color").ok().flatten());
     Settings {
-        aor: aor.and_then(|text| account::aor_of(text)),
+        aor: aor.and_then(|text| values::aor_of(text)),
         json,
         color: color.copied().unwrap_or_default(),
         ..Settings::default()

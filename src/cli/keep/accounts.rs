@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::meant::{enter, place};
 use super::one::One;
+use super::options::{enter, place};
 use crate::cli::account::Account;
 use crate::cli::report::Reporter;
 use crate::cli::state::{self, Place, Slot};

@@ -4,8 +4,8 @@ mod accounts;
 mod child;
 mod counted;
 mod hook;
-mod meant;
 mod one;
+mod options;
 mod reread;
 mod signals;
 mod systemd;
@@ -14,20 +14,20 @@ mod work;
 use std::io;
 
 use super::account::Account;
-use super::args::keep::Keep as Args;
 use super::exit::Exit;
 use super::metrics::Metrics;
+use super::options::Keep as Args;
 use super::report::json::CommandName;
 use super::report::keeping::schema;
 use super::report::{Reporter, Settings, Streams};
 use super::run::Signals;
 use super::usage::UsageError;
-use super::{Environment, account};
+use super::{Environment, values};
 use crate::net::{self, Clock, Driver, SystemRandom};
 use crate::proto::{Command, Endpoint};
 use accounts::Accounts;
 use child::Child;
-use meant::{Life, mean, rehearse, secrets};
+use options::{Options, rehearse, resolve, secrets};
 use reread::Reread;
 use systemd::Manager;
 use work::Work;
@@ -35,7 +35,7 @@ use work::Work;
 /// Carries it out.
 pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let settings = Settings {
-        aor: args.aor.first().and_then(|aor| account::aor_of(aor)),
+        aor: args.aor.first().and_then(|aor| values::aor_of(aor)),
         json: args.output.json,
         color: args.output.color.unwrap_or_default(),
         ..Settings::default()
@@ -43,7 +43,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
     if args.output.json_schema {
         return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&schema());
     }
-    let meant = mean(&args, environment);
+    let meant = resolve(&args, environment);
     // What the configuration file says of output holds for all.
     let settings = match &meant {
         Ok((accounts, _)) => accounts.first().map_or(settings, |first| first.settings.clone()),
@@ -59,7 +59,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
 
 fn start(
     accounts: Vec<Account>,
-    life: Life,
+    life: Options,
     again: (&Args, &Environment),
     reporter: &mut Reporter<'_, '_>,
 ) -> Exit {
@@ -79,7 +79,7 @@ fn start(
 
 async fn keep(
     mut accounts: Vec<Account>,
-    life: Life,
+    life: Options,
     random: SystemRandom,
     clock: Clock,
     again: (&Args, &Environment),

@@ -20,9 +20,9 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::args::ColorChoice;
 use super::exit::Exit;
 use super::usage::UsageError;
+use super::values::ColorChoice;
 use super::{Environment, Signal};
 use crate::proto::Dropped;
 use crate::proto::diagnose::{Diagnosis, diagnose};

@@ -1,15 +1,15 @@
 //! `sipreg serve`: a registrar, until a signal ends it.
 
 mod access;
-mod meant;
 mod metrics;
+mod options;
 
 use std::io;
 use std::path::PathBuf;
 
-use super::args::serve::Serve;
 use super::exit::Exit;
 use super::metrics::{Metrics, Reader};
+use super::options::Serve;
 use super::report::ladder::Passing;
 use super::report::serving::{Banner, Throttle};
 use super::report::{Reporter, Settings};
@@ -21,14 +21,14 @@ use crate::proto::plan::Timing;
 use crate::proto::service::{Listen, Served, Service};
 use crate::proto::{Cause, Command, Endpoint, Notice, Transport};
 use crate::store::Memory;
-use meant::Meant;
+use options::Options;
 
 /// Carries it out.
 pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '_>) -> Exit {
     let ended = if args.access.add_user.is_some() {
         access::add_user(&args.access, environment).map(|text| reporter.data(&text))
     } else {
-        Meant::of(&args).and_then(|meant| serve(meant, args, reporter))
+        Options::of(&args).and_then(|options| serve(options, args, reporter))
     };
     ended.unwrap_or_else(|error| reporter.usage(&error))
 }
@@ -46,7 +46,7 @@ pub fn settings(args: &Serve) -> Settings {
     }
 }
 
-fn serve(meant: Meant, args: Serve, reporter: &mut Reporter<'_, '_>) -> Result<Exit, UsageError> {
+fn serve(options: Options, args: Serve, reporter: &mut Reporter<'_, '_>) -> Result<Exit, UsageError> {
     let clock = Clock::start();
     let internal = |error: String| move |reporter: &mut Reporter<'_, '_>| reporter.internal(&error);
     let mut random = match SystemRandom::new() {
@@ -57,7 +57,7 @@ fn serve(meant: Meant, args: Serve, reporter: &mut Reporter<'_, '_>) -> Result<E
     if let Some(warning) = args.access.users.as_deref().and_then(access::exposed) {
         reporter.warning(&warning);
     }
-    let domains: Vec<String> = meant.domains.iter().map(ToString::to_string).collect();
+    let domains: Vec<String> = options.domains.iter().map(ToString::to_string).collect();
     let (access, example) = match &users {
         Some(users) => (access::described(users, args.access.users.as_deref()), access::example(users)),
         None => ("anybody may register".to_owned(), None),
@@ -65,11 +65,11 @@ fn serve(meant: Meant, args: Serve, reporter: &mut Reporter<'_, '_>) -> Result<E
     let example =
         example.unwrap_or_else(|| format!("alice@{}", domains.first().map_or("localhost", String::as_str)));
     let service = Service {
-        listen: meant.listen,
-        domains: meant.domains,
-        policy: meant.policy,
-        verifier: users.map(|users| Verifier::new(users, &meant.algorithms, &mut random)),
-        limits: meant.limits,
+        listen: options.listen,
+        domains: options.domains,
+        policy: options.policy,
+        verifier: users.map(|users| Verifier::new(users, &options.algorithms, &mut random)),
+        limits: options.limits,
         timing: Timing::default(),
         tell_messages: args.output.verbose > 0,
     };
@@ -89,7 +89,7 @@ fn serve(meant: Meant, args: Serve, reporter: &mut Reporter<'_, '_>) -> Result<E
         example,
         metrics_at: None,
     };
-    let ended = net::runtime().map(|runtime| runtime.block_on(work.run(meant.metrics, reporter)));
+    let ended = net::runtime().map(|runtime| runtime.block_on(work.run(options.metrics, reporter)));
     match ended {
         Ok(Ok(Ok(exit))) => Ok(exit),
         Ok(Ok(Err(usage))) => Err(usage),
