@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::args::demo::Demo;
 use super::exit::{Exit, Fault};
+use super::options::Demo;
 use super::register::{self, Outcome};
 use super::report::demo::Demonstration;
 use super::report::json::CommandName;

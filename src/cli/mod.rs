@@ -1,10 +1,9 @@
-//! The `sipreg` command: a straight line from what was typed ([`args`]) to what is meant ([`account`]), to doing it
+//! The `sipreg` command: a straight line from what was typed ([`options`]) to what is meant ([`account`]), to doing it
 //! (`register`, `keep`, `serve`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 
 pub mod account;
-pub mod args;
 pub mod complete;
 pub mod config;
 mod crash;
@@ -12,9 +11,11 @@ mod demo;
 pub mod diagnose;
 mod environment;
 mod exit;
+mod help;
 mod keep;
 pub mod man;
 mod metrics;
+pub mod options;
 mod prompt;
 mod register;
 pub mod report;
@@ -25,6 +26,7 @@ mod signals;
 pub mod state;
 mod text;
 pub mod usage;
+pub mod values;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -36,9 +38,9 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, Parser, ValueEnum};
 
 use account::Account;
-use args::{Args, Command, Typed, Wish};
 pub use environment::Environment;
 pub use exit::{Exit, Fault};
+use options::{Args, Command, Typed, Wish};
 use report::json::{self, CommandName};
 use report::{Reporter, Settings, Streams};
 
@@ -64,7 +66,7 @@ pub fn main() -> ExitCode {
 
 /// Answers a shell. If that fails nothing is said: somebody is typing there.
 fn complete_for(
-    shell: complete::Shell,
+    shell: values::Shell,
     arguments: &[OsString],
     environment: &Environment,
     streams: &mut Streams<'_>,
@@ -127,7 +129,7 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
 }
 
 /// The registrar itself.
-fn serving(args: args::serve::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+fn serving(args: options::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let mut reporter = Reporter::new(streams, serve::settings(&args), Some(CommandName::Serve), environment);
     if args.output.json_schema {
         return reporter.data(&report::events::serve_schema());
@@ -148,7 +150,7 @@ fn ask(mut args: Typed, environment: &Environment, streams: &mut Streams<'_>) ->
     }
     let consulted = config::consult(&mut args, environment);
     let settings = Settings {
-        aor: args.aor.as_deref().and_then(account::aor_of),
+        aor: args.aor.as_deref().and_then(values::aor_of),
         json: args.output.json,
         color: args.output.color.unwrap_or_default(),
         ..Settings::default()
@@ -197,9 +199,9 @@ fn rough(arguments: &[OsString]) -> (Settings, Option<CommandName>) {
         return (Settings { json, ..Settings::default() }, None);
     };
     let aor = matches.try_get_one::<String>("aor").ok().flatten();
-    let color = matches.try_get_one::<args::ColorChoice>("color").ok().flatten();
+    let color = matches.try_get_one::<values::ColorChoice>("color").ok().flatten();
     let settings = Settings {
-        aor: aor.and_then(|text| account::aor_of(text)),
+        aor: aor.and_then(|text| values::aor_of(text)),
         json,
         color: color.copied().unwrap_or_default(),
         ..Settings::default()

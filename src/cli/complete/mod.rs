@@ -15,28 +15,13 @@ use clap::{Arg, CommandFactory, ValueEnum};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter};
 
 use super::Environment;
-use super::args::Args;
 use super::config::account_names;
+use super::options::Args;
+use super::values::Shell;
 use crate::proto::digest::Algorithm;
 
 /// The variable that says which shell asks. Without it nothing of this module runs.
 pub const VARIABLE: &str = "COMPLETE";
-
-/// The shells that can be taught.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    /// GNU bash
-    Bash,
-    /// The Z shell
-    Zsh,
-    /// The friendly interactive shell
-    Fish,
-    /// PowerShell, on Windows and elsewhere
-    #[value(name = "powershell", alias = "pwsh")]
-    PowerShell,
-    /// The elvish shell
-    Elvish,
-}
 
 impl Shell {
     /// The file of `completions/` that holds the script; the shells look for these names.

@@ -8,7 +8,8 @@ use clap::Command;
 use clap_complete::engine;
 use clap_complete::env::{self, EnvCompleter};
 
-use super::{Shell, words};
+use super::words;
+use crate::cli::values::Shell;
 
 /// Speaks with a shell.
 pub fn adapter(shell: Shell) -> &'static dyn EnvCompleter {

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::Shell;
+use crate::cli::values::Shell;
 
 /// The words without quotes and escapes, where the shell hands them over as they were typed: bash and zsh all of them,
 /// fish the last one.

@@ -6,9 +6,9 @@ use toml::de::{DeTable, DeValue};
 use super::file::File;
 use super::key::{Key, similar};
 use super::table::{self, Entry, Layer, Table, at, in_order, kind};
-use crate::cli::account;
 use crate::cli::text::{escape, shown};
 use crate::cli::usage::UsageError;
+use crate::cli::values;
 
 /// A file whose form is right. What its values say is not known yet.
 #[derive(Debug, Default)]
@@ -130,7 +130,7 @@ pub fn rough_aor(file: &File, name: &str) -> Option<String> {
 fn accounts(file: &File, found: &DeTable<'_>) -> Result<Vec<Named>, UsageError> {
     let mut accounts = Vec::with_capacity(found.len());
     for (name, key_at, found) in in_order(found) {
-        if !account::is_name(name) {
+        if !values::is_name(name) {
             let error = UsageError::new(format!("accounts: {} is no name for an account", shown(name)))
                 .hint("a name is neither empty nor an address; the address goes into aor");
             return Err(at(file, key_at, &error));

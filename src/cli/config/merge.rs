@@ -4,13 +4,12 @@ use clap::ValueEnum;
 
 use super::file::File;
 use super::key::{Group, Key};
-use super::locked::{Lock, Locked, Origin, Program};
 use super::table::{Entry, Layer, Value};
 use crate::cli::Environment;
-use crate::cli::account;
-use crate::cli::args::{ColorChoice, TransportName, Typed, Wish};
-use crate::cli::secret::{self, Kind, Source};
+use crate::cli::options::{Typed, Wish};
+use crate::cli::secret::{self, ConfiguredSecret, Kind, Origin, Program, SecretSource, Source};
 use crate::cli::usage::UsageError;
+use crate::cli::values::{self, ColorChoice, TransportName};
 
 /// The entries that count among the layers, of which the first is the strongest.
 pub fn strongest<'a>(layers: &[&'a Layer]) -> Vec<&'a Entry> {
@@ -125,8 +124,8 @@ fn choice<T: ValueEnum>(entry: &Entry) -> Option<T> {
 pub fn check(file: &File, layer: &Layer) -> Result<(), UsageError> {
     for entry in &layer.entries {
         let verdict = |text: &str, at: usize| {
-            let origin = || Origin { key: entry.key, place: file.place(at) };
-            account::check(entry.key, text).map_err(|error| origin().complain(error))
+            let origin = || Origin { key: entry.key.name(), place: file.place(at) };
+            check_value(entry.key, text).map_err(|error| origin().complain(error))
         };
         match &entry.value {
             Value::Texts(_) if entry.key.shape() == super::key::Shape::Words => {}
@@ -147,7 +146,7 @@ pub fn locked(
     layers: &[&Layer],
     username: Option<&str>,
     environment: &Environment,
-) -> Result<Vec<Locked>, UsageError> {
+) -> Result<Vec<ConfiguredSecret>, UsageError> {
     let mut found = Vec::new();
     for (credential, _) in layers.iter().flat_map(|layer| &layer.credentials) {
         let text = |key| credential.get(key).and_then(Entry::text);
@@ -170,31 +169,84 @@ fn lock(
     realm: Option<String>,
     username: Option<String>,
     environment: &Environment,
-) -> Result<Option<Locked>, UsageError> {
-    let origin = Origin { key: entry.key, place: file.place(entry.at) };
+) -> Result<Option<ConfiguredSecret>, UsageError> {
+    let origin = Origin { key: entry.key.name(), place: file.place(entry.at) };
     let beside = |kind| {
         let path = file.beside(&entry.text().unwrap_or_default(), environment);
         Source::at(&path, kind)
     };
-    let lock = match (entry.key, &entry.value) {
+    let source = match (entry.key, &entry.value) {
         (Key::Password, Value::Secret(password)) => {
-            Lock::Source(Source::Known(crate::proto::digest::Secret::Password(password.clone())))
+            SecretSource::Source(Source::Known(crate::proto::digest::Secret::Password(password.clone())))
         }
         (Key::Ha1, Value::Secret(text)) => {
             let ha1 = secret::ha1("--ha1", text.reveal()).map_err(|error| origin.complain(error))?;
-            Lock::Source(Source::Known(ha1))
+            SecretSource::Source(Source::Known(ha1))
         }
-        (Key::PasswordFile, _) => Lock::Source(beside(Kind::Password)),
-        (Key::Ha1File, _) => Lock::Source(beside(Kind::Ha1)),
+        (Key::PasswordFile, _) => SecretSource::Source(beside(Kind::Password)),
+        (Key::Ha1File, _) => SecretSource::Source(beside(Kind::Ha1)),
         (Key::PasswordCommand, _) => {
             let mut words = entry.texts().into_iter();
             let program = words.next().unwrap_or_default();
             // The others are found in the PATH, or where we are.
             let is_path = ["~/", "./", "../"].iter().any(|start| program.starts_with(start));
             let program = if is_path { file.beside(&program, environment).into() } else { program.into() };
-            Lock::Program(Program::new(program, words.collect()))
+            SecretSource::Program(Program::new(program, words.collect()))
         }
         _ => return Ok(None),
     };
-    Ok(Some(Locked { realm, username, lock, origin }))
+    Ok(Some(ConfiguredSecret { realm, username, source, origin }))
+}
+
+/// Checks a value that stands for itself.
+///
+/// # Errors
+/// What the option of that name would say.
+fn check_value(key: Key, text: &str) -> Result<(), UsageError> {
+    match key {
+        Key::Aor => values::aor(text).map(drop),
+        Key::Registrar => values::registrar(text).map(drop),
+        Key::Proxy => values::proxy(text).map(drop),
+        Key::From => values::from(text).map(drop),
+        Key::Transport => one_of::<TransportName>("--transport", text),
+        Key::Color => one_of::<ColorChoice>("--color", text),
+        Key::Username => values::plain_username(text),
+        Key::Realm => values::plain_realm(text),
+        Key::MinAlgorithm => values::minimum(text).map(drop),
+        Key::Ha1 => secret::ha1("--ha1", text).map(drop),
+        Key::Contact => values::contacts(&[text.to_owned()]).map(drop),
+        Key::Expires => values::lifetime("--expires", text).map(drop),
+        Key::Q => values::preference(text).map(drop),
+        Key::Header => values::headers(&[text.to_owned()]).map(drop),
+        Key::UserAgent => values::user_agent(Some(text.to_owned())).map(drop),
+        Key::Bind => values::address("--bind", text).map(drop),
+        Key::Nameserver => values::address("--nameserver", text).map(drop),
+        Key::Advertise => values::advertise(text).map(drop),
+        Key::Timeout => values::positive("--timeout", text).map(drop),
+        Key::T1 => values::positive("--t1", text).map(drop),
+        Key::RetryFor => values::or_none("--retry-for", text).map(drop),
+        Key::StateDir => values::plain_dir(text.is_empty()),
+        Key::PasswordFile | Key::Ha1File if text.is_empty() => Err(UsageError::new("is empty")),
+        // Anything may be a password, and what has no text needs no rule.
+        Key::Password
+        | Key::PasswordFile
+        | Key::PasswordCommand
+        | Key::Ha1File
+        | Key::Credentials
+        | Key::Ipv4
+        | Key::Ipv6
+        | Key::Stateless
+        | Key::Json
+        | Key::Verbose
+        | Key::Quiet => Ok(()),
+    }
+}
+
+fn one_of<T: ValueEnum>(option: &str, text: &str) -> Result<(), UsageError> {
+    if T::from_str(text, true).is_ok() {
+        return Ok(());
+    }
+    let known = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let known = known.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ");
+    Err(UsageError::value(option, text, format_args!("is not one of {known}")))
 }

@@ -15,7 +15,6 @@
 mod document;
 pub mod file;
 pub mod key;
-pub mod locked;
 mod merge;
 mod table;
 
@@ -24,14 +23,14 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::Environment;
-use super::account;
-use super::args::Typed;
+use super::options::Typed;
+use super::secret::{self, Origin};
 use super::text::shown;
 use super::usage::UsageError;
+use super::values;
 use document::Document;
 use file::File;
 use key::Key;
-use locked::Origin;
 
 /// Where the values stand that the file gave.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +40,8 @@ impl Origins {
     /// Says a complaint about an option as one about the key that gave its value, if one did.
     #[must_use]
     pub fn complain(&self, error: UsageError) -> UsageError {
-        let (option, _) = locked::split(&error.message);
-        match self.0.iter().find(|origin| Some(origin.key.name()) == option.as_deref()) {
+        let (option, _) = secret::split(&error.message);
+        match self.0.iter().find(|origin| Some(origin.key) == option.as_deref()) {
             Some(origin) => origin.complain(error),
             None => error,
         }
@@ -55,7 +54,7 @@ impl Origins {
 /// # Errors
 /// The file can't be used, or there is no such account.
 pub fn consult(args: &mut Typed, environment: &Environment) -> Result<Origins, UsageError> {
-    let name = args.aor.clone().filter(|aor| account::is_name(aor));
+    let name = args.aor.clone().filter(|aor| values::is_name(aor));
     let Some(file) = File::read(args.network.config.as_deref(), environment)? else {
         return name.map_or_else(|| Ok(Origins::default()), |name| Err(no_file(&name, environment)));
     };
@@ -84,7 +83,7 @@ pub fn consult(args: &mut Typed, environment: &Environment) -> Result<Origins, U
             args.aor = entry.text();
         }
         if used || entry.key == Key::Aor {
-            origins.0.push(Origin { key: entry.key, place: file.place(entry.at) });
+            origins.0.push(Origin { key: entry.key.name(), place: file.place(entry.at) });
         }
     }
     if let Some(error) = unknown {
@@ -121,7 +120,7 @@ pub fn account_names(environment: &Environment, config: Option<&Path>) -> Vec<St
     let accounts = document.get_ref().get("accounts").map(|accounts| accounts.get_ref());
     let Some(DeValue::Table(accounts)) = accounts else { return Vec::new() };
     let names = accounts.keys().map(|name| name.get_ref().to_string());
-    names.filter(|name| account::is_name(name) && !name.contains(char::is_control)).collect()
+    names.filter(|name| values::is_name(name) && !name.contains(char::is_control)).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::meant::{enter, place};
+use super::options::{enter, place};
 use crate::cli::account::Account;
 use crate::cli::diagnose::diagnose;
 use crate::cli::exit::Exit;

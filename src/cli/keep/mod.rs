@@ -3,33 +3,33 @@
 mod accounts;
 mod child;
 mod hook;
-mod meant;
 mod metrics;
+mod options;
 mod reload;
 mod run;
 mod systemd;
 
-use super::account;
 use super::account::Account;
-use super::args::keep::Keep as Args;
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
+use super::options::Keep as Args;
 use super::report::events::keep_schema;
 use super::report::json::CommandName;
 use super::report::{Reporter, Settings, Streams};
 use super::session::{self, Setup};
 use super::signals::Listens;
+use super::values;
 use crate::proto::Command;
 use accounts::Accounts;
 use child::Child;
-use meant::{Life, mean, rehearse, secrets};
+use options::{Options, rehearse, resolve, secrets};
 use reload::Reload;
 use systemd::Manager;
 
 /// Carries it out.
 pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let settings = Settings {
-        aor: args.aor.first().and_then(|aor| account::aor_of(aor)),
+        aor: args.aor.first().and_then(|aor| values::aor_of(aor)),
         json: args.output.json,
         color: args.output.color.unwrap_or_default(),
         ..Settings::default()
@@ -37,7 +37,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
     if args.output.json_schema {
         return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&keep_schema());
     }
-    let meant = mean(&args, environment);
+    let meant = resolve(&args, environment);
     // What the configuration file says of output holds for all.
     let settings = match &meant {
         Ok((accounts, _)) => accounts.first().map_or(settings, |first| first.settings.clone()),
@@ -53,7 +53,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
 
 fn start(
     accounts: Vec<Account>,
-    life: Life,
+    life: Options,
     again: (&Args, &Environment),
     reporter: &mut Reporter<'_, '_>,
 ) -> Exit {
@@ -64,7 +64,7 @@ fn start(
 
 async fn keep(
     mut accounts: Vec<Account>,
-    life: Life,
+    life: Options,
     mut setup: Setup,
     again: (&Args, &Environment),
     reporter: &mut Reporter<'_, '_>,

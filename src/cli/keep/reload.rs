@@ -2,10 +2,10 @@
 
 use std::pin::Pin;
 
-use super::meant::{accounts, secrets};
+use super::options::{accounts, secrets};
 use crate::cli::Environment;
 use crate::cli::account::Account;
-use crate::cli::args::keep::Keep as Args;
+use crate::cli::options::Keep as Args;
 use crate::cli::usage::UsageError;
 use crate::proto::digest::Secret;
 

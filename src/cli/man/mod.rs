@@ -16,7 +16,7 @@ use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::args::Args;
+use super::options::Args;
 use super::text::{escape, shown};
 use super::usage::UsageError;
 use ending::{Block, Ending, Status};

@@ -17,12 +17,12 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::args::ColorChoice;
 use super::diagnose::diagnose;
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
 use super::signals::Stop;
 use super::text;
+use super::values::ColorChoice;
 use crate::proto::Dropped;
 use crate::proto::client::outcome::{Failure, Report, Success, Warning};
 use crate::proto::client::plan::Purpose;

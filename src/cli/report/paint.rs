@@ -3,7 +3,7 @@
 use colored::{ColoredString, Colorize};
 
 use crate::cli::Environment;
-use crate::cli::args::ColorChoice;
+use crate::cli::values::ColorChoice;
 
 /// Whether a stream gets colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,15 @@
 //! `sipreg serve`: a registrar, until a signal ends it.
 
-mod meant;
 mod metrics;
+mod options;
 mod users;
 
 use std::io;
 use std::path::PathBuf;
 
-use super::args::serve::Serve;
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
+use super::options::Serve;
 use super::report::events::{Banner, ServeEvent, Throttle};
 use super::report::{Reporter, Settings};
 use super::session::{self, Input, Session, Setup};
@@ -21,15 +21,15 @@ use crate::proto::digest::Verifier;
 use crate::proto::registrar::service::{Listen, ServerEvent, Service};
 use crate::proto::{Cause, Command, Notice, Transport};
 use crate::store::Memory;
-use meant::Meant;
+use options::Options;
 
 /// Carries it out.
 pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '_>) -> Exit {
     let ended = if args.access.add_user.is_some() {
         users::add_user(&args.access, environment).map(|text| reporter.data(&text)).map_err(Fault::from)
     } else {
-        Meant::of(&args).map_err(Fault::from).and_then(|meant| {
-            session::run(Listens::Reload, async |setup| serve(meant, args, setup, &mut *reporter).await)
+        Options::of(&args).map_err(Fault::from).and_then(|options| {
+            session::run(Listens::Reload, async |setup| serve(options, args, setup, &mut *reporter).await)
         })
     };
     ended.unwrap_or_else(|fault| reporter.fail(fault))
@@ -49,7 +49,7 @@ pub fn settings(args: &Serve) -> Settings {
 }
 
 async fn serve(
-    meant: Meant,
+    options: Options,
     args: Serve,
     mut setup: Setup,
     reporter: &mut Reporter<'_, '_>,
@@ -59,7 +59,7 @@ async fn serve(
     if let Some(warning) = file.as_deref().and_then(users::exposed) {
         reporter.warning(&warning);
     }
-    let domains: Vec<String> = meant.domains.iter().map(ToString::to_string).collect();
+    let domains: Vec<String> = options.domains.iter().map(ToString::to_string).collect();
     let (access, example) = match &users {
         Some(users) => (users::described(users, file.as_deref()), users::example(users)),
         None => ("anybody may register".to_owned(), None),
@@ -67,16 +67,16 @@ async fn serve(
     let example =
         example.unwrap_or_else(|| format!("alice@{}", domains.first().map_or("localhost", String::as_str)));
     let service = Service {
-        listen: meant.listen,
-        domains: meant.domains,
-        policy: meant.policy,
-        verifier: users.map(|users| Verifier::new(users, &meant.algorithms, &mut setup.random)),
-        limits: meant.limits,
+        listen: options.listen,
+        domains: options.domains,
+        policy: options.policy,
+        verifier: users.map(|users| Verifier::new(users, &options.algorithms, &mut setup.random)),
+        limits: options.limits,
         timing: Timing::default(),
         tell_messages: args.output.verbose > 0,
     };
     let wanted = service.listen.len();
-    let mut session = setup.begin(Config::default(), meant.metrics)?;
+    let mut session = setup.begin(Config::default(), options.metrics)?;
     session.driver.store_with(Box::new(Memory::default()));
     session.driver.command(Command::Serve(Box::new(service)));
     let server = Server {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::meant;
+use super::options;
 use crate::cli::Environment;
-use crate::cli::args::serve::Access;
+use crate::cli::options::Access;
 use crate::cli::prompt;
 use crate::cli::secret::{Kind, Source};
 use crate::cli::text::shown;
@@ -77,7 +77,7 @@ pub(super) fn add_user(args: &Access, environment: &Environment) -> Result<Strin
     let wanted = args.add_user.as_deref().unwrap_or_default();
     let (name, realm) = match wanted.split_once('@') {
         Some((name, realm)) => (name, realm.to_owned()),
-        None => (wanted, meant::domains(args)?.first().map(ToString::to_string).unwrap_or_default()),
+        None => (wanted, options::domains(args)?.first().map(ToString::to_string).unwrap_or_default()),
     };
     let bad = |what: String| UsageError::value("--add-user", wanted, what).hint("write alice@example.com");
     let old = match args.users.as_deref() {

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use super::*;
-use crate::cli::args::{Args, Command};
+use crate::cli::options::{Args, Command};
 use crate::proto::locate::Families;
 use crate::sip::AnyUri;
 

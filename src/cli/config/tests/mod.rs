@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::cli::account::Account;
-use crate::cli::args::{Args, Command};
+use crate::cli::options::{Args, Command};
 
 /// A folder with a configuration file that only its owner may read.
 struct Home {

@@ -219,7 +219,8 @@ fn a_program_may_leave_somebody_behind() {
         ("sleep 20 &", Err("\"sh\" printed nothing")),
         ("sleep 20 & exit 3", Err("\"sh\" failed: exit status: 3")),
     ] {
-        let program = locked::Program::new("sh".into(), ["-c", script].map(str::to_owned).to_vec());
+        let program =
+            crate::cli::secret::Program::new("sh".into(), ["-c", script].map(str::to_owned).to_vec());
         let told = runtime().block_on(program.ask(Duration::from_secs(15)));
         let told = told.as_ref().map(|password| password.reveal()).map_err(|error| error.message.as_str());
         assert_eq!(told, expected, "{script}");
@@ -230,7 +231,7 @@ fn a_program_may_leave_somebody_behind() {
 #[cfg(unix)]
 #[test]
 fn programs_are_bounded() {
-    let program = locked::Program::new("sleep".into(), vec!["600".to_owned()]);
+    let program = crate::cli::secret::Program::new("sleep".into(), vec!["600".to_owned()]);
     let error = runtime().block_on(program.ask(Duration::from_millis(20))).unwrap_err();
     assert_eq!(error.message, "\"sleep\" was ended: it told nothing within 20ms");
     let marks = work(

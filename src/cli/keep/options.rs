@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hook::Hook;
-use crate::cli::account::{Account, span};
-use crate::cli::args::keep::Keep as Args;
+use crate::cli::account::Account;
 use crate::cli::exit::Exit;
+use crate::cli::options::Keep as Args;
 use crate::cli::report::Reporter;
 use crate::cli::state::{self, Place, Slot};
 use crate::cli::usage::UsageError;
-use crate::cli::{Environment, config, metrics, register};
+use crate::cli::{Environment, config, metrics, register, values};
 use crate::net::SystemRandom;
 use crate::proto::client::device::Device;
 use crate::proto::client::plan::{Plan, Purpose};
@@ -20,7 +20,7 @@ use crate::proto::digest::Secret;
 use crate::proto::ids::Random;
 
 /// What else the command line says.
-pub(super) struct Life {
+pub(super) struct Options {
     pub(super) stop_after: Option<Duration>,
     pub(super) probe: Option<Duration>,
     pub(super) callee: Device,
@@ -30,11 +30,12 @@ pub(super) struct Life {
 }
 
 /// What each address, and the rest, means.
-pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Account>, Life), UsageError> {
-    let stop_after = args.life.stop_after.as_deref().map(|text| span::positive("--for", text)).transpose()?;
+pub(super) fn resolve(args: &Args, environment: &Environment) -> Result<(Vec<Account>, Options), UsageError> {
+    let stop_after =
+        args.life.stop_after.as_deref().map(|text| values::positive("--for", text)).transpose()?;
     let probe = match args.life.probe.as_deref() {
         None | Some("never") => None,
-        Some(text) => Some(span::positive("--probe", text)?),
+        Some(text) => Some(values::positive("--probe", text)?),
     };
     let accounts = accounts(args, environment)?;
     let callee = match args.life.on_invite.as_deref() {
@@ -43,7 +44,7 @@ pub(super) fn mean(args: &Args, environment: &Environment) -> Result<(Vec<Accoun
     };
     let metrics = args.life.metrics.as_deref().map(metrics::address).transpose()?;
     let hook = args.life.on_event.clone().map(Hook::new);
-    Ok((accounts, Life { stop_after, probe, callee, metrics, hook, command: args.command.clone() }))
+    Ok((accounts, Options { stop_after, probe, callee, metrics, hook, command: args.command.clone() }))
 }
 
 /// What each address means, with what the configuration file says of it now. What is the same for many is held once.

@@ -1,31 +1,24 @@
 //! What the user meant. Every complaint about the command line ends here, before anything is sent: what leaves is an
 //! [`Account`], which holds a complete [`Plan`] and needs no further decision.
 
-mod address;
-mod check;
-mod contact;
-mod header;
-mod network;
-pub mod span;
-
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use check::check;
-
-use super::args::{Identity, Network, Output, Target, TransportName, Typed, Wish};
-use super::config::locked::Locked;
+use super::options::{Identity, Network, Output, Target, Typed, Wish};
 use super::report::Settings;
-use super::secret::{self, Source};
+use super::secret::{self, ConfiguredSecret, Kind, Source};
 use super::state::{Record, State};
 use super::text::shown;
 use super::usage::UsageError;
+use super::values::{self, TransportName};
 use super::{Environment, prompt};
 use crate::net;
 use crate::proto::Transport;
 use crate::proto::client::plan::{Plan, Purpose, Timing};
-use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
+use crate::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
+use crate::proto::locate::Families;
 use crate::sip::{Host, NameAddr, Q, Uri};
 
 /// What a command is about to do.
@@ -43,7 +36,7 @@ pub struct Account {
     /// Whether the user has to agree first.
     pub consent: Consent,
     secret: Option<Source>,
-    locked: Vec<Locked>,
+    locked: Vec<ConfiguredSecret>,
     username: String,
 }
 
@@ -64,15 +57,15 @@ impl Account {
     /// The first argument that makes no sense, with its name, its value and what to do.
     pub fn mean(args: Typed, environment: &Environment) -> Result<Account, UsageError> {
         let aor_text = args.aor.as_deref().unwrap_or_default();
-        let meant = address::aor(aor_text)?;
-        let from = args.identity.from.as_deref().map(address::from).transpose()?;
+        let meant = values::aor(aor_text)?;
+        let from = args.identity.from.as_deref().map(values::from).transpose()?;
         let transport = args.target.transport.map(transport);
         let (registrar, route) = targets(&args.target, meant.target, transport)?;
         let wanted = Wanted::of(&args.wish)?;
-        let (net, families, advertise) = network::network(&args.network, args.output.dry_run)?;
+        let (net, families, advertise) = network(&args.network, args.output.dry_run)?;
         let limits = limits(&args.network, args.retry_for.as_deref())?;
         let username = username(&args.identity, from.as_ref(), &meant.aor)?;
-        let secret = secret::locate(&args.identity, environment)?;
+        let secret = locate(&args.identity, environment)?;
         let own = wanted.contacts.is_empty();
         let settings = settings(&args.output, &meant.aor, wanted.purpose, own);
         // One secret that was typed, or is in the environment, counts instead of all that the file names.
@@ -89,8 +82,8 @@ impl Account {
             contacts: wanted.contacts,
             q: wanted.q,
             advertise: advertise.map(Box::new),
-            user_agent: header::user_agent(args.request.user_agent)?.map(Arc::from),
-            headers: header::headers(&args.request.headers)?,
+            user_agent: values::user_agent(args.request.user_agent)?.map(Arc::from),
+            headers: values::headers(&args.request.headers)?,
             keyring,
             timing: limits.timing,
             try_limit: limits.total,
@@ -158,7 +151,7 @@ impl Account {
     }
 
     /// The secrets that the configuration file names and that this registration may need.
-    pub fn locked(&mut self) -> Vec<Locked> {
+    pub fn locked(&mut self) -> Vec<ConfiguredSecret> {
         std::mem::take(&mut self.locked)
     }
 
@@ -178,16 +171,6 @@ impl Account {
     }
 }
 
-/// The AOR as it goes into reports, as far as it can be read.
-pub fn aor_of(text: &str) -> Option<String> {
-    address::readable(text).map(|uri| uri.to_string())
-}
-
-/// Whether a word in the place of the AOR is the name of an account: it is no URI, of whatever scheme, and has no @.
-pub fn is_name(text: &str) -> bool {
-    !text.is_empty() && address::is_word(text)
-}
-
 fn transport(name: TransportName) -> Transport {
     match name {
         TransportName::Udp => Transport::Udp,
@@ -198,10 +181,10 @@ fn transport(name: TransportName) -> Transport {
 /// Request-URI and route set. The next hop is the first of the route, else the Request-URI (RFC 3261 §8.1.2).
 fn targets(args: &Target, default: Uri, forced: Option<Transport>) -> Result<(Uri, Vec<Uri>), UsageError> {
     let registrar = match &args.registrar {
-        Some(text) => address::registrar(text)?,
+        Some(text) => values::registrar(text)?,
         None => default,
     };
-    let route = args.proxy.iter().map(|text| address::proxy(text)).collect::<Result<Vec<_>, _>>()?;
+    let route = args.proxy.iter().map(|text| values::proxy(text)).collect::<Result<Vec<_>, _>>()?;
     let (option, next) = match (route.first(), &args.registrar) {
         (Some(first), _) => ("--proxy", first),
         (None, Some(_)) => ("--registrar", &registrar),
@@ -238,18 +221,18 @@ impl Wanted {
         };
         Ok(match wish {
             Wish::Register(binding) => {
-                let contacts = contact::contacts(&binding.contact)?;
+                let contacts = values::contacts(&binding.contact)?;
                 let purpose = purpose(binding.expires.as_deref(), &contacts)?;
-                let q = binding.q.as_deref().map(preference).transpose()?;
+                let q = binding.q.as_deref().map(values::preference).transpose()?;
                 Wanted { purpose, contacts, q, ..fetch }
             }
-            Wish::List(required) => Wanted { required: contact::contacts(required)?, ..fetch },
+            Wish::List(required) => Wanted { required: values::contacts(required)?, ..fetch },
             Wish::Unregister(removal) if removal.all => {
                 let consent = if removal.yes { Consent::Given } else { Consent::Needed };
                 Wanted { purpose: Purpose::RemoveAll, consent, ..fetch }
             }
             Wish::Unregister(removal) => {
-                Wanted { purpose: Purpose::Remove, contacts: contact::contacts(&removal.contact)?, ..fetch }
+                Wanted { purpose: Purpose::Remove, contacts: values::contacts(&removal.contact)?, ..fetch }
             }
         })
     }
@@ -258,9 +241,9 @@ impl Wanted {
 /// Bind or remove. With a lifetime above 0 at one of the contacts, `-e 0` only speaks for the others.
 fn purpose(expires: Option<&str>, contacts: &[NameAddr]) -> Result<Purpose, UsageError> {
     const HOUR: u32 = 3600;
-    let seconds = expires.map_or(Ok(HOUR), |text| span::lifetime("--expires", text))?;
-    if seconds > 0 || contacts.iter().any(contact::is_kept) {
-        contact::bindable(contacts)?;
+    let seconds = expires.map_or(Ok(HOUR), |text| values::lifetime("--expires", text))?;
+    if seconds > 0 || contacts.iter().any(values::is_kept) {
+        values::bindable(contacts)?;
         return Ok(Purpose::Bind { expires: Some(seconds) });
     }
     Ok(Purpose::Remove)
@@ -276,21 +259,10 @@ fn state_dir(args: &Network, environment: &Environment) -> Result<Option<PathBuf
         return Ok(None);
     }
     if let Some(dir) = &args.state_dir {
-        plain_dir(dir.as_os_str().is_empty())?;
+        values::plain_dir(dir.as_os_str().is_empty())?;
         return Ok(Some(dir.clone()));
     }
     Ok(environment.state_home())
-}
-
-fn plain_dir(is_empty: bool) -> Result<(), UsageError> {
-    if is_empty { Err(UsageError::value("--state-dir", "", "names no folder")) } else { Ok(()) }
-}
-
-fn preference(text: &str) -> Result<Q, UsageError> {
-    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    Q::parse(text).filter(|_| decimals <= 3 && text.starts_with(['0', '1'])).ok_or_else(|| {
-        UsageError::value("--q", text, "is not a number from 0 to 1 with at most three decimals")
-    })
 }
 
 /// How long what may take.
@@ -305,19 +277,19 @@ struct Limits {
 /// may take.
 fn limits(args: &Network, retry_for: Option<&str>) -> Result<Limits, UsageError> {
     let timing = match args.t1.as_deref() {
-        Some(text) => Timing::with_t1(span::positive("--t1", text)?),
+        Some(text) => Timing::with_t1(values::positive("--t1", text)?),
         None => Timing::default(),
     };
-    let whole = args.timeout.as_deref().map(|text| span::positive("--timeout", text)).transpose()?;
+    let whole = args.timeout.as_deref().map(|text| values::positive("--timeout", text)).transpose()?;
     let total = whole.unwrap_or(timing.patience().saturating_mul(4));
-    let retry_for = retry_for.map(|text| span::or_none("--retry-for", text)).transpose()?;
+    let retry_for = retry_for.map(|text| values::or_none("--retry-for", text)).transpose()?;
     Ok(Limits { timing, total, whole, retry_for: retry_for.unwrap_or_default() })
 }
 
 /// The digest user name: as told, else the user part of who registers (RFC 3261 §22.1 leaves the choice to us).
 fn username(args: &Identity, from: Option<&Uri>, aor: &Uri) -> Result<String, UsageError> {
     if let Some(name) = &args.username {
-        return plain_username(name).map(|()| name.clone());
+        return values::plain_username(name).map(|()| name.clone());
     }
     let (option, uri) = match from {
         Some(from) if from.user.is_some() => ("--from", from),
@@ -334,27 +306,8 @@ fn username(args: &Identity, from: Option<&Uri>, aor: &Uri) -> Result<String, Us
     }
 }
 
-fn plain_username(name: &str) -> Result<(), UsageError> {
-    if name.is_empty() || name.contains(char::is_control) {
-        return Err(UsageError::value("--username", name, "is empty or holds a control character"));
-    }
-    Ok(())
-}
-
-fn plain_realm(realm: &str) -> Result<(), UsageError> {
-    if realm.contains(['\r', '\n', '\0']) {
-        return Err(UsageError::value("--realm", realm, "holds a line end or NUL"));
-    }
-    Ok(())
-}
-
-fn minimum(text: &str) -> Result<Algorithm, UsageError> {
-    secret::algorithm(text)
-        .ok_or_else(|| UsageError::value("--min-algorithm", text, "is not one of MD5, SHA-256, SHA-512-256"))
-}
-
 /// The secrets of the file without those of realms that are not going to be answered.
-fn needed(mut locked: Vec<Locked>, args: &Identity) -> Vec<Locked> {
+fn needed(mut locked: Vec<ConfiguredSecret>, args: &Identity) -> Vec<ConfiguredSecret> {
     if let Some(only) = &args.realm {
         locked.retain(|locked| locked.realm.as_ref().is_none_or(|realm| realm == only));
     }
@@ -363,8 +316,8 @@ fn needed(mut locked: Vec<Locked>, args: &Identity) -> Vec<Locked> {
 
 /// `ask`: whose password to ask for when no secret was given.
 fn keyring(args: &Identity, ask: Option<&str>) -> Result<Keyring, UsageError> {
-    args.realm.as_deref().map_or(Ok(()), plain_realm)?;
-    let minimum = args.min_algorithm.as_deref().map_or(Ok(Algorithm::Md5), minimum)?;
+    args.realm.as_deref().map_or(Ok(()), values::plain_realm)?;
+    let minimum = args.min_algorithm.as_deref().map_or(Ok(Algorithm::Md5), values::minimum)?;
     let ask = ask.filter(|_| prompt::is_possible()).map(str::to_owned);
     Ok(Keyring { credentials: Vec::new(), ask, realm: args.realm.clone(), minimum })
 }
@@ -381,19 +334,68 @@ fn settings(args: &Output, aor: &Uri, purpose: Purpose, own_contact: bool) -> Se
     }
 }
 
-/// A host and perhaps a port: `munich.de`, `192.0.2.1:5060`, `[::1]:5060`, and bare `::1`.
-fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
-    if let Ok(address) = text.parse() {
-        return Some((Host::V6(address), None));
-    }
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => {
-            let digits = !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
-            (host, Some(port.parse().ok().filter(|_| digits)?))
-        }
-        Some(_) | None => (text, None),
+/// What to say instead of the local address.
+type Advertised = Option<(Host, Option<u16>)>;
+
+/// Reads them all. The driver's configuration lacks only the patience with name servers.
+///
+/// # Errors
+/// An address that can't be read, or families that exclude each other.
+fn network(args: &Network, dry_run: bool) -> Result<(net::Config, Families, Advertised), UsageError> {
+    let bind = args.bind.as_deref().map(|text| values::address("--bind", text)).transpose()?;
+    let nameservers = args
+        .nameserver
+        .iter()
+        .map(|text| {
+            values::address("--nameserver", text).map(|(ip, port)| SocketAddr::new(ip, port.unwrap_or(53)))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let families = families(args, bind)?;
+    let advertise = args.advertise.as_deref().map(values::advertise).transpose()?;
+    let bind = bind.map(|(ip, port)| (ip, port.filter(|port| *port != 0)));
+    let config = net::Config { bind, port: None, nameservers, dns_timeout: Duration::ZERO, dry_run };
+    Ok((config, families, advertise))
+}
+
+/// What can be sent from the bound address, and what the user allows.
+fn families(args: &Network, bind: Option<(IpAddr, Option<u16>)>) -> Result<Families, UsageError> {
+    let clash = |option: &str, ip: IpAddr| {
+        Err(UsageError::new(format!("--bind {ip} can't be used with {option}"))
+            .hint("leave one of them out, or bind an address of the other family"))
     };
-    Some((Host::parse(host).ok()?, port))
+    match (args.ipv4, args.ipv6, bind) {
+        (true, _, Some((ip @ IpAddr::V6(_), _))) => clash("-4", ip),
+        (_, true, Some((ip @ IpAddr::V4(_), _))) => clash("-6", ip),
+        (true, _, _) | (_, _, Some((IpAddr::V4(_), _))) => Ok(Families::V4),
+        (_, true, _) | (_, _, Some((IpAddr::V6(_), _))) => Ok(Families::V6),
+        (false, false, None) => Ok(Families::Both),
+    }
+}
+
+/// Finds out which secret counts: the command line's, else the environment's. (Two on the command line never get here.)
+///
+/// # Errors
+/// `--ha1` that is no HA1, or a variable that is not UTF-8.
+fn locate(args: &Identity, environment: &Environment) -> Result<Option<Source>, UsageError> {
+    if let Some(password) = &args.password {
+        return Ok(Some(Source::Known(Secret::Password(password.clone()))));
+    }
+    if let Some(ha1) = &args.ha1 {
+        return Ok(Some(Source::Known(secret::ha1("--ha1", ha1.reveal())?)));
+    }
+    if let Some(path) = &args.password_file {
+        return Ok(Some(Source::at(path, Kind::Password)));
+    }
+    if let Some(path) = &args.ha1_file {
+        return Ok(Some(Source::at(path, Kind::Ha1)));
+    }
+    match environment.password.as_ref().filter(|password| !password.is_empty()) {
+        None => Ok(None),
+        Some(password) => match password.to_str() {
+            Some(password) => Ok(Some(Source::Known(Secret::Password(Hidden::new(password.to_owned()))))),
+            None => Err(UsageError::new("the password in SIPREG_PASSWORD is not UTF-8")),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crate::cli::account::span;
-use crate::cli::args::serve::{Access, Place, Policy as Granting, Serve};
 use crate::cli::metrics;
+use crate::cli::options::{Access, Listening, Policy as Granting, Serve};
 use crate::cli::usage::UsageError;
+use crate::cli::values;
 use crate::proto::Transport;
 use crate::proto::digest::{Algorithm, Variant};
 use crate::proto::registrar::service::{Limits, Listen, Policy};
@@ -19,7 +19,7 @@ const OTHER_FILES: usize = 64;
 
 /// A server as the user means it.
 #[derive(Debug)]
-pub struct Meant {
+pub struct Options {
     /// Where to listen.
     pub listen: Vec<Listen>,
     /// The domains.
@@ -34,21 +34,21 @@ pub struct Meant {
     pub metrics: Option<SocketAddr>,
 }
 
-impl Meant {
+impl Options {
     /// Reads the options.
     ///
     /// # Errors
     /// The first option that makes no sense.
-    pub fn of(args: &Serve) -> Result<Meant, UsageError> {
-        let listen = listen(&args.place)?;
+    pub fn of(args: &Serve) -> Result<Options, UsageError> {
+        let listen = listen(&args.listening)?;
         guarded(&args.access, &listen)?;
         store(args.policy.store.as_deref())?;
-        Ok(Meant {
+        Ok(Options {
             domains: domains(&args.access)?,
             policy: policy(&args.policy)?,
-            limits: limits(&args.place)?,
+            limits: limits(&args.listening)?,
             algorithms: algorithms(&args.access.algorithms)?,
-            metrics: args.place.metrics.as_deref().map(metrics::address).transpose()?,
+            metrics: args.listening.metrics.as_deref().map(metrics::address).transpose()?,
             listen,
         })
     }
@@ -66,7 +66,7 @@ pub(super) fn domains(args: &Access) -> Result<Vec<Host>, UsageError> {
     args.domain.iter().map(read).collect()
 }
 
-fn listen(args: &Place) -> Result<Vec<Listen>, UsageError> {
+fn listen(args: &Listening) -> Result<Vec<Listen>, UsageError> {
     if args.listen.is_empty() {
         let address = SocketAddr::from(([127, 0, 0, 1], 5060));
         return Ok([Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address }).to_vec());
@@ -127,7 +127,7 @@ fn store(name: Option<&str>) -> Result<(), UsageError> {
 
 fn policy(args: &Granting) -> Result<Policy, UsageError> {
     let lifetime = |option, text: &Option<String>, default| match text {
-        Some(text) => span::lifetime(option, text),
+        Some(text) => values::lifetime(option, text),
         None => Ok(default),
     };
     let min_expires = lifetime("--min-expires", &args.min_expires, 60)?;
@@ -155,7 +155,7 @@ fn policy(args: &Granting) -> Result<Policy, UsageError> {
     Ok(Policy { min_expires, max_expires, default_expires, max_contacts })
 }
 
-fn limits(args: &Place) -> Result<Limits, UsageError> {
+fn limits(args: &Listening) -> Result<Limits, UsageError> {
     let possible = open_files().saturating_sub(OTHER_FILES).max(1);
     let connections = match args.max_connections {
         Some(0) => return Err(UsageError::new("--max-connections: with 0 nobody could connect")),

@@ -1,0 +1,798 @@
+//! The command line as it is typed. Values stay text here, unless they come from a closed list: what they mean, and
+//! every complaint about them, is the business of [`super::account`].
+//!
+//! Help texts are part of the product. Keep the first line of each short: `-h` shows nothing else.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, ArgMatches, Args as ClapArgs, Error, FromArgMatches, Parser, Subcommand};
+
+use super::help;
+use super::secret::ConfiguredSecret;
+use super::values::{ColorChoice, Shell, TransportName, hidden};
+use crate::proto::digest::Hidden;
+
+/// The whole command line.
+#[derive(Parser)]
+#[command(
+    name = "sipreg",
+    version,
+    about = help::ABOUT,
+    after_help = help::TOP_EXAMPLES,
+    max_term_width = 80,
+    subcommand_required = true,
+    subcommand_value_name = "COMMAND",
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Binds once.
+    #[command(
+        about = help::REGISTER_ABOUT,
+        long_about = help::REGISTER_LONG,
+        after_help = help::SHORT_END,
+        after_long_help = help::REGISTER_END,
+        override_usage = "sipreg register [OPTIONS] <AOR>",
+        max_term_width = 80
+    )]
+    Register(Deferred<Register>),
+    /// Keeps bound.
+    #[command(
+        about = help::KEEP_ABOUT,
+        long_about = help::KEEP_LONG,
+        after_help = help::SHORT_END,
+        after_long_help = help::KEEP_END,
+        override_usage = "sipreg keep [OPTIONS] <AOR>... [-- <COMMAND>...]",
+        max_term_width = 80
+    )]
+    Keep(Deferred<Keep>),
+    /// Lists.
+    #[command(
+        about = help::LIST_ABOUT,
+        long_about = help::LIST_LONG,
+        visible_alias = "query",
+        after_help = help::SHORT_END,
+        after_long_help = help::LIST_END,
+        override_usage = "sipreg list [OPTIONS] <AOR>",
+        max_term_width = 80
+    )]
+    List(Deferred<List>),
+    /// Removes.
+    #[command(
+        about = help::UNREGISTER_ABOUT,
+        long_about = help::UNREGISTER_LONG,
+        after_help = help::SHORT_END,
+        after_long_help = help::UNREGISTER_END,
+        override_usage = "sipreg unregister [OPTIONS] <AOR>",
+        max_term_width = 80
+    )]
+    Unregister(Deferred<Unregister>),
+    /// Serves.
+    #[command(
+        about = help::SERVE_ABOUT,
+        long_about = help::SERVE_LONG,
+        after_help = help::SHORT_END,
+        after_long_help = help::SERVE_END,
+        override_usage = "sipreg serve [OPTIONS]",
+        max_term_width = 80
+    )]
+    Serve(Deferred<Serve>),
+    /// Shows it.
+    #[command(
+        about = help::DEMO_ABOUT,
+        long_about = help::DEMO_LONG,
+        after_help = help::SHORT_END,
+        after_long_help = help::DEMO_END,
+        override_usage = "sipreg demo [OPTIONS]",
+        max_term_width = 80
+    )]
+    Demo(Deferred<Demo>),
+    /// Prints a completion script.
+    #[command(
+        about = help::COMPLETIONS_ABOUT,
+        long_about = help::COMPLETIONS_LONG,
+        after_long_help = help::COMPLETIONS_END,
+        max_term_width = 80
+    )]
+    Completions(Deferred<Completions>),
+    /// Prints or writes manual pages.
+    #[command(about = help::MAN_ABOUT, long_about = help::MAN_LONG, after_long_help = help::MAN_END, max_term_width = 80)]
+    Man(Deferred<Man>),
+}
+
+/// `sipreg register`.
+#[derive(ClapArgs)]
+pub struct Register {
+    /// The address to bind: sip:you@example.com, or an account
+    #[arg(value_name = "AOR", required_unless_present = "json_schema")]
+    pub aor: Option<String>,
+    /// Where the request goes.
+    #[command(flatten)]
+    pub target: Target,
+    /// Who asks.
+    #[command(flatten)]
+    pub identity: Identity,
+    /// What is asked for.
+    #[command(flatten)]
+    pub binding: Binding,
+    /// What else the request says.
+    #[command(flatten)]
+    pub request: Request,
+    /// How it gets there.
+    #[command(flatten)]
+    pub network: Network,
+    /// Whether it is tried again.
+    #[command(flatten)]
+    pub retry: Retry,
+    /// What is shown of it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `sipreg list`.
+#[derive(ClapArgs)]
+pub struct List {
+    /// The address to ask about: sip:you@example.com, or an account
+    #[arg(value_name = "AOR", required_unless_present = "json_schema")]
+    pub aor: Option<String>,
+    /// Also fail unless this is bound (repeatable)
+    ///
+    /// Compared as RFC 3261 has it. Exit status 7 if it is not there.
+    #[arg(short, long, value_name = "URI", help_heading = "What to expect")]
+    pub contact: Vec<String>,
+    /// Where the request goes.
+    #[command(flatten)]
+    pub target: Target,
+    /// Who asks.
+    #[command(flatten)]
+    pub identity: Identity,
+    /// What else the request says.
+    #[command(flatten)]
+    pub request: Request,
+    /// How it gets there.
+    #[command(flatten)]
+    pub network: Network,
+    /// Whether it is tried again.
+    #[command(flatten)]
+    pub retry: Retry,
+    /// What is shown of it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `sipreg unregister`.
+#[derive(ClapArgs)]
+pub struct Unregister {
+    /// The address to leave: sip:you@example.com, or an account
+    #[arg(value_name = "AOR", required_unless_present = "json_schema")]
+    pub aor: Option<String>,
+    /// What is to go.
+    #[command(flatten)]
+    pub removal: Removal,
+    /// Where the request goes.
+    #[command(flatten)]
+    pub target: Target,
+    /// Who asks.
+    #[command(flatten)]
+    pub identity: Identity,
+    /// What else the request says.
+    #[command(flatten)]
+    pub request: Request,
+    /// How it gets there.
+    #[command(flatten)]
+    pub network: Network,
+    /// Whether it is tried again.
+    #[command(flatten)]
+    pub retry: Retry,
+    /// What is shown of it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// "Where to".
+#[derive(Clone, ClapArgs)]
+#[command(next_help_heading = "Where to")]
+pub struct Target {
+    /// Server to ask, if not the AOR's domain
+    ///
+    /// A URI, a host or host:port. To and From keep the AOR.
+    #[arg(long, value_name = "URI")]
+    pub registrar: Option<String>,
+    /// Send through this proxy (repeatable)
+    ///
+    /// A URI, a host or host:port. Several are passed in the order given, which becomes the Route.
+    #[arg(long, value_name = "URI")]
+    pub proxy: Vec<String>,
+    /// udp or tcp, whatever the URI says
+    ///
+    /// Requests above 1300 bytes go over TCP where that works, as RFC 3261 wants it.
+    #[arg(long, value_name = "NAME", ignore_case = true, hide_possible_values = true)]
+    pub transport: Option<TransportName>,
+}
+
+/// "Who you are".
+#[derive(Clone, ClapArgs)]
+#[command(next_help_heading = "Who you are")]
+pub struct Identity {
+    /// User name for the password, if not the AOR's
+    ///
+    /// Without it: the user part of --from, else of the AOR, with its escapes undone.
+    #[arg(short, long, value_name = "NAME", allow_hyphen_values = true)]
+    pub username: Option<String>,
+    /// Read the password from a file; - is stdin
+    ///
+    /// Its first line is the password. With no password given in any way, you are asked on the terminal if the
+    /// registrar wants one.
+    #[arg(long, value_name = "FILE", group = "secret")]
+    pub password_file: Option<PathBuf>,
+    /// The password, which others see with ps
+    ///
+    /// Other users of this machine can see it in the process list. The environment variable SIPREG_PASSWORD does the
+    /// same unseen; it counts when the command line gives no secret.
+    #[arg(long, value_name = "TEXT", group = "secret", allow_hyphen_values = true, value_parser = hidden)]
+    pub password: Option<Hidden>,
+    /// Hash of user:realm:password in its place
+    ///
+    /// 32 hex digits are MD5 and 64 are SHA-256, unless MD5:, SHA-256: or SHA-512-256: comes before them. It serves
+    /// this algorithm only, and others see it in the process list, too.
+    #[arg(long, value_name = "[ALGORITHM:]HEX", group = "secret", allow_hyphen_values = true, value_parser = hidden)]
+    pub ha1: Option<Hidden>,
+    /// Read that hash from a file; - is stdin
+    #[arg(long, value_name = "FILE", group = "secret")]
+    pub ha1_file: Option<PathBuf>,
+    /// Answer challenges of this realm only
+    #[arg(long, value_name = "NAME")]
+    pub realm: Option<String>,
+    /// Weakest digest to answer [default: MD5]
+    ///
+    /// MD5, SHA-256 or SHA-512-256, in rising strength. Weaker challenges are skipped.
+    #[arg(long, value_name = "NAME")]
+    pub min_algorithm: Option<String>,
+    /// Register the AOR as this other user
+    ///
+    /// A third-party registration: From differs from To.
+    #[arg(long, value_name = "URI")]
+    pub from: Option<String>,
+}
+
+/// "Network".
+#[derive(Clone, ClapArgs)]
+#[command(next_help_heading = "Network")]
+pub struct Network {
+    /// Local address and port to send from
+    ///
+    /// Without it: the address that the system would use, and any free port.
+    #[arg(long, value_name = "IP[:PORT]")]
+    pub bind: Option<String>,
+    /// Address to tell others instead
+    ///
+    /// It stands in Via and in the Contact of this device. Without a port it keeps the local one.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub advertise: Option<String>,
+    /// Name server to ask (repeatable)
+    #[arg(long, value_name = "IP[:PORT]")]
+    pub nameserver: Vec<String>,
+    /// Use IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// Use IPv6 only
+    #[arg(short = '6')]
+    pub ipv6: bool,
+    /// Time for the whole command [default: 128s]
+    ///
+    /// Each address that is tried gets 64*T1 (32s) of it, connecting included; without this option the whole gets
+    /// four times as much. What you take to answer a question does not count. For 'sipreg keep' it is the time for
+    /// each try.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub timeout: Option<String>,
+    /// Expected round trip [default: 500ms]
+    ///
+    /// RFC 3261's T1: a request over UDP is repeated after T1, 2*T1, 4*T1 and so on.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub t1: Option<String>,
+    /// Configuration file, with accounts
+    ///
+    /// Without it: $XDG_CONFIG_HOME/sipreg/config.toml, which is ~/.config/sipreg/config.toml, if it is there. It has
+    /// options for all commands, and accounts; the name of an account stands for the AOR.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to remember what is bound
+    ///
+    /// Without it: $XDG_STATE_HOME/sipreg, which is ~/.local/state/sipreg. It holds Call-ID, CSeq and contacts, no
+    /// secrets.
+    #[arg(long, value_name = "DIR", conflicts_with = "stateless")]
+    pub state_dir: Option<PathBuf>,
+    /// Remember nothing, and don't look it up
+    #[arg(long)]
+    pub stateless: bool,
+}
+
+/// "Output".
+#[derive(Clone, ClapArgs)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Print one JSON object, on failure too
+    #[arg(long)]
+    pub json: bool,
+    /// Print its JSON Schema and exit
+    #[arg(long)]
+    pub json_schema: bool,
+    /// Print the exact first request and send nothing
+    #[arg(long, conflicts_with = "json")]
+    pub dry_run: bool,
+    /// Show messages on stderr; -vv in full
+    ///
+    /// Once: a line for each. Twice: the whole message, digest responses masked.
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Don't mask digest responses in -vv
+    #[arg(long)]
+    pub show_secrets: bool,
+    /// Print nothing but errors
+    ///
+    /// What --json and --dry-run print is printed all the same.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Colours: auto, always or never
+    ///
+    /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
+    #[arg(long, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Option<ColorChoice>,
+}
+
+/// "What to remove".
+#[derive(ClapArgs)]
+#[command(next_help_heading = "What to remove")]
+pub struct Removal {
+    /// Remove this, not this device (repeatable)
+    ///
+    /// Without it, and without --all: what 'sipreg register' bound from here.
+    #[arg(short, long, value_name = "URI", conflicts_with = "all")]
+    pub contact: Vec<String>,
+    /// Remove every binding, other devices' too
+    ///
+    /// You are asked first. Where there is no terminal to ask on, it needs --yes.
+    #[arg(long)]
+    pub all: bool,
+    /// Don't ask before --all
+    #[arg(long, requires = "all")]
+    pub yes: bool,
+}
+
+/// "What to bind".
+#[derive(Clone, ClapArgs)]
+#[command(next_help_heading = "What to bind")]
+pub struct Binding {
+    /// Bind this, not this device (repeatable)
+    ///
+    /// Contact parameters come after angle brackets: '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
+    /// mailto:you@example.com.
+    #[arg(short, long, value_name = "URI")]
+    pub contact: Vec<String>,
+    /// For how long; 0 removes [default: 1h]
+    ///
+    /// Whole seconds, asked for with Expires; the registrar may grant another time. 0 removes, as 'sipreg unregister'
+    /// does.
+    #[arg(short, long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub expires: Option<String>,
+    /// Preference among your devices, 0 to 1
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub q: Option<String>,
+}
+
+/// "What else to say".
+#[derive(Clone, ClapArgs)]
+#[command(next_help_heading = "What else to say")]
+pub struct Request {
+    /// Add a header, 'Name: value' (repeatable)
+    ///
+    /// Headers that the protocol owns are refused.
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub headers: Vec<String>,
+    /// User-Agent; none leaves it out
+    ///
+    /// Without it: sipreg/VERSION.
+    #[arg(long, value_name = "TEXT")]
+    pub user_agent: Option<String>,
+}
+
+/// Of the commands that end by themselves.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Network")]
+pub struct Retry {
+    /// Try again for that long; 0 is not at all
+    ///
+    /// After silence, when nobody could be reached, and after a 503, whose Retry-After is obeyed. The pauses grow from
+    /// a second to half a minute.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub retry_for: Option<String>,
+}
+
+/// `sipreg keep`.
+#[derive(ClapArgs)]
+pub struct Keep {
+    /// The addresses to bind: sip:you@example.com, or accounts
+    #[arg(value_name = "AOR", required_unless_present = "json_schema")]
+    pub aor: Vec<String>,
+    /// A program to run while they are bound
+    ///
+    /// It starts when all are bound, with SIPREG_AOR and SIPREG_CONTACT in its environment. When it ends, the
+    /// bindings are removed.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+    /// How long.
+    #[command(flatten)]
+    pub life: Life,
+    /// Where the requests go.
+    #[command(flatten)]
+    pub target: Target,
+    /// Who asks.
+    #[command(flatten)]
+    pub identity: Identity,
+    /// What is asked for.
+    #[command(flatten)]
+    pub binding: Binding,
+    /// What else the requests say.
+    #[command(flatten)]
+    pub request: Request,
+    /// How they get there.
+    #[command(flatten)]
+    pub network: Network,
+    /// What is shown of it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// "How long to stay".
+#[derive(ClapArgs)]
+#[command(next_help_heading = "How long to stay")]
+pub struct Life {
+    /// Stop by itself after that time
+    #[arg(long = "for", value_name = "DURATION", allow_negative_numbers = true)]
+    pub stop_after: Option<String>,
+    /// Try what failed for good again, that often
+    ///
+    /// A wrong password, a refusal. Without it, or with never: not at all.
+    #[arg(long, value_name = "DURATION|never", allow_negative_numbers = true)]
+    pub probe: Option<String>,
+    /// Status that calls are refused with [default: 480]
+    ///
+    /// Whoever calls hears that nobody is there. 486 is busy, 603 declines.
+    #[arg(long, value_name = "STATUS")]
+    pub on_invite: Option<String>,
+    /// Prometheus metrics, at /metrics there
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics: Option<String>,
+    /// Run a program for each event
+    ///
+    /// A shell runs it, with the event as JSON on its standard input, and with SIPREG_EVENT and SIPREG_AOR in its
+    /// environment. Events wait until it has ended.
+    #[arg(long, value_name = "COMMAND")]
+    pub on_event: Option<std::ffi::OsString>,
+}
+
+/// `sipreg serve`.
+#[derive(ClapArgs)]
+pub struct Serve {
+    /// Where it listens.
+    #[command(flatten)]
+    pub listening: Listening,
+    /// Who may register.
+    #[command(flatten)]
+    pub access: Access,
+    /// What is granted.
+    #[command(flatten)]
+    pub policy: Policy,
+    /// What is shown of it.
+    #[command(flatten)]
+    pub output: ServerOutput,
+}
+
+/// "Where to listen".
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Where to listen")]
+pub struct Listening {
+    /// Listen there (repeatable)
+    ///
+    /// udp:127.0.0.1:5060 or tcp:0.0.0.0:5060; port 0 lets the system choose, and the port is printed. Without it:
+    /// udp:127.0.0.1:5060 and tcp:127.0.0.1:5060.
+    #[arg(long, value_name = "TRANSPORT:ADDR:PORT")]
+    pub listen: Vec<String>,
+    /// Connections at a time
+    ///
+    /// When all are taken, the one that has been silent longest makes room. Without it: 8192, or fewer where the
+    /// system allows fewer open files.
+    #[arg(long, value_name = "NUMBER")]
+    pub max_connections: Option<usize>,
+    /// Prometheus metrics, at /metrics there
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics: Option<String>,
+}
+
+/// "Who may register".
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Who may register")]
+pub struct Access {
+    /// Domain to be responsible for (repeatable)
+    ///
+    /// The addresses it listens on always count. Without it: localhost.
+    #[arg(long, value_name = "NAME")]
+    pub domain: Vec<String>,
+    /// File with the users
+    ///
+    /// A line for each, as --add-user writes it: user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]. The realm is
+    /// the domain of the user's address. The last field says whose addresses the user may register besides the own:
+    /// user names or addresses with commas between, or *.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_auth")]
+    pub users: Option<PathBuf>,
+    /// Take anybody, without a password
+    ///
+    /// Refused on an address that others can reach, unless you say --yes.
+    #[arg(long)]
+    pub no_auth: bool,
+    /// Don't refuse --no-auth where others can reach it
+    #[arg(long, requires = "no_auth")]
+    pub yes: bool,
+    /// Digests to offer, best first
+    ///
+    /// Without it: SHA-512-256,SHA-256,MD5, as far as the users file has them.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub algorithms: Vec<String>,
+    /// Add a user or change the password, and exit
+    ///
+    /// USER is alice@example.com; without a domain that of --domain counts. The line is written into the file of
+    /// --users, or printed without that option. The password comes from SIPREG_PASSWORD or --password-file, or you are
+    /// asked.
+    #[arg(long, value_name = "USER", conflicts_with_all = ["no_auth", "listen", "metrics"])]
+    pub add_user: Option<String>,
+    /// For --add-user: read the password; - is stdin
+    #[arg(long, value_name = "FILE", requires = "add_user")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// "What is granted".
+#[derive(ClapArgs)]
+#[command(next_help_heading = "What is granted")]
+pub struct Policy {
+    /// Shortest lifetime [default: 60s]
+    ///
+    /// A shorter wish is refused with 423, unless it is an hour or more.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub min_expires: Option<String>,
+    /// Longest lifetime [default: 2h]
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub max_expires: Option<String>,
+    /// Lifetime if none is asked for [default: 1h]
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub default_expires: Option<String>,
+    /// Bindings per address [default: 10]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_contacts: Option<usize>,
+    /// Where bindings are kept [default: memory]
+    #[arg(long, value_name = "STORE")]
+    pub store: Option<String>,
+}
+
+/// "Output".
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Output")]
+pub struct ServerOutput {
+    /// Print a JSON object per event
+    #[arg(long)]
+    pub json: bool,
+    /// Print the JSON Schema of events and exit
+    #[arg(long)]
+    pub json_schema: bool,
+    /// Show messages on stderr; -vv in full
+    ///
+    /// Once: a line for each. Twice: the whole message, digest responses masked.
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Don't mask digest responses in -vv
+    #[arg(long)]
+    pub show_secrets: bool,
+    /// Print nothing but errors
+    ///
+    /// What --json prints is printed all the same.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Colours: auto, always or never
+    ///
+    /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
+    #[arg(long, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Option<ColorChoice>,
+}
+
+/// `sipreg demo`.
+#[derive(ClapArgs)]
+pub struct Demo {
+    /// Pause between the steps
+    #[arg(long, help_heading = "Output")]
+    pub slow: bool,
+    /// Print one JSON object, on failure too
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Print its JSON Schema and exit
+    #[arg(long, help_heading = "Output")]
+    pub json_schema: bool,
+    /// -vv shows whole messages
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Output")]
+    pub verbose: u8,
+    /// Don't mask digest responses in -vv
+    #[arg(long, help_heading = "Output")]
+    pub show_secrets: bool,
+    /// Print nothing but errors
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
+    /// Colours: auto, always or never
+    ///
+    /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
+    #[arg(long, value_name = "WHEN", hide_possible_values = true, help_heading = "Output")]
+    pub color: Option<ColorChoice>,
+}
+
+/// `sipreg completions`.
+#[derive(ClapArgs)]
+pub struct Completions {
+    /// The shell that is to complete
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// `sipreg man`.
+#[derive(ClapArgs)]
+pub struct Man {
+    /// Write a page per command into this directory
+    ///
+    /// It is made if it is not there. Each page is replaced as a whole, and its path is printed.
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// What any of the commands that talk to a registrar was given.
+pub struct Typed {
+    /// The address of record.
+    pub aor: Option<String>,
+    /// Where the request goes.
+    pub target: Target,
+    /// Who asks.
+    pub identity: Identity,
+    /// What else the request says.
+    pub request: Request,
+    /// How it gets there.
+    pub network: Network,
+    /// What is shown of it.
+    pub output: Output,
+    /// For how long it is tried again.
+    pub retry_for: Option<String>,
+    /// What is wanted there.
+    pub wish: Wish,
+    /// The secrets that the configuration file names.
+    pub locked: Vec<ConfiguredSecret>,
+}
+
+/// What is wanted of the registrar.
+pub enum Wish {
+    /// To bind.
+    Register(Binding),
+    /// To know, and perhaps that these are bound.
+    List(Vec<String>),
+    /// To remove.
+    Unregister(Removal),
+}
+
+impl From<Register> for Typed {
+    fn from(args: Register) -> Typed {
+        let Register { aor, target, identity, binding, request, network, retry, output } = args;
+        let wish = Wish::Register(binding);
+        Typed {
+            aor,
+            target,
+            identity,
+            request,
+            network,
+            output,
+            retry_for: retry.retry_for,
+            wish,
+            locked: Vec::new(),
+        }
+    }
+}
+
+impl Keep {
+    /// What is wanted for one of the addresses.
+    pub fn typed(&self, aor: &str) -> Typed {
+        Typed {
+            aor: Some(aor.to_owned()),
+            target: self.target.clone(),
+            identity: self.identity.clone(),
+            request: self.request.clone(),
+            network: self.network.clone(),
+            output: self.output.clone(),
+            retry_for: None,
+            wish: Wish::Register(self.binding.clone()),
+            locked: Vec::new(),
+        }
+    }
+}
+
+impl From<List> for Typed {
+    fn from(args: List) -> Typed {
+        let List { aor, contact, target, identity, request, network, retry, output } = args;
+        let wish = Wish::List(contact);
+        Typed {
+            aor,
+            target,
+            identity,
+            request,
+            network,
+            output,
+            retry_for: retry.retry_for,
+            wish,
+            locked: Vec::new(),
+        }
+    }
+}
+
+impl From<Unregister> for Typed {
+    fn from(args: Unregister) -> Typed {
+        let Unregister { aor, removal, target, identity, request, network, retry, output } = args;
+        let wish = Wish::Unregister(removal);
+        Typed {
+            aor,
+            target,
+            identity,
+            request,
+            network,
+            output,
+            retry_for: retry.retry_for,
+            wish,
+            locked: Vec::new(),
+        }
+    }
+}
+
+/// The options of a command, made only when that command is called: there are some forty of them in each, and making
+/// those of all commands would take a good part of the time that one registration takes.
+pub struct Deferred<T>(pub Box<T>);
+
+impl<T: ClapArgs> ClapArgs for Deferred<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(put::<T>)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command.defer(put::<T>)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Deferred<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Deferred<T>, Error> {
+        T::from_arg_matches(matches).map(|args| Deferred(Box::new(args)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+/// Adds the options, and keeps what the command says of itself: the struct's own words are for its readers.
+fn put<T: ClapArgs>(command: clap::Command) -> clap::Command {
+    let (about, long_about) = (command.get_about().cloned(), command.get_long_about().cloned());
+    let mut command = T::augment_args(command);
+    if let Some(about) = about {
+        command = command.about(about);
+    }
+    if let Some(long_about) = long_about {
+        command = command.long_about(long_about);
+    }
+    command
+}
