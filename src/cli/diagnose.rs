@@ -1,4 +1,4 @@
-//! What a failure means for a person, and what to do about it: all hints live here, not at the failing line.
+//! The messages and hints for every failure of a registration. All hints live here, not at the failing line.
 
 use super::exit::{Exit, Fault};
 use crate::proto::client::outcome::{
@@ -8,8 +8,8 @@ use crate::proto::client::outcome::{
 use crate::proto::client::plan::Purpose;
 use crate::proto::{Cause, ResolveError, Transport};
 
-/// Explains a failure: what happened, in one sentence without full stop, and what to do about it if there is anything to
-/// do.
+/// Explains a failure: what happened, in one sentence without full stop, and what to do about it if there is
+/// anything to do.
 #[must_use]
 pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
     let (message, hint) = match failure {

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What the environment says. The default is an empty one.
+/// The variables of an environment, read. The default is an empty environment.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// `SIPREG_PASSWORD`.
+    /// The value of `SIPREG_PASSWORD`.
     pub password: Option<OsString>,
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
@@ -14,7 +14,7 @@ pub struct Environment {
     pub clicolor_force: bool,
     /// `TERM` is `dumb`.
     pub dumb_terminal: bool,
-    /// Times are told in the zone of `TZ` or of the system, not in UTC.
+    /// Times for people are in the zone of `TZ` or of the system, not in UTC.
     pub local_time: bool,
     /// `HOME`, or the user's profile on Windows.
     pub home: Option<PathBuf>,

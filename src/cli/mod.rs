@@ -1,5 +1,6 @@
-//! The `sipreg` command: a straight line from what was typed ([`options`]) to what is meant ([`account`]), to doing it
-//! (`register`, `keep`, `serve`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
+//! The `sipreg` command: a straight line from what was typed ([`options`]) to what is meant ([`account`]), to
+//! doing it (`register`, `keep`, `serve`), to what is shown ([`report`]) and how the process exits
+//! ([`Exit`]).
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 
@@ -44,7 +45,7 @@ use options::{Args, Command, Typed, Wish};
 use report::json::{self, CommandName};
 use report::{Reporter, Settings, Streams};
 
-/// Says what the words of the command line are. They are not held: there may be ten thousand addresses among them.
+/// Gives the words of the command line. They are not held: there may be ten thousand addresses among them.
 type Arguments<'a> = &'a dyn Fn() -> Vec<OsString>;
 
 /// Runs the command of this process.
@@ -81,8 +82,8 @@ fn complete_for(
     }
 }
 
-/// As [`run_from`], but a panic of ours ends as any other failure does: with a message, JSON if asked for, and
-/// [`Exit::Internal`].
+/// As [`run_from`], but a panic of ours ends as any other failure does: with a message, JSON if asked for,
+/// and [`Exit::Internal`].
 pub fn run_guarded(arguments: Arguments<'_>, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     crash::watch();
     let ended = panic::catch_unwind(AssertUnwindSafe(|| run_from(arguments, environment, streams)));
@@ -93,7 +94,8 @@ pub fn run_guarded(arguments: Arguments<'_>, environment: &Environment, streams:
     })
 }
 
-/// Runs one command to its end, with everything it depends on as arguments. The first argument is the program's name.
+/// Runs one command to its end, with everything it depends on as arguments. The first argument is the
+/// program's name.
 pub fn run_from(arguments: Arguments<'_>, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     match Args::try_parse_from(arguments()) {
         Ok(Args { command: Command::Register(args) }) => ask((*args.0).into(), environment, streams),
@@ -191,7 +193,7 @@ fn not_run(
     }
 }
 
-/// What can be told of a command line that could not be read: how it is to be reported, and the command.
+/// The settings for the report and the command, as far as a command line that can't be read shows them.
 fn rough(arguments: &[OsString]) -> (Settings, Option<CommandName>) {
     let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     let matches = Args::command().ignore_errors(true).try_get_matches_from(arguments).ok();

@@ -1,8 +1,8 @@
 //! Manual pages: one for the program, one for each command.
 //!
-//! Most of a page is what `--help` says, so that there is one text: clap_mangen sets name, synopsis, description and
-//! options; `ending` takes the examples and the exit status from the end of the help; `places` has files and
-//! variables, which `--help` leaves out.
+//! Most of a page is what `--help` says, so that there is one text: clap_mangen sets name, synopsis,
+//! description and options; `ending` takes the examples and the exit status from the end of the help;
+//! `places` has files and variables, which `--help` leaves out.
 
 mod ending;
 mod places;
@@ -31,8 +31,8 @@ pub fn first_page() -> String {
     page(&program, &program)
 }
 
-/// Writes all pages into a directory, which is made if need be; returns their paths, a line for each. Each page is
-/// replaced as a whole.
+/// Writes all pages into a directory, which is made if need be; returns their paths, a line for each. Each
+/// page is replaced as a whole.
 ///
 /// # Errors
 /// The directory can't be made or written.
@@ -75,7 +75,7 @@ fn program() -> Command {
     program
 }
 
-/// `sipreg-register`.
+/// The title of a page: `sipreg-register`.
 fn title(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
@@ -119,8 +119,8 @@ fn commands(page: &mut Roff, program: &Command) {
     }
 }
 
-/// All that a command may end with: its own, and those of the command that its help points to. The program's are
-/// everybody's.
+/// All exit statuses of a command: its own, and those of the command that its help points to. The program's
+/// are everybody's.
 fn statuses(command: &Command, program: &Command) -> Vec<Status> {
     let own = Ending::of(command);
     let mut found = own.statuses;

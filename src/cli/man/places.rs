@@ -5,12 +5,12 @@ use clap::Command;
 /// A name and what it is.
 pub type Entry = (&'static str, &'static str);
 
-/// Whom something matters to, besides the program's page, which has all.
+/// The pages that have an entry, besides the program's page, which has all.
 enum To {
     Everybody,
     /// Commands with this argument.
     Argument(&'static str),
-    /// This command.
+    /// The command of this name.
     Command(&'static str),
 }
 

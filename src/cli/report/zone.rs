@@ -19,19 +19,19 @@ pub struct Zone {
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Zone {
-    /// That of the environment.
+    /// The zone of the environment.
     #[must_use]
     pub fn new(environment: &Environment) -> Zone {
         Zone { is_local: environment.local_time, zone: OnceCell::new() }
     }
 
-    /// `14:03:12 CET`.
+    /// A time of the day with its zone: `14:03:12 CET`.
     #[must_use]
     pub fn clock(&self, at: Time) -> String {
         format!("{} {}", time_of_day(self.read(at)), self.name(at))
     }
 
-    /// `14:03:12 CET` so long after another time, with the date when that is a day or more.
+    /// The time so long after another: `14:03:12 CET`, with the date when that is a day or more.
     #[must_use]
     pub fn after(&self, from: Time, span: Duration) -> String {
         let at = from + span;
@@ -39,7 +39,8 @@ impl Zone {
         date + &self.clock(at)
     }
 
-    /// `14:03:12`, or the date and `14:03` if that is not within a day: for a table whose head names the zone.
+    /// A time in a table whose head names the zone: `14:03:12`, or the date and `14:03` if that is not within
+    /// a day.
     #[must_use]
     pub fn cell(&self, at: Time, now: Time) -> String {
         let read = self.read(at);
@@ -49,7 +50,8 @@ impl Zone {
         format!("{} {:02}:{:02}", date(read), read.hour(), read.minute())
     }
 
-    /// What the zone is called at that time, such as `CET` or `CEST`; `UTC` where nobody knows the zone.
+    /// The name of the zone at that time, such as `CET` or `CEST`; `UTC` where the system does not know the
+    /// zone.
     #[must_use]
     pub fn name(&self, at: Time) -> String {
         self.zone().to_offset_info(timestamp(at)).abbreviation().to_owned()
