@@ -1,20 +1,29 @@
-//! Times for people: in the zone of the system or of `TZ`, with its name. JSON has UTC ([`rfc3339`]).
+//! Times for people: in the zone of `TZ` or of the system, with its name. JSON has UTC ([`rfc3339`]).
 
 use std::cell::OnceCell;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::cli::environment::Environment;
+use crate::cli::environment::{Environment, ZoneName};
 use crate::proto::Time;
 
 /// The zone that times are said in. It is looked up when the first time is said: most commands say none.
 pub struct Zone {
-    is_local: bool,
+    name: ZoneName,
     zone: OnceCell<TimeZone>,
 }
+
+/// The folders that may hold the zones of the world, in files of RFC 9636.
+const FOLDERS: [&str; 3] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/etc/zoneinfo"];
+
+/// No zone has a file of this size, in octets.
+const LARGEST: u64 = 1 << 20;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -22,7 +31,7 @@ impl Zone {
     /// The zone of the environment.
     #[must_use]
     pub fn new(environment: &Environment) -> Zone {
-        Zone { is_local: environment.local_time, zone: OnceCell::new() }
+        Zone { name: environment.zone.clone(), zone: OnceCell::new() }
     }
 
     /// A time of the day with its zone: `14:03:12 CET`.
@@ -62,8 +71,27 @@ impl Zone {
     }
 
     fn zone(&self) -> &TimeZone {
-        self.zone.get_or_init(|| if self.is_local { TimeZone::system() } else { TimeZone::UTC })
+        self.zone.get_or_init(|| find(&self.name).unwrap_or(TimeZone::UTC))
     }
+}
+
+/// A name in `TZ` is that of a file, or a rule such as `CET-1CEST,M3.5.0,M10.5.0/3` (POSIX, chapter 8.3).
+fn find(name: &ZoneName) -> Option<TimeZone> {
+    match name {
+        ZoneName::Utc => None,
+        ZoneName::System => read(Path::new("/etc/localtime")),
+        ZoneName::Named(name) => {
+            let name = name.strip_prefix(':').unwrap_or(name);
+            let file = || FOLDERS.iter().find_map(|folder| read(&Path::new(folder).join(name)));
+            (!name.is_empty()).then(file)?.or_else(|| TimeZone::posix(name).ok())
+        }
+    }
+}
+
+fn read(path: &Path) -> Option<TimeZone> {
+    let mut content = Vec::new();
+    File::open(path).ok()?.take(LARGEST).read_to_end(&mut content).ok()?;
+    TimeZone::tzif("", &content).ok()
 }
 
 /// The time in UTC, to the second.
@@ -94,7 +122,7 @@ mod tests {
     const NOON: Time = Time::from_millis(1_795_348_800_000);
 
     fn zone(name: &str) -> Zone {
-        Zone { is_local: true, zone: OnceCell::from(TimeZone::get(name).unwrap()) }
+        Zone { name: ZoneName::Named(name.to_owned()), zone: OnceCell::new() }
     }
 
     #[test]
@@ -106,6 +134,11 @@ mod tests {
         assert_eq!(berlin.after(NOON, DAY * 180), "2027-05-21 14:00:00 CEST");
         assert_eq!(zone("Asia/Kolkata").clock(NOON), "17:30:00 IST");
         assert_eq!(zone("America/Sao_Paulo").clock(NOON), "09:00:00 -03");
+        assert_eq!(zone(":/usr/share/zoneinfo/Europe/Berlin").clock(NOON), "13:00:00 CET");
+        assert_eq!(zone("CET-1CEST,M3.5.0,M10.5.0/3").clock(summer), "14:00:00 CEST");
+        for unknown in ["", ":", "UTC", "Nobody/Knows", "../../../etc/passwd", "/dev/null", "/dev/zero"] {
+            assert_eq!(zone(unknown).clock(NOON), "12:00:00 UTC", "{unknown}");
+        }
         assert_eq!(Zone::new(&Environment::default()).clock(NOON), "12:00:00 UTC");
     }
 
