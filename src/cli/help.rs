@@ -227,3 +227,9 @@ Exit status:
     0  done
     2  the command line is wrong, or DIR can't be written
    70  internal error (a bug)";
+
+/// What `--quiet` leaves of a server.
+pub const SERVE_QUIET: &str = "\
+Print nothing but errors
+
+What --json prints is printed all the same.";

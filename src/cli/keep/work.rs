@@ -203,7 +203,7 @@ impl Work<'_> {
         let commands = match read {
             Ok(accounts) => self.accounts.revise(accounts, &self.driver, reporter),
             Err(error) => {
-                reporter.warning(&format!("what is configured stays as it was: {}", error.message));
+                reporter.warning(&format!("what is configured stays as it was: {}", error.message()));
                 vec![Command::Refresh(None)]
             }
         };

@@ -38,7 +38,7 @@ pub fn first_page() -> String {
 /// The directory can't be made or written.
 pub fn write_to(dir: &Path) -> Result<String, UsageError> {
     let wrong = |what: &str, error: &io::Error| {
-        UsageError::new(format!("DIR: {what} {}: {error}", shown(&dir.to_string_lossy())))
+        UsageError::option("DIR", format_args!("{what} {}: {error}", shown(&dir.to_string_lossy())))
     };
     fs::create_dir_all(dir).map_err(|error| wrong("can't make", &error))?;
     let mut written = String::new();

@@ -47,11 +47,11 @@ fn a_directory_that_cannot_be_written_is_named() {
     fs::write(&file, "").unwrap();
     for dir in [file.clone(), file.join("below")] {
         let error = write_to(&dir).unwrap_err();
-        assert!(error.message.contains(dir.to_str().unwrap()), "{}", error.message);
+        assert!(error.message().contains(dir.to_str().unwrap()), "{}", error.message());
     }
     let dir = root.path().join("man1");
     fs::create_dir_all(dir.join("sipreg.1/full")).unwrap();
     let error = write_to(&dir).unwrap_err();
-    assert!(error.message.starts_with("DIR: can't write sipreg.1 into \""), "{}", error.message);
+    assert!(error.message().starts_with("DIR: can't write sipreg.1 into \""), "{}", error.message());
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "something was left behind");
 }

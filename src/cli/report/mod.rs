@@ -229,7 +229,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
 
     /// The command line is wrong; nothing was sent.
     pub fn usage(&mut self, error: &UsageError) -> Exit {
-        self.fault(Kind::Usage, &error.message, error.hint.as_deref(), None, Exit::Usage)
+        self.fault(Kind::Usage, &error.message(), error.hint.as_deref(), None, Exit::Usage)
     }
 
     /// A signal ended it, with what is known until now.

@@ -37,11 +37,11 @@ pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '
 #[must_use]
 pub fn settings(args: &Serve) -> Settings {
     Settings {
-        json: args.output.json,
-        quiet: args.output.quiet,
-        verbosity: args.output.verbose,
-        show_secrets: args.output.show_secrets,
-        color: args.output.color.unwrap_or_default(),
+        json: args.format.json == Some(true),
+        quiet: args.display.quiet == Some(true),
+        verbosity: args.display.verbose.unwrap_or_default(),
+        show_secrets: args.display.show_secrets,
+        color: args.display.color.unwrap_or_default(),
         ..Settings::default()
     }
 }
@@ -71,7 +71,7 @@ fn serve(options: Options, args: Serve, reporter: &mut Reporter<'_, '_>) -> Resu
         verifier: users.map(|users| Verifier::new(users, &options.algorithms, &mut random)),
         limits: options.limits,
         timing: Timing::default(),
-        tell_messages: args.output.verbose > 0,
+        tell_messages: args.display.verbose > Some(0),
     };
     let mut driver = Driver::new(Config::default(), Endpoint::new(Box::new(random)), clock);
     driver.store_with(Box::new(Memory::default()));
@@ -223,7 +223,7 @@ impl Work {
         let Some(path) = &self.users else { return };
         match access::read(path) {
             Ok(users) => self.driver.command(Command::Users(Box::new(users))),
-            Err(error) => reporter.warning(&format!("the users stay as they were: {}", error.message)),
+            Err(error) => reporter.warning(&format!("the users stay as they were: {}", error.message())),
         }
     }
 }
