@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::config::Configuration;
 use super::options::{Binding, ClientCommand, Identity, Network, Options, Output, Request, Target};
 use super::report::Settings;
-use super::report::text::shown;
 use super::secret::{self, ConfiguredSecret, SecretSource, Source};
 use super::state::{Record, State};
+use super::text::shown;
 use super::usage::UsageError;
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Aor, Contact, Lifetime, Preference, Proxy, Realm,
@@ -20,9 +20,9 @@ use super::values::{
 use super::{Environment, prompt};
 use crate::net;
 use crate::proto::Transport;
+use crate::proto::client::plan::{Plan, Purpose, Timing};
 use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
 use crate::proto::locate::Families;
-use crate::proto::plan::{Plan, Purpose, Timing};
 use crate::sip::{NameAddr, Q, Uri};
 
 /// What a command is about to do.
@@ -140,8 +140,8 @@ impl Account {
             keyring,
             timing,
             // Four destinations' worth for each try, unless the user says how long the whole may take.
-            total: whole.unwrap_or(timing.patience().saturating_mul(4)),
-            whole,
+            try_limit: whole.unwrap_or(timing.patience().saturating_mul(4)),
+            command_limit: whole,
             retry_for: retry.retry_for.unwrap_or_default().0,
             ..Plan::new(aor.uri)
         };
@@ -186,7 +186,7 @@ impl Account {
     /// Puts what an earlier process left into the plan: Call-ID and CSeq go on, and the port is taken again where the
     /// binding is that is to be refreshed.
     pub fn remember(&mut self, record: &Record) {
-        self.plan.memory = Some(Box::new(record.memory()));
+        self.plan.resume = Some(Box::new(record.memory()));
         if matches!(self.plan.purpose, Purpose::Bind { .. }) && self.plan.contacts.is_empty() {
             self.net.port = record.port();
         }
@@ -194,7 +194,7 @@ impl Account {
 
     /// Uses no Call-ID that another process may be using at the same time.
     pub fn begin_call(&mut self) {
-        if let Some(memory) = &mut self.plan.memory {
+        if let Some(memory) = &mut self.plan.resume {
             memory.dialogue = None;
         }
     }

@@ -1,21 +1,22 @@
 //! `sipreg demo`: the textbook registration, played on loopback by the real registrar and the real client.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::exit::Exit;
+use super::exit::{Exit, Fault};
 use super::options::Demo;
-use super::report::demo::Scene;
+use super::register::{self, Outcome};
+use super::report::demo::Demonstration;
 use super::report::json::CommandName;
 use super::report::{Reporter, Settings};
-use super::{crash, run};
-use crate::net::{self, Clock, Config, Driver, SystemRandom};
+use super::session::{self, Input, Session, Setup};
+use super::signals::{Listens, Signal, Stop};
+use crate::net::{Clock, Config, Driver};
+use crate::proto::client::outcome::Report;
+use crate::proto::client::plan::{Plan, Purpose, Timing};
 use crate::proto::digest::{Algorithm, Credential, Hidden, Secret, User, Users, Verifier};
-use crate::proto::outcome::Report;
-use crate::proto::plan::{Plan, Purpose, Timing};
-use crate::proto::service::{Limits, Listen, Policy, Served, Service};
-use crate::proto::{Command, Endpoint, Notice, RegistrationId, Transport};
+use crate::proto::registrar::service::{Limits, Listen, Policy, ServerEvent, Service};
+use crate::proto::{Endpoint, Notice, Transport};
 use crate::sip::{AnyUri, Host, NameAddr, Scheme, Uri};
 use crate::store::Memory;
 
@@ -101,49 +102,64 @@ pub fn settings(args: &Demo) -> Settings {
 
 /// Plays it.
 pub fn run(args: &Demo, reporter: &mut Reporter<'_, '_>) -> Exit {
-    let clock = Clock::start();
     let pause = if args.slow { PAUSE } else { Duration::ZERO };
-    let played = net::runtime().and_then(|runtime| runtime.block_on(play(pause, clock, reporter)));
-    match played {
-        Ok(exit) => exit,
-        Err(error) => reporter.internal(&format!("the demonstration can't be played: {error}")),
-    }
+    let played = session::run(Listens::Stop, async |setup| play(pause, setup, &mut *reporter).await);
+    played.unwrap_or_else(|fault| reporter.fail(fault))
 }
 
-async fn play(pause: Duration, clock: Clock, reporter: &mut Reporter<'_, '_>) -> io::Result<Exit> {
-    let mut signals = run::Signals::new()?;
-    let mut scene = Scene::new();
-    let mut stage = match Stage::set(clock).await? {
-        Ok(stage) => stage,
-        Err(cause) => return Ok(reporter.internal(&format!("no port of the loopback interface: {cause}"))),
-    };
-    let acted = async {
-        reporter.scene(&mut scene, stage.address);
-        for (number, step) in STEPS.iter().enumerate() {
-            if number > 0 {
-                tokio::time::sleep(pause).await;
-            }
-            let typed = step.typed.replace("AOR", &format!("{USER}@{DOMAIN}"));
-            reporter.step(number + 1, step.title, &typed);
-            let report = stage.act(step, number, reporter).await?;
-            let fault = fault(&report, step.bound);
-            let is_last = number + 1 == STEPS.len();
-            if let Some(exit) = reporter.acted(&mut scene, step.command, &report, fault, is_last) {
-                return Ok(exit);
+async fn play(pause: Duration, setup: Setup, reporter: &mut Reporter<'_, '_>) -> Result<Exit, Fault> {
+    let (mut registrar, address) = open_registrar(setup.clock).await?;
+    let mut device = setup.begin(Config::default(), None)?;
+    let mut played = Demonstration::at(address);
+    reporter.scene(address);
+    for (number, step) in STEPS.iter().enumerate() {
+        if number > 0
+            && let Some(signal) = rest(pause, &mut device, reporter).await?
+        {
+            return Ok(signal.into());
+        }
+        let typed = step.typed.replace("AOR", &format!("{USER}@{DOMAIN}"));
+        reporter.step(number + 1, step.title, &typed);
+        let began = device.clock.elapsed();
+        let outcome = tokio::select! {
+            outcome = register::drive(&mut device, plan(step, address)?, reporter) => outcome?,
+            () = serve(&mut registrar) => continue,
+        };
+        let mut report = match outcome {
+            Outcome::Finished(report) => report,
+            Outcome::Stopped(signal, _) => return Ok(signal.into()),
+            Outcome::Rehearsed(_) => continue,
+        };
+        report.elapsed = report.elapsed.saturating_sub(began);
+        if let Err(fault) =
+            reporter.acted(&mut played, step.command, &report, difference(&report, step.bound))
+        {
+            return Ok(reporter.played(played, Some(fault)));
+        }
+    }
+    Ok(reporter.played(played, None))
+}
+
+/// Gives a person time to read, and none to a signal.
+async fn rest(
+    pause: Duration,
+    device: &mut Session,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Option<Stop>, Fault> {
+    let over = tokio::time::sleep(pause);
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            () = &mut over => return Ok(None),
+            input = device.next(reporter) => if let Input::Signal(Signal::Stop(signal)) = input? {
+                return Ok(Some(signal));
             }
         }
-        Ok(Exit::Internal)
-    };
-    tokio::select! {
-        biased;
-        signal = signals.next() => Ok(reporter.stopped_by(signal)),
-        () = crash::happened() => Ok(reporter.internal(&crash::last_words())),
-        exit = acted => exit,
     }
 }
 
 /// What is not as the step promises, in words.
-fn fault(report: &Report, bound: &[&str]) -> Option<String> {
+fn difference(report: &Report, bound: &[&str]) -> Option<String> {
     let Ok(success) = &report.result else { return None };
     let hosts = success.bindings.iter().filter(|binding| binding.expires > 0);
     let hosts: Vec<String> = hosts
@@ -155,97 +171,61 @@ fn fault(report: &Report, bound: &[&str]) -> Option<String> {
     (hosts != bound).then(|| format!("bound are {hosts:?}, and should be {bound:?}"))
 }
 
-/// The registrar, and where the devices find it.
-struct Stage {
-    registrar: Driver,
-    address: SocketAddr,
-    clock: Clock,
+/// The registrar of munich.de, and where the devices find it.
+async fn open_registrar(clock: Clock) -> Result<(Driver, SocketAddr), Fault> {
+    let mut random = session::randomness()?;
+    let users = User::line(USER, DOMAIN, &Hidden::new(PASSWORD.to_owned())).map_err(impossible)?;
+    let users = Users::parse(users.reveal()).map_err(impossible)?;
+    let algorithms = [Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5];
+    let service = Service {
+        listen: vec![Listen { transport: Transport::Udp, address: SocketAddr::from(([127, 0, 0, 1], 0)) }],
+        domains: vec![Host::Name(DOMAIN.to_owned())],
+        policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10 },
+        verifier: Some(Verifier::new(users, &algorithms, &mut random)),
+        limits: Limits::default(),
+        timing: Timing::default(),
+        tell_messages: false,
+    };
+    let mut registrar = Driver::new(Config::default(), Endpoint::new(Box::new(random)), clock);
+    registrar.store_with(Box::new(Memory::default()));
+    registrar.command(crate::proto::Command::Serve(Box::new(service)));
+    loop {
+        if let Notice::Server(what) = registrar.next().await {
+            if let ServerEvent::Listening { address, .. } = what {
+                return Ok((registrar, address));
+            }
+            if let ServerEvent::CannotListen { cause, .. } = what {
+                return Err(Fault::internal(format_args!("no port of the loopback interface: {cause}")));
+            }
+        }
+    }
 }
 
-impl Stage {
-    /// Starts the registrar of munich.de.
-    async fn set(clock: Clock) -> io::Result<Result<Stage, String>> {
-        let mut random = SystemRandom::new().map_err(io::Error::other)?;
-        let password = Hidden::new(PASSWORD.to_owned());
-        let line = User::line(USER, DOMAIN, &password).map_err(io::Error::other)?;
-        let users = Users::parse(line.reveal()).map_err(io::Error::other)?;
-        let algorithms = [Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5];
-        let service = Service {
-            listen: vec![Listen {
-                transport: Transport::Udp,
-                address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            }],
-            domains: vec![Host::Name(DOMAIN.to_owned())],
-            policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10 },
-            verifier: Some(Verifier::new(users, &algorithms, &mut random)),
-            limits: Limits::default(),
-            timing: Timing::default(),
-            tell_messages: false,
-        };
-        let mut registrar = Driver::new(Config::default(), Endpoint::new(Box::new(random)), clock);
-        registrar.store_with(Box::new(Memory::default()));
-        registrar.command(Command::Serve(Box::new(service)));
-        loop {
-            match registrar.next().await {
-                Notice::Served(Served::Listening { address, .. }) => {
-                    return Ok(Ok(Stage { registrar, address, clock }));
-                }
-                Notice::Served(Served::CannotListen { cause, .. }) => return Ok(Err(cause.to_string())),
-                Notice::Served(_)
-                | Notice::Message { .. }
-                | Notice::Dropped { .. }
-                | Notice::PasswordWanted { .. }
-                | Notice::Retrying { .. }
-                | Notice::Finished(_)
-                | Notice::Kept { .. } => {}
-            }
-        }
+async fn serve(registrar: &mut Driver) {
+    loop {
+        registrar.next().await;
     }
+}
 
-    /// Has a device do its step, the registrar beside it.
-    async fn act(
-        &mut self,
-        step: &Step,
-        number: usize,
-        reporter: &mut Reporter<'_, '_>,
-    ) -> io::Result<Report> {
-        let random = SystemRandom::new().map_err(io::Error::other)?;
-        let mut device = Driver::new(Config::default(), Endpoint::new(Box::new(random)), self.clock);
-        let registration = RegistrationId(number as u64);
-        let plan = Box::new(self.plan(step).map_err(io::Error::other)?);
-        device.command(Command::Register { registration, plan });
-        loop {
-            let notice = tokio::select! {
-                notice = device.next() => notice,
-                _ = self.registrar.next() => continue,
-            };
-            match notice {
-                Notice::Message { direction, bytes, .. } => reporter.passed(direction, &bytes),
-                Notice::Finished(report) => return Ok(*report),
-                Notice::Dropped { .. }
-                | Notice::PasswordWanted { .. }
-                | Notice::Retrying { .. }
-                | Notice::Kept { .. }
-                | Notice::Served(_) => {}
-            }
-        }
-    }
+fn plan(step: &Step, registrar: SocketAddr) -> Result<Plan, Fault> {
+    let mut hop = Uri::new(Scheme::Sip, Host::from(registrar.ip()));
+    hop.port = Some(registrar.port());
+    hop.params.set("lr", None);
+    let mut plan = Plan::new(Uri::parse(format!("sip:{USER}@{DOMAIN}")).map_err(impossible)?);
+    plan.purpose = step.purpose;
+    plan.route = vec![hop];
+    plan.user_agent = Some(concat!("sipreg/", env!("CARGO_PKG_VERSION")).into());
+    plan.contacts =
+        step.contacts.iter().map(NameAddr::parse).collect::<Result<_, _>>().map_err(impossible)?;
+    plan.keyring.credentials.push(Credential {
+        realm: None,
+        username: USER.to_owned(),
+        secret: Secret::Password(Hidden::new(PASSWORD.to_owned())),
+    });
+    Ok(plan)
+}
 
-    fn plan(&self, step: &Step) -> Result<Plan, Box<dyn std::error::Error + Send + Sync>> {
-        let aor = Uri::parse(format!("sip:{USER}@{DOMAIN}"))?;
-        let mut hop = Uri::new(Scheme::Sip, Host::from(self.address.ip()));
-        hop.port = Some(self.address.port());
-        hop.params.set("lr", None);
-        let mut plan = Plan::new(aor);
-        plan.purpose = step.purpose;
-        plan.route = vec![hop];
-        plan.user_agent = Some(concat!("sipreg/", env!("CARGO_PKG_VERSION")).into());
-        plan.contacts = step.contacts.iter().map(NameAddr::parse).collect::<Result<_, _>>()?;
-        plan.keyring.credentials.push(Credential {
-            realm: None,
-            username: USER.to_owned(),
-            secret: Secret::Password(Hidden::new(PASSWORD.to_owned())),
-        });
-        Ok(plan)
-    }
+/// The text of the demonstration itself can't be read.
+fn impossible(error: impl std::error::Error) -> Fault {
+    Fault::internal(format_args!("the demonstration can't be played: {error}"))
 }

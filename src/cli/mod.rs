@@ -1,5 +1,5 @@
 //! The `sipreg` command: a straight line from what was typed ([`options`]) to what is meant ([`account`]), to doing it
-//! (`run`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
+//! (`register`, `keep`, `serve`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 
@@ -8,6 +8,8 @@ pub mod complete;
 pub mod config;
 mod crash;
 mod demo;
+pub mod diagnose;
+mod environment;
 mod exit;
 mod help;
 mod keep;
@@ -15,91 +17,34 @@ pub mod man;
 mod metrics;
 pub mod options;
 mod prompt;
+mod register;
 pub mod report;
-mod run;
 pub mod secret;
 mod serve;
+mod session;
+mod signals;
 pub mod state;
 pub mod table;
+mod text;
 pub mod usage;
 pub mod values;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::builder::ValueParser;
 use clap::error::ErrorKind;
-use clap::{Arg, CommandFactory, Parser};
+use clap::{Arg, ArgMatches, CommandFactory, Parser, ValueEnum};
 
 use account::Account;
-pub use exit::Exit;
+pub use environment::Environment;
+pub use exit::{Exit, Fault};
 use options::{Args, ClientCommand, Command, Request};
 use report::json::{self, CommandName};
 use report::{Reporter, Settings, Streams};
-
-/// What the environment says that matters here.
-#[derive(Clone, Debug, Default)]
-pub struct Environment {
-    /// `SIPREG_PASSWORD`.
-    pub password: Option<OsString>,
-    /// `NO_COLOR` is set and not empty.
-    pub no_color: bool,
-    /// `CLICOLOR_FORCE` is set and neither empty nor 0.
-    pub clicolor_force: bool,
-    /// `TERM` is `dumb`.
-    pub dumb_terminal: bool,
-    /// `HOME`, or the user's profile on Windows.
-    pub home: Option<PathBuf>,
-    /// `XDG_STATE_HOME`, if it is an absolute path.
-    pub xdg_state_home: Option<PathBuf>,
-    /// `XDG_CONFIG_HOME`, if it is an absolute path.
-    pub xdg_config_home: Option<PathBuf>,
-}
-
-impl Environment {
-    /// The environment of this process.
-    #[must_use]
-    pub fn of_process() -> Environment {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        // The XDG specification ignores relative paths: they would mean another folder wherever one stands.
-        let folder = |name| set(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        Environment {
-            password: set("SIPREG_PASSWORD"),
-            no_color: set("NO_COLOR").is_some(),
-            clicolor_force: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
-            dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
-            home: folder(if cfg!(windows) { "USERPROFILE" } else { "HOME" }),
-            xdg_state_home: folder("XDG_STATE_HOME"),
-            xdg_config_home: folder("XDG_CONFIG_HOME"),
-        }
-    }
-
-    /// The folder for the configuration; `None` where there is no home.
-    #[must_use]
-    pub fn config_home(&self) -> Option<PathBuf> {
-        let base = self.xdg_config_home.clone().or_else(|| Some(self.home.as_ref()?.join(".config")))?;
-        Some(base.join("sipreg"))
-    }
-
-    /// The folder for what is remembered between runs; `None` where there is no home.
-    #[must_use]
-    pub fn state_home(&self) -> Option<PathBuf> {
-        let base = self.xdg_state_home.clone().or_else(|| Some(self.home.as_ref()?.join(".local/state")))?;
-        Some(base.join("sipreg"))
-    }
-}
-
-/// A signal that ends a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGINT: Ctrl-C.
-    Interrupt,
-    /// SIGTERM.
-    Terminate,
-}
 
 /// Says what the words of the command line are. They are not held: there may be ten thousand addresses among them.
 type Arguments<'a> = &'a dyn Fn() -> Vec<OsString>;
@@ -145,9 +90,8 @@ pub fn run_guarded(arguments: Arguments<'_>, environment: &Environment, streams:
     let ended = panic::catch_unwind(AssertUnwindSafe(|| run_from(arguments, environment, streams)));
     ended.unwrap_or_else(|_| {
         let arguments = arguments();
-        let settings = rough_settings(&arguments);
-        let command = rough_command(&arguments);
-        Reporter::new(streams, settings, command, environment).internal(&crash::last_words())
+        let (settings, command) = rough(&arguments);
+        Reporter::new(streams, settings, command, environment).fail(Fault::internal(crash::last_words()))
     })
 }
 
@@ -182,7 +126,7 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
     let Some(dir) = dir else { return reporter.data(&man::first_page()) };
     match man::write_to(dir) {
         Ok(written) => reporter.data(&written),
-        Err(error) => reporter.usage(&error),
+        Err(error) => reporter.fail(error),
     }
 }
 
@@ -190,7 +134,7 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
 fn serving(args: options::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let mut reporter = Reporter::new(streams, serve::settings(&args), Some(CommandName::Serve), environment);
     if args.format.json_schema {
-        return reporter.data(&report::serving::schema());
+        return reporter.data(&report::events::serve_schema());
     }
     serve::run(args, environment, &mut reporter)
 }
@@ -211,11 +155,11 @@ fn ask(request: Request, environment: &Environment, streams: &mut Streams<'_>) -
         Ok(account) => {
             let settings = account.settings.clone();
             let mut reporter = Reporter::new(streams, settings, command, environment);
-            run::run(account, &mut reporter)
+            register::run(account, &mut reporter)
         }
         Err(refused) => {
             let (settings, error) = *refused;
-            Reporter::new(streams, settings, command, environment).usage(&error)
+            Reporter::new(streams, settings, command, environment).fail(error)
         }
     }
 }
@@ -227,8 +171,8 @@ fn not_run(
     environment: &Environment,
     streams: &mut Streams<'_>,
 ) -> Exit {
-    let settings = rough_settings(arguments);
-    let mut reporter = Reporter::new(streams, settings, rough_command(arguments), environment);
+    let (settings, command) = rough(arguments);
+    let mut reporter = Reporter::new(streams, settings, command, environment);
     let (out, err) = reporter.colors();
     let text = |colored: bool| {
         let text = error.render();
@@ -240,12 +184,12 @@ fn not_run(
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         reporter.usage_help(&text(err.is_on()))
     } else {
-        reporter.usage(&usage::from_clap(error, arguments.get(1).and_then(|command| command.to_str())))
+        reporter.fail(usage::from_clap(error, arguments.get(1).and_then(|command| command.to_str())))
     }
 }
 
-/// What can be told of a command line that could not be read.
-fn rough_settings(arguments: &[OsString]) -> Settings {
+/// What can be told of a command line that could not be read: how it is to be reported, and the command.
+fn rough(arguments: &[OsString]) -> (Settings, Option<CommandName>) {
     let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     // Whatever is wrong with other values.
     let untyped = |argument: Arg| match argument.get_id().as_str() {
@@ -258,27 +202,18 @@ fn rough_settings(arguments: &[OsString]) -> Settings {
     program.build();
     let program = program.mut_subcommands(|command| command.mut_args(untyped));
     let matches = program.try_get_matches_from(arguments).ok();
-    let found = matches.as_ref().and_then(|matches| matches.subcommand()).map(|(_, matches)| matches);
-    let aor = found.and_then(|matches| matches.try_get_one::<OsString>("aor").ok().flatten());
-    let color = found.and_then(|matches| matches.try_get_one::<values::ColorChoice>("color").ok().flatten());
-    Settings {
+    let Some((name, matches)) = matches.as_ref().and_then(ArgMatches::subcommand) else {
+        return (Settings { json, ..Settings::default() }, None);
+    };
+    let aor = matches.try_get_one::<OsString>("aor").ok().flatten();
+    let color = matches.try_get_one::<values::ColorChoice>("color").ok().flatten();
+    let settings = Settings {
         aor: aor.and_then(|text| values::aor_of(text.to_str()?)),
         json,
         color: color.copied().unwrap_or_default(),
         ..Settings::default()
-    }
-}
-
-fn rough_command(arguments: &[OsString]) -> Option<CommandName> {
-    match arguments.get(1).and_then(|argument| argument.to_str()) {
-        Some("register") => Some(CommandName::Register),
-        Some("list" | "query") => Some(CommandName::List),
-        Some("unregister") => Some(CommandName::Unregister),
-        Some("keep") => Some(CommandName::Keep),
-        Some("serve") => Some(CommandName::Serve),
-        Some("demo") => Some(CommandName::Demo),
-        Some(_) | None => None,
-    }
+    };
+    (settings, CommandName::from_str(name, false).ok())
 }
 
 #[cfg(test)]

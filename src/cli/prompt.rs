@@ -4,13 +4,13 @@ use std::io::{self, BufRead, BufReader, Write};
 
 use tokio::sync::oneshot;
 
-use super::report::text::escape;
+use super::text::escape;
 use super::usage::UsageError;
 use crate::proto::digest::Hidden;
 
 /// What came of asking.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Typed {
+pub enum Answer {
     /// A password.
     Password(Hidden),
     /// Enter alone, end of file, or no terminal any more.
@@ -59,12 +59,12 @@ impl Prompt {
     }
 
     /// Waits for the answer. May be dropped and called again.
-    pub async fn answer(&mut self) -> Typed {
+    pub async fn answer(&mut self) -> Answer {
         match (&mut self.typed).await {
-            Ok(Ok(password)) if password.is_empty() => Typed::Nothing,
-            Ok(Ok(password)) => Typed::Password(Hidden::new(password)),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Typed::Interrupted,
-            Ok(Err(_)) | Err(_) => Typed::Nothing,
+            Ok(Ok(password)) if password.is_empty() => Answer::Nothing,
+            Ok(Ok(password)) => Answer::Password(Hidden::new(password)),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Answer::Interrupted,
+            Ok(Err(_)) | Err(_) => Answer::Nothing,
         }
     }
 }
@@ -92,7 +92,7 @@ pub fn new_password(who: &str) -> Result<Hidden, UsageError> {
 
 /// What somebody said to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirmed {
+pub enum Confirmation {
     /// `y` or `yes`, in any case.
     Yes,
     /// Anything else, or nothing.
@@ -100,15 +100,17 @@ pub enum Confirmed {
 }
 
 /// Asks a yes-or-no question on the terminal. Dropping the future leaves the question unanswered.
-pub async fn confirm(question: &str) -> Confirmed {
+pub async fn confirm(question: &str) -> Confirmation {
     let question = format!("{} [y/N] ", escape(question));
     let (answer, said) = oneshot::channel();
     std::thread::spawn(move || {
         let _ = answer.send(ask_line(&question));
     });
     match said.await {
-        Ok(Ok(line)) if ["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()) => Confirmed::Yes,
-        Ok(Ok(_) | Err(_)) | Err(_) => Confirmed::No,
+        Ok(Ok(line)) if ["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()) => {
+            Confirmation::Yes
+        }
+        Ok(Ok(_) | Err(_)) | Err(_) => Confirmation::No,
     }
 }
 

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::Environment;
 use super::options::Identity;
 use super::prompt::Restore;
-use super::report::text::shown;
+use super::text::shown;
 use super::usage::UsageError;
 use super::values::{CommandLine, Ha1};
 use crate::proto::digest::{Credential, Hidden, Secret};

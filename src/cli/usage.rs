@@ -9,7 +9,7 @@ use std::fmt;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::report::text::shown;
+use super::text::shown;
 
 /// A command line that can't be carried out. Nothing was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

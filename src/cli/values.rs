@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::report::text::shown;
+use super::text::shown;
 use super::usage::Invalid;
 use crate::proto::Transport;
 use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
-use crate::proto::service::Listen;
+use crate::proto::registrar::service::Listen;
 use crate::sip::{Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError};
 
 /// The transports that can be forced.

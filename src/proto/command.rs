@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::RegistrationId;
-use super::callee::Callee;
+use super::client::device::Device;
+use super::client::plan::Plan;
 use super::digest::{Hidden, Users};
-use super::plan::Plan;
-use super::service::Service;
+use crate::proto::registrar::service::Service;
 
 /// What a user can ask an endpoint to do.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub enum Command {
         /// Which registration.
         registration: RegistrationId,
     },
-    /// Bind, and keep bound until [`Command::StopKeeping`]. What happens is told by [`Notice::Kept`](super::Notice::Kept).
+    /// Bind, and keep bound until [`Command::StopKeeping`]. What happens is told by [`Notice::Account`](super::Notice::Account).
     Keep {
         /// As in [`Command::Register`].
         registration: RegistrationId,
@@ -49,7 +49,7 @@ pub enum Command {
         plan: Box<Plan>,
     },
     /// How those are answered who call.
-    Answer(Callee),
+    Answer(Device),
     /// Register again now what is kept bound, all or one.
     Refresh(Option<RegistrationId>),
     /// Remove what is kept bound within four seconds, all or one.
@@ -58,6 +58,6 @@ pub enum Command {
     Serve(Box<Service>),
     /// The users changed: those of the requests that come from now on.
     Users(Box<Users>),
-    /// Answer what has come and no more; [`Served::Stopped`](super::service::Served::Stopped) tells the end.
+    /// Answer what has come and no more; [`ServerEvent::Stopped`](crate::proto::registrar::service::ServerEvent::Stopped) tells the end.
     StopServing,
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Answer, Question, ResolveError};
+use super::{DnsAnswer, Question, ResolveError};
 use crate::sip::{Host, Uri};
 
 /// A transport that messages can be sent over.
@@ -133,7 +133,7 @@ pub struct Locate {
 enum Record {
     NotWanted,
     Asked,
-    Answered(Answer),
+    Answered(DnsAnswer),
 }
 
 impl Locate {
@@ -205,7 +205,7 @@ impl Locate {
     pub fn answer(
         &mut self,
         question: &Question,
-        answer: Answer,
+        answer: DnsAnswer,
     ) -> Option<Result<Vec<Destination>, Option<ResolveError>>> {
         match question {
             Question::Aaaa(_) => self.aaaa = Record::Answered(answer),

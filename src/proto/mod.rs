@@ -1,30 +1,24 @@
 //! The protocol as sans-IO state machines: one event in, all its actions out, time and randomness as arguments.
 //!
 //! Reading order: [`time`] and [`ids`]; then [`transaction`] (RFC 3261 §17), [`locate`] (RFC 3263) and [`digest`]
-//! (RFC 7616, RFC 8760), leaf machines that return values; [`registration`], which puts them together for one
-//! REGISTER; [`endpoint`], which owns them all and is the only one that queues; [`diagnose`], which tells a person
-//! what a failure means. What the client wants is a [`plan::Plan`], what came of it an [`outcome::Report`].
+//! (RFC 7616, RFC 8760), leaf machines that return values; [`client`], which puts them together for the device that
+//! registers, and [`registrar`], which does for the server; [`endpoint`], which owns them all and is the only one that
+//! queues.
 //!
 //! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`).
 
-pub mod agent;
 pub mod binding;
-pub mod callee;
+pub mod client;
 mod command;
-pub mod diagnose;
 pub mod digest;
 pub mod endpoint;
 pub mod ids;
-pub mod keep;
 pub mod locate;
-pub mod outcome;
-pub mod plan;
 pub mod registrar;
-pub mod registration;
-pub mod service;
 pub mod time;
 mod timers;
 pub mod transaction;
+pub mod uas;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -113,7 +107,7 @@ pub enum Event {
         /// As in [`Action::Resolve`].
         query: QueryId,
         /// What it said.
-        answer: Answer,
+        answer: DnsAnswer,
     },
     /// The location service answered.
     Stored {
@@ -181,15 +175,15 @@ pub enum Action {
         question: Question,
     },
     /// Keep this before anything that follows is carried out: should the process end in the middle, the next one must
-    /// neither repeat a CSeq nor forget a binding. Comes with plans that have a [`plan::Memory`].
-    Remember(Remembrance),
+    /// neither repeat a CSeq nor forget a binding. Comes with plans that have a [`client::plan::Resume`].
+    Checkpoint(Checkpoint),
     /// Tell the user.
     Notify(Notice),
 }
 
 /// What the request that is about to leave will have made true.
 #[derive(Clone, Debug)]
-pub struct Remembrance {
+pub struct Checkpoint {
     /// Whose.
     pub registration: RegistrationId,
     /// Its Call-ID.
@@ -212,7 +206,7 @@ pub enum Question {
 }
 
 /// What the name service said. An empty list means: the name exists and has no such record.
-pub type Answer = Result<Vec<IpAddr>, ResolveError>;
+pub type DnsAnswer = Result<Vec<IpAddr>, ResolveError>;
 
 /// Why the name service gave no records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -331,21 +325,21 @@ pub enum Notice {
         /// Which registration.
         registration: RegistrationId,
         /// Why.
-        failure: outcome::Failure,
+        failure: client::outcome::Failure,
         /// When.
         wait: std::time::Duration,
     },
     /// The registration is over.
-    Finished(Box<outcome::Report>),
+    Finished(Box<client::outcome::Report>),
     /// Something happened to an account that is kept bound.
-    Kept {
+    Account {
         /// Which.
         registration: RegistrationId,
         /// What.
-        what: keep::Kept,
+        what: client::schedule::AccountEvent,
     },
     /// The registrar has something to tell.
-    Served(service::Served),
+    Server(registrar::service::ServerEvent),
 }
 
 impl fmt::Display for FlowId {

@@ -16,9 +16,9 @@ pub enum TimerKey {
     /// The current destination of a registration has had its time (64·T1, connecting included).
     Destination(RegistrationId),
     /// A try of the registration has had its time.
-    Total(RegistrationId),
+    TryLimit(RegistrationId),
     /// The registration as a whole has had its time.
-    Whole(RegistrationId),
+    CommandLimit(RegistrationId),
     /// The next try is due.
     Retry(RegistrationId),
     /// An account that is kept bound has something to do.
@@ -49,8 +49,8 @@ impl TimerKey {
             TimerKey::Transaction(_, Timer::K) => 2,
             TimerKey::Incomplete(_) => 3,
             TimerKey::Destination(_) => 4,
-            TimerKey::Total(_) => 5,
-            TimerKey::Whole(_) => 6,
+            TimerKey::TryLimit(_) => 5,
+            TimerKey::CommandLimit(_) => 6,
             TimerKey::Retry(_) => 7,
             TimerKey::Keep(_) => 8,
             TimerKey::Leave(_) => 9,

@@ -12,9 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use nix::time::{ClockId, clock_gettime};
 use sipreg::proto::binding::{Aor, Change, Operation, Source, Wanted, What};
+use sipreg::proto::client::plan::Timing;
 use sipreg::proto::ids::Counting;
-use sipreg::proto::plan::Timing;
-use sipreg::proto::service::{Limits, Listen, Policy, Service};
+use sipreg::proto::registrar::service::{Limits, Listen, Policy, Service};
 use sipreg::proto::{Action, Command, Endpoint, Event, FlowId, Time, Transport};
 use sipreg::sip::{AnyUri, Host, Uri};
 use sipreg::store::{Memory, Store};
@@ -205,7 +205,7 @@ impl Server {
                     Action::Open { .. }
                     | Action::Close { .. }
                     | Action::Resolve { .. }
-                    | Action::Remember(_)
+                    | Action::Checkpoint(_)
                     | Action::Notify(_) => {}
                 }
             }

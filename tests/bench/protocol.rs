@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 
 use bytes::Bytes;
+use sipreg::proto::client::plan::{Plan, Timing};
 use sipreg::proto::digest::{Credential, Hidden, Secret, Sessions};
 use sipreg::proto::ids::Counting;
-use sipreg::proto::plan::{Plan, Timing};
 use sipreg::proto::transaction::{Client, Input, Timer};
 use sipreg::proto::{Action, Command, Endpoint, Event, Notice, RegistrationId, Time};
 use sipreg::sip::{Header, HeaderName, Headers, Message, Request, Uri};
@@ -79,7 +79,7 @@ fn exchange(plan: Plan, mut answer: impl FnMut(usize, Bytes) -> Bytes) {
                 Action::Notify(Notice::Finished(report)) => bound = report.result.is_ok(),
                 Action::Notify(_)
                 | Action::Close { .. }
-                | Action::Remember(_)
+                | Action::Checkpoint(_)
                 | Action::Resolve { .. }
                 | Action::Listen { .. }
                 | Action::Store { .. } => {}

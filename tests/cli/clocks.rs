@@ -1,10 +1,10 @@
-//! Wall clocks that are set, and processes that are frozen, while something is bound.
+//! Zones; wall clocks that are set, and processes that are frozen, while something is bound.
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
 
 use crate::keeping::{keep, keep_with, name, serve};
-use crate::run::command;
+use crate::run::{command, finish};
 use crate::serving::Server;
 
 /// The library that shows a process another wall clock. `tests/run --long` installs it.
@@ -87,5 +87,48 @@ fn what_was_frozen_registers_as_soon_as_it_runs() {
     assert_eq!((&after["contact"], &after["call_id"]), (&before["contact"], &before["call_id"]));
     keep.signal("-TERM");
     assert_eq!(keep.end().2, Some(0));
+    server.stop();
+}
+
+/// Times for people are local and say of which zone; events for scripts are in UTC, whatever the zone.
+#[test]
+fn people_get_local_times_and_scripts_utc() {
+    let server = serve();
+    let run = |zone: &str, args: &[&str]| {
+        let mut command = command(&[args, &["--stateless", "--registrar", &server.at[0]]].concat());
+        let ran = finish(command.env("TZ", zone).spawn().unwrap());
+        assert_eq!(ran.code, Some(0), "{zone}: {}", ran.all());
+        ran
+    };
+    let until = |zone: &str| -> (u32, String) {
+        let ran = run(zone, &["register", "alice@localhost"]);
+        let headline = ran.stdout.lines().next().unwrap();
+        let (clock, name) = headline.split_once("until ").unwrap().1.split_once(' ').unwrap();
+        let seconds = clock.split(':').fold(0, |sum, part| sum * 60 + part.parse::<u32>().unwrap());
+        (seconds, name.to_owned())
+    };
+    let (utc, name) = until("UTC");
+    assert_eq!(name, "UTC");
+    for (zone, name, ahead) in [
+        ("Asia/Kolkata", "IST", 19_800),
+        ("<-03>3", "-03", 86_400 - 3 * 3600),
+        (":Asia/Kolkata", "IST", 19_800),
+        ("Nobody/Knows", "UTC", 0),
+        ("", "UTC", 0),
+    ] {
+        let (local, named) = until(zone);
+        assert_eq!(named, name, "{zone}");
+        let off = (local + 2 * 86_400 - utc - ahead) % 86_400;
+        assert!(off < 60, "{zone}: {off} s off");
+    }
+    let keep = ["keep", "alice@localhost", "--for", "10ms"];
+    let people = run("Asia/Kolkata", &keep);
+    assert!(people.stdout.lines().all(|line| line.contains(" IST  ")), "{}", people.all());
+    let scripts = run("Asia/Kolkata", &[&keep[..], &["--json"]].concat());
+    let is_utc = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event["time"].as_str().unwrap().ends_with('Z')
+    };
+    assert!(scripts.stdout.lines().all(is_utc), "{}", scripts.all());
     server.stop();
 }

@@ -36,7 +36,8 @@ pub fn command(args: &[&str]) -> Command {
     } else {
         Command::new(env!("CARGO_BIN_EXE_sipreg"))
     };
-    command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(args).env_clear().env("TZ", "UTC");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 

@@ -28,6 +28,7 @@ fn in_a_session(script: &str, args: &[&str]) -> (Child, File, File) {
         .args(args)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
+        .env("TZ", "Asia/Kolkata")
         .stdin(Stdio::from(terminal.try_clone().unwrap()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -164,7 +165,7 @@ fn how_things_stand_is_drawn_anew_on_a_terminal() {
     ];
     let (mut child, mut keyboard, _terminal) = in_a_session("exec \"$0\" \"$@\" >/dev/tty 2>/dev/tty", &args);
     let shown = wait_for(&mut keyboard, "hint:");
-    assert!(shown.contains("0 of 2 bound, times in UTC"), "{shown}");
+    assert!(shown.contains("0 of 2 bound, times in IST"), "{shown}");
     let mut shown = String::new();
     while !(shown.contains("alice@localhost  until ")
         && shown.contains("bob@elsewhere    not bound       not tried again"))

@@ -20,7 +20,7 @@ pub struct Case {
     /// Ends by the client's patience alone: T1 is short.
     pub silent: bool,
     pub script: Script,
-    /// `ok` and the granted seconds, or the [`sipreg::proto::outcome::Failure`] as `Debug` has it.
+    /// `ok` and the granted seconds, or the [`sipreg::proto::client::outcome::Failure`] as `Debug` has it.
     pub end: &'static str,
     /// The result of each destination, as JSON has it.
     pub attempts: String,

@@ -20,7 +20,7 @@ const PASSWORD: &str = "uncertainty";
 pub struct Device {
     lab: &'static Lab,
     /// Ends with the last device that uses it.
-    served: Option<Arc<Served>>,
+    served: Option<Arc<ServerEvent>>,
     home: TempDir,
     aor: String,
     registrar: String,
@@ -35,7 +35,7 @@ impl Device {
     /// One at the laboratory and one at a `sipreg serve` of its own.
     pub fn everywhere(domain: &str) -> [Device; 2] {
         let at_lab = Device::at(domain);
-        let served = Served::start(&at_lab.aor);
+        let served = ServerEvent::start(&at_lab.aor);
         let home = tempfile::tempdir().unwrap();
         let registrar = format!("sip:{}", served.at);
         let at_own =
@@ -155,14 +155,14 @@ impl Device {
 }
 
 /// `sipreg serve` with one user.
-struct Served {
+struct ServerEvent {
     child: Child,
     /// Where it listens, over UDP.
     at: String,
 }
 
-impl Served {
-    fn start(aor: &str) -> Served {
+impl ServerEvent {
+    fn start(aor: &str) -> ServerEvent {
         let (user, domain) = aor.strip_prefix("sip:").unwrap().split_once('@').unwrap();
         let folder = tempfile::tempdir().unwrap();
         let users = folder.path().join("users").to_str().unwrap().to_owned();
@@ -177,11 +177,11 @@ impl Served {
         // What else it tells is read and forgotten: a full pipe would stop it.
         std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
         let event: Value = serde_json::from_str(&line).unwrap();
-        Served { child, at: event["address"].as_str().unwrap().to_owned() }
+        ServerEvent { child, at: event["address"].as_str().unwrap().to_owned() }
     }
 }
 
-impl Drop for Served {
+impl Drop for ServerEvent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sipreg::proto::digest::hash::{Exchange, Protection, ha1};
 use sipreg::proto::digest::{Algorithm, Qop, Variant};
-use sipreg::proto::service::{AuthFailure, Served};
+use sipreg::proto::registrar::service::{AuthFailure, ServerEvent};
 use sipreg::proto::{Command, Event};
 use sipreg::sip::{Challenge, HeaderName};
 
@@ -100,7 +100,7 @@ fn who_does_not_know_the_password_is_challenged_again_and_told() {
         let refused = world.ask(&wrong);
         assert_eq!((refused.status(), refused.text().contains("stale")), (401, false));
         match world.news().as_slice() {
-            [Served::AuthFailed { username, why, aor, .. }] => {
+            [ServerEvent::AuthFailed { username, why, aor, .. }] => {
                 assert_eq!(
                     (&**username, *why, aor.to_string().as_str()),
                     (user, AuthFailure::Wrong, "sip:heisenberg@munich.de")
@@ -132,7 +132,7 @@ fn an_old_nonce_is_stale_and_a_used_count_is_no_good() {
     assert_eq!(world.ask(&with(2, 2)).status(), 200);
     let replayed = world.ask(&with(3, 2));
     assert!(replayed.status() == 401 && replayed.text().contains("stale=true"), "{}", replayed.text());
-    assert!(matches!(world.news().last(), Some(Served::AuthFailed { why: AuthFailure::Replayed, .. })));
+    assert!(matches!(world.news().last(), Some(ServerEvent::AuthFailed { why: AuthFailure::Replayed, .. })));
     world.pass(Duration::from_secs(3 * 3600));
     world.news();
     let old = world.ask(&with(4, 3));
@@ -148,7 +148,10 @@ fn only_those_who_may_touch_another_address() {
     let other = register(1, "Contact: <sip:a~b>").replace("To: <sip:heisenberg", "To: <sip:born");
     let denied = signed(&mut world, &other, "heisenberg", "uncertainty", Algorithm::Sha256, 1);
     assert_eq!(world.ask(&denied).status(), 403);
-    assert!(matches!(world.news().as_slice(), [Served::AuthFailed { why: AuthFailure::NotAllowed, .. }]));
+    assert!(matches!(
+        world.news().as_slice(),
+        [ServerEvent::AuthFailed { why: AuthFailure::NotAllowed, .. }]
+    ));
     assert_eq!(world.asked, [""; 0]);
     let allowed = signed(&mut world, &other, "admin", "root", Algorithm::Sha256, 1);
     assert_eq!(bound(&world.ask(&allowed)).len(), 1);

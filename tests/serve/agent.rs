@@ -1,7 +1,7 @@
 //! What every server does with a request: versions, methods, extensions, what is broken (RFC 3261 §8.2, §11, §21).
 
 use bytes::Bytes;
-use sipreg::proto::service::Served;
+use sipreg::proto::registrar::service::ServerEvent;
 
 use crate::world::*;
 
@@ -70,7 +70,7 @@ fn requests_are_refused_as_rfc_3261_says() {
         let malformed = world
             .news()
             .iter()
-            .filter(|what| matches!(what, Served::Malformed { status: Some(400), .. }))
+            .filter(|what| matches!(what, ServerEvent::Malformed { status: Some(400), .. }))
             .count();
         assert_eq!(malformed, usize::from(answer.status() == 400), "{text}");
         if text.contains("To: ") && answer.header("To").is_some() {
@@ -115,7 +115,7 @@ fn the_torture_messages_are_answered_where_they_can_be() {
     for file in &files {
         let domains = ["example.com", "example.net", "bar.example", "cs.tu-berlin.de"];
         let domains = domains.map(|name| sipreg::sip::Host::parse(name).unwrap()).to_vec();
-        let mut world = World::new(sipreg::proto::service::Service { domains, ..service() });
+        let mut world = World::new(sipreg::proto::registrar::service::Service { domains, ..service() });
         let sent = world.octets(DEVICE, std::fs::read(file).unwrap().into());
         let statuses: Vec<String> = sent.iter().map(|sent| sent.status().to_string()).collect();
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
@@ -204,6 +204,6 @@ fn stopping_waits_for_what_has_come_and_takes_nothing_more() {
     assert_eq!(world.datagram(DEVICE, &register(2, "")), []);
     world.answer_store();
     assert_eq!(world.sent.iter().map(Sent::status).collect::<Vec<_>>(), [200]);
-    assert!(matches!(world.news().as_slice(), [Served::Changed { .. }, Served::Stopped]));
+    assert!(matches!(world.news().as_slice(), [ServerEvent::Changed { .. }, ServerEvent::Stopped]));
     assert!(world.endpoint.is_idle());
 }

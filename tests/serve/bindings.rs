@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipreg::proto::binding::{Fate, StoreFailure};
-use sipreg::proto::service::{Policy, Served};
+use sipreg::proto::registrar::service::{Policy, ServerEvent};
 
 use crate::world::*;
 
@@ -11,7 +11,7 @@ const A: &str = "<sip:heisenberg~192.0.2.7:5070>";
 
 fn fates(world: &mut World) -> String {
     let news = world.news().into_iter().map(|what| match what {
-        Served::Changed { effect, expires, .. } => {
+        ServerEvent::Changed { effect, expires, .. } => {
             let until = expires.map(|at| format!(" {}", at.since(world.now).as_secs())).unwrap_or_default();
             format!("{:?} {}{until}", effect.fate, effect.contact)
         }
@@ -60,7 +60,7 @@ fn a_contact_is_bound_listed_and_removed() {
 #[test]
 fn the_lifetime_is_what_the_contact_the_header_or_the_policy_says() {
     let grant = |policy: Policy, rows: &str| {
-        let mut world = World::new(sipreg::proto::service::Service { policy, ..service() });
+        let mut world = World::new(sipreg::proto::registrar::service::Service { policy, ..service() });
         let answer = world.ask(&register(1, rows));
         let said = match answer.status() {
             200 => bound(&answer).join(" "),
@@ -143,7 +143,7 @@ fn a_star_removes_all_and_only_with_a_lifetime_of_0() {
         .news()
         .iter()
         .filter_map(|what| match what {
-            Served::Changed { effect, .. } => Some(effect.fate),
+            ServerEvent::Changed { effect, .. } => Some(effect.fate),
             _ => None,
         })
         .collect();
@@ -351,7 +351,7 @@ fn requests_for_one_address_take_effect_in_the_order_they_came() {
 #[test]
 fn a_long_list_comes_whole_and_one_that_no_datagram_carries_is_refused() {
     let policy = Policy { max_contacts: 10_000, ..service().policy };
-    let mut world = World::new(sipreg::proto::service::Service { policy, ..service() });
+    let mut world = World::new(sipreg::proto::registrar::service::Service { policy, ..service() });
     for n in 0..10 {
         let list: Vec<String> = (0..200).map(|d| format!("<sip:device-{n}-{d}~192.0.2.7:5070>")).collect();
         let answer = world.ask(&register(n + 1, &format!("Contact: {}", list.join(", "))));

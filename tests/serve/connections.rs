@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipreg::proto::Cause;
-use sipreg::proto::service::{Limits, Overload, Served, Service};
+use sipreg::proto::registrar::service::{Limits, Overload, ServerEvent, Service};
 
 use crate::world::*;
 
@@ -12,8 +12,8 @@ fn limited(connections: usize) -> Service {
 }
 
 fn dropped(world: &mut World) -> Vec<Overload> {
-    let why = |what: &Served| match what {
-        Served::Dropped { why, .. } => Some(*why),
+    let why = |what: &ServerEvent| match what {
+        ServerEvent::Dropped { why, .. } => Some(*why),
         _ => None,
     };
     world.news().iter().filter_map(why).collect()
@@ -146,7 +146,10 @@ fn what_is_not_sip_ends_its_connection_and_is_told() {
         assert_eq!(world.closed, [flow], "{text}");
         assert!(matches!(
             world.news().as_slice(),
-            [Served::Malformed { status: None, .. }, Served::Dropped { why: Overload::Framing, .. }]
+            [
+                ServerEvent::Malformed { status: None, .. },
+                ServerEvent::Dropped { why: Overload::Framing, .. }
+            ]
         ));
         world.stop();
     }
@@ -180,10 +183,10 @@ fn a_listener_that_cannot_be_had_ends_the_service_before_it_begins() {
         .handle(event, now)
         .map(|action| match action {
             Action::Close { .. } => "close".to_owned(),
-            Action::Notify(Notice::Served(Served::CannotListen { address, cause, .. })) => {
+            Action::Notify(Notice::Server(ServerEvent::CannotListen { address, cause, .. })) => {
                 format!("{address} {cause}")
             }
-            Action::Notify(Notice::Served(Served::Stopped)) => "stopped".to_owned(),
+            Action::Notify(Notice::Server(ServerEvent::Stopped)) => "stopped".to_owned(),
             other => panic!("{other:?}"),
         })
         .collect();

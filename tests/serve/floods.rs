@@ -1,6 +1,6 @@
 //! Floods: what is kept stays bounded, and a good client is served among them.
 
-use sipreg::proto::service::{Limits, Served, Service};
+use sipreg::proto::registrar::service::{Limits, ServerEvent, Service};
 
 use crate::world::*;
 
@@ -71,6 +71,6 @@ fn answers_kept_for_copies_are_bounded() {
     let before = world.counters().retransmissions;
     assert_eq!(world.ask(&register(2000, "Contact: <sip:a~b>")).status(), 200);
     assert_eq!(world.counters().retransmissions, before + 1);
-    assert!(world.told.iter().all(|what| matches!(what, Served::Changed { .. })));
+    assert!(world.told.iter().all(|what| matches!(what, ServerEvent::Changed { .. })));
     world.stop();
 }

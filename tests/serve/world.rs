@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sipreg::proto::binding::{Operation, StoreFailure, Stored};
+use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Users, Verifier};
 use sipreg::proto::ids::Counting;
-use sipreg::proto::plan::Timing;
-use sipreg::proto::service::{Counters, Limits, Listen, Policy, Served, Service};
+use sipreg::proto::registrar::service::{Counters, Limits, Listen, Policy, ServerEvent, Service};
 use sipreg::proto::{Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Time, Transport};
 use sipreg::sip::{HeaderName, Host, Message, Response};
 use sipreg::store::{Memory, Store};
@@ -71,7 +71,7 @@ pub struct World {
     pub shelf: Shelf,
     pub now: Time,
     /// What was told since the last look.
-    pub told: Vec<Served>,
+    pub told: Vec<ServerEvent>,
     /// What the store was asked, in words, since the last look.
     pub asked: Vec<String>,
     pub sent: Vec<Sent>,
@@ -179,11 +179,11 @@ impl World {
                     Shelf::Broken(failure) => return Some(Event::Stored { ask, answer: Err(failure) }),
                 }
             }
-            Action::Notify(Notice::Served(what)) => self.told.push(what),
+            Action::Notify(Notice::Server(what)) => self.told.push(what),
             Action::Close { flow } => self.closed.push(flow),
             Action::Open { flow, destination } => self.opened.push((flow, destination.address)),
             Action::Notify(Notice::Message { .. }) => {}
-            Action::Resolve { .. } | Action::Remember(_) | Action::Notify(_) => {
+            Action::Resolve { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }
         }
@@ -261,7 +261,7 @@ impl World {
     }
 
     /// What was told since the last look.
-    pub fn news(&mut self) -> Vec<Served> {
+    pub fn news(&mut self) -> Vec<ServerEvent> {
         std::mem::take(&mut self.told)
     }
 
@@ -271,7 +271,7 @@ impl World {
         while !self.waiting.is_empty() {
             self.answer_store();
         }
-        assert_eq!(self.told.last(), Some(&Served::Stopped));
+        assert_eq!(self.told.last(), Some(&ServerEvent::Stopped));
         assert!(self.endpoint.is_idle(), "something is left: {:?}", self.endpoint.next_timeout());
     }
 }

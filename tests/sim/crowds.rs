@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sipreg::proto::keep::Left;
-use sipreg::proto::plan::Plan;
+use sipreg::proto::client::plan::Plan;
+use sipreg::proto::client::schedule::Departure;
 use sipreg::proto::{Command, RegistrationId};
 
 use crate::world::{plan, uri};
@@ -45,7 +45,7 @@ fn ten_thousand_accounts_come_back_one_after_the_other() {
     // Ten minutes of forty, and the wait of the one that was last.
     assert!(ended.share > 100.0 * (40.0 - 10.0 - 9.0) / 40.0, "{}", ended.share);
     assert_eq!(ended.left.len(), 10_000);
-    assert!(ended.left.iter().all(|left| *left == Left::Removed));
+    assert!(ended.left.iter().all(|left| *left == Departure::Removed));
 }
 
 /// DES-010: the limit is for storms. Four hundred accounts with leases of four seconds need 200 requests a second and more,
@@ -89,7 +89,7 @@ fn many_accounts_leave_one_after_the_other() {
         assert_eq!(leaving.iter().sum::<u64>(), accounts);
         let last = ended.told.iter().map(|(at, _)| *at).max().unwrap();
         assert!(last < 62_100, "{last}");
-        assert_eq!(ended.left, vec![Left::Removed; accounts as usize]);
+        assert_eq!(ended.left, vec![Departure::Removed; accounts as usize]);
     }
 }
 
@@ -125,7 +125,7 @@ fn who_leaves_sends_no_more_copies() {
     world.command(Command::StopKeeping(Some(RegistrationId(1))));
     world.run(30 * MINUTE);
     assert_eq!(*sent.borrow(), [0, 500, 1500, 3500].map(|after| MINUTE + after));
-    assert_eq!((world.left.as_slice(), world.opened), (&[Left::Unconfirmed][..], 1));
+    assert_eq!((world.left.as_slice(), world.opened), (&[Departure::Unconfirmed][..], 1));
     let ended = world.end("one of two leaves");
-    assert_eq!(ended.left, [Left::Unconfirmed, Left::Removed]);
+    assert_eq!(ended.left, [Departure::Unconfirmed, Departure::Removed]);
 }

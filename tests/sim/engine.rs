@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sipreg::proto::client::plan::Plan;
 use sipreg::proto::ids::Random;
 use sipreg::proto::locate::Destination;
-use sipreg::proto::plan::Plan;
 use sipreg::proto::{Action, Command, Endpoint, Event, FlowId, Notice, RegistrationId, Time};
 
 pub const ID: RegistrationId = RegistrationId(1);
@@ -84,7 +84,7 @@ impl<I> Stage<I> {
             }
             Action::Notify(Notice::Finished(_)) => *finished += 1,
             Action::Listen { .. } | Action::Store { .. } => panic!("a client serves nobody: {action:?}"),
-            Action::Close { .. } | Action::Resolve { .. } | Action::Remember(_) | Action::Notify(_) => {}
+            Action::Close { .. } | Action::Resolve { .. } | Action::Checkpoint(_) | Action::Notify(_) => {}
         }
     }
 }

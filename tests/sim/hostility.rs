@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sipreg::proto::Cause;
+use sipreg::proto::client::outcome::AttemptResult;
+use sipreg::proto::client::plan::{Purpose, Timing};
 use sipreg::proto::locate::Transport;
-use sipreg::proto::outcome::AttemptResult;
-use sipreg::proto::plan::{Purpose, Timing};
 
 use crate::hostile::{self, Asked, Case, Over, Piece};
 use crate::world::*;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use sipreg::proto::client::outcome::Report;
+use sipreg::proto::client::plan::Plan;
 use sipreg::proto::ids::Random;
 use sipreg::proto::locate::Destination;
-use sipreg::proto::outcome::Report;
-use sipreg::proto::plan::Plan;
 use sipreg::proto::{
-    Action, Answer, Cause, Direction, Event, FlowId, Notice, QueryId, Question, Remembrance, ResolveError,
+    Action, Cause, Checkpoint, Direction, DnsAnswer, Event, FlowId, Notice, QueryId, Question, ResolveError,
     Time, Transport,
 };
 
@@ -49,7 +49,7 @@ pub struct Internet<'a> {
     pub laws: Laws,
     wires: BTreeMap<FlowId, Wire>,
     port: u16,
-    pub kept: Vec<Remembrance>,
+    pub kept: Vec<Checkpoint>,
     pub report: Option<Report>,
 }
 
@@ -191,7 +191,7 @@ impl<'a> Internet<'a> {
         let sixes = matches!(question, Question::Aaaa(_));
         let of = self.scenario.hosts.iter().map(|host| host.ip).filter(|ip| ip.is_ipv6() == sixes);
         let found: Vec<IpAddr> = of.collect();
-        let answer: Answer = match self.scenario.names {
+        let answer: DnsAnswer = match self.scenario.names {
             Names::Never => return,
             Names::NoSuchName => Err(ResolveError::NoSuchName),
             Names::HalfBroken if found.is_empty() => Err(ResolveError::ServerFailed),
@@ -210,8 +210,8 @@ impl<'a> Internet<'a> {
             Notice::Message { direction: Direction::Sent | Direction::SentAgain, .. } => {}
             Notice::Dropped { reason, .. } => self.ladder.note(at, format_args!("dropped: {reason}")),
             Notice::PasswordWanted { .. } => panic!("nobody is there to be asked"),
-            Notice::Kept { what, .. } => panic!("nothing is kept: {what:?}"),
-            Notice::Served(what) => panic!("a client serves nobody: {what:?}"),
+            Notice::Account { what, .. } => panic!("nothing is kept: {what:?}"),
+            Notice::Server(what) => panic!("a client serves nobody: {what:?}"),
             Notice::Retrying { failure, wait, .. } => {
                 self.ladder.note(at, format_args!("{failure:?}: once more in {} ms", wait.as_millis()));
                 self.laws.another_try();
@@ -242,7 +242,7 @@ impl Others for Internet<'_> {
                 self.ladder.note(at, format_args!("asks for {question:?}"));
                 self.resolve(query, &question, stage);
             }
-            Action::Remember(what) => {
+            Action::Checkpoint(what) => {
                 self.laws.remembered(&what);
                 self.kept.push(what);
             }

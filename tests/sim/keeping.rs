@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use sipreg::proto::keep::Left;
-use sipreg::proto::plan::{Plan, Purpose};
+use sipreg::proto::client::plan::{Plan, Purpose};
+use sipreg::proto::client::schedule::Departure;
 use sipreg::proto::{Command, RegistrationId, Transport};
 
 use crate::world::{contact, keyring, plan, uri};
@@ -24,7 +24,10 @@ fn thirty_days_with_one_datagram_of_a_thousand_lost() {
     world.run(30 * DAY);
     let ended = world.end("30 days at 0.1 % loss");
     assert!(ended.share > 99.999, "{}", ended.share);
-    assert_eq!((ended.count("registered"), ended.count("failed"), ended.left), (1, 0, vec![Left::Removed]));
+    assert_eq!(
+        (ended.count("registered"), ended.count("failed"), ended.left),
+        (1, 0, vec![Departure::Removed])
+    );
     assert!((700..1000).contains(&ended.requests), "{}", ended.requests);
 }
 
@@ -97,7 +100,7 @@ fn two_hours_of_suspend_cost_two_hours() {
         assert!((3 * HOUR..3 * HOUR + took).contains(&back), "{back}");
         let ended = world.end("two hours of suspend");
         assert!(ended.share > 49.0, "{}", ended.share);
-        assert_eq!(ended.left, [Left::Removed]);
+        assert_eq!(ended.left, [Departure::Removed]);
     }
 }
 
@@ -255,13 +258,13 @@ fn a_wrong_password_is_tried_once() {
     world.run(30 * DAY);
     let ended = world.end("a wrong password");
     assert_eq!((ended.requests, ended.count("failed")), (2, 1));
-    assert_eq!(ended.left, [Left::Unbound]);
+    assert_eq!(ended.left, [Departure::Unbound]);
 }
 
 /// DES-019: confirmed, in time or not, or nothing to remove.
 #[test]
 fn leaving_takes_four_seconds_at_most() {
-    for (answers, left, took) in [(true, Left::Removed, 20), (false, Left::Unconfirmed, 4000)] {
+    for (answers, left, took) in [(true, Departure::Removed, 20), (false, Departure::Unconfirmed, 4000)] {
         let mut world = World::one(move |asked| match asked.text.contains("\r\nExpires: 0\r\n") {
             true if !answers => Reply::Silent,
             _ => Reply::Grant(3600),
@@ -323,7 +326,7 @@ fn another_plan_takes_the_old_contacts_with_it() {
     let ended = world.end("other plans");
     assert_eq!(
         (ended.count("registered"), ended.count("refreshed"), ended.left),
-        (1, 6, vec![Left::Removed])
+        (1, 6, vec![Departure::Removed])
     );
 }
 
@@ -377,5 +380,5 @@ fn what_is_removed_is_what_was_bound_not_what_was_going_to_be() {
         world.text
     );
     assert!(!world.text.contains("desk"), "{}", world.text);
-    assert_eq!(world.left, [Left::Removed]);
+    assert_eq!(world.left, [Departure::Removed]);
 }

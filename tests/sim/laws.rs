@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use sipreg::proto::client::outcome::Report;
+use sipreg::proto::client::plan::{Plan, Purpose};
 use sipreg::proto::locate::Destination;
-use sipreg::proto::outcome::Report;
-use sipreg::proto::plan::{Plan, Purpose};
-use sipreg::proto::{FlowId, Remembrance};
+use sipreg::proto::{Checkpoint, FlowId};
 
 use crate::internet::START;
 use crate::registrar::{DESK, PASSWORD, Registrar, branch, cseq, row};
@@ -51,15 +51,15 @@ struct Try {
 
 impl Laws {
     pub fn begin(&mut self, plan: &Plan) {
-        let dialogue = plan.memory.as_ref().and_then(|memory| memory.dialogue.clone());
+        let dialogue = plan.resume.as_ref().and_then(|memory| memory.dialogue.clone());
         // The last pause may be up to half as long again as there was time for.
         let retrying = if plan.retry_for.is_zero() { Duration::ZERO } else { Duration::from_secs(30) };
         *self = Laws {
             command: self.command + 1,
             t1: plan.timing.t1.as_millis() as u64,
-            longest: plan.total + plan.retry_for + retrying,
+            longest: plan.try_limit + plan.retry_for + retrying,
             requests: std::mem::take(&mut self.requests),
-            remembers: plan.memory.is_some(),
+            remembers: plan.resume.is_some(),
             dialogue,
             ..Laws::default()
         };
@@ -70,7 +70,7 @@ impl Laws {
         assert!(self.this_try.opened.len() <= 16, "more than 16 destinations");
     }
 
-    pub fn remembered(&mut self, what: &Remembrance) {
+    pub fn remembered(&mut self, what: &Checkpoint) {
         assert!(self.remembers, "nothing was to be kept");
         self.kept = Some((what.call_id.clone(), what.cseq));
     }

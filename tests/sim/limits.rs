@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipreg::proto::Question;
-use sipreg::proto::plan::{Memory, Purpose, Timing};
+use sipreg::proto::client::plan::{Purpose, Resume, Timing};
 
 use crate::world::*;
 
@@ -45,12 +45,12 @@ fn sixteen_destinations_are_tried_within_the_total_time() {
     };
     let mut plan = plan();
     plan.registrar = uri("sip:munich.de").into();
-    plan.total = Duration::from_secs(100_000);
+    plan.try_limit = Duration::from_secs(100_000);
     let mut world = World::new(|_, _, _| vec![]);
     world.names = Box::new(many);
     let course = world.run(plan.clone());
     assert_eq!((course.report.attempts.len(), course.report.elapsed.as_secs()), (16, 16 * 32));
-    plan.total = Duration::from_secs(128);
+    plan.try_limit = Duration::from_secs(128);
     let mut world = World::new(|_, _, _| vec![]);
     world.names = Box::new(many);
     let course = world.run(plan);
@@ -61,7 +61,7 @@ fn sixteen_destinations_are_tried_within_the_total_time() {
 #[test]
 fn a_server_that_mixes_everything_ends_it_with_its_fourth_challenge() {
     let mut plan = plan();
-    plan.memory = Some(Box::new(Memory::default()));
+    plan.resume = Some(Box::new(Resume::default()));
     let answers = [
         "500 CSeq too low",
         "407 P|Proxy-Authenticate: Digest realm=\"a\", nonce=\"1\", qop=\"auth\"",
@@ -86,7 +86,7 @@ fn giving_up_reports_the_last_answer_that_was_held_else_silence() {
     assert_eq!((course.report.elapsed.as_millis(), course.sent.len()), (700, 1), "no CANCEL");
     let mut plan = plan();
     plan.registrar = uri("sip:munich.de").into();
-    plan.total = Duration::from_secs(5);
+    plan.try_limit = Duration::from_secs(5);
     let mut world = World::new(|request, n, _| match n {
         0 => vec![(10, Reaction::Send(answer(request, "503 Busy|Retry-After: 7")))],
         _ => vec![],

@@ -1,18 +1,18 @@
 //! Names, several addresses, and moving on from one to the next.
 
 use sipreg::proto::locate::Families;
-use sipreg::proto::{Answer, Cause, Question, ResolveError};
+use sipreg::proto::{Cause, DnsAnswer, Question, ResolveError};
 
 use crate::world::*;
 
-fn addresses(question: &Question) -> Option<Answer> {
+fn addresses(question: &Question) -> Option<DnsAnswer> {
     Some(match question {
         Question::A(_) => Ok(vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]),
         Question::Aaaa(_) => Ok(vec!["2001:db8::1".parse().unwrap()]),
     })
 }
 
-fn named() -> sipreg::proto::plan::Plan {
+fn named() -> sipreg::proto::client::plan::Plan {
     let mut plan = plan();
     plan.registrar = uri("sip:munich.de").into();
     plan

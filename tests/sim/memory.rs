@@ -1,8 +1,8 @@
 //! What one process leaves to the next, and the commands that list and remove.
 
-use sipreg::proto::keep::Left;
-use sipreg::proto::outcome::Success;
-use sipreg::proto::plan::{Memory, Plan, Purpose};
+use sipreg::proto::client::outcome::Success;
+use sipreg::proto::client::plan::{Plan, Purpose, Resume};
+use sipreg::proto::client::schedule::Departure;
 use sipreg::proto::{Cause, Command, Question};
 
 use crate::world::*;
@@ -10,10 +10,10 @@ use crate::year;
 
 const CALL_ID: &str = "remembered";
 
-fn remembering(own: &[&str]) -> sipreg::proto::plan::Plan {
+fn remembering(own: &[&str]) -> sipreg::proto::client::plan::Plan {
     let mut plan = plan();
     let own = own.iter().map(|text| contact(text)).collect();
-    plan.memory = Some(Box::new(Memory { dialogue: Some((CALL_ID.to_owned(), 41)), own }));
+    plan.resume = Some(Box::new(Resume { dialogue: Some((CALL_ID.to_owned(), 41)), own }));
     plan
 }
 
@@ -36,10 +36,10 @@ fn call_id_and_cseq_go_on_from_where_the_last_process_stood() {
         ]
     );
     let mut late = remembering(&[]);
-    late.memory.as_mut().unwrap().dialogue = Some((CALL_ID.to_owned(), (1 << 31) - 10_001));
+    late.resume.as_mut().unwrap().dialogue = Some((CALL_ID.to_owned(), (1 << 31) - 10_001));
     assert_eq!(World::answering(&[OK]).run(late).report.cseq, (1 << 31) - 10_000);
     let mut last = remembering(&[]);
-    last.memory.as_mut().unwrap().dialogue = Some((CALL_ID.to_owned(), u32::MAX >> 1));
+    last.resume.as_mut().unwrap().dialogue = Some((CALL_ID.to_owned(), u32::MAX >> 1));
     let course = World::answering(&[OK]).run(last);
     assert_ne!(&*course.report.call_id, CALL_ID);
     assert_eq!(course.report.cseq, 1);
@@ -143,10 +143,10 @@ fn a_registrar_that_knows_a_higher_cseq_gets_a_new_call_id_once() {
 /// REG-011 DES-024 DES-023
 #[test]
 fn what_a_request_without_answer_may_have_bound_is_removed_by_the_next_one() {
-    let known = Memory { dialogue: None, own: vec![contact("<sip:werner.heisenberg~192.0.2.99:5070>")] };
-    for memory in [None, Some(Memory::default()), Some(known)] {
+    let known = Resume { dialogue: None, own: vec![contact("<sip:werner.heisenberg~192.0.2.99:5070>")] };
+    for memory in [None, Some(Resume::default()), Some(known)] {
         let mut plan = plan();
-        plan.memory = memory.map(Box::new);
+        plan.resume = memory.map(Box::new);
         plan.retry_for = std::time::Duration::from_secs(60);
         let mut world = World::new(|request, n, _| match n {
             0 => vec![],
@@ -220,13 +220,13 @@ fn contacts_that_differ_by_transport_only_are_told_apart() {
 #[test]
 fn what_is_remembered_is_removed_before_the_first_try() {
     let own = vec![contact("<sip:a~desk.munich.de>"), contact("<sip:a~DESK.munich.de>")];
-    let memory = Memory { dialogue: Some((CALL_ID.to_owned(), 41)), own };
+    let memory = Resume { dialogue: Some((CALL_ID.to_owned(), 41)), own };
     let mut world = year::World::new(|_| year::Reply::Grant(3600));
-    world.keep(1, Plan { memory: Some(Box::new(memory)), ..plan() }, 5000);
+    world.keep(1, Plan { resume: Some(Box::new(memory)), ..plan() }, 5000);
     world.run(1000);
     world.command(Command::StopKeeping(None));
     world.run(10_000);
     assert!(world.text.contains("\r\nExpires: 0\r\n"), "{}", world.text);
     assert_eq!(world.text.matches("Contact: <sip:a@").count(), 1, "{}", world.text);
-    assert_eq!(world.left, [Left::Removed]);
+    assert_eq!(world.left, [Departure::Removed]);
 }

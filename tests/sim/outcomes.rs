@@ -1,6 +1,6 @@
 //! What is made of final answers: which are a success, and how each failure is sorted.
 
-use sipreg::proto::plan::Purpose;
+use sipreg::proto::client::plan::Purpose;
 
 use crate::world::*;
 

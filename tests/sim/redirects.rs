@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
 
+use sipreg::proto::client::outcome::{Failure, Unreachable};
 use sipreg::proto::locate::Transport;
-use sipreg::proto::outcome::{Failure, Unreachable};
 use sipreg::proto::{Cause, ResolveError};
 
 use crate::world::*;

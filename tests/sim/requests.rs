@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use sipreg::proto::client::plan::Purpose;
 use sipreg::proto::locate::Transport;
-use sipreg::proto::plan::Purpose;
 use sipreg::sip::{Header, HeaderName, Host, Q};
 
 use crate::world::*;

@@ -6,7 +6,7 @@ use sipreg::proto::{Cause, Question, ResolveError};
 
 use crate::world::*;
 
-fn patient(seconds: u64) -> sipreg::proto::plan::Plan {
+fn patient(seconds: u64) -> sipreg::proto::client::plan::Plan {
     let mut plan = plan();
     plan.retry_for = Duration::from_secs(seconds);
     plan
@@ -65,7 +65,7 @@ fn what_will_not_pass_by_itself_is_not_tried_again() {
 #[test]
 fn the_bound_on_the_whole_ends_a_pause_and_a_try_and_keeps_the_last_verdict() {
     let mut plan = patient(600);
-    plan.whole = Some(Duration::from_secs(5));
+    plan.command_limit = Some(Duration::from_secs(5));
     let course = World::answering(&["503 Busy|Retry-After: 3"]).run(plan.clone());
     assert_eq!(verdict(&course), "Refused(RetryAfter { status: 503, seconds: 3 })");
     assert_eq!((course.report.elapsed.as_secs(), course.report.requests), (5, 2));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use sipreg::proto::Transport;
-use sipreg::proto::plan::{Plan, Purpose, Timing};
+use sipreg::proto::client::plan::{Plan, Purpose, Timing};
 use sipreg::sip::{Header, HeaderName};
 
 use crate::dice::Dice;
@@ -122,7 +122,7 @@ impl Scenario {
         plan.transport = Some(self.transport);
         plan.keyring = world::keyring(if self.script.mistyped { "relativity" } else { PASSWORD });
         plan.timing = Timing::with_t1(Duration::from_millis(self.t1));
-        plan.total = plan.timing.patience() * 4;
+        plan.try_limit = plan.timing.patience() * 4;
         plan.retry_for = self.retry_for;
         if self.large {
             let name = HeaderName::parse(b"X-Pad").unwrap();

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use sipreg::proto::outcome::{Failure, Report};
-use sipreg::proto::plan::Purpose;
+use sipreg::proto::client::outcome::{Failure, Report};
+use sipreg::proto::client::plan::Purpose;
 
 /// How a registration ends, as the exit statuses sort it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sipreg::proto::plan::{Memory, Plan, Purpose};
+use sipreg::proto::client::plan::{Plan, Purpose, Resume};
 use sipreg::sip::NameAddr;
 
 use crate::dice::Dice;
@@ -25,12 +25,12 @@ struct Life {
 
 /// What a device keeps between two processes.
 #[derive(Default)]
-struct Kept {
+struct AccountEvent {
     dialogue: Option<(String, u32)>,
     own: Vec<String>,
 }
 
-impl Kept {
+impl AccountEvent {
     /// Asked to be bound, it may be; confirmed, it alone is.
     fn settle(&mut self, net: &mut Internet<'_>, named: &[String]) {
         let report = net.report.take().unwrap();
@@ -61,7 +61,7 @@ fn live(seed: u64, show: bool) -> Life {
     net.ladder.whole = show;
     net.ladder.note(0, format_args!("{scenario:?}"));
     let mut random = Dice::new(seed, 3);
-    let (mut kept, mut endings, mut now) = (Kept::default(), Vec::new(), START);
+    let (mut kept, mut endings, mut now) = (AccountEvent::default(), Vec::new(), START);
     for purpose in scenario.wishes {
         let plan = wish(&scenario, *purpose, &kept);
         let named: Vec<String> = plan.contacts.iter().map(|contact| contact.uri.to_string()).collect();
@@ -81,14 +81,14 @@ fn contacts(uris: &[String]) -> Vec<NameAddr> {
     uris.iter().map(|uri| world::contact(&format!("<{uri}>"))).collect()
 }
 
-fn wish(scenario: &Scenario, purpose: Purpose, kept: &Kept) -> Plan {
+fn wish(scenario: &Scenario, purpose: Purpose, kept: &AccountEvent) -> Plan {
     let mut plan = scenario.plan(purpose);
     if scenario.remembers {
         let outdated = |(call_id, cseq): (String, u32)| {
             let lost = u32::from(scenario.outdated).min(cseq);
             (call_id, cseq - lost)
         };
-        plan.memory = Some(Box::new(Memory {
+        plan.resume = Some(Box::new(Resume {
             dialogue: kept.dialogue.clone().map(outdated),
             own: contacts(&kept.own),
         }));

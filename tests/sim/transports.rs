@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sipreg::proto::Cause;
+use sipreg::proto::client::plan::Timing;
 use sipreg::proto::locate::Transport;
-use sipreg::proto::plan::Timing;
 use sipreg::sip::{Header, HeaderName};
 
 use crate::world::*;
 
 /// A plan whose first request has this many octets over UDP.
-fn of_size(octets: usize) -> sipreg::proto::plan::Plan {
+fn of_size(octets: usize) -> sipreg::proto::client::plan::Plan {
     let mut plan = plan();
     let bare = World::answering(&[OK]).run(plan.clone()).sent[0].text.len();
     let row = "X-Pad: \r\n".len();

@@ -6,12 +6,12 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sipreg::proto::client::outcome::Report;
+use sipreg::proto::client::plan::{Plan, Purpose, Timing};
 use sipreg::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
 use sipreg::proto::ids::Counting;
 use sipreg::proto::locate::{Destination, Families, Transport};
-use sipreg::proto::outcome::Report;
-use sipreg::proto::plan::{Plan, Purpose, Timing};
-use sipreg::proto::{Action, Answer, Cause, Command, Dropped, Event, FlowId, Notice, Question, Time};
+use sipreg::proto::{Action, Cause, Command, DnsAnswer, Dropped, Event, FlowId, Notice, Question, Time};
 use sipreg::sip::{HeaderName, Message, NameAddr, Request, Uri};
 
 use crate::engine::{ID, Others, Stage, run};
@@ -96,7 +96,7 @@ impl Course {
 
 type Peer<'a> = Box<dyn FnMut(&Request, usize, Destination) -> Vec<(u64, Reaction)> + 'a>;
 type Opener<'a> = Box<dyn FnMut(Destination) -> Result<(u64, SocketAddr), Cause> + 'a>;
-type Names<'a> = Box<dyn FnMut(&Question) -> Option<Answer> + 'a>;
+type Names<'a> = Box<dyn FnMut(&Question) -> Option<DnsAnswer> + 'a>;
 
 pub struct World<'a> {
     pub peer: Peer<'a>,
@@ -162,7 +162,7 @@ impl Others for Scripted<'_> {
                 }
                 seen.asked.push(question);
             }
-            Action::Remember(what) => {
+            Action::Checkpoint(what) => {
                 assert_eq!(seen.remembered.len(), seen.sent.len(), "kept before it is sent");
                 let contacts: Vec<String> = what.contacts.iter().map(|c| c.uri.to_string()).collect();
                 seen.remembered.push(format!("{} {} {}", what.call_id, what.cseq, contacts.join(" ")));
@@ -179,7 +179,7 @@ impl Others for Scripted<'_> {
             Action::Notify(Notice::Message { .. }) => {}
             Action::Listen { .. }
             | Action::Store { .. }
-            | Action::Notify(Notice::Served(_) | Notice::Kept { .. }) => {
+            | Action::Notify(Notice::Server(_) | Notice::Account { .. }) => {
                 unreachable!("the engine has seen to it")
             }
         }
@@ -239,11 +239,11 @@ pub fn plan() -> Plan {
         headers: Vec::new(),
         keyring: keyring("uncertainty"),
         timing: Timing::default(),
-        total: Duration::from_secs(128),
-        whole: None,
+        try_limit: Duration::from_secs(128),
+        command_limit: None,
         retry_for: Duration::ZERO,
         keep: false,
-        memory: None,
+        resume: None,
     }
 }
 

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sipreg::proto::client::plan::Plan;
+use sipreg::proto::client::schedule::{AccountEvent, Departure};
 use sipreg::proto::ids::Random;
-use sipreg::proto::keep::{Kept, Left};
 use sipreg::proto::locate::Destination;
-use sipreg::proto::plan::Plan;
 use sipreg::proto::{
     Action, Cause, Command, Endpoint, Event, FlowId, Notice, Question, RegistrationId, Time, Transport,
 };
@@ -74,7 +74,7 @@ pub struct World {
     /// The last request of each account.
     pub last: BTreeMap<String, Bytes>,
     pub told: Vec<(u64, String)>,
-    pub left: Vec<Left>,
+    pub left: Vec<Departure>,
     pub opened: u32,
     /// Where the system sends from.
     pub local: SocketAddr,
@@ -180,8 +180,8 @@ impl World {
                 self.flows.remove(&flow).expect("it is open");
             }
             Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes),
-            Action::Notify(Notice::Kept { what, .. }) => self.tell(what),
-            Action::Notify(_) | Action::Remember(_) => {}
+            Action::Notify(Notice::Account { what, .. }) => self.tell(what),
+            Action::Notify(_) | Action::Checkpoint(_) => {}
             // Every name has two addresses.
             Action::Resolve { query, question: Question::A(_) } => {
                 let answer = Ok(["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap()).to_vec());
@@ -192,20 +192,20 @@ impl World {
         }
     }
 
-    pub fn tell(&mut self, what: Kept) {
+    pub fn tell(&mut self, what: AccountEvent) {
         let ms = |time: Time| time.since(START).as_millis();
         let text = match what {
-            Kept::Registering => "registering".to_owned(),
-            Kept::Registered { .. } => "registered".to_owned(),
-            Kept::Refreshed { .. } => "refreshed".to_owned(),
-            Kept::Failed { report, until, next } => {
+            AccountEvent::Registering => "registering".to_owned(),
+            AccountEvent::Registered { .. } => "registered".to_owned(),
+            AccountEvent::Refreshed { .. } => "refreshed".to_owned(),
+            AccountEvent::Failed { report, until, next } => {
                 format!("failed {:?} {:?} bound until {:?}", report.result.err(), next.map(ms), until.map(ms))
             }
-            Kept::FlowFailed { cause, .. } => format!("flow failed {cause:?}"),
-            Kept::NetworkChanged => "network changed".to_owned(),
-            Kept::Incoming { method, from, status } => format!("incoming {method} {from} {status}"),
-            Kept::Unregistered(_) => "unregistered".to_owned(),
-            Kept::Stopped(left) => {
+            AccountEvent::FlowFailed { cause, .. } => format!("flow failed {cause:?}"),
+            AccountEvent::NetworkChanged => "network changed".to_owned(),
+            AccountEvent::Incoming { method, from, status } => format!("incoming {method} {from} {status}"),
+            AccountEvent::Unregistered(_) => "unregistered".to_owned(),
+            AccountEvent::Stopped(left) => {
                 self.left.push(left);
                 format!("stopped {left:?}")
             }
@@ -280,7 +280,7 @@ pub struct Ended {
     pub share: f64,
     pub requests: u32,
     pub told: Vec<(u64, String)>,
-    pub left: Vec<Left>,
+    pub left: Vec<Departure>,
     pub rate: BTreeMap<u64, u32>,
 }
 

@@ -47,10 +47,8 @@ pub fn asking() -> Option<Shell> {
 /// The script for a shell. It calls `sipreg` by name.
 #[must_use]
 pub fn script(shell: Shell) -> String {
-    let mut buffer = Vec::new();
-    // Writing to a Vec can't fail.
-    let _ = shells::adapter(shell).write_registration(VARIABLE, "sipreg", "sipreg", "sipreg", &mut buffer);
-    let script = String::from_utf8_lossy(&buffer);
+    // Writing to memory can't fail.
+    let script = shells::script(shell, VARIABLE).unwrap_or_default();
     format!("{}\n", script.trim())
 }
 
@@ -67,10 +65,7 @@ pub fn answer(shell: Shell, arguments: &[OsString], environment: &Environment) -
     }
     let words = words::plain(shell, words);
     let mut command = command(environment, words::value_of(&words, "--config").map(PathBuf::from));
-    let mut buffer = Vec::new();
-    let here = std::env::current_dir().ok();
-    shells::adapter(shell).write_complete(&mut command, words, here.as_deref(), &mut buffer)?;
-    Ok(String::from_utf8_lossy(&buffer).into_owned())
+    shells::candidates(shell, &mut command, words)
 }
 
 /// The command line, with what is known about values.

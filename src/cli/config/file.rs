@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::cli::Environment;
-use crate::cli::report::text::escape;
 use crate::cli::table::Base;
+use crate::cli::text::escape;
 use crate::cli::usage::UsageError;
 
 /// A longer file is no configuration, but the wrong file.

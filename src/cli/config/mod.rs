@@ -18,9 +18,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::Environment;
 use super::options::{Options, Request};
-use super::report::text::{escape, shown};
 use super::secret::{ConfiguredSecret, Origin, SecretSource};
 use super::table::{Base, Mistake, Place, Reader, Setting, in_order};
+use super::text::{escape, shown};
 use super::usage::UsageError;
 use super::values::{Aor, Ha1, Realm, UserName, is_name};
 use file::File;

@@ -2,17 +2,22 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::one::One;
 use super::options::{enter, place};
 use crate::cli::account::Account;
+use crate::cli::diagnose::diagnose;
+use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
+use crate::cli::report::board::AccountStatus;
 use crate::cli::state::{self, Place, Slot};
 use crate::net::{Config, Driver, SystemRandom};
+use crate::proto::client::outcome::Success;
+use crate::proto::client::plan::Plan;
+use crate::proto::client::schedule::AccountEvent;
 use crate::proto::ids::Random;
-use crate::proto::plan::Plan;
 use crate::proto::{Command, RegistrationId};
 
 /// Accounts that start together begin within that time, each at a moment of its own.
@@ -21,7 +26,7 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(10);
 
 /// All of them.
 pub(super) struct Accounts {
-    pub(super) all: BTreeMap<RegistrationId, Box<One>>,
+    pub(super) all: BTreeMap<RegistrationId, Box<Member>>,
     slots: Rc<RefCell<BTreeMap<RegistrationId, Slot>>>,
     place: Option<Place>,
     probe: Option<Duration>,
@@ -71,6 +76,11 @@ impl Accounts {
         self.slots.borrow_mut().get_mut(&id).map(what)
     }
 
+    /// How each stands.
+    pub(super) fn statuses(&self) -> impl Iterator<Item = &AccountStatus> + Clone {
+        self.all.values().map(|member| &member.status)
+    }
+
     /// What is wanted of the network, once something has begun.
     pub(super) fn net(&self) -> Config {
         self.net.clone().unwrap_or_default()
@@ -94,7 +104,8 @@ impl Accounts {
             let delay = spread.mul_f64((self.random.next() % 1001) as f64 / 1000.0);
             let plan = Box::new(account.plan);
             commands.push(Command::Keep { registration, plan, delay, probe: self.probe });
-            self.all.insert(registration, Box::new(One { aor, ..One::default() }));
+            let status = AccountStatus { aor, ..AccountStatus::default() };
+            self.all.insert(registration, Box::new(Member { status, ..Member::default() }));
         }
         commands
     }
@@ -126,8 +137,8 @@ impl Accounts {
                 continue;
             }
             self.with_slot(registration, |slot| slot.begin(account.plan.contacts.is_empty()));
-            if let Some(one) = self.all.get_mut(&registration) {
-                one.gave_up = None;
+            if let Some(member) = self.all.get_mut(&registration) {
+                member.gave_up = None;
             }
             commands.push(Command::Revise { registration, plan: Box::new(account.plan) });
             commands.push(Command::Refresh(Some(registration)));
@@ -143,5 +154,69 @@ impl Accounts {
         self.all.remove(&id);
         self.slots.borrow_mut().remove(&id);
         self.leaving.remove(&id) && self.leaving.is_empty() && std::mem::take(&mut self.wanted_again)
+    }
+}
+
+/// One account of this process.
+#[derive(Default)]
+pub(super) struct Member {
+    pub(super) status: AccountStatus,
+    /// As long as a program waits for it.
+    pub(super) contact: Option<Box<str>>,
+    /// Tells the bindings of other devices, as the last answer had them, from those of another.
+    others: Option<u64>,
+    /// It failed for good: how the process would end for that.
+    pub(super) gave_up: Option<Exit>,
+}
+
+/// Whether other devices are bound than the answer before said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    Same,
+    Changed,
+}
+
+impl Member {
+    /// Takes in what happened.
+    pub(super) fn update(&mut self, what: &AccountEvent) -> Others {
+        let status = &mut self.status;
+        match what {
+            AccountEvent::Registered { report, until, next }
+            | AccountEvent::Refreshed { report, until, next } => {
+                status.tries += 1;
+                (status.until, status.next, status.failure) = (Some(*until), Some(*next), None);
+                self.gave_up = None;
+                if let Ok(success) = &report.result {
+                    return self.compare(success);
+                }
+            }
+            AccountEvent::Failed { report, until, next } => {
+                (status.tries, status.failures) = (status.tries + 1, status.failures + 1);
+                (status.until, status.next) = (*until, *next);
+                let failure = report.result.as_ref().err();
+                status.failure = failure.map(|failure| diagnose(failure, report).message.into());
+            }
+            AccountEvent::FlowFailed { next, .. } => status.next = Some(*next),
+            AccountEvent::Incoming { .. } => status.calls += 1,
+            AccountEvent::Unregistered(report) => {
+                status.next = None;
+                status.until = status.until.filter(|_| report.result.is_err());
+            }
+            AccountEvent::Registering | AccountEvent::NetworkChanged | AccountEvent::Stopped(_) => {}
+        }
+        Others::Same
+    }
+
+    fn compare(&mut self, success: &Success) -> Others {
+        let live = success.bindings.iter().filter(|binding| !binding.own && binding.expires > 0);
+        let mut uris: Vec<String> = live.map(|binding| binding.contact.uri.to_string()).collect();
+        uris.sort_unstable();
+        let mut hasher = DefaultHasher::new();
+        uris.hash(&mut hasher);
+        let now = hasher.finish();
+        match self.others.replace(now) {
+            Some(before) if before != now => Others::Changed,
+            Some(_) | None => Others::Same,
+        }
     }
 }

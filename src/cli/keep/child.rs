@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 
 use crate::cli::exit::Exit;
-use crate::cli::report::text::shown;
+use crate::cli::text::shown;
 
 /// Not yet started, running, or over.
 pub(super) struct Child {

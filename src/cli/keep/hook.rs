@@ -8,6 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
+use crate::cli::report::events::KeepEvent;
+
 /// Events that may wait for the program to have ended. What is beyond them is not told: a program that hangs must not
 /// fill the memory.
 const WAITING: usize = 1000;
@@ -22,13 +24,13 @@ const LAST: Duration = Duration::from_secs(5);
 /// The program, and what it is told.
 pub(super) struct Hook {
     command: OsString,
-    running: Option<(mpsc::Sender<Told>, tokio::task::JoinHandle<()>)>,
+    running: Option<(mpsc::Sender<HookEvent>, tokio::task::JoinHandle<()>)>,
     complain: mpsc::Sender<String>,
     complaints: mpsc::Receiver<String>,
 }
 
-struct Told {
-    event: &'static str,
+struct HookEvent {
+    name: String,
     aor: String,
     line: String,
 }
@@ -41,12 +43,15 @@ impl Hook {
     }
 
     /// Has the program told of an event, with the JSON of it.
-    pub(super) fn tell(&mut self, event: &'static str, aor: &str, line: String) {
+    pub(super) fn tell(&mut self, event: &KeepEvent) {
         let (sender, _) = self.running.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING);
             (sender, tokio::spawn(work(self.command.clone(), receiver, self.complain.clone())))
         });
-        if sender.try_send(Told { event, aor: aor.to_owned(), line }).is_err() {
+        if sender
+            .try_send(HookEvent { name: event.name(), aor: event.aor().to_owned(), line: event.line() })
+            .is_err()
+        {
             let _ = self.complain.try_send("--on-event is too slow: an event is left out".to_owned());
         }
     }
@@ -71,7 +76,7 @@ impl Hook {
     }
 }
 
-async fn work(command: OsString, mut events: mpsc::Receiver<Told>, complain: mpsc::Sender<String>) {
+async fn work(command: OsString, mut events: mpsc::Receiver<HookEvent>, complain: mpsc::Sender<String>) {
     while let Some(told) = events.recv().await {
         if let Err(error) = one(&command, &told).await {
             let _ = complain.try_send(format!("--on-event: {error}"));
@@ -79,9 +84,9 @@ async fn work(command: OsString, mut events: mpsc::Receiver<Told>, complain: mps
     }
 }
 
-async fn one(command: &OsString, told: &Told) -> std::io::Result<()> {
+async fn one(command: &OsString, told: &HookEvent) -> std::io::Result<()> {
     let mut child = shell(command)
-        .env("SIPREG_EVENT", told.event)
+        .env("SIPREG_EVENT", &told.name)
         .env("SIPREG_AOR", &told.aor)
         .env_remove("SIPREG_PASSWORD")
         .stdin(Stdio::piped())

@@ -2,35 +2,29 @@
 
 mod accounts;
 mod child;
-mod counted;
 mod hook;
-mod one;
+mod metrics;
 mod options;
-mod reread;
-mod signals;
+mod reload;
+mod run;
 mod systemd;
-mod work;
-
-use std::io;
 
 use super::account::Account;
-use super::exit::Exit;
-use super::metrics::Metrics;
+use super::environment::Environment;
+use super::exit::{Exit, Fault};
 use super::options::Keep as Args;
+use super::report::events::keep_schema;
 use super::report::json::CommandName;
-use super::report::keeping::schema;
 use super::report::{Reporter, Settings, Streams};
-use super::run::Signals;
-use super::usage::UsageError;
-use super::{Environment, values};
-use crate::net::{self, Clock, Driver, SystemRandom};
-use crate::proto::{Command, Endpoint};
+use super::session::{self, Setup};
+use super::signals::Listens;
+use super::values;
+use crate::proto::Command;
 use accounts::Accounts;
 use child::Child;
 use options::{Options, rehearse, resolve, secrets};
-use reread::Reread;
+use reload::Reload;
 use systemd::Manager;
-use work::Work;
 
 /// Carries it out.
 pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
@@ -41,7 +35,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
         ..Settings::default()
     };
     if args.options.output.format.json_schema {
-        return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&schema());
+        return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&keep_schema());
     }
     let meant = resolve(&args, environment);
     // What the configuration file says of output holds for all.
@@ -53,7 +47,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
     match meant {
         Ok((accounts, _)) if args.options.output.dry_run => rehearse(accounts, &mut reporter),
         Ok((accounts, life)) => start(accounts, life, (&args, environment), &mut reporter),
-        Err(error) => reporter.usage(&error),
+        Err(error) => reporter.fail(error),
     }
 }
 
@@ -63,65 +57,40 @@ fn start(
     again: (&Args, &Environment),
     reporter: &mut Reporter<'_, '_>,
 ) -> Exit {
-    let clock = Clock::start();
-    let random = match SystemRandom::new() {
-        Ok(random) => random,
-        Err(error) => return reporter.internal(&error.to_string()),
-    };
-    let ended = net::runtime()
-        .and_then(|runtime| runtime.block_on(keep(accounts, life, random, clock, again, reporter)));
-    match ended {
-        Ok(Ok(exit)) => exit,
-        Ok(Err(error)) => reporter.usage(&error),
-        Err(error) => reporter.internal(&format!("the system gives no event loop: {error}")),
-    }
+    let ended =
+        session::run(Listens::Status, async |setup| keep(accounts, life, setup, again, &mut *reporter).await);
+    ended.unwrap_or_else(|fault| reporter.fail(fault))
 }
 
 async fn keep(
     mut accounts: Vec<Account>,
     life: Options,
-    random: SystemRandom,
-    clock: Clock,
+    mut setup: Setup,
     again: (&Args, &Environment),
     reporter: &mut Reporter<'_, '_>,
-) -> io::Result<Result<Exit, UsageError>> {
-    let mut signals = Signals::new()?;
-    let prepared = tokio::select! {
+) -> Result<Exit, Fault> {
+    let typed = tokio::select! {
         biased;
-        signal = signals.next() => return Ok(Ok(reporter.interrupted(signal, None))),
-        read = secrets(&mut accounts, None) => read,
+        signal = setup.signals.stop() => return Ok(reporter.interrupted(signal, None)),
+        typed = secrets(&mut accounts, None) => typed?,
     };
-    let typed = match prepared {
-        Ok(typed) => typed,
-        Err(error) => return Ok(Err(error)),
-    };
-    let endpoint = match SystemRandom::new() {
-        Ok(random) => Endpoint::new(Box::new(random)),
-        Err(error) => return Ok(Ok(reporter.internal(&error.to_string()))),
-    };
-    let mut all = Accounts::new(&accounts, life.probe, random, reporter);
+    let mut all = Accounts::new(&accounts, life.probe, session::randomness()?, reporter);
     let begin = all.begin(accounts, reporter);
-    let mut driver = Driver::new(all.net(), endpoint, clock);
-    all.remember(&mut driver);
+    let mut session = setup.begin(all.net(), life.metrics)?;
+    all.remember(&mut session.driver);
     // Where the system does not say it, refreshes find it out.
-    let _ = driver.watch_network();
-    driver.command(Command::Answer(life.callee));
-    begin.into_iter().for_each(|command| driver.command(command));
-    let metrics = match life.metrics.map(Metrics::listen).transpose() {
-        Ok(metrics) => metrics,
-        Err(error) => return Ok(Err(error)),
-    };
-    let work = Work {
-        driver,
-        clock,
+    let _ = session.driver.watch_network();
+    session.driver.command(Command::Answer(life.callee));
+    begin.into_iter().for_each(|command| session.driver.command(command));
+    let keep = run::Loop {
+        session,
         accounts: all,
-        reread: Reread::new(again.0, again.1, typed),
+        reload: Reload::new(again.0, again.1, typed),
         hook: life.hook,
         child: Child::new(life.command),
-        metrics,
         manager: Manager::of_environment(),
         stopping: false,
         outcome: None,
     };
-    work.run(signals, life.stop_after, reporter).await.map(Ok)
+    keep.run(life.stop_after, reporter).await
 }

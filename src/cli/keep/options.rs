@@ -14,18 +14,18 @@ use crate::cli::report::Reporter;
 use crate::cli::state::{self, Place, Slot};
 use crate::cli::usage::UsageError;
 use crate::cli::values::{Refusal, SocketAddress, Span};
-use crate::cli::{Environment, run};
+use crate::cli::{Environment, register};
 use crate::net::SystemRandom;
-use crate::proto::callee::Callee;
+use crate::proto::client::device::Device;
+use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::digest::Secret;
 use crate::proto::ids::Random;
-use crate::proto::plan::{Plan, Purpose};
 
 /// What else the command line says.
 pub(super) struct Options {
     pub(super) stop_after: Option<Duration>,
     pub(super) probe: Option<Duration>,
-    pub(super) callee: Callee,
+    pub(super) callee: Device,
     pub(super) metrics: Option<SocketAddr>,
     pub(super) hook: Option<Hook>,
     pub(super) command: Vec<std::ffi::OsString>,
@@ -37,7 +37,7 @@ pub(super) fn resolve(args: &Args, environment: &Environment) -> Result<(Vec<Acc
     let options = Options {
         stop_after: life.stop_after.map(|Span(span)| span),
         probe: life.probe.unwrap_or_default().0,
-        callee: life.on_invite.map_or_else(Callee::default, |Refusal(on_invite)| Callee { on_invite }),
+        callee: life.on_invite.map_or_else(Device::default, |Refusal(on_invite)| Device { on_invite }),
         metrics: life.metrics.map(|SocketAddress(address)| address),
         hook: life.on_event.clone().map(Hook::new),
         command: args.command.clone(),
@@ -142,6 +142,6 @@ pub(super) fn enter(
 
 /// `--dry-run`: the first request of each.
 pub(super) fn rehearse(accounts: Vec<Account>, reporter: &mut Reporter<'_, '_>) -> Exit {
-    let mut exits = accounts.into_iter().map(|account| run::run(account, reporter));
+    let mut exits = accounts.into_iter().map(|account| register::run(account, reporter));
     exits.find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done)
 }

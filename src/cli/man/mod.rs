@@ -17,7 +17,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::options::Args;
-use super::report::text::{escape, shown};
+use super::text::{escape, shown};
 use super::usage::UsageError;
 use ending::{Block, Ending, Status};
 

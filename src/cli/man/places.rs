@@ -68,6 +68,11 @@ const ENVIRONMENT: &[(&str, &[To], &str)] = &[
         "Set by the completion scripts to the name of their shell: sipreg then answers with candidates and does \
          nothing else. Don't export it.",
     ),
+    (
+        "TZ",
+        &[To::Argument("json")],
+        "The zone of the times that people read; without it that of the system. JSON has UTC.",
+    ),
     ("NO_COLOR", &[To::Everybody], "If it is not empty, there are no colours."),
     (
         "CLICOLOR_FORCE",

@@ -1,12 +1,13 @@
-//! How all accounts of `keep` stand, below everything else on the terminal, and drawn anew when that changes. Times are those of
-//! the clock, so that nothing has to be drawn while nothing happens.
+//! How the accounts of `keep` stand: below everything else on the terminal, drawn anew when that changes, and on
+//! SIGUSR1. Times are those of the clock, so that nothing has to be drawn while nothing happens.
 
 use std::fmt::Write;
 
 use super::Reporter;
-use super::keeping::Standing;
+use super::events::{seconds_until, short};
 use super::paint::Paint;
-use super::text::{escape, rfc3339};
+use super::zone::Zone;
+use crate::cli::text::{self, escape, seconds};
 use crate::proto::Time;
 
 /// Lines that are left to what scrolls above, and the most that are drawn.
@@ -15,6 +16,33 @@ const MOST: usize = 40;
 
 /// Columns for the AOR.
 const WIDEST: usize = 34;
+
+/// How one account stands, and what became of it so far.
+#[derive(Clone, Debug, Default)]
+pub struct AccountStatus {
+    /// The address of record.
+    pub aor: Box<str>,
+    /// Until when it is bound, if it is.
+    pub until: Option<Time>,
+    /// When the next try is due, if one is.
+    pub next: Option<Time>,
+    /// The last failure since it was bound.
+    pub failure: Option<Box<str>>,
+    /// Tries that have ended.
+    pub tries: u32,
+    /// Tries that failed.
+    pub failures: u32,
+    /// Requests of others that were answered.
+    pub calls: u32,
+}
+
+impl AccountStatus {
+    /// Whether it is bound.
+    #[must_use]
+    pub fn is_bound(&self, now: Time) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+}
 
 impl Reporter<'_, '_> {
     /// Whether somebody looks who wants to see how things stand.
@@ -25,23 +53,35 @@ impl Reporter<'_, '_> {
         streams.stdout_is_terminal && plain && !self.is_dumb
     }
 
+    /// How all accounts stand, on stderr.
+    pub fn standings<'a>(&mut self, all: impl Iterator<Item = &'a AccountStatus>, now: Time) {
+        let text: String = all.map(|account| standing(account, now, self.err)).collect();
+        self.stderr(&text);
+    }
+
     /// Draws it, in place of what was drawn before.
-    pub fn draw<'a>(&mut self, all: impl Iterator<Item = Standing<'a>> + Clone, now: Time) {
-        let rows = super::text::terminal_height().unwrap_or(24).saturating_sub(ABOVE).clamp(2, MOST);
-        let lines = lines(all, now, rows, self.out);
+    pub fn draw<'a>(&mut self, all: impl Iterator<Item = &'a AccountStatus> + Clone, now: Time) {
+        let rows = text::terminal_height().unwrap_or(24).saturating_sub(ABOVE).clamp(2, MOST);
+        let lines = lines(all, now, rows, self.out, &self.zone);
         if lines == self.drawn {
             return;
         }
         // What is too long for the terminal is cut by it: a line that it broke would be two to erase.
-        let mut text = "\u{1b}[?7l".to_owned();
+        let mut drawing = "\u{1b}[?7l".to_owned();
         for line in &lines {
-            text += line;
-            text.push('\n');
+            drawing += line;
+            drawing.push('\n');
         }
-        text += "\u{1b}[?7h";
+        drawing += "\u{1b}[?7h";
         self.erase();
         // Nobody looks any more if it fails; events say so.
-        if self.streams.stdout.write_all(text.as_bytes()).and_then(|()| self.streams.stdout.flush()).is_ok() {
+        if self
+            .streams
+            .stdout
+            .write_all(drawing.as_bytes())
+            .and_then(|()| self.streams.stdout.flush())
+            .is_ok()
+        {
             self.drawn = lines;
         }
     }
@@ -56,58 +96,63 @@ impl Reporter<'_, '_> {
     }
 }
 
+fn standing(account: &AccountStatus, now: Time, paint: Paint) -> String {
+    let state = match account.until.filter(|until| now < *until) {
+        Some(until) => paint.good(&format!("bound for {}", seconds(seconds_until(until, now)))),
+        None => paint.bad("not bound"),
+    };
+    let next = account.next.map(|next| format!(", next in {}", seconds(seconds_until(next, now))));
+    let failure = account.failure.as_ref().map(|text| format!("; {}", escape(text)));
+    format!("{}: {state}{}{}\n", name(account), next.unwrap_or_default(), failure.unwrap_or_default())
+}
+
 /// A line for each account, and one for all; when there are too many, those first that are not as they should be.
 fn lines<'a>(
-    all: impl Iterator<Item = Standing<'a>> + Clone,
+    all: impl Iterator<Item = &'a AccountStatus> + Clone,
     now: Time,
     rows: usize,
     paint: Paint,
+    zone: &Zone,
 ) -> Vec<String> {
     let many = all.clone().count();
-    let bound = all.clone().filter(|one| one.is_bound(now)).count();
-    let is_well = |one: &Standing<'_>| one.is_bound(now) && one.failure.is_none();
-    let shown: Vec<Standing<'_>> = if many < rows {
+    let bound = all.clone().filter(|account| account.is_bound(now)).count();
+    let is_well = |account: &&AccountStatus| account.is_bound(now) && account.failure.is_none();
+    let shown: Vec<&AccountStatus> = if many < rows {
         all.collect()
     } else {
-        let ill = all.clone().filter(|one| !is_well(one));
+        let ill = all.clone().filter(|account| !is_well(account));
         ill.chain(all.filter(is_well)).take(rows - 1).collect()
     };
-    let width = shown.iter().map(|one| name(one).chars().count()).max().unwrap_or(0).min(WIDEST);
-    let mut head = format!("{bound} of {many} bound, times in UTC");
+    let width = shown.iter().map(|account| name(account).chars().count()).max().unwrap_or(0).min(WIDEST);
+    let mut head = format!("{bound} of {many} bound, times in {}", zone.name(now));
     if shown.len() < many {
         // Writing to a String can't fail.
         let _ = write!(head, ", {} of them not shown", many - shown.len());
     }
     let mut lines = vec![paint.faint(&head)];
-    lines.extend(shown.iter().map(|one| line(one, width, now, paint)));
+    lines.extend(shown.iter().map(|account| line(account, width, now, paint, zone)));
     lines
 }
 
-fn name(one: &Standing<'_>) -> String {
-    escape(one.aor.strip_prefix("sip:").unwrap_or(one.aor)).into_owned()
+fn name(account: &AccountStatus) -> String {
+    escape(short(&account.aor)).into_owned()
 }
 
-fn line(one: &Standing<'_>, width: usize, now: Time, paint: Paint) -> String {
+fn line(account: &AccountStatus, width: usize, now: Time, paint: Paint, zone: &Zone) -> String {
+    let failure = account.failure.as_deref();
     // As wide as `until 10:20:59`.
-    let (state, gap) = match one.until.filter(|until| now < *until) {
-        Some(until) => (paint.good(&format!("until {}", clock(until, now))), ""),
-        None if one.failure.is_some() => (paint.bad("not bound"), "     "),
+    let (state, gap) = match account.until.filter(|until| now < *until) {
+        Some(until) => (paint.good(&format!("until {}", zone.cell(until, now))), ""),
+        None if failure.is_some() => (paint.bad("not bound"), "     "),
         None => (paint.odd("not bound"), "     "),
     };
-    let next = match (one.next, one.failure) {
-        (Some(next), _) => format!("{gap}  next {}", clock(next, now)),
+    let next = match (account.next, failure) {
+        (Some(next), _) => format!("{gap}  next {}", zone.cell(next, now)),
         (None, Some(_)) => format!("{gap}  not tried again"),
         (None, None) => String::new(),
     };
-    let failure = one.failure.map(|text| format!("  {}", escape(text))).unwrap_or_default();
-    format!("{:width$}  {state}{next}{failure}", name(one))
-}
-
-/// `10:20:59`, with the date if that is not within a day.
-fn clock(at: Time, now: Time) -> String {
-    let text = rfc3339(at);
-    let part = if at.since(now).as_secs() < 86_400 { text.get(11..19) } else { text.get(..16) };
-    part.unwrap_or_default().replace('T', " ")
+    let failure = failure.map(|text| format!("  {}", escape(text))).unwrap_or_default();
+    format!("{:width$}  {state}{next}{failure}", name(account))
 }
 
 #[cfg(test)]
@@ -115,36 +160,33 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cli::environment::Environment;
 
     const NOW: Time = Time::from_millis(1_795_348_800_000);
 
-    fn standing<'a>(
-        aor: &'a str,
-        until: Option<u64>,
-        next: Option<u64>,
-        failure: Option<&'a str>,
-    ) -> Standing<'a> {
+    fn status(aor: &str, until: Option<u64>, next: Option<u64>, failure: Option<&str>) -> AccountStatus {
         let at = |seconds: Option<u64>| seconds.map(|seconds| NOW + Duration::from_secs(seconds));
-        Standing { aor, until: at(until), next: at(next), failure }
+        let (until, next, failure) = (at(until), at(next), failure.map(Box::from));
+        AccountStatus { aor: aor.into(), until, next, failure, ..AccountStatus::default() }
     }
 
-    fn shown(all: &[Standing<'_>], rows: usize) -> Vec<String> {
-        lines(all.iter().copied(), NOW, rows, Paint::plain())
+    fn shown(all: &[AccountStatus], rows: usize) -> Vec<String> {
+        lines(all.iter(), NOW, rows, Paint::plain(), &Zone::new(&Environment::default()))
     }
 
     #[test]
     fn it_says_until_when_each_is_bound_and_what_comes_next() {
         let all = [
-            standing("sip:alice@munich.de", Some(3600), Some(3200), None),
-            standing("sip:bob@munich.de", Some(20), Some(30), Some("503 Service Unavailable")),
-            standing(
+            status("sip:alice@munich.de", Some(3600), Some(3200), None),
+            status("sip:bob@munich.de", Some(20), Some(30), Some("503 Service Unavailable")),
+            status(
                 "sip:carol@munich.de",
                 None,
                 None,
                 Some("the registrar does not accept the password\u{7}"),
             ),
-            standing("sip:dave@munich.de", None, Some(1), None),
-            standing("sip:erin@munich.de", Some(200_000), Some(190_000), None),
+            status("sip:dave@munich.de", None, Some(1), None),
+            status("sip:erin@munich.de", Some(200_000), Some(190_000), None),
         ];
         insta::assert_snapshot!(shown(&all, 20).join("\n"), @r"
         3 of 5 bound, times in UTC
@@ -160,8 +202,8 @@ mod tests {
     /// Twenty are readable in a small terminal too: what is not as it should be comes first.
     #[test]
     fn when_there_are_too_many_those_in_trouble_are_shown() {
-        let mut all = vec![standing("sip:a@munich.de", Some(3600), Some(3200), None); 20];
-        all.push(standing("sip:z@munich.de", None, Some(5), Some("503 Busy")));
+        let mut all = vec![status("sip:a@munich.de", Some(3600), Some(3200), None); 20];
+        all.push(status("sip:z@munich.de", None, Some(5), Some("503 Busy")));
         let lines = shown(&all, 6);
         assert_eq!(lines.len(), 6);
         assert_eq!(lines[0], "20 of 21 bound, times in UTC, 16 of them not shown");

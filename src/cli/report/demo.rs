@@ -6,15 +6,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::fault::{Fault, Kind};
 use super::json::{CommandName, Object};
-use super::text::{escape, octets, tenths};
 use super::{Reporter, human, ladder};
-use crate::cli::exit::Exit;
+use crate::cli::diagnose::diagnose;
+use crate::cli::exit::{Exit, Fault};
+use crate::cli::text::{escape, octets, tenths};
 use crate::proto::Direction;
-use crate::proto::diagnose::diagnose;
-use crate::proto::outcome::Report;
-use crate::proto::plan::Purpose;
+use crate::proto::client::outcome::Report;
 use crate::sip::{HeaderName, Message};
 
 /// Columns between the two lifelines.
@@ -43,19 +41,20 @@ pub struct Demonstration {
     error: Option<Fault>,
 }
 
-/// What has been played.
-#[derive(Debug, Default)]
-pub struct Scene {
-    elapsed: Duration,
-    address: Option<SocketAddr>,
-    steps: Vec<Object>,
-}
-
-impl Scene {
-    /// Nothing yet.
+impl Demonstration {
+    /// Nothing has been played yet; the registrar listens there.
     #[must_use]
-    pub fn new() -> Scene {
-        Scene::default()
+    pub fn at(registrar: SocketAddr) -> Demonstration {
+        Demonstration {
+            schema: 1,
+            command: CommandName::Demo,
+            ok: false,
+            aor: None,
+            registrar: Some(registrar.to_string()),
+            steps: Vec::new(),
+            elapsed_ms: 0.0,
+            error: None,
+        }
     }
 }
 
@@ -71,11 +70,10 @@ impl Reporter<'_, '_> {
     }
 
     /// Says who is on stage. Nobody has to be there to see it: the exit status tells the end.
-    pub fn scene(&mut self, scene: &mut Scene, address: SocketAddr) {
-        scene.address = Some(address);
+    pub fn scene(&mut self, registrar: SocketAddr) {
         let text = format!(
             "Werner Heisenberg can be called at {}.\n\
-             The registrar of munich.de listens on udp {address}.\n",
+             The registrar of munich.de listens on udp {registrar}.\n",
             self.out.strong("sip:werner.heisenberg@munich.de"),
         );
         self.show(&text);
@@ -94,7 +92,7 @@ impl Reporter<'_, '_> {
     }
 
     /// A message passed between device and registrar.
-    pub fn passed(&mut self, direction: Direction, bytes: &[u8]) {
+    pub(super) fn arrow(&mut self, direction: Direction, bytes: &[u8]) {
         if self.is_silent() {
             return;
         }
@@ -117,59 +115,44 @@ impl Reporter<'_, '_> {
         self.show(&text);
     }
 
-    /// A step is over. The exit status, when it was the last one or went wrong.
+    /// A step is over.
+    ///
+    /// # Errors
+    /// It went wrong, and nothing follows: it failed, or there is a difference to what it should have led to.
     pub fn acted(
         &mut self,
-        scene: &mut Scene,
+        played: &mut Demonstration,
         command: CommandName,
         report: &Report,
-        fault: Option<String>,
-        is_last: bool,
-    ) -> Option<Exit> {
-        scene.elapsed += report.elapsed;
+        difference: Option<String>,
+    ) -> Result<(), Fault> {
         let aor = self.settings.aor.clone();
-        scene.steps.push(Object::of(Some(command), report, aor.clone()));
-        let aor = aor.unwrap_or_default();
-        match (&report.result, fault) {
-            (Ok(success), None) => {
-                let text = match report.purpose {
-                    Purpose::Fetch => human::list(&aor, report, success, self.out),
-                    Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => {
-                        human::success(&aor, report, success, false, self.out)
-                    }
-                };
-                self.show(&format!("\n{}", indented(&text)));
-                is_last.then(|| self.played(scene, None, Exit::Done))
-            }
-            (Ok(_), Some(fault)) => {
-                Some(self.played(scene, Some((Kind::Misbehaved, fault)), Exit::Misbehaved))
-            }
-            (Err(failure), _) => {
-                let error = (Kind::from(failure), diagnose(failure, report).message);
-                Some(self.played(scene, Some(error), Exit::from(failure)))
-            }
+        played.elapsed_ms += report.elapsed.as_secs_f64() * 1000.0;
+        played.steps.push(Object::of(Some(command), report, aor.clone()));
+        let success = report.result.as_ref();
+        let success = success.map_err(|failure| Fault { hint: None, ..diagnose(failure, report) })?;
+        if let Some(message) = difference {
+            return Err(Fault { kind: Exit::Misbehaved, message, hint: None });
         }
+        let text = self.success_text(report, success, &aor.unwrap_or_default());
+        self.show(&format!("\n{}", indented(&text)));
+        Ok(())
     }
 
-    fn played(&mut self, scene: &mut Scene, error: Option<(Kind, String)>, exit: Exit) -> Exit {
+    /// It is over.
+    pub fn played(&mut self, played: Demonstration, error: Option<Fault>) -> Exit {
+        let exit = error.as_ref().map_or(Exit::Done, |fault| fault.kind);
         let mut written = Ok(());
         if self.settings.json {
-            let object = Demonstration {
-                schema: 1,
-                command: CommandName::Demo,
-                ok: error.is_none(),
-                aor: self.settings.aor.clone(),
-                registrar: scene.address.map(|address| address.to_string()),
-                steps: std::mem::take(&mut scene.steps),
-                elapsed_ms: tenths(scene.elapsed),
-                error: error.as_ref().map(|(kind, message)| Fault::new(*kind, message.clone(), None)),
-            };
+            let (aor, ok) = (self.settings.aor.clone(), error.is_none());
+            let elapsed_ms = tenths(Duration::from_secs_f64(played.elapsed_ms / 1000.0));
+            let object = Demonstration { aor, ok, elapsed_ms, error: error.clone(), ..played };
             let mut line = serde_json::to_string(&object).unwrap_or_default();
             line.push('\n');
             written = self.stdout(line.as_bytes());
         }
         match error {
-            Some((_, message)) => {
+            Some(Fault { message, .. }) => {
                 let text = human::error(&format!("the demonstration went wrong: {message}"), self.err);
                 self.stderr(&text);
             }

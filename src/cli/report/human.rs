@@ -6,18 +6,19 @@ use std::cmp::Reverse;
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::cli::exit::Fault;
 use crate::proto::Time;
-use crate::proto::diagnose::Diagnosis;
-use crate::proto::outcome::{
+use crate::proto::client::outcome::{
     Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Warning,
 };
-use crate::proto::plan::Purpose;
+use crate::proto::client::plan::Purpose;
 
 use crate::sip::Q;
 
 use super::json::is_removal;
 use super::paint::Paint;
-use super::text::{escape, milliseconds, seconds, until};
+use super::zone::Zone;
+use crate::cli::text::{escape, milliseconds, seconds};
 
 /// More bindings of others than these are counted, not listed.
 const OTHERS_SHOWN: usize = 10;
@@ -29,12 +30,19 @@ struct Rows {
 
 /// What the registrar confirmed.
 #[must_use]
-pub fn success(aor: &str, report: &Report, success: &Success, own_device: bool, paint: Paint) -> String {
+pub fn success(
+    aor: &str,
+    report: &Report,
+    success: &Success,
+    own_device: bool,
+    paint: Paint,
+    zone: &Zone,
+) -> String {
     let mut rows = Rows { rows: Vec::new() };
     rows.bindings(success, own_device);
     rows.answered(report);
     rows.routes(success);
-    let mut text = headline(aor, report, success, paint);
+    let mut text = headline(aor, report, success, paint, zone);
     text.push('\n');
     rows.write(&mut text, paint);
     text
@@ -75,7 +83,7 @@ fn lines(bindings: &[&Listed]) -> Vec<String> {
     bindings.iter().map(line).collect()
 }
 
-fn headline(aor: &str, report: &Report, success: &Success, paint: Paint) -> String {
+fn headline(aor: &str, report: &Report, success: &Success, paint: Paint, zone: &Zone) -> String {
     let aor = paint.strong(&escape(aor));
     if report.purpose == Purpose::RemoveAll {
         return format!("{} {aor} from everywhere", paint.good("Unregistered"));
@@ -89,7 +97,8 @@ fn headline(aor: &str, report: &Report, success: &Success, paint: Paint) -> Stri
     if let Some(granted) = lifetime {
         let _ = write!(text, " for {}", seconds(granted));
         if let Some(sent) = report.sent.filter(|&sent| sent > Time::from_millis(0)) {
-            let _ = write!(text, ", until {}", until(sent, granted));
+            let span = Duration::from_secs(granted.into());
+            let _ = write!(text, ", until {}", zone.after(sent, span));
         }
     }
     text
@@ -172,17 +181,24 @@ fn count(number: u32, what: &str) -> String {
 
 /// What failed, with every destination if there were several, and what to do.
 #[must_use]
-pub fn failure(report: &Report, diagnosis: &Diagnosis, paint: Paint) -> String {
-    let mut text = error(&diagnosis.message, paint);
+pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
+    let mut attempts = String::new();
     if report.attempts.len() > 1 {
         for attempt in &report.attempts {
-            let _ = writeln!(text, "  {}", tried(attempt));
+            let _ = writeln!(attempts, "  {}", tried(attempt));
         }
     }
-    if let Some(advice) = &diagnosis.hint {
-        text += &hint(advice, paint);
-    }
-    text
+    error(&failure.message, paint) + &attempts + &advice(failure, paint)
+}
+
+/// What failed, and what to do.
+#[must_use]
+pub fn fault(fault: &Fault, paint: Paint) -> String {
+    error(&fault.message, paint) + &advice(fault, paint)
+}
+
+fn advice(fault: &Fault, paint: Paint) -> String {
+    fault.hint.as_ref().map(|text| hint(text, paint)).unwrap_or_default()
 }
 
 fn tried(attempt: &Attempt) -> String {

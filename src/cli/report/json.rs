@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 
 use crate::proto::Cause;
-use crate::proto::outcome::{self, AttemptResult, Listed, Remote, Report, Success};
-use crate::proto::plan::Purpose;
+use crate::proto::client::outcome::{self, AttemptResult, Listed, Remote, Report, Success};
+use crate::proto::client::plan::Purpose;
 use crate::sip::NameAddr;
 
-use super::fault::{Fault, Kind};
-use super::text::tenths;
+use crate::cli::exit::Fault;
+use crate::cli::text::tenths;
 
 /// What came of one `sipreg` command. Every key is always there; what is not known is null, [] or 0.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,18 +30,18 @@ pub struct Object {
     ok: bool,
     /// What was achieved.
     outcome: Outcome,
-    /// What is to be told of it.
+    /// What there is to say of it.
     #[serde(flatten)]
-    told: Told,
+    registration: RegistrationFields,
 }
 
-/// What is told of a registration.
+/// What there is to say of a registration.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-pub struct Told {
+pub struct RegistrationFields {
     /// The address of record. Null if it could not be read.
-    aor: Option<String>,
+    pub(super) aor: Option<String>,
     /// Status code of the last final response. Null if there was none.
-    status: Option<u16>,
+    pub(super) status: Option<u16>,
     /// Reason phrase of that response, as it came.
     reason: Option<String>,
     /// Seconds granted to the first contact that was asked for; 0 if it was removed. Null for `list` and `--all`.
@@ -50,7 +51,7 @@ pub struct Told {
     /// What each contact that was asked for was granted, in the order of the command line. Empty for `list` and `--all`.
     contacts: Vec<Contact>,
     /// Every binding of the AOR, as the registrar lists them.
-    bindings: Vec<Binding>,
+    pub(super) bindings: Vec<Binding>,
     /// Where the last request went.
     registrar: Registrar,
     /// The challenges that the last request answered.
@@ -78,11 +79,11 @@ pub struct Told {
     /// One entry per destination, in the order they were tried.
     attempts: Vec<Attempt>,
     /// Why it failed. Null if it did not.
-    error: Option<Fault>,
+    pub(super) error: Option<Fault>,
 }
 
 /// The commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandName {
     /// `sipreg register`.
@@ -124,16 +125,16 @@ struct Contact {
 
 /// A binding as the registrar lists it.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Binding {
+pub(super) struct Binding {
     /// Where calls go.
-    uri: String,
+    pub(super) uri: String,
     /// Seconds it has left.
-    expires: u32,
+    pub(super) expires: u32,
     /// Preference from 0 to 1. Null if it says none.
     #[schemars(range(min = 0, max = 1))]
     q: Option<f64>,
     /// Whether it is one of the contacts that were asked for, or this device's.
-    own: bool,
+    pub(super) own: bool,
     /// The Contact's other parameters, without quotes; null for those without a value.
     params: BTreeMap<String, Option<String>>,
 }
@@ -187,14 +188,14 @@ impl Object {
             command,
             ok: false,
             outcome: Outcome::Failed,
-            told: Told { aor, ..Told::default() },
+            registration: RegistrationFields { aor, ..RegistrationFields::default() },
         }
     }
 
     /// What the report says. Why it failed, if it did, is left to [`Object::with_error`].
     #[must_use]
     pub fn of(command: Option<CommandName>, report: &Report, aor: Option<String>) -> Object {
-        let told = Told::of(report, aor);
+        let registration = RegistrationFields::of(report, aor);
         let (ok, outcome) = match &report.result {
             Err(_) => (false, Outcome::Failed),
             Ok(success) => match report.purpose {
@@ -203,14 +204,14 @@ impl Object {
                 Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => (true, Outcome::Unregistered),
             },
         };
-        Object { schema: 1, command, ok, outcome, told }
+        Object { schema: 1, command, ok, outcome, registration }
     }
 
     /// Makes it a failure, whatever it was.
     #[must_use]
-    pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Object {
-        let told = self.told.with_error(kind, message, hint);
-        Object { ok: false, outcome: Outcome::Failed, told, ..self }
+    pub fn with_error(self, fault: Fault) -> Object {
+        let registration = self.registration.with_error(fault);
+        Object { ok: false, outcome: Outcome::Failed, registration, ..self }
     }
 
     /// One line, with its line end.
@@ -223,14 +224,14 @@ impl Object {
     }
 }
 
-impl Told {
-    /// What the report says. Why it failed, if it did, is left to [`Told::with_error`].
+impl RegistrationFields {
+    /// What the report says. Why it failed, if it did, is left to [`RegistrationFields::with_error`].
     #[must_use]
-    pub fn of(report: &Report, aor: Option<String>) -> Told {
+    pub fn of(report: &Report, aor: Option<String>) -> RegistrationFields {
         let address = |address: SocketAddr| address.to_string();
         let sent = report.requests > 0;
         let hop = report.hop.filter(|_| sent);
-        let told = Told {
+        let fields = RegistrationFields {
             status: report.response.as_ref().map(|(status, _)| *status),
             reason: report.response.as_ref().map(|(_, reason)| reason.clone()),
             registrar: Registrar {
@@ -248,19 +249,19 @@ impl Told {
             elapsed_ms: tenths(report.elapsed),
             attempts: report.attempts.iter().map(Attempt::of).collect(),
             aor,
-            ..Told::default()
+            ..RegistrationFields::default()
         };
         match &report.result {
-            Ok(success) => told.with_success(success),
-            Err(_) => told,
+            Ok(success) => fields.with_success(success),
+            Err(_) => fields,
         }
     }
 
-    fn with_success(self, success: &Success) -> Told {
+    fn with_success(self, success: &Success) -> RegistrationFields {
         let first = success.contacts.first();
         let own = success.bindings.iter().find(|binding| binding.own);
         let gruu = |name| own.and_then(|own| own.contact.params.get(name).flatten()).map(str::to_owned);
-        Told {
+        RegistrationFields {
             expires: first.map(|granted| granted.expires),
             contact: first.map(|granted| granted.uri.to_string()),
             contacts: success
@@ -279,20 +280,20 @@ impl Told {
 
     /// Nothing but the address.
     #[must_use]
-    pub fn of_aor(aor: String) -> Told {
-        Told { aor: Some(aor), ..Told::default() }
+    pub fn of_aor(aor: String) -> RegistrationFields {
+        RegistrationFields { aor: Some(aor), ..RegistrationFields::default() }
     }
 
     /// With a status of ours.
     #[must_use]
-    pub fn with_status(self, status: u16) -> Told {
-        Told { status: Some(status), ..self }
+    pub fn with_status(self, status: u16) -> RegistrationFields {
+        RegistrationFields { status: Some(status), ..self }
     }
 
     /// Why it failed.
     #[must_use]
-    pub fn with_error(self, kind: Kind, message: String, hint: Option<String>) -> Told {
-        Told { error: Some(Fault::new(kind, message, hint)), ..self }
+    pub fn with_error(self, fault: Fault) -> RegistrationFields {
+        RegistrationFields { error: Some(fault), ..self }
     }
 }
 

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use crate::proto::{Direction, Dropped, Transport};
 
-use super::mask;
 use super::paint::Paint;
-use super::text::{octets, tenths};
+use crate::cli::text::{octets, tenths};
 
 /// One message on its way.
 pub struct Passing<'a> {
@@ -55,7 +54,7 @@ pub fn whole(bytes: &[u8], show_secrets: bool) -> String {
     let bytes = if show_secrets {
         bytes
     } else {
-        masked = mask::masked(bytes);
+        masked = crate::sip::mask_secrets(bytes);
         &masked
     };
     let mut text = String::with_capacity(bytes.len() + bytes.len() / 4);

@@ -3,37 +3,35 @@
 //! Data go to stdout: the report, the JSON object, the schema, the request of a dry run. What is about the data goes
 //! to stderr: errors, warnings, hints, the ladder.
 
-mod board;
+pub mod board;
 pub mod demo;
-pub mod fault;
+pub mod events;
 pub mod human;
 pub mod json;
-pub mod keeping;
 pub mod ladder;
-mod mask;
 pub mod paint;
-pub mod serving;
-pub mod text;
+mod zone;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::exit::Exit;
-use super::usage::UsageError;
+use super::diagnose::diagnose;
+use super::environment::Environment;
+use super::exit::{Exit, Fault};
+use super::signals::Stop;
+use super::text;
 use super::values::ColorChoice;
-use super::{Environment, Signal};
 use crate::proto::Dropped;
-use crate::proto::diagnose::{Diagnosis, diagnose};
-use crate::proto::outcome::{Failure, Report, Success, Warning};
-use crate::proto::plan::Purpose;
+use crate::proto::client::outcome::{Failure, Report, Success, Warning};
+use crate::proto::client::plan::Purpose;
 
 use crate::sip::AnyUri;
 
-use fault::Kind;
 use json::{CommandName, Object};
 use paint::Paint;
+use zone::Zone;
 
 /// What the user wants to see.
 #[derive(Clone, Debug, Default)]
@@ -52,15 +50,6 @@ pub struct Settings {
     pub color: ColorChoice,
     /// This device itself is bound, and nobody answers there once the command has ended.
     pub ends_unanswered: bool,
-}
-
-/// What a command waited for when its time was over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
-    /// Another process.
-    Lock,
-    /// The password, from a file that is a pipe, or from a program.
-    Secret,
 }
 
 /// Where output goes.
@@ -85,6 +74,7 @@ pub struct Reporter<'s, 'a> {
     /// For stderr.
     err: Paint,
     is_dumb: bool,
+    zone: Zone,
     /// Lines of the board that stand on the terminal.
     drawn: Vec<String>,
 }
@@ -106,13 +96,16 @@ impl<'s, 'a> Reporter<'s, 'a> {
             out,
             err,
             is_dumb: environment.dumb_terminal,
+            zone: Zone::new(environment),
             drawn: Vec::new(),
         }
     }
 
     /// A message passed.
     pub fn message(&mut self, passing: &ladder::Passing<'_>) {
-        if self.settings.verbosity > 0 {
+        if self.command == Some(CommandName::Demo) {
+            self.arrow(passing.direction, passing.bytes);
+        } else if self.settings.verbosity > 0 {
             let mut text = ladder::line(passing, self.err);
             if self.settings.verbosity > 1 {
                 text += &ladder::whole(passing.bytes, self.settings.show_secrets);
@@ -141,7 +134,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
                 self.advise(report);
                 self.written(written, Exit::Done)
             }
-            Err(failure) => self.failure(report, failure, &diagnose(failure, report)),
+            Err(failure) => self.failure(report, diagnose(failure, report)),
         }
     }
 
@@ -153,26 +146,22 @@ impl<'s, 'a> Reporter<'s, 'a> {
         if self.settings.quiet {
             return Ok(());
         }
-        let aor = aor.unwrap_or_default();
-        let text = match report.purpose {
-            Purpose::Fetch => human::list(&aor, report, success, self.out),
-            Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => {
-                human::success(&aor, report, success, self.settings.ends_unanswered, self.out)
-            }
-        };
+        let text = self.success_text(report, success, &aor.unwrap_or_default());
         self.stdout(text.as_bytes())
     }
 
-    fn failure(&mut self, report: &Report, failure: &Failure, diagnosis: &Diagnosis) -> Exit {
-        let mut written = Ok(());
-        if self.settings.json {
-            let object = Object::of(self.command, report, self.settings.aor.clone());
-            let (message, hint) = (diagnosis.message.clone(), diagnosis.hint.clone());
-            written = self.stdout(object.with_error(Kind::from(failure), message, hint).line().as_bytes());
+    fn success_text(&self, report: &Report, success: &Success, aor: &str) -> String {
+        match report.purpose {
+            Purpose::Fetch => human::list(aor, report, success, self.out),
+            Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => {
+                human::success(aor, report, success, self.settings.ends_unanswered, self.out, &self.zone)
+            }
         }
-        let text = human::failure(report, diagnosis, self.err);
-        self.stderr(&text);
-        self.written(written, Exit::from(failure))
+    }
+
+    fn failure(&mut self, report: &Report, fault: Fault) -> Exit {
+        let text = human::failure(report, &fault, self.err);
+        self.failed(fault, Some(report), &text)
     }
 
     /// What somebody should know who thinks that all is well.
@@ -224,19 +213,14 @@ impl<'s, 'a> Reporter<'s, 'a> {
             "the list is complete: whatever was bound there has run out or was removed"
         };
         let message = format!("{} is not bound", text::shown(missing));
-        self.fault(Kind::Unmet, &message, Some(hint), Some(report), Exit::Unmet)
-    }
-
-    /// The command line is wrong; nothing was sent.
-    pub fn usage(&mut self, error: &UsageError) -> Exit {
-        self.fault(Kind::Usage, &error.message(), error.hint.as_deref(), None, Exit::Usage)
+        self.fault(Fault { kind: Exit::Unmet, message, hint: Some(hint.to_owned()) }, Some(report))
     }
 
     /// A signal ended it, with what is known until now.
-    pub fn interrupted(&mut self, signal: Signal, report: Option<&Report>) -> Exit {
-        let (message, exit) = match signal {
-            Signal::Interrupt => ("interrupted", Exit::Interrupted),
-            Signal::Terminate => ("terminated", Exit::Terminated),
+    pub fn interrupted(&mut self, signal: Stop, report: Option<&Report>) -> Exit {
+        let message = match signal {
+            Stop::Interrupt => "interrupted",
+            Stop::Terminate => "terminated",
         };
         let unanswered = report.filter(|report| report.requests > 0 && report.round_trip.is_none());
         let hint = unanswered.and_then(|report| match report.purpose {
@@ -244,64 +228,33 @@ impl<'s, 'a> Reporter<'s, 'a> {
             Purpose::Bind { .. } => Some("the registrar may have bound the contact all the same"),
             Purpose::Remove | Purpose::RemoveAll => Some("the registrar may have removed it all the same"),
         });
-        self.fault(Kind::Interrupted, message, hint, report, exit)
+        let hint = hint.map(str::to_owned);
+        self.fault(Fault { kind: Exit::from(signal), message: message.to_owned(), hint }, report)
     }
 
-    /// A second signal, while a server was still answering.
-    pub fn stopped_by(&mut self, signal: Signal) -> Exit {
-        match signal {
-            Signal::Interrupt => Exit::Interrupted,
-            Signal::Terminate => Exit::Terminated,
-        }
+    /// It failed before there was a report.
+    pub fn fail(&mut self, fault: impl Into<Fault>) -> Exit {
+        self.fault(fault.into(), None)
     }
 
-    /// The time was over before anything could be sent.
-    pub fn late(&mut self, late: Late) -> Exit {
-        let aor = self.settings.aor.clone().unwrap_or_default();
-        let (message, hint) = match late {
-            Late::Lock => (
-                format!("another sipreg has been busy with {aor} all the time; nothing was sent"),
-                "a longer --timeout waits longer; --stateless does not wait",
-            ),
-            Late::Secret => (
-                "the password did not come in time; nothing was sent".to_owned(),
-                "a longer --timeout waits longer; is somebody to type something, or to write into the pipe?",
-            ),
-        };
-        self.fault(Kind::Timeout, &message, Some(hint), None, Exit::Timeout)
+    fn fault(&mut self, fault: Fault, report: Option<&Report>) -> Exit {
+        let text = human::fault(&fault, self.err);
+        self.failed(fault, report, &text)
     }
 
-    /// A bug.
-    pub fn internal(&mut self, what: &str) -> Exit {
-        let message = format!("internal error: {what}");
-        let hint = "this is a bug in sipreg; please report it with the command line (without the password) and what -vv shows";
-        self.fault(Kind::Internal, &message, Some(hint), None, Exit::Internal)
-    }
-
-    fn fault(
-        &mut self,
-        kind: Kind,
-        message: &str,
-        hint: Option<&str>,
-        report: Option<&Report>,
-        exit: Exit,
-    ) -> Exit {
-        let written = if self.settings.json {
+    /// `text` says it to people.
+    fn failed(&mut self, fault: Fault, report: Option<&Report>, text: &str) -> Exit {
+        let exit = fault.kind;
+        let mut written = Ok(());
+        if self.settings.json {
             let aor = self.settings.aor.clone();
             let object = match report {
                 Some(report) => Object::of(self.command, report, aor),
                 None => Object::without_report(self.command, aor),
             };
-            let object = object.with_error(kind, message.to_owned(), hint.map(str::to_owned));
-            self.stdout(object.line().as_bytes())
-        } else {
-            Ok(())
-        };
-        let mut text = human::error(message, self.err);
-        if let Some(hint) = hint {
-            text += &human::hint(hint, self.err);
+            written = self.stdout(object.with_error(fault).line().as_bytes());
         }
-        self.stderr(&text);
+        self.stderr(text);
         self.written(written, exit)
     }
 

@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::proto::service::Counters;
+use crate::proto::registrar::service::Counters;
 
 /// What was counted, as text.
 pub(super) fn text(counters: Option<Counters>) -> String {

@@ -1,36 +1,38 @@
 //! `sipreg serve`: a registrar, until a signal ends it.
 
-mod access;
 mod metrics;
 mod options;
+mod users;
 
 use std::io;
 use std::path::PathBuf;
 
-use super::exit::Exit;
-use super::metrics::{Metrics, Reader};
+use super::environment::Environment;
+use super::exit::{Exit, Fault};
 use super::options::Serve;
-use super::report::ladder::Passing;
-use super::report::serving::{Banner, Throttle};
+use super::report::events::{Banner, ServeEvent, Throttle};
 use super::report::{Reporter, Settings};
+use super::session::{self, Input, Session, Setup};
+use super::signals::{Listens, Signal};
 use super::usage::UsageError;
-use super::{Environment, Signal, crash};
-use crate::net::{self, Clock, Config, Driver, SystemRandom};
+use crate::net::Config;
+use crate::proto::client::plan::Timing;
 use crate::proto::digest::Verifier;
-use crate::proto::plan::Timing;
-use crate::proto::service::{Listen, Served, Service};
-use crate::proto::{Cause, Command, Endpoint, Notice, Transport};
+use crate::proto::registrar::service::{Listen, ServerEvent, Service};
+use crate::proto::{Cause, Command, Notice, Transport};
 use crate::store::Memory;
 use options::Options;
 
 /// Carries it out.
 pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '_>) -> Exit {
     let ended = if args.access.add_user.is_some() {
-        access::add_user(&args.access, environment).map(|text| reporter.data(&text))
+        users::add_user(&args.access, environment).map(|text| reporter.data(&text)).map_err(Fault::from)
     } else {
-        Options::of(&args).and_then(|options| serve(options, args, reporter))
+        Options::of(&args).map_err(Fault::from).and_then(|options| {
+            session::run(Listens::Reload, async |setup| serve(options, args, setup, &mut *reporter).await)
+        })
     };
-    ended.unwrap_or_else(|error| reporter.usage(&error))
+    ended.unwrap_or_else(|fault| reporter.fail(fault))
 }
 
 /// What the options say of output.
@@ -46,20 +48,20 @@ pub fn settings(args: &Serve) -> Settings {
     }
 }
 
-fn serve(options: Options, args: Serve, reporter: &mut Reporter<'_, '_>) -> Result<Exit, UsageError> {
-    let clock = Clock::start();
-    let internal = |error: String| move |reporter: &mut Reporter<'_, '_>| reporter.internal(&error);
-    let mut random = match SystemRandom::new() {
-        Ok(random) => random,
-        Err(error) => return Ok(internal(error.to_string())(reporter)),
-    };
-    let users = args.access.users.as_deref().map(access::read).transpose()?;
-    if let Some(warning) = args.access.users.as_deref().and_then(access::exposed) {
+async fn serve(
+    options: Options,
+    args: Serve,
+    mut setup: Setup,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Exit, Fault> {
+    let file = args.access.users;
+    let users = file.as_deref().map(users::read).transpose()?;
+    if let Some(warning) = file.as_deref().and_then(users::exposed) {
         reporter.warning(&warning);
     }
     let domains: Vec<String> = options.domains.iter().map(ToString::to_string).collect();
     let (access, example) = match &users {
-        Some(users) => (access::described(users, args.access.users.as_deref()), access::example(users)),
+        Some(users) => (users::described(users, file.as_deref()), users::example(users)),
         None => ("anybody may register".to_owned(), None),
     };
     let example =
@@ -68,41 +70,32 @@ fn serve(options: Options, args: Serve, reporter: &mut Reporter<'_, '_>) -> Resu
         listen: options.listen,
         domains: options.domains,
         policy: options.policy,
-        verifier: users.map(|users| Verifier::new(users, &options.algorithms, &mut random)),
+        verifier: users.map(|users| Verifier::new(users, &options.algorithms, &mut setup.random)),
         limits: options.limits,
         timing: Timing::default(),
         tell_messages: args.display.verbose > Some(0),
     };
-    let mut driver = Driver::new(Config::default(), Endpoint::new(Box::new(random)), clock);
-    driver.store_with(Box::new(Memory::default()));
     let wanted = service.listen.len();
-    driver.command(Command::Serve(Box::new(service)));
-    let work = Work {
-        driver,
-        clock,
-        users: args.access.users,
+    let mut session = setup.begin(Config::default(), options.metrics)?;
+    session.driver.store_with(Box::new(Memory::default()));
+    session.driver.command(Command::Serve(Box::new(service)));
+    let server = Server {
+        session,
+        users: file,
         throttle: Throttle::default(),
         listening: Vec::new(),
         wanted,
         domains,
         access,
         example,
-        metrics_at: None,
+        stopping: false,
     };
-    let ended = net::runtime().map(|runtime| runtime.block_on(work.run(options.metrics, reporter)));
-    match ended {
-        Ok(Ok(Ok(exit))) => Ok(exit),
-        Ok(Ok(Err(usage))) => Err(usage),
-        Ok(Err(error)) | Err(error) => {
-            Ok(internal(format!("the system gives no event loop: {error}"))(reporter))
-        }
-    }
+    server.run(reporter).await
 }
 
 /// A server at work.
-struct Work {
-    driver: Driver,
-    clock: Clock,
+struct Server {
+    session: Session,
     users: Option<PathBuf>,
     throttle: Throttle,
     listening: Vec<Listen>,
@@ -110,91 +103,67 @@ struct Work {
     domains: Vec<String>,
     access: String,
     example: String,
-    metrics_at: Option<std::net::SocketAddr>,
+    stopping: bool,
 }
 
-/// What comes next.
-enum Next {
-    Notice(Notice),
-    Signal(Signal),
-    Reload,
-    Crashed,
-    Scraped(Reader),
-}
-
-impl Work {
-    async fn run(
-        mut self,
-        metrics: Option<std::net::SocketAddr>,
-        reporter: &mut Reporter<'_, '_>,
-    ) -> io::Result<Result<Exit, UsageError>> {
-        let mut signals = super::run::Signals::new()?;
-        let mut reload = Reload::new()?;
-        let metrics = match metrics.map(Metrics::listen).transpose() {
-            Ok(metrics) => metrics,
-            Err(error) => return Ok(Err(error)),
-        };
-        self.metrics_at = metrics.as_ref().and_then(Metrics::address);
-        let mut stopping = false;
+impl Server {
+    /// Serves until it is told to stop.
+    async fn run(mut self, reporter: &mut Reporter<'_, '_>) -> Result<Exit, Fault> {
         loop {
-            let next = tokio::select! {
-                biased;
-                signal = signals.next() => Next::Signal(signal),
-                () = crash::happened() => Next::Crashed,
-                () = reload.next() => Next::Reload,
-                notice = self.driver.next() => Next::Notice(notice),
-                reader = Metrics::next(metrics.as_ref()) => Next::Scraped(reader),
-            };
-            match next {
-                Next::Crashed => return Ok(Ok(reporter.internal(&crash::last_words()))),
-                Next::Signal(signal) if stopping => return Ok(Ok(reporter.stopped_by(signal))),
-                Next::Signal(_) => {
-                    stopping = true;
-                    self.driver.command(Command::StopServing);
+            match self.session.next(reporter).await? {
+                Input::Signal(Signal::Stop(signal)) if self.stopping => return Ok(signal.into()),
+                Input::Signal(Signal::Stop(_)) => self.stop(),
+                Input::Signal(Signal::Reload) => self.reload(reporter),
+                Input::Signal(Signal::Status) => {}
+                Input::Reader(reader) => {
+                    reader.answer(metrics::text(self.session.driver.endpoint().counters()));
                 }
-                Next::Reload => self.reload(reporter),
-                Next::Scraped(reader) => reader.answer(metrics::text(self.driver.endpoint().counters())),
-                Next::Notice(Notice::Served(Served::CannotListen { transport, address, cause })) => {
-                    return Ok(Err(cannot_listen(transport, address, cause)));
+                Input::Notice(Notice::Server(ServerEvent::CannotListen { transport, address, cause })) => {
+                    return Err(cannot_listen(transport, address, cause).into());
                 }
-                Next::Notice(notice) => {
-                    let over = matches!(notice, Notice::Served(Served::Stopped));
-                    if self.tell(&notice, reporter).is_err() && !stopping {
+                Input::Notice(notice) => {
+                    let over = matches!(notice, Notice::Server(ServerEvent::Stopped));
+                    if self.tell(&notice, reporter).is_err() {
                         // Nobody reads what is told; that ends it as a signal would.
-                        stopping = true;
-                        self.driver.command(Command::StopServing);
+                        self.stop();
                     }
                     if over {
-                        return Ok(Ok(Exit::Done));
+                        return Ok(Exit::Done);
                     }
                 }
             }
         }
     }
 
+    fn stop(&mut self) {
+        if !self.stopping {
+            self.stopping = true;
+            self.session.driver.command(Command::StopServing);
+        }
+    }
+
     fn tell(&mut self, notice: &Notice, reporter: &mut Reporter<'_, '_>) -> io::Result<()> {
         match notice {
-            Notice::Served(what) => {
-                reporter.served(what, &mut self.throttle, self.driver.now())?;
-                if let Served::Listening { transport, address } = what {
+            Notice::Server(what) => {
+                let now = self.session.driver.now();
+                if *what == ServerEvent::Stopped {
+                    self.throttle.rest(now).try_for_each(|event| reporter.event(&event))?;
+                }
+                let event = ServeEvent::of(what, now).and_then(|event| self.throttle.admit(event));
+                event.map_or(Ok(()), |event| reporter.event(&event))?;
+                if let ServerEvent::Listening { transport, address } = what {
                     self.listening.push(Listen { transport: *transport, address: *address });
                     if self.listening.len() == self.wanted {
                         reporter.banner(&self.banner())?;
                     }
                 }
             }
-            Notice::Message { direction, transport, remote, bytes, .. } => reporter.message(&Passing {
-                at: self.clock.elapsed(),
-                direction: *direction,
-                transport: *transport,
-                remote: *remote,
-                bytes,
-            }),
-            Notice::Dropped { .. }
+            notice @ (Notice::Message { .. }
+            | Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
             | Notice::Finished(_)
-            | Notice::Kept { .. } => {}
+            | Notice::Account { .. }) => self.session.show(notice, reporter),
         }
         Ok(())
     }
@@ -215,14 +184,19 @@ impl Work {
                 next += &format!(" --transport {transport}");
             }
         }
-        Banner { domains: self.domains.clone(), access: self.access.clone(), next, metrics: self.metrics_at }
+        Banner {
+            domains: self.domains.clone(),
+            access: self.access.clone(),
+            next,
+            metrics: self.session.metrics_address(),
+        }
     }
 
     /// Reads the users again; with a mistake in their file the old ones stay.
     fn reload(&mut self, reporter: &mut Reporter<'_, '_>) {
         let Some(path) = &self.users else { return };
-        match access::read(path) {
-            Ok(users) => self.driver.command(Command::Users(Box::new(users))),
+        match users::read(path) {
+            Ok(users) => self.session.driver.command(Command::Users(Box::new(users))),
             Err(error) => reporter.warning(&format!("the users stay as they were: {}", error.message())),
         }
     }
@@ -241,35 +215,5 @@ fn cannot_listen(transport: Transport, address: std::net::SocketAddr, cause: Cau
         | Cause::Reset
         | Cause::TooLarge
         | Cause::Other(_) => error,
-    }
-}
-
-/// SIGHUP.
-#[cfg(unix)]
-struct Reload(tokio::signal::unix::Signal);
-
-#[cfg(unix)]
-impl Reload {
-    fn new() -> io::Result<Reload> {
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(Reload)
-    }
-
-    async fn next(&mut self) {
-        self.0.recv().await;
-    }
-}
-
-/// Elsewhere nobody can say it.
-#[cfg(not(unix))]
-struct Reload;
-
-#[cfg(not(unix))]
-impl Reload {
-    fn new() -> io::Result<Reload> {
-        Ok(Reload)
-    }
-
-    async fn next(&mut self) {
-        std::future::pending().await
     }
 }

@@ -7,7 +7,7 @@ use crate::cli::usage::UsageError;
 use crate::cli::values::{AlgorithmName, Domain, Lifetime, Listener, SocketAddress, StoreName};
 use crate::proto::Transport;
 use crate::proto::digest::Algorithm;
-use crate::proto::service::{Limits, Listen, Policy};
+use crate::proto::registrar::service::{Limits, Listen, Policy};
 use crate::sip::Host;
 
 /// Connections at a time, where the system allows that many.

@@ -27,9 +27,9 @@ use sha2::{Digest, Sha256};
 pub use lock::Waiting;
 pub use record::Record;
 
-use crate::proto::Remembrance;
-use crate::proto::outcome::Success;
-use crate::proto::plan::Purpose;
+use crate::proto::Checkpoint;
+use crate::proto::client::outcome::Success;
+use crate::proto::client::plan::Purpose;
 use crate::sip::{Host, NameAddr, Uri};
 
 /// Processes that keep, at a time.
@@ -236,7 +236,7 @@ impl Slot {
     }
 
     /// Writes what the request that leaves next makes true.
-    pub fn remember(&mut self, what: &Remembrance) {
+    pub fn remember(&mut self, what: &Checkpoint) {
         self.asked = what.contacts.iter().map(record::bare).collect();
         self.record.remember(what, self.own);
         self.write();

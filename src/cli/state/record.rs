@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::file;
-use crate::proto::Remembrance;
-use crate::proto::plan::Memory;
+use crate::proto::Checkpoint;
+use crate::proto::client::plan::Resume;
 use crate::sip::NameAddr;
 
 /// Contacts that are remembered at most; the oldest go first. Own ones are few: only those of runs that nobody
@@ -89,8 +89,8 @@ impl Record {
 
     /// For a plan.
     #[must_use]
-    pub fn memory(&self) -> Memory {
-        Memory {
+    pub fn memory(&self) -> Resume {
+        Resume {
             dialogue: (!self.call_id.is_empty()).then(|| (self.call_id.clone(), self.cseq)),
             own: self.own.iter().filter_map(|text| NameAddr::parse(text).ok()).collect(),
         }
@@ -110,7 +110,7 @@ impl Record {
     }
 
     /// Adds what a request is about to make true; nothing is dropped before it is confirmed.
-    pub(super) fn remember(&mut self, what: &Remembrance, own: bool) {
+    pub(super) fn remember(&mut self, what: &Checkpoint, own: bool) {
         self.call_id.clone_from(&what.call_id);
         self.cseq = what.cseq;
         if own && !what.contacts.is_empty() {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::proto::RegistrationId;
-use crate::proto::outcome::Granted;
+use crate::proto::client::outcome::Granted;
 
 const AOR: &str = "sip:bob@munich.de";
 const REGISTRAR: &str = "sip:munich.de";
@@ -14,8 +14,8 @@ fn enter(state: &State) -> (Slot, Option<String>) {
     state.enter(AOR, REGISTRAR, lock)
 }
 
-fn leaving(cseq: u32, contacts: &[&str]) -> Remembrance {
-    Remembrance {
+fn leaving(cseq: u32, contacts: &[&str]) -> Checkpoint {
+    Checkpoint {
         registration: RegistrationId(1),
         call_id: "c".to_owned(),
         cseq,

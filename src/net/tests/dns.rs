@@ -4,7 +4,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::proto::{Answer, QueryId, Question, ResolveError};
+use crate::proto::{DnsAnswer, QueryId, Question, ResolveError};
 
 const NOERROR: u8 = 0;
 const SERVFAIL: u8 = 2;
@@ -77,7 +77,7 @@ fn config(server: &NameServer) -> Config {
     Config { nameservers: vec![server.address], ..Config::default() }
 }
 
-async fn ask(network: &mut Network, question: Question) -> Answer {
+async fn ask(network: &mut Network, question: Question) -> DnsAnswer {
     network.perform(Action::Resolve { query: QueryId(7), question });
     match event(network).await {
         Event::Resolved { query: QueryId(7), answer } => answer,
@@ -108,7 +108,7 @@ async fn addresses_come_in_the_servers_order() {
 
 /// LOC-025
 #[tokio::test]
-async fn every_kind_of_no_is_told_apart() {
+async fn every_kind_of_failure_has_its_answer() {
     for (code, answer) in [
         (NXDOMAIN, Err(ResolveError::NoSuchName)),
         (NOERROR, Ok(vec![])),

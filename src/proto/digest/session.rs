@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::hash::{self, Exchange, Protection};
 use super::sessions::{Kind, Terms};
 use super::{Algorithm, Credential, Hidden, Qop, Secret, Variant};
-use crate::proto::outcome::Answered;
+use crate::proto::client::outcome::Answered;
 use crate::sip::{AuthenticationInfo, Challenge, Credentials};
 
 /// A nonce in use.

@@ -2,8 +2,8 @@
 
 use super::session::Session;
 use super::{Algorithm, Credential, Keyring, Qop, Secret, Variant};
+use crate::proto::client::outcome::{Answered, CredentialsFailure, Skipped, WhySkipped};
 use crate::proto::ids::{self, Random};
-use crate::proto::outcome::{Answered, CredentialsFailure, Skipped, WhySkipped};
 use crate::sip::{Challenge, Header, HeaderName, Headers};
 
 /// Who challenges: decides the header of the answer (RFC 3261 §22.2, §22.3).

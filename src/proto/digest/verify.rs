@@ -9,7 +9,7 @@ use super::users::{PerAlgorithm, lower, place};
 use super::{Algorithm, Hidden, User, Users, Variant};
 use crate::proto::Time;
 use crate::proto::ids::Random;
-use crate::proto::service::AuthFailure;
+use crate::proto::registrar::service::AuthFailure;
 use crate::sip::{Credentials, Method, ParamValue};
 
 /// Decides who sent a request.

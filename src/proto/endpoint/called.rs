@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Endpoint;
-use crate::proto::agent::{self, Answer};
-use crate::proto::callee::Callee;
-use crate::proto::keep::Kept;
-use crate::proto::plan::Timing;
-use crate::proto::transaction::invited::{Effect, Input, Invited};
-use crate::proto::transaction::served::{Keys, TransactionKey};
+use crate::proto::client::device::Device;
+use crate::proto::client::plan::Timing;
+use crate::proto::client::schedule::AccountEvent;
+use crate::proto::transaction::invite_server::{Effect, Input, InviteServer};
+use crate::proto::transaction::server_table::{Keys, TransactionKey};
+use crate::proto::uas::{self, Reply};
 use crate::proto::{Action, Direction, Dropped, FlowId, Notice, RegistrationId, Time, TimerKey};
 use crate::sip::{AnyUri, Method, Request, Via};
 
@@ -26,7 +26,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(32);
 /// Everything that is kept of those who called.
 #[derive(Default)]
 pub(super) struct Called {
-    pub(super) callee: Callee,
+    pub(super) callee: Device,
     keys: Option<Keys>,
     invites: BTreeMap<TransactionKey, Call>,
     known: VecDeque<(Time, TransactionKey)>,
@@ -34,7 +34,7 @@ pub(super) struct Called {
 
 /// An INVITE that was refused.
 struct Call {
-    machine: Invited,
+    machine: InviteServer,
     flow: FlowId,
     peer: SocketAddr,
     refusal: Bytes,
@@ -65,7 +65,7 @@ impl Endpoint {
             return self.notify(Notice::Dropped { peer, reason: Dropped::Request });
         };
         let mut request = request;
-        let Ok(via) = agent::receive(&mut request, peer) else {
+        let Ok(via) = uas::receive(&mut request, peer) else {
             return self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
         };
         let random = &mut self.random;
@@ -82,14 +82,17 @@ impl Endpoint {
         // RFC 3261 §9.2: what is answered can't be cancelled any more, and the CANCEL itself is fine.
         let cancels = request.method == Method::Cancel
             && invite.is_some_and(|key| self.called.invites.contains_key(&key));
-        let answer = if cancels { Some(Answer::new(200)) } else { self.called.callee.answer(&request) };
+        let answer = if cancels { Some(Reply::new(200)) } else { self.called.callee.answer(&request) };
         let Some(answer) = answer else { return };
         let status = answer.status;
         let key = keys.of(&request, &via).ok();
         if key.is_none_or(|key| self.called.is_new(key, now)) {
             let from = request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default();
             let method = request.method.as_str().to_owned();
-            self.notify(Notice::Kept { registration, what: Kept::Incoming { method, from, status } });
+            self.notify(Notice::Account {
+                registration,
+                what: AccountEvent::Incoming { method, from, status },
+            });
         }
         self.reply(&request, answer, &keys, &via, (flow, peer), invite, now);
     }
@@ -98,7 +101,7 @@ impl Endpoint {
     fn reply(
         &mut self,
         request: &Request,
-        answer: Answer,
+        answer: Reply,
         keys: &Keys,
         via: &Via,
         (flow, peer): (FlowId, SocketAddr),
@@ -106,18 +109,18 @@ impl Endpoint {
         now: Time,
     ) {
         let Some(transport) = self.flows.get(flow).map(|flow| flow.destination.transport) else { return };
-        let to = agent::return_address(via, peer, transport);
+        let to = uas::return_address(via, peer, transport);
         let tag = keys.tag(request);
         let refuses = request.method == Method::Invite && answer.status >= 300;
         if refuses {
             // RFC 3261 §17.2.1: the INVITE's client stops repeating it.
-            let trying = agent::respond(request, Answer::new(100), "").to_bytes();
+            let trying = uas::respond(request, Reply::new(100), "").to_bytes();
             self.answer_to(flow, to, trying, Direction::Sent);
         }
-        let bytes = agent::respond(request, answer, &tag).to_bytes();
+        let bytes = uas::respond(request, answer, &tag).to_bytes();
         self.answer_to(flow, to, bytes.clone(), Direction::Sent);
         if let Some(key) = invite.filter(|_| refuses && self.called.invites.len() < INVITES) {
-            let machine = Invited::refused(transport.is_reliable(), Timing::default(), now);
+            let machine = InviteServer::refused(transport.is_reliable(), Timing::default(), now);
             self.called.invites.insert(key, Call { machine, flow, peer: to, refusal: bytes });
             self.wake_called();
         }

@@ -1,15 +1,15 @@
-//! Accounts that are kept bound: each has a timetable ([`Keep`]) and a registration that carries it out.
+//! Accounts that are kept bound: each has a timetable ([`Schedule`]) and a registration that carries it out.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::flows::Flow;
 use super::{Endpoint, Entry};
+use crate::proto::client::outcome::Report;
+use crate::proto::client::plan::{Plan, Purpose};
+use crate::proto::client::registration::Registration;
+use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
 use crate::proto::ids::Random;
-use crate::proto::keep::{Keep, Kept, Left, Next};
-use crate::proto::outcome::Report;
-use crate::proto::plan::{Plan, Purpose};
-use crate::proto::registration::Registration;
 use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time, TimerKey};
 
 /// The time between two accounts that begin a try that is no routine: a registrar that comes back meets fifty a second,
@@ -109,7 +109,7 @@ impl Endpoint {
         plan.keep = true;
         let first = now + delay;
         let registration = Registration::new(id, plan, &mut *self.random);
-        let keep = Some(Keep::new(first, probe));
+        let keep = Some(Schedule::new(first, probe));
         let before = self.registrations.insert(id, Entry::new(registration, keep));
         if before.is_none_or(|before| before.keep.is_none()) {
             if self.keeping.count == 0 {
@@ -135,7 +135,7 @@ impl Endpoint {
     pub(super) fn refresh(&mut self, which: Option<RegistrationId>, now: Time) {
         for id in self.meant(which) {
             let Some((keep, _)) = self.kept_mut(id) else { continue };
-            let next = keep.on_nudge(now);
+            let next = keep.on_refresh_requested(now);
             self.follow(id, next, now);
         }
     }
@@ -160,22 +160,22 @@ impl Endpoint {
         }
     }
 
-    fn all_kept(&self) -> impl Iterator<Item = (RegistrationId, &Keep)> {
+    fn all_kept(&self) -> impl Iterator<Item = (RegistrationId, &Schedule)> {
         self.registrations.iter().filter_map(|(id, entry)| Some((*id, entry.keep.as_ref()?)))
     }
 
-    fn kept(&self, id: RegistrationId) -> Option<&Keep> {
+    fn kept(&self, id: RegistrationId) -> Option<&Schedule> {
         self.registrations.get(&id)?.keep.as_ref()
     }
 
-    fn kept_mut(&mut self, id: RegistrationId) -> Option<(&mut Keep, &mut dyn Random)> {
+    fn kept_mut(&mut self, id: RegistrationId) -> Option<(&mut Schedule, &mut dyn Random)> {
         let keep = self.registrations.get_mut(&id)?.keep.as_mut()?;
         Some((keep, &mut *self.random))
     }
 
     pub(super) fn keep_due(&mut self, id: RegistrationId, now: Time) {
         let Some(keep) = self.kept(id) else { return };
-        if keep.is_routine(now) || (self.keeping.queue.is_empty() && self.keeping.takes_turn(now)) {
+        if keep.is_plain_refresh(now) || (self.keeping.queue.is_empty() && self.keeping.takes_turn(now)) {
             return self.begin_try(id, now);
         }
         self.keeping.queue.push_back(id);
@@ -200,7 +200,7 @@ impl Endpoint {
     /// Begins the removals whose turn it is.
     fn depart(&mut self, now: Time) {
         while let Some(id) = self.keeping.departs(now) {
-            if self.kept(id).is_some_and(Keep::is_leaving) {
+            if self.kept(id).is_some_and(Schedule::is_leaving) {
                 self.try_for(id, Purpose::Remove, now);
             }
         }
@@ -222,29 +222,29 @@ impl Endpoint {
 
     /// The removal has taken too long.
     pub(super) fn leave_over(&mut self, id: RegistrationId) {
-        self.let_go(id, Left::Unconfirmed);
+        self.let_go(id, Departure::Unconfirmed);
     }
 
     /// Does what the timetable says.
-    fn follow(&mut self, id: RegistrationId, next: Next, now: Time) {
+    fn follow(&mut self, id: RegistrationId, next: Due, now: Time) {
         match next {
-            Next::Wait(at) => self.timers.set(TimerKey::Keep(id), at),
-            Next::Bind => {
+            Due::Wait(at) => self.timers.set(TimerKey::Keep(id), at),
+            Due::Bind => {
                 let lifetime = self.registration(id).and_then(Registration::lifetime);
                 if self.kept(id).is_some_and(|keep| !keep.is_bound(now)) {
-                    self.tell(id, Kept::Registering);
+                    self.tell(id, AccountEvent::Registering);
                 }
                 self.try_for(id, Purpose::Bind { expires: lifetime }, now);
             }
-            Next::Remove => {
+            Due::Remove => {
                 self.timers.cancel(TimerKey::Keep(id));
                 self.keeping.leave(id);
                 self.depart(now);
                 self.pace();
             }
-            Next::Busy => {}
-            Next::Resigned => self.timers.cancel(TimerKey::Keep(id)),
-            Next::Over => self.let_go(id, Left::Unbound),
+            Due::Busy => {}
+            Due::Resigned => self.timers.cancel(TimerKey::Keep(id)),
+            Due::Over => self.let_go(id, Departure::Unbound),
         }
     }
 
@@ -252,7 +252,7 @@ impl Endpoint {
         let Some(entry) = self.registrations.get_mut(&id) else { return };
         let step = entry.registration.again_for(purpose, &mut *self.random, now);
         // Not before: this try may have another plan.
-        self.timers.set(TimerKey::Total(id), now + entry.registration.plan().total);
+        self.timers.set(TimerKey::TryLimit(id), now + entry.registration.plan().try_limit);
         self.take(id, step, now);
     }
 
@@ -272,9 +272,9 @@ impl Endpoint {
         let origin = self.keeping.origin;
         let Some((keep, random)) = self.kept_mut(id) else { return };
         if report.purpose == Purpose::Remove {
-            let left = if report.result.is_ok() { Left::Removed } else { Left::Unconfirmed };
+            let left = if report.result.is_ok() { Departure::Removed } else { Departure::Unconfirmed };
             keep.on_left();
-            self.tell(id, Kept::Unregistered(report));
+            self.tell(id, AccountEvent::Unregistered(report));
             return self.let_go(id, left);
         }
         let was_bound = keep.is_bound(now);
@@ -283,26 +283,26 @@ impl Endpoint {
                 let granted =
                     success.contacts.iter().map(|granted| granted.expires).filter(|seconds| *seconds > 0);
                 let next = keep.on_bound(report.sent.unwrap_or(now), granted.min().unwrap_or(0), random, now);
-                if matches!(next, Next::Wait(_)) { keep.align(origin) } else { next }
+                if matches!(next, Due::Wait(_)) { keep.align(origin) } else { next }
             }
             Err(failure) => keep.on_failed(failure, may_be_bound, random, now),
         };
         let until = keep.bound_until();
         let due = match next {
-            Next::Wait(at) => Some(at),
-            Next::Bind | Next::Remove | Next::Busy | Next::Resigned | Next::Over => None,
+            Due::Wait(at) => Some(at),
+            Due::Bind | Due::Remove | Due::Busy | Due::Resigned | Due::Over => None,
         };
         let what = match (report.result.is_ok(), until) {
             (true, Some(until)) => {
                 let next = due.unwrap_or(now);
                 if was_bound {
-                    Kept::Refreshed { report, until, next }
+                    AccountEvent::Refreshed { report, until, next }
                 } else {
-                    Kept::Registered { report, until, next }
+                    AccountEvent::Registered { report, until, next }
                 }
             }
             (true, None) | (false, _) => {
-                Kept::Failed { report, until: until.filter(|until| now < *until), next: due }
+                AccountEvent::Failed { report, until: until.filter(|until| now < *until), next: due }
             }
         };
         self.tell(id, what);
@@ -313,8 +313,8 @@ impl Endpoint {
     pub(super) fn stranded(&mut self, id: RegistrationId, cause: Option<Cause>, now: Time) {
         let Some((keep, random)) = self.kept_mut(id) else { return };
         let next = keep.on_flow_lost(random, now);
-        if let Next::Wait(at) = next {
-            self.tell(id, Kept::FlowFailed { cause, next: at });
+        if let Due::Wait(at) = next {
+            self.tell(id, AccountEvent::FlowFailed { cause, next: at });
         }
         self.follow(id, next, now);
     }
@@ -336,7 +336,7 @@ impl Endpoint {
         let failing = self.all_kept().filter(|(_, keep)| keep.is_failing()).map(|(id, _)| id);
         let others: Vec<_> = failing.filter(|id| !stranded.contains(id)).collect();
         for id in &stranded {
-            self.tell(*id, Kept::NetworkChanged);
+            self.tell(*id, AccountEvent::NetworkChanged);
         }
         for id in stranded.into_iter().chain(others) {
             let Some((keep, random)) = self.kept_mut(id) else { continue };
@@ -345,12 +345,14 @@ impl Endpoint {
         }
     }
 
-    fn let_go(&mut self, id: RegistrationId, left: Left) {
+    fn let_go(&mut self, id: RegistrationId, left: Departure) {
         if self.kept(id).is_none() {
             return;
         }
         self.leave_destination(id);
-        for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Keep(id), TimerKey::Leave(id)] {
+        for key in
+            [TimerKey::TryLimit(id), TimerKey::CommandLimit(id), TimerKey::Keep(id), TimerKey::Leave(id)]
+        {
             self.timers.cancel(key);
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
@@ -361,10 +363,10 @@ impl Endpoint {
             self.keeping.leaving.clear();
             self.pace();
         }
-        self.tell(id, Kept::Stopped(left));
+        self.tell(id, AccountEvent::Stopped(left));
     }
 
-    fn tell(&mut self, registration: RegistrationId, what: Kept) {
-        self.notify(Notice::Kept { registration, what });
+    fn tell(&mut self, registration: RegistrationId, what: AccountEvent) {
+        self.notify(Notice::Account { registration, what });
     }
 }

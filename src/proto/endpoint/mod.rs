@@ -31,15 +31,15 @@ mod transactions;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::client::registration::{Registration, Step};
+use super::client::schedule::Schedule;
 use super::ids::Random;
-use super::keep::Keep;
-use super::registration::{Registration, Step};
-use super::service::Counters;
 use super::timers::Timers;
 use super::transaction::Input;
 use super::{
-    Action, Answer, Command, Dropped, Event, Notice, QueryId, Question, RegistrationId, Time, TimerKey,
+    Action, Command, DnsAnswer, Dropped, Event, Notice, QueryId, Question, RegistrationId, Time, TimerKey,
 };
+use crate::proto::registrar::service::Counters;
 use called::Called;
 use flows::Flows;
 use keeping::Keeping;
@@ -73,13 +73,13 @@ pub struct Endpoint {
 /// A registration and, if it is kept, its timetable.
 struct Entry {
     registration: Registration,
-    keep: Option<Keep>,
+    keep: Option<Schedule>,
     /// The transaction whose answer it waits for: one at a time. Those before may still absorb copies of theirs.
     waits: Option<u64>,
 }
 
 impl Entry {
-    fn new(registration: Registration, keep: Option<Keep>) -> Box<Entry> {
+    fn new(registration: Registration, keep: Option<Schedule>) -> Box<Entry> {
         Box::new(Entry { registration, keep, waits: None })
     }
 }
@@ -195,9 +195,9 @@ impl Endpoint {
     fn command(&mut self, command: Command, now: Time) {
         match command {
             Command::Register { registration: id, plan } => {
-                self.timers.set(TimerKey::Total(id), now + plan.total);
-                if let Some(whole) = plan.whole {
-                    self.timers.set(TimerKey::Whole(id), now + whole);
+                self.timers.set(TimerKey::TryLimit(id), now + plan.try_limit);
+                if let Some(whole) = plan.command_limit {
+                    self.timers.set(TimerKey::CommandLimit(id), now + whole);
                 }
                 let mut registration = Registration::new(id, plan, &mut *self.random);
                 let step = registration.start(now);
@@ -213,7 +213,7 @@ impl Endpoint {
                 let Some(since) = registration.asking_since() else { return };
                 // Thinking is not waiting for the network: no limit has come closer.
                 let thought = now.since(since);
-                for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Destination(id)] {
+                for key in [TimerKey::TryLimit(id), TimerKey::CommandLimit(id), TimerKey::Destination(id)] {
                     if let Some(due) = self.stopped.remove(&key) {
                         self.timers.set(key, due + thought);
                     }
@@ -277,7 +277,7 @@ impl Endpoint {
             Step::Switch(destination) => self.open(id, destination, now),
             Step::Send(transport, outgoing) => self.send(id, transport, *outgoing, now),
             Step::AskPassword { username, realm } => {
-                for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Destination(id)] {
+                for key in [TimerKey::TryLimit(id), TimerKey::CommandLimit(id), TimerKey::Destination(id)] {
                     if let Some(due) = self.timers.due(key) {
                         self.timers.cancel(key);
                         self.stopped.insert(key, due);
@@ -288,7 +288,7 @@ impl Endpoint {
             Step::Pause { failure, wait, spread } => {
                 self.leave_destination(id);
                 self.queries.retain(|_, (asker, _)| *asker != id);
-                self.timers.cancel(TimerKey::Total(id));
+                self.timers.cancel(TimerKey::TryLimit(id));
                 let wait = wait + part(spread, self.random.next());
                 self.timers.set(TimerKey::Retry(id), now + wait);
                 self.notify(Notice::Retrying { registration: id, failure, wait });
@@ -299,7 +299,7 @@ impl Endpoint {
                 if !keeps {
                     self.leave_destination(id);
                 }
-                for key in [TimerKey::Total(id), TimerKey::Whole(id), TimerKey::Retry(id)] {
+                for key in [TimerKey::TryLimit(id), TimerKey::CommandLimit(id), TimerKey::Retry(id)] {
                     self.timers.cancel(key);
                     self.stopped.remove(&key);
                 }
@@ -315,7 +315,7 @@ impl Endpoint {
         }
     }
 
-    fn resolved(&mut self, query: QueryId, answer: Answer, now: Time) {
+    fn resolved(&mut self, query: QueryId, answer: DnsAnswer, now: Time) {
         let Some((id, question)) = self.queries.remove(&query) else { return };
         self.on_registration(id, now, |r, _| r.on_resolved(&question, answer, now));
     }
@@ -326,11 +326,11 @@ impl Endpoint {
                 self.input(number, Input::Fired(timer), None, None, now);
             }
             TimerKey::Destination(id) => self.on_registration(id, now, |r, _| r.on_timeout(now)),
-            TimerKey::Total(id) => self.on_registration(id, now, |r, _| r.on_try_over(now)),
-            TimerKey::Whole(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            TimerKey::TryLimit(id) => self.on_registration(id, now, |r, _| r.on_try_over(now)),
+            TimerKey::CommandLimit(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
             TimerKey::Retry(id) => {
                 let Some(registration) = self.registration(id) else { return };
-                self.timers.set(TimerKey::Total(id), now + registration.plan().total);
+                self.timers.set(TimerKey::TryLimit(id), now + registration.plan().try_limit);
                 self.on_registration(id, now, |r, _| r.on_retry(now));
             }
             TimerKey::Keep(id) => self.keep_due(id, now),

@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::Endpoint;
 use super::flows::Flow;
+use crate::proto::client::registration::Outgoing;
 use crate::proto::ids::{Branch, Tag};
 use crate::proto::locate::Transport;
-use crate::proto::registration::Outgoing;
 use crate::proto::transaction::{Client, Effect, Input, Tell, Timer};
-use crate::proto::{Action, Cause, Direction, FlowId, Notice, RegistrationId, Remembrance, Time, TimerKey};
+use crate::proto::{Action, Cause, Checkpoint, Direction, FlowId, Notice, RegistrationId, Time, TimerKey};
 use crate::sip::{CSeq, HeaderName, Headers, Host, Response, Via};
 
 /// A client transaction with what its responses must fit.
@@ -78,9 +78,9 @@ impl Endpoint {
             return;
         };
         let Some(registration) = self.registration(id) else { return };
-        let (timing, remembers) = (registration.plan().timing, registration.plan().memory.is_some());
+        let (timing, remembers) = (registration.plan().timing, registration.plan().resume.is_some());
         if remembers {
-            self.actions.push_back(Action::Remember(Remembrance {
+            self.actions.push_back(Action::Checkpoint(Checkpoint {
                 registration: id,
                 call_id: outgoing.call_id.to_string(),
                 cseq: outgoing.cseq,

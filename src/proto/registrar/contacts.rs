@@ -4,9 +4,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::proto::agent::{Answer, is_secure};
 use crate::proto::binding::{Source, Wanted, What};
-use crate::proto::service::Policy;
+use crate::proto::registrar::service::Policy;
+use crate::proto::uas::{Reply, is_secure};
 use crate::sip::{Contacts, HeaderName, NameAddr, Request, Scheme, Uri};
 
 /// A wish for this long is never called too brief (§10.3 step 7).
@@ -23,12 +23,12 @@ pub(super) struct Wishes<'a> {
 
 impl Wishes<'_> {
     /// What is to change; `None` when there is no Contact, which only asks for the list.
-    pub(super) fn read(&self) -> Result<Option<What>, Answer> {
+    pub(super) fn read(&self) -> Result<Option<What>, Reply> {
         let headers = &self.request.headers;
         let list = match headers.contacts()? {
             Contacts::Star if headers.expires() == Some(0) => return Ok(Some(What::Clear)),
             Contacts::Star => {
-                return Err(Answer::because(400, "Bad Request: Contact: `*` goes with Expires: 0 only"));
+                return Err(Reply::because(400, "Bad Request: Contact: `*` goes with Expires: 0 only"));
             }
             Contacts::List(list) => list,
         };
@@ -45,10 +45,10 @@ impl Wishes<'_> {
         Ok(Some(What::Contacts(wanted)))
     }
 
-    fn wanted(&self, contact: NameAddr, expires: Option<u32>, path: &Arc<str>) -> Result<Wanted, Answer> {
+    fn wanted(&self, contact: NameAddr, expires: Option<u32>, path: &Arc<str>) -> Result<Wanted, Reply> {
         // RFC 5630 §5.2: what is reached without TLS must not promise it.
         if is_secure(&contact.uri) && self.uri.scheme != Scheme::Sips {
-            return Err(Answer::because(400, "Bad Request: a sips Contact needs a sips Request-URI"));
+            return Err(Reply::because(400, "Bad Request: a sips Contact needs a sips Request-URI"));
         }
         Ok(Wanted {
             lifetime: self.lifetime(contact.expires().or(expires))?,
@@ -61,17 +61,17 @@ impl Wishes<'_> {
     }
 
     /// The lifetime that is granted for one that is asked for, in seconds.
-    fn lifetime(&self, asked: Option<u32>) -> Result<u32, Answer> {
+    fn lifetime(&self, asked: Option<u32>) -> Result<u32, Reply> {
         let Policy { min_expires, max_expires, default_expires, .. } = *self.policy;
         let Some(asked) = asked else { return Ok(default_expires) };
         if asked > 0 && asked < HOUR && asked < min_expires {
-            return Err(Answer::new(423).with(HeaderName::MinExpires, min_expires.to_string()));
+            return Err(Reply::new(423).with(HeaderName::MinExpires, min_expires.to_string()));
         }
         Ok(asked.min(max_expires))
     }
 
     /// The Path, if the client knows what that is.
-    fn path(&self) -> Result<Arc<str>, Answer> {
+    fn path(&self) -> Result<Arc<str>, Reply> {
         let headers = &self.request.headers;
         let path = headers.name_addrs(&HeaderName::Path)?;
         if path.is_empty() {
@@ -80,7 +80,7 @@ impl Wishes<'_> {
         // RFC 3327 §5.3: it would not find its Path in the answer, and could not tell that somebody added it.
         let tags = headers.option_tags(&HeaderName::Supported);
         if !tags.iter().any(|tag| tag.eq_ignore_ascii_case("path")) {
-            return Err(Answer::new(420).with(HeaderName::Unsupported, "path"));
+            return Err(Reply::new(420).with(HeaderName::Unsupported, "path"));
         }
         let all: Vec<String> = path.iter().map(ToString::to_string).collect();
         Ok(all.join(", ").into())

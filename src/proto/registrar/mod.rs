@@ -5,20 +5,21 @@
 //! ends with an [`Operation`], or with the [`Refusal`] that the client gets instead; [`granted`] and [`failed`] make
 //! the answer of what the store says. Transactions and the store itself are [`super::endpoint`]'s.
 
-mod answer;
 mod contacts;
+mod response;
+pub mod service;
 
 use std::sync::Arc;
 
-use super::agent::{Answer, Head, refuse_extensions};
 use super::binding::{Aor, Change, Operation, Source, What};
 use super::digest::{Asked, Verdict, Verifier};
 use super::ids::Random;
-use super::service::{AuthFailure, Policy};
 use super::{Time, digest};
+use crate::proto::registrar::service::{AuthFailure, Policy};
+use crate::proto::uas::{Head, Reply, refuse_extensions};
 use crate::sip::{AnyUri, HeaderName, Host, Request, Uri};
 
-pub use answer::{Dater, failed, granted};
+pub use response::{Dater, failed, granted};
 
 /// The option-tags that a request may require.
 pub const SUPPORTED: [&str; 1] = ["path"];
@@ -37,13 +38,13 @@ pub struct Registrar {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The answer.
-    pub answer: Answer,
+    pub answer: Reply,
     /// Credentials that were refused, for the log: as whom, and why.
     pub auth: Option<(Arc<str>, AuthFailure)>,
 }
 
-impl From<Answer> for Refusal {
-    fn from(answer: Answer) -> Refusal {
+impl From<Reply> for Refusal {
+    fn from(answer: Reply) -> Refusal {
         Refusal { answer, auth: None }
     }
 }
@@ -101,7 +102,7 @@ impl Registrar {
         // Step 1: is it for a domain of ours? (One hop less could not be taken: §16.3 step 3.)
         if !head.uri.sip().is_some_and(|uri| self.serves(&uri.host)) {
             let status = if head.max_forwards == Some(0) { 483 } else { 404 };
-            return Err(Answer::new(status).into());
+            return Err(Reply::new(status).into());
         }
         // Step 2.
         if let Some(answer) = refuse_extensions(request, &SUPPORTED) {
@@ -109,17 +110,17 @@ impl Registrar {
         }
         // Step 5, as far as the realm needs it. RFC 4475 §3.3.4: another scheme in To is 400.
         let Some(to) = head.to.uri.sip() else {
-            return Err(Answer::because(400, "Bad Request: To: is neither a sip nor a sips URI").into());
+            return Err(Reply::because(400, "Bad Request: To: is neither a sip nor a sips URI").into());
         };
         if !self.serves(&to.host) {
-            return Err(Answer::new(404).into());
+            return Err(Reply::new(404).into());
         }
         self.authorise(request, to, random, now)?;
         let aor = Aor::of(to);
         if let Some(uri) = head.uri.sip() {
             self.operation(request, head, uri, to, aor, source)
         } else {
-            Err(Answer::new(416).into())
+            Err(Reply::new(416).into())
         }
     }
 
@@ -145,7 +146,7 @@ impl Registrar {
         let mut challenge = |stale: bool| {
             let rows = verifier.challenges(&realm, stale, random, now);
             rows.into_iter()
-                .fold(Answer::new(401), |answer, row| answer.with(HeaderName::WwwAuthenticate, row))
+                .fold(Reply::new(401), |answer, row| answer.with(HeaderName::WwwAuthenticate, row))
         };
         let user = match verdict {
             Verdict::Proven(user) => user,
@@ -159,16 +160,16 @@ impl Registrar {
                 return Err(Refusal { answer: challenge(false), auth: Some((username, why)) });
             }
             Verdict::Malformed(what) => {
-                return Err(Answer::because(400, format!("Bad Request: Authorization: {what}")).into());
+                return Err(Reply::because(400, format!("Bad Request: Authorization: {what}")).into());
             }
         };
         let name = to.user_decoded().unwrap_or_default();
         if !user.may(&name, &realm) {
             let auth = Some((user.name.as_str().into(), AuthFailure::NotAllowed));
-            return Err(Refusal { answer: Answer::new(403), auth });
+            return Err(Refusal { answer: Reply::new(403), auth });
         }
         let is_own = user.name == name && user.realm == realm;
-        if is_own || verifier.users().has(&realm, &name) { Ok(()) } else { Err(Answer::new(404).into()) }
+        if is_own || verifier.users().has(&realm, &name) { Ok(()) } else { Err(Reply::new(404).into()) }
     }
 
     /// Steps 6 and 7, up to what only the store knows.
@@ -188,7 +189,7 @@ impl Registrar {
                 self.refuse_loop(&contact.uri, to)?;
             }
         }
-        let call_id = request.headers.call_id().map_err(Answer::from)?.into();
+        let call_id = request.headers.call_id().map_err(Reply::from)?.into();
         Ok(Operation::Change(Change {
             aor,
             call_id,
@@ -199,7 +200,7 @@ impl Registrar {
     }
 
     /// A contact that is the address-of-record itself would call itself for ever (RFC 5627 §5.1, RFC 3261 §16.3).
-    fn refuse_loop(&self, contact: &AnyUri, to: &Uri) -> Result<(), Answer> {
+    fn refuse_loop(&self, contact: &AnyUri, to: &Uri) -> Result<(), Reply> {
         let Some(uri) = contact.sip() else { return Ok(()) };
         let is_aor = uri.port.is_none()
             && uri.headers.is_empty()
@@ -207,7 +208,7 @@ impl Registrar {
             && self.serves(&uri.host)
             && uri.user_octets() == to.user_octets();
         if is_aor {
-            Err(Answer::because(403, "Forbidden: a Contact is the address-of-record itself"))
+            Err(Reply::because(403, "Forbidden: a Contact is the address-of-record itself"))
         } else {
             Ok(())
         }

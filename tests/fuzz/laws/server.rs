@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sipreg::proto::binding::{Operation, StoreFailure};
+use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Hidden, User, Users, Verifier};
 use sipreg::proto::ids::Counting;
-use sipreg::proto::plan::Timing;
-use sipreg::proto::service::{Limits, Listen, Policy, Served, Service};
+use sipreg::proto::registrar::service::{Limits, Listen, Policy, ServerEvent, Service};
 use sipreg::proto::{Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Time, Transport};
 use sipreg::sip::{Host, Message};
 use sipreg::store::{Memory, Store};
@@ -118,9 +118,9 @@ impl World<'_> {
             }
             Action::Open { flow, destination } => self.late.push_back((flow, destination.address)),
             Action::Store { ask, operation } => self.asked.push_back((ask, operation)),
-            Action::Notify(Notice::Served(what)) => self.stopped |= what == Served::Stopped,
+            Action::Notify(Notice::Server(what)) => self.stopped |= what == ServerEvent::Stopped,
             Action::Notify(Notice::Message { .. }) => {}
-            Action::Resolve { .. } | Action::Remember(_) | Action::Notify(_) => {
+            Action::Resolve { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }
         }

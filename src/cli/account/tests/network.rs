@@ -50,11 +50,11 @@ fn an_advertised_address_may_leave_out_its_port() {
 #[test]
 fn t1_and_timeout_take_durations_and_bare_seconds() {
     let plan = plan_with(&[]);
-    assert_eq!((plan.timing, plan.total), (Timing::default(), Duration::from_secs(128)));
+    assert_eq!((plan.timing, plan.try_limit), (Timing::default(), Duration::from_secs(128)));
     let quick = plan_with(&["--t1", "20ms"]);
-    assert_eq!((quick.timing.t1, quick.total), (Duration::from_millis(20), Duration::from_millis(5120)));
-    assert_eq!(plan_with(&["--t1", "1", "--timeout", "2500ms"]).total, Duration::from_millis(2500));
-    assert_eq!(plan_with(&["--timeout", "5"]).total, Duration::from_secs(5));
+    assert_eq!((quick.timing.t1, quick.try_limit), (Duration::from_millis(20), Duration::from_millis(5120)));
+    assert_eq!(plan_with(&["--t1", "1", "--timeout", "2500ms"]).try_limit, Duration::from_millis(2500));
+    assert_eq!(plan_with(&["--timeout", "5"]).try_limit, Duration::from_secs(5));
     for option in ["--t1", "--timeout"] {
         for text in ["0", "0s", "", "-1", "fast", "1ns", "99999999999999999999999"] {
             assert!(complaint_with(&[option, text]).contains(option), "{text}");

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::proto::Transport;
+use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::digest::Algorithm;
 use crate::proto::locate::Families;
-use crate::proto::plan::{Plan, Purpose};
 
 const ALL: &str = r#"
 [accounts.work]
@@ -68,7 +68,7 @@ fn every_key_counts() {
     assert_eq!((plan.keyring.realm.as_deref(), plan.keyring.minimum), (Some("munich.de"), Algorithm::Sha256));
     assert_eq!((account.username(), plan.user_agent.as_deref()), ("w", None));
     assert_eq!(plan.timing.t1.as_millis(), 100);
-    assert_eq!((plan.total.as_secs(), plan.retry_for.as_secs()), (5, 60));
+    assert_eq!((plan.try_limit.as_secs(), plan.retry_for.as_secs()), (5, 60));
     assert_eq!(account.net.bind, Some(("127.0.0.1".parse().unwrap(), Some(5090))));
     assert_eq!(account.net.nameservers, ["192.0.2.53:53".parse().unwrap()]);
     assert!(plan.advertise.is_some() && account.settings.json);

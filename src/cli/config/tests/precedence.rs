@@ -1,8 +1,8 @@
 //! Command line, environment, account, defaults, built-in: one line per situation.
 
 use super::*;
+use crate::proto::client::plan::Purpose;
 use crate::proto::locate::Families;
-use crate::proto::plan::Purpose;
 
 fn file(defaults: &str, account: &str) -> String {
     format!("[defaults]\n{defaults}\n[accounts.work]\naor = \"w@munich.de\"\n{account}\n")

@@ -1,11 +1,12 @@
 //! Whole outputs for whole reports.
 
+mod events;
 mod json;
 mod streams;
 
 use super::*;
+use crate::proto::client::outcome::*;
 use crate::proto::locate::Transport;
-use crate::proto::outcome::*;
 use crate::proto::{Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{NameAddr, Q, Uri};
 
@@ -245,11 +246,12 @@ fn several_destinations_are_told_one_by_one() {
         attempt(AttemptResult::Timeout),
     ];
     let report = Report { attempts, ..failed(Failure::Timeout, None) };
-    let diagnosis = Diagnosis {
+    let fault = Fault {
+        kind: Exit::Timeout,
         message: "nobody answered for munich.de".into(),
         hint: Some("is the address right?".into()),
     };
-    insta::assert_snapshot!(human::failure(&report, &diagnosis, Paint::plain()), @r#"
+    insta::assert_snapshot!(human::failure(&report, &fault, Paint::plain()), @r#"
     error: nobody answered for munich.de
       tried sip1.munich.de: no such name
       tried 192.0.2.1:5060 over UDP: connection refused

@@ -63,7 +63,7 @@ fn stdout_that_can_not_be_written() {
 
 #[test]
 fn a_signal_ends_it_with_what_is_known() {
-    for (signal, code) in [(Signal::Interrupt, 130), (Signal::Terminate, 143)] {
+    for (signal, code) in [(Stop::Interrupt, 130), (Stop::Terminate, 143)] {
         for known in
             [None, Some(failed(Failure::Timeout, None)), Some(report(Ok(bound()), Some((200, "OK"))))]
         {

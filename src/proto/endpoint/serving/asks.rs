@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use super::{Outside, Serving};
+use super::{Context, Serving};
 use crate::proto::binding::{Aor, Effect, Fate, Operation, StoreFailure, Stored};
+use crate::proto::registrar::service::ServerEvent;
 use crate::proto::registrar::{failed, granted};
-use crate::proto::service::Served;
-use crate::proto::transaction::served::TransactionKey;
+use crate::proto::transaction::server_table::TransactionKey;
 use crate::proto::{Action, AskId, TimerKey};
 use crate::sip::Request;
 
@@ -53,7 +53,7 @@ impl Serving {
         key: TransactionKey,
         pending: Pending,
         operation: Operation,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         match self.asks.busy.get_mut(&pending.aor) {
             Some(queue) => queue.push_back((key, operation)),
@@ -65,7 +65,7 @@ impl Serving {
         self.asks.waiting.insert(key, Box::new(pending));
     }
 
-    fn put(&mut self, key: TransactionKey, operation: Operation, outside: &mut Outside<'_>) {
+    fn put(&mut self, key: TransactionKey, operation: Operation, outside: &mut Context<'_>) {
         let ask = AskId(outside.new_id());
         self.asks.open.insert(ask, key);
         outside.act(Action::Store { ask, operation });
@@ -75,7 +75,7 @@ impl Serving {
         &mut self,
         ask: AskId,
         answer: Result<Stored, StoreFailure>,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         if let Ok(stored) = &answer {
             outside.wake(TimerKey::Bindings, stored.next_expiry);
@@ -104,7 +104,7 @@ impl Serving {
     }
 
     /// The request that has waited longest for this address.
-    fn next_for(&mut self, aor: &Aor, outside: &mut Outside<'_>) {
+    fn next_for(&mut self, aor: &Aor, outside: &mut Context<'_>) {
         let Some(queue) = self.asks.busy.get_mut(aor) else { return };
         match queue.pop_front() {
             Some((key, operation)) => self.put(key, operation, outside),
@@ -115,7 +115,7 @@ impl Serving {
     }
 
     /// A connection lives as long as what was registered over it.
-    fn keep_connection(&mut self, key: TransactionKey, stored: &Stored, outside: &Outside<'_>) {
+    fn keep_connection(&mut self, key: TransactionKey, stored: &Stored, outside: &Context<'_>) {
         let Some(way) = self.transactions.way(key) else { return };
         if !self.connections.has(way.flow) {
             return;
@@ -126,7 +126,7 @@ impl Serving {
         }
     }
 
-    fn tell_effects(&mut self, stored: &Stored, peer: Option<SocketAddr>, outside: &mut Outside<'_>) {
+    fn tell_effects(&mut self, stored: &Stored, peer: Option<SocketAddr>, outside: &mut Context<'_>) {
         for effect in &stored.effects {
             let count = match effect.fate {
                 Fate::Bound => &mut self.counters.bound,
@@ -137,12 +137,12 @@ impl Serving {
             *count += 1;
             let expires = expires_of(stored, effect);
             let peer = peer.filter(|_| effect.fate != Fate::Expired);
-            outside.tell(Served::Changed { effect: effect.clone(), expires, peer });
+            outside.tell(ServerEvent::Changed { effect: effect.clone(), expires, peer });
         }
     }
 
     /// Has the store drop what has run out.
-    pub(super) fn bindings_due(&mut self, outside: &mut Outside<'_>) {
+    pub(super) fn bindings_due(&mut self, outside: &mut Context<'_>) {
         if self.asks.expiring.is_none() {
             let ask = AskId(outside.new_id());
             self.asks.expiring = Some(ask);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Outside, Serving};
-use crate::proto::service::{Overload, Served};
+use super::{Context, Serving};
+use crate::proto::registrar::service::{Overload, ServerEvent};
 use crate::proto::{Action, Cause, Direction, FlowId, Time, TimerKey};
 use crate::sip::{Frame, Message, StreamFramer};
 
@@ -99,7 +99,7 @@ impl Serving {
         flow: FlowId,
         local: SocketAddr,
         peer: SocketAddr,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         if !self.listeners.contains_key(&listener) || self.limits.connections == 0 {
             return outside.act(Action::Close { flow });
@@ -123,7 +123,7 @@ impl Serving {
         flow: FlowId,
         peer: SocketAddr,
         bytes: &Bytes,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         if let Some(connection) = self.connections.all.get_mut(&flow) {
             connection.framer.push(bytes);
@@ -146,7 +146,7 @@ impl Serving {
                 Ok(None) => return self.bound_incomplete(flow, outside),
                 Err(error) => {
                     self.counters.malformed += 1;
-                    outside.tell(Served::Malformed { peer, what: error.to_string(), status: None });
+                    outside.tell(ServerEvent::Malformed { peer, what: error.to_string(), status: None });
                     self.drop_connection(flow, Overload::Framing, outside);
                 }
             }
@@ -154,7 +154,7 @@ impl Serving {
     }
 
     /// A message that has begun must be complete in time, however it dribbles in, and all that have must not be too much.
-    fn bound_incomplete(&mut self, flow: FlowId, outside: &mut Outside<'_>) {
+    fn bound_incomplete(&mut self, flow: FlowId, outside: &mut Context<'_>) {
         let key = TimerKey::Incomplete(flow);
         if !self.connections.all.get(&flow).is_some_and(|connection| connection.framer.partial()) {
             outside.timers.cancel(key);
@@ -169,12 +169,12 @@ impl Serving {
         }
     }
 
-    pub(super) fn too_slow(&mut self, flow: FlowId, outside: &mut Outside<'_>) {
+    pub(super) fn too_slow(&mut self, flow: FlowId, outside: &mut Context<'_>) {
         self.drop_connection(flow, Overload::Slow, outside);
     }
 
     /// Closes the connections that have been silent for too long.
-    pub(super) fn silent_due(&mut self, outside: &mut Outside<'_>) {
+    pub(super) fn silent_due(&mut self, outside: &mut Context<'_>) {
         while let Some((until, flow)) = self.connections.first() {
             if until > outside.now {
                 return outside.wake(TimerKey::Silent, Some(until));
@@ -183,11 +183,11 @@ impl Serving {
         }
     }
 
-    fn drop_connection(&mut self, flow: FlowId, why: Overload, outside: &mut Outside<'_>) {
+    fn drop_connection(&mut self, flow: FlowId, why: Overload, outside: &mut Context<'_>) {
         if let Some(connection) = self.connections.remove(flow) {
             self.counters.dropped += 1;
             outside.timers.cancel(TimerKey::Incomplete(flow));
-            outside.tell(Served::Dropped { peer: connection.peer, why });
+            outside.tell(ServerEvent::Dropped { peer: connection.peer, why });
             outside.act(Action::Close { flow });
         }
     }
@@ -198,7 +198,7 @@ impl Serving {
         &mut self,
         flow: FlowId,
         cause: Option<Cause>,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         if self.connections.has(flow) {
             if cause == Some(Cause::Other(std::io::ErrorKind::WouldBlock)) {

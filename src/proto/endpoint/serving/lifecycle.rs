@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::{Outside, Serving};
-use crate::proto::service::{Listen, Served};
-use crate::proto::transaction::served::Way;
+use super::{Context, Serving};
+use crate::proto::registrar::service::{Listen, ServerEvent};
+use crate::proto::transaction::server_table::ReturnPath;
 use crate::proto::{Action, Cause, Destination, FlowId, TimerKey, Transport};
 use crate::sip::Host;
 
@@ -32,7 +32,7 @@ pub(super) struct Listener {
 }
 
 impl Serving {
-    pub(super) fn listen(&mut self, outside: &mut Outside<'_>) {
+    pub(super) fn listen(&mut self, outside: &mut Context<'_>) {
         let Stage::Opening(wanted) = &self.stage else { return };
         for listen in wanted.clone() {
             let flow = FlowId(outside.new_id());
@@ -46,7 +46,7 @@ impl Serving {
         &mut self,
         flow: FlowId,
         local: SocketAddr,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         if let Some((peer, bytes)) = self.late.remove(&flow) {
             outside.act(Action::Transmit { flow, peer, bytes });
@@ -63,27 +63,27 @@ impl Serving {
             self.stage = Stage::Serving;
             for listener in self.listeners.values() {
                 if let Some(address) = listener.local {
-                    outside.tell(Served::Listening { transport: listener.listen.transport, address });
+                    outside.tell(ServerEvent::Listening { transport: listener.listen.transport, address });
                 }
             }
         }
     }
 
     /// One listener that cannot be had ends the service before it begins.
-    pub(super) fn cannot_listen(&mut self, flow: FlowId, cause: Cause, outside: &mut Outside<'_>) {
+    pub(super) fn cannot_listen(&mut self, flow: FlowId, cause: Cause, outside: &mut Context<'_>) {
         let Some(listener) = self.listeners.remove(&flow) else { return };
         let Listen { transport, address } = listener.listen;
-        outside.tell(Served::CannotListen { transport, address, cause });
+        outside.tell(ServerEvent::CannotListen { transport, address, cause });
         self.stop(outside);
     }
 
-    pub(in crate::proto::endpoint) fn stop(&mut self, outside: &mut Outside<'_>) {
+    pub(in crate::proto::endpoint) fn stop(&mut self, outside: &mut Context<'_>) {
         self.stage = Stage::Stopping;
         self.finish(outside);
     }
 
     /// Closes everything once nobody waits for an answer any more.
-    pub(super) fn finish(&mut self, outside: &mut Outside<'_>) {
+    pub(super) fn finish(&mut self, outside: &mut Context<'_>) {
         if !matches!(self.stage, Stage::Stopping) || !self.asks.is_empty() {
             return;
         }
@@ -106,7 +106,7 @@ impl Serving {
     }
 
     /// Opens a connection for an answer whose own is gone. The answer is sent when it is there, and it is closed again.
-    pub(super) fn open_for(&mut self, way: Way, bytes: Bytes, outside: &mut Outside<'_>) {
+    pub(super) fn open_for(&mut self, way: ReturnPath, bytes: Bytes, outside: &mut Context<'_>) {
         if self.late.len() >= LATE {
             return;
         }

@@ -20,10 +20,10 @@ use bytes::Bytes;
 
 use super::Endpoint;
 use crate::proto::ids::Random;
+use crate::proto::registrar::service::{Counters, Limits, ServerEvent, Service};
 use crate::proto::registrar::{Dater, Registrar};
-use crate::proto::service::{Counters, Limits, Served, Service};
 use crate::proto::timers::Timers;
-use crate::proto::transaction::served::{Keys, Transactions};
+use crate::proto::transaction::server_table::{Keys, Transactions};
 use crate::proto::{Action, Direction, FlowId, Notice, Time, TimerKey, Transport};
 use asks::Asks;
 use connections::Connections;
@@ -49,7 +49,7 @@ pub(super) struct Serving {
 }
 
 /// What a server needs of the endpoint while it handles one event.
-pub(super) struct Outside<'a> {
+pub(super) struct Context<'a> {
     actions: &'a mut VecDeque<Action>,
     timers: &'a mut Timers,
     random: &'a mut dyn Random,
@@ -57,7 +57,7 @@ pub(super) struct Outside<'a> {
     now: Time,
 }
 
-impl Outside<'_> {
+impl Context<'_> {
     fn new_id(&mut self) -> u64 {
         *self.last_id += 1;
         *self.last_id
@@ -67,8 +67,8 @@ impl Outside<'_> {
         self.actions.push_back(action);
     }
 
-    fn tell(&mut self, what: Served) {
-        self.act(Action::Notify(Notice::Served(what)));
+    fn tell(&mut self, what: ServerEvent) {
+        self.act(Action::Notify(Notice::Server(what)));
     }
 
     /// Has this timer fire at `at`, or earlier: whoever it wakes looks what is due.
@@ -83,9 +83,9 @@ impl Outside<'_> {
 
 impl Endpoint {
     /// Hands something to the server, if this endpoint is one. Whether it is.
-    pub(super) fn serve(&mut self, now: Time, work: impl FnOnce(&mut Serving, &mut Outside<'_>)) -> bool {
+    pub(super) fn serve(&mut self, now: Time, work: impl FnOnce(&mut Serving, &mut Context<'_>)) -> bool {
         let Some(serving) = &mut self.serving else { return false };
-        let mut outside = Outside {
+        let mut outside = Context {
             actions: &mut self.actions,
             timers: &mut self.timers,
             random: &mut *self.random,
@@ -95,7 +95,7 @@ impl Endpoint {
         work(serving, &mut outside);
         if serving.is_over() {
             self.serving = None;
-            self.notify(Notice::Served(Served::Stopped));
+            self.notify(Notice::Server(ServerEvent::Stopped));
         }
         true
     }
@@ -142,7 +142,7 @@ impl Serving {
         flow: FlowId,
         remote: SocketAddr,
         bytes: &Bytes,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         if self.tell_messages
             && let Some((transport, local)) = self.ends(flow)
@@ -153,7 +153,7 @@ impl Serving {
     }
 
     /// Something that is due by now: whichever timer it was, each looks for itself.
-    pub(super) fn fired(&mut self, key: TimerKey, outside: &mut Outside<'_>) {
+    pub(super) fn fired(&mut self, key: TimerKey, outside: &mut Context<'_>) {
         match key {
             TimerKey::Served => self.transactions_due(outside),
             TimerKey::Bindings => self.bindings_due(outside),
@@ -161,8 +161,8 @@ impl Serving {
             TimerKey::Incomplete(flow) => self.too_slow(flow, outside),
             TimerKey::Transaction(..)
             | TimerKey::Destination(_)
-            | TimerKey::Total(_)
-            | TimerKey::Whole(_)
+            | TimerKey::TryLimit(_)
+            | TimerKey::CommandLimit(_)
             | TimerKey::Retry(_)
             | TimerKey::Keep(_)
             | TimerKey::Leave(_)

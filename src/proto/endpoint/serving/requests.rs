@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::asks::Pending;
-use super::{Outside, Serving};
-use crate::proto::agent::{self, Answer, Head};
+use super::{Context, Serving};
 use crate::proto::binding::{Aor, Operation, Source};
+use crate::proto::registrar::service::ServerEvent;
 use crate::proto::registrar::{Refusal, SUPPORTED};
-use crate::proto::service::Served;
-use crate::proto::transaction::served::{Known, TransactionKey, Way};
+use crate::proto::transaction::server_table::{Lookup, ReturnPath, TransactionKey};
+use crate::proto::uas::{self, Head, Reply};
 use crate::proto::{Action, Direction, FlowId, TimerKey, Transport};
 use crate::sip::{HeaderName, Message, Method, ParseError, Request, Response, Via};
 
@@ -26,7 +26,7 @@ struct Incoming {
     via: Via,
     peer: SocketAddr,
     transport: Transport,
-    way: Way,
+    way: ReturnPath,
 }
 
 impl Serving {
@@ -35,7 +35,7 @@ impl Serving {
         flow: FlowId,
         peer: SocketAddr,
         bytes: Bytes,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         if !self.takes_requests() {
             return;
@@ -59,7 +59,7 @@ impl Serving {
         message: Message,
         flow: FlowId,
         peer: SocketAddr,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         match message {
             Message::Request(request) => self.request(request, flow, peer, outside),
@@ -74,33 +74,33 @@ impl Serving {
         error: ParseError,
         flow: FlowId,
         peer: SocketAddr,
-        outside: &mut Outside<'_>,
+        outside: &mut Context<'_>,
     ) {
         let incoming = Request::salvage(octets).and_then(|request| self.incoming(request, flow, peer));
         let what = error.to_string();
         match incoming {
             Some(incoming) => {
-                let answer = Answer::because(400, format!("Bad Request: {what}"));
+                let answer = Reply::because(400, format!("Bad Request: {what}"));
                 self.refuse(&incoming, answer, outside);
             }
             None => self.malformed(peer, what, None, outside),
         }
     }
 
-    fn malformed(&mut self, peer: SocketAddr, what: String, status: Option<u16>, outside: &mut Outside<'_>) {
+    fn malformed(&mut self, peer: SocketAddr, what: String, status: Option<u16>, outside: &mut Context<'_>) {
         self.counters.malformed += 1;
-        outside.tell(Served::Malformed { peer, what, status });
+        outside.tell(ServerEvent::Malformed { peer, what, status });
     }
 
     fn incoming(&self, mut request: Request, flow: FlowId, peer: SocketAddr) -> Option<Incoming> {
         let (transport, _) = self.ends(flow)?;
-        let via = agent::receive(&mut request, peer).ok()?;
+        let via = uas::receive(&mut request, peer).ok()?;
         let listens = SocketAddr::new(peer.ip(), via.port.unwrap_or(transport.default_port()));
-        let way = Way { flow, peer: agent::return_address(&via, peer, transport), listens };
+        let way = ReturnPath { flow, peer: uas::return_address(&via, peer, transport), listens };
         Some(Incoming { request, via, peer, transport, way })
     }
 
-    fn request(&mut self, request: Request, flow: FlowId, peer: SocketAddr, outside: &mut Outside<'_>) {
+    fn request(&mut self, request: Request, flow: FlowId, peer: SocketAddr, outside: &mut Context<'_>) {
         self.counters.requests += 1;
         let Some(incoming) = self.incoming(request, flow, peer) else {
             return self.malformed(peer, "Via: is missing or malformed".to_owned(), None, outside);
@@ -119,7 +119,7 @@ impl Serving {
                 let answer = self.capabilities(&incoming.request, &head);
                 self.refuse(&incoming, answer, outside);
             }
-            Method::Cancel => self.refuse(&incoming, Answer::new(481), outside),
+            Method::Cancel => self.refuse(&incoming, Reply::new(481), outside),
             Method::Invite
             | Method::Ack
             | Method::Bye
@@ -132,26 +132,26 @@ impl Serving {
             | Method::Refer
             | Method::Update
             | Method::Other(_) => {
-                let answer = agent::refuse_method(&incoming.request.method, ALLOW);
+                let answer = uas::refuse_method(&incoming.request.method, ALLOW);
                 self.refuse(&incoming, answer, outside);
             }
         }
     }
 
     /// OPTIONS (RFC 3261 §11.2): what this server can do.
-    fn capabilities(&self, request: &Request, head: &Head) -> Answer {
+    fn capabilities(&self, request: &Request, head: &Head) -> Reply {
         if !head.uri.sip().is_some_and(|uri| self.registrar.serves(&uri.host)) {
-            return Answer::new(if head.max_forwards == Some(0) { 483 } else { 404 });
+            return Reply::new(if head.max_forwards == Some(0) { 483 } else { 404 });
         }
-        agent::refuse_extensions(request, &SUPPORTED).unwrap_or_else(|| {
-            Answer::new(200)
+        uas::refuse_extensions(request, &SUPPORTED).unwrap_or_else(|| {
+            Reply::new(200)
                 .with(HeaderName::Allow, ALLOW)
                 .with(HeaderName::Accept, "")
                 .with(HeaderName::Supported, SUPPORTED.join(", "))
         })
     }
 
-    fn register(&mut self, incoming: Incoming, head: &Head, outside: &mut Outside<'_>) {
+    fn register(&mut self, incoming: Incoming, head: &Head, outside: &mut Context<'_>) {
         let headers = &incoming.request.headers;
         // Where passwords are wanted, nothing without credentials has ever begun a transaction.
         if self.registrar.is_guarded() && headers.get(&HeaderName::Authorization).is_none() {
@@ -174,13 +174,13 @@ impl Serving {
             Err(error) => return self.refuse(&incoming, error.into(), outside),
         };
         match self.transactions.look_up(key, merged) {
-            Known::New => {}
-            Known::Waiting => return self.counters.retransmissions += 1,
-            Known::Answered(way, bytes) => {
+            Lookup::New => {}
+            Lookup::Waiting => return self.counters.retransmissions += 1,
+            Lookup::Answered(way, bytes) => {
                 self.counters.retransmissions += 1;
                 return self.transmit(way, bytes, Direction::SentAgain, outside);
             }
-            Known::Merged => return self.refuse(&incoming, Answer::new(482), outside),
+            Lookup::Merged => return self.refuse(&incoming, Reply::new(482), outside),
         }
         let Incoming { peer, transport, way, .. } = incoming;
         let source = Source { flow: way.flow, peer, transport };
@@ -188,7 +188,7 @@ impl Serving {
         let full = self.asks.len() >= self.limits.pending;
         match wish {
             Ok(_) if full => {
-                let busy = Answer::new(503).with(HeaderName::RetryAfter, "5");
+                let busy = Reply::new(503).with(HeaderName::RetryAfter, "5");
                 self.refuse(&incoming, busy, outside);
             }
             Ok(operation) => {
@@ -201,7 +201,7 @@ impl Serving {
             Err(Refusal { answer, auth }) => {
                 if let (Some((username, why)), Some(to)) = (auth, head.to.uri.sip()) {
                     self.counters.auth_failed += 1;
-                    outside.tell(Served::AuthFailed { peer, aor: Aor::of(to), username, why });
+                    outside.tell(ServerEvent::AuthFailed { peer, aor: Aor::of(to), username, why });
                 }
                 self.refuse(&incoming, answer, outside);
             }
@@ -209,13 +209,13 @@ impl Serving {
     }
 
     /// Answers and forgets: without a transaction, and with the same tag whenever the same request comes (§8.2.7).
-    fn refuse(&mut self, incoming: &Incoming, answer: Answer, outside: &mut Outside<'_>) {
+    fn refuse(&mut self, incoming: &Incoming, answer: Reply, outside: &mut Context<'_>) {
         if answer.status == 400 {
             let what = answer.reason.as_deref().unwrap_or_default();
             let what = what.strip_prefix("Bad Request: ").unwrap_or(what).to_owned();
             self.malformed(incoming.peer, what, Some(answer.status), outside);
         }
-        let response = agent::respond(&incoming.request, answer, &self.keys.tag(&incoming.request));
+        let response = uas::respond(&incoming.request, answer, &self.keys.tag(&incoming.request));
         let bytes = self.written(&response);
         self.transmit(incoming.way, bytes, Direction::Sent, outside);
     }
@@ -225,16 +225,16 @@ impl Serving {
         &mut self,
         key: TransactionKey,
         request: &Request,
-        answer: Answer,
-        outside: &mut Outside<'_>,
+        answer: Reply,
+        outside: &mut Context<'_>,
     ) {
         let tag = self.keys.tag(request);
-        let mut bytes = self.written(&agent::respond(request, answer, &tag));
+        let mut bytes = self.written(&uas::respond(request, answer, &tag));
         let Some(way) = self.transactions.way(key) else { return };
         // What no datagram can carry does not arrive; the client hears that much.
         let datagram = self.ends(way.flow).is_some_and(|(transport, _)| !transport.is_reliable());
         if datagram && bytes.len() > LARGEST {
-            bytes = self.written(&agent::respond(request, Answer::new(513), &tag));
+            bytes = self.written(&uas::respond(request, Reply::new(513), &tag));
         }
         if self.transactions.answer(key, &bytes, outside.now).is_some() {
             outside.wake(TimerKey::Served, self.transactions.next_due());
@@ -249,7 +249,7 @@ impl Serving {
         Bytes::copy_from_slice(&self.scratch)
     }
 
-    fn transmit(&mut self, way: Way, bytes: Bytes, direction: Direction, outside: &mut Outside<'_>) {
+    fn transmit(&mut self, way: ReturnPath, bytes: Bytes, direction: Direction, outside: &mut Context<'_>) {
         let class = bytes.get(8).and_then(|digit| digit.checked_sub(b'1'));
         if let Some(count) = class.and_then(|class| self.counters.responses.get_mut(usize::from(class))) {
             *count += 1;
@@ -262,11 +262,11 @@ impl Serving {
     }
 
     /// Transactions whose client gets a 100 now, and those that are over.
-    pub(super) fn transactions_due(&mut self, outside: &mut Outside<'_>) {
+    pub(super) fn transactions_due(&mut self, outside: &mut Context<'_>) {
         while let Some((key, way)) = self.transactions.next_slow(outside.now) {
             let Some(request) = self.asks.request(key) else { continue };
             // RFC 3261 §8.2.6.2: a 100 needs no tag.
-            let trying = agent::respond(request, Answer::new(100), "");
+            let trying = uas::respond(request, Reply::new(100), "");
             let bytes = self.written(&trying);
             self.transactions.trying(key, bytes.clone());
             self.transmit(way, bytes, Direction::Sent, outside);

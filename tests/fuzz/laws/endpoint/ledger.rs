@@ -1,10 +1,10 @@
 //! What the endpoint has done, held against what it may do.
 
 use bytes::Bytes;
-use sipreg::proto::diagnose::diagnose;
-use sipreg::proto::outcome::Report;
-use sipreg::proto::plan::Plan;
-use sipreg::proto::{Remembrance, Time, Transport};
+use sipreg::cli::diagnose::diagnose;
+use sipreg::proto::client::outcome::Report;
+use sipreg::proto::client::plan::Plan;
+use sipreg::proto::{Checkpoint, Time, Transport};
 use sipreg::sip::{Message, Method, Request};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -42,13 +42,13 @@ impl Ledger {
         // The last try begins when the time for tries is over, and a random part of its pause later.
         let tries =
             if plan.retry_for.is_zero() { Duration::ZERO } else { plan.retry_for + Duration::from_secs(15) };
-        let limit = tries + plan.total;
+        let limit = tries + plan.try_limit;
         let most_copies = plan.timing.patience().div_duration_f32(plan.timing.t2()) as u32 + 8;
         Ledger {
             start,
             most_copies,
-            limit: plan.whole.map_or(limit, |whole| whole.min(limit)),
-            remembers: plan.memory.is_some(),
+            limit: plan.command_limit.map_or(limit, |whole| whole.min(limit)),
+            remembers: plan.resume.is_some(),
             remembered: None,
             sent: Vec::new(),
             numbers: BTreeSet::new(),
@@ -84,7 +84,7 @@ impl Ledger {
         (self.of_try, self.opened) = (0, 0);
     }
 
-    pub fn remembers(&mut self, what: &Remembrance) {
+    pub fn remembers(&mut self, what: &Checkpoint) {
         assert!(self.remembers, "nobody wants it kept");
         self.remembered = Some((what.call_id.clone(), what.cseq));
     }

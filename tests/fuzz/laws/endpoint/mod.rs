@@ -11,7 +11,7 @@ use ledger::Ledger;
 use sipreg::proto::digest::Hidden;
 use sipreg::proto::ids::Counting;
 use sipreg::proto::{
-    Action, Answer, Cause, Command, Destination, Endpoint, Event, FlowId, Notice, QueryId, RegistrationId,
+    Action, Cause, Command, Destination, DnsAnswer, Endpoint, Event, FlowId, Notice, QueryId, RegistrationId,
     ResolveError, Time, Transport,
 };
 use std::collections::BTreeMap;
@@ -100,7 +100,7 @@ impl World<'_> {
                 }
             }
             Action::Resolve { query, .. } => self.queries.push(query),
-            Action::Remember(what) => self.ledger.remembers(&what),
+            Action::Checkpoint(what) => self.ledger.remembers(&what),
             Action::Notify(Notice::PasswordWanted { .. }) => {
                 assert!(self.asked.is_none(), "asked twice");
                 self.asked = Some(self.now);
@@ -115,7 +115,7 @@ impl World<'_> {
             Action::Notify(Notice::Message { .. } | Notice::Dropped { .. }) => {}
             Action::Listen { .. }
             | Action::Store { .. }
-            | Action::Notify(Notice::Served(_) | Notice::Kept { .. }) => {
+            | Action::Notify(Notice::Server(_) | Notice::Account { .. }) => {
                 panic!("a one-shot client serves nobody and keeps nothing")
             }
         }
@@ -243,7 +243,7 @@ impl World<'_> {
         }
         let at = self.input.below(self.queries.len());
         let query = self.queries.remove(at);
-        let answer: Answer = match self.input.below(8) {
+        let answer: DnsAnswer = match self.input.below(8) {
             7 => Err(ResolveError::NoSuchName),
             6 => Err(ResolveError::ServerFailed),
             5 => Err(ResolveError::TimedOut),

@@ -2,9 +2,9 @@
 
 use super::super::input::Input;
 use sipreg::proto::Transport;
+use sipreg::proto::client::plan::{Plan, Purpose, Resume, Timing};
 use sipreg::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
 use sipreg::proto::locate::Families;
-use sipreg::proto::plan::{Memory, Plan, Purpose, Timing};
 use sipreg::sip::{NameAddr, Uri};
 use std::time::Duration;
 
@@ -39,10 +39,10 @@ pub fn plan(input: &mut Input<'_>) -> Plan {
         contacts,
         keyring: keyring(input),
         timing: Timing::with_t1(Duration::from_millis(input.one(&[500, 20, 5000]))),
-        total: Duration::from_secs(input.one(&[128, 5])),
-        whole: input.one(&[None, Some(Duration::from_secs(60))]),
+        try_limit: Duration::from_secs(input.one(&[128, 5])),
+        command_limit: input.one(&[None, Some(Duration::from_secs(60))]),
         retry_for: Duration::from_secs(input.one(&[0, 100])),
-        memory: input.chance().then(|| memory(input).into()),
+        resume: input.chance().then(|| memory(input).into()),
         ..Plan::new(uri("sip:werner.heisenberg@munich.de"))
     }
 }
@@ -58,9 +58,9 @@ fn keyring(input: &mut Input<'_>) -> Keyring {
     }
 }
 
-fn memory(input: &mut Input<'_>) -> Memory {
+fn memory(input: &mut Input<'_>) -> Resume {
     let own = [address("<sip:werner.heisenberg@192.0.2.98:5070>"), address("<sip:192.0.2.99:5070>")];
-    Memory {
+    Resume {
         dialogue: input
             .one(&[None, Some(7), Some((1 << 31) - 10_001)])
             .map(|cseq| ("before".to_owned(), cseq)),

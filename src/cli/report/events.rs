@@ -1,0 +1,597 @@
+//! What `keep` and `serve` say while they run. An event is one struct, made of what the core says; from it come the
+//! line of JSON, which scripts and `--on-event` get, and the line for people.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+use super::json::{Binding, RegistrationFields, schema_of};
+use super::paint::Paint;
+use super::zone::{Zone, rfc3339};
+use super::{Reporter, human};
+use crate::cli::diagnose::diagnose;
+use crate::cli::exit::{Exit, Fault};
+use crate::cli::text::{escape, seconds};
+use crate::proto::binding::Fate;
+use crate::proto::client::outcome::Report;
+use crate::proto::client::schedule::{AccountEvent, Departure};
+use crate::proto::registrar::service::ServerEvent;
+use crate::proto::{Cause, Time};
+
+/// So many bindings of other devices are named in the line for people.
+const OTHERS_SHOWN: usize = 5;
+
+// The description of the schema is that of the details.
+#[allow(missing_docs, reason = "it would stand in the schema, where that of the details belongs")]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Event<N, D> {
+    /// What happened.
+    event: N,
+    /// When: RFC 3339, UTC.
+    #[serde(serialize_with = "utc")]
+    #[schemars(with = "String")]
+    time: Time,
+    #[serde(flatten)]
+    details: D,
+}
+
+/// An event of `sipreg keep`.
+pub type KeepEvent = Event<KeepEventName, KeepDetails>;
+
+/// An event of `sipreg serve`.
+pub type ServeEvent = Event<ServeEventName, ServeDetails>;
+
+/// When an event is shown to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Unless the board shows what came of it, or `--quiet`.
+    Routine,
+    /// Unless `--quiet`.
+    News,
+    /// Always.
+    Failure,
+}
+
+/// An event as people get it.
+pub trait ForPeople {
+    /// The line, with its end; and the hint below it where there is nothing but that to do.
+    fn text(&self, paint: Paint, zone: &Zone) -> String;
+
+    /// When it is shown.
+    fn weight(&self) -> Weight;
+}
+
+impl<N: Serialize, D: Serialize> Event<N, D> {
+    /// One line of JSON, with its line end.
+    #[must_use]
+    pub fn line(&self) -> String {
+        // Strings, numbers and string keys only: there is nothing that JSON can't hold.
+        let mut line = serde_json::to_string(self).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+
+    /// `10:20:59 CET  mark  text`; the text may hold what somebody else wrote.
+    fn row(&self, mark: &str, text: &str, zone: &Zone) -> String {
+        format!("{}  {mark}  {}\n", zone.clock(self.time), escape(text))
+    }
+}
+
+fn utc<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
+}
+
+impl Reporter<'_, '_> {
+    /// Something happened. `Err`: nobody reads it any more.
+    ///
+    /// # Errors
+    /// Those of writing to stdout.
+    pub fn event<N, D>(&mut self, event: &Event<N, D>) -> io::Result<()>
+    where
+        N: Serialize,
+        D: Serialize,
+        Event<N, D>: ForPeople,
+    {
+        if self.settings.json {
+            return self.stdout(event.line().as_bytes());
+        }
+        match event.weight() {
+            Weight::Failure if self.settings.quiet => {
+                let text = event.text(self.err, &self.zone);
+                self.stderr(&text);
+                Ok(())
+            }
+            Weight::Failure | Weight::News | Weight::Routine if self.settings.quiet => Ok(()),
+            Weight::Routine if !self.drawn.is_empty() => Ok(()),
+            Weight::Failure | Weight::News | Weight::Routine => {
+                let text = event.text(self.out, &self.zone);
+                let text = super::fitted(&text, self.streams.stdout_is_terminal);
+                self.stdout(text.as_bytes())
+            }
+        }
+    }
+}
+
+// --- keep -----------------------------------------------------------------------------------------
+
+/// One event of `sipreg keep --json`. Every key is always there; what does not apply is null, [] or 0.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "sipreg keep --json")]
+pub struct KeepDetails {
+    /// What `sipreg register` would say.
+    #[serde(flatten)]
+    registration: RegistrationFields,
+    /// Seconds until the next try. Null if there is none.
+    next_attempt_in: Option<f64>,
+    /// Seconds that it is still bound, as far as is known. Null if it is not.
+    bound_for: Option<f64>,
+    /// `incoming`: what somebody wanted.
+    method: Option<String>,
+    /// `incoming`: who they said they are; their URI.
+    from: Option<String>,
+}
+
+/// What can happen to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Name")]
+pub enum KeepEventName {
+    /// A try begins, and nothing is bound yet or any more.
+    Registering,
+    /// It is bound.
+    Registered,
+    /// It is bound for longer.
+    Refreshed,
+    /// A try failed.
+    Failed,
+    /// The connection broke over which it was bound.
+    FlowFailed,
+    /// The address of this device has changed: it is bound anew.
+    NetworkChanged,
+    /// Somebody called, and was answered with `status`.
+    Incoming,
+    /// Another device was bound or is no longer: `bindings` has all.
+    BindingsChanged,
+    /// The removal has ended; `error` says whether it failed.
+    Unregistered,
+    /// It is kept no longer: the last event of this account.
+    Stopped,
+}
+
+impl fmt::Display for KeepEventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// The JSON Schema of [`KeepEvent`].
+#[must_use]
+pub fn keep_schema() -> String {
+    schema_of::<KeepEvent>()
+}
+
+impl KeepEvent {
+    /// What happened to the account of `aor`, which is bound `until` then.
+    #[must_use]
+    pub fn of(aor: &str, what: &AccountEvent, until: Option<Time>, now: Time) -> KeepEvent {
+        use KeepEventName as Name;
+        let bare = || RegistrationFields::of_aor(aor.to_owned());
+        let full = |report: &Report| {
+            let fields = RegistrationFields::of(report, Some(aor.to_owned()));
+            match &report.result {
+                Ok(_) => fields,
+                Err(failure) => fields.with_error(diagnose(failure, report)),
+            }
+        };
+        let failed = |kind, message| bare().with_error(Fault { kind, message, hint: None });
+        let event = |event, registration, next: Option<Time>| {
+            let span = |at: Time| at.since(now).as_secs_f64();
+            let bound_for = until.filter(|until| now < *until).map(span);
+            let next_attempt_in = next.map(span);
+            let (method, from) = (None, None);
+            let details = KeepDetails { registration, next_attempt_in, bound_for, method, from };
+            Event { event, time: now, details }
+        };
+        match what {
+            AccountEvent::Registering => event(Name::Registering, bare(), None),
+            AccountEvent::Registered { report, next, .. } => {
+                event(Name::Registered, full(report), Some(*next))
+            }
+            AccountEvent::Refreshed { report, next, .. } => event(Name::Refreshed, full(report), Some(*next)),
+            AccountEvent::Failed { report, next, .. } => event(Name::Failed, full(report), *next),
+            AccountEvent::FlowFailed { cause, next } => {
+                event(Name::FlowFailed, failed(Exit::Unreachable, broken(*cause)), Some(*next))
+            }
+            AccountEvent::NetworkChanged => event(Name::NetworkChanged, bare(), None),
+            AccountEvent::Incoming { method, from, status } => {
+                let mut event = event(Name::Incoming, bare().with_status(*status), None);
+                event.details.method = Some(method.clone());
+                event.details.from = Some(from.clone());
+                event
+            }
+            AccountEvent::Unregistered(report) => event(Name::Unregistered, full(report), None),
+            AccountEvent::Stopped(Departure::Unconfirmed) => {
+                let message = "the registrar did not confirm in time that the binding is removed".to_owned();
+                event(Name::Stopped, failed(Exit::Timeout, message), None)
+            }
+            AccountEvent::Stopped(Departure::Unbound | Departure::Removed) => {
+                event(Name::Stopped, bare(), None)
+            }
+        }
+    }
+
+    /// The answer that bound the account has other bindings of other devices than the one before. That answer is what
+    /// this event was made of.
+    #[must_use]
+    pub fn into_bindings_changed(mut self) -> KeepEvent {
+        self.event = KeepEventName::BindingsChanged;
+        self.details.next_attempt_in = None;
+        self
+    }
+
+    /// Whose account it is about.
+    #[must_use]
+    pub fn aor(&self) -> &str {
+        self.details.registration.aor.as_deref().unwrap_or_default()
+    }
+
+    /// Its name, as scripts know it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.event.to_string()
+    }
+
+    fn others(&self) -> String {
+        let live = |binding: &&Binding| !binding.own && binding.expires > 0;
+        let others: Vec<&str> =
+            self.details.registration.bindings.iter().filter(live).map(|other| &*other.uri).collect();
+        let named = others.iter().take(OTHERS_SHOWN).copied().collect::<Vec<_>>().join(", ");
+        match others.len() {
+            0 => "no other device is bound any more".to_owned(),
+            1 => format!("also bound: {named}"),
+            many => {
+                format!("{many} others are bound: {named}{}", if many > OTHERS_SHOWN { ", ..." } else { "" })
+            }
+        }
+    }
+}
+
+impl ForPeople for KeepEvent {
+    fn text(&self, paint: Paint, zone: &Zone) -> String {
+        use KeepEventName as Name;
+        let KeepDetails { registration, next_attempt_in, bound_for, method, from } = &self.details;
+        let aor = short(self.aor());
+        let error = registration.error.as_ref();
+        let message = error.map_or("", |error| &error.message);
+        let bound_for = bound_for.map(span);
+        let next = next_attempt_in.map(span);
+        let or_nothing = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (mark, text) = match self.event {
+            Name::Registering => (paint.strong("registering "), aor.to_owned()),
+            Name::Registered | Name::Refreshed => {
+                let mark = if self.event == Name::Registered { "registered  " } else { "refreshed   " };
+                let text = format!("{aor} for {}, next in {}", or_nothing(&bound_for), or_nothing(&next));
+                (paint.good(mark), text)
+            }
+            Name::Failed => {
+                let still = bound_for.map(|span| format!("; bound for {span} more")).unwrap_or_default();
+                let then = match &next {
+                    Some(next) => format!("; next try in {next}"),
+                    None => "; not tried again".to_owned(),
+                };
+                (paint.bad("failed      "), format!("{aor}: {message}{still}{then}"))
+            }
+            Name::FlowFailed => {
+                let text = format!("{aor}: {message}; next try in {}", or_nothing(&next));
+                (paint.odd("flow failed "), text)
+            }
+            Name::NetworkChanged => (paint.odd("moved       "), format!("{aor}: the network has changed")),
+            Name::Incoming => {
+                let (method, from) = (or_nothing(method), or_nothing(from));
+                let status = registration.status.unwrap_or_default();
+                (paint.strong("incoming    "), format!("{aor}: {method} from {from}: {status}"))
+            }
+            Name::BindingsChanged => (paint.strong("changed     "), format!("{aor}: {}", self.others())),
+            Name::Unregistered => match error {
+                Some(_) => (paint.bad("unregistered"), format!("{aor}: not confirmed: {message}")),
+                None => (paint.good("unregistered"), aor.to_owned()),
+            },
+            Name::Stopped => match error {
+                Some(_) => (paint.bad("stopped     "), format!("{aor}: {message}")),
+                None => (paint.strong("stopped     "), aor.to_owned()),
+            },
+        };
+        let hint = error.and_then(|error| error.hint.as_deref());
+        let hint = hint.filter(|_| self.event == Name::Failed && next.is_none());
+        self.row(&mark, &text, zone) + &hint.map(|hint| human::hint(hint, paint)).unwrap_or_default()
+    }
+
+    fn weight(&self) -> Weight {
+        use KeepEventName as Name;
+        match self.event {
+            Name::Registering | Name::Refreshed => Weight::Routine,
+            Name::Failed => Weight::Failure,
+            Name::Stopped if self.details.registration.error.is_some() => Weight::Failure,
+            Name::Registered
+            | Name::FlowFailed
+            | Name::NetworkChanged
+            | Name::Incoming
+            | Name::BindingsChanged
+            | Name::Unregistered
+            | Name::Stopped => Weight::News,
+        }
+    }
+}
+
+fn broken(cause: Option<Cause>) -> String {
+    match cause {
+        Some(cause) => format!("the connection broke: {cause}"),
+        None => "the registrar closed the connection".to_owned(),
+    }
+}
+
+/// An AOR without its scheme.
+pub(super) fn short(aor: &str) -> &str {
+    aor.strip_prefix("sip:").unwrap_or(aor)
+}
+
+/// As a person says it, in whole seconds, the last one counted.
+fn span(exact: f64) -> String {
+    // A cast from float to integer saturates.
+    seconds(exact.ceil() as u32)
+}
+
+/// Whole seconds until then, the last one counted.
+pub(super) fn seconds_until(at: Time, now: Time) -> u32 {
+    u32::try_from(at.since(now).as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
+// --- serve ----------------------------------------------------------------------------------------
+
+/// One event of `sipreg serve --json`. Every key is always there; what does not apply is null.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(title = "sipreg serve --json")]
+pub struct ServeDetails {
+    /// `listening`: `udp` or `tcp`.
+    transport: Option<String>,
+    /// `listening`: address and port; IPv6 in brackets.
+    address: Option<String>,
+    /// Whose bindings it is about.
+    aor: Option<String>,
+    /// The URI that was bound, refreshed or removed, or that ran out.
+    contact: Option<String>,
+    /// Seconds that it is bound for.
+    expires: Option<u32>,
+    /// Address and port of who sent it.
+    peer: Option<String>,
+    /// `auth_failed`: as whom.
+    username: Option<String>,
+    /// `malformed`: the status it was answered with; null if it was not.
+    status: Option<u16>,
+    /// What is wrong, in words.
+    message: Option<String>,
+    /// How many events like this one there were since the last that was told; 1 unless there are too many to tell each.
+    count: u64,
+}
+
+/// What can happen to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Name")]
+pub enum ServeEventName {
+    /// It listens: the first events, one per listener.
+    Listening,
+    /// A contact was bound.
+    Bound,
+    /// A contact is bound for longer.
+    Refreshed,
+    /// A request removed a contact.
+    Removed,
+    /// A contact ran out.
+    Expired,
+    /// Credentials were refused.
+    AuthFailed,
+    /// Something came that could not be served.
+    Malformed,
+    /// A connection was closed because it was silent, slow, or one too many.
+    Dropped,
+    /// It serves no more: the last event.
+    Stopped,
+}
+
+/// The JSON Schema of [`ServeEvent`].
+#[must_use]
+pub fn serve_schema() -> String {
+    schema_of::<ServeEvent>()
+}
+
+impl ServeEvent {
+    /// What happened to the server; `None` for what ends it before it has begun.
+    #[must_use]
+    pub fn of(what: &ServerEvent, now: Time) -> Option<ServeEvent> {
+        use ServeEventName as Name;
+        let event = |event, details| Some(Event { event, time: now, details });
+        let none = ServeDetails { count: 1, ..ServeDetails::default() };
+        let from = |peer: &SocketAddr| Some(peer.to_string());
+        match what {
+            ServerEvent::CannotListen { .. } => None,
+            ServerEvent::Listening { transport, address } => {
+                let (transport, address) = (Some(transport.to_string()), Some(address.to_string()));
+                event(Name::Listening, ServeDetails { transport, address, ..none })
+            }
+            ServerEvent::Changed { effect, expires, peer } => {
+                let name = match effect.fate {
+                    Fate::Bound => Name::Bound,
+                    Fate::Refreshed => Name::Refreshed,
+                    Fate::Removed => Name::Removed,
+                    Fate::Expired => Name::Expired,
+                };
+                let details = ServeDetails {
+                    aor: Some(effect.aor.to_string()),
+                    contact: Some(uri_of(&effect.contact).to_owned()),
+                    expires: expires.map(|at| seconds_until(at, now)),
+                    peer: peer.as_ref().and_then(from),
+                    ..none
+                };
+                event(name, details)
+            }
+            ServerEvent::AuthFailed { peer, aor, username, why } => {
+                let details = ServeDetails {
+                    aor: Some(aor.to_string()),
+                    peer: from(peer),
+                    username: Some(username.to_string()),
+                    message: Some(why.to_string()),
+                    ..none
+                };
+                event(Name::AuthFailed, details)
+            }
+            ServerEvent::Malformed { peer, what, status } => {
+                let (peer, message) = (from(peer), Some(what.clone()));
+                event(Name::Malformed, ServeDetails { peer, message, status: *status, ..none })
+            }
+            ServerEvent::Dropped { peer, why } => {
+                let (peer, message) = (from(peer), Some(why.to_string()));
+                event(Name::Dropped, ServeDetails { peer, message, ..none })
+            }
+            ServerEvent::Stopped => event(Name::Stopped, none),
+        }
+    }
+}
+
+impl ForPeople for ServeEvent {
+    fn text(&self, paint: Paint, zone: &Zone) -> String {
+        use ServeEventName as Name;
+        let details = &self.details;
+        let or_nothing = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (peer, message) = (or_nothing(&details.peer), or_nothing(&details.message));
+        let change = || {
+            let (aor, contact) = (or_nothing(&details.aor), or_nothing(&details.contact));
+            let span = details.expires.map(|left| format!(" for {}", seconds(left))).unwrap_or_default();
+            format!("{}{span}: {contact}", short(&aor))
+        };
+        let (mark, mut text) = match self.event {
+            Name::Listening => {
+                let (transport, address) = (or_nothing(&details.transport), or_nothing(&details.address));
+                return format!("Listening on {transport} {}\n", paint.strong(&address));
+            }
+            Name::Stopped => return "Stopped\n".to_owned(),
+            Name::Bound => (paint.good("bound    "), change()),
+            Name::Refreshed => (paint.good("refreshed"), change()),
+            Name::Removed => (paint.strong("removed  "), change()),
+            Name::Expired => (paint.strong("expired  "), change()),
+            Name::AuthFailed => {
+                let named = details.username.as_ref().filter(|name| !name.is_empty());
+                let who = named.map(|name| format!(" as \"{name}\"")).unwrap_or_default();
+                let aor = or_nothing(&details.aor);
+                (paint.bad("refused  "), format!("{aor}{who}, from {peer}: {message}"))
+            }
+            Name::Malformed => {
+                let status = details.status.map(|status| format!(", answered with {status}"));
+                let status = status.unwrap_or_default();
+                (paint.odd("malformed"), format!("from {peer}: {message}{status}"))
+            }
+            Name::Dropped => (paint.odd("dropped  "), format!("the connection of {peer}: {message}")),
+        };
+        if details.count > 1 {
+            text += &format!(" ({} times)", details.count);
+        }
+        self.row(&mark, &text, zone)
+    }
+
+    fn weight(&self) -> Weight {
+        Weight::News
+    }
+}
+
+/// The URI of a contact as bindings hold it, which begins with its bracket.
+fn uri_of(contact: &str) -> &str {
+    let inside = contact.strip_prefix('<').unwrap_or(contact);
+    inside.split_once('>').map_or(inside, |(uri, _)| uri)
+}
+
+/// Lets so many events of a flood through in a second, and counts those that it holds back.
+#[derive(Debug, Default)]
+pub struct Throttle {
+    second: u64,
+    passed: [u32; 3],
+    /// How many were held back, and the last of them.
+    held_back: [(u64, Option<ServeEvent>); 3],
+}
+
+/// Events of one kind that pass within a second.
+const PER_SECOND: u32 = 20;
+
+impl Throttle {
+    /// The event with how many it stands for; `None`: it is held back.
+    pub fn admit(&mut self, mut event: ServeEvent) -> Option<ServeEvent> {
+        let kind = match event.event {
+            ServeEventName::AuthFailed => 0,
+            ServeEventName::Malformed => 1,
+            ServeEventName::Dropped => 2,
+            ServeEventName::Listening
+            | ServeEventName::Bound
+            | ServeEventName::Refreshed
+            | ServeEventName::Removed
+            | ServeEventName::Expired
+            | ServeEventName::Stopped => return Some(event),
+        };
+        let second = event.time.as_millis() / 1000;
+        if second != self.second {
+            self.second = second;
+            self.passed = [0; 3];
+        }
+        let (passed, held_back) = (self.passed.get_mut(kind)?, self.held_back.get_mut(kind)?);
+        if *passed >= PER_SECOND {
+            *held_back = (held_back.0 + 1, Some(event));
+            return None;
+        }
+        *passed += 1;
+        event.details.count = std::mem::take(held_back).0 + 1;
+        Some(event)
+    }
+
+    /// What is still held back, with its counts; nothing comes after it.
+    pub fn rest(&mut self, now: Time) -> impl Iterator<Item = ServeEvent> {
+        std::mem::take(&mut self.held_back).into_iter().filter_map(move |(count, last)| {
+            let mut event = last?;
+            (event.time, event.details.count) = (now, count);
+            Some(event)
+        })
+    }
+}
+
+/// What there is to say before anything happens to a server.
+#[derive(Debug)]
+pub struct Banner {
+    /// The domains.
+    pub domains: Vec<String>,
+    /// Who may register, in words.
+    pub access: String,
+    /// What to type next.
+    pub next: String,
+    /// Where the metrics are.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Reporter<'_, '_> {
+    /// Says who is served, and what to do next.
+    ///
+    /// # Errors
+    /// Those of writing to stdout.
+    pub fn banner(&mut self, banner: &Banner) -> io::Result<()> {
+        if self.settings.quiet || self.settings.json {
+            return Ok(());
+        }
+        let Banner { domains, access, next, metrics } = banner;
+        let metrics = metrics.map(|at| format!("Metrics at http://{at}/metrics\n")).unwrap_or_default();
+        let text = format!(
+            "{metrics}Registrar for {}; {access}\nTry it, in another terminal:\n  {}\n",
+            domains.join(", "),
+            self.out.strong(next)
+        );
+        self.stdout(text.as_bytes())
+    }
+}

@@ -1,0 +1,152 @@
+//! The events of `keep` and `serve`: each as a line for people, and what of it `--quiet` shows.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::cli::report::events::{ForPeople, KeepEvent, ServeEvent, Throttle, Weight};
+use crate::cli::report::zone::Zone;
+use crate::proto::binding::{Aor, Effect, Fate};
+use crate::proto::client::schedule::{AccountEvent, Departure};
+use crate::proto::registrar::service::{AuthFailure, Overload, ServerEvent};
+
+fn text(event: &impl ForPeople) -> String {
+    event.text(Paint::plain(), &Zone::new(&Environment::default()))
+}
+
+fn later(seconds: u64) -> Time {
+    SENT + Duration::from_secs(seconds)
+}
+
+/// Everything that can happen to an account. What a peer wrote can't command the terminal.
+#[test]
+fn events_of_keep_are_lines_for_people() {
+    let success = || Box::new(report(Ok(bound()), Some((200, "OK"))));
+    let refused =
+        |status, reason| Box::new(failed(Failure::Refused(Refusal::Status(status)), Some((status, reason))));
+    let until = Some(later(3600));
+    let events = [
+        (AccountEvent::Registering, None),
+        (AccountEvent::Registered { report: success(), until: later(3600), next: later(3078) }, until),
+        (AccountEvent::Refreshed { report: success(), until: later(3600), next: later(3078) }, until),
+        (AccountEvent::Failed { report: refused(503, "Busy\u{1b}[2J"), until, next: Some(later(20)) }, until),
+        (AccountEvent::Failed { report: refused(404, "Not Found"), until: None, next: None }, None),
+        (AccountEvent::FlowFailed { cause: Some(Cause::Reset), next: later(1) }, until),
+        (AccountEvent::FlowFailed { cause: None, next: later(1) }, until),
+        (AccountEvent::NetworkChanged, until),
+        (
+            AccountEvent::Incoming { method: "INVITE".into(), from: "sip:bob@\u{7}".into(), status: 480 },
+            until,
+        ),
+        (AccountEvent::Unregistered(success()), None),
+        (AccountEvent::Unregistered(refused(500, "Oops")), until),
+        (AccountEvent::Stopped(Departure::Removed), None),
+        (AccountEvent::Stopped(Departure::Unconfirmed), until),
+    ];
+    let (mut lines, mut loud) = (String::new(), Vec::new());
+    for (what, until) in &events {
+        let event = KeepEvent::of(AOR, what, *until, SENT);
+        lines += &text(&event);
+        if event.weight() == Weight::Failure {
+            loud.push(event.name());
+        }
+    }
+    assert_eq!(loud, ["failed", "failed", "stopped"], "what --quiet shows");
+    insta::assert_snapshot!(lines, @r#"
+    13:03:12 UTC  registering   werner.heisenberg@munich.de
+    13:03:12 UTC  registered    werner.heisenberg@munich.de for 1h, next in 51m 18s
+    13:03:12 UTC  refreshed     werner.heisenberg@munich.de for 1h, next in 51m 18s
+    13:03:12 UTC  failed        werner.heisenberg@munich.de: the registrar refused: 503 Busy\u{1b}[2J; bound for 1h more; next try in 20s
+    13:03:12 UTC  failed        werner.heisenberg@munich.de: the registrar refused: 404 Not Found; not tried again
+    hint: no such user or domain there: check the AOR, and name the registrar with --registrar
+    13:03:12 UTC  flow failed   werner.heisenberg@munich.de: the connection broke: connection reset; next try in 1s
+    13:03:12 UTC  flow failed   werner.heisenberg@munich.de: the registrar closed the connection; next try in 1s
+    13:03:12 UTC  moved         werner.heisenberg@munich.de: the network has changed
+    13:03:12 UTC  incoming      werner.heisenberg@munich.de: INVITE from sip:bob@\u{7}: 480
+    13:03:12 UTC  unregistered  werner.heisenberg@munich.de
+    13:03:12 UTC  unregistered  werner.heisenberg@munich.de: not confirmed: the registrar refused: 500 Oops
+    13:03:12 UTC  stopped       werner.heisenberg@munich.de
+    13:03:12 UTC  stopped       werner.heisenberg@munich.de: the registrar did not confirm in time that the binding is removed
+    "#);
+}
+
+#[test]
+fn other_devices_that_come_and_go_are_named() {
+    let mut lines = String::new();
+    for others in [0, 1, 2, 6] {
+        let mut success = bound();
+        success.bindings.extend((0..others).map(|n| listed(&format!("<sip:w{n}@192.0.2.9>"), 60, false)));
+        success.bindings.push(listed("<sip:gone@192.0.2.9>", 0, false));
+        let report = Box::new(report(Ok(success), Some((200, "OK"))));
+        let what = AccountEvent::Refreshed { report, until: later(60), next: later(30) };
+        let event = KeepEvent::of(AOR, &what, Some(later(60)), SENT).into_bindings_changed();
+        assert_eq!(event.name(), "bindings_changed");
+        lines += &text(&event);
+    }
+    insta::assert_snapshot!(lines, @r#"
+    13:03:12 UTC  changed       werner.heisenberg@munich.de: no other device is bound any more
+    13:03:12 UTC  changed       werner.heisenberg@munich.de: also bound: sip:w0@192.0.2.9
+    13:03:12 UTC  changed       werner.heisenberg@munich.de: 2 others are bound: sip:w0@192.0.2.9, sip:w1@192.0.2.9
+    13:03:12 UTC  changed       werner.heisenberg@munich.de: 6 others are bound: sip:w0@192.0.2.9, sip:w1@192.0.2.9, sip:w2@192.0.2.9, sip:w3@192.0.2.9, sip:w4@192.0.2.9, ...
+    "#);
+}
+
+#[test]
+fn events_of_serve_are_lines_for_people() {
+    let peer = "192.0.2.7:5060".parse().unwrap();
+    let aor = Aor::of(&Uri::parse(AOR).unwrap());
+    let changed = |fate, expires: Option<u64>| ServerEvent::Changed {
+        effect: Effect { aor: aor.clone(), contact: "<sip:w@192.0.2.8>;q=0.5".into(), fate },
+        expires: expires.map(later),
+        peer: Some(peer),
+    };
+    let auth_failed = |username: &str| ServerEvent::AuthFailed {
+        peer,
+        aor: aor.clone(),
+        username: Arc::from(username),
+        why: AuthFailure::Wrong,
+    };
+    let malformed = |status| ServerEvent::Malformed { peer, what: "a \u{1b} in it".into(), status };
+    let events = [
+        ServerEvent::Listening { transport: Transport::Udp, address: "127.0.0.1:5060".parse().unwrap() },
+        changed(Fate::Bound, Some(3600)),
+        changed(Fate::Refreshed, Some(3600)),
+        changed(Fate::Removed, None),
+        changed(Fate::Expired, None),
+        auth_failed("mallory\u{7}"),
+        auth_failed(""),
+        malformed(Some(400)),
+        malformed(None),
+        ServerEvent::Dropped { peer, why: Overload::Idle },
+        ServerEvent::Stopped,
+    ];
+    let lines: String = events.iter().filter_map(|what| Some(text(&ServeEvent::of(what, SENT)?))).collect();
+    insta::assert_snapshot!(lines, @r#"
+    Listening on udp 127.0.0.1:5060
+    13:03:12 UTC  bound      werner.heisenberg@munich.de for 1h: sip:w@192.0.2.8
+    13:03:12 UTC  refreshed  werner.heisenberg@munich.de for 1h: sip:w@192.0.2.8
+    13:03:12 UTC  removed    werner.heisenberg@munich.de: sip:w@192.0.2.8
+    13:03:12 UTC  expired    werner.heisenberg@munich.de: sip:w@192.0.2.8
+    13:03:12 UTC  refused    sip:werner.heisenberg@munich.de as "mallory\u{7}", from 192.0.2.7:5060: unknown user or wrong password
+    13:03:12 UTC  refused    sip:werner.heisenberg@munich.de, from 192.0.2.7:5060: unknown user or wrong password
+    13:03:12 UTC  malformed  from 192.0.2.7:5060: a \u{1b} in it, answered with 400
+    13:03:12 UTC  malformed  from 192.0.2.7:5060: a \u{1b} in it
+    13:03:12 UTC  dropped    the connection of 192.0.2.7:5060: silent for too long
+    Stopped
+    "#);
+}
+
+/// Twenty of a kind in a second pass; the next that passes, and the end, say how many did not.
+#[test]
+fn a_flood_is_counted_instead_of_shown() {
+    let peer = "192.0.2.7:5060".parse().unwrap();
+    let dropped = |at| ServeEvent::of(&ServerEvent::Dropped { peer, why: Overload::Idle }, at).unwrap();
+    let mut throttle = Throttle::default();
+    let passed = (0..50).filter_map(|_| throttle.admit(dropped(SENT))).count();
+    assert_eq!(passed, 20);
+    let next = throttle.admit(dropped(later(1))).unwrap();
+    assert!(text(&next).ends_with("(31 times)\n"), "{}", text(&next));
+    let held_back = (0..25).filter(|_| throttle.admit(dropped(later(1))).is_none()).count();
+    let rest: Vec<ServeEvent> = throttle.rest(later(9)).collect();
+    assert_eq!((held_back, rest.len()), (6, 1));
+    assert!(text(&rest[0]).starts_with("13:03:21 UTC") && text(&rest[0]).ends_with("(6 times)\n"));
+}

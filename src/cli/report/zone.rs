@@ -1,0 +1,127 @@
+//! Times for people: in the zone of the system or of `TZ`, with its name. JSON has UTC ([`rfc3339`]).
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::cli::environment::Environment;
+use crate::proto::Time;
+
+/// The zone that times are said in. It is looked up when the first time is said: most commands say none.
+pub struct Zone {
+    is_local: bool,
+    zone: OnceCell<TimeZone>,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Zone {
+    /// That of the environment.
+    #[must_use]
+    pub fn new(environment: &Environment) -> Zone {
+        Zone { is_local: environment.local_time, zone: OnceCell::new() }
+    }
+
+    /// `14:03:12 CET`.
+    #[must_use]
+    pub fn clock(&self, at: Time) -> String {
+        format!("{} {}", time_of_day(self.read(at)), self.name(at))
+    }
+
+    /// `14:03:12 CET` so long after another time, with the date when that is a day or more.
+    #[must_use]
+    pub fn after(&self, from: Time, span: Duration) -> String {
+        let at = from + span;
+        let date = if span < DAY { String::new() } else { format!("{} ", date(self.read(at))) };
+        date + &self.clock(at)
+    }
+
+    /// `14:03:12`, or the date and `14:03` if that is not within a day: for a table whose head names the zone.
+    #[must_use]
+    pub fn cell(&self, at: Time, now: Time) -> String {
+        let read = self.read(at);
+        if at.since(now) < DAY {
+            return time_of_day(read);
+        }
+        format!("{} {:02}:{:02}", date(read), read.hour(), read.minute())
+    }
+
+    /// What the zone is called at that time, such as `CET` or `CEST`; `UTC` where nobody knows the zone.
+    #[must_use]
+    pub fn name(&self, at: Time) -> String {
+        self.zone().to_offset_info(timestamp(at)).abbreviation().to_owned()
+    }
+
+    fn read(&self, at: Time) -> DateTime {
+        self.zone().to_datetime(timestamp(at))
+    }
+
+    fn zone(&self) -> &TimeZone {
+        self.zone.get_or_init(|| if self.is_local { TimeZone::system() } else { TimeZone::UTC })
+    }
+}
+
+/// The time in UTC, to the second.
+#[must_use]
+pub fn rfc3339(at: Time) -> String {
+    let at = std::time::UNIX_EPOCH + Duration::from_millis(at.as_millis());
+    humantime::format_rfc3339_seconds(at).to_string()
+}
+
+fn time_of_day(at: DateTime) -> String {
+    format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
+}
+
+fn date(at: DateTime) -> String {
+    format!("{:04}-{:02}-{:02}", at.year(), at.month(), at.day())
+}
+
+fn timestamp(at: Time) -> Timestamp {
+    let milliseconds = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-22 12:00:00 UTC.
+    const NOON: Time = Time::from_millis(1_795_348_800_000);
+
+    fn zone(name: &str) -> Zone {
+        Zone { is_local: true, zone: OnceCell::from(TimeZone::get(name).unwrap()) }
+    }
+
+    #[test]
+    fn times_are_said_in_a_zone_that_is_named() {
+        let berlin = zone("Europe/Berlin");
+        assert_eq!(berlin.clock(NOON), "13:00:00 CET");
+        let summer = NOON + DAY * 180;
+        assert_eq!(berlin.clock(summer), "14:00:00 CEST");
+        assert_eq!(berlin.after(NOON, DAY * 180), "2027-05-21 14:00:00 CEST");
+        assert_eq!(zone("Asia/Kolkata").clock(NOON), "17:30:00 IST");
+        assert_eq!(zone("America/Sao_Paulo").clock(NOON), "09:00:00 -03");
+        assert_eq!(Zone::new(&Environment::default()).clock(NOON), "12:00:00 UTC");
+    }
+
+    #[test]
+    fn what_is_a_day_away_has_its_date() {
+        let utc = Zone::new(&Environment::default());
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        assert_eq!(utc.after(NOON, hours(1)), "13:00:00 UTC");
+        assert_eq!(utc.after(NOON, hours(12)), "00:00:00 UTC", "tomorrow, as no other is within a day");
+        assert_eq!(utc.after(NOON, hours(24)), "2026-11-23 12:00:00 UTC");
+        assert!(utc.after(NOON, Duration::from_secs(u32::MAX.into())).starts_with("21"));
+        assert_eq!(utc.cell(NOON + hours(1), NOON), "13:00:00");
+        assert_eq!(utc.cell(NOON + hours(48), NOON), "2026-11-24 12:00");
+    }
+
+    #[test]
+    fn no_time_is_too_far_away() {
+        let utc = Zone::new(&Environment::default());
+        assert_eq!(utc.clock(Time::from_millis(u64::MAX)).len(), "00:00:00 UTC".len());
+    }
+}

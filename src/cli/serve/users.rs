@@ -1,0 +1,119 @@
+//! The users file: read, described, and written by `--add-user`.
+
+use std::path::Path;
+
+use super::options;
+use crate::cli::Environment;
+use crate::cli::options::Access;
+use crate::cli::prompt;
+use crate::cli::secret::{self, Kind, Source};
+use crate::cli::text::shown;
+use crate::cli::usage::UsageError;
+use crate::proto::digest::{Hidden, Secret, User, Users};
+
+/// Larger files of users are read by mistake.
+const LARGEST: u64 = 1 << 30;
+
+/// Reads the users.
+///
+/// # Errors
+/// The file can't be read, or the first line that makes no sense.
+pub(super) fn read(path: &Path) -> Result<Users, UsageError> {
+    let text = content(path)?;
+    Users::parse(&text).map_err(|error| {
+        UsageError::option("--users", format_args!("{}:{}: {}", path.display(), error.line, error.what))
+            .hint("a line is user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]; --add-user writes it")
+    })
+}
+
+fn content(path: &Path) -> Result<String, UsageError> {
+    let unreadable = |error: std::io::Error| {
+        let reason = format!("{} can't be read: {error}", shown(&path.to_string_lossy()));
+        let error = UsageError::option("--users", reason);
+        error.hint("'sipreg serve --add-user alice --users FILE' makes it")
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > LARGEST {
+        return Err(unreadable(std::io::ErrorKind::FileTooLarge.into()));
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+/// A word of warning when others than its owner may read the file: an HA1 is as good as the password.
+#[cfg(unix)]
+pub(super) fn exposed(path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o044 != 0).then(|| {
+        format!(
+            "--users: others may read {}, and a hash in it is as good as the password: chmod 600 it",
+            path.display()
+        )
+    })
+}
+
+/// Elsewhere there are no such bits.
+#[cfg(not(unix))]
+pub(super) fn exposed(_path: &Path) -> Option<String> {
+    None
+}
+
+/// Who may register, for the banner.
+pub(super) fn described(users: &Users, path: Option<&Path>) -> String {
+    let file = path.map(|path| path.display().to_string()).unwrap_or_default();
+    match users.len() {
+        1 => format!("1 user of {file} may register"),
+        number => format!("{number} users of {file} may register"),
+    }
+}
+
+/// The address of a user, to try it with.
+pub(super) fn example(users: &Users) -> Option<String> {
+    users.first().map(|user| format!("{}@{}", user.name, user.realm))
+}
+
+/// Adds a user, or changes the password. What to print.
+pub(super) fn add_user(args: &Access, environment: &Environment) -> Result<String, UsageError> {
+    let wanted = args.add_user.as_deref().unwrap_or_default();
+    let (name, realm) = match wanted.split_once('@') {
+        Some((name, realm)) => (name, realm.to_owned()),
+        None => (wanted, options::domains(args).first().map(ToString::to_string).unwrap_or_default()),
+    };
+    let bad = |what: String| UsageError::value("--add-user", wanted, what).hint("write alice@example.com");
+    let old = match args.users.as_deref() {
+        Some(path) if path.exists() => content(path)?,
+        Some(_) | None => String::new(),
+    };
+    // What is wrong with the name or the file is said before anybody types a password.
+    User::line(name, &realm, &Hidden::new("any".to_owned())).map_err(|fault| bad(fault.to_string()))?;
+    if let Some(path) = args.users.as_deref().filter(|_| !old.is_empty()) {
+        read(path)?;
+    }
+    let password = password(args, environment, &format!("{name}@{realm}"))?;
+    let Some(path) = args.users.as_deref() else {
+        let line = User::line(name, &realm, &password).map_err(|fault| bad(fault.to_string()))?;
+        return Ok(format!("{}\n", line.reveal()));
+    };
+    let text = Users::put(&old, name, &realm, &password).map_err(|fault| bad(fault.to_string()))?;
+    crate::cli::state::file::replace(path, text.reveal().as_bytes()).map_err(|error| {
+        let name = shown(&path.to_string_lossy());
+        UsageError::option("--users", format_args!("{name} can't be written: {error}"))
+    })?;
+    Ok(format!("{name}@{realm} is in {} now\n", path.display()))
+}
+
+fn password(args: &Access, environment: &Environment, who: &str) -> Result<Hidden, UsageError> {
+    let secret = match (&args.password_file, secret::of_environment(environment)) {
+        (Some(path), _) => Source::at(path, Kind::Password).read()?,
+        (None, known) => match known? {
+            Some(password) => password,
+            None => Secret::Password(prompt::new_password(who)?),
+        },
+    };
+    match secret {
+        Secret::Password(password) if !password.reveal().is_empty() => Ok(password),
+        Secret::Password(_) | Secret::Ha1 { .. } => {
+            Err(UsageError::option("--add-user", "the password is empty"))
+        }
+    }
+}

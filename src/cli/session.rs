@@ -1,0 +1,208 @@
+//! One run of a command that uses the network: a clock, randomness, a runtime, the driver, signals, questions on the
+//! terminal, metrics, and panics, for every command alike.
+//!
+//! [`run`] makes what a command needs before anything is sent; with [`Setup::begin`] the network begins, and
+//! [`Session::next`] says what happens from then on. What only one command waits for, such as the program of `keep`, it
+//! waits for beside that.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use super::crash;
+use super::exit::Fault;
+use super::metrics::{Metrics, Reader};
+use super::prompt::{Answer, Prompt};
+use super::report::Reporter;
+use super::report::ladder::Passing;
+use super::signals::{Listens, Signal, Signals, Stop};
+use crate::net::{self, Clock, Config, Driver, SystemRandom};
+use crate::proto::{Command, Endpoint, Notice, RegistrationId};
+
+/// What a command has before its network begins.
+pub struct Setup {
+    /// The one clock.
+    pub clock: Clock,
+    /// Goes on to the core.
+    pub random: SystemRandom,
+    /// The signals that the command listens to.
+    pub signals: Signals,
+}
+
+/// A command whose network has begun.
+pub struct Session {
+    /// The core and its sockets.
+    pub driver: Driver,
+    /// The one clock.
+    pub clock: Clock,
+    signals: Signals,
+    metrics: Option<Metrics>,
+    questions: VecDeque<Question>,
+    prompt: Option<Prompt>,
+    /// Nothing is sent: the first request comes as a notice, and is all.
+    pub rehearses: bool,
+}
+
+/// A password that the core waits for.
+struct Question {
+    registration: RegistrationId,
+    username: String,
+    realm: String,
+}
+
+/// Something that happened, for the command to act upon.
+pub enum Input {
+    /// The core says something.
+    Notice(Notice),
+    /// A signal came, or Ctrl-C was typed at a question.
+    Signal(Signal),
+    /// Somebody wants to read the metrics.
+    Reader(Reader),
+}
+
+/// Runs a command to its end: its clock starts now.
+///
+/// # Errors
+/// What the command says, or that the system has no randomness, runtime or signals to give.
+pub fn run<T>(listens: Listens, command: impl AsyncFnOnce(Setup) -> Result<T, Fault>) -> Result<T, Fault> {
+    let clock = Clock::start();
+    let random = randomness()?;
+    net::runtime()?.block_on(async {
+        let signals = Signals::new(listens)?;
+        command(Setup { clock, random, signals }).await
+    })
+}
+
+/// One more generator of random numbers.
+///
+/// # Errors
+/// The system has none to give.
+pub fn randomness() -> Result<SystemRandom, Fault> {
+    Ok(SystemRandom::new()?)
+}
+
+impl Setup {
+    /// Begins with the network, and with metrics where they are wanted.
+    ///
+    /// # Errors
+    /// The metrics can't be served there.
+    pub fn begin(self, config: Config, metrics: Option<SocketAddr>) -> Result<Session, Fault> {
+        let Setup { clock, random, signals } = self;
+        Ok(Session {
+            rehearses: config.dry_run,
+            driver: Driver::new(config, Endpoint::new(Box::new(random)), clock),
+            clock,
+            signals,
+            metrics: metrics.map(Metrics::listen).transpose()?,
+            questions: VecDeque::new(),
+            prompt: None,
+        })
+    }
+}
+
+impl Session {
+    /// What happens next. Can be dropped at any time and called again: nothing is lost. Questions for a password are
+    /// asked on the way, one at a time, and answered to the core; every one of them is answered.
+    ///
+    /// # Errors
+    /// Something has panicked, in whatever thread.
+    pub async fn next(&mut self, reporter: &mut Reporter<'_, '_>) -> Result<Input, Fault> {
+        loop {
+            if self.prompt.is_none()
+                && let Some(Question { username, realm, .. }) = self.questions.front()
+            {
+                reporter.erase();
+                self.prompt = Some(Prompt::ask(username, realm));
+            }
+            let input = tokio::select! {
+                biased;
+                // It is the most frequent, and lets the others have their turn.
+                notice = self.driver.next() => self.sift(notice).map(Input::Notice),
+                signal = self.signals.next() => Some(Input::Signal(signal)),
+                () = crash::happened() => return Err(Fault::internal(crash::last_words())),
+                answer = answer(&mut self.prompt) => self.pass_on(answer).map(Input::Signal),
+                reader = Metrics::next(self.metrics.as_ref()) => Some(Input::Reader(reader)),
+            };
+            if let Some(input) = input {
+                return Ok(input);
+            }
+        }
+    }
+
+    /// What the core has said already besides, without waiting for more.
+    pub fn at_hand(&mut self) -> Option<Notice> {
+        while let Some(notice) = self.driver.try_next() {
+            if let Some(notice) = self.sift(notice) {
+                return Some(notice);
+            }
+        }
+        None
+    }
+
+    /// Whether somebody is being asked for a password.
+    pub fn is_asking(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
+    /// Where the metrics are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(Metrics::address)
+    }
+
+    /// Shows a message that passes, or one that was not used.
+    pub fn show(&self, notice: &Notice, reporter: &mut Reporter<'_, '_>) {
+        let at = self.clock.elapsed();
+        match notice {
+            Notice::Message { direction, transport, remote, bytes, .. } => reporter.message(&Passing {
+                at,
+                direction: *direction,
+                transport: *transport,
+                remote: *remote,
+                bytes,
+            }),
+            Notice::Dropped { peer, reason } => reporter.dropped(at, *peer, *reason),
+            Notice::PasswordWanted { .. }
+            | Notice::Retrying { .. }
+            | Notice::Finished(_)
+            | Notice::Server(_)
+            | Notice::Account { .. } => {}
+        }
+    }
+
+    /// Puts a question aside; everything else is for the command.
+    fn sift(&mut self, notice: Notice) -> Option<Notice> {
+        match notice {
+            Notice::PasswordWanted { registration, username, realm } => {
+                self.questions.push_back(Question { registration, username, realm });
+                None
+            }
+            notice @ (Notice::Message { .. }
+            | Notice::Dropped { .. }
+            | Notice::Retrying { .. }
+            | Notice::Finished(_)
+            | Notice::Server(_)
+            | Notice::Account { .. }) => Some(notice),
+        }
+    }
+
+    /// Tells the core what was typed. Ctrl-C is no password, and a signal besides.
+    fn pass_on(&mut self, answer: Answer) -> Option<Signal> {
+        self.prompt = None;
+        let (password, signal) = match answer {
+            Answer::Password(password) => (Some(password), None),
+            Answer::Nothing => (None, None),
+            Answer::Interrupted => (None, Some(Signal::Stop(Stop::Interrupt))),
+        };
+        if let Some(Question { registration, .. }) = self.questions.pop_front() {
+            self.driver.command(Command::Password { registration, password });
+        }
+        signal
+    }
+}
+
+/// The answer to the question on the terminal; never, if there is none.
+async fn answer(prompt: &mut Option<Prompt>) -> Answer {
+    match prompt {
+        Some(prompt) => prompt.answer().await,
+        None => std::future::pending().await,
+    }
+}

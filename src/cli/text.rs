@@ -1,0 +1,206 @@
+//! Text that somebody else wrote, made safe for a terminal; and small things said the same way everywhere.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// `text` with everything escaped that could move the cursor, change colours or reorder what a person reads:
+/// control characters, line and paragraph separators, direction overrides. A peer writes reason phrases, realms
+/// and URIs, and a terminal obeys what it is sent.
+#[must_use]
+pub fn escape(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_harmful(c) {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Octets as text: what is no UTF-8 becomes `\xNN`, what could harm is escaped.
+#[must_use]
+pub fn octets(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&escape(chunk.valid()));
+        for octet in chunk.invalid() {
+            // Writing to a String can't fail.
+            let _ = write!(text, "\\x{octet:02x}");
+        }
+    }
+    text
+}
+
+/// A value of the command line as it may be repeated: in quotes, escaped, not endless, without the password that a
+/// URI may hold.
+#[must_use]
+pub fn shown(value: &str) -> String {
+    const LONGEST: usize = 100;
+    let masked = without_password(value);
+    let mut text: String = escape(&masked).chars().take(LONGEST).collect();
+    if text.chars().count() == LONGEST {
+        text.push_str("...");
+    }
+    format!("\"{text}\"")
+}
+
+/// `sip:user:password@host` with `***` for the password, wherever in the value it stands.
+fn without_password(value: &str) -> Cow<'_, str> {
+    let Some((before, after)) = value.rsplit_once('@') else { return Cow::Borrowed(value) };
+    let start = before.rfind(['<', ' ', '"']).map_or(0, |at| at + 1);
+    let (lead, userinfo) = before.split_at(start);
+    let scheme = ["sip:", "sips:"]
+        .iter()
+        .find(|scheme| userinfo.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)))
+        .map_or(0, |scheme| scheme.len());
+    let (scheme, userinfo) = userinfo.split_at(scheme);
+    match userinfo.split_once(':') {
+        Some((user, _)) => Cow::Owned(format!("{lead}{scheme}{user}:***@{after}")),
+        None => Cow::Borrowed(value),
+    }
+}
+
+/// Seconds as a person says them: `1h`, `23m 10s`.
+#[must_use]
+pub fn seconds(seconds: u32) -> String {
+    humantime::format_duration(Duration::from_secs(u64::from(seconds))).to_string()
+}
+
+/// A measured time in milliseconds, with one decimal below 100.
+#[must_use]
+pub fn milliseconds(span: Duration) -> String {
+    let ms = tenths(span);
+    if ms < 100.0 { format!("{ms} ms") } else { format!("{ms:.0} ms") }
+}
+
+/// Milliseconds rounded to tenths.
+#[must_use]
+pub fn tenths(span: Duration) -> f64 {
+    (span.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+/// Columns of the terminal that stderr is; `None` where it does not say, or says nonsense.
+#[must_use]
+pub fn terminal_width() -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(std::io::stderr())?;
+    Some(usize::from(columns)).filter(|columns| *columns >= 40)
+}
+
+/// Rows of the terminal; `None` where it does not say.
+#[must_use]
+pub fn terminal_height() -> Option<usize> {
+    let (_, terminal_size::Height(rows)) = terminal_size::terminal_size()?;
+    Some(usize::from(rows)).filter(|rows| *rows > 0)
+}
+
+/// Breaks errors, warnings and hints between words, so that the terminal does not break them within one. Whatever
+/// else there is, such as messages, stays as it is.
+#[must_use]
+pub fn wrap(text: &str, columns: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len() + 16);
+    for line in text.split_inclusive('\n') {
+        if visible(line) <= columns || !is_labelled(line) {
+            wrapped += line;
+            continue;
+        }
+        let mut used = 0;
+        for word in line.trim_end().split(' ') {
+            let length = visible(word);
+            if used > 0 && used + 1 + length > columns {
+                wrapped += "\n  ";
+                used = 2;
+            } else if used > 0 {
+                wrapped.push(' ');
+                used += 1;
+            }
+            wrapped += word;
+            used += length;
+        }
+        wrapped.push('\n');
+    }
+    wrapped
+}
+
+fn is_labelled(line: &str) -> bool {
+    let first: String = uncoloured(line).take_while(|c| *c != ' ').collect();
+    ["error:", "warning:", "hint:", "retry:"].contains(&first.as_str())
+}
+
+fn visible(text: &str) -> usize {
+    uncoloured(text).filter(|c| *c != '\n').count()
+}
+
+/// The characters outside of colour sequences, which are ours: those from elsewhere are escaped.
+fn uncoloured(text: &str) -> impl Iterator<Item = char> {
+    let mut within = false;
+    text.chars().filter(move |c| {
+        let hidden = within || *c == '\u{1b}';
+        within = hidden && *c != 'm';
+        !hidden
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_and_hints_are_broken_between_words_and_messages_are_left_alone() {
+        let text = "\u{1b}[31merror:\u{1b}[0m one two three four five six seven eight nine ten\n     0.7 ms --> REGISTER and so on beyond forty columns\nhint: short\n";
+        assert_eq!(
+            wrap(text, 40),
+            "\u{1b}[31merror:\u{1b}[0m one two three four five six seven\n  eight nine ten\n     0.7 ms --> REGISTER and so on beyond forty columns\nhint: short\n"
+        );
+        assert_eq!(wrap(text, 80), text);
+    }
+
+    /// Nothing that a peer or a user wrote reaches the terminal as a control character.
+    #[test]
+    fn harmful_characters_are_escaped_and_others_left_alone() {
+        for (text, safe) in [
+            ("munich.de", "munich.de"),
+            ("Kernspaltüng€", "Kernspaltüng€"),
+            ("\u{1b}[31mred", "\\u{1b}[31mred"),
+            ("a\r\nb\tc", "a\\r\\nb\\tc"),
+            ("\u{7f}\u{9b}31m", "\\u{7f}\\u{9b}31m"),
+            ("right\u{202e}to left", "right\\u{202e}to left"),
+        ] {
+            assert_eq!(escape(text), safe);
+        }
+        assert_eq!(octets(b"a\xff\x1bb"), "a\\xff\\u{1b}b");
+    }
+
+    /// A password in a URI is never repeated.
+    #[test]
+    fn passwords_in_uris_are_masked() {
+        for (value, expected) in [
+            ("sip:bob@munich.de:5060", "\"sip:bob@munich.de:5060\""),
+            ("sip:bob:secret@munich.de", "\"sip:bob:***@munich.de\""),
+            ("SIPS:bob:se:cr@et@munich.de", "\"SIPS:bob:***@munich.de\""),
+            ("bob:secret@munich.de", "\"bob:***@munich.de\""),
+            ("\"Bob\" <sip:bob:secret@munich.de>;q=1", "\"\"Bob\" <sip:bob:***@munich.de>;q=1\""),
+            ("[::1]:5060", "\"[::1]:5060\""),
+        ] {
+            assert_eq!(shown(value), expected);
+        }
+        assert!(shown(&"x".repeat(500)).len() < 110);
+    }
+
+    #[test]
+    fn spans_are_said_as_a_person_says_them() {
+        assert_eq!(seconds(1390), "23m 10s");
+        assert_eq!(milliseconds(Duration::from_micros(1234)), "1.2 ms");
+        assert_eq!(milliseconds(Duration::from_millis(500)), "500 ms");
+    }
+}

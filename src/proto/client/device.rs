@@ -1,0 +1,90 @@
+//! What a device that keeps itself bound answers to those who call: it takes no calls, and says so (RFC 3261 §8.2, §11.2,
+//! RFC 3842).
+//!
+//! The machine is pure and keeps nothing: [`Device::answer`] makes the answer of the request alone. Transactions, and
+//! whether somebody called before, are [`crate::proto::endpoint`]'s.
+
+use crate::proto::uas::{Head, Reply, refuse_extensions, refuse_method};
+use crate::sip::{HeaderName, Method, Request};
+
+/// What is understood, if not taken.
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
+
+/// What bodies may be.
+const ACCEPT: &str = "application/sdp, application/simple-message-summary";
+
+/// The one event package of which notices are taken without having been asked for (RFC 3842).
+const SUMMARY: &str = "message-summary";
+
+/// Answers for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// What an INVITE is refused with, 300 to 699.
+    pub on_invite: u16,
+}
+
+impl Default for Device {
+    /// 480: nobody is there to take the call.
+    fn default() -> Device {
+        Device { on_invite: 480 }
+    }
+}
+
+impl Device {
+    /// The answer to a request; `None` for an ACK, which gets none. A CANCEL that reaches this is about nothing that is
+    /// under way.
+    #[must_use]
+    pub fn answer(self, request: &Request) -> Option<Reply> {
+        if request.method == Method::Ack {
+            return None;
+        }
+        Some(match Head::read(request) {
+            Ok(_) => self.decide(request),
+            Err(answer) => answer,
+        })
+    }
+
+    fn decide(self, request: &Request) -> Reply {
+        // RFC 3261 §8.2.2.3: Require in a CANCEL does not count.
+        if request.method != Method::Cancel
+            && let Some(refusal) = refuse_extensions(request, &[])
+        {
+            return refusal;
+        }
+        match request.method {
+            Method::Invite => Reply::new(self.on_invite),
+            Method::Options => Reply::new(200)
+                .with(HeaderName::Allow, ALLOW)
+                .with(HeaderName::Accept, ACCEPT)
+                .with(HeaderName::Supported, ""),
+            // There is no dialog, and no INVITE that was not answered.
+            Method::Bye | Method::Cancel => Reply::new(481),
+            Method::Notify => notified(request),
+            Method::Register
+            | Method::Ack
+            | Method::Subscribe
+            | Method::Publish
+            | Method::Message
+            | Method::Info
+            | Method::Prack
+            | Method::Refer
+            | Method::Update
+            | Method::Other(_) => refuse_method(&request.method, ALLOW),
+        }
+    }
+}
+
+/// RFC 6665 §4.1.3: only the package that needs no subscription is taken without one.
+fn notified(request: &Request) -> Reply {
+    let package = request.headers.get(&HeaderName::Event).and_then(|row| row.text().ok()).unwrap_or_default();
+    let package = package.split(';').next().unwrap_or_default().trim();
+    // RFC 6665 §8.2.1: packages are compared octet by octet.
+    match package {
+        SUMMARY => Reply::new(200),
+        "presence" | "dialog" | "reg" | "refer" => Reply::new(481),
+        _ => Reply::new(489).with(HeaderName::AllowEvents, SUMMARY),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,316 @@
+//! What came of a registration: a [`Report`] is complete, so that a printed line, a JSON object and an exit status
+//! can be made of it without asking anybody again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::plan::Purpose;
+use crate::proto::locate::Transport;
+use crate::proto::{Cause, RegistrationId, ResolveError, Time};
+use crate::sip::{AnyUri, NameAddr, Q, Uri};
+
+/// The end of one [`super::plan::Plan`].
+#[derive(Debug)]
+pub struct Report {
+    /// As in the command.
+    pub registration: RegistrationId,
+    /// What was wanted.
+    pub purpose: Purpose,
+    /// What was achieved, or why not.
+    pub result: Result<Success, Failure>,
+    /// The last final response: status and reason phrase.
+    pub response: Option<(u16, String)>,
+    /// The Request-URI of the last request.
+    pub request_uri: Arc<Uri>,
+    /// Where the last request went.
+    pub hop: Option<Hop>,
+    /// Challenges that were answered in the last request, in the order of its headers.
+    pub auth: Vec<Answered>,
+    /// The address the other side saw (Via `received` and `rport`), where it differs from [`Hop::local`].
+    pub received: Option<SocketAddr>,
+    /// Of all requests.
+    pub call_id: Arc<str>,
+    /// Of the last request; 0 when none was sent.
+    pub cseq: u32,
+    /// Requests sent, retransmissions not counted.
+    pub requests: u32,
+    /// Datagrams sent once more by Timer E.
+    pub retransmissions: u32,
+    /// When the last request was first sent. Granted lifetimes count from here (RFC 3261 §20.19).
+    pub sent: Option<Time>,
+    /// From the command to the outcome.
+    pub elapsed: Duration,
+    /// From the first sending of the last request to its final answer; `None` while it has none.
+    pub round_trip: Option<Duration>,
+    /// One per destination, in the order they were tried; names that could not be resolved are in here too.
+    pub attempts: Vec<Attempt>,
+    /// What was odd but no failure.
+    pub warnings: Vec<Warning>,
+}
+
+/// The two ends of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Over what.
+    pub transport: Transport,
+    /// Their address.
+    pub remote: SocketAddr,
+    /// Ours.
+    pub local: SocketAddr,
+}
+
+/// A confirmed 2xx.
+#[derive(Debug)]
+pub struct Success {
+    /// What the asked contacts got, in the order they were asked for; removed ones have 0 seconds.
+    pub contacts: Vec<Granted>,
+    /// Every binding of the 2xx that could be read.
+    pub bindings: Vec<Listed>,
+    /// Service-Route in order (RFC 3608).
+    pub service_route: Vec<NameAddr>,
+    /// Path in order (RFC 3327).
+    pub path: Vec<NameAddr>,
+}
+
+/// What the registrar says of one asked contact.
+#[derive(Debug)]
+pub struct Granted {
+    /// The URI as the registrar lists it (as asked when it was removed).
+    pub uri: AnyUri,
+    /// Seconds from [`Report::sent`].
+    pub expires: u32,
+}
+
+/// One binding as the registrar lists it.
+#[derive(Debug)]
+pub struct Listed {
+    /// URI, display name and all Contact parameters.
+    pub contact: NameAddr,
+    /// Seconds: its own parameter, else the Expires header of the response (RFC 3261 §10.2.4).
+    pub expires: u32,
+    /// Preference, if it says one.
+    pub q: Option<Q>,
+    /// One of the asked contacts.
+    pub own: bool,
+}
+
+/// A challenge that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// "Digest".
+    pub scheme: &'static str,
+    /// As sent: `MD5`, `SHA-256-sess` ...
+    pub algorithm: String,
+    /// `auth`, `auth-int`, or none (RFC 2069 style).
+    pub qop: Option<&'static str>,
+    /// Protection domain.
+    pub realm: String,
+}
+
+/// One destination that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Over what; `None` when locating failed before one was chosen.
+    pub transport: Option<Transport>,
+    /// Where; the name when it could not be resolved.
+    pub remote: Remote,
+    /// How it ended.
+    pub result: AttemptResult,
+}
+
+/// The far end of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// An address.
+    Address(SocketAddr),
+    /// A name without address.
+    Name(String),
+}
+
+/// How one destination answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptResult {
+    /// A final response.
+    Status(u16),
+    /// Nothing in time.
+    Timeout,
+    /// The network refused.
+    Failed(Cause),
+    /// The connection ended without an answer, or its framing was lost.
+    Closed,
+    /// The name service gave no address.
+    Dns(ResolveError),
+}
+
+/// Why it was not achieved, sorted by whose doing it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The registrar said no.
+    Refused(Refusal),
+    /// Credentials are missing or were not accepted.
+    Credentials(CredentialsFailure),
+    /// No final answer in time.
+    Timeout,
+    /// Nobody could be reached.
+    Unreachable(Unreachable),
+    /// The registrar broke the protocol.
+    Misbehaved(Misbehaviour),
+}
+
+/// A final response that ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// By status alone.
+    Status(u16),
+    /// 503 or another status with Retry-After, in seconds.
+    RetryAfter {
+        /// The status.
+        status: u16,
+        /// Seconds.
+        seconds: u32,
+    },
+    /// 423 whose Min-Expires is absent, useless or beyond our cap.
+    TooBrief {
+        /// What it asked for.
+        min_expires: Option<u32>,
+    },
+    /// 3xx without a target that can be used.
+    NoTarget(u16),
+    /// 420 or 421 about these option-tags.
+    Extension {
+        /// The status.
+        status: u16,
+        /// The tags it names.
+        tags: Vec<String>,
+    },
+}
+
+impl Refusal {
+    /// The status that refused.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::Status(status)
+            | Refusal::RetryAfter { status, .. }
+            | Refusal::NoTarget(status)
+            | Refusal::Extension { status, .. } => *status,
+            Refusal::TooBrief { .. } => 423,
+        }
+    }
+}
+
+/// What is wrong with credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialsFailure {
+    /// A challenge came and there is no password or HA1 for its realm.
+    Missing {
+        /// The realm of the challenge.
+        realm: String,
+    },
+    /// Challenged again after our answer, not because of a stale nonce.
+    Rejected {
+        /// The realm.
+        realm: String,
+        /// Who we said we are.
+        username: String,
+    },
+    /// 403 after our answer.
+    Forbidden {
+        /// Who we said we are.
+        username: String,
+    },
+    /// No challenge that we can or may serve.
+    Unservable {
+        /// Each challenge offered and why it was skipped.
+        offered: Vec<Skipped>,
+    },
+    /// 401 or 407 without any challenge in it.
+    NoChallenge,
+    /// More challenges than the limit allows.
+    Endless,
+}
+
+/// A challenge that was not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// As the peer names it: scheme, or algorithm of Digest.
+    pub offer: String,
+    /// Its realm, if it says one.
+    pub realm: Option<String>,
+    /// Why.
+    pub why: WhySkipped,
+}
+
+/// Why a challenge was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhySkipped {
+    /// Not Digest (Basic is never answered, RFC 8760 §2.6).
+    Scheme,
+    /// An algorithm that we don't know.
+    Algorithm,
+    /// Weaker than `--min-algorithm` allows.
+    TooWeak,
+    /// No qop that we know.
+    Qop,
+    /// Not the realm that the user allows.
+    Realm,
+    /// The HA1 is of another algorithm.
+    Ha1Algorithm,
+    /// No realm or no nonce.
+    Incomplete,
+}
+
+/// Why nobody was reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    /// The name has no address.
+    Name {
+        /// The name asked for.
+        name: String,
+        /// What the name service said; `None`: it exists, without an address we may use.
+        error: Option<ResolveError>,
+    },
+    /// The network said no.
+    Network(Cause),
+    /// The connection was closed without an answer.
+    Closed,
+}
+
+/// How a registrar broke the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misbehaviour {
+    /// 2xx without a live binding of ours.
+    NotBound,
+    /// 2xx, but what was to be removed is still listed.
+    StillBound,
+    /// Redirected to where we had been.
+    RedirectLoop,
+    /// More redirects than the limit allows.
+    TooManyRedirects,
+    /// A stream whose messages can't be told apart any more.
+    Framing,
+    /// `rspauth` is wrong: the server does not know the password (RFC 7616 §3.5).
+    FalseServer,
+}
+
+/// Odd, but no failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Granted longer than asked; the shorter one should be trusted.
+    Lengthened {
+        /// Seconds asked.
+        asked: u32,
+        /// Seconds granted.
+        granted: u32,
+    },
+    /// The response requires an option-tag that we never offered.
+    UnknownRequire(String),
+    /// The binding has no lifetime in the response; the asked one is taken.
+    NoLifetime,
+    /// Contact values of the response that can't be read.
+    UnreadableContacts(usize),
+    /// The binding was only found by looser rules than RFC 3261 §19.1.4 (transport and default port aside, or
+    /// our address as the registrar saw it).
+    Rewritten,
+}

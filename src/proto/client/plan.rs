@@ -1,0 +1,154 @@
+//! What a registration is to achieve, completely said: a [`Plan`] holds no default that depends on anything but
+//! itself, so that the same plan and the same randomness give the same octets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::proto::digest::{Algorithm, Keyring};
+use crate::proto::locate::{Families, Transport};
+use crate::sip::{Header, Host, NameAddr, Q, Uri};
+
+/// One REGISTER exchange, from the first request to the final outcome.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// To bind, to list or to remove.
+    pub purpose: Purpose,
+    /// The address-of-record: To, and From unless [`Plan::from`] says otherwise. Scheme, user, host and unreserved
+    /// parameters only (RFC 3261 §19.1.1, table 1).
+    pub aor: Uri,
+    /// Third-party registration: who registers for the AOR (RFC 3261 §10.2).
+    pub from: Option<Box<Uri>>,
+    /// The Request-URI: the registrar's domain, without a user part (RFC 3261 §10.2). Plans with the same registrar may share
+    /// it.
+    pub registrar: Arc<Uri>,
+    /// The preloaded route set, each with `lr`; empty means that the Request-URI is the next hop.
+    pub route: Vec<Uri>,
+    /// Overrides what RFC 3263 would choose for the first hop.
+    pub transport: Option<Transport>,
+    /// Which addresses may be used.
+    pub families: Families,
+    /// The contacts to bind or remove. Empty: one of this device's own, made from the AOR's user part and the flow's
+    /// local address. `expires` and `q` of each are its Contact parameters.
+    pub contacts: Vec<NameAddr>,
+    /// Preference of the contacts that don't say their own.
+    pub q: Option<Q>,
+    /// What Via and the own Contact say instead of the local address; port `None` keeps the bound port.
+    pub advertise: Option<Box<(Host, Option<u16>)>>,
+    /// The User-Agent header; `None` leaves it out (RFC 3261 §20.41).
+    pub user_agent: Option<Arc<str>>,
+    /// Further headers, after ours. Never one that the protocol owns.
+    pub headers: Vec<Header>,
+    /// Who the user is for digest.
+    pub keyring: Keyring,
+    /// T1 and what follows from it.
+    pub timing: Timing,
+    /// Bound on each try: all destinations of the plan, gone through once.
+    pub try_limit: Duration,
+    /// Bound on the whole, with all tries.
+    pub command_limit: Option<Duration>,
+    /// For how long a try that failed is followed by another: after silence, when nobody could be reached, and after
+    /// a 503, whose Retry-After is obeyed.
+    pub retry_for: Duration,
+    /// It is to be registered again: the flow stays open after a success, for refreshes and for whoever calls.
+    pub keep: bool,
+    /// What an earlier registration of the same AOR at the same registrar left.
+    pub resume: Option<Box<Resume>>,
+}
+
+impl Plan {
+    /// The simplest plan there is: bind this device for an hour at the registrar of the AOR's own domain, over UDP or
+    /// what RFC 3263 says, with nobody's password and RFC 3261's times.
+    #[must_use]
+    pub fn new(aor: Uri) -> Plan {
+        let timing = Timing::default();
+        let registrar = Arc::new(Uri { user: None, password: None, headers: Vec::new(), ..aor.clone() });
+        Plan {
+            purpose: Purpose::Bind { expires: Some(3600) },
+            aor,
+            from: None,
+            registrar,
+            route: Vec::new(),
+            transport: None,
+            families: Families::Both,
+            contacts: Vec::new(),
+            q: None,
+            advertise: None,
+            user_agent: None,
+            headers: Vec::new(),
+            keyring: Keyring { credentials: Vec::new(), ask: None, realm: None, minimum: Algorithm::Md5 },
+            timing,
+            try_limit: timing.patience().saturating_mul(4),
+            command_limit: None,
+            retry_for: Duration::ZERO,
+            keep: false,
+            resume: None,
+        }
+    }
+}
+
+/// What has to outlive a process, so that the next one speaks of the same binding (RFC 3261 §10.2: Call-ID and CSeq;
+/// DES-024).
+#[derive(Clone, Debug, Default)]
+pub struct Resume {
+    /// Call-ID of all requests, and the CSeq number of the last one; `None`: the first request makes a new Call-ID.
+    pub dialogue: Option<(String, u32)>,
+    /// The contacts that this device may have bound as its own. One that is not asked for again is removed in the
+    /// same request.
+    pub own: Vec<NameAddr>,
+}
+
+/// What is wanted of the registrar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Bind the contacts for `expires` seconds, sent as `Expires`; `None` lets the registrar choose
+    /// (RFC 3261 §10.2.1).
+    Bind {
+        /// Seconds.
+        expires: Option<u32>,
+    },
+    /// Remove the contacts: `Expires: 0` (RFC 3261 §10.2.2).
+    Remove,
+    /// Remove every binding of the AOR: `Contact: *` with `Expires: 0` (RFC 3261 §10.2.2).
+    RemoveAll,
+    /// Ask for all bindings and change none: no Contact (RFC 3261 §10.2.3).
+    Fetch,
+}
+
+/// The timers of RFC 3261 table 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Estimate of the round trip; 500 ms unless the link is slower.
+    pub t1: Duration,
+}
+
+impl Timing {
+    /// The RFC's T2 and T4 with another T1.
+    #[must_use]
+    pub const fn with_t1(t1: Duration) -> Timing {
+        Timing { t1 }
+    }
+
+    /// Longest gap between retransmissions: 4 s, and never shorter than T1.
+    #[must_use]
+    pub fn t2(&self) -> Duration {
+        self.t1.max(Duration::from_secs(4))
+    }
+
+    /// Longest life of a message in the network: 5 s.
+    #[must_use]
+    pub const fn t4(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    /// 64·T1: Timer F, and the time one destination may take, connecting included.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.t1.saturating_mul(64)
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing::with_t1(Duration::from_millis(500))
+    }
+}

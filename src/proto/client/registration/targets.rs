@@ -1,0 +1,158 @@
+//! Where REGISTER may go: the registrar of the plan, and what 3xx responses add to it (RFC 3261 §8.1.3.4).
+
+use std::collections::VecDeque;
+use std::mem;
+
+use crate::proto::client::plan::Plan;
+use crate::proto::locate::Transport;
+use crate::sip::{AnyUri, NameAddr, Q, Response, Scheme, Uri};
+
+/// Most targets that wait at a time: no more destinations are ever tried.
+const MOST_WAITING: usize = super::walk::MOST_DESTINATIONS;
+/// Most 3xx responses that are followed.
+pub(super) const MOST_REDIRECTS: u32 = 5;
+
+/// One Request-URI with the way to it.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub uri: Uri,
+    pub route: Vec<Uri>,
+    /// Overrides RFC 3263's choice for the next hop.
+    pub transport: Option<Transport>,
+    /// Nothing but 301 led here: it is where the registrar is from now on (RFC 3261 §21.3.2).
+    pub is_for_good: bool,
+}
+
+/// The same, of whoever holds it.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub uri: &'a Uri,
+    pub route: &'a [Uri],
+    pub transport: Option<Transport>,
+    pub is_for_good: bool,
+}
+
+impl Way<'_> {
+    /// The URI that RFC 3263 is applied to (RFC 3261 §8.1.2).
+    pub fn hop(&self) -> &Uri {
+        self.route.first().unwrap_or(self.uri)
+    }
+}
+
+/// The target set. A URI enters it once; the original Request-URI is the first.
+#[derive(Clone, Debug)]
+pub(super) struct Targets {
+    begun: bool,
+    waiting: VecDeque<Box<Target>>,
+    seen: Vec<Uri>,
+    redirects: u32,
+}
+
+/// What a 3xx led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Redirected {
+    /// There are new targets.
+    Followed,
+    /// No contact, or none that REGISTER can be sent to.
+    NoTarget,
+    /// Only contacts that were tried before.
+    Loop,
+    /// The limit is reached.
+    TooMany,
+}
+
+impl Targets {
+    /// The plan's, to begin with.
+    pub const fn new() -> Targets {
+        Targets { begun: false, waiting: VecDeque::new(), seen: Vec::new(), redirects: 0 }
+    }
+
+    /// One that comes before the plan's.
+    pub fn put_first(&mut self, target: Box<Target>) {
+        self.begun_with(&target.uri);
+        self.waiting.push_front(target);
+    }
+
+    /// This one is tried already.
+    pub fn begun_with(&mut self, uri: &Uri) {
+        self.seen.push(uri.clone());
+    }
+
+    /// The next, if there is one; within it `None` is where the plan says.
+    pub fn next(&mut self) -> Option<Option<Box<Target>>> {
+        match self.waiting.pop_front() {
+            Some(target) => Some(Some(target)),
+            None => (!mem::replace(&mut self.begun, true)).then_some(None),
+        }
+    }
+
+    /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is forgotten.
+    pub fn redirect(&mut self, response: &Response, from: Way<'_>, plan: &Plan) -> Redirected {
+        let mut offers = offers(response);
+        if offers.is_empty() {
+            return Redirected::NoTarget;
+        }
+        if self.redirects >= MOST_REDIRECTS {
+            return Redirected::TooMany;
+        }
+        // Stable: equal q keep the order of the response.
+        offers.sort_by_key(|(_, q)| std::cmp::Reverse(*q));
+        let mut fresh = Vec::new();
+        for (uri, _) in offers {
+            if fresh.len() == MOST_WAITING {
+                break;
+            }
+            if self.seen.iter().chain([&*plan.registrar]).any(|old| old.matches(&uri)) {
+                continue;
+            }
+            self.seen.push(uri.clone());
+            let mut target = if response.status == 305 { through(uri, from) } else { at(uri, from, plan) };
+            target.is_for_good = response.status == 301 && from.is_for_good;
+            fresh.push(Box::new(target));
+        }
+        if fresh.is_empty() {
+            return Redirected::Loop;
+        }
+        self.redirects += 1;
+        for target in fresh.into_iter().rev() {
+            self.waiting.push_front(target);
+        }
+        self.waiting.truncate(MOST_WAITING);
+        Redirected::Followed
+    }
+}
+
+/// The contacts of a 3xx that REGISTER can be sent to, each as a Request-URI: without user, password, method and
+/// headers (RFC 3261 §10.2, §19.1.5), and its q, 1 if it says none (§20.10).
+fn offers(response: &Response) -> Vec<(Uri, Q)> {
+    response.headers.contact_values().into_iter().flatten().filter_map(offer).collect()
+}
+
+fn offer(contact: NameAddr) -> Option<(Uri, Q)> {
+    let q = contact.q().unwrap_or(Q::ONE);
+    let AnyUri::Sip(mut uri) = contact.uri else { return None };
+    let reachable = uri.transport().is_none_or(|token| Transport::parse(token).is_some());
+    if uri.scheme == Scheme::Sips || !reachable {
+        return None;
+    }
+    uri.user = None;
+    uri.password = None;
+    uri.headers.clear();
+    uri.params.remove("method");
+    Some((uri, q))
+}
+
+fn at(uri: Uri, from: Way<'_>, plan: &Plan) -> Target {
+    // The target's own transport decides; one without keeps what the user forced. Behind a preloaded route the
+    // next hop is still the proxy.
+    let own = uri.transport().is_some() && from.route.is_empty();
+    let transport = if own { None } else { plan.transport };
+    Target { transport, route: from.route.to_vec(), uri, is_for_good: false }
+}
+
+/// 305: the same request, through the proxy of the Contact (RFC 3261 §21.3.4).
+fn through(mut proxy: Uri, from: Way<'_>) -> Target {
+    let transport = if proxy.transport().is_some() { None } else { from.transport };
+    proxy.params.set("lr", None);
+    Target { uri: from.uri.clone(), route: vec![proxy], transport, is_for_good: false }
+}

@@ -1,0 +1,326 @@
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::*;
+use crate::proto::client::plan::{Purpose, Timing};
+use crate::proto::digest::{Algorithm, Hidden, Keyring};
+use crate::proto::ids::Counting;
+use crate::proto::locate::Families;
+use crate::sip::{Message, Uri};
+
+fn plan(host: &str) -> Box<Plan> {
+    Box::new(Plan {
+        purpose: Purpose::Bind { expires: Some(60) },
+        aor: Uri::parse("sip:werner@munich.de").unwrap(),
+        from: None,
+        registrar: Uri::parse(format!("sip:{host}")).unwrap().into(),
+        route: Vec::new(),
+        transport: None,
+        families: Families::V4,
+        contacts: Vec::new(),
+        q: None,
+        advertise: None,
+        user_agent: None,
+        headers: Vec::new(),
+        keyring: Keyring {
+            credentials: Vec::new(),
+            ask: Some("werner".to_owned()),
+            realm: None,
+            minimum: Algorithm::Md5,
+        },
+        timing: Timing::default(),
+        try_limit: Duration::from_secs(128),
+        command_limit: None,
+        retry_for: Duration::from_secs(60),
+        keep: false,
+        resume: None,
+    })
+}
+
+/// Everything that can be told to a registration.
+const INPUTS: [&str; 19] = [
+    "start",
+    "resolved",
+    "unresolved",
+    "opened",
+    "refused",
+    "closed",
+    "framing",
+    "timeout",
+    "try over",
+    "retry",
+    "give up",
+    "password",
+    "no password",
+    "200",
+    "302",
+    "401",
+    "423",
+    "503",
+    "603",
+];
+
+fn response(registration: &Registration, input: &str) -> Response {
+    let more = match input {
+        "200" => "Contact: <sip:werner@192.0.2.99:5070>;expires=60\r\n",
+        "302" => "Contact: <sip:192.0.2.8>\r\n",
+        "401" => "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n",
+        "423" => "Min-Expires: 90\r\n",
+        _ => "",
+    };
+    read(registration, input, more)
+}
+
+fn read(registration: &Registration, status: &str, more: &str) -> Response {
+    let via = "SIP/2.0/UDP 192.0.2.99:5070;branch=z9hG4bK1";
+    let text =
+        format!("SIP/2.0 {status} X\r\nVia: {via}\r\nCSeq: {} REGISTER\r\n{more}\r\n", registration.cseq);
+    match Message::parse_datagram(text.into_bytes().into()) {
+        Ok(Message::Response(response)) => response,
+        Ok(Message::Request(_)) | Err(_) => panic!("the test's own response can be read"),
+    }
+}
+
+fn feed(registration: &mut Registration, input: &str) -> Step {
+    let (now, random) = (Time::from_millis(1000), &mut Counting::default());
+    let question = Question::A("munich.de".to_owned());
+    match input {
+        "start" => registration.start(now),
+        "resolved" => {
+            let found = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+            registration.on_resolved(&question, Ok(found), now)
+        }
+        "unresolved" => registration.on_resolved(&question, Err(ResolveError::NoSuchName), now),
+        "opened" => registration.on_opened("192.0.2.99:5070".parse().unwrap(), random, now),
+        "refused" => registration.on_flow_lost(Some(Cause::Refused), random, now),
+        "closed" => registration.on_flow_lost(None, random, now),
+        "framing" => registration.on_framing_lost(now),
+        "timeout" => registration.on_timeout(now),
+        "try over" => registration.on_try_over(now),
+        "retry" => registration.on_retry(now),
+        "give up" => registration.on_give_up(now),
+        "password" => registration.on_password(Some(Hidden::new("x".to_owned())), random, now),
+        "no password" => registration.on_password(None, random, now),
+        status => {
+            let response = response(registration, status);
+            let via = response.headers.top_via().unwrap();
+            registration.on_final(response, &via, random, now)
+        }
+    }
+}
+
+fn brought_to(inputs: &[&str]) -> Registration {
+    let (id, random) = (RegistrationId(1), &mut Counting::default());
+    let mut registration = Registration::new(id, plan("munich.de"), random);
+    for input in inputs {
+        let _ = feed(&mut registration, input);
+    }
+    registration
+}
+
+fn state(registration: &Registration) -> &'static str {
+    match registration.state {
+        State::Fresh => "Fresh",
+        State::Locating(_) => "Locating",
+        State::Opening(_) => "Opening",
+        State::Waiting(_) => "Waiting",
+        State::Asking(..) => "Asking",
+        State::Pausing => "Pausing",
+        State::Resting(_) => "Resting",
+        State::Done => "Done",
+    }
+}
+
+fn shown(step: &Step) -> String {
+    match step {
+        Step::Resolve(questions) => format!("Resolve {questions:?}"),
+        Step::Visit(to) => format!("Visit {} {}", to.transport, to.address),
+        Step::Switch(to) => format!("Switch {} {}", to.transport, to.address),
+        Step::Send(transport, outgoing) => format!("Send {transport} CSeq {}", outgoing.cseq),
+        Step::AskPassword { username, realm } => format!("AskPassword {username} {realm}"),
+        Step::Wait => "-".to_owned(),
+        Step::Stranded(cause) => format!("Stranded {cause:?}"),
+        Step::Pause { wait, spread, .. } => format!("Pause {wait:?} + {spread:?}"),
+        Step::Finish(report) => match &report.result {
+            Ok(_) => "Finish ok".to_owned(),
+            Err(failure) => format!("Finish {failure:?}"),
+        },
+    }
+}
+
+/// DES-029 DES-012 REG-018 TXN-018 REG-027
+#[test]
+fn every_state_answers_every_input() {
+    let ways: [&[&str]; 7] = [
+        &[],
+        &["start"],
+        &["start", "resolved"],
+        &["start", "resolved", "opened"],
+        &["start", "resolved", "opened", "401"],
+        &["start", "resolved", "opened", "try over"],
+        &["start", "resolved", "opened", "200"],
+    ];
+    let mut out = String::new();
+    for way in ways {
+        for input in INPUTS {
+            let mut registration = brought_to(way);
+            let before = state(&registration);
+            let step = feed(&mut registration, input);
+            let _ = writeln!(out, "{before:<8} {input:<11} -> {:<8} {}", state(&registration), shown(&step));
+        }
+    }
+    insta::assert_snapshot!(out, @r#"
+    Fresh    start       -> Locating Resolve [A("munich.de")]
+    Fresh    resolved    -> Fresh    -
+    Fresh    unresolved  -> Fresh    -
+    Fresh    opened      -> Fresh    -
+    Fresh    refused     -> Fresh    -
+    Fresh    closed      -> Fresh    -
+    Fresh    framing     -> Fresh    -
+    Fresh    timeout     -> Fresh    -
+    Fresh    try over    -> Pausing  Pause 500ms + 500ms
+    Fresh    retry       -> Fresh    -
+    Fresh    give up     -> Done     Finish Timeout
+    Fresh    password    -> Fresh    -
+    Fresh    no password -> Fresh    -
+    Fresh    200         -> Fresh    -
+    Fresh    302         -> Fresh    -
+    Fresh    401         -> Fresh    -
+    Fresh    423         -> Fresh    -
+    Fresh    503         -> Fresh    -
+    Fresh    603         -> Fresh    -
+    Locating start       -> Locating -
+    Locating resolved    -> Opening  Visit udp 192.0.2.1:5060
+    Locating unresolved  -> Pausing  Pause 500ms + 500ms
+    Locating opened      -> Locating -
+    Locating refused     -> Locating -
+    Locating closed      -> Locating -
+    Locating framing     -> Locating -
+    Locating timeout     -> Locating -
+    Locating try over    -> Pausing  Pause 500ms + 500ms
+    Locating retry       -> Locating -
+    Locating give up     -> Done     Finish Unreachable(Name { name: "munich.de", error: Some(TimedOut) })
+    Locating password    -> Locating -
+    Locating no password -> Locating -
+    Locating 200         -> Locating -
+    Locating 302         -> Locating -
+    Locating 401         -> Locating -
+    Locating 423         -> Locating -
+    Locating 503         -> Locating -
+    Locating 603         -> Locating -
+    Opening  start       -> Opening  -
+    Opening  resolved    -> Opening  -
+    Opening  unresolved  -> Opening  -
+    Opening  opened      -> Waiting  Send udp CSeq 1
+    Opening  refused     -> Opening  Visit udp 192.0.2.2:5060
+    Opening  closed      -> Opening  Visit udp 192.0.2.2:5060
+    Opening  framing     -> Opening  -
+    Opening  timeout     -> Opening  Visit udp 192.0.2.2:5060
+    Opening  try over    -> Pausing  Pause 500ms + 500ms
+    Opening  retry       -> Opening  -
+    Opening  give up     -> Done     Finish Timeout
+    Opening  password    -> Opening  -
+    Opening  no password -> Opening  -
+    Opening  200         -> Opening  -
+    Opening  302         -> Opening  -
+    Opening  401         -> Opening  -
+    Opening  423         -> Opening  -
+    Opening  503         -> Opening  -
+    Opening  603         -> Opening  -
+    Waiting  start       -> Waiting  -
+    Waiting  resolved    -> Waiting  -
+    Waiting  unresolved  -> Waiting  -
+    Waiting  opened      -> Waiting  -
+    Waiting  refused     -> Opening  Visit udp 192.0.2.2:5060
+    Waiting  closed      -> Opening  Visit udp 192.0.2.2:5060
+    Waiting  framing     -> Opening  Visit udp 192.0.2.2:5060
+    Waiting  timeout     -> Opening  Visit udp 192.0.2.2:5060
+    Waiting  try over    -> Pausing  Pause 500ms + 500ms
+    Waiting  retry       -> Waiting  -
+    Waiting  give up     -> Done     Finish Timeout
+    Waiting  password    -> Waiting  -
+    Waiting  no password -> Waiting  -
+    Waiting  200         -> Done     Finish ok
+    Waiting  302         -> Opening  Visit udp 192.0.2.8:5060
+    Waiting  401         -> Asking   AskPassword werner r
+    Waiting  423         -> Waiting  Send udp CSeq 2
+    Waiting  503         -> Opening  Visit udp 192.0.2.2:5060
+    Waiting  603         -> Done     Finish Refused(Status(603))
+    Asking   start       -> Asking   -
+    Asking   resolved    -> Asking   -
+    Asking   unresolved  -> Asking   -
+    Asking   opened      -> Asking   -
+    Asking   refused     -> Asking   -
+    Asking   closed      -> Asking   -
+    Asking   framing     -> Asking   -
+    Asking   timeout     -> Asking   -
+    Asking   try over    -> Pausing  Pause 500ms + 500ms
+    Asking   retry       -> Asking   -
+    Asking   give up     -> Done     Finish Timeout
+    Asking   password    -> Waiting  Send udp CSeq 2
+    Asking   no password -> Done     Finish Credentials(Missing { realm: "r" })
+    Asking   200         -> Asking   -
+    Asking   302         -> Asking   -
+    Asking   401         -> Asking   -
+    Asking   423         -> Asking   -
+    Asking   503         -> Asking   -
+    Asking   603         -> Asking   -
+    Pausing  start       -> Pausing  -
+    Pausing  resolved    -> Pausing  -
+    Pausing  unresolved  -> Pausing  -
+    Pausing  opened      -> Pausing  -
+    Pausing  refused     -> Pausing  -
+    Pausing  closed      -> Pausing  -
+    Pausing  framing     -> Pausing  -
+    Pausing  timeout     -> Pausing  -
+    Pausing  try over    -> Pausing  Pause 500ms + 500ms
+    Pausing  retry       -> Locating Resolve [A("munich.de")]
+    Pausing  give up     -> Done     Finish Timeout
+    Pausing  password    -> Pausing  -
+    Pausing  no password -> Pausing  -
+    Pausing  200         -> Pausing  -
+    Pausing  302         -> Pausing  -
+    Pausing  401         -> Pausing  -
+    Pausing  423         -> Pausing  -
+    Pausing  503         -> Pausing  -
+    Pausing  603         -> Pausing  -
+    Done     start       -> Done     -
+    Done     resolved    -> Done     -
+    Done     unresolved  -> Done     -
+    Done     opened      -> Done     -
+    Done     refused     -> Done     -
+    Done     closed      -> Done     -
+    Done     framing     -> Done     -
+    Done     timeout     -> Done     -
+    Done     try over    -> Done     -
+    Done     retry       -> Done     -
+    Done     give up     -> Done     -
+    Done     password    -> Done     -
+    Done     no password -> Done     -
+    Done     200         -> Done     -
+    Done     302         -> Done     -
+    Done     401         -> Done     -
+    Done     423         -> Done     -
+    Done     503         -> Done     -
+    Done     603         -> Done     -
+    "#);
+}
+
+/// DES-006 DES-008
+#[test]
+fn a_503_sets_the_least_pause_and_the_time_for_retries_the_longest() {
+    for (after, expected) in [
+        (0, "Pause 500ms + 500ms"),
+        (1, "Pause 1s + 500ms"),
+        (2, "Pause 2s + 200ms"),
+        // One second of the sixty has passed.
+        (59, "Pause 59s + 5.9s"),
+        (60, "Finish Refused(RetryAfter { status: 503, seconds: 60 })"),
+    ] {
+        let mut registration = brought_to(&["start", "resolved", "opened", "503", "opened"]);
+        let busy = read(&registration, "503", &format!("Retry-After: {after}\r\n"));
+        let via = busy.headers.top_via().unwrap();
+        let step = registration.on_final(busy, &via, &mut Counting::default(), Time::from_millis(2000));
+        assert_eq!(shown(&step), expected, "{after}");
+    }
+}

@@ -1,0 +1,292 @@
+use super::*;
+use crate::proto::client::outcome::Unreachable;
+use crate::proto::ids::Counting;
+
+/// Always the same number: 0 is no jitter, 1000 is all of it.
+struct Fixed(u64);
+
+impl Random for Fixed {
+    fn next(&mut self) -> u64 {
+        self.0
+    }
+}
+
+fn at(seconds: f64) -> Time {
+    Time::from_millis((seconds * 1000.0) as u64)
+}
+
+fn wait(next: Due) -> f64 {
+    match next {
+        Due::Wait(at) => at.as_millis() as f64 / 1000.0,
+        Due::Bind | Due::Remove | Due::Busy | Due::Resigned | Due::Over => panic!("{next:?}"),
+    }
+}
+
+fn bound(granted: u32, random: &mut dyn Random) -> (Schedule, f64) {
+    let mut keep = Schedule::new(at(0.0), None);
+    assert_eq!(keep.on_due(at(0.0)), Due::Bind);
+    let due = wait(keep.on_bound(at(0.0), granted, random, at(0.0)));
+    (keep, due)
+}
+
+/// DES-001 DES-002 DES-004 DES-005 REG-016
+#[test]
+fn a_refresh_is_due_before_the_lease_ends_and_never_within_a_second() {
+    let cases = [
+        (1, 1.0, 1.0),
+        (3, 1.5, 1.35),
+        (20, 10.0, 9.0),
+        (60, 30.0, 27.0),
+        (74, 37.0, 33.3),
+        (75, 38.0, 34.2),
+        (300, 263.0, 236.7),
+        (370, 333.0, 299.7),
+        (3600, 3240.0, 2916.0),
+        (86_400, 77_760.0, 69_984.0),
+        (u32::MAX, 544_320.0, 489_888.0),
+    ];
+    for (granted, latest, earliest) in cases {
+        assert_eq!(bound(granted, &mut Fixed(0)).1, latest, "{granted}");
+        assert_eq!(bound(granted, &mut Fixed(1000)).1, earliest, "{granted}");
+    }
+}
+
+/// DES-001 DES-004: refreshes of many meet at beats, as far as each is still right: a lease of a second has no choice.
+#[test]
+fn a_refresh_moves_to_a_beat_within_what_is_right() {
+    let origin = Time::from_millis(17);
+    for (granted, beat) in [(1, 8), (2, 16), (4, 32), (20, 256), (75, 256), (3600, 256), (u32::MAX, 256)] {
+        for chance in 0..=1000 {
+            let began = at(5.0) + Duration::from_millis(chance * 7 % 300);
+            let mut keep = Schedule::new(began, None);
+            keep.on_due(began);
+            let from = began + Duration::from_millis(3);
+            keep.on_bound(from, granted, &mut Fixed(0), began);
+            let latest = wait(keep.next());
+            keep.lease = None;
+            keep.state = State::Trying(After::Wait);
+            let planned = wait(keep.on_bound(from, granted, &mut Fixed(chance), began));
+            let aligned = wait(keep.align(origin));
+            let lead = (latest - from.as_millis() as f64 / 1000.0) / 10.0;
+            assert!(aligned <= latest && aligned >= latest - lead - 0.001, "{granted} {planned} {aligned}");
+            assert!(aligned - began.as_millis() as f64 / 1000.0 >= 1.0, "{granted} {aligned}");
+            let is_beat = ((aligned * 1000.0).round() as u64 - 17).is_multiple_of(beat);
+            assert!(is_beat || (granted < 4 && aligned == planned), "{granted} {planned} {aligned}");
+            assert!(keep.is_plain_refresh(at(aligned)));
+        }
+    }
+}
+
+/// DES-003: an answer that was under way for ten seconds makes the lease no longer.
+#[test]
+fn the_lifetime_counts_from_when_the_request_left() {
+    let mut keep = Schedule::new(at(0.0), None);
+    keep.on_due(at(0.0));
+    assert_eq!(wait(keep.on_bound(at(1.0), 100, &mut Fixed(0), at(11.0))), 64.0);
+    assert_eq!(keep.bound_until(), Some(at(101.0)));
+}
+
+/// DES-006: bounds of each step, without and with a lease that still lives.
+#[test]
+fn failures_are_answered_with_growing_patience() {
+    for (random, expected) in [
+        (0, [15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 900.0, 900.0]),
+        (1000, [30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1800.0, 1800.0]),
+    ] {
+        let mut keep = Schedule::new(at(0.0), None);
+        let mut now = 0.0;
+        for wanted in expected {
+            assert_eq!(keep.on_due(at(now)), Due::Bind);
+            let due = wait(keep.on_failed(&Failure::Timeout, false, &mut Fixed(random), at(now)));
+            assert_eq!(due - now, wanted);
+            now = due;
+        }
+    }
+    let (mut keep, due) = bound(3600, &mut Fixed(0));
+    keep.on_due(at(due));
+    let soon = wait(keep.on_failed(&Failure::Timeout, true, &mut Fixed(1000), at(due + 32.0)));
+    assert_eq!(soon, due + 34.0);
+    keep.on_due(at(soon));
+    assert_eq!(wait(keep.on_failed(&Failure::Timeout, true, &mut Fixed(1000), at(soon))), soon + 30.0);
+}
+
+/// DES-001: with a server that says nothing, a second try leaves before the end.
+#[test]
+fn a_silent_server_is_asked_twice_before_the_lease_ends() {
+    for granted in [75, 100, 300, 3600] {
+        for random in [0, 1000] {
+            let (mut keep, due) = bound(granted, &mut Fixed(random));
+            keep.on_due(at(due));
+            let second = wait(keep.on_failed(&Failure::Timeout, true, &mut Fixed(random), at(due + 32.0)));
+            assert!(second < f64::from(granted), "{granted}: {second}");
+        }
+    }
+}
+
+/// DES-007 DES-018 OUT-037: one loss of what worked is tried at once; of what breaks down at once it is not.
+#[test]
+fn a_server_that_drops_every_connection_makes_no_fast_cycle() {
+    let mut keep = Schedule::new(at(0.0), None);
+    let mut random = Counting::default();
+    let (mut now, mut tries) = (0.0, 0);
+    while now < 3600.0 {
+        assert_eq!(keep.on_due(at(now)), Due::Bind);
+        tries += 1;
+        keep.on_bound(at(now), 3600, &mut random, at(now));
+        now = wait(keep.on_flow_lost(&mut random, at(now + 1.0)));
+    }
+    assert!(tries < 12, "{tries}");
+    // A lease that has lived is another matter.
+    let (mut keep, _) = bound(3600, &mut Fixed(0));
+    for start in [2000.0, 4000.0, 6000.0] {
+        let lost = wait(keep.on_flow_lost(&mut Fixed(1000), at(start)));
+        assert_eq!(lost, start + 2.0);
+        keep.on_due(at(lost));
+        keep.on_bound(at(lost), 3600, &mut Fixed(0), at(lost));
+    }
+}
+
+/// DES-008
+#[test]
+fn retry_after_is_the_least_and_is_capped() {
+    for (seconds, random, least, most) in [
+        (5, 0, 15.0, 15.0),
+        (100, 0, 100.0, 100.0),
+        (100, 1000, 110.0, 110.0),
+        (1_000_000_000, 0, 3600.0, 3960.0),
+    ] {
+        for status in [503, 500, 404] {
+            let mut keep = Schedule::new(at(0.0), None);
+            keep.on_due(at(0.0));
+            let failure = Failure::Refused(Refusal::RetryAfter { status, seconds });
+            let due = wait(keep.on_failed(&failure, false, &mut Fixed(random), at(0.0)));
+            assert!((least..=most).contains(&due), "{status} {seconds}: {due}");
+        }
+    }
+}
+
+/// DES-009 COD-022: what can't pass stops it, or is probed slowly.
+#[test]
+fn what_failed_for_good_is_not_hammered() {
+    let refused = |status| Failure::Refused(Refusal::Status(status));
+    let wrong = || {
+        Failure::Credentials(CredentialsFailure::Rejected { realm: "r".to_owned(), username: "u".to_owned() })
+    };
+    for failure in [
+        refused(400),
+        refused(403),
+        refused(404),
+        refused(405),
+        refused(410),
+        refused(600),
+        refused(603),
+        wrong(),
+    ] {
+        let mut keep = Schedule::new(at(0.0), None);
+        keep.on_due(at(0.0));
+        assert_eq!(keep.on_failed(&failure, false, &mut Fixed(0), at(0.0)), Due::Resigned, "{failure:?}");
+        assert_eq!(keep.on_due(at(1e6)), Due::Resigned);
+        // The user may know better.
+        assert_eq!(wait(keep.on_refresh_requested(at(2e6))), 2e6);
+        let mut keep = Schedule::new(at(0.0), Some(Duration::from_secs(600)));
+        keep.on_due(at(0.0));
+        assert_eq!(wait(keep.on_failed(&failure, false, &mut Fixed(0), at(1.0))), 601.0);
+    }
+    for failure in [
+        refused(408),
+        refused(480),
+        refused(500),
+        refused(502),
+        refused(503),
+        refused(504),
+        Failure::Unreachable(Unreachable::Closed),
+    ] {
+        let mut keep = Schedule::new(at(0.0), None);
+        keep.on_due(at(0.0));
+        assert_eq!(wait(keep.on_failed(&failure, false, &mut Fixed(0), at(0.0))), 15.0, "{failure:?}");
+    }
+}
+
+/// DES-011 DES-013 REG-018: ten triggers while one is under way make one more, a second after it began.
+#[test]
+fn triggers_are_merged_and_not_lost() {
+    let mut keep = Schedule::new(at(0.0), None);
+    assert_eq!(keep.on_due(at(0.0)), Due::Bind);
+    for _ in 0..10 {
+        assert_eq!(keep.on_refresh_requested(at(0.1)), Due::Busy);
+        assert_eq!(keep.on_due(at(0.1)), Due::Busy);
+    }
+    assert_eq!(wait(keep.on_bound(at(0.0), 3600, &mut Fixed(0), at(0.2))), 1.0);
+    assert_eq!(keep.on_due(at(1.0)), Due::Bind);
+    assert_eq!(wait(keep.on_bound(at(1.0), 3600, &mut Fixed(0), at(1.2))), 3241.0);
+}
+
+/// DES-012: a try that could not even be sent frees the place.
+#[test]
+fn a_try_that_came_to_nothing_is_followed_by_another() {
+    let (mut keep, due) = bound(60, &mut Fixed(0));
+    keep.on_due(at(due));
+    let failure = Failure::Unreachable(Unreachable::Closed);
+    let again = wait(keep.on_failed(&failure, true, &mut Fixed(0), at(due)));
+    assert_eq!(again, due + 1.0);
+    assert_eq!(keep.on_due(at(again)), Due::Bind);
+}
+
+/// DES-019 as far as the order goes: what is bound, or may be, is removed; what is under way is waited for.
+#[test]
+fn leaving_removes_what_may_be_bound_and_nothing_else() {
+    let mut idle = Schedule::new(at(0.0), None);
+    assert_eq!(idle.on_stop(false), Due::Over);
+    assert_eq!(idle.on_stop(false), Due::Over);
+
+    let (mut keep, _) = bound(60, &mut Fixed(0));
+    assert_eq!(keep.on_stop(true), Due::Remove);
+    assert_eq!(keep.on_refresh_requested(at(1.0)), Due::Busy);
+    assert_eq!((keep.on_left(), keep.bound_until()), (Due::Over, None));
+
+    for (may_be_bound, then) in [(true, Due::Remove), (false, Due::Over)] {
+        let mut keep = Schedule::new(at(0.0), None);
+        keep.on_due(at(0.0));
+        assert_eq!((keep.on_stop(false), keep.is_leaving()), (Due::Busy, true));
+        assert_eq!(keep.on_failed(&Failure::Timeout, may_be_bound, &mut Fixed(0), at(1.0)), then);
+    }
+    let mut keep = Schedule::new(at(0.0), None);
+    keep.on_due(at(0.0));
+    keep.on_stop(false);
+    assert_eq!(keep.on_bound(at(0.0), 60, &mut Fixed(0), at(1.0)), Due::Remove);
+}
+
+/// DES-002: those that start together do not come back together.
+#[test]
+fn a_thousand_that_started_together_spread() {
+    let mut random = Counting::default();
+    let mut due: Vec<u64> = (0..1000).map(|_| (bound(3600, &mut random).1 * 1000.0) as u64).collect();
+    due.sort_unstable();
+    assert!(due[999] - due[0] > 300_000);
+    assert!(due.windows(50).all(|part| part[49] - part[0] > 10_000));
+}
+
+/// DES-010: whatever may make many accounts try at once is no routine.
+#[test]
+fn a_refresh_in_its_time_is_plain_refresh_and_nothing_else_is() {
+    let mut random = Fixed(0);
+    assert!(!Schedule::new(at(0.0), None).is_plain_refresh(at(0.0)), "the first try");
+    let (keep, due) = bound(600, &mut random);
+    assert!(keep.is_plain_refresh(at(due)) && keep.is_plain_refresh(at(due + 0.9)));
+    assert!(!keep.is_plain_refresh(at(due + 1.0)), "slept over");
+    let (keep, due) = bound(1, &mut random);
+    assert!(!keep.is_plain_refresh(at(due)), "the lease has ended");
+    let (mut keep, _) = bound(600, &mut random);
+    keep.on_refresh_requested(at(100.0));
+    assert!(keep.is_due(at(100.0)) && !keep.is_plain_refresh(at(100.0)), "asked for");
+    let (mut keep, _) = bound(600, &mut random);
+    let soon = wait(keep.on_flow_lost(&mut random, at(100.0)));
+    assert!(!keep.is_plain_refresh(at(soon)), "a lost flow");
+    let (mut keep, _) = bound(600, &mut random);
+    let soon = wait(keep.on_network_changed(&mut random, at(100.0)));
+    assert!(!keep.is_plain_refresh(at(soon)), "a changed network");
+    let (mut keep, due) = bound(600, &mut random);
+    keep.on_due(at(due));
+    let again = wait(keep.on_failed(&Failure::Timeout, true, &mut random, at(due + 5.0)));
+    assert!(!keep.is_plain_refresh(at(again)), "a failure");
+}

@@ -1,0 +1,217 @@
+//! What every user agent server does with a request before its method matters (RFC 3261 §8.2), how its answers are
+//! made (§8.2.6), and where they go (§18.2, RFC 3581 §4).
+//!
+//! Life of a request: [`receive`] notes in its Via where it came from; [`Head::read`] reads what every request must
+//! have, or says what it is refused with; an [`Reply`] becomes a response by [`respond`]; [`return_address`] says
+//! where that goes.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+use super::Transport;
+use crate::sip::{
+    AnyUri, CSeq, FieldError, Header, HeaderName, Headers, InjectionError, Method, NameAddr, Problem,
+    Request, Response, Scheme, Version, Via,
+};
+
+/// Methods that a request may have which is refused with 405, not with 501: those of RFC 3261 and its extensions.
+fn is_known(method: &Method) -> bool {
+    !matches!(method, Method::Other(_))
+}
+
+/// What is answered, before it is made a response to a certain request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The reason phrase; `None`: the usual one.
+    pub reason: Option<Cow<'static, str>>,
+    /// Rows besides those that every response has.
+    pub rows: Vec<Header>,
+}
+
+impl Reply {
+    /// With the usual reason phrase and no rows of its own.
+    #[must_use]
+    pub fn new(status: u16) -> Reply {
+        Reply { status, reason: None, rows: Vec::new() }
+    }
+
+    /// With another reason phrase.
+    #[must_use]
+    pub fn because(status: u16, reason: impl Into<Cow<'static, str>>) -> Reply {
+        Reply { status, reason: Some(reason.into()), rows: Vec::new() }
+    }
+
+    /// And this row. A value that cannot stand in a row is left out: it came from a request, so it could.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: impl Into<bytes::Bytes>) -> Reply {
+        self.rows.extend(Header::new(name, value));
+        self
+    }
+}
+
+impl From<FieldError> for Reply {
+    /// 400, with a reason that names the header (§21.4.1).
+    fn from(error: FieldError) -> Reply {
+        Reply::because(400, format!("Bad Request: {error}"))
+    }
+}
+
+/// What every request has (§8.1.1), read.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Whom it is about.
+    pub to: NameAddr,
+    /// The tag of who sends it.
+    pub from_tag: Option<String>,
+    /// Its place in the order of its Call-ID.
+    pub cseq: CSeq,
+    /// Hops it may still take.
+    pub max_forwards: Option<u8>,
+    /// The Request-URI, without its brackets.
+    pub uri: AnyUri,
+}
+
+impl Head {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The answer that the request gets instead: 505 for another version, 400 for what is missing or malformed, 416 for
+    /// a Request-URI that is neither sip nor sips (§8.2.2.1).
+    pub fn read(request: &Request) -> Result<Head, Reply> {
+        if request.version != Version::V2 {
+            return Err(Reply::new(505));
+        }
+        let headers = &request.headers;
+        let to = headers.to()?;
+        let from_tag = headers.from()?.tag().map(str::to_owned);
+        headers.call_id()?;
+        let cseq = headers.cseq()?;
+        if cseq.method != request.method {
+            return Err(Reply::because(400, "Bad Request: CSeq: has another method than the request"));
+        }
+        let max_forwards = headers.max_forwards()?;
+        let uri = AnyUri::parse(&request.uri)
+            .map_err(|error| Reply::because(400, format!("Bad Request: Request-URI: {error}")))?;
+        match &uri {
+            AnyUri::Sip(_) => Ok(Head { to, from_tag, cseq, max_forwards, uri }),
+            AnyUri::Other(_) => Err(Reply::new(416)),
+        }
+    }
+}
+
+/// The answer to a method that is not served (§8.2.1): 405 with what is, or 501 for one that is not known at all.
+#[must_use]
+pub fn refuse_method(method: &Method, allowed: &'static str) -> Reply {
+    let status = if is_known(method) { 405 } else { 501 };
+    Reply::new(status).with(HeaderName::Allow, allowed)
+}
+
+/// The answer to a request that requires what is not supported (§8.2.2.3), if it does.
+#[must_use]
+pub fn refuse_extensions(request: &Request, supported: &[&str]) -> Option<Reply> {
+    let foreign: Vec<String> = request
+        .headers
+        .option_tags(&HeaderName::Require)
+        .into_iter()
+        .filter(|tag| !supported.iter().any(|known| known.eq_ignore_ascii_case(tag)))
+        .collect();
+    (!foreign.is_empty()).then(|| Reply::new(420).with(HeaderName::Unsupported, foreign.join(", ")))
+}
+
+/// Notes in the topmost Via where the request came from (§18.2.1, RFC 3581 §4), and gives that Via.
+///
+/// # Errors
+/// Without a Via that can be read there is no way back.
+pub fn receive(request: &mut Request, peer: SocketAddr) -> Result<Via, FieldError> {
+    let mut via = request.headers.top_via()?;
+    let source = peer.ip().to_canonical();
+    let asks_for_port = via.params.has("rport");
+    // A peer must not say for itself where it was seen.
+    let claims = via.params.remove("received");
+    if !asks_for_port && !claims && via.host.ip() == Some(source) {
+        return Ok(via);
+    }
+    via.params.set("received", Some(&source.to_string()));
+    if asks_for_port {
+        via.params.set("rport", Some(&peer.port().to_string()));
+    }
+    request.headers.set_first_value(&HeaderName::Via, &via.to_string()).map_err(injected)?;
+    Ok(via)
+}
+
+fn injected(error: InjectionError) -> FieldError {
+    FieldError { header: error.header, problem: Problem::Parameter }
+}
+
+/// Where the answer of a request goes that came over UDP (§18.2.2, RFC 3581 §4): to `maddr`, to where it came from, or
+/// to the port that its Via says. Over a connection it goes back on that.
+#[must_use]
+pub fn return_address(via: &Via, peer: SocketAddr, transport: Transport) -> SocketAddr {
+    if transport.is_reliable() {
+        return peer;
+    }
+    let port = via.port.unwrap_or(5060);
+    let maddr = via.params.get("maddr").flatten().and_then(|text| text.trim_matches(['[', ']']).parse().ok());
+    match maddr {
+        Some(address) if same_family(address, peer) => SocketAddr::new(address, port),
+        Some(_) | None if via.params.has("rport") => peer,
+        Some(_) | None => SocketAddr::new(peer.ip(), port),
+    }
+}
+
+fn same_family(address: IpAddr, peer: SocketAddr) -> bool {
+    address.is_ipv4() == peer.is_ipv4()
+}
+
+/// What a response has as its request has it.
+const COPIED: [HeaderName; 4] = [HeaderName::Via, HeaderName::From, HeaderName::CallId, HeaderName::CSeq];
+
+/// Makes an answer the response to a request (§8.2.6.2): its Vias, From, To with our tag, Call-ID and CSeq, then the
+/// answer's own rows. What a broken request lacks is missing in its answer, too.
+#[must_use]
+pub fn respond(request: &Request, answer: Reply, tag: &str) -> Response {
+    let mut response = Response::new(answer.status);
+    response.headers = Headers::with_capacity(COPIED.len() + 1 + answer.rows.len());
+    if let Some(reason) = answer.reason {
+        response.reason = reason.into_owned();
+    }
+    for row in &request.headers {
+        let name = row.name();
+        // RFC 3261 §8.2.6.1: a 100 tells how long the request has been on its way.
+        let is_timed = answer.status == 100 && *name == HeaderName::Timestamp;
+        if is_timed || COPIED.contains(name) {
+            response.headers.push(row.clone());
+        } else if *name == HeaderName::To {
+            response.headers.push(tagged(row, tag));
+        }
+    }
+    answer.rows.into_iter().for_each(|row| response.headers.push(row));
+    response
+}
+
+/// The To row with our tag, unless it has one (§8.2.6.2).
+fn tagged(row: &Header, tag: &str) -> Header {
+    // Mostly it is no more than `<uri>`, and need not be read.
+    let end = row.value().iter().position(|octet| *octet == b'>');
+    let is_plain = row.value().starts_with(b"<") && end.is_some_and(|end| end + 1 == row.value().len());
+    let has_tag = || NameAddr::parse(row.value()).map_or(true, |to| to.tag().is_some());
+    if tag.is_empty() || (!is_plain && has_tag()) {
+        return row.clone();
+    }
+    let mut value = Vec::with_capacity(row.value().len() + 5 + tag.len());
+    value.extend_from_slice(row.value());
+    value.extend_from_slice(b";tag=");
+    value.extend_from_slice(tag.as_bytes());
+    Header::new(HeaderName::To, value).unwrap_or_else(|_| row.clone())
+}
+
+/// Whether a URI asks for TLS on every hop.
+#[must_use]
+pub fn is_secure(uri: &AnyUri) -> bool {
+    uri.sip().is_some_and(|uri| uri.scheme == Scheme::Sips)
+}
+
+#[cfg(test)]
+mod tests;
