@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, ArgMatches, Args as ClapArgs, Error, FromArgMatches, Parser, Subcommand};
 
-use super::help;
+use super::help::{self, Help};
 use super::table::{Exclusive, Reader, Setting};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, Domain, Ha1,
@@ -21,7 +21,7 @@ use super::values::{
     name = "sipreg",
     version,
     about = help::ABOUT,
-    after_help = help::TOP_EXAMPLES,
+    after_help = help::PROGRAM.end(),
     max_term_width = 80,
     subcommand_required = true,
     subcommand_value_name = "COMMAND",
@@ -34,80 +34,25 @@ pub struct Args {
     pub command: Command,
 }
 
-/// The commands.
+/// The commands, each with the first line of its help; the rest of that is in [`super::help`].
 #[derive(Subcommand)]
 pub enum Command {
-    /// Binds once.
-    #[command(
-        about = help::REGISTER_ABOUT,
-        long_about = help::REGISTER_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::REGISTER_END,
-        override_usage = "sipreg register [OPTIONS] <AOR>",
-        max_term_width = 80
-    )]
+    /// Bind this device to an address, once, and print what was granted
     Register(Deferred<Register>),
-    /// Keeps bound.
-    #[command(
-        about = help::KEEP_ABOUT,
-        long_about = help::KEEP_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::KEEP_END,
-        override_usage = "sipreg keep [OPTIONS] <AOR>... [-- <COMMAND>...]",
-        max_term_width = 80
-    )]
+    /// Bind this device, and keep it bound until told to stop
     Keep(Deferred<Keep>),
-    /// Lists.
-    #[command(
-        about = help::LIST_ABOUT,
-        long_about = help::LIST_LONG,
-        visible_alias = "query",
-        after_help = help::SHORT_END,
-        after_long_help = help::LIST_END,
-        override_usage = "sipreg list [OPTIONS] <AOR>",
-        max_term_width = 80
-    )]
+    /// Show every binding of an address
+    #[command(visible_alias = "query")]
     List(Deferred<List>),
-    /// Removes.
-    #[command(
-        about = help::UNREGISTER_ABOUT,
-        long_about = help::UNREGISTER_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::UNREGISTER_END,
-        override_usage = "sipreg unregister [OPTIONS] <AOR>",
-        max_term_width = 80
-    )]
+    /// Remove this device's binding, another one, or all
     Unregister(Deferred<Unregister>),
-    /// Serves.
-    #[command(
-        about = help::SERVE_ABOUT,
-        long_about = help::SERVE_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::SERVE_END,
-        override_usage = "sipreg serve [OPTIONS]",
-        max_term_width = 80
-    )]
+    /// Be a registrar: take registrations, and tell them
     Serve(Deferred<Serve>),
-    /// Shows it.
-    #[command(
-        about = help::DEMO_ABOUT,
-        long_about = help::DEMO_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::DEMO_END,
-        override_usage = "sipreg demo [OPTIONS]",
-        max_term_width = 80
-    )]
+    /// Watch the textbook registration, on this machine alone
     Demo(Deferred<Demo>),
-    /// Prints a completion script.
-    #[command(
-        about = help::COMPLETIONS_ABOUT,
-        long_about = help::COMPLETIONS_LONG,
-        after_long_help = help::COMPLETIONS_END,
-        max_term_width = 80
-    )]
+    /// Print the script that makes a shell complete sipreg's arguments
     Completions(Deferred<Completions>),
-    /// Prints or writes manual pages.
-    #[command(about = help::MAN_ABOUT, long_about = help::MAN_LONG, after_long_help = help::MAN_END, max_term_width = 80)]
+    /// Print the manual page, or write one per command
     Man(Deferred<Man>),
 }
 
@@ -782,15 +727,9 @@ impl<T: FromArgMatches> FromArgMatches for Deferred<T> {
     }
 }
 
-/// Adds the options, and keeps what the command says of itself: the struct's own words are for its readers.
+/// Adds the options and the rest of the help. The first line stays: the struct's own words are for its readers.
 fn put<T: ClapArgs>(command: clap::Command) -> clap::Command {
-    let (about, long_about) = (command.get_about().cloned(), command.get_long_about().cloned());
-    let mut command = T::augment_args(command);
-    if let Some(about) = about {
-        command = command.about(about);
-    }
-    if let Some(long_about) = long_about {
-        command = command.long_about(long_about);
-    }
-    command
+    let about = command.get_about().cloned().unwrap_or_default();
+    let help = Help::of(command.get_name());
+    help.add(T::augment_args(command).about(about))
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::help::Help;
 use super::text::shown;
 
 /// A command line that can't be carried out. Nothing was sent.
@@ -129,7 +130,7 @@ pub fn from_clap(error: &clap::Error, command: Option<&str>) -> UsageError {
             return UsageError::new(
                 "there is one argument too many (it is not shown, since it may be a secret)",
             )
-            .hint(what_is_taken(command));
+            .hint(Help::of(command.unwrap_or_default()).takes);
         }
         let error = UsageError::new(format!("there is no option {}", shown(name)));
         return match text(ContextKind::SuggestedArg) {
@@ -201,17 +202,6 @@ pub fn from_clap(error: &clap::Error, command: Option<&str>) -> UsageError {
 /// The name in an argument as the argument reader shows it: `--expires <DURATION>`, `<SHELL>`.
 fn name_of(argument: &str) -> &str {
     argument.split(' ').next().unwrap_or_default().trim_matches(['<', '>', '[', ']', '.'])
-}
-
-/// For whoever gave one argument too many.
-fn what_is_taken(command: Option<&str>) -> &'static str {
-    match command {
-        Some("man") => "'man' takes one DIR. Quote values that hold spaces",
-        Some("completions") => "'completions' takes one SHELL",
-        Some(_) | None => {
-            "a command takes one AOR; everything else is an option. Quote values that hold spaces"
-        }
-    }
 }
 
 fn missing(error: &clap::Error, argument: &str) -> bool {
