@@ -6,20 +6,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::options::{Identity, Network, Output, Target, Typed, Wish};
+use super::config::Configuration;
+use super::options::{Binding, ClientCommand, Identity, Network, Options, Output, Request, Target};
 use super::report::Settings;
-use super::secret::{self, ConfiguredSecret, Kind, Source};
+use super::secret::{self, ConfiguredSecret, SecretSource, Source};
 use super::state::{Record, State};
 use super::text::shown;
 use super::usage::UsageError;
-use super::values::{self, TransportName};
+use super::values::{
+    AddedHeader, Address, Advertised, AlgorithmName, Aor, Contact, Lifetime, Preference, Proxy, Realm,
+    Registrant, Registrar, Span, UserAgent, UserName, aor_of,
+};
 use super::{Environment, prompt};
 use crate::net;
 use crate::proto::Transport;
 use crate::proto::client::plan::{Plan, Purpose, Timing};
-use crate::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
+use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
 use crate::proto::locate::Families;
-use crate::sip::{Host, NameAddr, Q, Uri};
+use crate::sip::{NameAddr, Q, Uri};
 
 /// What a command is about to do.
 pub struct Account {
@@ -50,50 +54,100 @@ pub enum Consent {
 }
 
 impl Account {
-    /// Reads the meaning of the arguments. The password is only located, not read: that may have to wait for a person
-    /// or a pipe.
+    /// Reads the meaning of a command, with what the configuration file says of it. The password is only located, not
+    /// read: that may have to wait for a person or a pipe.
     ///
     /// # Errors
-    /// The first argument that makes no sense, with its name, its value and what to do.
-    pub fn mean(args: Typed, environment: &Environment) -> Result<Account, UsageError> {
-        let aor_text = args.aor.as_deref().unwrap_or_default();
-        let meant = values::aor(aor_text)?;
-        let from = args.identity.from.as_deref().map(values::from).transpose()?;
-        let transport = args.target.transport.map(transport);
-        let (registrar, route) = targets(&args.target, meant.target, transport)?;
-        let wanted = Wanted::of(&args.wish)?;
-        let (net, families, advertise) = network(&args.network, args.output.dry_run)?;
-        let limits = limits(&args.network, args.retry_for.as_deref())?;
-        let username = username(&args.identity, from.as_ref(), &meant.aor)?;
-        let secret = locate(&args.identity, environment)?;
-        let own = wanted.contacts.is_empty();
-        let settings = settings(&args.output, &meant.aor, wanted.purpose, own);
+    /// The first argument or key that makes no sense, with its value and what to do, and what is known by then of how
+    /// it is to be shown.
+    pub fn resolve(
+        mut request: Request,
+        environment: &Environment,
+    ) -> Result<Account, Box<(Settings, UsageError)>> {
+        let configuration = Configuration::read(request.options.network.config.as_deref(), environment);
+        let account = configuration.and_then(|found| Account::configured(&mut request, &found, environment));
+        account.map_err(|error| {
+            let output = &request.options.output;
+            let settings = Settings {
+                aor: request.aor.as_deref().and_then(aor_of),
+                json: output.format.json == Some(true),
+                color: output.display.color.unwrap_or_default(),
+                ..Settings::default()
+            };
+            Box::new((settings, error))
+        })
+    }
+
+    /// The same with a configuration that has been read. The request is completed by it.
+    ///
+    /// # Errors
+    /// As for [`Account::resolve`].
+    pub fn configured(
+        request: &mut Request,
+        configuration: &Configuration,
+        environment: &Environment,
+    ) -> Result<Account, UsageError> {
+        let mut additions = configuration.complete(request, environment)?;
+        let secrets = std::mem::take(&mut additions.secrets);
+        Account::new(request, secrets, environment).map_err(|error| additions.complain(error))
+    }
+
+    fn new(
+        request: &Request,
+        mut secrets: Vec<ConfiguredSecret>,
+        environment: &Environment,
+    ) -> Result<Account, UsageError> {
+        let Options { target, identity, binding, headers, network, retry, output } = &request.options;
+        let aor = request.aor.as_deref().unwrap_or_default();
+        let aor: Aor = aor.parse().map_err(|invalid| UsageError::invalid("AOR", aor, &invalid))?;
+        let from = identity.from.clone().map(|Registrant(uri)| uri);
+        let (registrar, route) = targets(target, aor.target)?;
+        let wanted = Wanted::of(&request.command, binding)?;
+        let (net, families) = network_config(network, output.dry_run)?;
+        let timing = network.t1.map_or_else(Timing::default, |Span(t1)| Timing::with_t1(t1));
+        let whole = network.timeout.map(|Span(limit)| limit);
+        let username = username(identity, from.as_ref(), &aor.uri)?;
+        let secret = typed_secret(identity, environment)?;
+        let settings = settings(output, &aor.uri, &wanted);
         // One secret that was typed, or is in the environment, counts instead of all that the file names.
-        let locked = if secret.is_none() { needed(args.locked, &args.identity) } else { Vec::new() };
-        let asks = secret.is_none() && locked.iter().all(|locked| locked.realm.is_some());
-        let keyring = keyring(&args.identity, asks.then_some(username.as_str()))?;
+        if secret.is_some() {
+            secrets.clear();
+        }
+        let realm = identity.realm.clone().map(|Realm(realm)| realm);
+        // Those of realms that are not going to be answered are of no use.
+        secrets.retain(|secret| realm.is_none() || secret.realm.is_none() || secret.realm == realm);
+        let asks = secret.is_none() && secrets.iter().all(|secret| secret.realm.is_some());
+        let keyring = Keyring {
+            credentials: Vec::new(),
+            ask: (asks && prompt::is_possible()).then(|| username.clone()),
+            realm,
+            minimum: identity.min_algorithm.map_or(Algorithm::Md5, |AlgorithmName(minimum)| minimum),
+        };
+        let UserAgent(user_agent) = headers.user_agent.clone().unwrap_or_default();
+        let advertise = network.advertise.clone();
         let plan = Plan {
             purpose: wanted.purpose,
             from: from.map(Box::new),
             registrar: Arc::new(registrar),
             route,
-            transport,
+            transport: target.transport.map(Transport::from),
             families,
             contacts: wanted.contacts,
             q: wanted.q,
-            advertise: advertise.map(Box::new),
-            user_agent: values::user_agent(args.request.user_agent)?.map(Arc::from),
-            headers: values::headers(&args.request.headers)?,
+            advertise: advertise.map(|Advertised(host, port)| Box::new((host, port))),
+            user_agent: user_agent.map(Arc::from),
+            headers: headers.header.iter().flatten().map(|AddedHeader(header)| header.clone()).collect(),
             keyring,
-            timing: limits.timing,
-            try_limit: limits.total,
-            command_limit: limits.whole,
-            retry_for: limits.retry_for,
-            ..Plan::new(meant.aor)
+            timing,
+            // Four destinations' worth for each try, unless the user says how long the whole may take.
+            try_limit: whole.unwrap_or(timing.patience().saturating_mul(4)),
+            command_limit: whole,
+            retry_for: retry.retry_for.unwrap_or_default().0,
+            ..Plan::new(aor.uri)
         };
-        let state = state_dir(&args.network, environment)?.map(|dir| State::in_dir(&dir));
+        let state = state_dir(network, environment).map(|dir| State::in_dir(&dir));
         if state.is_none() && wanted.purpose == Purpose::Remove && plan.contacts.is_empty() {
-            return Err(nothing_named().hint(if args.network.stateless {
+            return Err(nothing_named().hint(if network.stateless == Some(true) {
                 "without --stateless, sipreg remembers what it bound"
             } else {
                 "sipreg remembers what it bound if HOME is set, or --state-dir given"
@@ -101,7 +155,7 @@ impl Account {
         }
         let net = net::Config { dns_timeout: plan.timing.patience().min(Duration::from_secs(5)), ..net };
         let (required, consent) = (wanted.required, wanted.consent);
-        Ok(Account { plan, net, settings, state, required, consent, secret, locked, username })
+        Ok(Account { plan, net, settings, state, required, consent, secret, locked: secrets, username })
     }
 
     /// Names what `unregister` removes when the user names nothing: what is remembered.
@@ -171,26 +225,16 @@ impl Account {
     }
 }
 
-fn transport(name: TransportName) -> Transport {
-    match name {
-        TransportName::Udp => Transport::Udp,
-        TransportName::Tcp => Transport::Tcp,
-    }
-}
-
 /// Request-URI and route set. The next hop is the first of the route, else the Request-URI (RFC 3261 §8.1.2).
-fn targets(args: &Target, default: Uri, forced: Option<Transport>) -> Result<(Uri, Vec<Uri>), UsageError> {
-    let registrar = match &args.registrar {
-        Some(text) => values::registrar(text)?,
-        None => default,
-    };
-    let route = args.proxy.iter().map(|text| values::proxy(text)).collect::<Result<Vec<_>, _>>()?;
-    let (option, next) = match (route.first(), &args.registrar) {
+fn targets(target: &Target, default: Uri) -> Result<(Uri, Vec<Uri>), UsageError> {
+    let registrar = target.registrar.clone().map_or(default, |Registrar(uri)| uri);
+    let route: Vec<Uri> = target.proxy.iter().flatten().map(|Proxy(uri)| uri.clone()).collect();
+    let (option, next) = match (route.first(), &target.registrar) {
         (Some(first), _) => ("--proxy", first),
         (None, Some(_)) => ("--registrar", &registrar),
         (None, None) => ("AOR", &registrar),
     };
-    if forced.is_none()
+    if target.transport.is_none()
         && let Some(asked) = next.transport()
         && Transport::parse(asked).is_none()
     {
@@ -211,7 +255,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(wish: &Wish) -> Result<Wanted, UsageError> {
+    fn of(command: &ClientCommand, binding: &Binding) -> Result<Wanted, UsageError> {
         let fetch = Wanted {
             purpose: Purpose::Fetch,
             contacts: vec![],
@@ -219,34 +263,62 @@ impl Wanted {
             required: vec![],
             consent: Consent::Given,
         };
-        Ok(match wish {
-            Wish::Register(binding) => {
-                let contacts = values::contacts(&binding.contact)?;
-                let purpose = purpose(binding.expires.as_deref(), &contacts)?;
-                let q = binding.q.as_deref().map(values::preference).transpose()?;
-                Wanted { purpose, contacts, q, ..fetch }
+        let configured = binding.contact.as_deref().unwrap_or_default();
+        Ok(match command {
+            ClientCommand::Register => {
+                let contacts = distinct(configured)?;
+                let purpose = purpose(binding.expires, &contacts)?;
+                Wanted { purpose, contacts, q: binding.q.map(|Preference(q)| q), ..fetch }
             }
-            Wish::List(required) => Wanted { required: values::contacts(required)?, ..fetch },
-            Wish::Unregister(removal) if removal.all => {
+            ClientCommand::List(required) => Wanted { required: distinct(required)?, ..fetch },
+            ClientCommand::Unregister(removal) if removal.all => {
                 let consent = if removal.yes { Consent::Given } else { Consent::Needed };
                 Wanted { purpose: Purpose::RemoveAll, consent, ..fetch }
             }
-            Wish::Unregister(removal) => {
-                Wanted { purpose: Purpose::Remove, contacts: values::contacts(&removal.contact)?, ..fetch }
+            ClientCommand::Unregister(removal) => {
+                let named = if removal.contact.is_empty() { configured } else { &removal.contact };
+                Wanted { purpose: Purpose::Remove, contacts: distinct(named)?, ..fetch }
             }
         })
     }
 }
 
+/// The contacts, each of which is there once.
+fn distinct(all: &[Contact]) -> Result<Vec<NameAddr>, UsageError> {
+    let mut contacts: Vec<NameAddr> = Vec::with_capacity(all.len());
+    for Contact(contact) in all {
+        if contacts.iter().any(|other| other.uri.matches(&contact.uri)) {
+            let error = UsageError::value("--contact", &contact.uri.to_string(), "is given twice");
+            return Err(error.hint("one binding has one lifetime and one preference: give it once"));
+        }
+        contacts.push(contact.clone());
+    }
+    Ok(contacts)
+}
+
 /// Bind or remove. With a lifetime above 0 at one of the contacts, `-e 0` only speaks for the others.
-fn purpose(expires: Option<&str>, contacts: &[NameAddr]) -> Result<Purpose, UsageError> {
+fn purpose(expires: Option<Lifetime>, contacts: &[NameAddr]) -> Result<Purpose, UsageError> {
     const HOUR: u32 = 3600;
-    let seconds = expires.map_or(Ok(HOUR), |text| values::lifetime("--expires", text))?;
-    if seconds > 0 || contacts.iter().any(values::is_kept) {
-        values::bindable(contacts)?;
+    let seconds = expires.map_or(HOUR, |Lifetime(seconds)| seconds);
+    let stays = |contact: &NameAddr| contact.params.token("expires").is_some_and(|seconds| seconds != "0");
+    if seconds > 0 || contacts.iter().any(stays) {
+        bindable(contacts)?;
         return Ok(Purpose::Bind { expires: Some(seconds) });
     }
     Ok(Purpose::Remove)
+}
+
+/// Refuses what has a URI parameter that no Contact has (RFC 3261 §19.1.1, table 1). What is to be removed may be as
+/// odd as somebody else made it.
+fn bindable(contacts: &[NameAddr]) -> Result<(), UsageError> {
+    for contact in contacts {
+        let has = |name: &str| contact.uri.sip().is_some_and(|uri| uri.param(name).is_some());
+        if let Some(name) = ["lr", "method"].into_iter().find(|name| has(name)) {
+            let what = format_args!("has the {name} parameter, which no Contact may have");
+            return Err(UsageError::value("--contact", &contact.uri.to_string(), what));
+        }
+    }
+    Ok(())
 }
 
 fn nothing_named() -> UsageError {
@@ -254,42 +326,17 @@ fn nothing_named() -> UsageError {
 }
 
 /// Where to remember. The base folders are those of the XDG specification, which wants absolute paths.
-fn state_dir(args: &Network, environment: &Environment) -> Result<Option<PathBuf>, UsageError> {
-    if args.stateless {
-        return Ok(None);
+fn state_dir(network: &Network, environment: &Environment) -> Option<PathBuf> {
+    if network.stateless == Some(true) {
+        return None;
     }
-    if let Some(dir) = &args.state_dir {
-        values::plain_dir(dir.as_os_str().is_empty())?;
-        return Ok(Some(dir.clone()));
-    }
-    Ok(environment.state_home())
-}
-
-/// How long what may take.
-struct Limits {
-    timing: Timing,
-    total: Duration,
-    whole: Option<Duration>,
-    retry_for: Duration,
-}
-
-/// RFC 3261's timers, and the bounds: four destinations' worth for each try, unless the user says how long the whole
-/// may take.
-fn limits(args: &Network, retry_for: Option<&str>) -> Result<Limits, UsageError> {
-    let timing = match args.t1.as_deref() {
-        Some(text) => Timing::with_t1(values::positive("--t1", text)?),
-        None => Timing::default(),
-    };
-    let whole = args.timeout.as_deref().map(|text| values::positive("--timeout", text)).transpose()?;
-    let total = whole.unwrap_or(timing.patience().saturating_mul(4));
-    let retry_for = retry_for.map(|text| values::or_none("--retry-for", text)).transpose()?;
-    Ok(Limits { timing, total, whole, retry_for: retry_for.unwrap_or_default() })
+    network.state_dir.clone().or_else(|| environment.state_home())
 }
 
 /// The digest user name: as told, else the user part of who registers (RFC 3261 §22.1 leaves the choice to us).
-fn username(args: &Identity, from: Option<&Uri>, aor: &Uri) -> Result<String, UsageError> {
-    if let Some(name) = &args.username {
-        return values::plain_username(name).map(|()| name.clone());
+fn username(identity: &Identity, from: Option<&Uri>, aor: &Uri) -> Result<String, UsageError> {
+    if let Some(UserName(name)) = &identity.username {
+        return Ok(name.clone());
     }
     let (option, uri) = match from {
         Some(from) if from.user.is_some() => ("--from", from),
@@ -306,95 +353,52 @@ fn username(args: &Identity, from: Option<&Uri>, aor: &Uri) -> Result<String, Us
     }
 }
 
-/// The secrets of the file without those of realms that are not going to be answered.
-fn needed(mut locked: Vec<ConfiguredSecret>, args: &Identity) -> Vec<ConfiguredSecret> {
-    if let Some(only) = &args.realm {
-        locked.retain(|locked| locked.realm.as_ref().is_none_or(|realm| realm == only));
+/// The secret of the command line, else the environment's. (Two on the command line never get here.)
+fn typed_secret(identity: &Identity, environment: &Environment) -> Result<Option<Source>, UsageError> {
+    match SecretSource::take(&mut identity.clone()) {
+        Some((_, SecretSource::Source(source))) => Ok(Some(source)),
+        Some((_, SecretSource::Program(_))) | None => {
+            Ok(secret::of_environment(environment)?.map(Source::Known))
+        }
     }
-    locked
 }
 
-/// `ask`: whose password to ask for when no secret was given.
-fn keyring(args: &Identity, ask: Option<&str>) -> Result<Keyring, UsageError> {
-    args.realm.as_deref().map_or(Ok(()), values::plain_realm)?;
-    let minimum = args.min_algorithm.as_deref().map_or(Ok(Algorithm::Md5), values::minimum)?;
-    let ask = ask.filter(|_| prompt::is_possible()).map(str::to_owned);
-    Ok(Keyring { credentials: Vec::new(), ask, realm: args.realm.clone(), minimum })
-}
-
-fn settings(args: &Output, aor: &Uri, purpose: Purpose, own_contact: bool) -> Settings {
+fn settings(output: &Output, aor: &Uri, wanted: &Wanted) -> Settings {
+    let Output { format, display, dry_run } = output;
     Settings {
         aor: Some(aor.to_string()),
-        json: args.json,
-        quiet: args.quiet,
-        verbosity: args.verbose,
-        show_secrets: args.show_secrets,
-        color: args.color.unwrap_or_default(),
-        ends_unanswered: own_contact && matches!(purpose, Purpose::Bind { .. }),
+        // The request that is printed is no JSON.
+        json: format.json == Some(true) && !dry_run,
+        quiet: display.quiet == Some(true),
+        verbosity: display.verbose.unwrap_or_default(),
+        show_secrets: display.show_secrets,
+        color: display.color.unwrap_or_default(),
+        ends_unanswered: wanted.contacts.is_empty() && matches!(wanted.purpose, Purpose::Bind { .. }),
     }
 }
 
-/// What to say instead of the local address.
-type Advertised = Option<(Host, Option<u16>)>;
-
-/// Reads them all. The driver's configuration lacks only the patience with name servers.
-///
-/// # Errors
-/// An address that can't be read, or families that exclude each other.
-fn network(args: &Network, dry_run: bool) -> Result<(net::Config, Families, Advertised), UsageError> {
-    let bind = args.bind.as_deref().map(|text| values::address("--bind", text)).transpose()?;
-    let nameservers = args
-        .nameserver
-        .iter()
-        .map(|text| {
-            values::address("--nameserver", text).map(|(ip, port)| SocketAddr::new(ip, port.unwrap_or(53)))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let families = families(args, bind)?;
-    let advertise = args.advertise.as_deref().map(values::advertise).transpose()?;
-    let bind = bind.map(|(ip, port)| (ip, port.filter(|port| *port != 0)));
-    let config = net::Config { bind, port: None, nameservers, dns_timeout: Duration::ZERO, dry_run };
-    Ok((config, families, advertise))
+/// For the driver, but for the patience with name servers; and the address families that can be used.
+fn network_config(network: &Network, dry_run: bool) -> Result<(net::Config, Families), UsageError> {
+    let bind = network.bind.map(|Address(ip, port)| (ip, port.filter(|port| *port != 0)));
+    let nameservers = network.nameserver.iter().flatten();
+    let nameservers = nameservers.map(|Address(ip, port)| SocketAddr::new(*ip, port.unwrap_or(53))).collect();
+    let families = families(network, bind.map(|(ip, _)| ip))?;
+    Ok((net::Config { bind, port: None, nameservers, dns_timeout: Duration::ZERO, dry_run }, families))
 }
 
 /// What can be sent from the bound address, and what the user allows.
-fn families(args: &Network, bind: Option<(IpAddr, Option<u16>)>) -> Result<Families, UsageError> {
+fn families(network: &Network, bind: Option<IpAddr>) -> Result<Families, UsageError> {
     let clash = |option: &str, ip: IpAddr| {
-        Err(UsageError::new(format!("--bind {ip} can't be used with {option}"))
+        let reason = format_args!("can't be used with {option}");
+        Err(UsageError::value("--bind", &ip.to_string(), reason)
             .hint("leave one of them out, or bind an address of the other family"))
     };
-    match (args.ipv4, args.ipv6, bind) {
-        (true, _, Some((ip @ IpAddr::V6(_), _))) => clash("-4", ip),
-        (_, true, Some((ip @ IpAddr::V4(_), _))) => clash("-6", ip),
-        (true, _, _) | (_, _, Some((IpAddr::V4(_), _))) => Ok(Families::V4),
-        (_, true, _) | (_, _, Some((IpAddr::V6(_), _))) => Ok(Families::V6),
+    match (network.ipv4 == Some(true), network.ipv6 == Some(true), bind) {
+        (true, _, Some(ip @ IpAddr::V6(_))) => clash("-4", ip),
+        (_, true, Some(ip @ IpAddr::V4(_))) => clash("-6", ip),
+        (true, _, _) | (_, _, Some(IpAddr::V4(_))) => Ok(Families::V4),
+        (_, true, _) | (_, _, Some(IpAddr::V6(_))) => Ok(Families::V6),
         (false, false, None) => Ok(Families::Both),
-    }
-}
-
-/// Finds out which secret counts: the command line's, else the environment's. (Two on the command line never get here.)
-///
-/// # Errors
-/// `--ha1` that is no HA1, or a variable that is not UTF-8.
-fn locate(args: &Identity, environment: &Environment) -> Result<Option<Source>, UsageError> {
-    if let Some(password) = &args.password {
-        return Ok(Some(Source::Known(Secret::Password(password.clone()))));
-    }
-    if let Some(ha1) = &args.ha1 {
-        return Ok(Some(Source::Known(secret::ha1("--ha1", ha1.reveal())?)));
-    }
-    if let Some(path) = &args.password_file {
-        return Ok(Some(Source::at(path, Kind::Password)));
-    }
-    if let Some(path) = &args.ha1_file {
-        return Ok(Some(Source::at(path, Kind::Ha1)));
-    }
-    match environment.password.as_ref().filter(|password| !password.is_empty()) {
-        None => Ok(None),
-        Some(password) => match password.to_str() {
-            Some(password) => Ok(Some(Source::Known(Secret::Password(Hidden::new(password.to_owned()))))),
-            None => Err(UsageError::new("the password in SIPREG_PASSWORD is not UTF-8")),
-        },
     }
 }
 

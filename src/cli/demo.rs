@@ -91,11 +91,11 @@ const STEPS: [Step; 5] = [
 pub fn settings(args: &Demo) -> Settings {
     Settings {
         aor: Some(format!("sip:{USER}@{DOMAIN}")),
-        json: args.json,
-        quiet: args.quiet,
-        verbosity: args.verbose,
-        show_secrets: args.show_secrets,
-        color: args.color.unwrap_or_default(),
+        json: args.format.json == Some(true),
+        quiet: args.display.quiet == Some(true),
+        verbosity: args.display.verbose.unwrap_or_default(),
+        show_secrets: args.display.show_secrets,
+        color: args.display.color.unwrap_or_default(),
         ..Settings::default()
     }
 }

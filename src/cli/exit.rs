@@ -115,8 +115,8 @@ impl Fault {
 }
 
 impl From<UsageError> for Fault {
-    fn from(UsageError { message, hint, .. }: UsageError) -> Fault {
-        Fault { kind: Exit::Usage, message, hint }
+    fn from(error: UsageError) -> Fault {
+        Fault { kind: Exit::Usage, message: error.message(), hint: error.hint }
     }
 }
 

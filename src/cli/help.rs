@@ -1,229 +1,466 @@
-//! What `--help` says about the program and its commands; the manual pages take it from there.
+//! What help and manual pages say beside the options: details, examples, exit statuses, files and variables, as data
+//! of which both are made. The first line of a command stands with it in [`super::options`].
 
+use clap::Command;
+
+/// What is said of one command.
+#[derive(Clone, Copy, Debug)]
+pub struct Help {
+    /// Its name.
+    pub name: &'static str,
+    /// What follows the name in "Usage:"; empty: what the argument reader makes of it.
+    pub usage: &'static str,
+    /// What follows its first line in the long help.
+    pub details: &'static str,
+    /// What the examples are for, and their lines.
+    pub examples: &'static [(&'static str, &'static [&'static str])],
+    /// A paragraph behind the examples.
+    pub note: &'static str,
+    /// The command whose exit statuses it has, too.
+    pub exit_as: Option<&'static str>,
+    /// Exit statuses, in rising order.
+    pub exit: &'static [(u8, &'static str)],
+    /// What else is to be said of them.
+    pub exit_note: &'static str,
+    /// A paragraph at the end.
+    pub remark: &'static str,
+    /// What ends the short help.
+    pub short_end: &'static str,
+    /// What it takes besides options, for whoever gave more.
+    pub takes: &'static str,
+}
+
+/// What is said of the program.
 pub const ABOUT: &str = "Tells a SIP registrar where you can be reached";
 
-pub const REGISTER_ABOUT: &str = "Bind this device to an address, once, and print what was granted";
+/// A command of which there is nothing to say.
+const PLAIN: Help = Help {
+    name: "",
+    usage: "",
+    details: "",
+    examples: &[],
+    note: "",
+    exit_as: None,
+    exit: &[],
+    exit_note: "",
+    remark: "",
+    short_end: "\
+The variable SIPREG_PASSWORD may hold the password. --help says more, gives
+examples and explains the exit status.",
+    takes: "a command takes one AOR; everything else is an option. Quote values that hold spaces",
+};
 
-pub const REGISTER_LONG: &str = "\
-Bind this device to an address, once, and print what was granted.
+/// The program itself.
+pub const PROGRAM: Help = Help {
+    name: "sipreg",
+    examples: &[(
+        "",
+        &[
+            "sipreg register you@example.com",
+            "sipreg list you@example.com",
+            "sipreg unregister you@example.com",
+            "sipreg register --help",
+        ],
+    )],
+    ..PLAIN
+};
 
+/// All commands.
+pub const COMMANDS: [&Help; 8] = [&REGISTER, &KEEP, &LIST, &UNREGISTER, &SERVE, &DEMO, &COMPLETIONS, &MAN];
+
+impl Help {
+    /// What is said of a command, by its name.
+    #[must_use]
+    pub fn of(name: &str) -> &'static Help {
+        COMMANDS.into_iter().find(|help| help.name == name).unwrap_or(&PROGRAM)
+    }
+
+    /// Adds it to the command, which has its first line already.
+    #[must_use]
+    pub fn add(&self, command: Command) -> Command {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let mut command = command
+            .long_about(format!("{about}.\n\n{}", self.details))
+            .after_long_help(self.end())
+            .max_term_width(80);
+        if !self.usage.is_empty() {
+            command = command.override_usage(format!("sipreg {} {}", self.name, self.usage));
+        }
+        if !self.short_end.is_empty() {
+            command = command.after_help(self.short_end);
+        }
+        command
+    }
+
+    /// The end of the long help.
+    #[must_use]
+    pub fn end(&self) -> String {
+        let examples = self.examples.iter().map(|(title, lines)| {
+            let title = if title.is_empty() { String::new() } else { format!("  {title}\n") };
+            let indent = if title.is_empty() { 2 } else { 4 };
+            let lines: Vec<String> = lines.iter().map(|line| format!("{:indent$}{line}", "")).collect();
+            title + &lines.join("\n")
+        });
+        let examples = format!("Examples:\n{}", examples.collect::<Vec<_>>().join("\n\n"));
+        let parts = [examples, self.note.to_owned(), self.exit_statuses(), self.remark.to_owned()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
+    }
+
+    fn exit_statuses(&self) -> String {
+        let rows: String =
+            self.exit.iter().map(|(code, meaning)| format!("\n{code:>5}  {meaning}")).collect();
+        match self.exit_as {
+            Some(other) if rows.is_empty() => {
+                format!("Exit status: as for 'sipreg {other}'. {}", self.exit_note)
+            }
+            Some(other) => format!("Exit status: as for 'sipreg {other}', and{rows}"),
+            None if rows.is_empty() => String::new(),
+            None => format!("Exit status:{rows}"),
+        }
+    }
+
+    /// All that it may end with: its own, and those of the command that it points to. The program's are everybody's.
+    #[must_use]
+    pub fn all_exit_statuses(&self) -> Vec<(u8, &'static str)> {
+        let mut all = self.exit.to_vec();
+        let others = COMMANDS
+            .into_iter()
+            .filter(|other| self.name == PROGRAM.name || self.exit_as == Some(other.name));
+        for status in others.flat_map(|other| other.exit) {
+            if !all.iter().any(|(code, _)| *code == status.0) {
+                all.push(*status);
+            }
+        }
+        all.sort_by_key(|(code, _)| *code);
+        all
+    }
+}
+
+/// `sipreg register`.
+pub const REGISTER: Help = Help {
+    name: "register",
+    usage: "[OPTIONS] <AOR>",
+    details: "\
 AOR, the address of record, is the address that people call: sip:you@example.com, or \
 you@example.com for short. The registrar of its domain is asked to send its calls to this \
 device, or to each --contact. The name of an account in the configuration file stands for \
-its address and options.";
+its address and options.",
+    examples: &[
+        (
+            "Bind this device, and be asked for the password if there has to be one:",
+            &["sipreg register you@example.com"],
+        ),
+        (
+            "From a script, for half an hour, with the result as JSON:",
+            &["sipreg register you@example.com --password-file ~/.sip --expires 30m --json"],
+        ),
+        (
+            "A desk phone, through a registrar given by address:",
+            &[
+                "sipreg register you@example.com --registrar 192.0.2.1 \\",
+                "  --contact sip:you@192.0.2.7:5060",
+            ],
+        ),
+        (
+            "Remove that binding again:",
+            &["sipreg register you@example.com --contact sip:you@192.0.2.7:5060 --expires 0"],
+        ),
+        (
+            "Look before you leap, and watch while you do:",
+            &["sipreg register you@example.com --dry-run", "sipreg register you@example.com -vv"],
+        ),
+    ],
+    note: "Durations are numbers with units, such as 90s, 1h or '1h 30m'; a bare number is\n\
+        seconds.",
+    exit: &[
+        (0, "done: the registrar confirmed it"),
+        (1, "refused by the registrar"),
+        (2, "the command line is wrong; nothing was sent"),
+        (3, "credentials are missing or were not accepted"),
+        (4, "no final answer in time"),
+        (5, "could not be reached"),
+        (6, "the registrar misbehaved: it said yes and did not do it"),
+        (70, "internal error (a bug)"),
+        (130, "ended by SIGINT (Ctrl-C); 143 by SIGTERM"),
+    ],
+    ..PLAIN
+};
 
-pub const TOP_EXAMPLES: &str = "\
-Examples:
-  sipreg register you@example.com
-  sipreg list you@example.com
-  sipreg unregister you@example.com
-  sipreg register --help";
-
-pub const LIST_ABOUT: &str = "Show every binding of an address";
-
-pub const LIST_LONG: &str = "\
-Show every binding of an address.
-
-The registrar of AOR is asked where its calls go now. Nothing changes.";
-
-pub const LIST_END: &str = "\
-Examples:
-  What is bound, and for how long:
-    sipreg list you@example.com
-
-  In a script: is the desk phone there?
-    sipreg list you@example.com --contact sip:you@192.0.2.7:5060 --quiet
-
-  Only the URIs:
-    sipreg list you@example.com --json | jq -r '.bindings[].uri'
-
-Exit status: as for 'sipreg register', and
-    7  a --contact is not bound";
-
-pub const UNREGISTER_ABOUT: &str = "Remove this device's binding, another one, or all";
-
-pub const UNREGISTER_LONG: &str = "\
-Remove this device's binding, another one, or all.
-
-Without --contact and --all it removes what 'sipreg register' bound from here, and \
-touches no other device.";
-
-pub const UNREGISTER_END: &str = "\
-Examples:
-  After 'sipreg register you@example.com':
-    sipreg unregister you@example.com
-
-  A desk phone that is gone:
-    sipreg unregister you@example.com --contact sip:you@192.0.2.7:5060
-
-  Everything, without being asked:
-    sipreg unregister you@example.com --all --yes
-
-Exit status: as for 'sipreg register'. 6 also says that the registrar answered
-yes, and the binding is still there.";
-
-pub const SHORT_END: &str = "\
-The variable SIPREG_PASSWORD may hold the password. --help says more, gives
-examples and explains the exit status.";
-
-pub const REGISTER_END: &str = "\
-Examples:
-  Bind this device, and be asked for the password if there has to be one:
-    sipreg register you@example.com
-
-  From a script, for half an hour, with the result as JSON:
-    sipreg register you@example.com --password-file ~/.sip --expires 30m --json
-
-  A desk phone, through a registrar given by address:
-    sipreg register you@example.com --registrar 192.0.2.1 \\
-      --contact sip:you@192.0.2.7:5060
-
-  Remove that binding again:
-    sipreg register you@example.com --contact sip:you@192.0.2.7:5060 --expires 0
-
-  Look before you leap, and watch while you do:
-    sipreg register you@example.com --dry-run
-    sipreg register you@example.com -vv
-
-Durations are numbers with units, such as 90s, 1h or '1h 30m'; a bare number is
-seconds.
-
-Exit status:
-    0  done: the registrar confirmed it
-    1  refused by the registrar
-    2  the command line is wrong; nothing was sent
-    3  credentials are missing or were not accepted
-    4  no final answer in time
-    5  could not be reached
-    6  the registrar misbehaved: it said yes and did not do it
-   70  internal error (a bug)
-  130  ended by SIGINT (Ctrl-C); 143 by SIGTERM";
-
-pub const KEEP_ABOUT: &str = "Bind this device, and keep it bound until told to stop";
-
-pub const KEEP_LONG: &str = "\
-Bind this device, and keep it bound until told to stop.
-
+/// `sipreg keep`.
+pub const KEEP: Help = Help {
+    name: "keep",
+    usage: "[OPTIONS] <AOR>... [-- <COMMAND>...]",
+    details: "\
 Each AOR is bound, and bound again before that runs out. What fails is tried again, ever less often; \
 what failed for good, such as a wrong password, is not, unless --probe says so. SIGINT (Ctrl-C) and \
 SIGTERM remove the bindings; a second one ends it at once. SIGHUP reads the configuration again and binds \
-anew, and SIGUSR1 says how things stand.";
+anew, and SIGUSR1 says how things stand.",
+    examples: &[
+        ("Until Ctrl-C:", &["sipreg keep you@example.com"]),
+        (
+            "Two accounts of the configuration file, with events for a script:",
+            &["sipreg keep work home --json"],
+        ),
+        ("As long as something runs:", &["sipreg keep you@example.com -- ./softphone --no-register"]),
+    ],
+    exit_as: Some("register"),
+    exit: &[
+        (0, "stopped, and the registrars confirmed that the bindings are removed"),
+        (4, "stopped, and one of them did not within 4 s"),
+        (130, "ended at once by a second SIGINT; 143 by SIGTERM"),
+    ],
+    remark: "A failure counts when every account has failed for good. With a COMMAND that was\n\
+        started it ends as that does.",
+    ..PLAIN
+};
 
-pub const KEEP_END: &str = "\
-Examples:
-  Until Ctrl-C:
-    sipreg keep you@example.com
+/// `sipreg list`.
+pub const LIST: Help = Help {
+    name: "list",
+    usage: "[OPTIONS] <AOR>",
+    details: "\
+The registrar of AOR is asked where its calls go now. Nothing changes.",
+    examples: &[
+        ("What is bound, and for how long:", &["sipreg list you@example.com"]),
+        (
+            "In a script: is the desk phone there?",
+            &["sipreg list you@example.com --contact sip:you@192.0.2.7:5060 --quiet"],
+        ),
+        ("Only the URIs:", &["sipreg list you@example.com --json | jq -r '.bindings[].uri'"]),
+    ],
+    exit_as: Some("register"),
+    exit: &[(7, "a --contact is not bound")],
+    ..PLAIN
+};
 
-  Two accounts of the configuration file, with events for a script:
-    sipreg keep work home --json
+/// `sipreg unregister`.
+pub const UNREGISTER: Help = Help {
+    name: "unregister",
+    usage: "[OPTIONS] <AOR>",
+    details: "\
+Without --contact and --all it removes what 'sipreg register' bound from here, and \
+touches no other device.",
+    examples: &[
+        ("After 'sipreg register you@example.com':", &["sipreg unregister you@example.com"]),
+        (
+            "A desk phone that is gone:",
+            &["sipreg unregister you@example.com --contact sip:you@192.0.2.7:5060"],
+        ),
+        ("Everything, without being asked:", &["sipreg unregister you@example.com --all --yes"]),
+    ],
+    exit_as: Some("register"),
+    exit_note: "6 also says that the registrar answered\n\
+        yes, and the binding is still there.",
+    ..PLAIN
+};
 
-  As long as something runs:
-    sipreg keep you@example.com -- ./softphone --no-register
-
-Exit status: as for 'sipreg register', and
-    0  stopped, and the registrars confirmed that the bindings are removed
-    4  stopped, and one of them did not within 4 s
-  130  ended at once by a second SIGINT; 143 by SIGTERM
-
-A failure counts when every account has failed for good. With a COMMAND that was
-started it ends as that does.";
-
-pub const SERVE_ABOUT: &str = "Be a registrar: take registrations, and tell them";
-
-pub const SERVE_LONG: &str = "\
-Be a registrar: take registrations, and tell them.
-
+/// `sipreg serve`.
+pub const SERVE: Help = Help {
+    name: "serve",
+    usage: "[OPTIONS]",
+    details: "\
 Devices that know a user's password bind themselves to that user's address. Bindings are kept in \
 memory, until they run out or the server ends. It runs until SIGINT or SIGTERM; SIGHUP reads the \
-users again.";
+users again.",
+    examples: &[
+        ("For yourself, without passwords, on this machine only:", &["sipreg serve --no-auth"]),
+        (
+            "A user, asking for the password, and a server that knows her:",
+            &[
+                "sipreg serve --add-user alice@example.com --users users.txt",
+                "sipreg serve --domain example.com --users users.txt --listen udp:0.0.0.0:5060",
+            ],
+        ),
+        (
+            "For a script: any free port, events as JSON:",
+            &["sipreg serve --no-auth --listen udp:127.0.0.1:0 --json"],
+        ),
+    ],
+    exit: &[
+        (0, "stopped by SIGINT or SIGTERM, and everything answered"),
+        (2, "the command line or the users file is wrong, or it can't listen there"),
+        (70, "internal error (a bug)"),
+        (130, "SIGINT, twice (143: SIGTERM)"),
+    ],
+    ..PLAIN
+};
 
-pub const SERVE_END: &str = "\
-Examples:
-  For yourself, without passwords, on this machine only:
-    sipreg serve --no-auth
-
-  A user, asking for the password, and a server that knows her:
-    sipreg serve --add-user alice@example.com --users users.txt
-    sipreg serve --domain example.com --users users.txt --listen udp:0.0.0.0:5060
-
-  For a script: any free port, events as JSON:
-    sipreg serve --no-auth --listen udp:127.0.0.1:0 --json
-
-Exit status:
-    0  stopped by SIGINT or SIGTERM, and everything answered
-    2  the command line or the users file is wrong, or it can't listen there
-   70  internal error (a bug)
-  130  SIGINT, twice (143: SIGTERM)";
-
-pub const DEMO_ABOUT: &str = "Watch the textbook registration, on this machine alone";
-
-pub const DEMO_LONG: &str = "\
-Watch the textbook registration, on this machine alone.
-
+/// `sipreg demo`.
+pub const DEMO: Help = Help {
+    name: "demo",
+    usage: "[OPTIONS]",
+    details: "\
 A registrar of munich.de is started on a free port of the loopback interface. Werner Heisenberg \
 registers two devices there with his password, looks where he is bound, takes one back and then \
 all. Sockets, messages, digest and registrar are the real ones of 'sipreg serve' and \
-'sipreg register'; each step shows the command that does the same.";
+'sipreg register'; each step shows the command that does the same.",
+    examples: &[("At a pace to read along, with whole messages:", &["sipreg demo --slow -vv"])],
+    exit: &[
+        (0, "all went as it should"),
+        (6, "it did not (or what the step that failed would end with)"),
+        (70, "internal error (a bug)"),
+    ],
+    ..PLAIN
+};
 
-pub const DEMO_END: &str = "\
-Examples:
-  At a pace to read along, with whole messages:
-    sipreg demo --slow -vv
-
-Exit status:
-    0  all went as it should
-    6  it did not (or what the step that failed would end with)
-   70  internal error (a bug)";
-
-pub const COMPLETIONS_ABOUT: &str = "Print the script that makes a shell complete sipreg's arguments";
-
-pub const COMPLETIONS_LONG: &str = "\
-Print the script that makes a shell complete sipreg's arguments.
-
+/// `sipreg completions`.
+pub const COMPLETIONS: Help = Help {
+    name: "completions",
+    details: "\
 Commands, options, values, files and the accounts of the configuration file are completed. The \
 script asks the 'sipreg' found in PATH for them whenever you press Tab, so it keeps fitting \
-when your accounts change.";
+when your accounts change.",
+    examples: &[
+        ("bash, in ~/.bashrc:", &["source <(sipreg completions bash)"]),
+        ("zsh, in ~/.zshrc after compinit:", &["source <(sipreg completions zsh)"]),
+        (
+            "fish:",
+            &[
+                "mkdir -p ~/.config/fish/completions",
+                "sipreg completions fish > ~/.config/fish/completions/sipreg.fish",
+            ],
+        ),
+        ("PowerShell, in $PROFILE:", &["sipreg completions powershell | Out-String | Invoke-Expression"]),
+        ("elvish, in ~/.config/elvish/rc.elv:", &["eval (sipreg completions elvish | slurp)"]),
+    ],
+    exit: &[(0, "done"), (2, "the command line is wrong"), (70, "internal error (a bug)")],
+    short_end: "",
+    takes: "'completions' takes one SHELL",
+    ..PLAIN
+};
 
-pub const COMPLETIONS_END: &str = "\
-Examples:
-  bash, in ~/.bashrc:
-    source <(sipreg completions bash)
+/// `sipreg man`.
+pub const MAN: Help = Help {
+    name: "man",
+    details: "\
+Without DIR the page of sipreg itself goes to standard output.",
+    examples: &[
+        ("Read it:", &["sipreg man | man -l -"]),
+        (
+            "Install the pages for yourself, where man finds them:",
+            &[
+                "sipreg man ~/.cargo/share/man/man1    # with ~/.cargo/bin in PATH",
+                "sipreg man ~/.local/share/man/man1    # with ~/.local/bin in PATH",
+            ],
+        ),
+    ],
+    exit: &[
+        (0, "done"),
+        (2, "the command line is wrong, or DIR can't be written"),
+        (70, "internal error (a bug)"),
+    ],
+    short_end: "",
+    takes: "'man' takes one DIR. Quote values that hold spaces",
+    ..PLAIN
+};
 
-  zsh, in ~/.zshrc after compinit:
-    source <(sipreg completions zsh)
+/// What `--quiet` leaves of a server.
+pub const SERVE_QUIET: &str = "\
+Print nothing but errors
 
-  fish:
-    mkdir -p ~/.config/fish/completions
-    sipreg completions fish > ~/.config/fish/completions/sipreg.fish
+What --json prints is printed all the same.";
 
-  PowerShell, in $PROFILE:
-    sipreg completions powershell | Out-String | Invoke-Expression
+/// A name and what it is.
+pub type Entry = (&'static str, &'static str);
 
-  elvish, in ~/.config/elvish/rc.elv:
-    eval (sipreg completions elvish | slurp)
+/// Whom something matters to, besides the program's page, which has all.
+enum To {
+    Everybody,
+    /// Commands with this argument.
+    Argument(&'static str),
+    /// This command.
+    Command(&'static str),
+}
 
-Exit status:
-    0  done
-    2  the command line is wrong
-   70  internal error (a bug)";
+const FILES: &[(&str, &[To], &str)] = &[
+    (
+        "$XDG_CONFIG_HOME/sipreg/config.toml",
+        &[To::Argument("config"), To::Command("completions")],
+        "The accounts. Without the variable ~/.config/sipreg/config.toml. Another file with --config.",
+    ),
+    (
+        "$XDG_STATE_HOME/sipreg/",
+        &[To::Argument("state_dir")],
+        "What is remembered between runs: Call-ID, CSeq and contacts for each address and registrar; no secrets. \
+         Without the variable ~/.local/state/sipreg/. Another place with --state-dir; none with --stateless.",
+    ),
+    (
+        "FILE of --users",
+        &[To::Argument("users")],
+        "The users, a line for each: user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]. Whoever reads it can \
+         register as its users.",
+    ),
+    (
+        "/usr/share/bash-completion/completions/sipreg",
+        &[To::Command("completions")],
+        "The place for the bash script if everybody on a Debian system is to have it.",
+    ),
+    ("/usr/share/zsh/vendor-completions/_sipreg", &[To::Command("completions")], "The same for zsh."),
+    ("/usr/share/fish/vendor_completions.d/sipreg.fish", &[To::Command("completions")], "The same for fish."),
+    (
+        "~/.local/share/man/man1/",
+        &[To::Command("man")],
+        "A directory in which man looks for pages if ~/.local/bin is in PATH.",
+    ),
+];
 
-pub const MAN_ABOUT: &str = "Print the manual page, or write one per command";
+const ENVIRONMENT: &[(&str, &[To], &str)] = &[
+    (
+        "SIPREG_PASSWORD",
+        &[To::Argument("password"), To::Argument("add_user")],
+        "The password, unless it is empty. It counts when the command line gives no secret.",
+    ),
+    (
+        "XDG_CONFIG_HOME, HOME",
+        &[To::Argument("config"), To::Command("completions")],
+        "Say where the configuration file is. XDG_CONFIG_HOME has to be an absolute path.",
+    ),
+    (
+        "XDG_STATE_HOME, HOME",
+        &[To::Argument("state_dir")],
+        "Say where the state directory is. XDG_STATE_HOME has to be an absolute path.",
+    ),
+    (
+        "COMPLETE",
+        &[To::Command("completions")],
+        "Set by the completion scripts to the name of their shell: sipreg then answers with candidates and does \
+         nothing else. Don't export it.",
+    ),
+    (
+        "TZ",
+        &[To::Argument("json")],
+        "The zone of the times that people read; without it that of the system. JSON has UTC.",
+    ),
+    (
+        "TZ",
+        &[To::Argument("json")],
+        "The zone of the times that people read; without it that of the system. JSON has UTC.",
+    ),
+    ("NO_COLOR", &[To::Everybody], "If it is not empty, there are no colours."),
+    (
+        "CLICOLOR_FORCE",
+        &[To::Everybody],
+        "If it is neither empty nor 0, there are colours even where no terminal is.",
+    ),
+    ("TERM", &[To::Everybody], "With dumb there are no colours."),
+];
 
-pub const MAN_LONG: &str = "\
-Print the manual page, or write one per command.
+/// "FILES" of a command's page.
+pub fn files(command: &Command) -> Vec<Entry> {
+    concerning(FILES, command)
+}
 
-Without DIR the page of sipreg itself goes to standard output.";
+/// "ENVIRONMENT" of a command's page.
+pub fn environment(command: &Command) -> Vec<Entry> {
+    concerning(ENVIRONMENT, command)
+}
 
-pub const MAN_END: &str = "\
-Examples:
-  Read it:
-    sipreg man | man -l -
-
-  Install the pages for yourself, where man finds them:
-    sipreg man ~/.cargo/share/man/man1    # with ~/.cargo/bin in PATH
-    sipreg man ~/.local/share/man/man1    # with ~/.local/bin in PATH
-
-Exit status:
-    0  done
-    2  the command line is wrong, or DIR can't be written
-   70  internal error (a bug)";
+fn concerning(table: &'static [(&str, &[To], &str)], command: &Command) -> Vec<Entry> {
+    let concerns = |to: &To| match to {
+        To::Everybody => true,
+        To::Argument(id) => command.get_arguments().any(|argument| argument.get_id() == id),
+        To::Command(name) => command.get_name() == *name,
+    };
+    let matters = |to: &[To]| command.has_subcommands() || to.iter().any(concerns);
+    table.iter().filter(|(_, to, _)| matters(to)).map(|(name, _, text)| (*name, *text)).collect()
+}

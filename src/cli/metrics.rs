@@ -50,8 +50,10 @@ impl Metrics {
         };
         match open() {
             Ok(listener) => Ok(Metrics { listener, permits: Arc::new(Semaphore::new(READERS)) }),
-            Err(error) => Err(UsageError::new(format!("--metrics: cannot listen on {address}: {error}"))
-                .hint("is something else there?")),
+            Err(error) => {
+                Err(UsageError::option("--metrics", format_args!("cannot listen on {address}: {error}"))
+                    .hint("is something else there?"))
+            }
         }
     }
 
@@ -85,16 +87,6 @@ impl Reader {
             drop(permit);
         });
     }
-}
-
-/// Reads the value of `--metrics`.
-///
-/// # Errors
-/// It is no address with a port.
-pub(super) fn address(text: &str) -> Result<SocketAddr, UsageError> {
-    text.parse().map_err(|_| {
-        UsageError::value("--metrics", text, "is no address with a port").hint("write 127.0.0.1:9060")
-    })
 }
 
 async fn converse(mut stream: TcpStream, metrics: &str) -> io::Result<()> {

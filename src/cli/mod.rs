@@ -25,6 +25,7 @@ mod serve;
 mod session;
 mod signals;
 pub mod state;
+pub mod table;
 mod text;
 pub mod usage;
 pub mod values;
@@ -35,13 +36,14 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::builder::ValueParser;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, CommandFactory, Parser, ValueEnum};
+use clap::{Arg, ArgMatches, CommandFactory, Parser, ValueEnum};
 
 use account::Account;
 pub use environment::Environment;
 pub use exit::{Exit, Fault};
-use options::{Args, Command, Typed, Wish};
+use options::{Args, ClientCommand, Command, Request};
 use report::json::{self, CommandName};
 use report::{Reporter, Settings, Streams};
 
@@ -108,7 +110,7 @@ pub fn run_from(arguments: Arguments<'_>, environment: &Environment, streams: &m
         Ok(Args { command: Command::Demo(args) }) => {
             let settings = demo::settings(&args.0);
             let mut reporter = Reporter::new(streams, settings, Some(CommandName::Demo), environment);
-            if args.0.json_schema {
+            if args.0.format.json_schema {
                 return reporter.data(&report::demo::schema());
             }
             demo::run(&args.0, &mut reporter)
@@ -133,39 +135,34 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
 /// The registrar itself.
 fn serving(args: options::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let mut reporter = Reporter::new(streams, serve::settings(&args), Some(CommandName::Serve), environment);
-    if args.output.json_schema {
+    if args.format.json_schema {
         return reporter.data(&report::events::serve_schema());
     }
     serve::run(args, environment, &mut reporter)
 }
 
 /// A command that asks the registrar for something.
-fn ask(mut args: Typed, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
-    let command = Some(match args.wish {
-        Wish::Register(_) => CommandName::Register,
-        Wish::List(_) => CommandName::List,
-        Wish::Unregister(_) => CommandName::Unregister,
+fn ask(request: Request, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+    let command = Some(match request.command {
+        ClientCommand::Register => CommandName::Register,
+        ClientCommand::List(_) => CommandName::List,
+        ClientCommand::Unregister(_) => CommandName::Unregister,
     });
-    if args.output.json_schema {
-        let settings = Settings { color: args.output.color.unwrap_or_default(), ..Settings::default() };
+    let output = &request.options.output;
+    if output.format.json_schema {
+        let settings = Settings { color: output.display.color.unwrap_or_default(), ..Settings::default() };
         return Reporter::new(streams, settings, command, environment).data(&json::schema());
     }
-    let consulted = config::consult(&mut args, environment);
-    let settings = Settings {
-        aor: args.aor.as_deref().and_then(values::aor_of),
-        json: args.output.json,
-        color: args.output.color.unwrap_or_default(),
-        ..Settings::default()
-    };
-    let meant = consulted
-        .and_then(|origins| Account::mean(args, environment).map_err(|error| origins.complain(error)));
-    match meant {
+    match Account::resolve(request, environment) {
         Ok(account) => {
             let settings = account.settings.clone();
             let mut reporter = Reporter::new(streams, settings, command, environment);
             register::run(account, &mut reporter)
         }
-        Err(error) => Reporter::new(streams, settings, command, environment).fail(error),
+        Err(refused) => {
+            let (settings, error) = *refused;
+            Reporter::new(streams, settings, command, environment).fail(error)
+        }
     }
 }
 
@@ -189,21 +186,31 @@ fn not_run(
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         reporter.usage_help(&text(err.is_on()))
     } else {
-        reporter.fail(usage::from_clap(error))
+        reporter.fail(usage::from_clap(error, arguments.get(1).and_then(|command| command.to_str())))
     }
 }
 
 /// The settings for the report and the command, as far as a command line that can't be read shows them.
 fn rough(arguments: &[OsString]) -> (Settings, Option<CommandName>) {
     let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
-    let matches = Args::command().ignore_errors(true).try_get_matches_from(arguments).ok();
+    // Whatever is wrong with other values.
+    let untyped = |argument: Arg| match argument.get_id().as_str() {
+        "color" => argument,
+        _ if argument.get_action().takes_values() => argument.value_parser(ValueParser::os_string()),
+        _ => argument,
+    };
+    let mut program = Args::command().ignore_errors(true);
+    // The options of the commands are there only when it is built.
+    program.build();
+    let program = program.mut_subcommands(|command| command.mut_args(untyped));
+    let matches = program.try_get_matches_from(arguments).ok();
     let Some((name, matches)) = matches.as_ref().and_then(ArgMatches::subcommand) else {
         return (Settings { json, ..Settings::default() }, None);
     };
-    let aor = matches.try_get_one::<String>("aor").ok().flatten();
+    let aor = matches.try_get_one::<OsString>("aor").ok().flatten();
     let color = matches.try_get_one::<values::ColorChoice>("color").ok().flatten();
     let settings = Settings {
-        aor: aor.and_then(|text| values::aor_of(text)),
+        aor: aor.and_then(|text| values::aor_of(text.to_str()?)),
         json,
         color: color.copied().unwrap_or_default(),
         ..Settings::default()

@@ -1,5 +1,5 @@
-//! The command line as it is typed. Values stay text here, unless they come from a closed list: what they mean, and
-//! every complaint about them, is the business of [`super::account`].
+//! The command line and the options of the configuration file: each option stands here once, with its type
+//! ([`super::values`]), its place in the help and its key. What it means is the business of [`super::account`].
 //!
 //! Help texts are part of the product. Keep the first line of each short: `-h` shows nothing else.
 
@@ -7,10 +7,13 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, ArgMatches, Args as ClapArgs, Error, FromArgMatches, Parser, Subcommand};
 
-use super::help;
-use super::secret::ConfiguredSecret;
-use super::values::{ColorChoice, Shell, TransportName, hidden};
-use crate::proto::digest::Hidden;
+use super::help::{self, Help};
+use super::table::{Exclusive, Reader, Setting};
+use super::values::{
+    AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, Domain, Ha1,
+    Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant, Registrar, Shell,
+    SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName, UserAgent, UserName,
+};
 
 /// The whole command line.
 #[derive(Parser)]
@@ -18,7 +21,7 @@ use crate::proto::digest::Hidden;
     name = "sipreg",
     version,
     about = help::ABOUT,
-    after_help = help::TOP_EXAMPLES,
+    after_help = help::PROGRAM.end(),
     max_term_width = 80,
     subcommand_required = true,
     subcommand_value_name = "COMMAND",
@@ -31,80 +34,25 @@ pub struct Args {
     pub command: Command,
 }
 
-/// The commands.
+/// The commands, each with the first line of its help; the rest of that is in [`super::help`].
 #[derive(Subcommand)]
 pub enum Command {
-    /// Binds once.
-    #[command(
-        about = help::REGISTER_ABOUT,
-        long_about = help::REGISTER_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::REGISTER_END,
-        override_usage = "sipreg register [OPTIONS] <AOR>",
-        max_term_width = 80
-    )]
+    /// Bind this device to an address, once, and print what was granted
     Register(Deferred<Register>),
-    /// Keeps bound.
-    #[command(
-        about = help::KEEP_ABOUT,
-        long_about = help::KEEP_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::KEEP_END,
-        override_usage = "sipreg keep [OPTIONS] <AOR>... [-- <COMMAND>...]",
-        max_term_width = 80
-    )]
+    /// Bind this device, and keep it bound until told to stop
     Keep(Deferred<Keep>),
-    /// Lists.
-    #[command(
-        about = help::LIST_ABOUT,
-        long_about = help::LIST_LONG,
-        visible_alias = "query",
-        after_help = help::SHORT_END,
-        after_long_help = help::LIST_END,
-        override_usage = "sipreg list [OPTIONS] <AOR>",
-        max_term_width = 80
-    )]
+    /// Show every binding of an address
+    #[command(visible_alias = "query")]
     List(Deferred<List>),
-    /// Removes.
-    #[command(
-        about = help::UNREGISTER_ABOUT,
-        long_about = help::UNREGISTER_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::UNREGISTER_END,
-        override_usage = "sipreg unregister [OPTIONS] <AOR>",
-        max_term_width = 80
-    )]
+    /// Remove this device's binding, another one, or all
     Unregister(Deferred<Unregister>),
-    /// Serves.
-    #[command(
-        about = help::SERVE_ABOUT,
-        long_about = help::SERVE_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::SERVE_END,
-        override_usage = "sipreg serve [OPTIONS]",
-        max_term_width = 80
-    )]
+    /// Be a registrar: take registrations, and tell them
     Serve(Deferred<Serve>),
-    /// Shows it.
-    #[command(
-        about = help::DEMO_ABOUT,
-        long_about = help::DEMO_LONG,
-        after_help = help::SHORT_END,
-        after_long_help = help::DEMO_END,
-        override_usage = "sipreg demo [OPTIONS]",
-        max_term_width = 80
-    )]
+    /// Watch the textbook registration, on this machine alone
     Demo(Deferred<Demo>),
-    /// Prints a completion script.
-    #[command(
-        about = help::COMPLETIONS_ABOUT,
-        long_about = help::COMPLETIONS_LONG,
-        after_long_help = help::COMPLETIONS_END,
-        max_term_width = 80
-    )]
+    /// Print the script that makes a shell complete sipreg's arguments
     Completions(Deferred<Completions>),
-    /// Prints or writes manual pages.
-    #[command(about = help::MAN_ABOUT, long_about = help::MAN_LONG, after_long_help = help::MAN_END, max_term_width = 80)]
+    /// Print the manual page, or write one per command
     Man(Deferred<Man>),
 }
 
@@ -114,27 +62,9 @@ pub struct Register {
     /// The address to bind: sip:you@example.com, or an account
     #[arg(value_name = "AOR", required_unless_present = "json_schema")]
     pub aor: Option<String>,
-    /// Where the request goes.
+    /// The options of the client commands.
     #[command(flatten)]
-    pub target: Target,
-    /// Who asks.
-    #[command(flatten)]
-    pub identity: Identity,
-    /// What is asked for.
-    #[command(flatten)]
-    pub binding: Binding,
-    /// What else the request says.
-    #[command(flatten)]
-    pub request: Request,
-    /// How it gets there.
-    #[command(flatten)]
-    pub network: Network,
-    /// Whether it is tried again.
-    #[command(flatten)]
-    pub retry: Retry,
-    /// What is shown of it.
-    #[command(flatten)]
-    pub output: Output,
+    pub options: Client<Binding, Retry>,
 }
 
 /// `sipreg list`.
@@ -147,25 +77,10 @@ pub struct List {
     ///
     /// Compared as RFC 3261 has it. Exit status 7 if it is not there.
     #[arg(short, long, value_name = "URI", help_heading = "What to expect")]
-    pub contact: Vec<String>,
-    /// Where the request goes.
+    pub contact: Vec<Contact>,
+    /// The options of the client commands.
     #[command(flatten)]
-    pub target: Target,
-    /// Who asks.
-    #[command(flatten)]
-    pub identity: Identity,
-    /// What else the request says.
-    #[command(flatten)]
-    pub request: Request,
-    /// How it gets there.
-    #[command(flatten)]
-    pub network: Network,
-    /// Whether it is tried again.
-    #[command(flatten)]
-    pub retry: Retry,
-    /// What is shown of it.
-    #[command(flatten)]
-    pub output: Output,
+    pub options: Client<(), Retry>,
 }
 
 /// `sipreg unregister`.
@@ -177,175 +92,339 @@ pub struct Unregister {
     /// What is to go.
     #[command(flatten)]
     pub removal: Removal,
-    /// Where the request goes.
+    /// The options of the client commands.
     #[command(flatten)]
-    pub target: Target,
-    /// Who asks.
-    #[command(flatten)]
-    pub identity: Identity,
-    /// What else the request says.
-    #[command(flatten)]
-    pub request: Request,
-    /// How it gets there.
-    #[command(flatten)]
-    pub network: Network,
-    /// Whether it is tried again.
-    #[command(flatten)]
-    pub retry: Retry,
-    /// What is shown of it.
-    #[command(flatten)]
-    pub output: Output,
+    pub options: Client<(), Retry>,
 }
 
-/// "Where to".
-#[derive(Clone, ClapArgs)]
-#[command(next_help_heading = "Where to")]
-pub struct Target {
-    /// Server to ask, if not the AOR's domain
-    ///
-    /// A URI, a host or host:port. To and From keep the AOR.
-    #[arg(long, value_name = "URI")]
-    pub registrar: Option<String>,
-    /// Send through this proxy (repeatable)
-    ///
-    /// A URI, a host or host:port. Several are passed in the order given, which becomes the Route.
-    #[arg(long, value_name = "URI")]
-    pub proxy: Vec<String>,
-    /// udp or tcp, whatever the URI says
-    ///
-    /// Requests above 1300 bytes go over TCP where that works, as RFC 3261 wants it.
-    #[arg(long, value_name = "NAME", ignore_case = true, hide_possible_values = true)]
-    pub transport: Option<TransportName>,
+/// Declares a group of options once for the command line and the configuration file: the argument reader makes options
+/// of the fields, and the file has a key of the same name for each, unless it is a plain `bool`. Of the fields that are
+/// `exclusive` only one can hold: one that a stronger group sets keeps the others of a weaker one out, too.
+macro_rules! group {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident $(<$($param:ident),*>)? {
+            $($(#[$attribute:meta])* pub $field:ident: $type:ty,)*
+        }
+        $(exclusive [$($member:ident),*]: $hint:literal)*
+    ) => {
+        #[derive(Clone, Default, ClapArgs)]
+        $(#[$meta])*
+        pub struct $name $(<$($param: ClapArgs),*>)? {
+            $($(#[$attribute])* pub $field: $type,)*
+        }
+
+        impl $(<$($param: ClapArgs + Setting),*>)? Setting for $name $(<$($param),*>)? {
+            fn read(_key: &'static str, table: &mut Reader<'_>) -> Self {
+                let group = $name { $($field: Setting::read(stringify!($field), table),)* };
+                $(table.exclude(&[$((stringify!($member), group.$member.is_off())),*], $hint);)*
+                group
+            }
+
+            #[allow(unused_mut, reason = "a group without exclusive options takes nothing away")]
+            fn or(self, mut weaker: Self) -> Self {
+                $(if $(self.$member.is_on())||* {
+                    $(weaker.$member = None;)*
+                })*
+                $name { $($field: Setting::or(self.$field, weaker.$field),)* }
+            }
+
+            fn typed(self) -> Self {
+                $name { $($field: Setting::typed(self.$field),)* }
+            }
+
+            fn add_keys(&self, _key: &'static str, keys: &mut Vec<&'static str>) {
+                $(self.$field.add_keys(stringify!($field), keys);)*
+            }
+        }
+    };
 }
 
-/// "Who you are".
-#[derive(Clone, ClapArgs)]
-#[command(next_help_heading = "Who you are")]
-pub struct Identity {
-    /// User name for the password, if not the AOR's
-    ///
-    /// Without it: the user part of --from, else of the AOR, with its escapes undone.
-    #[arg(short, long, value_name = "NAME", allow_hyphen_values = true)]
-    pub username: Option<String>,
-    /// Read the password from a file; - is stdin
-    ///
-    /// Its first line is the password. With no password given in any way, you are asked on the terminal if the
-    /// registrar wants one.
-    #[arg(long, value_name = "FILE", group = "secret")]
-    pub password_file: Option<PathBuf>,
-    /// The password, which others see with ps
-    ///
-    /// Other users of this machine can see it in the process list. The environment variable SIPREG_PASSWORD does the
-    /// same unseen; it counts when the command line gives no secret.
-    #[arg(long, value_name = "TEXT", group = "secret", allow_hyphen_values = true, value_parser = hidden)]
-    pub password: Option<Hidden>,
-    /// Hash of user:realm:password in its place
-    ///
-    /// 32 hex digits are MD5 and 64 are SHA-256, unless MD5:, SHA-256: or SHA-512-256: comes before them. It serves
-    /// this algorithm only, and others see it in the process list, too.
-    #[arg(long, value_name = "[ALGORITHM:]HEX", group = "secret", allow_hyphen_values = true, value_parser = hidden)]
-    pub ha1: Option<Hidden>,
-    /// Read that hash from a file; - is stdin
-    #[arg(long, value_name = "FILE", group = "secret")]
-    pub ha1_file: Option<PathBuf>,
-    /// Answer challenges of this realm only
-    #[arg(long, value_name = "NAME")]
-    pub realm: Option<String>,
-    /// Weakest digest to answer [default: MD5]
-    ///
-    /// MD5, SHA-256 or SHA-512-256, in rising strength. Weaker challenges are skipped.
-    #[arg(long, value_name = "NAME")]
-    pub min_algorithm: Option<String>,
-    /// Register the AOR as this other user
-    ///
-    /// A third-party registration: From differs from To.
-    #[arg(long, value_name = "URI")]
-    pub from: Option<String>,
+group! {
+    /// The options that the client commands share. `B` says what is bound, and `R` whether it is tried again; a
+    /// command that has no such options has `()` there.
+    pub struct Client<B, R> {
+        /// Where the request goes.
+        #[command(flatten)]
+        pub target: Target,
+        /// Who asks.
+        #[command(flatten)]
+        pub identity: Identity,
+        /// What is bound.
+        #[command(flatten)]
+        pub binding: B,
+        /// What else the request says.
+        #[command(flatten)]
+        pub headers: Headers,
+        /// How it gets there.
+        #[command(flatten)]
+        pub network: Network,
+        /// Whether it is tried again.
+        #[command(flatten)]
+        pub retry: R,
+        /// What is shown of it.
+        #[command(flatten)]
+        pub output: Output,
+    }
 }
 
-/// "Network".
-#[derive(Clone, ClapArgs)]
-#[command(next_help_heading = "Network")]
-pub struct Network {
-    /// Local address and port to send from
-    ///
-    /// Without it: the address that the system would use, and any free port.
-    #[arg(long, value_name = "IP[:PORT]")]
-    pub bind: Option<String>,
-    /// Address to tell others instead
-    ///
-    /// It stands in Via and in the Contact of this device. Without a port it keeps the local one.
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub advertise: Option<String>,
-    /// Name server to ask (repeatable)
-    #[arg(long, value_name = "IP[:PORT]")]
-    pub nameserver: Vec<String>,
-    /// Use IPv4 only
-    #[arg(short = '4', conflicts_with = "ipv6")]
-    pub ipv4: bool,
-    /// Use IPv6 only
-    #[arg(short = '6')]
-    pub ipv6: bool,
-    /// Time for the whole command [default: 128s]
-    ///
-    /// Each address that is tried gets 64*T1 (32s) of it, connecting included; without this option the whole gets
-    /// four times as much. What you take to answer a question does not count. For 'sipreg keep' it is the time for
-    /// each try.
-    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub timeout: Option<String>,
-    /// Expected round trip [default: 500ms]
-    ///
-    /// RFC 3261's T1: a request over UDP is repeated after T1, 2*T1, 4*T1 and so on.
-    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub t1: Option<String>,
-    /// Configuration file, with accounts
-    ///
-    /// Without it: $XDG_CONFIG_HOME/sipreg/config.toml, which is ~/.config/sipreg/config.toml, if it is there. It has
-    /// options for all commands, and accounts; the name of an account stands for the AOR.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Where to remember what is bound
-    ///
-    /// Without it: $XDG_STATE_HOME/sipreg, which is ~/.local/state/sipreg. It holds Call-ID, CSeq and contacts, no
-    /// secrets.
-    #[arg(long, value_name = "DIR", conflicts_with = "stateless")]
-    pub state_dir: Option<PathBuf>,
-    /// Remember nothing, and don't look it up
-    #[arg(long)]
-    pub stateless: bool,
+/// All options of the client commands. The configuration file may hold any of them, whichever command reads it.
+pub type Options = Client<Binding, Retry>;
+
+impl<B: ClapArgs + Into<Binding>, R: ClapArgs + Into<Retry>> Client<B, R> {
+    /// What was typed, for all commands alike.
+    #[must_use]
+    pub fn typed(self) -> Options {
+        let Client { target, identity, binding, headers, network, retry, output } = self;
+        let (binding, retry) = (binding.into(), retry.into());
+        Setting::typed(Client { target, identity, binding, headers, network, retry, output })
+    }
 }
 
-/// "Output".
-#[derive(Clone, ClapArgs)]
-#[command(next_help_heading = "Output")]
-pub struct Output {
-    /// Print one JSON object, on failure too
-    #[arg(long)]
-    pub json: bool,
-    /// Print its JSON Schema and exit
-    #[arg(long)]
-    pub json_schema: bool,
-    /// Print the exact first request and send nothing
-    #[arg(long, conflicts_with = "json")]
-    pub dry_run: bool,
-    /// Show messages on stderr; -vv in full
-    ///
-    /// Once: a line for each. Twice: the whole message, digest responses masked.
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
-    pub verbose: u8,
-    /// Don't mask digest responses in -vv
-    #[arg(long)]
-    pub show_secrets: bool,
-    /// Print nothing but errors
-    ///
-    /// What --json and --dry-run print is printed all the same.
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// Colours: auto, always or never
-    ///
-    /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
-    #[arg(long, value_name = "WHEN", hide_possible_values = true)]
-    pub color: Option<ColorChoice>,
+impl From<()> for Binding {
+    fn from((): ()) -> Binding {
+        Binding::default()
+    }
+}
+
+impl From<()> for Retry {
+    fn from((): ()) -> Retry {
+        Retry::default()
+    }
+}
+
+group! {
+    /// "Where to".
+    #[command(next_help_heading = "Where to")]
+    pub struct Target {
+        /// Server to ask, if not the AOR's domain
+        ///
+        /// A URI, a host or host:port. To and From keep the AOR.
+        #[arg(long, value_name = "URI")]
+        pub registrar: Option<Registrar>,
+        /// Send through this proxy (repeatable)
+        ///
+        /// A URI, a host or host:port. Several are passed in the order given, which becomes the Route.
+        #[arg(long, value_name = "URI")]
+        pub proxy: Option<Vec<Proxy>>,
+        /// udp or tcp, whatever the URI says
+        ///
+        /// Requests above 1300 bytes go over TCP where that works, as RFC 3261 wants it.
+        #[arg(long, value_name = "NAME", ignore_case = true, hide_possible_values = true)]
+        pub transport: Option<TransportName>,
+    }
+}
+
+group! {
+    /// "Who you are".
+    #[command(next_help_heading = "Who you are")]
+    pub struct Identity {
+        /// User name for the password, if not the AOR's
+        ///
+        /// Without it: the user part of --from, else of the AOR, with its escapes undone.
+        #[arg(short, long, value_name = "NAME", allow_hyphen_values = true)]
+        pub username: Option<UserName>,
+        /// Read the password from a file; - is stdin
+        ///
+        /// Its first line is the password. With no password given in any way, you are asked on the terminal if the
+        /// registrar wants one.
+        #[arg(long, value_name = "FILE", group = "secret")]
+        pub password_file: Option<PathBuf>,
+        /// The password, which others see with ps
+        ///
+        /// Other users of this machine can see it in the process list. The environment variable SIPREG_PASSWORD does the
+        /// same unseen; it counts when the command line gives no secret.
+        #[arg(long, value_name = "TEXT", group = "secret", allow_hyphen_values = true)]
+        pub password: Option<Password>,
+        /// Hash of user:realm:password in its place
+        ///
+        /// 32 hex digits are MD5 and 64 are SHA-256, unless MD5:, SHA-256: or SHA-512-256: comes before them. It serves
+        /// this algorithm only, and others see it in the process list, too.
+        #[arg(long, value_name = "[ALGORITHM:]HEX", group = "secret", allow_hyphen_values = true)]
+        pub ha1: Option<Ha1>,
+        /// Read that hash from a file; - is stdin
+        #[arg(long, value_name = "FILE", group = "secret")]
+        pub ha1_file: Option<PathBuf>,
+        /// A program whose first line is the password: of the file alone.
+        #[arg(skip)]
+        pub password_command: Option<CommandLine>,
+        /// Answer challenges of this realm only
+        #[arg(long, value_name = "NAME")]
+        pub realm: Option<Realm>,
+        /// Weakest digest to answer [default: MD5]
+        ///
+        /// MD5, SHA-256 or SHA-512-256, in rising strength. Weaker challenges are skipped.
+        #[arg(long, value_name = "NAME")]
+        pub min_algorithm: Option<AlgorithmName>,
+        /// Register the AOR as this other user
+        ///
+        /// A third-party registration: From differs from To.
+        #[arg(long, value_name = "URI")]
+        pub from: Option<Registrant>,
+    }
+    exclusive [password_file, password_command, password, ha1, ha1_file]: "keep one; those of other realms go into [[accounts.NAME.credentials]], with realm"
+}
+
+group! {
+    /// "What to bind".
+    #[command(next_help_heading = "What to bind")]
+    pub struct Binding {
+        /// Bind this, not this device (repeatable)
+        ///
+        /// Contact parameters come after angle brackets: '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
+        /// mailto:you@example.com.
+        #[arg(short, long, value_name = "URI")]
+        pub contact: Option<Vec<Contact>>,
+        /// For how long; 0 removes [default: 1h]
+        ///
+        /// Whole seconds, asked for with Expires; the registrar may grant another time. 0 removes, as 'sipreg unregister'
+        /// does.
+        #[arg(short, long, value_name = "DURATION", allow_negative_numbers = true)]
+        pub expires: Option<Lifetime>,
+        /// Preference among your devices, 0 to 1
+        #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+        pub q: Option<Preference>,
+    }
+}
+
+group! {
+    /// "What else to say".
+    #[command(next_help_heading = "What else to say")]
+    pub struct Headers {
+        /// Add a header, 'Name: value' (repeatable)
+        ///
+        /// Headers that the protocol owns are refused.
+        #[arg(short = 'H', long, value_name = "HEADER")]
+        pub header: Option<Vec<AddedHeader>>,
+        /// User-Agent; none leaves it out
+        ///
+        /// Without it: sipreg/VERSION.
+        #[arg(long, value_name = "TEXT")]
+        pub user_agent: Option<UserAgent>,
+    }
+}
+
+group! {
+    /// "Network".
+    #[command(next_help_heading = "Network")]
+    pub struct Network {
+        /// Local address and port to send from
+        ///
+        /// Without it: the address that the system would use, and any free port.
+        #[arg(long, value_name = "IP[:PORT]")]
+        pub bind: Option<Address>,
+        /// Address to tell others instead
+        ///
+        /// It stands in Via and in the Contact of this device. Without a port it keeps the local one.
+        #[arg(long, value_name = "HOST[:PORT]")]
+        pub advertise: Option<Advertised>,
+        /// Name server to ask (repeatable)
+        #[arg(long, value_name = "IP[:PORT]")]
+        pub nameserver: Option<Vec<Address>>,
+        /// Use IPv4 only
+        #[arg(short = '4', action = ArgAction::SetTrue, conflicts_with = "ipv6")]
+        pub ipv4: Option<bool>,
+        /// Use IPv6 only
+        #[arg(short = '6', action = ArgAction::SetTrue)]
+        pub ipv6: Option<bool>,
+        /// Time for the whole command [default: 128s]
+        ///
+        /// Each address that is tried gets 64*T1 (32s) of it, connecting included; without this option the whole gets
+        /// four times as much. What you take to answer a question does not count. For 'sipreg keep' it is the time for
+        /// each try.
+        #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+        pub timeout: Option<Span>,
+        /// Expected round trip [default: 500ms]
+        ///
+        /// RFC 3261's T1: a request over UDP is repeated after T1, 2*T1, 4*T1 and so on.
+        #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+        pub t1: Option<Span>,
+        /// Configuration file, with accounts
+        ///
+        /// Without it: $XDG_CONFIG_HOME/sipreg/config.toml, which is ~/.config/sipreg/config.toml, if it is there. It has
+        /// options for all commands, and accounts; the name of an account stands for the AOR.
+        #[arg(long, value_name = "FILE")]
+        pub config: Option<PathBuf>,
+        /// Where to remember what is bound
+        ///
+        /// Without it: $XDG_STATE_HOME/sipreg, which is ~/.local/state/sipreg. It holds Call-ID, CSeq and contacts, no
+        /// secrets.
+        #[arg(long, value_name = "DIR", conflicts_with = "stateless")]
+        pub state_dir: Option<PathBuf>,
+        /// Remember nothing, and don't look it up
+        #[arg(long, action = ArgAction::SetTrue)]
+        pub stateless: Option<bool>,
+    }
+    exclusive [ipv4, ipv6]: "keep one of them"
+    exclusive [state_dir, stateless]: "keep one of them"
+}
+
+group! {
+    /// Of the commands that end by themselves.
+    #[command(next_help_heading = "Network")]
+    pub struct Retry {
+        /// Try again for that long; 0 is not at all
+        ///
+        /// After silence, when nobody could be reached, and after a 503, whose Retry-After is obeyed. The pauses grow from
+        /// a second to half a minute.
+        #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+        pub retry_for: Option<SpanOrNone>,
+    }
+}
+
+group! {
+    /// "Output" of the client commands.
+    #[command(next_help_heading = "Output")]
+    pub struct Output {
+        /// In which form.
+        #[command(flatten)]
+        pub format: Format,
+        /// Print the exact first request and send nothing
+        #[arg(long, conflicts_with = "json")]
+        pub dry_run: bool,
+        /// How much of it.
+        #[command(flatten)]
+        pub display: Display,
+    }
+}
+
+group! {
+    /// "Output": in which form.
+    #[command(next_help_heading = "Output")]
+    pub struct Format {
+        /// Print one JSON object, on failure too
+        #[arg(long, action = ArgAction::SetTrue)]
+        pub json: Option<bool>,
+        /// Print its JSON Schema and exit
+        #[arg(long)]
+        pub json_schema: bool,
+    }
+}
+
+group! {
+    /// "Output": how much of it.
+    #[command(next_help_heading = "Output")]
+    pub struct Display {
+        /// Show messages on stderr; -vv in full
+        ///
+        /// Once: a line for each. Twice: the whole message, digest responses masked.
+        #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+        pub verbose: Option<u8>,
+        /// Don't mask digest responses in -vv
+        #[arg(long)]
+        pub show_secrets: bool,
+        /// Print nothing but errors
+        ///
+        /// What --json and --dry-run print is printed all the same.
+        #[arg(short, long, action = ArgAction::SetTrue)]
+        pub quiet: Option<bool>,
+        /// Colours: auto, always or never
+        ///
+        /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
+        #[arg(long, value_name = "WHEN", hide_possible_values = true)]
+        pub color: Option<ColorChoice>,
+    }
+    exclusive [verbose, quiet]: "keep one of them"
 }
 
 /// "What to remove".
@@ -356,7 +435,7 @@ pub struct Removal {
     ///
     /// Without it, and without --all: what 'sipreg register' bound from here.
     #[arg(short, long, value_name = "URI", conflicts_with = "all")]
-    pub contact: Vec<String>,
+    pub contact: Vec<Contact>,
     /// Remove every binding, other devices' too
     ///
     /// You are asked first. Where there is no terminal to ask on, it needs --yes.
@@ -365,55 +444,6 @@ pub struct Removal {
     /// Don't ask before --all
     #[arg(long, requires = "all")]
     pub yes: bool,
-}
-
-/// "What to bind".
-#[derive(Clone, ClapArgs)]
-#[command(next_help_heading = "What to bind")]
-pub struct Binding {
-    /// Bind this, not this device (repeatable)
-    ///
-    /// Contact parameters come after angle brackets: '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
-    /// mailto:you@example.com.
-    #[arg(short, long, value_name = "URI")]
-    pub contact: Vec<String>,
-    /// For how long; 0 removes [default: 1h]
-    ///
-    /// Whole seconds, asked for with Expires; the registrar may grant another time. 0 removes, as 'sipreg unregister'
-    /// does.
-    #[arg(short, long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub expires: Option<String>,
-    /// Preference among your devices, 0 to 1
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    pub q: Option<String>,
-}
-
-/// "What else to say".
-#[derive(Clone, ClapArgs)]
-#[command(next_help_heading = "What else to say")]
-pub struct Request {
-    /// Add a header, 'Name: value' (repeatable)
-    ///
-    /// Headers that the protocol owns are refused.
-    #[arg(short = 'H', long = "header", value_name = "HEADER")]
-    pub headers: Vec<String>,
-    /// User-Agent; none leaves it out
-    ///
-    /// Without it: sipreg/VERSION.
-    #[arg(long, value_name = "TEXT")]
-    pub user_agent: Option<String>,
-}
-
-/// Of the commands that end by themselves.
-#[derive(ClapArgs)]
-#[command(next_help_heading = "Network")]
-pub struct Retry {
-    /// Try again for that long; 0 is not at all
-    ///
-    /// After silence, when nobody could be reached, and after a 503, whose Retry-After is obeyed. The pauses grow from
-    /// a second to half a minute.
-    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub retry_for: Option<String>,
 }
 
 /// `sipreg keep`.
@@ -431,24 +461,9 @@ pub struct Keep {
     /// How long.
     #[command(flatten)]
     pub life: Life,
-    /// Where the requests go.
+    /// The options of the client commands.
     #[command(flatten)]
-    pub target: Target,
-    /// Who asks.
-    #[command(flatten)]
-    pub identity: Identity,
-    /// What is asked for.
-    #[command(flatten)]
-    pub binding: Binding,
-    /// What else the requests say.
-    #[command(flatten)]
-    pub request: Request,
-    /// How they get there.
-    #[command(flatten)]
-    pub network: Network,
-    /// What is shown of it.
-    #[command(flatten)]
-    pub output: Output,
+    pub options: Client<Binding, ()>,
 }
 
 /// "How long to stay".
@@ -457,20 +472,20 @@ pub struct Keep {
 pub struct Life {
     /// Stop by itself after that time
     #[arg(long = "for", value_name = "DURATION", allow_negative_numbers = true)]
-    pub stop_after: Option<String>,
+    pub stop_after: Option<Span>,
     /// Try what failed for good again, that often
     ///
     /// A wrong password, a refusal. Without it, or with never: not at all.
     #[arg(long, value_name = "DURATION|never", allow_negative_numbers = true)]
-    pub probe: Option<String>,
+    pub probe: Option<SpanOrNever>,
     /// Status that calls are refused with [default: 480]
     ///
     /// Whoever calls hears that nobody is there. 486 is busy, 603 declines.
     #[arg(long, value_name = "STATUS")]
-    pub on_invite: Option<String>,
+    pub on_invite: Option<Refusal>,
     /// Prometheus metrics, at /metrics there
     #[arg(long, value_name = "ADDR:PORT")]
-    pub metrics: Option<String>,
+    pub metrics: Option<SocketAddress>,
     /// Run a program for each event
     ///
     /// A shell runs it, with the event as JSON on its standard input, and with SIPREG_EVENT and SIPREG_AOR in its
@@ -481,6 +496,11 @@ pub struct Life {
 
 /// `sipreg serve`.
 #[derive(ClapArgs)]
+#[command(
+    mut_arg("json", |json| json.help("Print a JSON object per event")),
+    mut_arg("json_schema", |schema| schema.help("Print the JSON Schema of events and exit")),
+    mut_arg("quiet", |quiet| quiet.long_help(help::SERVE_QUIET))
+)]
 pub struct Serve {
     /// Where it listens.
     #[command(flatten)]
@@ -491,9 +511,12 @@ pub struct Serve {
     /// What is granted.
     #[command(flatten)]
     pub policy: Policy,
-    /// What is shown of it.
+    /// In which form it is shown.
     #[command(flatten)]
-    pub output: ServerOutput,
+    pub format: Format,
+    /// How much of it.
+    #[command(flatten)]
+    pub display: Display,
 }
 
 /// "Where to listen".
@@ -505,7 +528,7 @@ pub struct Listening {
     /// udp:127.0.0.1:5060 or tcp:0.0.0.0:5060; port 0 lets the system choose, and the port is printed. Without it:
     /// udp:127.0.0.1:5060 and tcp:127.0.0.1:5060.
     #[arg(long, value_name = "TRANSPORT:ADDR:PORT")]
-    pub listen: Vec<String>,
+    pub listen: Vec<Listener>,
     /// Connections at a time
     ///
     /// When all are taken, the one that has been silent longest makes room. Without it: 8192, or fewer where the
@@ -514,7 +537,7 @@ pub struct Listening {
     pub max_connections: Option<usize>,
     /// Prometheus metrics, at /metrics there
     #[arg(long, value_name = "ADDR:PORT")]
-    pub metrics: Option<String>,
+    pub metrics: Option<SocketAddress>,
 }
 
 /// "Who may register".
@@ -525,7 +548,7 @@ pub struct Access {
     ///
     /// The addresses it listens on always count. Without it: localhost.
     #[arg(long, value_name = "NAME")]
-    pub domain: Vec<String>,
+    pub domain: Vec<Domain>,
     /// File with the users
     ///
     /// A line for each, as --add-user writes it: user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]. The realm is
@@ -545,7 +568,7 @@ pub struct Access {
     ///
     /// Without it: SHA-512-256,SHA-256,MD5, as far as the users file has them.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub algorithms: Vec<String>,
+    pub algorithms: Vec<AlgorithmName>,
     /// Add a user or change the password, and exit
     ///
     /// USER is alice@example.com; without a domain that of --domain counts. The line is written into the file of
@@ -566,77 +589,37 @@ pub struct Policy {
     ///
     /// A shorter wish is refused with 423, unless it is an hour or more.
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub min_expires: Option<String>,
+    pub min_expires: Option<Lifetime>,
     /// Longest lifetime [default: 2h]
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub max_expires: Option<String>,
+    pub max_expires: Option<Lifetime>,
     /// Lifetime if none is asked for [default: 1h]
     #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
-    pub default_expires: Option<String>,
+    pub default_expires: Option<Lifetime>,
     /// Bindings per address [default: 10]
     #[arg(long, value_name = "NUMBER")]
     pub max_contacts: Option<usize>,
     /// Where bindings are kept [default: memory]
     #[arg(long, value_name = "STORE")]
-    pub store: Option<String>,
-}
-
-/// "Output".
-#[derive(ClapArgs)]
-#[command(next_help_heading = "Output")]
-pub struct ServerOutput {
-    /// Print a JSON object per event
-    #[arg(long)]
-    pub json: bool,
-    /// Print the JSON Schema of events and exit
-    #[arg(long)]
-    pub json_schema: bool,
-    /// Show messages on stderr; -vv in full
-    ///
-    /// Once: a line for each. Twice: the whole message, digest responses masked.
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
-    pub verbose: u8,
-    /// Don't mask digest responses in -vv
-    #[arg(long)]
-    pub show_secrets: bool,
-    /// Print nothing but errors
-    ///
-    /// What --json prints is printed all the same.
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// Colours: auto, always or never
-    ///
-    /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
-    #[arg(long, value_name = "WHEN", hide_possible_values = true)]
-    pub color: Option<ColorChoice>,
+    pub store: Option<StoreName>,
 }
 
 /// `sipreg demo`.
 #[derive(ClapArgs)]
+#[command(
+    mut_arg("verbose", |verbose| verbose.help("-vv shows whole messages").long_help(None::<&str>)),
+    mut_arg("quiet", |quiet| quiet.long_help(None::<&str>))
+)]
 pub struct Demo {
     /// Pause between the steps
     #[arg(long, help_heading = "Output")]
     pub slow: bool,
-    /// Print one JSON object, on failure too
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
-    /// Print its JSON Schema and exit
-    #[arg(long, help_heading = "Output")]
-    pub json_schema: bool,
-    /// -vv shows whole messages
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Output")]
-    pub verbose: u8,
-    /// Don't mask digest responses in -vv
-    #[arg(long, help_heading = "Output")]
-    pub show_secrets: bool,
-    /// Print nothing but errors
-    #[arg(short, long, help_heading = "Output")]
-    pub quiet: bool,
-    /// Colours: auto, always or never
-    ///
-    /// auto, the default: on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE wants them everywhere.
-    #[arg(long, value_name = "WHEN", hide_possible_values = true, help_heading = "Output")]
-    pub color: Option<ColorChoice>,
+    /// In which form it is shown.
+    #[command(flatten)]
+    pub format: Format,
+    /// How much of it.
+    #[command(flatten)]
+    pub display: Display,
 }
 
 /// `sipreg completions`.
@@ -657,106 +640,66 @@ pub struct Man {
     pub dir: Option<PathBuf>,
 }
 
-/// What any of the commands that talk to a registrar was given.
-pub struct Typed {
-    /// The address of record.
+/// What a client command is asked to do.
+pub struct Request {
+    /// The address of record, or the name of an account.
     pub aor: Option<String>,
-    /// Where the request goes.
-    pub target: Target,
-    /// Who asks.
-    pub identity: Identity,
-    /// What else the request says.
-    pub request: Request,
-    /// How it gets there.
-    pub network: Network,
-    /// What is shown of it.
-    pub output: Output,
-    /// For how long it is tried again.
-    pub retry_for: Option<String>,
-    /// What is wanted there.
-    pub wish: Wish,
-    /// The secrets that the configuration file names.
-    pub locked: Vec<ConfiguredSecret>,
+    /// What is wanted of its registrar.
+    pub command: ClientCommand,
+    /// How.
+    pub options: Options,
+}
+
+impl Request {
+    /// The keys of the configuration file that what was typed decides.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        self.options.add_keys("", &mut keys);
+        let has_contacts = match &self.command {
+            ClientCommand::Register => false,
+            // A contact would be a condition there, and the file sets none.
+            ClientCommand::List(_) => true,
+            ClientCommand::Unregister(removal) => removal.all || !removal.contact.is_empty(),
+        };
+        keys.extend(has_contacts.then_some("contact"));
+        keys
+    }
 }
 
 /// What is wanted of the registrar.
-pub enum Wish {
+pub enum ClientCommand {
     /// To bind.
-    Register(Binding),
+    Register,
     /// To know, and perhaps that these are bound.
-    List(Vec<String>),
+    List(Vec<Contact>),
     /// To remove.
     Unregister(Removal),
 }
 
-impl From<Register> for Typed {
-    fn from(args: Register) -> Typed {
-        let Register { aor, target, identity, binding, request, network, retry, output } = args;
-        let wish = Wish::Register(binding);
-        Typed {
-            aor,
-            target,
-            identity,
-            request,
-            network,
-            output,
-            retry_for: retry.retry_for,
-            wish,
-            locked: Vec::new(),
-        }
+impl From<Register> for Request {
+    fn from(Register { aor, options }: Register) -> Request {
+        Request { aor, command: ClientCommand::Register, options: options.typed() }
+    }
+}
+
+impl From<List> for Request {
+    fn from(List { aor, contact, options }: List) -> Request {
+        Request { aor, command: ClientCommand::List(contact), options: options.typed() }
+    }
+}
+
+impl From<Unregister> for Request {
+    fn from(Unregister { aor, removal, options }: Unregister) -> Request {
+        Request { aor, command: ClientCommand::Unregister(removal), options: options.typed() }
     }
 }
 
 impl Keep {
     /// What is wanted for one of the addresses.
-    pub fn typed(&self, aor: &str) -> Typed {
-        Typed {
-            aor: Some(aor.to_owned()),
-            target: self.target.clone(),
-            identity: self.identity.clone(),
-            request: self.request.clone(),
-            network: self.network.clone(),
-            output: self.output.clone(),
-            retry_for: None,
-            wish: Wish::Register(self.binding.clone()),
-            locked: Vec::new(),
-        }
-    }
-}
-
-impl From<List> for Typed {
-    fn from(args: List) -> Typed {
-        let List { aor, contact, target, identity, request, network, retry, output } = args;
-        let wish = Wish::List(contact);
-        Typed {
-            aor,
-            target,
-            identity,
-            request,
-            network,
-            output,
-            retry_for: retry.retry_for,
-            wish,
-            locked: Vec::new(),
-        }
-    }
-}
-
-impl From<Unregister> for Typed {
-    fn from(args: Unregister) -> Typed {
-        let Unregister { aor, removal, target, identity, request, network, retry, output } = args;
-        let wish = Wish::Unregister(removal);
-        Typed {
-            aor,
-            target,
-            identity,
-            request,
-            network,
-            output,
-            retry_for: retry.retry_for,
-            wish,
-            locked: Vec::new(),
-        }
+    pub fn request(&self, aor: &str) -> Request {
+        let options = self.options.clone().typed();
+        Request { aor: Some(aor.to_owned()), command: ClientCommand::Register, options }
     }
 }
 
@@ -784,15 +727,9 @@ impl<T: FromArgMatches> FromArgMatches for Deferred<T> {
     }
 }
 
-/// Adds the options, and keeps what the command says of itself: the struct's own words are for its readers.
+/// Adds the options and the rest of the help. The first line stays: the struct's own words are for its readers.
 fn put<T: ClapArgs>(command: clap::Command) -> clap::Command {
-    let (about, long_about) = (command.get_about().cloned(), command.get_long_about().cloned());
-    let mut command = T::augment_args(command);
-    if let Some(about) = about {
-        command = command.about(about);
-    }
-    if let Some(long_about) = long_about {
-        command = command.long_about(long_about);
-    }
-    command
+    let about = command.get_about().cloned().unwrap_or_default();
+    let help = Help::of(command.get_name());
+    help.add(T::augment_args(command).about(about))
 }

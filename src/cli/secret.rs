@@ -1,7 +1,6 @@
 //! Where the secret comes from: the command line, a file, standard input, the environment. Nothing here prints or
 //! repeats what was read, not even when it makes no sense.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -14,14 +13,27 @@ use tokio::process::Command;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::Environment;
+use super::options::Identity;
 use super::prompt::Restore;
 use super::text::shown;
 use super::usage::UsageError;
-use super::values::algorithm;
-use crate::proto::digest::{Algorithm, Credential, Hidden, Secret};
+use super::values::{CommandLine, Ha1};
+use crate::proto::digest::{Credential, Hidden, Secret};
 
 /// A first line longer than this is no password but the wrong file.
 pub const LONGEST_LINE: u64 = 64 * 1024;
+
+const LONGEST: usize = LONGEST_LINE as usize;
+
+/// For how long a program may think, or wait for somebody to unlock its store.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For how long what an ended program has printed is looked for, if somebody else still holds its output.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// How much of a program's output is read at once.
+const PIECE: usize = 1024;
 
 /// Which kind of secret a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +62,20 @@ pub enum Source {
     File(PathBuf, Kind),
     /// The first line of standard input.
     Stdin(Kind),
+}
+
+/// The password of the environment.
+///
+/// # Errors
+/// It is not UTF-8.
+pub fn of_environment(environment: &Environment) -> Result<Option<Secret>, UsageError> {
+    let Some(password) = environment.password.as_ref().filter(|password| !password.is_empty()) else {
+        return Ok(None);
+    };
+    match password.to_str() {
+        Some(password) => Ok(Some(Secret::Password(Hidden::new(password.to_owned())))),
+        None => Err(UsageError::new("the password in SIPREG_PASSWORD is not UTF-8")),
+    }
 }
 
 impl Source {
@@ -104,13 +130,16 @@ impl Source {
         };
         match kind {
             Kind::Password => Ok(Secret::Password(line)),
-            Kind::Ha1 => ha1(kind.option(), line.reveal().trim()),
+            Kind::Ha1 => match line.reveal().trim().parse::<Ha1>() {
+                Ok(ha1) => Ok(ha1.into()),
+                Err(invalid) => Err(UsageError::invalid(kind.option(), "", &invalid)),
+            },
         }
     }
 }
 
 fn unreadable(kind: Kind, name: &str, error: &std::io::Error) -> UsageError {
-    UsageError::new(format!("{}: {name} can't be read: {error}", kind.option()))
+    UsageError::option(kind.option(), format_args!("{name} can't be read: {error}"))
         .hint("it takes the name of a file; '-' is standard input")
 }
 
@@ -119,7 +148,7 @@ fn unreadable(kind: Kind, name: &str, error: &std::io::Error) -> UsageError {
 /// # Errors
 /// It is empty, too long or not UTF-8.
 pub fn first_line(input: impl BufRead, kind: Kind, name: &str) -> Result<Hidden, UsageError> {
-    let wrong = |what: &str| UsageError::new(format!("{}: {name} {what}", kind.option()));
+    let wrong = |what: &str| UsageError::option(kind.option(), format_args!("{name} {what}"));
     let mut line = Zeroizing::new(Vec::with_capacity(256));
     input.take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(|error| unreadable(kind, name, &error))?;
     if line.len() as u64 == LONGEST_LINE {
@@ -136,44 +165,6 @@ pub fn first_line(input: impl BufRead, kind: Kind, name: &str) -> Result<Hidden,
         Err(_) => Err(wrong("is not UTF-8")),
     }
 }
-
-/// Reads `[ALGORITHM:]HEX`.
-///
-/// # Errors
-/// No hash, or not one of that algorithm.
-pub fn ha1(option: &str, text: &str) -> Result<Secret, UsageError> {
-    const FORM: &str = "write MD5:HEX (32 digits), SHA-256:HEX or SHA-512-256:HEX (64 digits), the hash of \
-        user:realm:password";
-    let wrong = |what: &str| Err(UsageError::new(format!("{option}: {what}")).hint(FORM));
-    let (named, hex) = match text.rsplit_once(':') {
-        Some((name, hex)) => match algorithm(name) {
-            Some(algorithm) => (Some(algorithm), hex),
-            None => return wrong("what stands before the colon is not one of MD5, SHA-256, SHA-512-256"),
-        },
-        None => (None, text),
-    };
-    if !hex.bytes().all(|octet| octet.is_ascii_hexdigit()) {
-        return wrong("that is not a hash: it holds something else than hex digits");
-    }
-    let algorithm = match (named, hex.len()) {
-        (Some(Algorithm::Md5) | None, 32) => Algorithm::Md5,
-        (Some(Algorithm::Sha512_256), 64) => Algorithm::Sha512_256,
-        (Some(Algorithm::Sha256) | None, 64) => Algorithm::Sha256,
-        _ => return wrong("the number of hex digits does not fit the algorithm"),
-    };
-    Ok(Secret::Ha1 { algorithm, hex: Hidden::new(hex.to_ascii_lowercase()) })
-}
-
-/// For how long a program may think, or wait for somebody to unlock its store.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// For how long what an ended program has printed is looked for, if somebody else still holds its output.
-const GRACE: Duration = Duration::from_millis(100);
-
-const LONGEST: usize = LONGEST_LINE as usize;
-
-/// How much is read at once.
-const PIECE: usize = 1024;
 
 /// A secret of the file, for one realm or for any.
 #[derive(Debug)]
@@ -197,36 +188,33 @@ pub enum SecretSource {
     Program(Program),
 }
 
-/// Where a value comes from.
+/// Where in the configuration file a secret stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Its key.
     pub key: &'static str,
-    /// `FILE:LINE:COLUMN`.
+    /// `FILE:LINE:COLUMN` of its value.
     pub place: String,
 }
 
 impl Origin {
-    /// Says a complaint about an option of the command line as one about the key.
-    pub fn complain(&self, error: UsageError) -> UsageError {
-        let (place, key) = (&self.place, self.key);
-        let (option, rest) = split(&error.message);
-        let message = match option {
-            Some(_) => format!("{place}: {key}{rest}"),
-            None => format!("{place}: {key}: {}", error.message),
-        };
-        UsageError { message, ..error }
+    /// The same complaint as one about the key.
+    fn complain(&self, error: UsageError) -> UsageError {
+        UsageError { option: Some(self.key.to_owned()), ..error.at(self.place.clone()) }
     }
 }
 
-/// The option that a message begins with, as the name of a key; and the rest.
-pub fn split(message: &str) -> (Option<String>, &str) {
-    let end = message.find([':', ' ']).unwrap_or(message.len());
-    let (word, rest) = message.split_at(end);
-    match word.strip_prefix("--") {
-        Some(name) => (Some(name.replace('-', "_")), rest),
-        None if word == "AOR" => (Some("aor".to_owned()), rest),
-        None => (None, message),
+impl SecretSource {
+    /// Takes the one secret out of the options, with its key.
+    pub fn take(identity: &mut Identity) -> Option<(&'static str, SecretSource)> {
+        let known = |secret| SecretSource::Source(Source::Known(secret));
+        let file = |path: PathBuf, kind| SecretSource::Source(Source::at(&path, kind));
+        let Identity { password, ha1, password_file, ha1_file, password_command, .. } = identity;
+        None.or_else(|| Some(("password", known(Secret::Password(password.take()?.0)))))
+            .or_else(|| Some(("ha1", known(ha1.take()?.into()))))
+            .or_else(|| Some(("password_file", file(password_file.take()?, Kind::Password))))
+            .or_else(|| Some(("ha1_file", file(ha1_file.take()?, Kind::Ha1))))
+            .or_else(|| Some(("password_command", SecretSource::Program(Program(password_command.take()?)))))
     }
 }
 
@@ -248,11 +236,8 @@ impl ConfiguredSecret {
     }
 }
 
-/// A program with its arguments, which may be secret.
-pub struct Program {
-    program: OsString,
-    arguments: Vec<String>,
-}
+/// A program that tells a secret; its arguments may be secret, too.
+pub struct Program(CommandLine);
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -261,9 +246,10 @@ impl fmt::Debug for Program {
 }
 
 impl Program {
-    /// A program that is found, and what it is given.
-    pub fn new(program: OsString, arguments: Vec<String>) -> Program {
-        Program { program, arguments }
+    /// Nothing runs yet.
+    #[must_use]
+    pub fn new(line: CommandLine) -> Program {
+        Program(line)
     }
 
     /// Runs it and takes the first line of its output. It can't read from us, and its stderr is ours. Dropping the
@@ -272,15 +258,16 @@ impl Program {
     /// # Errors
     /// It could not be started, failed, took too long, or said nothing.
     pub async fn ask(self, patience: Duration) -> Result<Hidden, UsageError> {
-        let name = shown(&self.program.to_string_lossy());
+        let CommandLine { program, arguments } = self.0;
+        let name = shown(&program.to_string_lossy());
         let failed = |what: fmt::Arguments<'_>| {
             UsageError::new(format!("{name} {what}"))
                 .hint("the first line that it prints is the password; try it by hand")
         };
         // Declared before the program, so that it is dropped after it: who is killed leaves the echo off.
         let _terminal = owns_terminal().then(Restore::remember);
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut command = Command::new(&program);
+        command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| {
             failed(format_args!("can't be started: {error}")).hint(
                 "it runs without a shell: variables are not expanded, nor is ~ but in ~/ before the program",
@@ -355,6 +342,7 @@ async fn drain(output: &mut (impl AsyncRead + Unpin)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::digest::Algorithm;
 
     const HEX32: &str = "939E7578ED9E3C518A452ACEE763BCE9";
 
@@ -376,8 +364,8 @@ mod tests {
             (String::new(), None),
         ];
         for (text, expected) in table {
-            match (ha1("--ha1", &text), expected) {
-                (Ok(Secret::Ha1 { algorithm, hex }), Some(expected)) => {
+            match (text.parse::<Ha1>(), expected) {
+                (Ok(Ha1 { algorithm, hex }), Some(expected)) => {
                     assert_eq!(algorithm, expected);
                     assert_eq!(hex.reveal(), hex.reveal().to_ascii_lowercase());
                 }

@@ -1,25 +1,55 @@
-//! What is wrong with a command line, said the same way whoever found it: the argument reader or the account.
+//! What is wrong with a command line or the configuration file, said the same way whoever found it: the argument
+//! reader, the configuration or the account.
 //!
 //! No value of an option that may hold a secret is repeated, and nothing that nobody expected is: somebody may have
 //! put a password in the wrong place.
 
+use std::error::Error;
+use std::fmt;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::help::Help;
 use super::text::shown;
 
 /// A command line that can't be carried out. Nothing was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageError {
-    /// What is wrong: the option, the value, the reason.
-    pub message: String,
+    /// `FILE:LINE:COLUMN` of the configuration file, if it stands there.
+    pub place: Option<String>,
+    /// The option that it is about, as it is typed: `--expires`, `AOR`.
+    pub option: Option<String>,
+    /// Its value, unless that may be a secret.
+    pub value: Option<String>,
+    /// What is wrong.
+    pub reason: String,
     /// What to do about it.
     pub hint: Option<String>,
 }
 
 impl UsageError {
-    /// An error without a hint.
-    pub fn new(message: impl Into<String>) -> UsageError {
-        UsageError { message: message.into(), hint: None }
+    /// An error that is about no single option.
+    pub fn new(reason: impl Into<String>) -> UsageError {
+        UsageError { reason: reason.into(), ..UsageError::default() }
+    }
+
+    /// An error of an option as a whole, or one whose value is not to be repeated.
+    pub fn option(option: &str, reason: impl fmt::Display) -> UsageError {
+        UsageError { option: Some(option.to_owned()), ..UsageError::new(reason.to_string()) }
+    }
+
+    /// An error of the value of an option.
+    pub fn value(option: &str, value: &str, reason: impl fmt::Display) -> UsageError {
+        UsageError { value: Some(value.to_owned()), ..UsageError::option(option, reason) }
+    }
+
+    /// An error of a value that can't be read.
+    pub fn invalid(option: &str, value: &str, invalid: &Invalid) -> UsageError {
+        UsageError {
+            value: (!invalid.is_secret).then(|| value.to_owned()),
+            hint: invalid.hint.map(str::to_owned),
+            ..UsageError::option(option, &invalid.reason)
+        }
     }
 
     /// The same with a hint.
@@ -28,14 +58,65 @@ impl UsageError {
         UsageError { hint: Some(hint.into()), ..self }
     }
 
-    /// `option: "value" reason`.
-    pub fn value(option: &str, value: &str, reason: impl std::fmt::Display) -> UsageError {
-        UsageError::new(format!("{option}: {} {reason}", shown(value)))
+    /// The same about a value of the configuration file, which stands at `FILE:LINE:COLUMN`.
+    #[must_use]
+    pub fn at(self, place: String) -> UsageError {
+        UsageError { place: Some(place), ..self }
+    }
+
+    /// The key of the option in the configuration file, whether or not one has it.
+    pub fn key(&self) -> Option<String> {
+        let option = self.option.as_deref()?;
+        Some(option.trim_start_matches("--").replace('-', "_").replace("AOR", "aor"))
+    }
+
+    /// All of it but the hint: `--expires: "soon" is not a duration`.
+    pub fn message(&self) -> String {
+        let place = self.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        let option = if self.place.is_some() { self.key() } else { self.option.clone() };
+        let option = option.map(|option| format!("{option}: ")).unwrap_or_default();
+        let value = self.value.as_ref().map(|value| format!("{} ", shown(value))).unwrap_or_default();
+        format!("{place}{option}{value}{}", self.reason)
     }
 }
 
+/// A text that is no value of its kind. Who reads it knows which option it was meant for.
+#[derive(Clone, Debug)]
+pub struct Invalid {
+    reason: String,
+    hint: Option<&'static str>,
+    is_secret: bool,
+}
+
+impl Invalid {
+    /// What is wrong with it, in words that follow the value: `is not a duration`.
+    pub fn new(reason: impl fmt::Display) -> Invalid {
+        Invalid { reason: reason.to_string(), hint: None, is_secret: false }
+    }
+
+    /// The same of a value that no message repeats, in words that stand for themselves.
+    pub fn secret(reason: impl fmt::Display) -> Invalid {
+        Invalid { is_secret: true, ..Invalid::new(reason) }
+    }
+
+    /// The same with a word on what to write.
+    #[must_use]
+    pub fn hint(self, hint: &'static str) -> Invalid {
+        Invalid { hint: Some(hint), ..self }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl Error for Invalid {}
+
 /// Says what the argument reader complains about, without its layout and without values that may be secret.
-pub fn from_clap(error: &clap::Error) -> UsageError {
+/// `command` is the word that was typed first.
+pub fn from_clap(error: &clap::Error, command: Option<&str>) -> UsageError {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         Some(_) | None => None,
@@ -49,7 +130,7 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
             return UsageError::new(
                 "there is one argument too many (it is not shown, since it may be a secret)",
             )
-            .hint(what_is_taken(error));
+            .hint(Help::of(command.unwrap_or_default()).takes);
         }
         let error = UsageError::new(format!("there is no option {}", shown(name)));
         return match text(ContextKind::SuggestedArg) {
@@ -72,11 +153,23 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
     }
     if kind == ErrorKind::InvalidValue {
         return match (text(ContextKind::InvalidValue), error.get(ContextKind::ValidValue)) {
-            (Some(value), Some(ContextValue::Strings(valid))) if !value.is_empty() => {
-                let option = argument.split(' ').next().unwrap_or_default().trim_matches(['<', '>']);
-                UsageError::value(option, value, format_args!("is not one of {}", valid.join(", ")))
-            }
+            (Some(value), Some(ContextValue::Strings(valid))) if !value.is_empty() => UsageError::value(
+                name_of(argument),
+                value,
+                format_args!("is not one of {}", valid.join(", ")),
+            ),
             _ => UsageError::new(format!("{argument} needs a value")).hint(see),
+        };
+    }
+    if kind == ErrorKind::ValueValidation {
+        let value = text(ContextKind::InvalidValue).unwrap_or_default();
+        let source = error.source();
+        return match source.and_then(|source| source.downcast_ref::<Invalid>()) {
+            Some(invalid) => UsageError::invalid(name_of(argument), value, invalid),
+            None => {
+                let reason = source.map(ToString::to_string).unwrap_or_default();
+                UsageError::value(name_of(argument), value, format_args!("can't be used: {reason}")).hint(see)
+            }
         };
     }
     if kind == ErrorKind::TooManyValues {
@@ -106,19 +199,9 @@ pub fn from_clap(error: &clap::Error) -> UsageError {
     first_sentence(error).hint(see)
 }
 
-/// For whoever gave one argument too many.
-fn what_is_taken(error: &clap::Error) -> &'static str {
-    let usage = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
-        Some(_) | None => String::new(),
-    };
-    if usage.contains("sipreg man") {
-        "'man' takes one DIR. Quote values that hold spaces"
-    } else if usage.contains("sipreg completions") {
-        "'completions' takes one SHELL"
-    } else {
-        "a command takes one AOR; everything else is an option. Quote values that hold spaces"
-    }
+/// The name in an argument as the argument reader shows it: `--expires <DURATION>`, `<SHELL>`.
+fn name_of(argument: &str) -> &str {
+    argument.split(' ').next().unwrap_or_default().trim_matches(['<', '>', '[', ']', '.'])
 }
 
 fn missing(error: &clap::Error, argument: &str) -> bool {

@@ -1,13 +1,18 @@
-//! What the values of options mean, wherever they stand: addresses, contacts, headers, durations, names.
+//! What the values of options mean, wherever they stand: addresses, contacts, headers, durations, names. Each type is
+//! read from one text; the option or key that it belongs to is known to who reads it.
 
-use std::net::IpAddr;
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::text::shown;
-use super::usage::UsageError;
-use crate::proto::digest::{Algorithm, Hidden};
+use super::usage::Invalid;
+use crate::proto::Transport;
+use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
+use crate::proto::registrar::service::Listen;
 use crate::sip::{Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError};
 
 /// The transports that can be forced.
@@ -17,6 +22,15 @@ pub enum TransportName {
     Udp,
     /// A connection.
     Tcp,
+}
+
+impl From<TransportName> for Transport {
+    fn from(name: TransportName) -> Transport {
+        match name {
+            TransportName::Udp => Transport::Udp,
+            TransportName::Tcp => Transport::Tcp,
+        }
+    }
 }
 
 /// When to use colours.
@@ -29,14 +43,6 @@ pub enum ColorChoice {
     Always,
     /// Never.
     Never,
-}
-
-/// A text that no message repeats. Any text is one.
-///
-/// # Errors
-/// None.
-pub fn hidden(text: &str) -> Result<Hidden, std::convert::Infallible> {
-    Ok(Hidden::new(text.to_owned()))
 }
 
 /// The shells that can be taught.
@@ -55,68 +61,102 @@ pub enum Shell {
     Elvish,
 }
 
-/// An AOR taken apart.
-pub struct Address {
+/// Reads one of a closed list, in any case.
+///
+/// # Errors
+/// It is none of them, with all that there are.
+pub fn choice<T: ValueEnum>(text: &str) -> Result<T, Invalid> {
+    T::from_str(text, true).map_err(|_| {
+        let known = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let known = known.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ");
+        Invalid::new(format_args!("is not one of {known}"))
+    })
+}
+
+// --- addresses ------------------------------------------------------------------------------------
+
+/// The address of record: its two parts.
+#[derive(Clone, Debug)]
+pub struct Aor {
     /// Goes into To: no port, no transport, no password, no headers (RFC 3261 §19.1.1, table 1).
-    pub aor: Uri,
+    pub uri: Uri,
     /// The Request-URI if nothing else is said: the domain, with the AOR's port and transport.
     pub target: Uri,
 }
 
-/// What is missing in a word that is no address.
-const FORM: &str = "write it as sip:user@domain, or user@domain for short";
+impl FromStr for Aor {
+    type Err = Invalid;
 
-/// Reads the AOR.
-///
-/// # Errors
-/// It is no `sip:` URI with a user part, or holds a password.
-pub fn aor(text: &str) -> Result<Address, UsageError> {
-    let uri = person("AOR", text)?;
-    let mut target = domain_of(&uri);
-    target.port = uri.port;
-    if let Some(transport) = uri.transport() {
-        target.params.set("transport", Some(transport));
+    fn from_str(text: &str) -> Result<Aor, Invalid> {
+        let uri = person(text)?;
+        let mut target = Uri::new(uri.scheme, uri.host.clone());
+        target.port = uri.port;
+        if let Some(transport) = uri.transport() {
+            target.params.set("transport", Some(transport));
+        }
+        Ok(Aor { uri: bare(uri), target })
     }
-    Ok(Address { aor: bare(uri), target })
 }
 
-/// Reads `--from`, the user on whose behalf nobody asks: who registers the AOR of somebody else.
-///
-/// # Errors
-/// As for the AOR.
-pub fn from(text: &str) -> Result<Uri, UsageError> {
-    person("--from", text).map(bare)
-}
-
-/// An AOR for a report, as far as it can be read; `sips:` too, which [`aor`] refuses.
-pub fn readable(text: &str) -> Option<Uri> {
+/// The AOR as it goes into reports, as far as it can be read; `sips:` too, which [`Aor`] refuses.
+#[must_use]
+pub fn aor_of(text: &str) -> Option<String> {
     let uri = Uri::parse(with_scheme(text)?).ok()?;
-    uri.user.is_some().then(|| bare(uri))
+    uri.user.is_some().then(|| bare(uri).to_string())
 }
 
-/// Reads `--registrar`: the Request-URI has no user part (RFC 3261 §10.2) and no headers (§19.1.1).
-///
-/// # Errors
-/// Neither a `sip:` URI nor a host.
-pub fn registrar(text: &str) -> Result<Uri, UsageError> {
-    let mut uri = server("--registrar", text)?;
-    uri.user = None;
-    uri.password = None;
-    Ok(uri)
+/// Whether a word in the place of the AOR is the name of an account: it is no URI, of whatever scheme, and has no @.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && !has_scheme(text) && foreign(text).is_none() && !text.contains('@')
 }
 
-/// Reads a `--proxy`: a route of a loose router (RFC 3261 §16.4), whatever the user wrote.
-///
-/// # Errors
-/// Neither a `sip:` URI nor a host.
-pub fn proxy(text: &str) -> Result<Uri, UsageError> {
-    let mut uri = server("--proxy", text)?;
-    uri.password = None;
-    if !uri.params.has("lr") {
-        uri.params.set("lr", None);
+/// Who registers the AOR of somebody else: what goes into From.
+#[derive(Clone, Debug)]
+pub struct Registrant(pub Uri);
+
+impl FromStr for Registrant {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Registrant, Invalid> {
+        person(text).map(|uri| Registrant(bare(uri)))
     }
-    Ok(uri)
 }
+
+/// The Request-URI: it has no user part (RFC 3261 §10.2) and no headers (§19.1.1).
+#[derive(Clone, Debug)]
+pub struct Registrar(pub Uri);
+
+impl FromStr for Registrar {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Registrar, Invalid> {
+        Ok(Registrar(Uri { user: None, password: None, ..server(text)? }))
+    }
+}
+
+/// A route of a loose router (RFC 3261 §16.4), whatever the user wrote.
+#[derive(Clone, Debug)]
+pub struct Proxy(pub Uri);
+
+impl FromStr for Proxy {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Proxy, Invalid> {
+        let mut uri = server(text)?;
+        uri.password = None;
+        if !uri.params.has("lr") {
+            uri.params.set("lr", None);
+        }
+        Ok(Proxy(uri))
+    }
+}
+
+/// How an address of somebody is written.
+const PERSON: &str = "write it as sip:user@domain, or user@domain for short";
+
+/// How a server is written.
+const SERVER: &str = "write a host, host:port or sip:host:port;transport=tcp";
 
 /// Schemes that people may try. What else stands before a colon is a host, or a user with a password.
 const FOREIGN: [&str; 12] =
@@ -143,65 +183,55 @@ fn with_scheme(text: &str) -> Option<String> {
     }
 }
 
-/// Whether this is neither a URI nor `user@domain`.
-pub fn is_word(text: &str) -> bool {
-    !has_scheme(text) && foreign(text).is_none() && !text.contains('@')
-}
-
 /// A URI of somebody: scheme optional, user part required, no password.
-fn person(option: &str, text: &str) -> Result<Uri, UsageError> {
+fn person(text: &str) -> Result<Uri, Invalid> {
     if let Some(scheme) = foreign(text) {
-        return Err(UsageError::value(
-            option,
-            text,
-            format_args!("is a {scheme}: URI, which no registrar binds"),
-        )
-        .hint(FORM));
+        let reason = format_args!("is a {scheme}: URI, which no registrar binds");
+        return Err(Invalid::new(reason).hint(PERSON));
     }
     let Some(spelled) = with_scheme(text) else {
         let reason = if text.is_empty() { "is empty" } else { "is not an address: it has no @" };
-        return Err(UsageError::value(option, text, reason).hint(FORM));
+        return Err(Invalid::new(reason).hint(PERSON));
     };
-    let uri = Uri::parse(spelled).map_err(|error| malformed(option, text, error).hint(FORM))?;
+    let uri = Uri::parse(spelled).map_err(|error| malformed(error).hint(PERSON))?;
     if uri.user.is_none() {
-        return Err(UsageError::value(option, text, "has no user part").hint(FORM));
+        return Err(Invalid::new("has no user part").hint(PERSON));
     }
     if uri.password.is_some() {
-        return Err(UsageError::value(option, text, "holds a password, which would travel unprotected")
+        return Err(Invalid::new("holds a password, which would travel unprotected")
             .hint("leave it out and give it with --password-file or SIPREG_PASSWORD"));
     }
-    plain_scheme(option, text, &uri)?;
-    Ok(uri)
+    plain_scheme(uri)
 }
 
 /// A URI of a server: scheme optional, so that `host`, `host:port` and `[::1]:5060` do.
-fn server(option: &str, text: &str) -> Result<Uri, UsageError> {
-    const SERVER: &str = "write a host, host:port or sip:host:port;transport=tcp";
-    let mut uri = if has_scheme(text) {
-        Uri::parse(text).map_err(|error| malformed(option, text, error).hint(SERVER))?
+fn server(text: &str) -> Result<Uri, Invalid> {
+    let uri = if has_scheme(text) {
+        Uri::parse(text).map_err(|error| malformed(error).hint(SERVER))?
     } else if let Some(scheme) = foreign(text) {
-        let reason = format_args!("is a {scheme}: URI and no SIP server");
-        return Err(UsageError::value(option, text, reason).hint(SERVER));
+        return Err(Invalid::new(format_args!("is a {scheme}: URI and no SIP server")).hint(SERVER));
     } else if let Some((host, port)) = host_port(text) {
         Uri { port, ..Uri::new(Scheme::Sip, host) }
     } else {
-        Uri::parse(format!("sip:{text}")).map_err(|error| malformed(option, text, error).hint(SERVER))?
+        Uri::parse(format!("sip:{text}")).map_err(|error| malformed(error).hint(SERVER))?
     };
-    plain_scheme(option, text, &uri)?;
+    let mut uri = plain_scheme(uri)?;
     uri.headers.clear();
     Ok(uri)
 }
 
-fn malformed(option: &str, text: &str, error: UriError) -> UsageError {
-    UsageError::value(option, text, format_args!("is not a SIP URI: {error}"))
+fn malformed(error: UriError) -> Invalid {
+    Invalid::new(format_args!("is not a SIP URI: {error}"))
 }
 
 /// `sips:` promises TLS on every hop (RFC 5630 §3.1.1); nothing less will do.
-fn plain_scheme(option: &str, text: &str, uri: &Uri) -> Result<(), UsageError> {
+fn plain_scheme(uri: Uri) -> Result<Uri, Invalid> {
     match uri.scheme {
-        Scheme::Sip => Ok(()),
-        Scheme::Sips => Err(UsageError::value(option, text, "asks for TLS, which is not built yet")
-            .hint("a sip: URI works, over udp and tcp")),
+        Scheme::Sip => Ok(uri),
+        Scheme::Sips => {
+            Err(Invalid::new("asks for TLS, which is not built yet")
+                .hint("a sip: URI works, over udp and tcp"))
+        }
     }
 }
 
@@ -216,138 +246,177 @@ fn bare(mut uri: Uri) -> Uri {
     uri
 }
 
-fn domain_of(uri: &Uri) -> Uri {
-    let host: &Host = &uri.host;
-    Uri::new(uri.scheme, host.clone())
-}
-
-/// A URI for a message.
-pub fn quoted(uri: &impl std::fmt::Display) -> String {
-    shown(&uri.to_string())
-}
-
-const CONTACT: &str = "--contact";
-
-/// Reads all of them.
-///
-/// # Errors
-/// The first that is no URI, has a parameter out of range, or is there already.
-pub fn contacts(texts: &[String]) -> Result<Vec<NameAddr>, UsageError> {
-    let mut contacts: Vec<NameAddr> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let contact = contact(text)?;
-        if contacts.iter().any(|other| other.uri.matches(&contact.uri)) {
-            return Err(UsageError::new(format!("{CONTACT} {} is given twice", quoted(&contact.uri)))
-                .hint("one binding has one lifetime and one preference: give it once"));
+/// A host and perhaps a port: `munich.de`, `192.0.2.1:5060`, `[::1]:5060`, and bare `::1`.
+fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
+    if let Ok(address) = text.parse() {
+        return Some((Host::V6(address), None));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            let digits = !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
+            (host, Some(port.parse().ok().filter(|_| digits)?))
         }
-        contacts.push(contact);
-    }
-    Ok(contacts)
-}
-
-/// Whether this contact says itself that it wants to stay, whatever `--expires` says.
-pub fn is_kept(contact: &NameAddr) -> bool {
-    contact.params.token("expires").is_some_and(|seconds| seconds != "0")
-}
-
-/// Whether these may be bound. What is to be removed may be as odd as somebody else made it.
-///
-/// # Errors
-/// The first with a URI parameter that no Contact has (RFC 3261 §19.1.1, table 1).
-pub fn bindable(contacts: &[NameAddr]) -> Result<(), UsageError> {
-    for contact in contacts {
-        let has = |name: &str| contact.uri.sip().is_some_and(|uri| uri.param(name).is_some());
-        if let Some(name) = ["lr", "method"].into_iter().find(|name| has(name)) {
-            let what = format_args!("has the {name} parameter, which no Contact may have");
-            return Err(UsageError::value(CONTACT, &contact.uri.to_string(), what));
-        }
-    }
-    Ok(())
-}
-
-fn contact(text: &str) -> Result<NameAddr, UsageError> {
-    if text.trim() == "*" {
-        return Err(UsageError::value(
-            CONTACT,
-            text,
-            "means the bindings of every device of the AOR, and names none",
-        )
-        .hint("'sipreg unregister AOR --all' removes every one, 'sipreg list AOR' shows them"));
-    }
-    if text.contains(char::is_control) {
-        return Err(UsageError::value(CONTACT, text, "holds a control character"));
-    }
-    // A bare URI goes in brackets, so that its parameters stay its own (RFC 3261 §20.10).
-    let spelled = if text.contains('<') { text.to_owned() } else { format!("<{text}>") };
-    let contact = NameAddr::parse(&spelled).map_err(|problem| {
-        UsageError::value(CONTACT, text, format_args!("is not a contact: it {problem}"))
-            .hint("write sip:you@192.0.2.7:5060, or '<sip:you@192.0.2.7:5060>;q=0.5' with Contact parameters")
-    })?;
-    if let Some(value) = contact.params.get("expires")
-        && !value.is_some_and(is_lifetime)
-    {
-        return Err(UsageError::value(
-            CONTACT,
-            text,
-            "has an expires that is not whole seconds up to 4294967295",
-        ));
-    }
-    if let Some(value) = contact.params.get("q")
-        && value.and_then(Q::parse).is_none()
-    {
-        return Err(UsageError::value(CONTACT, text, "has a q that is not a number from 0 to 1"));
-    }
-    Ok(contact)
-}
-
-fn is_lifetime(text: &str) -> bool {
-    text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u32>().is_ok()
-}
-
-const HEADER: &str = "--header";
-
-/// Reads all added headers, in order.
-///
-/// # Errors
-/// The first that is no header, is not the user's to write, or would break out of its line.
-pub fn headers(texts: &[String]) -> Result<Vec<Header>, UsageError> {
-    texts.iter().map(|text| header(text)).collect()
-}
-
-/// What User-Agent says: our name, the user's text, or (`none`) nothing.
-///
-/// # Errors
-/// The text is empty or would break out of its line.
-pub fn user_agent(text: Option<String>) -> Result<Option<String>, UsageError> {
-    match text {
-        None => Ok(Some(concat!("sipreg/", env!("CARGO_PKG_VERSION")).to_owned())),
-        Some(text) if text == "none" => Ok(None),
-        Some(text) if text.trim().is_empty() => {
-            Err(UsageError::new("--user-agent is empty").hint("'none' leaves the header out"))
-        }
-        Some(text) if text.contains(char::is_control) => {
-            Err(UsageError::value("--user-agent", &text, "holds a control character"))
-        }
-        Some(text) => Ok(Some(text)),
-    }
-}
-
-/// Values are not repeated in complaints: people put tokens and keys in headers.
-fn header(text: &str) -> Result<Header, UsageError> {
-    let Some((name, value)) = text.split_once(':') else {
-        return Err(UsageError::new(format!("{HEADER}: there is no colon behind the name"))
-            .hint("write it as --header 'X-Tenant: 42'"));
+        Some(_) | None => (text, None),
     };
-    let trimmed = name.trim_end_matches([' ', '\t']);
-    let name = HeaderName::parse(trimmed.as_bytes())
-        .map_err(|error| UsageError::value(HEADER, trimmed, format_args!("is no header name: {error}")))?;
-    if let Some(reason) = reserved(&name) {
-        return Err(UsageError::new(format!("{HEADER}: {} {reason}", name.as_str())));
+    Some((Host::parse(host).ok()?, port))
+}
+
+/// An IP address, and perhaps a port.
+#[derive(Clone, Copy, Debug)]
+pub struct Address(pub IpAddr, pub Option<u16>);
+
+impl FromStr for Address {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Address, Invalid> {
+        host_port(text).and_then(|(host, port)| Some(Address(host.ip()?, port))).ok_or_else(|| {
+            Invalid::new("is not an IP address, with or without a port")
+                .hint("write 192.0.2.7, 192.0.2.7:5070, ::1 or [::1]:5070")
+        })
     }
-    Header::new(name, value.to_owned()).map_err(|error| {
-        UsageError::new(format!("{HEADER}: the value of {} holds a line end or NUL", error.header.as_str()))
-            .hint("one --header is one line")
-    })
+}
+
+/// A host that others reach, and perhaps a port.
+#[derive(Clone, Debug)]
+pub struct Advertised(pub Host, pub Option<u16>);
+
+impl FromStr for Advertised {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Advertised, Invalid> {
+        const FORM: &str = "write the address that others reach you at: 192.0.2.7, phone.example.com:5060 or [2001:db8::7]:5060";
+        let (host, port) = host_port(text)
+            .ok_or_else(|| Invalid::new("is not a host, with or without a port").hint(FORM))?;
+        if port == Some(0) || host.ip().is_some_and(|ip| ip.is_unspecified()) {
+            return Err(Invalid::new("is not an address that anybody can reach").hint(FORM));
+        }
+        Ok(Advertised(host, port))
+    }
+}
+
+/// Where something of ours listens.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketAddress(pub SocketAddr);
+
+impl FromStr for SocketAddress {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<SocketAddress, Invalid> {
+        let address = text.parse().map(SocketAddress);
+        address.map_err(|_| Invalid::new("is no address with a port").hint("write 127.0.0.1:9060"))
+    }
+}
+
+/// A transport, and where the server listens for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Listener(pub Listen);
+
+impl FromStr for Listener {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Listener, Invalid> {
+        let invalid = |reason: &str| {
+            Invalid::new(reason).hint("write udp:127.0.0.1:5060, tcp:0.0.0.0:5060 or tcp:[::1]:5060")
+        };
+        let (transport, address) =
+            text.split_once(':').ok_or_else(|| invalid("has no transport and address"))?;
+        let transport =
+            Transport::parse(transport).ok_or_else(|| invalid("has a transport that can't be served"))?;
+        let address = address.parse().map_err(|_| invalid("has no address with a port"))?;
+        Ok(Listener(Listen { transport, address }))
+    }
+}
+
+/// A domain that the server is responsible for.
+#[derive(Clone, Debug)]
+pub struct Domain(pub Host);
+
+impl FromStr for Domain {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Domain, Invalid> {
+        let host = Host::parse(text).map(Domain);
+        host.map_err(|_| Invalid::new("is no domain").hint("write example.com"))
+    }
+}
+
+// --- what is bound, and what is said --------------------------------------------------------------
+
+/// A contact: a bare URI, or a Contact value as on the wire.
+#[derive(Clone, Debug)]
+pub struct Contact(pub NameAddr);
+
+impl FromStr for Contact {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Contact, Invalid> {
+        if text.trim() == "*" {
+            return Err(Invalid::new("means the bindings of every device of the AOR, and names none")
+                .hint("'sipreg unregister AOR --all' removes every one, 'sipreg list AOR' shows them"));
+        }
+        if text.contains(char::is_control) {
+            return Err(Invalid::new("holds a control character"));
+        }
+        // A bare URI goes in brackets, so that its parameters stay its own (RFC 3261 §20.10).
+        let spelled = if text.contains('<') { text.to_owned() } else { format!("<{text}>") };
+        let contact = NameAddr::parse(&spelled).map_err(|problem| {
+            Invalid::new(format_args!("is not a contact: it {problem}")).hint(
+                "write sip:you@192.0.2.7:5060, or '<sip:you@192.0.2.7:5060>;q=0.5' with Contact parameters",
+            )
+        })?;
+        let is_lifetime =
+            |text: &str| text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u32>().is_ok();
+        if contact.params.get("expires").is_some_and(|value| !value.is_some_and(is_lifetime)) {
+            return Err(Invalid::new("has an expires that is not whole seconds up to 4294967295"));
+        }
+        if contact.params.get("q").is_some_and(|value| value.and_then(Q::parse).is_none()) {
+            return Err(Invalid::new("has a q that is not a number from 0 to 1"));
+        }
+        Ok(Contact(contact))
+    }
+}
+
+/// A preference among the devices of an AOR.
+#[derive(Clone, Copy, Debug)]
+pub struct Preference(pub Q);
+
+impl FromStr for Preference {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Preference, Invalid> {
+        let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        let q = Q::parse(text).filter(|_| decimals <= 3 && text.starts_with(['0', '1']));
+        let invalid = || Invalid::new("is not a number from 0 to 1 with at most three decimals");
+        q.map(Preference).ok_or_else(invalid)
+    }
+}
+
+/// A header that the user adds to requests.
+#[derive(Clone, Debug)]
+pub struct AddedHeader(pub Header);
+
+impl FromStr for AddedHeader {
+    type Err = Invalid;
+
+    /// Values are not repeated in complaints: people put tokens and keys in headers.
+    fn from_str(text: &str) -> Result<AddedHeader, Invalid> {
+        let Some((name, value)) = text.split_once(':') else {
+            return Err(Invalid::secret("there is no colon behind the name")
+                .hint("write it as --header 'X-Tenant: 42'"));
+        };
+        let trimmed = name.trim_end_matches([' ', '\t']);
+        let name = HeaderName::parse(trimmed.as_bytes()).map_err(|error| {
+            Invalid::secret(format_args!("{} is no header name: {error}", shown(trimmed)))
+        })?;
+        if let Some(reason) = reserved(&name) {
+            return Err(Invalid::secret(format_args!("{} {reason}", name.as_str())));
+        }
+        Header::new(name, value.to_owned()).map(AddedHeader).map_err(|error| {
+            let name = error.header.as_str();
+            Invalid::secret(format_args!("the value of {name} holds a line end or NUL"))
+                .hint("one --header is one line")
+        })
+    }
 }
 
 /// Why a header is not the user's to add. Names come in their long form here.
@@ -399,163 +468,259 @@ fn reserved(name: &HeaderName) -> Option<&'static str> {
     }
 }
 
+/// The product in User-Agent; `None` leaves the header out.
+#[derive(Clone, Debug)]
+pub struct UserAgent(pub Option<String>);
+
+impl Default for UserAgent {
+    fn default() -> UserAgent {
+        UserAgent(Some(concat!("sipreg/", env!("CARGO_PKG_VERSION")).to_owned()))
+    }
+}
+
+impl FromStr for UserAgent {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<UserAgent, Invalid> {
+        if text.trim().is_empty() {
+            return Err(Invalid::new("is empty").hint("'none' leaves the header out"));
+        }
+        if text.contains(char::is_control) {
+            return Err(Invalid::new("holds a control character"));
+        }
+        Ok(UserAgent((text != "none").then(|| text.to_owned())))
+    }
+}
+
+/// The status that calls are refused with.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal(pub u16);
+
+impl FromStr for Refusal {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Refusal, Invalid> {
+        let status = text.parse().ok().filter(|status| (300..700).contains(status));
+        status.map(Refusal).ok_or_else(|| {
+            Invalid::new("is no status that refuses a call")
+                .hint("480 is nobody there, 486 is busy, 603 is declined: 300 to 699")
+        })
+    }
+}
+
+// --- durations ------------------------------------------------------------------------------------
+
+/// `3600`, `1h`, `90s`, `1h 30m`, and `20ms` where less than a second makes sense.
+fn duration(text: &str) -> Result<Duration, Invalid> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) {
+        let seconds = text.parse().map(Duration::from_secs);
+        return seconds.map_err(|_| Invalid::new("is too long").hint(DURATION));
+    }
+    humantime::parse_duration(text)
+        .map_err(|error| Invalid::new(format_args!("is not a duration: {error}")).hint(DURATION))
+}
+
 const DURATION: &str = "write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m')";
 
 /// A lifetime for Expires: whole seconds, up to 2^32-1 (RFC 3261 §20.19).
-///
-/// # Errors
-/// No duration, a fraction of a second, or too long.
-pub fn lifetime(option: &str, text: &str) -> Result<u32, UsageError> {
-    let span = duration(option, text)?;
-    if span.subsec_nanos() > 0 {
-        return Err(UsageError::value(option, text, "is not a whole number of seconds").hint(DURATION));
-    }
-    u32::try_from(span.as_secs()).map_err(|_| {
-        UsageError::value(option, text, "is longer than SIP can say")
-            .hint("the longest lifetime is 4294967295 seconds, which is 136 years")
-    })
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetime(pub u32);
 
-/// A time to wait, above zero.
-///
-/// # Errors
-/// No duration, or none above zero.
-pub fn positive(option: &str, text: &str) -> Result<Duration, UsageError> {
-    let span = duration(option, text)?;
-    // Timers count milliseconds; less would be no time at all.
-    if span < Duration::from_millis(1) {
-        return Err(UsageError::value(option, text, "is no time to wait").hint("write 20ms, 1s or more"));
-    }
-    Ok(span)
-}
+impl FromStr for Lifetime {
+    type Err = Invalid;
 
-/// A time to wait, or 0 for none: that undoes what a file says.
-///
-/// # Errors
-/// No duration, or one that is nearly none.
-pub fn or_none(option: &str, text: &str) -> Result<Duration, UsageError> {
-    if duration(option, text)?.is_zero() { Ok(Duration::ZERO) } else { positive(option, text) }
-}
-
-fn duration(option: &str, text: &str) -> Result<Duration, UsageError> {
-    let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) {
-        return text
-            .parse()
-            .map(Duration::from_secs)
-            .map_err(|_| UsageError::value(option, text, "is too long").hint(DURATION));
-    }
-    humantime::parse_duration(text).map_err(|error| {
-        UsageError::value(option, text, format_args!("is not a duration: {error}")).hint(DURATION)
-    })
-}
-
-/// `192.0.2.1`, `192.0.2.1:5060`, `::1`, `[::1]`, `[::1]:5060`.
-///
-/// # Errors
-/// No address.
-pub fn address(option: &str, text: &str) -> Result<(IpAddr, Option<u16>), UsageError> {
-    host_port(text).and_then(|(host, port)| Some((host.ip()?, port))).ok_or_else(|| {
-        UsageError::value(option, text, "is not an IP address, with or without a port")
-            .hint("write 192.0.2.7, 192.0.2.7:5070, ::1 or [::1]:5070")
-    })
-}
-
-/// `HOST[:PORT]` that others reach.
-///
-/// # Errors
-/// No host, or none that can be reached.
-pub fn advertise(text: &str) -> Result<(Host, Option<u16>), UsageError> {
-    const OPTION: &str = "--advertise";
-    let form =
-        "write the address that others reach you at: 192.0.2.7, phone.example.com:5060 or [2001:db8::7]:5060";
-    let (host, port) = host_port(text)
-        .ok_or_else(|| UsageError::value(OPTION, text, "is not a host, with or without a port").hint(form))?;
-    if port == Some(0) || host.ip().is_some_and(|ip| ip.is_unspecified()) {
-        return Err(UsageError::value(OPTION, text, "is not an address that anybody can reach").hint(form));
-    }
-    Ok((host, port))
-}
-
-/// A host and perhaps a port: `munich.de`, `192.0.2.1:5060`, `[::1]:5060`, and bare `::1`.
-pub fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
-    if let Ok(address) = text.parse() {
-        return Some((Host::V6(address), None));
-    }
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => {
-            let digits = !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
-            (host, Some(port.parse().ok().filter(|_| digits)?))
+    fn from_str(text: &str) -> Result<Lifetime, Invalid> {
+        let span = duration(text)?;
+        if span.subsec_nanos() > 0 {
+            return Err(Invalid::new("is not a whole number of seconds").hint(DURATION));
         }
-        Some(_) | None => (text, None),
-    };
-    Some((Host::parse(host).ok()?, port))
-}
-
-/// Reads `--q`.
-///
-/// # Errors
-/// No number from 0 to 1, or more than three decimals.
-pub fn preference(text: &str) -> Result<Q, UsageError> {
-    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    Q::parse(text).filter(|_| decimals <= 3 && text.starts_with(['0', '1'])).ok_or_else(|| {
-        UsageError::value("--q", text, "is not a number from 0 to 1 with at most three decimals")
-    })
-}
-
-/// Checks `--username`.
-///
-/// # Errors
-/// It is empty or would break out of its header.
-pub fn plain_username(name: &str) -> Result<(), UsageError> {
-    if name.is_empty() || name.contains(char::is_control) {
-        return Err(UsageError::value("--username", name, "is empty or holds a control character"));
+        u32::try_from(span.as_secs()).map(Lifetime).map_err(|_| {
+            Invalid::new("is longer than SIP can say")
+                .hint("the longest lifetime is 4294967295 seconds, which is 136 years")
+        })
     }
-    Ok(())
 }
 
-/// Checks `--realm`.
-///
-/// # Errors
-/// It would break out of its header.
-pub fn plain_realm(realm: &str) -> Result<(), UsageError> {
-    if realm.contains(['\r', '\n', '\0']) {
-        return Err(UsageError::value("--realm", realm, "holds a line end or NUL"));
+/// A time above zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Span, Invalid> {
+        let span = duration(text)?;
+        // Timers count milliseconds; less would be no time at all.
+        if span < Duration::from_millis(1) {
+            return Err(Invalid::new("is no time to wait").hint("write 20ms, 1s or more"));
+        }
+        Ok(Span(span))
     }
-    Ok(())
 }
 
-/// Checks `--state-dir`.
-///
-/// # Errors
-/// It is empty.
-pub fn plain_dir(is_empty: bool) -> Result<(), UsageError> {
-    if is_empty { Err(UsageError::value("--state-dir", "", "names no folder")) } else { Ok(()) }
+/// A time, or 0 for none: that undoes what a file says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpanOrNone(pub Duration);
+
+impl FromStr for SpanOrNone {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<SpanOrNone, Invalid> {
+        if duration(text)?.is_zero() {
+            return Ok(SpanOrNone(Duration::ZERO));
+        }
+        text.parse().map(|Span(span)| SpanOrNone(span))
+    }
 }
 
-/// Reads `--min-algorithm`.
-///
-/// # Errors
-/// No digest that is known here.
-pub fn minimum(text: &str) -> Result<Algorithm, UsageError> {
-    algorithm(text)
-        .ok_or_else(|| UsageError::value("--min-algorithm", text, "is not one of MD5, SHA-256, SHA-512-256"))
+/// A time, or `never`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpanOrNever(pub Option<Duration>);
+
+impl FromStr for SpanOrNever {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<SpanOrNever, Invalid> {
+        if text == "never" {
+            return Ok(SpanOrNever(None));
+        }
+        text.parse().map(|Span(span)| SpanOrNever(Some(span)))
+    }
 }
 
-/// The AOR as it goes into reports, as far as it can be read.
-pub fn aor_of(text: &str) -> Option<String> {
-    readable(text).map(|uri| uri.to_string())
+// --- who proves what ------------------------------------------------------------------------------
+
+/// The name that goes with a password.
+#[derive(Clone, Debug)]
+pub struct UserName(pub String);
+
+impl FromStr for UserName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<UserName, Invalid> {
+        if text.is_empty() || text.contains(char::is_control) {
+            return Err(Invalid::new("is empty or holds a control character"));
+        }
+        Ok(UserName(text.to_owned()))
+    }
 }
 
-/// Whether a word in the place of the AOR is the name of an account: it is no URI, of whatever scheme, and has no @.
-pub fn is_name(text: &str) -> bool {
-    !text.is_empty() && is_word(text)
+/// Where a password holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm(pub String);
+
+impl FromStr for Realm {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Realm, Invalid> {
+        if text.contains(['\r', '\n', '\0']) {
+            return Err(Invalid::new("holds a line end or NUL"));
+        }
+        Ok(Realm(text.to_owned()))
+    }
 }
 
-/// Reads the name of a digest algorithm in any case.
-#[must_use]
-pub fn algorithm(name: &str) -> Option<Algorithm> {
-    [("MD5", Algorithm::Md5), ("SHA-256", Algorithm::Sha256), ("SHA-512-256", Algorithm::Sha512_256)]
-        .into_iter()
-        .find_map(|(known, algorithm)| known.eq_ignore_ascii_case(name).then_some(algorithm))
+/// A password as it is typed: any text, which no message repeats.
+#[derive(Clone, Debug)]
+pub struct Password(pub Hidden);
+
+impl FromStr for Password {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Password, Invalid> {
+        Ok(Password(Hidden::new(text.to_owned())))
+    }
+}
+
+/// A digest algorithm, by its name in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlgorithmName(pub Algorithm);
+
+impl FromStr for AlgorithmName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<AlgorithmName, Invalid> {
+        match Algorithm::parse(text.trim()) {
+            Some((algorithm, Variant::Plain)) => Ok(AlgorithmName(algorithm)),
+            Some((_, Variant::Session)) | None => {
+                Err(Invalid::new("is not one of MD5, SHA-256, SHA-512-256"))
+            }
+        }
+    }
+}
+
+/// `[ALGORITHM:]HEX`, the hash of `user:realm:password`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ha1 {
+    /// The algorithm that it serves.
+    pub algorithm: Algorithm,
+    /// Hex digits, in lower case.
+    pub hex: Hidden,
+}
+
+impl From<Ha1> for Secret {
+    fn from(Ha1 { algorithm, hex }: Ha1) -> Secret {
+        Secret::Ha1 { algorithm, hex }
+    }
+}
+
+impl FromStr for Ha1 {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Ha1, Invalid> {
+        let invalid = |reason: &str| {
+            Err(Invalid::secret(reason).hint(
+                "write MD5:HEX (32 digits), SHA-256:HEX or SHA-512-256:HEX (64 digits), the hash of \
+                 user:realm:password",
+            ))
+        };
+        let (named, hex) = match text.rsplit_once(':') {
+            Some((name, hex)) => match name.parse() {
+                Ok(AlgorithmName(algorithm)) => (Some(algorithm), hex),
+                Err(_) => {
+                    return invalid("what stands before the colon is not one of MD5, SHA-256, SHA-512-256");
+                }
+            },
+            None => (None, text),
+        };
+        if !hex.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+            return invalid("that is not a hash: it holds something else than hex digits");
+        }
+        let algorithm = match (named, hex.len()) {
+            (Some(Algorithm::Md5) | None, 32) => Algorithm::Md5,
+            (Some(Algorithm::Sha512_256), 64) => Algorithm::Sha512_256,
+            (Some(Algorithm::Sha256) | None, 64) => Algorithm::Sha256,
+            _ => return invalid("the number of hex digits does not fit the algorithm"),
+        };
+        Ok(Ha1 { algorithm, hex: Hidden::new(hex.to_ascii_lowercase()) })
+    }
+}
+
+/// A program with its arguments.
+#[derive(Clone)]
+pub struct CommandLine {
+    /// The program; found in the PATH if it is no path.
+    pub program: OsString,
+    /// What it is given; there may be secrets in it.
+    pub arguments: Vec<String>,
+}
+
+/// The store of bindings.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum StoreName {
+    /// The memory of the process.
+    #[default]
+    Memory,
+}
+
+impl FromStr for StoreName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<StoreName, Invalid> {
+        match text {
+            "memory" => Ok(StoreName::Memory),
+            _ => Err(Invalid::new("is no store").hint("memory is the one there is")),
+        }
+    }
 }

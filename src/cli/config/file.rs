@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::cli::Environment;
+use crate::cli::table::Base;
 use crate::cli::text::escape;
 use crate::cli::usage::UsageError;
 
@@ -79,7 +80,7 @@ impl File {
             Err(error) => {
                 let sound = String::from_utf8_lossy(octets.get(..error.valid_up_to()).unwrap_or_default());
                 let (line, column) = position(&sound, sound.len());
-                return Err(UsageError::new(format!("{shown}:{line}:{column}: this is not UTF-8")));
+                return Err(UsageError::new("this is not UTF-8").at(format!("{shown}:{line}:{column}")));
             }
         };
         Ok(Some(File { path, text, access }))
@@ -106,17 +107,10 @@ impl File {
         format!("{}:{line}:{column}", self.name())
     }
 
-    /// A file that the configuration names: `~/` is the user's home, and what is not absolute is meant from the folder
-    /// of the configuration.
-    pub fn beside(&self, text: &str, environment: &Environment) -> PathBuf {
-        if let (Some(rest), Some(home)) = (text.strip_prefix("~/"), &environment.home) {
-            return home.join(rest);
-        }
-        // Standard input, as on the command line.
-        if text == "-" {
-            return PathBuf::from(text);
-        }
-        self.path.parent().map_or_else(|| PathBuf::from(text), |folder| folder.join(text))
+    /// From where the files are meant that it names.
+    pub fn base(&self, environment: &Environment) -> Base {
+        let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();
+        Base { folder, home: environment.home.clone() }
     }
 }
 

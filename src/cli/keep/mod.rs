@@ -30,11 +30,11 @@ use systemd::Manager;
 pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let settings = Settings {
         aor: args.aor.first().and_then(|aor| values::aor_of(aor)),
-        json: args.output.json,
-        color: args.output.color.unwrap_or_default(),
+        json: args.options.output.format.json == Some(true),
+        color: args.options.output.display.color.unwrap_or_default(),
         ..Settings::default()
     };
-    if args.output.json_schema {
+    if args.options.output.format.json_schema {
         return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&keep_schema());
     }
     let meant = resolve(&args, environment);
@@ -45,7 +45,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
     };
     let mut reporter = Reporter::new(streams, settings, Some(CommandName::Keep), environment);
     match meant {
-        Ok((accounts, _)) if args.output.dry_run => rehearse(accounts, &mut reporter),
+        Ok((accounts, _)) if args.options.output.dry_run => rehearse(accounts, &mut reporter),
         Ok((accounts, life)) => start(accounts, life, (&args, environment), &mut reporter),
         Err(error) => reporter.fail(error),
     }

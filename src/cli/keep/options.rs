@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use super::hook::Hook;
 use crate::cli::account::Account;
+use crate::cli::config::Configuration;
 use crate::cli::exit::Exit;
 use crate::cli::options::Keep as Args;
 use crate::cli::report::Reporter;
 use crate::cli::state::{self, ProcessSlot, Slot};
 use crate::cli::usage::UsageError;
-use crate::cli::{Environment, config, metrics, register, values};
+use crate::cli::values::{Refusal, SocketAddress, Span};
+use crate::cli::{Environment, register};
 use crate::net::SystemRandom;
 use crate::proto::client::device::Device;
 use crate::proto::client::plan::{Plan, Purpose};
@@ -31,29 +33,24 @@ pub(super) struct Options {
 
 /// What each address, and the rest, means.
 pub(super) fn resolve(args: &Args, environment: &Environment) -> Result<(Vec<Account>, Options), UsageError> {
-    let stop_after =
-        args.life.stop_after.as_deref().map(|text| values::positive("--for", text)).transpose()?;
-    let probe = match args.life.probe.as_deref() {
-        None | Some("never") => None,
-        Some(text) => Some(values::positive("--probe", text)?),
+    let life = &args.life;
+    let options = Options {
+        stop_after: life.stop_after.map(|Span(span)| span),
+        probe: life.probe.unwrap_or_default().0,
+        callee: life.on_invite.map_or_else(Device::default, |Refusal(on_invite)| Device { on_invite }),
+        metrics: life.metrics.map(|SocketAddress(address)| address),
+        hook: life.on_event.clone().map(Hook::new),
+        command: args.command.clone(),
     };
-    let accounts = accounts(args, environment)?;
-    let callee = match args.life.on_invite.as_deref() {
-        None => Device::default(),
-        Some(text) => Device { on_invite: status(text)? },
-    };
-    let metrics = args.life.metrics.as_deref().map(metrics::address).transpose()?;
-    let hook = args.life.on_event.clone().map(Hook::new);
-    Ok((accounts, Options { stop_after, probe, callee, metrics, hook, command: args.command.clone() }))
+    Ok((accounts(args, environment)?, options))
 }
 
 /// What each address means, with what the configuration file says of it now. What is the same for many is held once.
 pub(super) fn accounts(args: &Args, environment: &Environment) -> Result<Vec<Account>, UsageError> {
+    let configuration = Configuration::read(args.options.network.config.as_deref(), environment)?;
     let mut accounts: Vec<Account> = Vec::with_capacity(args.aor.len());
     for aor in &args.aor {
-        let mut typed = args.typed(aor);
-        let origins = config::consult(&mut typed, environment)?;
-        let mut account = Account::mean(typed, environment).map_err(|error| origins.complain(error))?;
+        let mut account = Account::configured(&mut args.request(aor), &configuration, environment)?;
         if !matches!(account.plan.purpose, Purpose::Bind { expires } if expires != Some(0)) {
             return Err(UsageError::value("--expires", "0", "binds nothing that could be kept")
                 .hint("'sipreg unregister' removes a binding"));
@@ -141,15 +138,6 @@ pub(super) fn enter(
     slot.begin(account.plan.contacts.is_empty());
     account.remember(slot.record());
     Some(slot)
-}
-
-/// What a call is refused with.
-fn status(text: &str) -> Result<u16, UsageError> {
-    let status = text.parse().ok().filter(|status| (300..700).contains(status));
-    status.ok_or_else(|| {
-        UsageError::value("--on-invite", text, "is no status that refuses a call")
-            .hint("480 is nobody there, 486 is busy, 603 is declined: 300 to 699")
-    })
 }
 
 /// `--dry-run`: the first request of each.

@@ -165,7 +165,7 @@ impl Loop<'_> {
         let commands = match read {
             Ok(accounts) => self.accounts.revise(accounts, &self.session.driver, reporter),
             Err(error) => {
-                reporter.warning(&format!("what is configured stays as it was: {}", error.message));
+                reporter.warning(&format!("what is configured stays as it was: {}", error.message()));
                 vec![Command::Refresh(None)]
             }
         };

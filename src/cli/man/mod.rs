@@ -1,11 +1,9 @@
 //! Manual pages: one for the program, one for each command.
 //!
 //! Most of a page is what `--help` says, so that there is one text: clap_mangen sets name, synopsis,
-//! description and options; `ending` takes the examples and the exit status from the end of the help;
-//! `places` has files and variables, which `--help` leaves out.
+//! description and options; everything else is what help is made of ([`super::help`]), with files and
+//! variables, which it leaves out.
 
-mod ending;
-mod places;
 mod typeset;
 
 use std::fs::{self, OpenOptions};
@@ -16,10 +14,10 @@ use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use super::help::{self, Help};
 use super::options::Args;
 use super::text::{escape, shown};
 use super::usage::UsageError;
-use ending::{Block, Ending, Status};
 
 /// When the pages last changed in a way that readers notice: roff wants a date in the head.
 const DATE: &str = "2026-11-22";
@@ -38,7 +36,7 @@ pub fn first_page() -> String {
 /// The directory can't be made or written.
 pub fn write_to(dir: &Path) -> Result<String, UsageError> {
     let wrong = |what: &str, error: &io::Error| {
-        UsageError::new(format!("DIR: {what} {}: {error}", shown(&dir.to_string_lossy())))
+        UsageError::option("DIR", format_args!("{what} {}: {error}", shown(&dir.to_string_lossy())))
     };
     fs::create_dir_all(dir).map_err(|error| wrong("can't make", &error))?;
     let mut written = String::new();
@@ -90,18 +88,18 @@ fn page(command: &Command, program: &Command) -> String {
     let mut page = page.render();
     page += &typeset::sections_of(&Man::new(command.clone()), command);
 
-    let ending = Ending::of(command);
+    let help = Help::of(command.get_name());
     let mut rest = Roff::new();
     if whole {
         commands(&mut rest, command);
     }
-    for block in &ending.notes {
-        typeset::block(&mut rest, "NOTES", block);
+    for note in [help.note, help.remark] {
+        typeset::note(&mut rest, note);
     }
-    typeset::block(&mut rest, "EXAMPLES", &ending.examples);
-    exit_status(&mut rest, &statuses(command, program), &ending.exit_note);
-    typeset::entries(&mut rest, "FILES", &places::files(command));
-    typeset::entries(&mut rest, "ENVIRONMENT", &places::environment(command));
+    typeset::examples(&mut rest, help.examples);
+    exit_status(&mut rest, help);
+    typeset::entries(&mut rest, "FILES", &help::files(command));
+    typeset::entries(&mut rest, "ENVIRONMENT", &help::environment(command));
     see_also(&mut rest, command, program);
     page += &typeset::finished(&rest.to_roff());
     page
@@ -119,34 +117,16 @@ fn commands(page: &mut Roff, program: &Command) {
     }
 }
 
-/// All exit statuses of a command: its own, and those of the command that its help points to. The program's
-/// are everybody's.
-fn statuses(command: &Command, program: &Command) -> Vec<Status> {
-    let own = Ending::of(command);
-    let mut found = own.statuses;
-    let borrows =
-        |other: &&Command| command.has_subcommands() || own.exit_as.as_deref() == Some(other.get_name());
-    for other in program.get_subcommands().filter(borrows) {
-        for status in Ending::of(other).statuses {
-            if !found.iter().any(|known| known.code == status.code) {
-                found.push(status);
-            }
-        }
-    }
-    found.sort_by_key(|status| status.code);
-    found
-}
-
-fn exit_status(page: &mut Roff, statuses: &[Status], note: &str) {
+fn exit_status(page: &mut Roff, help: &Help) {
     page.control("SH", ["EXIT STATUS"]);
-    for status in statuses {
+    for (code, meaning) in help.all_exit_statuses() {
         page.control("TP", ["6"]);
-        page.text([bold(status.code.to_string())]);
-        page.text([roman(&*status.meaning)]);
+        page.text([bold(code.to_string())]);
+        page.text([roman(meaning)]);
     }
-    if !note.is_empty() {
+    if !help.exit_note.is_empty() {
         page.control("PP", []);
-        page.text([roman(note)]);
+        page.text([roman(help.exit_note.replace('\n', " "))]);
     }
 }
 

@@ -6,8 +6,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::Block;
-use super::places::Entry;
+use crate::cli::help::Entry;
 
 /// Columns that a command line may have: 80 without the indentation and man's margin.
 const COLUMNS: usize = 66;
@@ -81,42 +80,32 @@ fn wrap(line: &str, text: &mut String) {
     }
 }
 
-/// Paragraphs, and command lines where the text is indented.
-pub fn block(page: &mut Roff, title: &str, lines: &Block) {
-    if lines.is_empty() {
-        return;
-    }
-    page.control("SH", [title]);
-    let mut first = true;
-    let introduced = lines.iter().any(|line| !line.is_empty() && indentation(line) > 2);
-    let is_command = |line: &str| indentation(line) > if introduced { 2 } else { 1 };
-    let mut typed = false;
-    for line in lines.iter().filter(|line| !line.is_empty()) {
-        if is_command(line) && !typed {
-            if !first {
-                page.control("PP", []);
-            }
-            page.control("RS", ["4"]).control("nf", []);
-        } else if !is_command(line) && typed {
-            page.control("fi", []).control("RE", []).control("PP", []);
-        }
-        first = false;
-        typed = is_command(line);
-        if typed {
-            for part in broken(line.get(if introduced { 4 } else { 2 }..).unwrap_or(line)) {
-                page.text([bold(part)]);
-            }
-        } else {
-            page.text([roman(line.trim())]);
-        }
-    }
-    if typed {
-        page.control("fi", []).control("RE", []);
+/// A paragraph of "NOTES".
+pub fn note(page: &mut Roff, note: &str) {
+    if !note.is_empty() {
+        page.control("SH", ["NOTES"]);
+        note.lines().for_each(|line| {
+            page.text([roman(line)]);
+        });
     }
 }
 
-fn indentation(line: &str) -> usize {
-    line.len() - line.trim_start().len()
+/// What the examples are for, and their lines.
+pub fn examples(page: &mut Roff, examples: &[(&str, &[&str])]) {
+    page.control("SH", ["EXAMPLES"]);
+    for (number, (title, lines)) in examples.iter().enumerate() {
+        if number > 0 {
+            page.control("PP", []);
+        }
+        if !title.is_empty() {
+            page.text([roman(*title)]).control("PP", []);
+        }
+        page.control("RS", ["4"]).control("nf", []);
+        for part in lines.iter().flat_map(|line| broken(line)) {
+            page.text([bold(part)]);
+        }
+        page.control("fi", []).control("RE", []);
+    }
 }
 
 /// A command line that is too long goes on in the next, as shells allow it.

@@ -39,11 +39,11 @@ pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '
 #[must_use]
 pub fn settings(args: &Serve) -> Settings {
     Settings {
-        json: args.output.json,
-        quiet: args.output.quiet,
-        verbosity: args.output.verbose,
-        show_secrets: args.output.show_secrets,
-        color: args.output.color.unwrap_or_default(),
+        json: args.format.json == Some(true),
+        quiet: args.display.quiet == Some(true),
+        verbosity: args.display.verbose.unwrap_or_default(),
+        show_secrets: args.display.show_secrets,
+        color: args.display.color.unwrap_or_default(),
         ..Settings::default()
     }
 }
@@ -73,7 +73,7 @@ async fn serve(
         verifier: users.map(|users| Verifier::new(users, &options.algorithms, &mut setup.random)),
         limits: options.limits,
         timing: Timing::default(),
-        tell_messages: args.output.verbose > 0,
+        tell_messages: args.display.verbose > Some(0),
     };
     let wanted = service.listen.len();
     let mut session = setup.begin(Config::default(), options.metrics)?;
@@ -197,7 +197,7 @@ impl Server {
         let Some(path) = &self.users else { return };
         match users::read(path) {
             Ok(users) => self.session.driver.command(Command::Users(Box::new(users))),
-            Err(error) => reporter.warning(&format!("the users stay as they were: {}", error.message)),
+            Err(error) => reporter.warning(&format!("the users stay as they were: {}", error.message())),
         }
     }
 }

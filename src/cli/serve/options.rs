@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 
-use crate::cli::metrics;
 use crate::cli::options::{Access, Listening, Policy as Granting, Serve};
 use crate::cli::usage::UsageError;
-use crate::cli::values;
+use crate::cli::values::{AlgorithmName, Domain, Lifetime, Listener, SocketAddress, StoreName};
 use crate::proto::Transport;
-use crate::proto::digest::{Algorithm, Variant};
+use crate::proto::digest::Algorithm;
 use crate::proto::registrar::service::{Limits, Listen, Policy};
 use crate::sip::Host;
 
@@ -38,32 +37,29 @@ impl Options {
     /// Reads the options.
     ///
     /// # Errors
-    /// The first option that makes no sense.
+    /// The first options that don't go together.
     pub fn of(args: &Serve) -> Result<Options, UsageError> {
         let listen = listen(&args.listening)?;
         guarded(&args.access, &listen)?;
-        store(args.policy.store.as_deref())?;
+        // There is one.
+        let StoreName::Memory = args.policy.store.unwrap_or_default();
         Ok(Options {
-            domains: domains(&args.access)?,
+            domains: domains(&args.access),
             policy: policy(&args.policy)?,
             limits: limits(&args.listening)?,
             algorithms: algorithms(&args.access.algorithms)?,
-            metrics: args.listening.metrics.as_deref().map(metrics::address).transpose()?,
+            metrics: args.listening.metrics.map(|SocketAddress(address)| address),
             listen,
         })
     }
 }
 
 /// The domains; the first is that of `--add-user`.
-pub(super) fn domains(args: &Access) -> Result<Vec<Host>, UsageError> {
+pub(super) fn domains(args: &Access) -> Vec<Host> {
     if args.domain.is_empty() {
-        return Ok(vec![Host::Name("localhost".to_owned())]);
+        return vec![Host::Name("localhost".to_owned())];
     }
-    let read = |name: &String| {
-        let bad = |_| UsageError::value("--domain", name, "is no domain").hint("write example.com");
-        Host::parse(name).map_err(bad)
-    };
-    args.domain.iter().map(read).collect()
+    args.domain.iter().map(|Domain(host)| host.clone()).collect()
 }
 
 fn listen(args: &Listening) -> Result<Vec<Listen>, UsageError> {
@@ -72,28 +68,15 @@ fn listen(args: &Listening) -> Result<Vec<Listen>, UsageError> {
         return Ok([Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address }).to_vec());
     }
     let mut all = Vec::with_capacity(args.listen.len());
-    for text in &args.listen {
-        let one = one_listen(text)?;
-        if one.address.port() != 0 && all.contains(&one) {
-            return Err(UsageError::value("--listen", text, "is there twice"));
+    for Listener(listen) in &args.listen {
+        if listen.address.port() != 0 && all.contains(listen) {
+            let Listen { transport, address } = listen;
+            let text = format!("{}:{address}", transport.to_string().to_lowercase());
+            return Err(UsageError::value("--listen", &text, "is there twice"));
         }
-        all.push(one);
+        all.push(*listen);
     }
     Ok(all)
-}
-
-fn one_listen(text: &str) -> Result<Listen, UsageError> {
-    let form = "write udp:127.0.0.1:5060, tcp:0.0.0.0:5060 or tcp:[::1]:5060";
-    let (transport, address) = text
-        .split_once(':')
-        .ok_or_else(|| UsageError::value("--listen", text, "has no transport and address").hint(form))?;
-    let transport = Transport::parse(transport).ok_or_else(|| {
-        UsageError::value("--listen", text, "has a transport that can't be served").hint(form)
-    })?;
-    let address = address
-        .parse()
-        .map_err(|_| UsageError::value("--listen", text, "has no address with a port").hint(form))?;
-    Ok(Listen { transport, address })
 }
 
 /// Refuses to take anybody where anybody can come.
@@ -107,50 +90,39 @@ fn guarded(args: &Access, listen: &[Listen]) -> Result<(), UsageError> {
         return Ok(());
     }
     match listen.iter().find(|listen| !listen.address.ip().is_loopback()) {
-        Some(open) if !args.yes => Err(UsageError::new(format!(
-            "--no-auth: anybody who reaches {} could take over any address",
-            open.address
-        ))
+        Some(open) if !args.yes => Err(UsageError::option(
+            "--no-auth",
+            format_args!("anybody who reaches {} could take over any address", open.address),
+        )
         .hint("--users FILE asks for passwords; --yes does it all the same")),
         Some(_) | None => Ok(()),
     }
 }
 
-fn store(name: Option<&str>) -> Result<(), UsageError> {
-    match name {
-        None | Some("memory") => Ok(()),
-        Some(other) => {
-            Err(UsageError::value("--store", other, "is no store").hint("memory is the one there is"))
-        }
-    }
-}
-
 fn policy(args: &Granting) -> Result<Policy, UsageError> {
-    let lifetime = |option, text: &Option<String>, default| match text {
-        Some(text) => values::lifetime(option, text),
-        None => Ok(default),
-    };
-    let min_expires = lifetime("--min-expires", &args.min_expires, 60)?;
-    let max_expires = lifetime("--max-expires", &args.max_expires, 7200.max(min_expires))?;
-    let default_expires = lifetime(
-        "--default-expires",
-        &args.default_expires,
-        3600.clamp(min_expires, max_expires.max(min_expires)),
-    )?;
+    let seconds = |lifetime: Option<Lifetime>, default| lifetime.map_or(default, |Lifetime(seconds)| seconds);
+    let min_expires = seconds(args.min_expires, 60);
+    let max_expires = seconds(args.max_expires, 7200.max(min_expires));
+    let usual = 3600.clamp(min_expires, max_expires.max(min_expires));
+    let default_expires = seconds(args.default_expires, usual);
     let max_contacts = args.max_contacts.unwrap_or(10);
     if max_expires == 0 || min_expires > max_expires {
-        return Err(UsageError::new(format!(
-            "--max-expires: {max_expires} s is shorter than --min-expires, {min_expires} s"
-        )));
+        return Err(UsageError::option(
+            "--max-expires",
+            format_args!("{max_expires} s is shorter than --min-expires, {min_expires} s"),
+        ));
     }
     if default_expires < min_expires.max(1) || default_expires > max_expires {
-        return Err(UsageError::new(format!(
-            "--default-expires: {default_expires} s is not between --min-expires, {min_expires} s, and --max-expires, \
+        return Err(UsageError::option(
+            "--default-expires",
+            format_args!(
+                "{default_expires} s is not between --min-expires, {min_expires} s, and --max-expires, \
              {max_expires} s"
-        )));
+            ),
+        ));
     }
     if max_contacts == 0 {
-        return Err(UsageError::new("--max-contacts: with 0 nobody could register"));
+        return Err(UsageError::option("--max-contacts", "with 0 nobody could register"));
     }
     Ok(Policy { min_expires, max_expires, default_expires, max_contacts })
 }
@@ -158,11 +130,12 @@ fn policy(args: &Granting) -> Result<Policy, UsageError> {
 fn limits(args: &Listening) -> Result<Limits, UsageError> {
     let possible = open_files().saturating_sub(OTHER_FILES).max(1);
     let connections = match args.max_connections {
-        Some(0) => return Err(UsageError::new("--max-connections: with 0 nobody could connect")),
+        Some(0) => return Err(UsageError::option("--max-connections", "with 0 nobody could connect")),
         Some(wanted) if wanted > possible => {
-            return Err(UsageError::new(format!(
-                "--max-connections: the system allows {possible} beside what else is open, not {wanted}"
-            ))
+            return Err(UsageError::option(
+                "--max-connections",
+                format_args!("the system allows {possible} beside what else is open, not {wanted}"),
+            )
             .hint("'ulimit -n' shows and raises the limit of open files"));
         }
         Some(wanted) => wanted,
@@ -185,23 +158,16 @@ fn open_files() -> usize {
     CONNECTIONS + OTHER_FILES
 }
 
-fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, UsageError> {
+fn algorithms(names: &[AlgorithmName]) -> Result<Vec<Algorithm>, UsageError> {
     if names.is_empty() {
         return Ok(vec![Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5]);
     }
     let mut all = Vec::with_capacity(names.len());
-    for name in names {
-        let algorithm = match Algorithm::parse(name.trim()) {
-            Some((algorithm, Variant::Plain)) => algorithm,
-            Some((_, Variant::Session)) | None => {
-                return Err(UsageError::value("--algorithms", name, "is no digest that can be offered")
-                    .hint("there are SHA-512-256, SHA-256 and MD5"));
-            }
-        };
-        if all.contains(&algorithm) {
-            return Err(UsageError::value("--algorithms", name, "is there twice"));
+    for AlgorithmName(algorithm) in names {
+        if all.contains(algorithm) {
+            return Err(UsageError::value("--algorithms", algorithm.as_str(), "is there twice"));
         }
-        all.push(algorithm);
+        all.push(*algorithm);
     }
     Ok(all)
 }

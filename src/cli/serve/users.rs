@@ -6,7 +6,7 @@ use super::options;
 use crate::cli::Environment;
 use crate::cli::options::Access;
 use crate::cli::prompt;
-use crate::cli::secret::{Kind, Source};
+use crate::cli::secret::{self, Kind, Source};
 use crate::cli::text::shown;
 use crate::cli::usage::UsageError;
 use crate::proto::digest::{Hidden, Secret, User, Users};
@@ -21,15 +21,15 @@ const LARGEST: u64 = 1 << 30;
 pub(super) fn read(path: &Path) -> Result<Users, UsageError> {
     let text = content(path)?;
     Users::parse(&text).map_err(|error| {
-        UsageError::new(format!("--users: {}:{}: {}", path.display(), error.line, error.what))
+        UsageError::option("--users", format_args!("{}:{}: {}", path.display(), error.line, error.what))
             .hint("a line is user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]; --add-user writes it")
     })
 }
 
 fn content(path: &Path) -> Result<String, UsageError> {
     let unreadable = |error: std::io::Error| {
-        let error =
-            UsageError::new(format!("--users: {} can't be read: {error}", shown(&path.to_string_lossy())));
+        let reason = format!("{} can't be read: {error}", shown(&path.to_string_lossy()));
+        let error = UsageError::option("--users", reason);
         error.hint("'sipreg serve --add-user alice --users FILE' makes it")
     };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
@@ -77,7 +77,7 @@ pub(super) fn add_user(args: &Access, environment: &Environment) -> Result<Strin
     let wanted = args.add_user.as_deref().unwrap_or_default();
     let (name, realm) = match wanted.split_once('@') {
         Some((name, realm)) => (name, realm.to_owned()),
-        None => (wanted, options::domains(args)?.first().map(ToString::to_string).unwrap_or_default()),
+        None => (wanted, options::domains(args).first().map(ToString::to_string).unwrap_or_default()),
     };
     let bad = |what: String| UsageError::value("--add-user", wanted, what).hint("write alice@example.com");
     let old = match args.users.as_deref() {
@@ -96,23 +96,24 @@ pub(super) fn add_user(args: &Access, environment: &Environment) -> Result<Strin
     };
     let text = Users::put(&old, name, &realm, &password).map_err(|fault| bad(fault.to_string()))?;
     crate::cli::state::file::replace(path, text.reveal().as_bytes()).map_err(|error| {
-        UsageError::new(format!("--users: {} can't be written: {error}", shown(&path.to_string_lossy())))
+        let name = shown(&path.to_string_lossy());
+        UsageError::option("--users", format_args!("{name} can't be written: {error}"))
     })?;
     Ok(format!("{name}@{realm} is in {} now\n", path.display()))
 }
 
 fn password(args: &Access, environment: &Environment, who: &str) -> Result<Hidden, UsageError> {
-    let set = environment.password.as_ref().filter(|password| !password.is_empty());
-    let secret = match (&args.password_file, set) {
+    let secret = match (&args.password_file, secret::of_environment(environment)) {
         (Some(path), _) => Source::at(path, Kind::Password).read()?,
-        (None, Some(password)) => match password.to_str() {
-            Some(password) => Secret::Password(Hidden::new(password.to_owned())),
-            None => return Err(UsageError::new("the password in SIPREG_PASSWORD is not UTF-8")),
+        (None, known) => match known? {
+            Some(password) => password,
+            None => Secret::Password(prompt::new_password(who)?),
         },
-        (None, None) => Secret::Password(prompt::new_password(who)?),
     };
     match secret {
         Secret::Password(password) if !password.reveal().is_empty() => Ok(password),
-        Secret::Password(_) | Secret::Ha1 { .. } => Err(UsageError::new("--add-user: the password is empty")),
+        Secret::Password(_) | Secret::Ha1 { .. } => {
+            Err(UsageError::option("--add-user", "the password is empty"))
+        }
     }
 }

@@ -17,11 +17,11 @@ fn account(arguments: &[&str], password: Option<&str>) -> Result<Account, UsageE
     let line = ["sipreg", "register"].iter().chain(arguments).map(OsString::from);
     let environment = Environment { password: password.map(OsString::from), ..Environment::default() };
     match Args::try_parse_from(line) {
-        Ok(Args { command: Command::Register(args) }) => Account::mean((*args.0).into(), &environment),
-        Ok(Args { command: Command::List(args) }) => Account::mean((*args.0).into(), &environment),
-        Ok(Args { command: Command::Unregister(args) }) => Account::mean((*args.0).into(), &environment),
+        Ok(Args { command: Command::Register(args) }) => {
+            Account::resolve((*args.0).into(), &environment).map_err(|refused| refused.1)
+        }
         Ok(Args { .. }) => unreachable!(),
-        Err(error) => Err(crate::cli::usage::from_clap(&error)),
+        Err(error) => Err(crate::cli::usage::from_clap(&error, None)),
     }
 }
 
@@ -40,7 +40,7 @@ fn plan_with(arguments: &[&str]) -> Plan {
 fn complaint(arguments: &[&str]) -> String {
     match account(arguments, None) {
         Ok(_) => panic!("{arguments:?} was taken"),
-        Err(error) => format!("{} / {}", error.message, error.hint.unwrap_or_default()),
+        Err(error) => format!("{} / {}", error.message(), error.hint.unwrap_or_default()),
     }
 }
 

@@ -5,7 +5,6 @@ mod complaints;
 mod effect;
 mod precedence;
 mod secrets;
-mod values;
 
 use std::ffi::OsString;
 use std::fs;
@@ -46,11 +45,10 @@ impl Home {
         let _ = mode;
     }
 
-    /// The command line, read and completed.
-    fn typed(&self, arguments: &[&str]) -> (Typed, Result<Origins, UsageError>) {
+    fn account(&self, arguments: &[&str]) -> Result<Account, UsageError> {
         let mut line: Vec<OsString> = ["sipreg"].iter().chain(arguments).map(OsString::from).collect();
         line.extend(["--config".into(), self.file().into()]);
-        let mut typed: Typed = match Args::try_parse_from(line).unwrap().command {
+        let request: Request = match Args::try_parse_from(line).unwrap().command {
             Command::Register(args) => (*args.0).into(),
             Command::List(args) => (*args.0).into(),
             Command::Unregister(args) => (*args.0).into(),
@@ -62,24 +60,17 @@ impl Home {
                 unreachable!()
             }
         };
-        let consulted = consult(&mut typed, &self.environment);
-        (typed, consulted)
-    }
-
-    fn account(&self, arguments: &[&str]) -> Result<Account, UsageError> {
-        let (typed, consulted) = self.typed(arguments);
-        let origins = consulted?;
-        Account::mean(typed, &self.environment).map_err(|error| origins.complain(error))
+        Account::resolve(request, &self.environment).map_err(|refused| refused.1)
     }
 
     /// What is complained about, or `taken`.
     fn complaint(&self, arguments: &[&str]) -> String {
         let said = match self.account(arguments) {
             Ok(_) => return "taken\n".to_owned(),
-            Err(UsageError { message, hint: Some(hint) }) => format!("{message}\n  ({hint})\n"),
-            Err(UsageError { message, hint: None }) => format!("{message}\n"),
+            Err(error) => error,
         };
-        said.replace(self.file().to_str().unwrap(), "FILE")
+        let hint = said.hint.as_ref().map(|hint| format!("\n  ({hint})")).unwrap_or_default();
+        format!("{}{hint}\n", said.message()).replace(self.file().to_str().unwrap(), "FILE")
     }
 }
 
@@ -139,7 +130,7 @@ fn files_that_are_not_there() {
     assert!(File::read(None, &below_a_file).unwrap().is_none());
     for missing in ["/does/not/exist", "", "/"] {
         let error = File::read(Some(Path::new(missing)), &environment).err().unwrap();
-        assert!(error.message.contains("can't be read"), "{}", error.message);
+        assert!(error.message().contains("can't be read"), "{}", error.message());
     }
     assert_eq!(File::read(Some(Path::new("/dev/null")), &environment).unwrap().unwrap().text(), "");
 }

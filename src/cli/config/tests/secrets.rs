@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use super::*;
+#[cfg(unix)]
+use crate::cli::secret::Program;
+#[cfg(unix)]
+use crate::cli::values::CommandLine;
 use crate::proto::digest::Secret;
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -46,7 +50,7 @@ fn work(lines: &str) -> Home {
 fn refused(home: &Home) -> String {
     let mut account = home.account(&["register", "work"]).ok().unwrap();
     let error = fetched(&mut account).unwrap_err();
-    format!("{}\n  ({})\n", error.message, error.hint.unwrap_or_default())
+    format!("{}\n  ({})\n", error.message(), error.hint.unwrap_or_default())
         .replace(home.dir.path().to_str().unwrap(), "DIR")
 }
 
@@ -208,6 +212,14 @@ fn where_programs_are() {
     }
 }
 
+#[cfg(unix)]
+fn program(program: &str, arguments: &[&str]) -> Program {
+    Program::new(CommandLine {
+        program: program.into(),
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+    })
+}
+
 /// Who inherits the program's output and does not end is not waited for.
 #[cfg(unix)]
 #[test]
@@ -216,13 +228,12 @@ fn a_program_may_leave_somebody_behind() {
         ("printf uncertainty; sleep 20 &", Ok("uncertainty")),
         ("echo uncertainty; sleep 20 &", Ok("uncertainty")),
         ("sleep 20 & echo uncertainty; echo more", Ok("uncertainty")),
-        ("sleep 20 &", Err("\"sh\" printed nothing")),
-        ("sleep 20 & exit 3", Err("\"sh\" failed: exit status: 3")),
+        ("sleep 20 &", Err("\"sh\" printed nothing".to_owned())),
+        ("sleep 20 & exit 3", Err("\"sh\" failed: exit status: 3".to_owned())),
     ] {
-        let program =
-            crate::cli::secret::Program::new("sh".into(), ["-c", script].map(str::to_owned).to_vec());
-        let told = runtime().block_on(program.ask(Duration::from_secs(15)));
-        let told = told.as_ref().map(|password| password.reveal()).map_err(|error| error.message.as_str());
+        let asked = program("sh", &["-c", script]);
+        let told = runtime().block_on(asked.ask(Duration::from_secs(15)));
+        let told = told.as_ref().map(|password| password.reveal()).map_err(|error| error.message());
         assert_eq!(told, expected, "{script}");
     }
 }
@@ -231,9 +242,9 @@ fn a_program_may_leave_somebody_behind() {
 #[cfg(unix)]
 #[test]
 fn programs_are_bounded() {
-    let program = crate::cli::secret::Program::new("sleep".into(), vec!["600".to_owned()]);
-    let error = runtime().block_on(program.ask(Duration::from_millis(20))).unwrap_err();
-    assert_eq!(error.message, "\"sleep\" was ended: it told nothing within 20ms");
+    let asked = program("sleep", &["600"]);
+    let error = runtime().block_on(asked.ask(Duration::from_millis(20))).unwrap_err();
+    assert_eq!(error.message(), "\"sleep\" was ended: it told nothing within 20ms");
     let marks = work(
         "password_command = [\"touch\", \"mark\"]\n[[accounts.work.credentials]]\nrealm = \"other\"\npassword_command = [\"touch\", \"mark\"]",
     );
