@@ -431,11 +431,6 @@ const ENVIRONMENT: &[(&str, &[To], &str)] = &[
         &[To::Argument("json")],
         "The zone of the times that people read; without it that of the system. JSON has UTC.",
     ),
-    (
-        "TZ",
-        &[To::Argument("json")],
-        "The zone of the times that people read; without it that of the system. JSON has UTC.",
-    ),
     ("NO_COLOR", &[To::Everybody], "If it is not empty, there are no colours."),
     (
         "CLICOLOR_FORCE",
