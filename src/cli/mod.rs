@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 pub mod diagnose;
 mod exit;
+pub mod explain;
 mod keep;
 pub mod man;
 mod metrics;
