@@ -12,6 +12,7 @@ mod demo;
 pub mod diagnose;
 mod environment;
 mod exit;
+pub mod explain;
 mod help;
 mod keep;
 pub mod man;
