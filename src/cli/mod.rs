@@ -3,9 +3,9 @@
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 
-pub mod account;
-pub mod complete;
-pub mod config;
+mod account;
+mod complete;
+mod config;
 mod crash;
 mod demo;
 pub mod diagnose;
@@ -13,21 +13,21 @@ mod environment;
 mod exit;
 mod help;
 mod keep;
-pub mod man;
+mod man;
 mod metrics;
-pub mod options;
+mod options;
 mod prompt;
 mod register;
 pub mod report;
-pub mod secret;
+mod secret;
 mod serve;
 mod session;
 mod signals;
 pub mod state;
-pub mod table;
+mod table;
 mod text;
-pub mod usage;
-pub mod values;
+mod usage;
+mod values;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
