@@ -132,7 +132,8 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
 
 /// The registrar itself.
 fn serving(args: options::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
-    let mut reporter = Reporter::new(streams, serve::settings(&args), Some(CommandName::Serve), environment);
+    let mut reporter =
+        Reporter::new(streams, args.display.settings(&args.format), Some(CommandName::Serve), environment);
     if args.format.json_schema {
         return reporter.data(&report::events::serve_schema());
     }

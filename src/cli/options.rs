@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgMatches, Args as ClapArgs, Error, FromArgMatches, Parser, Subcommand};
 
 use super::help::{self, Help};
+use super::report::Settings;
 use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, Domain, Ha1,
@@ -406,6 +407,20 @@ group! {
         pub color: Option<ColorChoice>,
     }
     exclusive [verbose, quiet]: "keep one of them"
+}
+
+impl Display {
+    /// How it is shown, but for what depends on the command.
+    pub fn settings(&self, format: &Format) -> Settings {
+        Settings {
+            json: format.json == Some(true),
+            quiet: self.quiet == Some(true),
+            verbosity: self.verbose.unwrap_or_default(),
+            show_secrets: self.show_secrets,
+            color: self.color.unwrap_or_default(),
+            ..Settings::default()
+        }
+    }
 }
 
 #[derive(ClapArgs)]
