@@ -67,13 +67,9 @@ impl Account {
         let configuration = Configuration::read(request.options.network.config.as_deref(), environment);
         let account = configuration.and_then(|found| Account::configured(&mut request, &found, environment));
         account.map_err(|error| {
-            let output = &request.options.output;
-            let settings = Settings {
-                aor: request.aor.as_deref().and_then(aor_of),
-                json: output.format.json == Some(true),
-                color: output.display.color.unwrap_or_default(),
-                ..Settings::default()
-            };
+            let Output { format, display, .. } = &request.options.output;
+            let aor = request.aor.as_deref().and_then(aor_of);
+            let settings = Settings { aor, ..display.settings(format) };
             Box::new((settings, error))
         })
     }
@@ -364,16 +360,13 @@ fn typed_secret(identity: &Identity, environment: &Environment) -> Result<Option
 }
 
 fn settings(output: &Output, aor: &Uri, wanted: &Wanted) -> Settings {
-    let Output { format, display, dry_run } = output;
+    let settings = output.display.settings(&output.format);
     Settings {
         aor: Some(aor.to_string()),
         // The request that is printed is no JSON.
-        json: format.json == Some(true) && !dry_run,
-        quiet: display.quiet == Some(true),
-        verbosity: display.verbose.unwrap_or_default(),
-        show_secrets: display.show_secrets,
-        color: display.color.unwrap_or_default(),
+        json: settings.json && !output.dry_run,
         ends_unanswered: wanted.contacts.is_empty() && matches!(wanted.purpose, Purpose::Bind { .. }),
+        ..settings
     }
 }
 

@@ -89,15 +89,7 @@ const STEPS: [Step; 5] = [
 /// The options of output.
 #[must_use]
 pub fn settings(args: &Demo) -> Settings {
-    Settings {
-        aor: Some(format!("sip:{USER}@{DOMAIN}")),
-        json: args.format.json == Some(true),
-        quiet: args.display.quiet == Some(true),
-        verbosity: args.display.verbose.unwrap_or_default(),
-        show_secrets: args.display.show_secrets,
-        color: args.display.color.unwrap_or_default(),
-        ..Settings::default()
-    }
+    Settings { aor: Some(format!("sip:{USER}@{DOMAIN}")), ..args.display.settings(&args.format) }
 }
 
 /// Plays the demonstration to its end.

@@ -4,9 +4,9 @@
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 
-pub mod account;
-pub mod complete;
-pub mod config;
+mod account;
+mod complete;
+mod config;
 mod crash;
 mod demo;
 pub mod diagnose;
@@ -15,21 +15,21 @@ mod exit;
 pub mod explain;
 mod help;
 mod keep;
-pub mod man;
+mod man;
 mod metrics;
-pub mod options;
+mod options;
 mod prompt;
 mod register;
 pub mod report;
-pub mod secret;
+mod secret;
 mod serve;
 mod session;
 mod signals;
 pub mod state;
-pub mod table;
+mod table;
 mod text;
-pub mod usage;
-pub mod values;
+mod usage;
+mod values;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -135,7 +135,8 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
 
 /// The registrar itself.
 fn serving(args: options::Serve, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
-    let mut reporter = Reporter::new(streams, serve::settings(&args), Some(CommandName::Serve), environment);
+    let mut reporter =
+        Reporter::new(streams, args.display.settings(&args.format), Some(CommandName::Serve), environment);
     if args.format.json_schema {
         return reporter.data(&report::events::serve_schema());
     }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgMatches, Args as ClapArgs, Error, FromArgMatches, Parser, Subcommand};
 
 use super::help::{self, Help};
-use super::table::{Exclusive, Reader, Setting};
+use super::report::Settings;
+use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, Domain, Ha1,
     Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant, Registrar, Shell,
@@ -29,7 +30,6 @@ use super::values::{
     disable_help_subcommand = true
 )]
 pub struct Args {
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -62,7 +62,6 @@ pub struct Register {
     /// The address to bind: sip:you@example.com, or an account
     #[arg(value_name = "AOR", required_unless_present = "json_schema")]
     pub aor: Option<String>,
-    /// The options of the client commands.
     #[command(flatten)]
     pub options: Client<Binding, Retry>,
 }
@@ -78,7 +77,6 @@ pub struct List {
     /// Compared as RFC 3261 has it. Exit status 7 if it is not there.
     #[arg(short, long, value_name = "URI", help_heading = "What to expect")]
     pub contact: Vec<Contact>,
-    /// The options of the client commands.
     #[command(flatten)]
     pub options: Client<(), Retry>,
 }
@@ -89,10 +87,8 @@ pub struct Unregister {
     /// The address to leave: sip:you@example.com, or an account
     #[arg(value_name = "AOR", required_unless_present = "json_schema")]
     pub aor: Option<String>,
-    /// What is to go.
     #[command(flatten)]
     pub removal: Removal,
-    /// The options of the client commands.
     #[command(flatten)]
     pub options: Client<(), Retry>,
 }
@@ -117,13 +113,13 @@ macro_rules! group {
         impl $(<$($param: ClapArgs + Setting),*>)? Setting for $name $(<$($param),*>)? {
             fn read(_key: &'static str, table: &mut Reader<'_>) -> Self {
                 let group = $name { $($field: Setting::read(stringify!($field), table),)* };
-                $(table.exclude(&[$((stringify!($member), group.$member.is_off())),*], $hint);)*
+                $(table.exclude(&[$((stringify!($member), is_off(&group.$member))),*], $hint);)*
                 group
             }
 
             #[allow(unused_mut, reason = "a group without exclusive options takes nothing away")]
             fn or(self, mut weaker: Self) -> Self {
-                $(if $(self.$member.is_on())||* {
+                $(if $(is_on(&self.$member))||* {
                     $(weaker.$member = None;)*
                 })*
                 $name { $($field: Setting::or(self.$field, weaker.$field),)* }
@@ -144,25 +140,18 @@ group! {
     /// The options that the client commands share. `B` says what is bound, and `R` whether it is tried again; a
     /// command that has no such options has `()` there.
     pub struct Client<B, R> {
-        /// Where the request goes.
         #[command(flatten)]
         pub target: Target,
-        /// Who asks.
         #[command(flatten)]
         pub identity: Identity,
-        /// What is bound.
         #[command(flatten)]
         pub binding: B,
-        /// What else the request says.
         #[command(flatten)]
         pub headers: Headers,
-        /// How it gets there.
         #[command(flatten)]
         pub network: Network,
-        /// Whether it is tried again.
         #[command(flatten)]
         pub retry: R,
-        /// What is shown of it.
         #[command(flatten)]
         pub output: Output,
     }
@@ -194,7 +183,6 @@ impl From<()> for Retry {
 }
 
 group! {
-    /// "Where to".
     #[command(next_help_heading = "Where to")]
     pub struct Target {
         /// Server to ask, if not the AOR's domain
@@ -216,7 +204,6 @@ group! {
 }
 
 group! {
-    /// "Who you are".
     #[command(next_help_heading = "Who you are")]
     pub struct Identity {
         /// User name for the password, if not the AOR's
@@ -266,7 +253,6 @@ group! {
 }
 
 group! {
-    /// "What to bind".
     #[command(next_help_heading = "What to bind")]
     pub struct Binding {
         /// Bind this, not this device (repeatable)
@@ -288,7 +274,6 @@ group! {
 }
 
 group! {
-    /// "What else to say".
     #[command(next_help_heading = "What else to say")]
     pub struct Headers {
         /// Add a header, 'Name: value' (repeatable)
@@ -305,7 +290,6 @@ group! {
 }
 
 group! {
-    /// "Network".
     #[command(next_help_heading = "Network")]
     pub struct Network {
         /// Local address and port to send from
@@ -376,13 +360,11 @@ group! {
     /// "Output" of the client commands.
     #[command(next_help_heading = "Output")]
     pub struct Output {
-        /// In which form.
         #[command(flatten)]
         pub format: Format,
         /// Print the exact first request and send nothing
         #[arg(long, conflicts_with = "json")]
         pub dry_run: bool,
-        /// How much of it.
         #[command(flatten)]
         pub display: Display,
     }
@@ -427,7 +409,20 @@ group! {
     exclusive [verbose, quiet]: "keep one of them"
 }
 
-/// "What to remove".
+impl Display {
+    /// How it is shown, but for what depends on the command.
+    pub fn settings(&self, format: &Format) -> Settings {
+        Settings {
+            json: format.json == Some(true),
+            quiet: self.quiet == Some(true),
+            verbosity: self.verbose.unwrap_or_default(),
+            show_secrets: self.show_secrets,
+            color: self.color.unwrap_or_default(),
+            ..Settings::default()
+        }
+    }
+}
+
 #[derive(ClapArgs)]
 #[command(next_help_heading = "What to remove")]
 pub struct Removal {
@@ -458,15 +453,12 @@ pub struct Keep {
     /// bindings are removed.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
-    /// How long.
     #[command(flatten)]
     pub life: Life,
-    /// The options of the client commands.
     #[command(flatten)]
     pub options: Client<Binding, ()>,
 }
 
-/// "How long to stay".
 #[derive(ClapArgs)]
 #[command(next_help_heading = "How long to stay")]
 pub struct Life {
@@ -502,24 +494,18 @@ pub struct Life {
     mut_arg("quiet", |quiet| quiet.long_help(help::SERVE_QUIET))
 )]
 pub struct Serve {
-    /// Where it listens.
     #[command(flatten)]
     pub listening: Listening,
-    /// Who may register.
     #[command(flatten)]
     pub access: Access,
-    /// What is granted.
     #[command(flatten)]
     pub policy: Policy,
-    /// In which form it is shown.
     #[command(flatten)]
     pub format: Format,
-    /// How much of it.
     #[command(flatten)]
     pub display: Display,
 }
 
-/// "Where to listen".
 #[derive(ClapArgs)]
 #[command(next_help_heading = "Where to listen")]
 pub struct Listening {
@@ -540,7 +526,6 @@ pub struct Listening {
     pub metrics: Option<SocketAddress>,
 }
 
-/// "Who may register".
 #[derive(ClapArgs)]
 #[command(next_help_heading = "Who may register")]
 pub struct Access {
@@ -581,7 +566,6 @@ pub struct Access {
     pub password_file: Option<PathBuf>,
 }
 
-/// "What is granted".
 #[derive(ClapArgs)]
 #[command(next_help_heading = "What is granted")]
 pub struct Policy {
@@ -614,10 +598,8 @@ pub struct Demo {
     /// Pause between the steps
     #[arg(long, help_heading = "Output")]
     pub slow: bool,
-    /// In which form it is shown.
     #[command(flatten)]
     pub format: Format,
-    /// How much of it.
     #[command(flatten)]
     pub display: Display,
 }

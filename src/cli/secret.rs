@@ -237,7 +237,7 @@ impl ConfiguredSecret {
 }
 
 /// A program that tells a secret; its arguments may be secret, too.
-pub struct Program(CommandLine);
+pub struct Program(pub CommandLine);
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -246,12 +246,6 @@ impl fmt::Debug for Program {
 }
 
 impl Program {
-    /// Nothing runs yet.
-    #[must_use]
-    pub fn new(line: CommandLine) -> Program {
-        Program(line)
-    }
-
     /// Runs it and takes the first line of its output. It can't read from us, and its stderr is ours. Dropping the
     /// future ends it, as does the end of its time.
     ///

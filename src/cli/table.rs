@@ -199,23 +199,14 @@ pub fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t str, usize, &'t Span
     entries
 }
 
-/// What an exclusive option says.
-pub trait Exclusive {
-    /// Whether it holds.
-    fn is_on(&self) -> bool;
-
-    /// Whether it is switched off, which keeps no other one out.
-    fn is_off(&self) -> bool;
+/// Whether an exclusive option holds.
+pub fn is_on<T: FileValue>(option: &Option<T>) -> bool {
+    option.as_ref().is_some_and(|value| !value.is_off())
 }
 
-impl<T: FileValue> Exclusive for Option<T> {
-    fn is_on(&self) -> bool {
-        self.as_ref().is_some_and(|value| !value.is_off())
-    }
-
-    fn is_off(&self) -> bool {
-        self.as_ref().is_some_and(FileValue::is_off)
-    }
+/// Whether it is switched off, which keeps no other one out.
+pub fn is_off<T: FileValue>(option: &Option<T>) -> bool {
+    option.as_ref().is_some_and(FileValue::is_off)
 }
 
 impl<T: FileValue> Setting for Option<T> {

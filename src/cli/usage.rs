@@ -196,7 +196,21 @@ pub fn from_clap(error: &clap::Error, command: Option<&str>) -> UsageError {
     if kind == ErrorKind::InvalidUtf8 {
         return UsageError::new("an argument is not UTF-8");
     }
-    first_sentence(error).hint(see)
+    let option = name_of(argument);
+    match (kind, error.get(ContextKind::PriorArg)) {
+        (ErrorKind::ArgumentConflict, Some(ContextValue::String(other))) if name_of(other) == option => {
+            UsageError::option(option, "is given twice")
+        }
+        (ErrorKind::ArgumentConflict, Some(ContextValue::String(other))) => {
+            UsageError::option(option, format_args!("can't be used with {}", name_of(other)))
+        }
+        (ErrorKind::ArgumentConflict, Some(ContextValue::Strings(others))) => {
+            let others: Vec<&str> = others.iter().map(|other| name_of(other)).collect();
+            UsageError::option(option, format_args!("can't be used with {}", others.join(", ")))
+        }
+        _ => UsageError::new(kind.as_str().unwrap_or("the command line can't be read")),
+    }
+    .hint(see)
 }
 
 /// The name in an argument as the argument reader shows it: `--expires <DURATION>`, `<SHELL>`.
@@ -209,15 +223,4 @@ fn missing(error: &clap::Error, argument: &str) -> bool {
         Some(ContextValue::Strings(names)) => names.iter().any(|name| name == argument),
         Some(_) | None => false,
     }
-}
-
-/// Complaints about options that exclude each other or come twice, which name options only.
-fn first_sentence(error: &clap::Error) -> UsageError {
-    let rendered = error.render().to_string();
-    let paragraph: Vec<&str> =
-        rendered.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
-    let sentence = paragraph.join(" ");
-    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
-    // Options that may be repeated are shown with dots.
-    UsageError::new(sentence.replace("...'", "'"))
 }

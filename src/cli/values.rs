@@ -15,6 +15,77 @@ use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
 use crate::proto::registrar::service::Listen;
 use crate::sip::{Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError};
 
+/// Declares types that are read from one text, each with the function that reads it.
+macro_rules! read_from_text {
+    ($($(#[$meta:meta])* $name:ident($($inner:ty),*) = $read:ident;)*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub struct $name($(pub $inner),*);
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<$name, Invalid> {
+                $read(text)
+            }
+        }
+    )*};
+}
+
+read_from_text! {
+    /// Who registers the AOR of somebody else: what goes into From.
+    Registrant(Uri) = registrant;
+    /// The Request-URI: it has no user part (RFC 3261 §10.2) and no headers (§19.1.1).
+    Registrar(Uri) = registrar;
+    /// A route of a loose router (RFC 3261 §16.4), whatever the user wrote.
+    Proxy(Uri) = proxy;
+    /// An IP address, and perhaps a port.
+    #[derive(Copy)]
+    Address(IpAddr, Option<u16>) = ip_address;
+    /// A host that others reach, and perhaps a port.
+    Advertised(Host, Option<u16>) = advertised;
+    /// Where something of ours listens.
+    #[derive(Copy)]
+    SocketAddress(SocketAddr) = socket_address;
+    /// A transport, and where the server listens for it.
+    #[derive(Copy)]
+    Listener(Listen) = listener;
+    /// A domain that the server is responsible for.
+    Domain(Host) = domain;
+    /// A contact: a bare URI, or a Contact value as on the wire.
+    Contact(NameAddr) = contact;
+    /// A preference among the devices of an AOR.
+    #[derive(Copy)]
+    Preference(Q) = preference;
+    /// A header that the user adds to requests.
+    AddedHeader(Header) = added_header;
+    /// The status that calls are refused with.
+    #[derive(Copy)]
+    Refusal(u16) = refusal;
+    /// A lifetime for Expires: whole seconds, up to 2^32-1 (RFC 3261 §20.19).
+    #[derive(Copy)]
+    Lifetime(u32) = lifetime;
+    /// A time above zero.
+    #[derive(Copy)]
+    Span(Duration) = span;
+    /// A time, or 0 for none: that undoes what a file says.
+    #[derive(Copy, Default)]
+    SpanOrNone(Duration) = span_or_none;
+    /// A time, or `never`.
+    #[derive(Copy, Default)]
+    SpanOrNever(Option<Duration>) = span_or_never;
+    /// The name that goes with a password.
+    UserName(String) = user_name;
+    /// Where a password holds.
+    #[derive(PartialEq, Eq)]
+    Realm(String) = realm;
+    /// A password as it is typed: any text, which no message repeats.
+    Password(Hidden) = password;
+    /// A digest algorithm, by its name in any case.
+    #[derive(Copy, PartialEq, Eq)]
+    AlgorithmName(Algorithm) = algorithm_name;
+}
+
 /// The transports that can be forced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TransportName {
@@ -56,7 +127,7 @@ pub enum Shell {
     Fish,
     /// PowerShell, on Windows and elsewhere
     #[value(name = "powershell", alias = "pwsh")]
-    PowerShell,
+    Powershell,
     /// The elvish shell
     Elvish,
 }
@@ -111,45 +182,21 @@ pub fn is_name(text: &str) -> bool {
     !text.is_empty() && !has_scheme(text) && foreign(text).is_none() && !text.contains('@')
 }
 
-/// Who registers the AOR of somebody else: what goes into From.
-#[derive(Clone, Debug)]
-pub struct Registrant(pub Uri);
-
-impl FromStr for Registrant {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Registrant, Invalid> {
-        person(text).map(|uri| Registrant(bare(uri)))
-    }
+fn registrant(text: &str) -> Result<Registrant, Invalid> {
+    person(text).map(|uri| Registrant(bare(uri)))
 }
 
-/// The Request-URI: it has no user part (RFC 3261 §10.2) and no headers (§19.1.1).
-#[derive(Clone, Debug)]
-pub struct Registrar(pub Uri);
-
-impl FromStr for Registrar {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Registrar, Invalid> {
-        Ok(Registrar(Uri { user: None, password: None, ..server(text)? }))
-    }
+fn registrar(text: &str) -> Result<Registrar, Invalid> {
+    Ok(Registrar(Uri { user: None, password: None, ..server(text)? }))
 }
 
-/// A route of a loose router (RFC 3261 §16.4), whatever the user wrote.
-#[derive(Clone, Debug)]
-pub struct Proxy(pub Uri);
-
-impl FromStr for Proxy {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Proxy, Invalid> {
-        let mut uri = server(text)?;
-        uri.password = None;
-        if !uri.params.has("lr") {
-            uri.params.set("lr", None);
-        }
-        Ok(Proxy(uri))
+fn proxy(text: &str) -> Result<Proxy, Invalid> {
+    let mut uri = server(text)?;
+    uri.password = None;
+    if !uri.params.has("lr") {
+        uri.params.set("lr", None);
     }
+    Ok(Proxy(uri))
 }
 
 /// How an address of somebody is written.
@@ -261,162 +308,97 @@ fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
     Some((Host::parse(host).ok()?, port))
 }
 
-/// An IP address, and perhaps a port.
-#[derive(Clone, Copy, Debug)]
-pub struct Address(pub IpAddr, pub Option<u16>);
-
-impl FromStr for Address {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Address, Invalid> {
-        host_port(text).and_then(|(host, port)| Some(Address(host.ip()?, port))).ok_or_else(|| {
-            Invalid::new("is not an IP address, with or without a port")
-                .hint("write 192.0.2.7, 192.0.2.7:5070, ::1 or [::1]:5070")
-        })
-    }
+fn ip_address(text: &str) -> Result<Address, Invalid> {
+    host_port(text).and_then(|(host, port)| Some(Address(host.ip()?, port))).ok_or_else(|| {
+        Invalid::new("is not an IP address, with or without a port")
+            .hint("write 192.0.2.7, 192.0.2.7:5070, ::1 or [::1]:5070")
+    })
 }
 
-/// A host that others reach, and perhaps a port.
-#[derive(Clone, Debug)]
-pub struct Advertised(pub Host, pub Option<u16>);
-
-impl FromStr for Advertised {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Advertised, Invalid> {
-        const FORM: &str = "write the address that others reach you at: 192.0.2.7, phone.example.com:5060 or [2001:db8::7]:5060";
-        let (host, port) = host_port(text)
-            .ok_or_else(|| Invalid::new("is not a host, with or without a port").hint(FORM))?;
-        if port == Some(0) || host.ip().is_some_and(|ip| ip.is_unspecified()) {
-            return Err(Invalid::new("is not an address that anybody can reach").hint(FORM));
-        }
-        Ok(Advertised(host, port))
+fn advertised(text: &str) -> Result<Advertised, Invalid> {
+    const FORM: &str =
+        "write the address that others reach you at: 192.0.2.7, phone.example.com:5060 or [2001:db8::7]:5060";
+    let (host, port) =
+        host_port(text).ok_or_else(|| Invalid::new("is not a host, with or without a port").hint(FORM))?;
+    if port == Some(0) || host.ip().is_some_and(|ip| ip.is_unspecified()) {
+        return Err(Invalid::new("is not an address that anybody can reach").hint(FORM));
     }
+    Ok(Advertised(host, port))
 }
 
-/// Where something of ours listens.
-#[derive(Clone, Copy, Debug)]
-pub struct SocketAddress(pub SocketAddr);
-
-impl FromStr for SocketAddress {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<SocketAddress, Invalid> {
-        let address = text.parse().map(SocketAddress);
-        address.map_err(|_| Invalid::new("is no address with a port").hint("write 127.0.0.1:9060"))
-    }
+fn socket_address(text: &str) -> Result<SocketAddress, Invalid> {
+    let address = text.parse().map(SocketAddress);
+    address.map_err(|_| Invalid::new("is no address with a port").hint("write 127.0.0.1:9060"))
 }
 
-/// A transport, and where the server listens for it.
-#[derive(Clone, Copy, Debug)]
-pub struct Listener(pub Listen);
-
-impl FromStr for Listener {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Listener, Invalid> {
-        let invalid = |reason: &str| {
-            Invalid::new(reason).hint("write udp:127.0.0.1:5060, tcp:0.0.0.0:5060 or tcp:[::1]:5060")
-        };
-        let (transport, address) =
-            text.split_once(':').ok_or_else(|| invalid("has no transport and address"))?;
-        let transport =
-            Transport::parse(transport).ok_or_else(|| invalid("has a transport that can't be served"))?;
-        let address = address.parse().map_err(|_| invalid("has no address with a port"))?;
-        Ok(Listener(Listen { transport, address }))
-    }
+fn listener(text: &str) -> Result<Listener, Invalid> {
+    let invalid = |reason: &str| {
+        Invalid::new(reason).hint("write udp:127.0.0.1:5060, tcp:0.0.0.0:5060 or tcp:[::1]:5060")
+    };
+    let (transport, address) = text.split_once(':').ok_or_else(|| invalid("has no transport and address"))?;
+    let transport =
+        Transport::parse(transport).ok_or_else(|| invalid("has a transport that can't be served"))?;
+    let address = address.parse().map_err(|_| invalid("has no address with a port"))?;
+    Ok(Listener(Listen { transport, address }))
 }
 
-/// A domain that the server is responsible for.
-#[derive(Clone, Debug)]
-pub struct Domain(pub Host);
-
-impl FromStr for Domain {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Domain, Invalid> {
-        let host = Host::parse(text).map(Domain);
-        host.map_err(|_| Invalid::new("is no domain").hint("write example.com"))
-    }
+fn domain(text: &str) -> Result<Domain, Invalid> {
+    let host = Host::parse(text).map(Domain);
+    host.map_err(|_| Invalid::new("is no domain").hint("write example.com"))
 }
 
 // --- what is bound, and what is said --------------------------------------------------------------
 
-/// A contact: a bare URI, or a Contact value as on the wire.
-#[derive(Clone, Debug)]
-pub struct Contact(pub NameAddr);
-
-impl FromStr for Contact {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Contact, Invalid> {
-        if text.trim() == "*" {
-            return Err(Invalid::new("means the bindings of every device of the AOR, and names none")
-                .hint("'sipreg unregister AOR --all' removes every one, 'sipreg list AOR' shows them"));
-        }
-        if text.contains(char::is_control) {
-            return Err(Invalid::new("holds a control character"));
-        }
-        // A bare URI goes in brackets, so that its parameters stay its own (RFC 3261 §20.10).
-        let spelled = if text.contains('<') { text.to_owned() } else { format!("<{text}>") };
-        let contact = NameAddr::parse(&spelled).map_err(|problem| {
-            Invalid::new(format_args!("is not a contact: it {problem}")).hint(
-                "write sip:you@192.0.2.7:5060, or '<sip:you@192.0.2.7:5060>;q=0.5' with Contact parameters",
-            )
-        })?;
-        let is_lifetime =
-            |text: &str| text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u32>().is_ok();
-        if contact.params.get("expires").is_some_and(|value| !value.is_some_and(is_lifetime)) {
-            return Err(Invalid::new("has an expires that is not whole seconds up to 4294967295"));
-        }
-        if contact.params.get("q").is_some_and(|value| value.and_then(Q::parse).is_none()) {
-            return Err(Invalid::new("has a q that is not a number from 0 to 1"));
-        }
-        Ok(Contact(contact))
+fn contact(text: &str) -> Result<Contact, Invalid> {
+    if text.trim() == "*" {
+        return Err(Invalid::new("means the bindings of every device of the AOR, and names none")
+            .hint("'sipreg unregister AOR --all' removes every one, 'sipreg list AOR' shows them"));
     }
+    if text.contains(char::is_control) {
+        return Err(Invalid::new("holds a control character"));
+    }
+    // A bare URI goes in brackets, so that its parameters stay its own (RFC 3261 §20.10).
+    let spelled = if text.contains('<') { text.to_owned() } else { format!("<{text}>") };
+    let contact = NameAddr::parse(&spelled).map_err(|problem| {
+        Invalid::new(format_args!("is not a contact: it {problem}"))
+            .hint("write sip:you@192.0.2.7:5060, or '<sip:you@192.0.2.7:5060>;q=0.5' with Contact parameters")
+    })?;
+    let is_lifetime =
+        |text: &str| text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u32>().is_ok();
+    if contact.params.get("expires").is_some_and(|value| !value.is_some_and(is_lifetime)) {
+        return Err(Invalid::new("has an expires that is not whole seconds up to 4294967295"));
+    }
+    if contact.params.get("q").is_some_and(|value| value.and_then(Q::parse).is_none()) {
+        return Err(Invalid::new("has a q that is not a number from 0 to 1"));
+    }
+    Ok(Contact(contact))
 }
 
-/// A preference among the devices of an AOR.
-#[derive(Clone, Copy, Debug)]
-pub struct Preference(pub Q);
-
-impl FromStr for Preference {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Preference, Invalid> {
-        let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-        let q = Q::parse(text).filter(|_| decimals <= 3 && text.starts_with(['0', '1']));
-        let invalid = || Invalid::new("is not a number from 0 to 1 with at most three decimals");
-        q.map(Preference).ok_or_else(invalid)
-    }
+fn preference(text: &str) -> Result<Preference, Invalid> {
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let q = Q::parse(text).filter(|_| decimals <= 3 && text.starts_with(['0', '1']));
+    let invalid = || Invalid::new("is not a number from 0 to 1 with at most three decimals");
+    q.map(Preference).ok_or_else(invalid)
 }
 
-/// A header that the user adds to requests.
-#[derive(Clone, Debug)]
-pub struct AddedHeader(pub Header);
-
-impl FromStr for AddedHeader {
-    type Err = Invalid;
-
-    /// Values are not repeated in complaints: people put tokens and keys in headers.
-    fn from_str(text: &str) -> Result<AddedHeader, Invalid> {
-        let Some((name, value)) = text.split_once(':') else {
-            return Err(Invalid::secret("there is no colon behind the name")
-                .hint("write it as --header 'X-Tenant: 42'"));
-        };
-        let trimmed = name.trim_end_matches([' ', '\t']);
-        let name = HeaderName::parse(trimmed.as_bytes()).map_err(|error| {
-            Invalid::secret(format_args!("{} is no header name: {error}", shown(trimmed)))
-        })?;
-        if let Some(reason) = reserved(&name) {
-            return Err(Invalid::secret(format_args!("{} {reason}", name.as_str())));
-        }
-        Header::new(name, value.to_owned()).map(AddedHeader).map_err(|error| {
-            let name = error.header.as_str();
-            Invalid::secret(format_args!("the value of {name} holds a line end or NUL"))
-                .hint("one --header is one line")
-        })
+/// Values are not repeated in complaints: people put tokens and keys in headers.
+fn added_header(text: &str) -> Result<AddedHeader, Invalid> {
+    let Some((name, value)) = text.split_once(':') else {
+        return Err(
+            Invalid::secret("there is no colon behind the name").hint("write it as --header 'X-Tenant: 42'")
+        );
+    };
+    let trimmed = name.trim_end_matches([' ', '\t']);
+    let name = HeaderName::parse(trimmed.as_bytes())
+        .map_err(|error| Invalid::secret(format_args!("{} is no header name: {error}", shown(trimmed))))?;
+    if let Some(reason) = reserved(&name) {
+        return Err(Invalid::secret(format_args!("{} {reason}", name.as_str())));
     }
+    Header::new(name, value.to_owned()).map(AddedHeader).map_err(|error| {
+        let name = error.header.as_str();
+        Invalid::secret(format_args!("the value of {name} holds a line end or NUL"))
+            .hint("one --header is one line")
+    })
 }
 
 /// Why a header is not the user's to add. Names come in their long form here.
@@ -492,20 +474,12 @@ impl FromStr for UserAgent {
     }
 }
 
-/// The status that calls are refused with.
-#[derive(Clone, Copy, Debug)]
-pub struct Refusal(pub u16);
-
-impl FromStr for Refusal {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Refusal, Invalid> {
-        let status = text.parse().ok().filter(|status| (300..700).contains(status));
-        status.map(Refusal).ok_or_else(|| {
-            Invalid::new("is no status that refuses a call")
-                .hint("480 is nobody there, 486 is busy, 603 is declined: 300 to 699")
-        })
-    }
+fn refusal(text: &str) -> Result<Refusal, Invalid> {
+    let status = text.parse().ok().filter(|status| (300..700).contains(status));
+    status.map(Refusal).ok_or_else(|| {
+        Invalid::new("is no status that refuses a call")
+            .hint("480 is nobody there, 486 is busy, 603 is declined: 300 to 699")
+    })
 }
 
 // --- durations ------------------------------------------------------------------------------------
@@ -523,130 +497,64 @@ fn duration(text: &str) -> Result<Duration, Invalid> {
 
 const DURATION: &str = "write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m')";
 
-/// A lifetime for Expires: whole seconds, up to 2^32-1 (RFC 3261 §20.19).
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetime(pub u32);
-
-impl FromStr for Lifetime {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Lifetime, Invalid> {
-        let span = duration(text)?;
-        if span.subsec_nanos() > 0 {
-            return Err(Invalid::new("is not a whole number of seconds").hint(DURATION));
-        }
-        u32::try_from(span.as_secs()).map(Lifetime).map_err(|_| {
-            Invalid::new("is longer than SIP can say")
-                .hint("the longest lifetime is 4294967295 seconds, which is 136 years")
-        })
+fn lifetime(text: &str) -> Result<Lifetime, Invalid> {
+    let span = duration(text)?;
+    if span.subsec_nanos() > 0 {
+        return Err(Invalid::new("is not a whole number of seconds").hint(DURATION));
     }
+    u32::try_from(span.as_secs()).map(Lifetime).map_err(|_| {
+        Invalid::new("is longer than SIP can say")
+            .hint("the longest lifetime is 4294967295 seconds, which is 136 years")
+    })
 }
 
-/// A time above zero.
-#[derive(Clone, Copy, Debug)]
-pub struct Span(pub Duration);
-
-impl FromStr for Span {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Span, Invalid> {
-        let span = duration(text)?;
-        // Timers count milliseconds; less would be no time at all.
-        if span < Duration::from_millis(1) {
-            return Err(Invalid::new("is no time to wait").hint("write 20ms, 1s or more"));
-        }
-        Ok(Span(span))
+fn span(text: &str) -> Result<Span, Invalid> {
+    let span = duration(text)?;
+    // Timers count milliseconds; less would be no time at all.
+    if span < Duration::from_millis(1) {
+        return Err(Invalid::new("is no time to wait").hint("write 20ms, 1s or more"));
     }
+    Ok(Span(span))
 }
 
-/// A time, or 0 for none: that undoes what a file says.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SpanOrNone(pub Duration);
-
-impl FromStr for SpanOrNone {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<SpanOrNone, Invalid> {
-        if duration(text)?.is_zero() {
-            return Ok(SpanOrNone(Duration::ZERO));
-        }
-        text.parse().map(|Span(span)| SpanOrNone(span))
+fn span_or_none(text: &str) -> Result<SpanOrNone, Invalid> {
+    if duration(text)?.is_zero() {
+        return Ok(SpanOrNone(Duration::ZERO));
     }
+    text.parse().map(|Span(span)| SpanOrNone(span))
 }
 
-/// A time, or `never`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SpanOrNever(pub Option<Duration>);
-
-impl FromStr for SpanOrNever {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<SpanOrNever, Invalid> {
-        if text == "never" {
-            return Ok(SpanOrNever(None));
-        }
-        text.parse().map(|Span(span)| SpanOrNever(Some(span)))
+fn span_or_never(text: &str) -> Result<SpanOrNever, Invalid> {
+    if text == "never" {
+        return Ok(SpanOrNever(None));
     }
+    text.parse().map(|Span(span)| SpanOrNever(Some(span)))
 }
 
 // --- who proves what ------------------------------------------------------------------------------
 
-/// The name that goes with a password.
-#[derive(Clone, Debug)]
-pub struct UserName(pub String);
-
-impl FromStr for UserName {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<UserName, Invalid> {
-        if text.is_empty() || text.contains(char::is_control) {
-            return Err(Invalid::new("is empty or holds a control character"));
-        }
-        Ok(UserName(text.to_owned()))
+fn user_name(text: &str) -> Result<UserName, Invalid> {
+    if text.is_empty() || text.contains(char::is_control) {
+        return Err(Invalid::new("is empty or holds a control character"));
     }
+    Ok(UserName(text.to_owned()))
 }
 
-/// Where a password holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Realm(pub String);
-
-impl FromStr for Realm {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Realm, Invalid> {
-        if text.contains(['\r', '\n', '\0']) {
-            return Err(Invalid::new("holds a line end or NUL"));
-        }
-        Ok(Realm(text.to_owned()))
+fn realm(text: &str) -> Result<Realm, Invalid> {
+    if text.contains(['\r', '\n', '\0']) {
+        return Err(Invalid::new("holds a line end or NUL"));
     }
+    Ok(Realm(text.to_owned()))
 }
 
-/// A password as it is typed: any text, which no message repeats.
-#[derive(Clone, Debug)]
-pub struct Password(pub Hidden);
-
-impl FromStr for Password {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Password, Invalid> {
-        Ok(Password(Hidden::new(text.to_owned())))
-    }
+fn password(text: &str) -> Result<Password, Invalid> {
+    Ok(Password(Hidden::new(text.to_owned())))
 }
 
-/// A digest algorithm, by its name in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlgorithmName(pub Algorithm);
-
-impl FromStr for AlgorithmName {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<AlgorithmName, Invalid> {
-        match Algorithm::parse(text.trim()) {
-            Some((algorithm, Variant::Plain)) => Ok(AlgorithmName(algorithm)),
-            Some((_, Variant::Session)) | None => {
-                Err(Invalid::new("is not one of MD5, SHA-256, SHA-512-256"))
-            }
-        }
+fn algorithm_name(text: &str) -> Result<AlgorithmName, Invalid> {
+    match Algorithm::parse(text.trim()) {
+        Some((algorithm, Variant::Plain)) => Ok(AlgorithmName(algorithm)),
+        Some((_, Variant::Session)) | None => Err(Invalid::new("is not one of MD5, SHA-256, SHA-512-256")),
     }
 }
 

@@ -106,18 +106,6 @@ fn the_file_is_found_where_xdg_has_it() {
 }
 
 #[test]
-fn a_file_that_is_named_has_to_be_there() {
-    for missing in ["/does/not/exist", "/"] {
-        let ran = sipreg(&["register", "bob@munich.de", "--dry-run", "--config", missing]);
-        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{}", ran.all());
-        assert!(ran.stderr.contains("can't be read"), "{}", ran.all());
-    }
-    let ran =
-        sipreg(&["register", "b@munich.de", "--proxy", "127.0.0.1", "--dry-run", "--config", "/dev/null"]);
-    assert_eq!(ran.code, Some(0), "{}", ran.all());
-}
-
-#[test]
 fn mistakes_have_file_line_and_column() {
     let home = Home::work("expires = \"soon\"");
     let place = format!("error: {}:3:11: expires: ", home.file().display());
@@ -133,18 +121,6 @@ fn mistakes_have_file_line_and_column() {
     let ran = home.run(&["register", "wrok"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains(home.file().to_str().unwrap()) && ran.stderr.contains("did you mean work?"));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_password_that_others_may_read_is_refused() {
-    let home = Home::work("password = \"uncertainty\"");
-    home.mode(0o644);
-    let ran = home.run(&["register", "work", "--dry-run"]);
-    let file = home.file().display().to_string();
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains(&format!("{file}:3:1: password: ")), "{}", ran.all());
-    assert!(ran.stderr.contains(&format!("chmod 600 {file}")) && !ran.stderr.contains("uncertainty"));
 }
 
 /// What is JSON in the file is JSON on stdout, and the AOR in it is that of the account.
@@ -186,18 +162,6 @@ fn reports_name_the_address_in_a_file_that_is_wrong() {
         let ran = Home::with(text).run(&["register", "work", "--json"]);
         assert_eq!((ran.code, &ran.json()["aor"]), (Some(2), &serde_json::Value::Null), "{}", ran.all());
     }
-}
-
-#[cfg(unix)]
-#[test]
-fn a_program_that_others_may_choose_is_not_run() {
-    let home = Home::work("password_command = [\"true\"]");
-    home.mode(0o664);
-    let ran = home.run(&["register", "work", "--dry-run"]);
-    let file = home.file().display().to_string();
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains(&format!("{file}:3:1: password_command: ")), "{}", ran.all());
-    assert!(ran.stderr.contains(&format!("chmod go-w {file}")), "{}", ran.all());
 }
 
 /// A command reads its configuration from a shell's pipe, whatever is in it; Tab waits for no pipe.

@@ -23,20 +23,6 @@ use crate::proto::digest::Algorithm;
 /// The variable that says which shell asks. Without it nothing of this module runs.
 pub const VARIABLE: &str = "COMPLETE";
 
-impl Shell {
-    /// The file of `completions/` that holds the script; the shells look for these names.
-    #[must_use]
-    pub fn file_name(self) -> &'static str {
-        match self {
-            Shell::Bash => "sipreg.bash",
-            Shell::Zsh => "_sipreg",
-            Shell::Fish => "sipreg.fish",
-            Shell::PowerShell => "_sipreg.ps1",
-            Shell::Elvish => "sipreg.elv",
-        }
-    }
-}
-
 /// The shell that asks this process for candidates. A value that names none was meant for another program.
 #[must_use]
 pub fn asking() -> Option<Shell> {

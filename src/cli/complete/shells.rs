@@ -27,7 +27,7 @@ fn adapter(shell: Shell) -> &'static dyn EnvCompleter {
         Shell::Bash => &env::Bash,
         Shell::Zsh => &env::Zsh,
         Shell::Fish => &env::Fish,
-        Shell::PowerShell => &env::Powershell,
+        Shell::Powershell => &env::Powershell,
         Shell::Elvish => &env::Elvish,
     }
 }
@@ -50,7 +50,7 @@ pub fn script(shell: Shell, variable: &str) -> io::Result<String> {
             let call = format!("\nif [[ ${{funcstack[1]}} == _sipreg ]]; then\n    {function} \"$@\"\nfi\n");
             script.replacen(ask, &take, 1) + &call
         }
-        Shell::Fish | Shell::PowerShell | Shell::Elvish => script,
+        Shell::Fish | Shell::Powershell | Shell::Elvish => script,
     })
 }
 

@@ -11,7 +11,7 @@ pub fn plain(shell: Shell, typed: &[OsString]) -> Vec<OsString> {
     let raw = |index| match shell {
         Shell::Bash | Shell::Zsh => true,
         Shell::Fish => index == last,
-        Shell::PowerShell | Shell::Elvish => false,
+        Shell::Powershell | Shell::Elvish => false,
     };
     let unquoted = |(index, word): (usize, &OsString)| match word.to_str() {
         Some(text) if raw(index) => unquoted(text).into(),
@@ -116,7 +116,7 @@ mod tests {
         let typed = words(&[r"a\ b", r"c\ d"]);
         assert_eq!(plain(Shell::Zsh, &typed), words(&["a b", "c d"]));
         assert_eq!(plain(Shell::Fish, &typed), words(&[r"a\ b", "c d"]));
-        assert_eq!(plain(Shell::PowerShell, &typed), typed);
+        assert_eq!(plain(Shell::Powershell, &typed), typed);
     }
 
     #[test]

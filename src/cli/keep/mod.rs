@@ -12,7 +12,7 @@ mod systemd;
 use super::account::Account;
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
-use super::options::Keep as Args;
+use super::options::{Keep as Args, Output};
 use super::report::events::keep_schema;
 use super::report::json::CommandName;
 use super::report::{Reporter, Settings, Streams};
@@ -28,13 +28,10 @@ use systemd::Manager;
 
 /// Carries `sipreg keep` out.
 pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
-    let settings = Settings {
-        aor: args.aor.first().and_then(|aor| values::aor_of(aor)),
-        json: args.options.output.format.json == Some(true),
-        color: args.options.output.display.color.unwrap_or_default(),
-        ..Settings::default()
-    };
-    if args.options.output.format.json_schema {
+    let Output { format, display, .. } = &args.options.output;
+    let aor = args.aor.first().and_then(|aor| values::aor_of(aor));
+    let settings = Settings { aor, ..display.settings(format) };
+    if format.json_schema {
         return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&keep_schema());
     }
     let meant = resolve(&args, environment);

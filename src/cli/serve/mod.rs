@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
 use super::options::Serve;
+use super::report::Reporter;
 use super::report::events::{Banner, ServeEvent, Throttle};
-use super::report::{Reporter, Settings};
 use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal};
 use super::usage::UsageError;
@@ -33,19 +33,6 @@ pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '
         })
     };
     ended.unwrap_or_else(|fault| reporter.fail(fault))
-}
-
-/// The options of output.
-#[must_use]
-pub fn settings(args: &Serve) -> Settings {
-    Settings {
-        json: args.format.json == Some(true),
-        quiet: args.display.quiet == Some(true),
-        verbosity: args.display.verbose.unwrap_or_default(),
-        show_secrets: args.display.show_secrets,
-        color: args.display.color.unwrap_or_default(),
-        ..Settings::default()
-    }
 }
 
 async fn serve(

@@ -1,6 +1,7 @@
 //! Help texts, word for word.
 
 use super::*;
+use crate::cli::help::Help;
 
 #[test]
 fn the_program_introduces_itself() {
@@ -395,4 +396,19 @@ fn without_arguments_there_is_help_on_stderr() {
     let (code, stdout, stderr) = plain(&[]);
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(stderr.contains("Usage: sipreg"));
+}
+
+/// The README's table of exit statuses has those of the help.
+#[test]
+fn the_readme_has_the_exit_statuses_of_the_help() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, table) = readme.split_once("| code | meaning | `error.kind` |\n").unwrap();
+    let rows: Vec<String> =
+        table.lines().skip(1).map_while(|row| Some(row.strip_prefix("| ")?.replace('`', ""))).collect();
+    for (code, meaning) in Help::of("list").all_exit_statuses() {
+        let number = |row: &&String| row.split([' ', ',']).next() == Some(&code.to_string());
+        let row = rows.iter().find(number).unwrap();
+        assert!(row.contains(&format!("| {meaning}")), "{row}");
+    }
+    assert_eq!(rows.len(), Help::of("list").all_exit_statuses().len());
 }

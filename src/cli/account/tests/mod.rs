@@ -337,40 +337,10 @@ fn headers_can_be_added_but_not_those_the_protocol_owns() {
         .map(|header| format!("{}={}", header.name().as_str(), String::from_utf8_lossy(header.value())))
         .collect();
     assert_eq!(rows, ["X-Tenant=42", "P-Preferred-Identity=<sip:b@m>", "X-Empty="]);
-    for name in [
-        "Via",
-        "v",
-        "From",
-        "f",
-        "To",
-        "T",
-        "Call-ID",
-        "i",
-        "CSeq",
-        "Contact",
-        "m",
-        "Max-Forwards",
-        "Content-Length",
-        "l",
-        "Expires",
-        "Route",
-        "Supported",
-        "k",
-        "Authorization",
-        "proxy-authorization",
-        "User-Agent",
-        "Content-Type",
-        "c",
-        "Record-Route",
-        "Subject",
-        "s",
-        "Priority",
-        "Reply-To",
-        "In-Reply-To",
-        "Alert-Info",
-        "WWW-Authenticate",
-        "VIA",
-    ] {
+    let owned = "Via v From f To T Call-ID i CSeq Contact m Max-Forwards Content-Length l Expires Route \
+        Supported k Authorization proxy-authorization User-Agent Content-Type c Record-Route Subject s \
+        Priority Reply-To In-Reply-To Alert-Info WWW-Authenticate VIA";
+    for name in owned.split(' ') {
         let complaint = complaint_with(&["-H", &format!("{name}: secret")]);
         assert!(complaint.contains("--header") && !complaint.contains("secret"), "{complaint}");
     }

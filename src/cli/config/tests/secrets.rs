@@ -214,7 +214,7 @@ fn where_programs_are() {
 
 #[cfg(unix)]
 fn program(program: &str, arguments: &[&str]) -> Program {
-    Program::new(CommandLine {
+    Program(CommandLine {
         program: program.into(),
         arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
     })
