@@ -223,6 +223,12 @@ group! {
         /// same unseen; it counts when the command line gives no secret.
         #[arg(long, value_name = "TEXT", group = "secret", allow_hyphen_values = true)]
         pub password: Option<Password>,
+        /// The password is empty
+        ///
+        /// Some providers know their customers by the line they call from. An empty first line of a password file says the
+        /// same.
+        #[arg(long, action = ArgAction::SetTrue, group = "secret")]
+        pub no_password: Option<bool>,
         /// Hash of user:realm:password in its place
         ///
         /// 32 hex digits are MD5 and 64 are SHA-256, unless MD5:, SHA-256: or SHA-512-256: comes before them. It serves
@@ -249,7 +255,7 @@ group! {
         #[arg(long, value_name = "URI")]
         pub from: Option<Registrant>,
     }
-    exclusive [password_file, password_command, password, ha1, ha1_file]: "keep one; those of other realms go into [[accounts.NAME.credentials]], with realm"
+    exclusive [password_file, password_command, password, no_password, ha1, ha1_file]: "keep one; those of other realms go into [[accounts.NAME.credentials]], with realm"
 }
 
 group! {

@@ -57,6 +57,7 @@ fn the_short_help_of_register_is_a_line_per_option() {
       -u, --username <NAME>        User name for the password, if not the AOR's
           --password-file <FILE>   Read the password from a file; - is stdin
           --password <TEXT>        The password, which others see with ps
+          --no-password            The password is empty
           --ha1 <[ALGORITHM:]HEX>  Hash of user:realm:password in its place
           --ha1-file <FILE>        Read that hash from a file; - is stdin
           --realm <NAME>           Answer challenges of this realm only
@@ -158,6 +159,12 @@ fn the_long_help_of_register_says_all() {
               Other users of this machine can see it in the process list. The
               environment variable SIPREG_PASSWORD does the same unseen; it counts
               when the command line gives no secret.
+
+          --no-password
+              The password is empty
+              
+              Some providers know their customers by the line they call from. An
+              empty first line of a password file says the same.
 
           --ha1 <[ALGORITHM:]HEX>
               Hash of user:realm:password in its place
