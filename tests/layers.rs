@@ -98,6 +98,7 @@ const HASHED: &[(&str, &str)] = &[(
 /// Who names stdout or prints to it, by which name, and why. An empty name: all of them.
 const PRINTS: &[(&str, &str, &str)] = &[
     ("src/cli/report/mod.rs", "", "it is the one place that writes the answer"),
+    ("src/build.rs", "", "cargo listens there"),
     ("src/cli/mod.rs", "io::stdout", "main hands the process's streams over to the report"),
 ];
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, ArgMatches, Args as ClapArgs, Error, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args as ClapArgs, Error, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::help::{self, Help};
 use super::report::Settings;
@@ -21,6 +21,7 @@ use super::values::{
 #[command(
     name = "sipreg",
     version,
+    long_version = built(),
     about = help::ABOUT,
     after_help = help::PROGRAM.end(),
     max_term_width = 80,
@@ -32,6 +33,20 @@ use super::values::{
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What `--version` says behind the program's name: what was built, a line each.
+fn built() -> String {
+    let transports: Vec<_> =
+        TransportName::value_variants().iter().map(|name| name.to_possible_value()).collect();
+    let transports: Vec<_> =
+        transports.iter().flatten().map(clap::builder::PossibleValue::get_name).collect();
+    let mut lines = vec![env!("CARGO_PKG_VERSION").to_owned()];
+    lines.extend(option_env!("SIPREG_COMMIT").map(|commit| format!("commit      {commit}")));
+    lines.push(format!("target      {}", env!("SIPREG_TARGET")));
+    lines.push(format!("transports  {}", transports.join(" ")));
+    lines.push(format!("stores      {}", StoreName::KINDS.join(" ")));
+    lines.join("\n")
 }
 
 /// The commands, each with the first line of its help; the rest of that is in [`super::help`].

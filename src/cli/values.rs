@@ -622,6 +622,11 @@ pub enum StoreName {
     Memory,
 }
 
+impl StoreName {
+    /// How each kind of store is named.
+    pub const KINDS: &[&str] = &["memory"];
+}
+
 impl FromStr for StoreName {
     type Err = Invalid;
 

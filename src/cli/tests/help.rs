@@ -395,7 +395,10 @@ fn help_texts_keep_the_rules() {
 #[test]
 fn the_version_is_that_of_the_package() {
     assert_eq!(plain(&["-V"]), (0, format!("sipreg {}\n", env!("CARGO_PKG_VERSION")), String::new()));
-    assert_eq!(plain(&["--version"]).0, 0);
+    let (exit, built, _) = plain(&["--version"]);
+    let names: Vec<_> = built.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+    assert_eq!((exit, names), (0, vec!["sipreg", "target", "transports", "stores"]), "{built}");
+    assert!(built.contains("\ntransports  udp tcp\nstores      memory\n"), "{built}");
 }
 
 #[test]
