@@ -233,8 +233,8 @@ fn mistakes_are_told_before_anything_listens() {
         (vec!["serve", "--no-auth", "--listen", &taken], "cannot listen on udp"),
         (vec!["serve", "--users", "/nonexistent"], "can't be read"),
         (vec!["serve", "--users", bad], "bad:2:"),
-        (vec!["serve", "--no-auth", "--users", bad], "cannot be used with"),
-        (vec!["serve", "--no-auth", "--algorithms", "MD4"], "is no digest that can be offered"),
+        (vec!["serve", "--no-auth", "--users", bad], "can't be used with"),
+        (vec!["serve", "--no-auth", "--algorithms", "MD4"], "is not one of MD5"),
         (
             vec!["serve", "--no-auth", "--min-expires", "2h", "--max-expires", "1h"],
             "is shorter than --min-expires",

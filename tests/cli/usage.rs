@@ -89,7 +89,7 @@ fn colours_are_for_those_who_want_them() {
         (&[("CLICOLOR_FORCE", "1")], &["--color", "never"], false),
     ] {
         for wrong in ["bob", "--nope"] {
-            let ran = with_environment(&[&["register", wrong], extra].concat(), variables);
+            let ran = with_environment(&[&["register"], extra, &[wrong]].concat(), variables);
             assert_eq!(ran.stderr.contains('\u{1b}'), colored, "{variables:?} {extra:?}");
         }
     }
