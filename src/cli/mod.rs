@@ -1,4 +1,4 @@
-//! The `sipreg` command: a straight line from what was typed ([`options`]) to what is meant ([`account`]), to doing it
+//! The `sipreg` command: a straight line from what was typed (`options`) to what is meant (`account`), to doing it
 //! (`register`, `keep`, `serve`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
