@@ -8,13 +8,16 @@
 //! | `src/net/` | `sip`, `proto`, `store` |
 //! | `src/cli/` | all; nobody but `main.rs` and `lib.rs` uses it |
 //!
+//! Nothing imports in a circle: of the files and folders directly below a layer's folder none leads back to itself, and
+//! inside each folder the same. A folder's own `mod.rs`, which holds contract and re-exports, does not count.
+//!
 //! A rule is loosened here, with a reason, or not at all. Code under `#[cfg(test)]` is free.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
 #[path = "layers/reading.rs"]
 mod reading;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use reading::{Named, paths};
@@ -114,6 +117,13 @@ fn nobody_but_main_and_lib_uses_the_command_line() {
 }
 
 #[test]
+fn nothing_imports_in_a_circle() {
+    let files = sources("src").into_iter().filter(|(file, _)| !is_test(file));
+    let circles = circles(&files.collect::<Vec<_>>());
+    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+}
+
+#[test]
 fn only_the_report_prints_to_stdout() {
     assert_holds(stdout_faults);
 }
@@ -193,6 +203,70 @@ fn stdout_faults(file: &str, source: &str) -> Vec<String> {
         .collect()
 }
 
+/// The circles of imports inside each folder, the files and folders of one circle on a line each time.
+fn circles(files: &[(String, String)]) -> Vec<String> {
+    // The uses of each folder: who of those directly below it uses whom, and where.
+    let mut folders: BTreeMap<Vec<String>, Uses> = BTreeMap::new();
+    let modules: BTreeSet<Vec<String>> = files.iter().map(|(file, _)| module(file)).collect();
+    for (file, source) in files {
+        let own = module(file);
+        for path in paths(source).iter().filter(|path| path.outside) {
+            let Some(used) = absolute(&own, &path.segments) else { continue };
+            let shared = own.iter().zip(&used).take_while(|(a, b)| a == b).count();
+            let (Some(user), Some(used)) = (own.get(shared), used.get(..=shared)) else { continue };
+            if shared > 0 && modules.contains(used) {
+                let uses = folders.entry(own[..shared].to_vec()).or_default();
+                let place = format!("{file}:{}", path.line);
+                uses.entry(user.clone()).or_default().entry(used[shared].clone()).or_insert(place);
+            }
+        }
+    }
+    let told = |(folder, uses): (&Vec<String>, &Uses)| {
+        let circle: Vec<_> = uses.keys().filter(|node| reached(uses, node).contains(*node)).collect();
+        let within = |node: &&String| circle.contains(node);
+        let edges =
+            circle.iter().flat_map(|user| uses[*user].iter().map(move |(used, place)| (user, used, place)));
+        let edges = edges.filter(|(_, used, _)| within(used));
+        let lines: Vec<_> =
+            edges.map(|(user, used, place)| format!("  {user} uses {used} ({place})")).collect();
+        (!circle.is_empty()).then(|| format!("a circle in src/{}:\n{}", folder.join("/"), lines.join("\n")))
+    };
+    folders.iter().filter_map(told).collect()
+}
+
+/// Who of a folder uses whom, with the first place.
+type Uses = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Who is used by a node, and by those in turn.
+fn reached(uses: &Uses, from: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut next = vec![from.to_owned()];
+    while let Some(node) = next.pop() {
+        for used in uses.get(&node).into_iter().flat_map(BTreeMap::keys) {
+            if found.insert(used.clone()) {
+                next.push(used.clone());
+            }
+        }
+    }
+    found
+}
+
+/// The names of a file's module below the crate's root.
+fn module(file: &str) -> Vec<String> {
+    let path = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// A path from the crate's root; None for a path to elsewhere, or down from the module that it stands in.
+fn absolute(own: &[String], segments: &[String]) -> Option<Vec<String>> {
+    let supers = segments.iter().take_while(|segment| *segment == "super").count();
+    match segments.first()?.as_str() {
+        "crate" | "sipreg" => Some(segments[1..].to_vec()),
+        "super" => Some([own.get(..own.len().checked_sub(supers)?)?, &segments[supers..]].concat()),
+        _ => None,
+    }
+}
+
 fn fault(file: &str, path: &Named, why: &str) -> String {
     format!("{file}:{}: {} ({why})", path.line, path.segments.join("::"))
 }
@@ -254,11 +328,15 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     found
 }
 
+/// Whether a file is a test as a whole.
+fn is_test(file: &str) -> bool {
+    file.ends_with("tests.rs") || file.contains("/tests/")
+}
+
 /// Applies a rule to all of `src/`, but not to files that are tests as a whole.
 fn assert_holds(rule: impl Fn(&str, &str) -> Vec<String>) {
     let files = sources("src");
     assert!(files.iter().any(|(file, _)| file == "src/lib.rs"), "the sources were not found");
-    let is_test = |file: &str| file.ends_with("tests.rs") || file.contains("/tests/");
     let faults: Vec<_> = files
         .iter()
         .filter(|(file, _)| !is_test(file))
@@ -345,6 +423,39 @@ fn code_after_a_test_module_is_read_again() {
     assert_eq!(caught("src/proto/agent.rs", source), ["tokio::net"]);
     let after_use = "#[cfg(test)]\nuse rand::random;\nuse tokio::net;";
     assert_eq!(caught("src/proto/agent.rs", after_use), ["tokio::net"]);
+}
+
+#[test]
+fn the_circle_rule_catches_circles_and_nothing_else() {
+    let circle_of = |files: &[(&str, &str)]| {
+        let owned: Vec<_> = files.iter().map(|(file, source)| ((*file).into(), (*source).into())).collect();
+        circles(&owned).join("\n")
+    };
+    let there_and_back = [
+        ("src/sip/a.rs", "use super::b::B;"),
+        ("src/sip/b.rs", "use crate::sip::{c::C, D};"),
+        ("src/sip/c/mod.rs", "mod e;"),
+        ("src/sip/c/e.rs", "use super::super::a;\nuse super::f::F;"),
+        ("src/sip/c/f.rs", "fn f() -> super::e::E { crate::sip::c::e::E }"),
+        ("src/sip/mod.rs", "mod a; pub use a::A; use self::b::B;"),
+    ];
+    assert_eq!(
+        circle_of(&there_and_back),
+        "a circle in src/sip:\n  a uses b (src/sip/a.rs:1)\n  b uses c (src/sip/b.rs:1)\n  c uses a (src/sip/c/e.rs:1)\n\
+         a circle in src/sip/c:\n  e uses f (src/sip/c/e.rs:2)\n  f uses e (src/sip/c/f.rs:1)"
+    );
+    for free in [
+        &[
+            ("src/sip/a.rs", "use super::b::B;"),
+            ("src/sip/b.rs", "use super::A;"),
+            ("src/sip/mod.rs", "pub use a::A;"),
+        ][..],
+        &[("src/sip/a.rs", "use super::b;"), ("src/sip/b.rs", "#[cfg(test)]\nuse super::a;")],
+        &[("src/sip/a.rs", "use crate::sip::a::c;"), ("src/sip/a/c.rs", "use super::A;")],
+        &[("src/sip/a.rs", "use crate::net::a;"), ("src/net/a.rs", "use crate::sip::a;")],
+    ] {
+        assert_eq!(circle_of(free), "", "{free:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A panic is a bug, and ends the command like any other failure: with a message, in JSON if asked for, and
-//! [`Exit::Internal`](super::Exit::Internal). That holds for a panic beside the main thread too, which nobody would
-//! notice otherwise.
+//! [`Exit::Internal`](super::Exit::Internal). That holds for a panic beside the main thread too, which nobody
+//! would notice otherwise.
 
 use std::panic;
 use std::sync::{Mutex, PoisonError};
@@ -19,12 +19,12 @@ pub fn watch() {
     }));
 }
 
-/// Ends when something has panicked, in whatever thread or task.
+/// Ends when a thread or task has panicked.
 pub async fn happened() {
     HAPPENED.notified().await;
 }
 
-/// What the first panic said, and where.
+/// The message and place of the first panic.
 #[must_use]
 pub fn last_words() -> String {
     let words = LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner).take();

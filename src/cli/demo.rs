@@ -20,7 +20,7 @@ use crate::proto::{Endpoint, Notice, Transport};
 use crate::sip::{AnyUri, Host, NameAddr, Scheme, Uri};
 use crate::store::Memory;
 
-/// Who registers, and where.
+/// The user who registers, and the domain.
 const USER: &str = "werner.heisenberg";
 const DOMAIN: &str = "munich.de";
 const PASSWORD: &str = "uncertainty";
@@ -29,7 +29,7 @@ const PASSWORD: &str = "uncertainty";
 const DESK: &str = "<sip:werner.heisenberg@200.201.202.203>";
 const HOME: &str = "<sip:werner.heisenberg@200.201.202.204>;q=0.5";
 
-/// How long a person gets to read a step.
+/// Time for a person to read a step.
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// A step: what happens, by which command, and what must be bound afterwards.
@@ -86,13 +86,13 @@ const STEPS: [Step; 5] = [
     },
 ];
 
-/// What the options say of output.
+/// The options of output.
 #[must_use]
 pub fn settings(args: &Demo) -> Settings {
     Settings { aor: Some(format!("sip:{USER}@{DOMAIN}")), ..args.display.settings(&args.format) }
 }
 
-/// Plays it.
+/// Plays the demonstration to its end.
 pub fn run(args: &Demo, reporter: &mut Reporter<'_, '_>) -> Exit {
     let pause = if args.slow { PAUSE } else { Duration::ZERO };
     let played = session::run(Listens::Stop, async |setup| play(pause, setup, &mut *reporter).await);
@@ -150,7 +150,7 @@ async fn rest(
     }
 }
 
-/// What is not as the step promises, in words.
+/// The bindings that are not as the step promises, in words.
 fn difference(report: &Report, bound: &[&str]) -> Option<String> {
     let Ok(success) = &report.result else { return None };
     let hosts = success.bindings.iter().filter(|binding| binding.expires > 0);

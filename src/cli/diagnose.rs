@@ -1,6 +1,8 @@
-//! What a failure means for a person, and what to do about it: all hints live here, not at the failing line.
+//! The message for every failure of a registration, and the hint that goes with it: the texts of the hints are
+//! [`super::explain`]'s.
 
 use super::exit::{Exit, Fault};
+use super::explain::{self, Case};
 use crate::proto::client::outcome::{
     AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Remote, Report, Skipped, Unreachable,
     WhySkipped,
@@ -8,25 +10,26 @@ use crate::proto::client::outcome::{
 use crate::proto::client::plan::Purpose;
 use crate::proto::{Cause, ResolveError, Transport};
 
-/// Explains a failure: what happened, in one sentence without full stop, and what to do about it if there is anything to
-/// do.
+/// Explains a failure: what happened, in one sentence without full stop, and what to do about it if there is
+/// anything to do.
 #[must_use]
 pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
+    let hint = |case: Case| Some(case.hint.to_owned());
     let (message, hint) = match failure {
         Failure::Refused(refusal) if refusal.status() == 404 && report.purpose == Purpose::Fetch => {
-            (refused(refusal, report), Some(NOTHING_LISTED.to_owned()))
+            (refused(refusal, report), hint(explain::NOTHING_LISTED))
         }
         Failure::Refused(refusal) => (refused(refusal, report), refusal_hint(refusal)),
-        Failure::Credentials(failure) => (credentials(failure, report), Some(credentials_hint(failure))),
-        Failure::Timeout => (timeout(report), Some(timeout_hint(report))),
-        Failure::Unreachable(why) => (unreachable(why, report), Some(unreachable_hint(why))),
-        Failure::Misbehaved(how) => (misbehaved(*how, report), Some(misbehaved_hint(*how))),
+        Failure::Credentials(failure) => (credentials(failure, report), hint(credentials_case(failure))),
+        Failure::Timeout => (timeout(report), hint(timeout_case(report))),
+        Failure::Unreachable(why) => {
+            let hint = unreachable_case(why).map_or("-v shows how far it got", |case| case.hint);
+            (unreachable(why, report), Some(hint.to_owned()))
+        }
+        Failure::Misbehaved(how) => (misbehaved(*how, report), hint(misbehaved_case(*how))),
     };
     Fault { kind: Exit::from(failure), message, hint }
 }
-
-const NOTHING_LISTED: &str = "some registrars say this when nothing is bound; or there is no such user or domain: check \
-     the AOR, and name the registrar with --registrar";
 
 fn answer(report: &Report) -> String {
     match &report.response {
@@ -65,41 +68,18 @@ fn extensions(tags: &[String]) -> String {
 }
 
 fn refusal_hint(refusal: &Refusal) -> Option<String> {
-    let text = match refusal {
+    match refusal {
         Refusal::RetryAfter { seconds, .. } => {
-            return Some(format!("it asks to wait {seconds} s before the next attempt"));
+            Some(format!("it asks to wait {seconds} s before the next attempt"))
         }
         Refusal::TooBrief { min_expires: Some(min) } => {
-            return Some(format!("ask for that much with --expires {min}"));
+            Some(format!("ask for that much with --expires {min}"))
         }
-        Refusal::TooBrief { min_expires: None } => "try a longer --expires",
-        Refusal::NoTarget(_) => "-vv shows its Contact; a target over TLS or WebSocket can't be tried yet",
-        Refusal::Extension { status: 421, .. } => "sipreg does not have it yet",
-        Refusal::Extension { .. } => "a proxy or registrar on the way is very strict; -vv shows its answer",
-        Refusal::Status(status) => match status {
-            400 => "something in the request is not to its taste; -vv shows both messages",
-            403 => {
-                "it asked for no password: perhaps it lets nobody register from this address, or not this AOR"
-            }
-            404 => "no such user or domain there: check the AOR, and name the registrar with --registrar",
-            405 | 501 => "that server takes no registrations: name the registrar with --registrar",
-            410 => "the user has moved away for good: check the AOR",
-            416 => "it does not accept the scheme of the request: check the AOR and --registrar",
-            430 | 439 => "the first hop does not support outbound: try another --proxy",
-            480 => "temporarily unavailable: try again later",
-            482 | 483 | 440 => {
-                "the request went round in a loop between proxies: check --proxy and --registrar"
-            }
-            494 => "it demands a security agreement (RFC 3329), which sipreg does not have",
-            503 => "overloaded or in maintenance: try again later, or another server with --proxy",
-            502 | 504 => "a server behind the one that answered failed: try again later",
-            513 => "the request is too large for it: fewer contacts or headers",
-            500..600 => "a fault on the registrar's side: its log tells more",
-            600..700 => "no registrar should answer this: is it one? Name the registrar with --registrar",
-            _ => return None,
-        },
-    };
-    Some(text.to_owned())
+        Refusal::TooBrief { min_expires: None }
+        | Refusal::NoTarget(_)
+        | Refusal::Extension { .. }
+        | Refusal::Status(_) => explain::status_hint(refusal.status()).map(str::to_owned),
+    }
 }
 
 fn credentials(failure: &CredentialsFailure, report: &Report) -> String {
@@ -139,43 +119,22 @@ fn offer(skipped: &Skipped) -> String {
     }
 }
 
-fn credentials_hint(failure: &CredentialsFailure) -> String {
-    let text = match failure {
-        CredentialsFailure::Missing { .. } => {
-            "give it with SIPREG_PASSWORD or --password-file; --username names another user"
-        }
-        CredentialsFailure::Rejected { .. } => {
-            "check the password, and --username if the digest user differs from the AOR's; \
-             many registrars answer unknown users in the same way"
-        }
-        CredentialsFailure::Forbidden { .. } => {
-            "the password was not the problem; where the answer gives no other reason, the AOR must be that user's own, \
-             or --from and --username name somebody who may register others"
-        }
-        CredentialsFailure::Unservable { offered } => unservable_hint(offered),
-        CredentialsFailure::NoChallenge => {
-            "the server is broken, or a proxy on the way removes the challenge"
-        }
-        CredentialsFailure::Endless => {
-            "its nonces are stale at once: is its clock right, and do all its nodes share their nonces?"
-        }
-    };
-    text.to_owned()
-}
-
-fn unservable_hint(offered: &[Skipped]) -> &'static str {
-    match offered.first().map(|skipped| skipped.why) {
-        Some(WhySkipped::Scheme) => {
-            "Basic shows the password to everybody on the way and is never answered: have it offer Digest"
-        }
-        Some(WhySkipped::TooWeak) => "a lower --min-algorithm lets sipreg answer",
-        Some(WhySkipped::Realm) => "leave --realm out, or name the realm that the registrar uses",
-        Some(WhySkipped::Ha1Algorithm) => {
-            "an HA1 serves one algorithm only: give the password instead, or the HA1 of that algorithm"
-        }
-        Some(WhySkipped::Algorithm | WhySkipped::Qop | WhySkipped::Incomplete) | None => {
-            "sipreg answers MD5, SHA-256 and SHA-512-256, each with -sess, qop auth, auth-int or none"
-        }
+fn credentials_case(failure: &CredentialsFailure) -> Case {
+    match failure {
+        CredentialsFailure::Missing { .. } => explain::PASSWORD_MISSING,
+        CredentialsFailure::Rejected { .. } => explain::PASSWORD_WRONG,
+        CredentialsFailure::Forbidden { .. } => explain::FORBIDDEN,
+        CredentialsFailure::Unservable { offered } => match offered.first().map(|skipped| skipped.why) {
+            Some(WhySkipped::Scheme) => explain::NO_DIGEST,
+            Some(WhySkipped::TooWeak) => explain::TOO_WEAK,
+            Some(WhySkipped::Realm) => explain::OTHER_REALM,
+            Some(WhySkipped::Ha1Algorithm) => explain::OTHER_HA1,
+            Some(WhySkipped::Algorithm | WhySkipped::Qop | WhySkipped::Incomplete) | None => {
+                explain::UNKNOWN_ALGORITHM
+            }
+        },
+        CredentialsFailure::NoChallenge => explain::NO_CHALLENGE,
+        CredentialsFailure::Endless => explain::ENDLESS,
     }
 }
 
@@ -210,23 +169,13 @@ fn plural(n: u32, one: &'static str, many: &'static str) -> &'static str {
     if n == 1 { one } else { many }
 }
 
-fn timeout_hint(report: &Report) -> String {
-    if report.response.is_some() {
-        return "a server that dies or hangs at the password: its log tells more, -v shows how far it got"
-            .to_owned();
+fn timeout_case(report: &Report) -> Case {
+    match report.hop.map(|hop| hop.transport) {
+        _ if report.response.is_some() => explain::FELL_SILENT,
+        Some(Transport::Udp) => explain::SILENT_UDP,
+        Some(Transport::Tcp) => explain::SILENT_TCP,
+        None => explain::NOT_CONNECTED,
     }
-    let transport = report.hop.map(|hop| hop.transport);
-    let text = match transport {
-        Some(Transport::Udp) => {
-            "is a registrar there at all? Firewalls drop silently; --transport tcp may tell more, -v shows what \
-             was sent"
-        }
-        Some(Transport::Tcp) => {
-            "the connection stands, but nothing comes back: is it a SIP port? -v shows what was sent"
-        }
-        None => "a firewall may drop the connection; check host and port, or raise --timeout",
-    };
-    text.to_owned()
 }
 
 fn unreachable(why: &Unreachable, report: &Report) -> String {
@@ -252,31 +201,26 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
     }
 }
 
-fn unreachable_hint(why: &Unreachable) -> String {
-    let text = match why {
-        Unreachable::Name { error: Some(ResolveError::NoSuchName), .. } => {
-            "check its spelling, or name the server with --registrar or --proxy"
-        }
+fn unreachable_case(why: &Unreachable) -> Option<Case> {
+    Some(match why {
+        Unreachable::Name { error: Some(ResolveError::NoSuchName), .. } => explain::NAME_UNKNOWN,
         Unreachable::Name { error: Some(ResolveError::ServerFailed | ResolveError::TimedOut), .. } => {
-            "--nameserver asks another one; --registrar and --proxy also take an IP address"
+            explain::NAME_SERVER_FAILED
         }
-        Unreachable::Name { error: None, .. } => "check -4 and -6, or name the server with --proxy",
+        Unreachable::Name { error: None, .. } => explain::NO_ADDRESS,
         Unreachable::Network(cause) => match cause {
-            Cause::Refused => "nobody listens there: check host, port and --transport",
-            Cause::Unreachable => "there is no way to that address: check the network, --bind, -4 and -6",
-            Cause::ProtocolUnreachable => "that host does not speak this transport: try another --transport",
-            Cause::TimedOut => "the host does not react: check the address; a firewall may be in between",
-            Cause::Reset => "it speaks TCP there, but perhaps no SIP: check the port",
-            Cause::TooLarge => "the request is too large for UDP: use --transport tcp, or fewer headers",
-            Cause::LocalAddress => "--bind must name an address of this machine and a port that is free",
-            Cause::Denied => "the operating system forbids it: a firewall rule, or a port that needs root",
-            Cause::Other(_) => "-v shows how far it got",
+            Cause::Refused => explain::CONNECTION_REFUSED,
+            Cause::Unreachable => explain::NETWORK_UNREACHABLE,
+            Cause::ProtocolUnreachable => explain::TRANSPORT_UNSUPPORTED,
+            Cause::TimedOut => explain::CONNECTING_TIMED_OUT,
+            Cause::Reset => explain::CONNECTION_RESET,
+            Cause::TooLarge => explain::TOO_LARGE,
+            Cause::LocalAddress => explain::LOCAL_ADDRESS,
+            Cause::Denied => explain::NOT_PERMITTED,
+            Cause::Other(_) => return None,
         },
-        Unreachable::Closed => {
-            "it may not serve this domain, or not over this transport; -v shows how far it got"
-        }
-    };
-    text.to_owned()
+        Unreachable::Closed => explain::CONNECTION_CLOSED,
+    })
 }
 
 fn misbehaved(how: Misbehaviour, report: &Report) -> String {
@@ -298,17 +242,12 @@ fn misbehaved(how: Misbehaviour, report: &Report) -> String {
     }
 }
 
-fn misbehaved_hint(how: Misbehaviour) -> String {
-    let text = match how {
-        Misbehaviour::NotBound => {
-            "calls won't arrive; -vv shows what it lists. A proxy may rewrite the Contact: try --advertise"
-        }
-        Misbehaviour::StillBound => "-vv shows what it lists",
-        Misbehaviour::RedirectLoop | Misbehaviour::TooManyRedirects => {
-            "-v shows the way; name the registrar that should answer with --registrar"
-        }
-        Misbehaviour::Framing => "check the port: is it plain SIP, not TLS or HTTP?",
-        Misbehaviour::FalseServer => "somebody may pose as the registrar: do not trust this registration",
-    };
-    text.to_owned()
+fn misbehaved_case(how: Misbehaviour) -> Case {
+    match how {
+        Misbehaviour::NotBound => explain::NOT_BOUND,
+        Misbehaviour::StillBound => explain::STILL_BOUND,
+        Misbehaviour::RedirectLoop | Misbehaviour::TooManyRedirects => explain::REDIRECTED,
+        Misbehaviour::Framing => explain::NOT_SIP,
+        Misbehaviour::FalseServer => explain::FALSE_SERVER,
+    }
 }

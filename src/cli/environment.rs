@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What the environment says. The default is an empty one.
+/// The variables of an environment, read. The default is an empty environment.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// `SIPREG_PASSWORD`.
+    /// The value of `SIPREG_PASSWORD`.
     pub password: Option<OsString>,
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
@@ -14,14 +14,26 @@ pub struct Environment {
     pub clicolor_force: bool,
     /// `TERM` is `dumb`.
     pub dumb_terminal: bool,
-    /// Times are told in the zone of `TZ` or of the system, not in UTC.
-    pub local_time: bool,
+    /// The zone of times for people.
+    pub zone: ZoneName,
     /// `HOME`, or the user's profile on Windows.
     pub home: Option<PathBuf>,
     /// `XDG_STATE_HOME`, if it is an absolute path.
     pub xdg_state_home: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`, if it is an absolute path.
     pub xdg_config_home: Option<PathBuf>,
+}
+
+/// A zone that times are said in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ZoneName {
+    /// UTC.
+    #[default]
+    Utc,
+    /// The zone that the system is set to.
+    System,
+    /// The value of `TZ`.
+    Named(String),
 }
 
 impl Environment {
@@ -36,7 +48,10 @@ impl Environment {
             no_color: set("NO_COLOR").is_some(),
             clicolor_force: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
-            local_time: true,
+            zone: match std::env::var("TZ") {
+                Ok(name) => ZoneName::Named(name),
+                Err(_) => ZoneName::System,
+            },
             home: folder(if cfg!(windows) { "USERPROFILE" } else { "HOME" }),
             xdg_state_home: folder("XDG_STATE_HOME"),
             xdg_config_home: folder("XDG_CONFIG_HOME"),

@@ -1,4 +1,5 @@
-//! How a command ends: the exit status and, where it failed, why. `error.kind` of JSON is the exit status by its name.
+//! The end of a command: its exit status and, where it failed, the reason. `error.kind` of JSON is the exit
+//! status by its name.
 
 use std::io;
 
@@ -41,13 +42,13 @@ pub enum Exit {
     #[serde(rename = "interrupted")]
     #[schemars(skip)]
     Terminated,
-    /// What the program ended with that ran while everything was bound.
+    /// The exit status of the program that ran while everything was bound.
     #[serde(skip)]
     OfCommand(u8),
 }
 
 impl Exit {
-    /// The number.
+    /// The number that the process ends with.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {

@@ -1,7 +1,7 @@
-//! Prometheus metrics at `/metrics`, by the smallest HTTP there is. What is counted is said by those who count.
+//! Prometheus metrics at `/metrics`, by the smallest HTTP there is.
 //!
-//! A reader gets one answer and the connection is closed. Its request may take five seconds and 8 KiB, and 16 readers
-//! are served at a time: whoever watches must not get in the way of who is watched.
+//! A reader gets one answer and the connection is closed. Its request may take five seconds and 8 KiB, and 16
+//! readers are served at a time: they must not get in the way of what they watch.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,34 +14,34 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::usage::UsageError;
 
-/// Readers at a time.
+/// Readers that are served at a time.
 const READERS: usize = 16;
 
-/// The longest request.
+/// The longest request, in octets.
 const LONGEST: usize = 8 * 1024;
 
-/// How long a reader may take to ask, and then to take its answer.
+/// Time for a reader to ask, and then to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A listener for readers.
 #[derive(Debug)]
 pub(super) struct Metrics {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-/// Somebody who asks.
+/// A connection from which a request will come.
 #[derive(Debug)]
 pub(super) struct Reader {
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Metrics {
-    /// Listens. Needs the runtime.
+    /// Listens on an address. Needs the runtime.
     ///
     /// # Errors
-    /// It cannot be had there.
+    /// The address can't be had.
     pub(super) fn listen(address: SocketAddr) -> Result<Metrics, UsageError> {
         let open = || {
             let listener = std::net::TcpListener::bind(address)?;
@@ -49,7 +49,7 @@ impl Metrics {
             TcpListener::from_std(listener)
         };
         match open() {
-            Ok(listener) => Ok(Metrics { listener, places: Arc::new(Semaphore::new(READERS)) }),
+            Ok(listener) => Ok(Metrics { listener, permits: Arc::new(Semaphore::new(READERS)) }),
             Err(error) => {
                 Err(UsageError::option("--metrics", format_args!("cannot listen on {address}: {error}"))
                     .hint("is something else there?"))
@@ -57,20 +57,20 @@ impl Metrics {
         }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.listener.local_addr().ok()
     }
 
-    /// The next who asks; never, where there are no metrics.
+    /// The next reader; never ends where there are no metrics.
     pub(super) async fn next(metrics: Option<&Metrics>) -> Reader {
-        let Some(Metrics { listener, places }) = metrics else { return std::future::pending().await };
+        let Some(Metrics { listener, permits }) = metrics else { return std::future::pending().await };
         loop {
-            let Ok(place) = Arc::clone(places).acquire_owned().await else {
+            let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
                 return std::future::pending().await;
             };
             match listener.accept().await {
-                Ok((stream, _)) => return Reader { stream, place },
+                Ok((stream, _)) => return Reader { stream, permit },
                 // Out of files, say: not at once again.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
@@ -79,12 +79,12 @@ impl Metrics {
 }
 
 impl Reader {
-    /// Answers, beside everything else.
+    /// Answers in a task of its own.
     pub(super) fn answer(self, metrics: String) {
         tokio::spawn(async move {
-            let Reader { stream, place } = self;
+            let Reader { stream, permit } = self;
             let _ = tokio::time::timeout(PATIENCE, converse(stream, &metrics)).await;
-            drop(place);
+            drop(permit);
         });
     }
 }

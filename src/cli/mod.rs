@@ -11,6 +11,7 @@ mod demo;
 pub mod diagnose;
 mod environment;
 mod exit;
+pub mod explain;
 mod help;
 mod keep;
 mod man;
@@ -46,7 +47,7 @@ use options::{Args, ClientCommand, Command, Request};
 use report::json::{self, CommandName};
 use report::{Reporter, Settings, Streams};
 
-/// Says what the words of the command line are. They are not held: there may be ten thousand addresses among them.
+/// Gives the words of the command line. They are not held: there may be ten thousand addresses among them.
 type Arguments<'a> = &'a dyn Fn() -> Vec<OsString>;
 
 /// Runs the command of this process.
@@ -83,8 +84,8 @@ fn complete_for(
     }
 }
 
-/// As [`run_from`], but a panic of ours ends as any other failure does: with a message, JSON if asked for, and
-/// [`Exit::Internal`].
+/// As [`run_from`], but a panic of ours ends as any other failure does: with a message, JSON if asked for,
+/// and [`Exit::Internal`].
 pub fn run_guarded(arguments: Arguments<'_>, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     crash::watch();
     let ended = panic::catch_unwind(AssertUnwindSafe(|| run_from(arguments, environment, streams)));
@@ -95,7 +96,8 @@ pub fn run_guarded(arguments: Arguments<'_>, environment: &Environment, streams:
     })
 }
 
-/// Runs one command to its end, with everything it depends on as arguments. The first argument is the program's name.
+/// Runs one command to its end, with everything it depends on as arguments. The first argument is the
+/// program's name.
 pub fn run_from(arguments: Arguments<'_>, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     match Args::try_parse_from(arguments()) {
         Ok(Args { command: Command::Register(args) }) => ask((*args.0).into(), environment, streams),
@@ -189,7 +191,7 @@ fn not_run(
     }
 }
 
-/// What can be told of a command line that could not be read: how it is to be reported, and the command.
+/// The settings for the report and the command, as far as a command line that can't be read shows them.
 fn rough(arguments: &[OsString]) -> (Settings, Option<CommandName>) {
     let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     // Whatever is wrong with other values.

@@ -8,14 +8,14 @@ use super::text::escape;
 use super::usage::UsageError;
 use crate::proto::digest::Hidden;
 
-/// What came of asking.
+/// The answer to a question for a password.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// A password.
+    /// The password that was typed.
     Password(Hidden),
     /// Enter alone, end of file, or no terminal any more.
     Nothing,
-    /// Ctrl-C.
+    /// Ctrl-C was typed.
     Interrupted,
 }
 
@@ -39,7 +39,7 @@ fn terminal() -> io::Result<()> {
 /// A question that stands on the terminal. Dropping it gives the terminal back as it was, answered or not.
 pub struct Prompt {
     typed: oneshot::Receiver<io::Result<String>>,
-    /// For its drop.
+    /// Dropped to restore the terminal.
     _terminal: Restore,
 }
 
@@ -90,7 +90,7 @@ pub fn new_password(who: &str) -> Result<Hidden, UsageError> {
     }
 }
 
-/// What somebody said to a question.
+/// The answer to a yes-or-no question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirmation {
     /// `y` or `yes`, in any case.
@@ -137,13 +137,13 @@ fn question(username: &str, realm: &str) -> String {
     format!("Password for {} at realm \"{}\": ", escape(username), escape(realm))
 }
 
-/// The terminal's settings before anybody changed them. Dropping it gives them back.
+/// The terminal's settings before they were changed. Dropping it restores them.
 #[cfg(unix)]
 pub struct Restore(Option<(std::fs::File, nix::sys::termios::Termios)>);
 
 #[cfg(unix)]
 impl Restore {
-    /// Remembers what they are now.
+    /// Takes the settings as they are now.
     pub fn remember() -> Restore {
         let terminal = terminal().ok();
         Restore(
@@ -165,7 +165,7 @@ impl Drop for Restore {
     }
 }
 
-/// Nothing that could be given back.
+/// Nothing: this system has no settings to restore.
 #[cfg(not(unix))]
 pub struct Restore;
 

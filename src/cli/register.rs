@@ -1,5 +1,5 @@
-//! `sipreg register`, `list` and `unregister`: carries an [`Account`] out, once. Drives the core until it has finished,
-//! asks for the password if it has to, and ends at once when a signal comes.
+//! `sipreg register`, `list` and `unregister`: does what an [`Account`] asks for, once. Drives the core until
+//! it has finished, and ends at once when a signal comes.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,10 +25,10 @@ use crate::sip::NameAddr;
 /// There is one registration in the life of this process.
 const ONE: RegistrationId = RegistrationId(1);
 
-/// How long the core may take to say what it knows when a signal ends the command.
+/// Time for the core to report when a signal ends the command.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// How a command ended.
+/// The end of a command.
 pub(super) enum Outcome {
     /// With a report.
     Finished(Box<Report>),
@@ -38,7 +38,7 @@ pub(super) enum Outcome {
     Rehearsed(Bytes),
 }
 
-/// What a command waited for when its time was over.
+/// The cause of a timeout before anything could be sent.
 #[derive(Clone, Copy)]
 enum WaitedFor {
     /// Another process, which holds the lock.
@@ -47,7 +47,7 @@ enum WaitedFor {
     Secret,
 }
 
-/// Carries an account out and shows what came of it.
+/// Does what an account asks for, once, and reports the outcome.
 pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
     let required = account.required.clone();
     let ended = session::run(Listens::Stop, async |setup| carry_out(account, setup, &mut *reporter).await);
@@ -190,7 +190,7 @@ async fn consent(account: &Account) -> Result<(), UsageError> {
     }
 }
 
-/// Enters the state and puts what it knows into the plan.
+/// Enters the state of this AOR and registrar, and puts what is remembered into the plan.
 async fn enter_state(
     account: &mut Account,
     random: &mut SystemRandom,
@@ -233,7 +233,7 @@ async fn enter_state(
         reporter.warning(&warning);
     }
     let bound = slot.record().bound();
-    if bound.is_empty() && account.recalls() && state.is_kept(&aor, &registrar) {
+    if bound.is_empty() && account.recalls() && state.is_bound_by_keep(&aor, &registrar) {
         let error =
             UsageError::new(format!("a 'sipreg keep' that is running has bound {}", account.plan.aor));
         let hint = "it removes its binding when it is stopped; --contact names another";
@@ -303,7 +303,7 @@ impl Watch {
     }
 }
 
-/// What the core knows, if it says so at once.
+/// The report of the core about a registration that is given up, if it comes at once.
 async fn last_words(session: &mut Session) -> Option<Box<Report>> {
     session.driver.command(Command::GiveUp { registration: ONE });
     let finished = async {

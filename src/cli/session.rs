@@ -1,9 +1,9 @@
-//! One run of a command that uses the network: a clock, randomness, a runtime, the driver, signals, questions on the
-//! terminal, metrics, and panics, for every command alike.
+//! One run of a command that uses the network: a clock, randomness, a runtime, the driver, signals, questions
+//! on the terminal, metrics, and panics, for every command alike.
 //!
 //! [`run`] makes what a command needs before anything is sent; with [`Setup::begin`] the network begins, and
-//! [`Session::next`] says what happens from then on. What only one command waits for, such as the program of `keep`, it
-//! waits for beside that.
+//! [`Session::next`] says what happens from then on. What only one command waits for, such as the program of
+//! `keep`, it waits for beside that.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,16 +13,16 @@ use super::exit::Fault;
 use super::metrics::{Metrics, Reader};
 use super::prompt::{Answer, Prompt};
 use super::report::Reporter;
-use super::report::ladder::Passing;
+use super::report::ladder::Passage;
 use super::signals::{Listens, Signal, Signals, Stop};
 use crate::net::{self, Clock, Config, Driver, SystemRandom};
 use crate::proto::{Command, Endpoint, Notice, RegistrationId};
 
-/// What a command has before its network begins.
+/// The means of a command before its network begins.
 pub struct Setup {
     /// The one clock.
     pub clock: Clock,
-    /// Goes on to the core.
+    /// Randomness, which goes on to the core.
     pub random: SystemRandom,
     /// The signals that the command listens to.
     pub signals: Signals,
@@ -42,7 +42,7 @@ pub struct Session {
     pub rehearses: bool,
 }
 
-/// A password that the core waits for.
+/// A question of the core for a password.
 struct Question {
     registration: RegistrationId,
     username: String,
@@ -72,7 +72,7 @@ pub fn run<T>(listens: Listens, command: impl AsyncFnOnce(Setup) -> Result<T, Fa
     })
 }
 
-/// One more generator of random numbers.
+/// A generator of random numbers.
 ///
 /// # Errors
 /// The system has none to give.
@@ -100,11 +100,12 @@ impl Setup {
 }
 
 impl Session {
-    /// What happens next. Can be dropped at any time and called again: nothing is lost. Questions for a password are
-    /// asked on the way, one at a time, and answered to the core; every one of them is answered.
+    /// The next thing that happens. Can be dropped at any time and called again: nothing is lost. Questions
+    /// for a password are asked on the way, one at a time, and their answers go to the core; every question
+    /// gets one.
     ///
     /// # Errors
-    /// Something has panicked, in whatever thread.
+    /// A thread or task has panicked.
     pub async fn next(&mut self, reporter: &mut Reporter<'_, '_>) -> Result<Input, Fault> {
         loop {
             if self.prompt.is_none()
@@ -115,7 +116,7 @@ impl Session {
             }
             let input = tokio::select! {
                 biased;
-                // It is the most frequent, and lets the others have their turn.
+                // The most frequent branch comes first; the driver lets the others have their turn.
                 notice = self.driver.next() => self.sift(notice).map(Input::Notice),
                 signal = self.signals.next() => Some(Input::Signal(signal)),
                 () = crash::happened() => return Err(Fault::internal(crash::last_words())),
@@ -128,7 +129,7 @@ impl Session {
         }
     }
 
-    /// What the core has said already besides, without waiting for more.
+    /// A notice that the core has given already, without waiting for more.
     pub fn at_hand(&mut self) -> Option<Notice> {
         while let Some(notice) = self.driver.try_next() {
             if let Some(notice) = self.sift(notice) {
@@ -138,12 +139,12 @@ impl Session {
         None
     }
 
-    /// Whether somebody is being asked for a password.
+    /// Whether a question for a password is open.
     pub fn is_asking(&self) -> bool {
         !self.questions.is_empty()
     }
 
-    /// Where the metrics are.
+    /// The address of the metrics.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().and_then(Metrics::address)
     }
@@ -152,7 +153,7 @@ impl Session {
     pub fn show(&self, notice: &Notice, reporter: &mut Reporter<'_, '_>) {
         let at = self.clock.elapsed();
         match notice {
-            Notice::Message { direction, transport, remote, bytes, .. } => reporter.message(&Passing {
+            Notice::Message { direction, transport, remote, bytes, .. } => reporter.message(&Passage {
                 at,
                 direction: *direction,
                 transport: *transport,
@@ -168,7 +169,7 @@ impl Session {
         }
     }
 
-    /// Puts a question aside; everything else is for the command.
+    /// Takes questions for a password out; everything else is for the command.
     fn sift(&mut self, notice: Notice) -> Option<Notice> {
         match notice {
             Notice::PasswordWanted { registration, username, realm } => {
@@ -184,7 +185,7 @@ impl Session {
         }
     }
 
-    /// Tells the core what was typed. Ctrl-C is no password, and a signal besides.
+    /// Answers the core. Ctrl-C is no password, and a signal besides.
     fn pass_on(&mut self, answer: Answer) -> Option<Signal> {
         self.prompt = None;
         let (password, signal) = match answer {
@@ -199,7 +200,7 @@ impl Session {
     }
 }
 
-/// The answer to the question on the terminal; never, if there is none.
+/// The answer to the question on the terminal; never ends if there is none.
 async fn answer(prompt: &mut Option<Prompt>) -> Answer {
     match prompt {
         Some(prompt) => prompt.answer().await,

@@ -1,14 +1,14 @@
-//! The signals that a command listens to. A signal that it doesn't listen to does what the system does with it, which
-//! for all of these is to end the process.
+//! The signals that a command listens to. A signal that it doesn't listen to does what the system does with
+//! it, which for all of these is to end the process.
 
 use std::io;
 
 /// A signal that ends a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// SIGINT: Ctrl-C.
+    /// SIGINT, which Ctrl-C sends.
     Interrupt,
-    /// SIGTERM.
+    /// SIGTERM, which service managers send.
     Terminate,
 }
 
@@ -28,9 +28,9 @@ pub enum Signal {
 pub enum Listens {
     /// SIGINT and SIGTERM.
     Stop,
-    /// SIGHUP.
+    /// And SIGHUP.
     Reload,
-    /// SIGUSR1.
+    /// And SIGUSR1.
     Status,
 }
 

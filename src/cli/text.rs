@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 /// `text` with everything escaped that could move the cursor, change colours or reorder what a person reads:
-/// control characters, line and paragraph separators, direction overrides. A peer writes reason phrases, realms
-/// and URIs, and a terminal obeys what it is sent.
+/// control characters, line and paragraph separators, direction overrides. A peer writes reason phrases,
+/// realms and URIs, and a terminal obeys what it is sent.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
@@ -42,8 +42,8 @@ pub fn octets(bytes: &[u8]) -> String {
     text
 }
 
-/// A value of the command line as it may be repeated: in quotes, escaped, not endless, without the password that a
-/// URI may hold.
+/// A value of the command line as it may be repeated: in quotes, escaped, not endless, without the password
+/// that a URI may hold.
 #[must_use]
 pub fn shown(value: &str) -> String {
     const LONGEST: usize = 100;
@@ -104,8 +104,8 @@ pub fn terminal_height() -> Option<usize> {
     Some(usize::from(rows)).filter(|rows| *rows > 0)
 }
 
-/// Breaks errors, warnings and hints between words, so that the terminal does not break them within one. Whatever
-/// else there is, such as messages, stays as it is.
+/// Breaks errors, warnings and hints between words, so that the terminal does not break them within one.
+/// Whatever else there is, such as messages, stays as it is.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> String {
     let mut wrapped = String::with_capacity(text.len() + 16);

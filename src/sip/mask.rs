@@ -1,8 +1,8 @@
-//! Messages with the proofs of a password taken out: `response` and `rspauth` of Digest, which allow to guess it at
-//! leisure, and credentials of other schemes altogether.
+//! Messages with the proofs of a password taken out: `response` and `rspauth` of Digest, which allow to guess
+//! it at leisure, and credentials of other schemes altogether.
 
-/// The message with `***` for each such value, in whatever row it stands: any letter case, folded, spaces around
-/// colon and equals sign, also in a body that quotes a message.
+/// The message with `***` for each such value, in whatever row it stands: any letter case, folded, spaces
+/// around colon and equals sign, also in a body that quotes a message.
 #[must_use]
 pub fn mask_secrets(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len());

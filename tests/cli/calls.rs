@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::keeping::{Keep, keep, serve};
+use crate::keep::{Keep, keep, serve};
 
 /// Somebody with a socket, who calls the contact of a binding.
 struct Caller {

@@ -3,9 +3,9 @@
 
 use std::process::Command;
 
-use crate::keeping::{keep, keep_with, name, serve};
+use crate::keep::{keep, keep_with, name, serve};
 use crate::run::{command, finish};
-use crate::serving::Server;
+use crate::serve::Server;
 
 /// The library that shows a process another wall clock. `tests/run --long` installs it.
 fn faketime() -> String {

@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 
 use crate::run::with_environment;
-use crate::serving::{Server, name};
+use crate::serve::{Server, name};
 
 /// What the server may have resident at its worst here, in KiB; the README says so.
 const BOUND: usize = 48 * 1024;

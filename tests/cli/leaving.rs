@@ -4,7 +4,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use crate::keeping::{keep, keep_with};
+use crate::keep::{keep, keep_with};
 use crate::peer::CHALLENGE;
 use crate::registrar::Registrar;
 

@@ -2,7 +2,6 @@
 //! needs a server; where somebody has to answer, the test itself does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
-mod answers;
 mod bindings;
 mod calls;
 mod clocks;
@@ -17,19 +16,19 @@ mod floods;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostility;
-mod keeping;
+mod keep;
 mod leaving;
 mod memory;
 mod moves;
 mod peer;
+mod register;
 mod registrar;
-mod reread;
+mod reload;
 mod run;
-mod serving;
+mod serve;
 #[cfg(unix)]
 mod signals;
 mod systemd;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod usage;
-mod wire;

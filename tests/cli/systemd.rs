@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::keeping::{keep_with, serve};
+use crate::keep::{keep_with, serve};
 
 /// What the manager was told next.
 fn told(socket: &UnixDatagram) -> String {

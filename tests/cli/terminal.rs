@@ -150,7 +150,7 @@ fn all_is_removed_only_when_the_person_says_yes() {
 #[test]
 fn how_things_stand_is_drawn_anew_on_a_terminal() {
     const ERASED: &str = "\u{1b}[3A\r\u{1b}[J";
-    let server = crate::keeping::serve();
+    let server = crate::keep::serve();
     let args = [
         "keep",
         "--stateless",

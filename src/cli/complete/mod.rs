@@ -1,8 +1,8 @@
 //! Completion: the scripts that teach a shell to ask, and the answers.
 //!
-//! A script of `completions/` calls `COMPLETE=bash sipreg -- sipreg regi…`, with the words typed so far after `--`.
-//! This is the protocol of clap_complete's `CompleteEnv`, and its engine answers. `CompleteEnv` itself is not used,
-//! since it writes to stdout and ends the process by itself; [`answer`] returns the candidates.
+//! A script of `completions/` calls `COMPLETE=bash sipreg -- sipreg regi…`, with the words typed so far after
+//! `--`. This is the protocol of clap_complete's `CompleteEnv`, and its engine answers. `CompleteEnv` itself
+//! is not used, since it writes to stdout and ends the process by itself; [`answer`] returns the candidates.
 
 mod shells;
 mod words;
@@ -38,8 +38,8 @@ pub fn script(shell: Shell) -> String {
     format!("{}\n", script.trim())
 }
 
-/// The candidates for what is being typed, as the shell's script reads them; the script itself where no words follow.
-/// `arguments` are the process's, its name first.
+/// The candidates for what is being typed, as the shell's script reads them; the script itself where no words
+/// follow. `arguments` are the process's, its name first.
 ///
 /// # Errors
 /// The words make no sense.
@@ -67,8 +67,8 @@ fn command(environment: &Environment, config: Option<PathBuf>) -> clap::Command 
     program.mut_subcommands(|command| command.mut_args(|argument| known(argument, &accounts)))
 }
 
-/// What a value is follows from the name that `--help` gives it. Closed lists complete themselves; nothing is offered
-/// for free text and secrets.
+/// The kind of a value follows from the name that `--help` gives it. Closed lists complete themselves;
+/// nothing is offered for free text and secrets.
 fn known(argument: Arg, accounts: &ArgValueCandidates) -> Arg {
     let value = argument.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
     match (value, argument.get_id().as_str()) {

@@ -1,10 +1,10 @@
-//! How each shell is asked and answered: clap_complete's adapters, with repairs for bash and zsh.
+//! The scripts and answers for each shell: clap_complete's adapters, with repairs for bash and zsh.
 //!
-//! - bash inserts candidates as they are, so they are quoted here; for that its script says whether a quote is open. And
-//!   it takes `--option=value` apart.
-//! - zsh loads a script from `fpath` as the completion function itself, so that the first Tab would do nothing. And it
-//!   would quote the `~` of a path; it keeps its hands off what the script takes from the front, which the candidates
-//!   then must not have.
+//! - bash inserts candidates as they are, so they are quoted here; for that its script says whether a quote
+//!   is open. And it takes `--option=value` apart.
+//! - zsh loads a script from `fpath` as the completion function itself, so that the first Tab would do
+//!   nothing. And it would quote the `~` of a path; it keeps its hands off what the script takes from the
+//!   front, which the candidates then must not have.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ use crate::cli::values::Shell;
 /// The variable in which bash hands over the word being completed, with its quotes.
 const TYPED: &str = "_SIPREG_TYPED";
 
-/// How paths begin that a shell resolves.
+/// The beginning of a path that a shell resolves.
 const HOME: &str = "~/";
 
 fn adapter(shell: Shell) -> &'static dyn EnvCompleter {

@@ -18,7 +18,7 @@ fn commands_have_their_aliases() {
     assert_eq!(offered(&["query", "--json-"]), ["--json-schema"]);
 }
 
-/// Who adds an option for a secret has to keep it out of here.
+/// A new option for a secret has to be added here.
 #[test]
 fn nothing_is_offered_for_secrets_and_free_text() {
     for option in ["--password", "--ha1", "--username", "--realm", "--registrar", "--header", "--expires"] {

@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 
 use crate::cli::values::Shell;
 
-/// The words without quotes and escapes, where the shell hands them over as they were typed: bash and zsh all of them,
-/// fish the last one.
+/// The words without quotes and escapes, where the shell hands them over as they were typed: bash and zsh all
+/// of them, fish the last one.
 pub fn plain(shell: Shell, typed: &[OsString]) -> Vec<OsString> {
     let last = typed.len().saturating_sub(1);
     let raw = |index| match shell {
@@ -20,7 +20,7 @@ pub fn plain(shell: Shell, typed: &[OsString]) -> Vec<OsString> {
     typed.iter().enumerate().map(unquoted).collect()
 }
 
-/// One word, read as the shells agree to. A quote may still be open.
+/// A word without its quotes and escapes, by the rules that the shells share. A quote may still be open.
 fn unquoted(word: &str) -> String {
     let mut plain = String::with_capacity(word.len());
     let mut open = None;
@@ -39,8 +39,8 @@ fn unquoted(word: &str) -> String {
     plain
 }
 
-/// The words without the `=` that bash makes a word of its own in `--option=value`, and the place of the word that
-/// `index` meant.
+/// The words without the `=` that bash makes a word of its own in `--option=value`, and the place of the word
+/// that `index` meant.
 pub fn without_signs(typed: Vec<OsString>, index: usize) -> (Vec<OsString>, usize) {
     let mut kept: Vec<OsString> = Vec::with_capacity(typed.len());
     let mut target = index;
@@ -56,7 +56,8 @@ pub fn without_signs(typed: Vec<OsString>, index: usize) -> (Vec<OsString>, usiz
     (kept, target)
 }
 
-/// A candidate as bash has to read it behind the quote that is open, if one is. A leading `~` keeps its meaning.
+/// A candidate as bash has to read it behind the quote that is open, if one is. A leading `~` keeps its
+/// meaning.
 pub fn quoted(candidate: &str, open: Option<char>) -> String {
     let special = |c: char| match open {
         Some('\'') => false,

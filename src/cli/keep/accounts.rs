@@ -1,4 +1,4 @@
-//! The accounts of this process: how each stands, and where it is remembered what it has bound.
+//! The accounts of this process: the status of each, and the slots in which their bindings are remembered.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use crate::cli::diagnose::diagnose;
 use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
 use crate::cli::report::board::AccountStatus;
-use crate::cli::state::{self, Place, Slot};
+use crate::cli::state::{self, ProcessSlot, Slot};
 use crate::net::{Config, Driver, SystemRandom};
 use crate::proto::client::outcome::Success;
 use crate::proto::client::plan::Plan;
@@ -20,27 +20,29 @@ use crate::proto::client::schedule::AccountEvent;
 use crate::proto::ids::Random;
 use crate::proto::{Command, RegistrationId};
 
-/// Accounts that start together begin within that time, each at a moment of its own.
+/// Accounts that start together begin within this time for each of them, at random moments, and within the longest
+/// for all.
 const SPREAD: Duration = Duration::from_millis(20);
 const LONGEST_SPREAD: Duration = Duration::from_secs(10);
 
-/// All of them.
+/// The accounts that are kept, by the id under which the core knows them.
 pub(super) struct Accounts {
     pub(super) all: BTreeMap<RegistrationId, Box<Member>>,
     slots: Rc<RefCell<BTreeMap<RegistrationId, Slot>>>,
-    place: Option<Place>,
+    place: Option<ProcessSlot>,
     probe: Option<Duration>,
     random: SystemRandom,
     last: u64,
-    /// What the first of all wants of the network: it holds for all, as long as the process runs.
+    /// The network options of the first account: they hold for all, as long as the process runs.
     net: Option<Config>,
-    /// Those that are being removed since they are no longer wanted, and whether one of them is wanted again by now.
+    /// Accounts that are being removed since the configuration no longer has them.
     leaving: BTreeSet<RegistrationId>,
+    /// The configuration has one of those again by now.
     wanted_again: bool,
 }
 
 impl Accounts {
-    /// None yet; those to come are remembered in the state directory of the first.
+    /// No account yet; bindings will be remembered in the state directory of the first.
     pub(super) fn new(
         first: &[Account],
         probe: Option<Duration>,
@@ -61,7 +63,7 @@ impl Accounts {
         }
     }
 
-    /// Has the driver remember what must outlive this process.
+    /// Has the driver write to the slots before each request that makes it true.
     pub(super) fn remember(&self, driver: &mut Driver) {
         let slots = Rc::clone(&self.slots);
         driver.remember_with(Box::new(move |what| {
@@ -71,22 +73,22 @@ impl Accounts {
         }));
     }
 
-    /// Does something with what is remembered of one, if it is.
+    /// Calls `what` with the slot of an account, if it has one.
     pub(super) fn with_slot<T>(&self, id: RegistrationId, what: impl FnOnce(&mut Slot) -> T) -> Option<T> {
         self.slots.borrow_mut().get_mut(&id).map(what)
     }
 
-    /// How each stands.
+    /// The status of each account.
     pub(super) fn statuses(&self) -> impl Iterator<Item = &AccountStatus> + Clone {
         self.all.values().map(|member| &member.status)
     }
 
-    /// What is wanted of the network, once something has begun.
+    /// The network options, once an account has begun.
     pub(super) fn net(&self) -> Config {
         self.net.clone().unwrap_or_default()
     }
 
-    /// The commands that begin to keep them.
+    /// The commands that begin to keep these accounts.
     pub(super) fn begin(&mut self, accounts: Vec<Account>, reporter: &mut Reporter<'_, '_>) -> Vec<Command> {
         let many = u32::try_from(accounts.len()).unwrap_or(u32::MAX);
         let spread = SPREAD.saturating_mul(many.saturating_sub(1)).min(LONGEST_SPREAD);
@@ -149,7 +151,8 @@ impl Accounts {
         commands
     }
 
-    /// One is kept no longer; whether it is wanted again, so that it may begin now that nobody else writes to its record.
+    /// An account is kept no longer. Whether the configuration has it again: it may begin, now that nobody else writes to
+    /// its record.
     pub(super) fn end(&mut self, id: RegistrationId) -> bool {
         self.all.remove(&id);
         self.slots.borrow_mut().remove(&id);
@@ -157,15 +160,15 @@ impl Accounts {
     }
 }
 
-/// One account of this process.
+/// An account that is kept.
 #[derive(Default)]
 pub(super) struct Member {
     pub(super) status: AccountStatus,
-    /// As long as a program waits for it.
+    /// The contact that is bound, as long as a program waits for it.
     pub(super) contact: Option<Box<str>>,
-    /// Tells the bindings of other devices, as the last answer had them, from those of another.
+    /// A hash of the bindings of other devices in the last answer.
     others: Option<u64>,
-    /// It failed for good: how the process would end for that.
+    /// The exit status for a failure that is not tried again.
     pub(super) gave_up: Option<Exit>,
 }
 
@@ -177,7 +180,7 @@ pub(super) enum Others {
 }
 
 impl Member {
-    /// Takes in what happened.
+    /// Brings the status up to date with an event.
     pub(super) fn update(&mut self, what: &AccountEvent) -> Others {
         let status = &mut self.status;
         match what {

@@ -6,28 +6,28 @@ use std::io;
 use crate::cli::exit::Exit;
 use crate::cli::text::shown;
 
-/// Not yet started, running, or over.
+/// A program that is not yet started, running, or over.
 pub(super) struct Child {
     command: Vec<OsString>,
     running: Option<tokio::process::Child>,
 }
 
 impl Child {
-    /// An empty command is none.
+    /// An empty command stands for no program.
     pub(super) fn new(command: Vec<OsString>) -> Child {
         Child { command, running: None }
     }
 
-    /// Whether there is one that has not been started.
+    /// Whether a program is still to be started.
     pub(super) fn waits(&self) -> bool {
         !self.command.is_empty()
     }
 
-    /// Starts it, once.
+    /// Starts the program, once.
     ///
     /// # Errors
-    /// How the process is to end when it can't be started, as shells do: 127 when it is not there, 126 when it may not
-    /// be run.
+    /// How the process is to end when it can't be started, as shells do: 127 when it is not there, 126 when
+    /// it may not be run.
     pub(super) fn start(&mut self, aor: &str, contact: &str) -> Result<(), (Exit, String)> {
         let command = std::mem::take(&mut self.command);
         let Some((program, arguments)) = command.split_first() else { return Ok(()) };
@@ -50,7 +50,7 @@ impl Child {
         }
     }
 
-    /// Its end; never, while there is none. Can be dropped at any time.
+    /// The exit status of the program when it ends; never ends while none runs. Can be dropped at any time.
     pub(super) async fn ended(&mut self) -> Exit {
         let Some(child) = &mut self.running else { return std::future::pending().await };
         let status = child.wait().await;
@@ -58,7 +58,7 @@ impl Child {
         Exit::OfCommand(status.map_or(1, |status| code(&status)))
     }
 
-    /// Asks it to end, as whoever stops us would.
+    /// Asks the program to end, by SIGTERM.
     pub(super) fn stop(&mut self) {
         self.command.clear();
         #[cfg(unix)]
@@ -76,7 +76,7 @@ impl Child {
     }
 }
 
-/// As a shell would say it: 128 and the signal that ended it.
+/// The exit status as a shell has it: 128 and the signal for a program that a signal ended.
 fn code(status: &std::process::ExitStatus) -> u8 {
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(status).map(|signal| 128 + signal);

@@ -10,18 +10,18 @@ use tokio::sync::mpsc;
 
 use crate::cli::report::events::KeepEvent;
 
-/// Events that may wait for the program to have ended. What is beyond them is not told: a program that hangs must not
-/// fill the memory.
+/// Events that may wait for the program to end. Later ones are left out: a program that hangs must not fill
+/// the memory.
 const WAITING: usize = 1000;
 
 /// Complaints that may wait to be shown.
 const COMPLAINTS: usize = 8;
 
-/// What the program may take for one event, and for all that wait when everything ends.
+/// Time for the program to handle one event, and all that wait when everything ends.
 const LONGEST: Duration = Duration::from_secs(60);
 const LAST: Duration = Duration::from_secs(5);
 
-/// The program, and what it is told.
+/// The program, and the events that wait for it.
 pub(super) struct Hook {
     command: OsString,
     running: Option<(mpsc::Sender<HookEvent>, tokio::task::JoinHandle<()>)>,
@@ -42,7 +42,7 @@ impl Hook {
         Hook { command, running: None, complain, complaints }
     }
 
-    /// Has the program told of an event, with the JSON of it.
+    /// Queues an event for the program.
     pub(super) fn tell(&mut self, event: &KeepEvent) {
         let (sender, _) = self.running.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING);
@@ -56,7 +56,7 @@ impl Hook {
         }
     }
 
-    /// What went wrong with it. Can be dropped at any time.
+    /// The next complaint about the program. Can be dropped at any time.
     pub(super) async fn complaint(hook: &mut Option<Hook>) -> String {
         match hook {
             Some(hook) => match hook.complaints.recv().await {
@@ -67,7 +67,7 @@ impl Hook {
         }
     }
 
-    /// Waits for what has been told, for a while.
+    /// Waits for the program to handle the events that wait, for a while.
     pub(super) async fn finish(self) {
         if let Some((sender, task)) = self.running {
             drop(sender);
@@ -95,7 +95,7 @@ async fn one(command: &OsString, told: &HookEvent) -> std::io::Result<()> {
     let stdin = child.stdin.take();
     let talk = async {
         if let Some(mut stdin) = stdin {
-            // One that reads nothing is no failure.
+            // A program that reads nothing has not failed.
             let _ = stdin.write_all(told.line.as_bytes()).await;
         }
         child.wait().await

@@ -1,4 +1,4 @@
-//! How the accounts stand, for Prometheus.
+//! The status of the accounts, for Prometheus.
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;

@@ -26,7 +26,7 @@ use options::{Options, rehearse, resolve, secrets};
 use reload::Reload;
 use systemd::Manager;
 
-/// Carries it out.
+/// Carries `sipreg keep` out.
 pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> Exit {
     let Output { format, display, .. } = &args.options.output;
     let aor = args.aor.first().and_then(|aor| values::aor_of(aor));
@@ -35,7 +35,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
         return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&keep_schema());
     }
     let meant = resolve(&args, environment);
-    // What the configuration file says of output holds for all.
+    // The options of output in the configuration file hold for all accounts.
     let settings = match &meant {
         Ok((accounts, _)) => accounts.first().map_or(settings, |first| first.settings.clone()),
         Err(_) => settings,
@@ -75,7 +75,7 @@ async fn keep(
     let begin = all.begin(accounts, reporter);
     let mut session = setup.begin(all.net(), life.metrics)?;
     all.remember(&mut session.driver);
-    // Where the system does not say it, refreshes find it out.
+    // Where the system does not report changes of the network, refreshes find them out.
     let _ = session.driver.watch_network();
     session.driver.command(Command::Answer(life.callee));
     begin.into_iter().for_each(|command| session.driver.command(command));

@@ -11,7 +11,7 @@ use crate::cli::config::Configuration;
 use crate::cli::exit::Exit;
 use crate::cli::options::Keep as Args;
 use crate::cli::report::Reporter;
-use crate::cli::state::{self, Place, Slot};
+use crate::cli::state::{self, ProcessSlot, Slot};
 use crate::cli::usage::UsageError;
 use crate::cli::values::{Refusal, SocketAddress, Span};
 use crate::cli::{Environment, register};
@@ -110,9 +110,9 @@ pub(super) async fn secrets(
 }
 
 /// The place of this process in the state directory of the first account: all have the same.
-pub(super) fn place(accounts: &[Account], reporter: &mut Reporter<'_, '_>) -> Option<Place> {
+pub(super) fn place(accounts: &[Account], reporter: &mut Reporter<'_, '_>) -> Option<ProcessSlot> {
     let state = accounts.first()?.state.as_ref()?;
-    match state.keep_place() {
+    match state.process_slot() {
         Ok(place) => Some(place),
         Err(warning) => {
             reporter.warning(&warning);
@@ -124,13 +124,13 @@ pub(super) fn place(accounts: &[Account], reporter: &mut Reporter<'_, '_>) -> Op
 /// Puts what an earlier `keep` left into the plan.
 pub(super) fn enter(
     account: &mut Account,
-    place: &Place,
+    place: &ProcessSlot,
     random: &mut SystemRandom,
     reporter: &mut Reporter<'_, '_>,
 ) -> Option<Slot> {
     let state = account.state.take()?;
     let (aor, registrar) = (state::key(&account.plan.aor), state::key(&account.plan.registrar));
-    let (mut slot, warning) = state.enter_kept(&aor, &registrar, place);
+    let (mut slot, warning) = state.enter_for_keep(&aor, &registrar, place);
     let instance = state.instance(&mut || random.next()).err();
     if let Some(warning) = warning.or(instance) {
         reporter.warning(&warning);

@@ -1,4 +1,4 @@
-//! SIGHUP: what the configuration file and the files of passwords say now.
+//! SIGHUP: reads the configuration file and the files of passwords again.
 
 use std::pin::Pin;
 
@@ -11,7 +11,7 @@ use crate::proto::digest::Secret;
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Vec<Account>, UsageError>> + 'a>>;
 
-/// What is read again, while everything else goes on.
+/// The configuration and its secrets, read again while everything else goes on.
 pub(super) struct Reload<'a> {
     args: &'a Args,
     environment: &'a Environment,
@@ -25,7 +25,7 @@ impl<'a> Reload<'a> {
         Reload { args, environment, typed, under_way: None }
     }
 
-    /// Begins, from the start if it was under way.
+    /// Begins to read; from the start if it was under way.
     pub(super) fn begin(&mut self) {
         let (args, environment, typed) = (self.args, self.environment, self.typed.clone());
         self.under_way = Some(Box::pin(async move {
@@ -35,17 +35,18 @@ impl<'a> Reload<'a> {
         }));
     }
 
-    /// What is under way is not wanted any more.
+    /// Stops reading.
     pub(super) fn end(&mut self) {
         self.under_way = None;
     }
 
-    /// Whether something is being read.
+    /// Whether the configuration is being read.
     pub(super) fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }
 
-    /// What was read, or the first thing that is wrong with it; never, while nothing is read. Can be dropped at any time.
+    /// The accounts that were read, or the first mistake; never ends while nothing is read. Can be dropped at
+    /// any time.
     pub(super) async fn read(&mut self) -> Result<Vec<Account>, UsageError> {
         let Some(reading) = &mut self.under_way else { return std::future::pending().await };
         let read = reading.await;

@@ -23,7 +23,7 @@ use crate::proto::client::plan::Purpose;
 use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::{Command, Notice, RegistrationId, Time};
 
-/// Accounts that are kept, and everything that goes on beside them.
+/// The accounts that are kept, and everything that runs beside them.
 pub(super) struct Loop<'a> {
     pub(super) session: Session,
     pub(super) accounts: Accounts,
@@ -32,11 +32,11 @@ pub(super) struct Loop<'a> {
     pub(super) child: Child,
     pub(super) manager: Manager,
     pub(super) stopping: bool,
-    /// How it will end, once nothing is kept any more.
+    /// The exit status, once nothing is kept any more.
     pub(super) outcome: Option<Exit>,
 }
 
-/// What happens next.
+/// The next thing to act upon.
 enum Next {
     Input(Input),
     /// The configuration was read again.
@@ -45,9 +45,9 @@ enum Next {
     Over,
     /// The program has ended.
     Ended(Exit),
-    /// Something is wrong with `--on-event`.
+    /// The program of `--on-event` fails, or is too slow.
     Complaint(String),
-    /// Only how things stand may have changed.
+    /// A binding may have run out, or the watchdog was fed: the status is shown again.
     Nothing,
 }
 
@@ -66,7 +66,7 @@ impl Loop<'_> {
         };
         tokio::pin!(over);
         let mut is_over = false;
-        // A program may want the terminal for itself.
+        // A program may use the terminal.
         let has_board = reporter.has_board() && !self.child.waits();
         loop {
             let lapse = self.show(has_board && !self.session.is_asking(), reporter);
@@ -135,7 +135,7 @@ impl Loop<'_> {
         match notice {
             Notice::Account { registration, what } => {
                 if self.account(*registration, what, reporter).is_err() {
-                    // Nobody reads what is told; that ends it as a signal would.
+                    // Nobody reads the events any more; that ends it as a signal would.
                     self.stop();
                 }
             }
@@ -159,7 +159,8 @@ impl Loop<'_> {
         }
     }
 
-    /// Goes on with what the configuration says now. What can't be read changes nothing; everything is bound again all the same.
+    /// Goes on with the configuration as it is now. If it can't be read nothing changes, but everything is
+    /// bound again.
     fn revise(&mut self, read: Result<Vec<Account>, UsageError>, reporter: &mut Reporter<'_, '_>) {
         let commands = match read {
             Ok(accounts) => self.accounts.revise(accounts, &self.session.driver, reporter),
@@ -245,7 +246,7 @@ impl Loop<'_> {
         self.start_child(reporter);
     }
 
-    /// To whoever reads what happens, and to the program of `--on-event`.
+    /// Reports an event on stdout, and to the program of `--on-event`.
     fn tell(&mut self, event: &KeepEvent, reporter: &mut Reporter<'_, '_>) -> io::Result<()> {
         let read = reporter.event(event);
         if let Some(hook) = &mut self.hook {
@@ -254,9 +255,10 @@ impl Loop<'_> {
         read
     }
 
-    /// Shows how things stand, where somebody looks all the time. Until when that is so comes back: then a binding runs out.
+    /// Shows the status of the accounts on the terminal and to the service manager. Returns when the next
+    /// binding runs out, which changes it.
     fn show(&mut self, draws: bool, reporter: &mut Reporter<'_, '_>) -> Option<Time> {
-        // There may be ten thousand accounts: they are not gone through for nothing.
+        // There may be ten thousand accounts: nobody goes through them for nothing.
         if !draws && !self.manager.listens() {
             return None;
         }
@@ -271,7 +273,7 @@ impl Loop<'_> {
         bound().min()
     }
 
-    /// The program starts when all are bound.
+    /// Starts the program when all accounts are bound.
     fn start_child(&mut self, reporter: &mut Reporter<'_, '_>) {
         let mut members = self.accounts.all.values();
         if self.stopping || !self.child.waits() || members.any(|member| member.contact.is_none()) {
@@ -287,7 +289,7 @@ impl Loop<'_> {
         }
     }
 
-    /// When every account has failed for good, or the program that waits for all of them can't start any more.
+    /// Stops when every account has failed for good, or when one has and the program waits for all of them.
     fn give_up(&mut self) {
         let members = || self.accounts.all.values();
         if (self.child.waits() || members().all(|member| member.gave_up.is_some()))

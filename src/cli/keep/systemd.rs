@@ -1,8 +1,9 @@
-//! What systemd is told of a service of `Type=notify` (`man 3 sd_notify`). Where nobody asked for it, nothing is.
+//! Notifications to systemd for a service of `Type=notify` (`man 3 sd_notify`). Without `NOTIFY_SOCKET` there
+//! are none.
 
 use std::time::Duration;
 
-/// The line to the service manager.
+/// The connection to the service manager.
 pub(super) struct Manager {
     listens: bool,
     ready: bool,
@@ -11,7 +12,7 @@ pub(super) struct Manager {
 }
 
 impl Manager {
-    /// As the environment says it. Needs the runtime.
+    /// The manager that the environment names. Needs the runtime.
     pub(super) fn of_environment() -> Manager {
         let period = system::watchdog().map(|period| (period / 2).max(Duration::from_millis(1)));
         Manager {
@@ -22,12 +23,12 @@ impl Manager {
         }
     }
 
-    /// Whether anybody wants to know.
+    /// Whether a service manager listens.
     pub(super) fn listens(&self) -> bool {
         self.listens
     }
 
-    /// How things stand: so many accounts of so many are bound, and each has been tried or not.
+    /// Notifies that so many of the accounts are bound, and the first time when each has been tried.
     pub(super) fn stands(&mut self, bound: usize, all: usize, all_tried: bool) {
         let status = format!("{bound} of {all} bound");
         if self.status != status {
@@ -45,18 +46,18 @@ impl Manager {
         system::tell(system::Say::Reloading);
     }
 
-    /// That is done.
+    /// The configuration has been read again.
     pub(super) fn reloaded(&self) {
         system::tell(system::Say::Ready);
     }
 
-    /// It removes what is bound, and ends.
+    /// The bindings are being removed, and the process ends.
     pub(super) fn stops(&self) {
         system::tell(system::Say::Stopping);
     }
 
-    /// Says, as often as is wanted, that the loop still turns. Ends each time; never, when it is not wanted. Can be dropped at
-    /// any time.
+    /// Feeds the watchdog, as often as it asks for, and ends each time; never ends without a watchdog. Can be
+    /// dropped at any time.
     pub(super) async fn beat(&mut self) {
         match &mut self.watchdog {
             Some(period) => {
@@ -86,7 +87,7 @@ mod system {
         sd_notify::watchdog_enabled()
     }
 
-    /// Whoever does not listen is not missed.
+    /// Errors are ignored: a manager that does not listen is no fault.
     pub(super) fn tell(what: Say<'_>) {
         let _ = match what {
             Say::Status(text) => sd_notify::notify(&[NotifyState::Status(text)]),

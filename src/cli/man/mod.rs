@@ -1,7 +1,8 @@
 //! Manual pages: one for the program, one for each command.
 //!
-//! Most of a page is what `--help` says, so that there is one text: clap_mangen sets name, synopsis, description and
-//! options; everything else is what help is made of ([`super::help`]), with files and variables, which it leaves out.
+//! Most of a page is what `--help` says, so that there is one text: clap_mangen sets name, synopsis,
+//! description and options; everything else is what help is made of ([`super::help`]), with files and
+//! variables, which it leaves out.
 
 mod typeset;
 
@@ -28,8 +29,8 @@ pub fn first_page() -> String {
     page(&program, &program)
 }
 
-/// Writes all pages into a directory, which is made if need be; returns their paths, a line for each. Each page is
-/// replaced as a whole.
+/// Writes all pages into a directory, which is made if need be; returns their paths, a line for each. Each
+/// page is replaced as a whole.
 ///
 /// # Errors
 /// The directory can't be made or written.
@@ -72,7 +73,7 @@ fn program() -> Command {
     program
 }
 
-/// `sipreg-register`.
+/// The title of a page: `sipreg-register`.
 fn title(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }

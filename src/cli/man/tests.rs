@@ -1,4 +1,4 @@
-//! What is written, and where. How it looks is tested where man is: tests/man.rs.
+//! The files and what is in them. Their looks are tested where man is: tests/man.rs.
 
 use super::*;
 

@@ -47,8 +47,8 @@ fn as_subsections(text: &str, command: &Command) -> String {
     text
 }
 
-/// Roff without what its checkers complain about (empty lines, long lines, blanks at the end), and with `~` and `^` as
-/// they are typed.
+/// Roff without what its checkers complain about (empty lines, long lines, blanks at the end), and with `~`
+/// and `^` as they are typed.
 pub fn finished(roff: &str) -> String {
     let mut text = String::with_capacity(roff.len());
     let mut filled = true;

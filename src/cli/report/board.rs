@@ -1,5 +1,5 @@
-//! How the accounts of `keep` stand: below everything else on the terminal, drawn anew when that changes, and on
-//! SIGUSR1. Times are those of the clock, so that nothing has to be drawn while nothing happens.
+//! The status of all accounts of `keep`: below everything else on the terminal, drawn anew when it changes,
+//! and on SIGUSR1. The board shows times of the clock, so that nothing has to be drawn while nothing happens.
 
 use std::fmt::Write;
 
@@ -17,14 +17,14 @@ const MOST: usize = 40;
 /// Columns for the AOR.
 const WIDEST: usize = 34;
 
-/// How one account stands, and what became of it so far.
+/// The status of one account.
 #[derive(Clone, Debug, Default)]
 pub struct AccountStatus {
     /// The address of record.
     pub aor: Box<str>,
-    /// Until when it is bound, if it is.
+    /// The end of its binding, if it is bound.
     pub until: Option<Time>,
-    /// When the next try is due, if one is.
+    /// The time of the next try, if one is due.
     pub next: Option<Time>,
     /// The last failure since it was bound.
     pub failure: Option<Box<str>>,
@@ -37,7 +37,7 @@ pub struct AccountStatus {
 }
 
 impl AccountStatus {
-    /// Whether it is bound.
+    /// Whether the account is bound.
     #[must_use]
     pub fn is_bound(&self, now: Time) -> bool {
         self.until.is_some_and(|until| now < until)
@@ -45,7 +45,7 @@ impl AccountStatus {
 }
 
 impl Reporter<'_, '_> {
-    /// Whether somebody looks who wants to see how things stand.
+    /// Whether the board is shown: on a terminal, unless something else was asked for.
     #[must_use]
     pub fn has_board(&self) -> bool {
         let Self { streams, settings, .. } = self;
@@ -53,20 +53,20 @@ impl Reporter<'_, '_> {
         streams.stdout_is_terminal && plain && !self.is_dumb
     }
 
-    /// How all accounts stand, on stderr.
+    /// Prints the status of all accounts on stderr.
     pub fn standings<'a>(&mut self, all: impl Iterator<Item = &'a AccountStatus>, now: Time) {
         let text: String = all.map(|account| standing(account, now, self.err)).collect();
         self.stderr(&text);
     }
 
-    /// Draws it, in place of what was drawn before.
+    /// Draws the board, in place of what was drawn before.
     pub fn draw<'a>(&mut self, all: impl Iterator<Item = &'a AccountStatus> + Clone, now: Time) {
         let rows = text::terminal_height().unwrap_or(24).saturating_sub(ABOVE).clamp(2, MOST);
         let lines = lines(all, now, rows, self.out, &self.zone);
         if lines == self.drawn {
             return;
         }
-        // What is too long for the terminal is cut by it: a line that it broke would be two to erase.
+        // Long lines are cut by the terminal: a line that it broke would be two to erase.
         let mut drawing = "\u{1b}[?7l".to_owned();
         for line in &lines {
             drawing += line;
@@ -86,7 +86,7 @@ impl Reporter<'_, '_> {
         }
     }
 
-    /// Takes it away, for something else to be shown.
+    /// Takes the board away, for something else to be shown.
     pub fn erase(&mut self) {
         let drawn = std::mem::take(&mut self.drawn).len();
         if drawn > 0 {
@@ -106,7 +106,8 @@ fn standing(account: &AccountStatus, now: Time, paint: Paint) -> String {
     format!("{}: {state}{}{}\n", name(account), next.unwrap_or_default(), failure.unwrap_or_default())
 }
 
-/// A line for each account, and one for all; when there are too many, those first that are not as they should be.
+/// A line for each account, and one for all; when there are too many, those first that are not as they should
+/// be.
 fn lines<'a>(
     all: impl Iterator<Item = &'a AccountStatus> + Clone,
     now: Time,

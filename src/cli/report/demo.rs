@@ -42,7 +42,7 @@ pub struct Demonstration {
 }
 
 impl Demonstration {
-    /// Nothing has been played yet; the registrar listens there.
+    /// A demonstration of which nothing has been played yet.
     #[must_use]
     pub fn at(registrar: SocketAddr) -> Demonstration {
         Demonstration {
@@ -69,7 +69,8 @@ impl Reporter<'_, '_> {
         self.settings.quiet || self.settings.json
     }
 
-    /// Says who is on stage. Nobody has to be there to see it: the exit status tells the end.
+    /// Introduces the user and the registrar. Nobody has to be there to see it: the exit status tells the
+    /// end.
     pub fn scene(&mut self, registrar: SocketAddr) {
         let text = format!(
             "Werner Heisenberg can be called at {}.\n\
@@ -139,7 +140,7 @@ impl Reporter<'_, '_> {
         Ok(())
     }
 
-    /// It is over.
+    /// The demonstration is over.
     pub fn played(&mut self, played: Demonstration, error: Option<Fault>) -> Exit {
         let exit = error.as_ref().map_or(Exit::Done, |fault| fault.kind);
         let mut written = Ok(());
@@ -161,7 +162,7 @@ impl Reporter<'_, '_> {
                 self.show(&format!("\n{}\n", self.out.good(end)));
             }
         }
-        self.written(written, exit)
+        self.exit_after(written, exit)
     }
 
     fn show(&mut self, text: &str) {
@@ -181,7 +182,7 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("   {line}\n")).collect()
 }
 
-/// What a message is, in a few words.
+/// A message in a few words.
 fn label(bytes: &[u8]) -> String {
     let octets_shown = || octets(bytes.split(|&octet| octet == b'\r').next().unwrap_or_default());
     let Ok(message) = Message::parse_datagram(bytes::Bytes::copy_from_slice(bytes)) else {

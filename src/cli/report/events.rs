@@ -1,4 +1,4 @@
-//! What `keep` and `serve` say while they run. An event is one struct, made of what the core says; from it come the
+//! The events of `keep` and `serve`. An event is one struct, made of an event of the core; from it come the
 //! line of JSON, which scripts and `--on-event` get, and the line for people.
 
 use std::fmt;
@@ -44,23 +44,23 @@ pub type KeepEvent = Event<KeepEventName, KeepDetails>;
 /// An event of `sipreg serve`.
 pub type ServeEvent = Event<ServeEventName, ServeDetails>;
 
-/// When an event is shown to people.
+/// The rule by which an event is shown to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// Unless the board shows what came of it, or `--quiet`.
+    /// Unless the board shows its outcome, or with `--quiet`.
     Routine,
-    /// Unless `--quiet`.
+    /// Unless with `--quiet`.
     News,
-    /// Always.
+    /// Also with `--quiet`, on stderr.
     Failure,
 }
 
 /// An event as people get it.
 pub trait ForPeople {
-    /// The line, with its end; and the hint below it where there is nothing but that to do.
+    /// The line with its line end, and a hint below it for a failure that is not tried again.
     fn text(&self, paint: Paint, zone: &Zone) -> String;
 
-    /// When it is shown.
+    /// The rule by which it is shown.
     fn weight(&self) -> Weight;
 }
 
@@ -85,7 +85,7 @@ fn utc<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
 }
 
 impl Reporter<'_, '_> {
-    /// Something happened. `Err`: nobody reads it any more.
+    /// Reports an event. An error means that nobody reads events any more.
     ///
     /// # Errors
     /// Those of writing to stdout.
@@ -108,7 +108,7 @@ impl Reporter<'_, '_> {
             Weight::Routine if !self.drawn.is_empty() => Ok(()),
             Weight::Failure | Weight::News | Weight::Routine => {
                 let text = event.text(self.out, &self.zone);
-                let text = super::fitted(&text, self.streams.stdout_is_terminal);
+                let text = super::fit(&text, self.streams.stdout_is_terminal);
                 self.stdout(text.as_bytes())
             }
         }
@@ -174,7 +174,7 @@ pub fn keep_schema() -> String {
 }
 
 impl KeepEvent {
-    /// What happened to the account of `aor`, which is bound `until` then.
+    /// An event of the account `aor`, which is bound `until` then.
     #[must_use]
     pub fn of(aor: &str, what: &AccountEvent, until: Option<Time>, now: Time) -> KeepEvent {
         use KeepEventName as Name;
@@ -223,8 +223,7 @@ impl KeepEvent {
         }
     }
 
-    /// The answer that bound the account has other bindings of other devices than the one before. That answer is what
-    /// this event was made of.
+    /// The event that other devices are bound than before, made of the event with the answer that says so.
     #[must_use]
     pub fn into_bindings_changed(mut self) -> KeepEvent {
         self.event = KeepEventName::BindingsChanged;
@@ -232,13 +231,13 @@ impl KeepEvent {
         self
     }
 
-    /// Whose account it is about.
+    /// The AOR of the account.
     #[must_use]
     pub fn aor(&self) -> &str {
         self.details.registration.aor.as_deref().unwrap_or_default()
     }
 
-    /// Its name, as scripts know it.
+    /// The name of the event, as scripts know it.
     #[must_use]
     pub fn name(&self) -> String {
         self.event.to_string()
@@ -409,7 +408,7 @@ pub fn serve_schema() -> String {
 }
 
 impl ServeEvent {
-    /// What happened to the server; `None` for what ends it before it has begun.
+    /// An event of the server; `None` for the failure that ends it before it has begun.
     #[must_use]
     pub fn of(what: &ServerEvent, now: Time) -> Option<ServeEvent> {
         use ServeEventName as Name;
@@ -517,7 +516,7 @@ fn uri_of(contact: &str) -> &str {
 pub struct Throttle {
     second: u64,
     passed: [u32; 3],
-    /// How many were held back, and the last of them.
+    /// The number of those held back, and the last of them.
     held_back: [(u64, Option<ServeEvent>); 3],
 }
 
@@ -553,7 +552,7 @@ impl Throttle {
         Some(event)
     }
 
-    /// What is still held back, with its counts; nothing comes after it.
+    /// The events that are still held back, with their counts. Nothing may come after them.
     pub fn rest(&mut self, now: Time) -> impl Iterator<Item = ServeEvent> {
         std::mem::take(&mut self.held_back).into_iter().filter_map(move |(count, last)| {
             let mut event = last?;
@@ -563,21 +562,21 @@ impl Throttle {
     }
 }
 
-/// What there is to say before anything happens to a server.
+/// The introduction of a server, before anything happens.
 #[derive(Debug)]
 pub struct Banner {
-    /// The domains.
+    /// The domains that it serves.
     pub domains: Vec<String>,
-    /// Who may register, in words.
+    /// The users who may register, in words.
     pub access: String,
-    /// What to type next.
+    /// A command to try it with.
     pub next: String,
-    /// Where the metrics are.
+    /// The address of the metrics.
     pub metrics: Option<SocketAddr>,
 }
 
 impl Reporter<'_, '_> {
-    /// Says who is served, and what to do next.
+    /// Prints the introduction of a server.
     ///
     /// # Errors
     /// Those of writing to stdout.

@@ -1,4 +1,4 @@
-//! Reports for people: what was reached, at a glance; then who else is bound, who answered, and what was odd.
+//! Reports for people: the outcome, at a glance; then who else is bound, who answered, and what was odd.
 //!
 //! 80 columns as far as URIs allow: what can be long stands last in its line.
 
@@ -20,7 +20,7 @@ use super::paint::Paint;
 use super::zone::Zone;
 use crate::cli::text::{escape, milliseconds, seconds};
 
-/// More bindings of others than these are counted, not listed.
+/// Bindings of other devices beyond this number are counted, not listed.
 const OTHERS_SHOWN: usize = 10;
 
 /// The lines below the headline: a label, and what it labels.
@@ -28,7 +28,7 @@ struct Rows {
     rows: Vec<(&'static str, String)>,
 }
 
-/// What the registrar confirmed.
+/// The text for bindings or removals that the registrar confirmed.
 #[must_use]
 pub fn success(
     aor: &str,
@@ -48,7 +48,7 @@ pub fn success(
     text
 }
 
-/// What `list` found: the most wanted first, and among those alike the one that holds longest.
+/// The bindings that `list` found: the most preferred first, and among equals the one that holds longest.
 #[must_use]
 pub fn list(aor: &str, report: &Report, success: &Success, paint: Paint) -> String {
     let mut sorted: Vec<&Listed> = success.bindings.iter().filter(|binding| binding.expires > 0).collect();
@@ -91,7 +91,7 @@ fn headline(aor: &str, report: &Report, success: &Success, paint: Paint, zone: &
     if is_removal(success) {
         return format!("{} {aor}", paint.good("Unregistered"));
     }
-    // All that were asked for a lifetime are live, or this were no success.
+    // Every contact that was asked a lifetime for is live, or this were no success.
     let lifetime = success.contacts.iter().map(|granted| granted.expires).find(|&seconds| seconds > 0);
     let mut text = format!("{} {aor}", paint.good("Registered"));
     if let Some(granted) = lifetime {
@@ -179,7 +179,7 @@ fn count(number: u32, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// What failed, with every destination if there were several, and what to do.
+/// A failure with its hint, and every destination if there were several.
 #[must_use]
 pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
     let mut attempts = String::new();
@@ -191,7 +191,7 @@ pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
     error(&failure.message, paint) + &attempts + &advice(failure, paint)
 }
 
-/// What failed, and what to do.
+/// A failure with its hint.
 #[must_use]
 pub fn fault(fault: &Fault, paint: Paint) -> String {
     error(&fault.message, paint) + &advice(fault, paint)
@@ -217,7 +217,7 @@ fn tried(attempt: &Attempt) -> String {
     format!("tried {remote}{over}: {result}")
 }
 
-/// What was odd, one line each.
+/// The warnings, a line for each.
 #[must_use]
 pub fn warnings(report: &Report, paint: Paint) -> String {
     report.warnings.iter().map(|warning| line(&paint.odd("warning:"), &explain(warning))).collect()
@@ -255,7 +255,7 @@ pub fn warning(message: &str, paint: Paint) -> String {
     line(&paint.odd("warning:"), message)
 }
 
-/// Why there is another try, and when.
+/// The reason for another try, and its time.
 #[must_use]
 pub fn retrying(failure: &Failure, wait: Duration, paint: Paint) -> String {
     let why = match failure {

@@ -1,5 +1,5 @@
-//! The JSON object. Names, order and types are a promise to scripts; `--json-schema` is made of the same structs, so
-//! that it can't say anything else. Absent values are null, never left out.
+//! The JSON object. Names, order and types are a promise to scripts; `--json-schema` is made of the same
+//! structs, so that it can't say anything else. Absent values are null, never left out.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -192,7 +192,7 @@ impl Object {
         }
     }
 
-    /// What the report says. Why it failed, if it did, is left to [`Object::with_error`].
+    /// The object of a report. The reason for a failure is added by [`Object::with_error`].
     #[must_use]
     pub fn of(command: Option<CommandName>, report: &Report, aor: Option<String>) -> Object {
         let registration = RegistrationFields::of(report, aor);
@@ -225,7 +225,7 @@ impl Object {
 }
 
 impl RegistrationFields {
-    /// What the report says. Why it failed, if it did, is left to [`RegistrationFields::with_error`].
+    /// The fields of a report. The reason for a failure is added by [`RegistrationFields::with_error`].
     #[must_use]
     pub fn of(report: &Report, aor: Option<String>) -> RegistrationFields {
         let address = |address: SocketAddr| address.to_string();
@@ -278,26 +278,26 @@ impl RegistrationFields {
         }
     }
 
-    /// Nothing but the address.
+    /// The fields when there is nothing but the address.
     #[must_use]
     pub fn of_aor(aor: String) -> RegistrationFields {
         RegistrationFields { aor: Some(aor), ..RegistrationFields::default() }
     }
 
-    /// With a status of ours.
+    /// Adds a status that we answered with.
     #[must_use]
     pub fn with_status(self, status: u16) -> RegistrationFields {
         RegistrationFields { status: Some(status), ..self }
     }
 
-    /// Why it failed.
+    /// Adds the reason for a failure.
     #[must_use]
     pub fn with_error(self, fault: Fault) -> RegistrationFields {
         RegistrationFields { error: Some(fault), ..self }
     }
 }
 
-/// Whether everything that was asked for was to go.
+/// Whether every contact of the request was removed.
 #[must_use]
 pub fn is_removal(success: &Success) -> bool {
     !success.contacts.is_empty() && success.contacts.iter().all(|granted| granted.expires == 0)

@@ -9,39 +9,39 @@ use crate::proto::{Direction, Dropped, Transport};
 use super::paint::Paint;
 use crate::cli::text::{octets, tenths};
 
-/// One message on its way.
-pub struct Passing<'a> {
-    /// Since the command started.
+/// A message that passed.
+pub struct Passage<'a> {
+    /// Time since the command started.
     pub at: Duration,
-    /// Which way.
+    /// The direction, as this side sees it.
     pub direction: Direction,
-    /// Over what.
+    /// The transport that carried it.
     pub transport: Transport,
     /// The other end.
     pub remote: SocketAddr,
-    /// The octets.
+    /// The octets on the wire.
     pub bytes: &'a [u8],
 }
 
-/// Time, arrow, what, whom, how, how much.
+/// Time, direction, start line, peer, transport and size, in one line.
 #[must_use]
-pub fn line(passing: &Passing<'_>, paint: Paint) -> String {
-    let (arrow, mark) = match passing.direction {
+pub fn line(passage: &Passage<'_>, paint: Paint) -> String {
+    let (arrow, mark) = match passage.direction {
         Direction::Sent => ("-->", ""),
         Direction::SentAgain => ("-->", " again"),
         Direction::Received => ("<--", ""),
     };
-    let start = start_line(passing.bytes);
-    let rest = format!("{} {} {} B{mark}", passing.remote, passing.transport, passing.bytes.len());
+    let start = start_line(passage.bytes);
+    let rest = format!("{} {} {} B{mark}", passage.remote, passage.transport, passage.bytes.len());
     format!(
         "{} {arrow} {}  {}\n",
-        time(passing.at),
+        time(passage.at),
         paint.strong(&format!("{start:<28}")),
         paint.faint(&rest)
     )
 }
 
-/// Something that was not used, and why.
+/// A message that was dropped, and the reason.
 #[must_use]
 pub fn dropped(at: Duration, peer: SocketAddr, reason: Dropped, paint: Paint) -> String {
     format!("{}  x  {}\n", time(at), paint.odd(&format!("dropped: {reason}, from {peer}")))
@@ -81,8 +81,8 @@ fn start_line(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn passing<'a>(direction: Direction, bytes: &'a [u8]) -> Passing<'a> {
-        Passing {
+    fn passage<'a>(direction: Direction, bytes: &'a [u8]) -> Passage<'a> {
+        Passage {
             at: Duration::from_millis(12),
             direction,
             transport: Transport::Udp,
@@ -94,10 +94,10 @@ mod tests {
     #[test]
     fn a_message_is_one_line_of_a_ladder() {
         let request = b"REGISTER sip:munich.de SIP/2.0\r\nVia: x\r\n\r\n";
-        let mut ladder = line(&passing(Direction::Sent, request), Paint::plain());
-        ladder += &line(&passing(Direction::SentAgain, request), Paint::plain());
+        let mut ladder = line(&passage(Direction::Sent, request), Paint::plain());
+        ladder += &line(&passage(Direction::SentAgain, request), Paint::plain());
         ladder +=
-            &line(&passing(Direction::Received, b"SIP/2.0 401 Un\x1bauthorized\r\n\r\n"), Paint::plain());
+            &line(&passage(Direction::Received, b"SIP/2.0 401 Un\x1bauthorized\r\n\r\n"), Paint::plain());
         ladder += &dropped(
             Duration::from_millis(1500),
             "[::1]:5060".parse().unwrap(),

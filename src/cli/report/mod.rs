@@ -1,7 +1,7 @@
-//! What is shown, and where. Nothing else in the program writes to stdout.
+//! All output. Nothing else in the program writes to stdout.
 //!
-//! Data go to stdout: the report, the JSON object, the schema, the request of a dry run. What is about the data goes
-//! to stderr: errors, warnings, hints, the ladder.
+//! Data go to stdout: the report, the JSON object, the schema, the request of a dry run. What is about the
+//! data goes to stderr: errors, warnings, hints, the ladder.
 
 pub mod board;
 pub mod demo;
@@ -33,34 +33,34 @@ use json::{CommandName, Object};
 use paint::Paint;
 use zone::Zone;
 
-/// What the user wants to see.
+/// The options of output, and what else shapes it.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The AOR as reports name it.
     pub aor: Option<String>,
-    /// `--json`.
+    /// `--json`: objects for scripts.
     pub json: bool,
-    /// `--quiet`.
+    /// `--quiet`: nothing but errors.
     pub quiet: bool,
-    /// How often `-v`.
+    /// The number of `-v`.
     pub verbosity: u8,
-    /// `--show-secrets`.
+    /// `--show-secrets`: digest responses are not masked.
     pub show_secrets: bool,
-    /// `--color`.
+    /// `--color`: when there are colours.
     pub color: ColorChoice,
     /// This device itself is bound, and nobody answers there once the command has ended.
     pub ends_unanswered: bool,
 }
 
-/// Where output goes.
+/// The streams of the process.
 pub struct Streams<'a> {
-    /// Data.
+    /// For data.
     pub stdout: &'a mut dyn Write,
-    /// What is about the data.
+    /// For what is about the data: errors, warnings, hints, messages.
     pub stderr: &'a mut dyn Write,
-    /// Whether a person looks at stdout.
+    /// Stdout is a terminal.
     pub stdout_is_terminal: bool,
-    /// Whether a person looks at stderr.
+    /// Stderr is a terminal.
     pub stderr_is_terminal: bool,
 }
 
@@ -69,9 +69,9 @@ pub struct Reporter<'s, 'a> {
     streams: &'s mut Streams<'a>,
     settings: Settings,
     command: Option<CommandName>,
-    /// For stdout.
+    /// The colours of stdout.
     out: Paint,
-    /// For stderr.
+    /// The colours of stderr.
     err: Paint,
     is_dumb: bool,
     zone: Zone,
@@ -102,19 +102,19 @@ impl<'s, 'a> Reporter<'s, 'a> {
     }
 
     /// A message passed.
-    pub fn message(&mut self, passing: &ladder::Passing<'_>) {
+    pub fn message(&mut self, passage: &ladder::Passage<'_>) {
         if self.command == Some(CommandName::Demo) {
-            self.arrow(passing.direction, passing.bytes);
+            self.arrow(passage.direction, passage.bytes);
         } else if self.settings.verbosity > 0 {
-            let mut text = ladder::line(passing, self.err);
+            let mut text = ladder::line(passage, self.err);
             if self.settings.verbosity > 1 {
-                text += &ladder::whole(passing.bytes, self.settings.show_secrets);
+                text += &ladder::whole(passage.bytes, self.settings.show_secrets);
             }
             self.stderr(&text);
         }
     }
 
-    /// Something that arrived was not used.
+    /// A message that arrived was dropped.
     pub fn dropped(&mut self, at: Duration, peer: SocketAddr, reason: Dropped) {
         if self.settings.verbosity > 0 {
             let text = ladder::dropped(at, peer, reason, self.err);
@@ -132,7 +132,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             Ok(success) => {
                 let written = self.success(report, success);
                 self.advise(report);
-                self.written(written, Exit::Done)
+                self.exit_after(written, Exit::Done)
             }
             Err(failure) => self.failure(report, diagnose(failure, report)),
         }
@@ -164,7 +164,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
         self.failed(fault, Some(report), &text)
     }
 
-    /// What somebody should know who thinks that all is well.
+    /// Hints for a success that is not yet what the user may think.
     fn advise(&mut self, report: &Report) {
         if self.settings.quiet || self.settings.json || !self.settings.ends_unanswered {
             return;
@@ -180,7 +180,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
         self.stderr(&text);
     }
 
-    /// Something that is no reason to fail.
+    /// Warns of something that is no reason to fail.
     pub fn warning(&mut self, message: &str) {
         if !self.settings.quiet {
             let text = human::warning(message, self.err);
@@ -232,7 +232,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
         self.fault(Fault { kind: Exit::from(signal), message: message.to_owned(), hint }, report)
     }
 
-    /// It failed before there was a report.
+    /// The command failed before there was a report.
     pub fn fail(&mut self, fault: impl Into<Fault>) -> Exit {
         self.fault(fault.into(), None)
     }
@@ -255,19 +255,19 @@ impl<'s, 'a> Reporter<'s, 'a> {
             written = self.stdout(object.with_error(fault).line().as_bytes());
         }
         self.stderr(text);
-        self.written(written, exit)
+        self.exit_after(written, exit)
     }
 
     /// Octets of a message that was not sent.
     pub fn request(&mut self, bytes: &[u8]) -> Exit {
         let written = self.stdout(bytes);
-        self.written(written, Exit::Done)
+        self.exit_after(written, Exit::Done)
     }
 
     /// Help, version or schema.
     pub fn data(&mut self, text: &str) -> Exit {
         let written = self.stdout(text.as_bytes());
-        self.written(written, Exit::Done)
+        self.exit_after(written, Exit::Done)
     }
 
     /// Help for somebody who did not ask for it.
@@ -294,12 +294,12 @@ impl<'s, 'a> Reporter<'s, 'a> {
             return;
         }
         self.erase();
-        let text = fitted(text, self.streams.stderr_is_terminal);
+        let text = fit(text, self.streams.stderr_is_terminal);
         let _ = self.streams.stderr.write_all(text.as_bytes());
     }
 
     /// A reader that has gone is no fault; a disk that is full is, for the report is lost.
-    fn written(&mut self, written: io::Result<()>, exit: Exit) -> Exit {
+    fn exit_after(&mut self, written: io::Result<()>, exit: Exit) -> Exit {
         match written {
             Ok(()) => exit,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
@@ -312,15 +312,15 @@ impl<'s, 'a> Reporter<'s, 'a> {
     }
 }
 
-/// Hints and the like broken between words, where a person reads them.
-fn fitted(text: &str, is_terminal: bool) -> Cow<'_, str> {
+/// The text with hints and the like broken between words, for a terminal.
+fn fit(text: &str, is_terminal: bool) -> Cow<'_, str> {
     match is_terminal.then(text::terminal_width).flatten() {
         Some(width) => Cow::Owned(text::wrap(text, width)),
         None => Cow::Borrowed(text),
     }
 }
 
-/// Whether the contact is already where the registrar sees us.
+/// Whether the contact is already at the address that the registrar sees.
 fn is_registered(report: &Report, seen: SocketAddr) -> bool {
     let contacts = report.result.as_ref().map(|success| success.contacts.as_slice()).unwrap_or_default();
     contacts.iter().any(|granted| match &granted.uri {

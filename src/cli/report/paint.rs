@@ -5,7 +5,7 @@ use colored::{ColoredString, Colorize};
 use crate::cli::Environment;
 use crate::cli::values::ColorChoice;
 
-/// Whether a stream gets colours.
+/// The colours of a stream, if it gets any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint {
     on: bool,
@@ -28,7 +28,7 @@ impl Paint {
         Paint { on }
     }
 
-    /// No colours.
+    /// A stream without colours.
     #[must_use]
     pub fn plain() -> Paint {
         Paint { on: false }
@@ -44,37 +44,37 @@ impl Paint {
         if self.on { style(text.normal()).to_string() } else { text.to_owned() }
     }
 
-    /// It worked.
+    /// For a success.
     #[must_use]
     pub fn good(self, text: &str) -> String {
         self.with(text, |text| text.green().bold())
     }
 
-    /// What it is about.
+    /// For the subject of a line.
     #[must_use]
     pub fn strong(self, text: &str) -> String {
         self.with(text, |text| text.bold())
     }
 
-    /// Beside the point.
+    /// For what is beside the point.
     #[must_use]
     pub fn faint(self, text: &str) -> String {
         self.with(text, |text| text.dimmed())
     }
 
-    /// It failed.
+    /// For a failure.
     #[must_use]
     pub fn bad(self, text: &str) -> String {
         self.with(text, |text| text.red().bold())
     }
 
-    /// It is odd.
+    /// For a warning.
     #[must_use]
     pub fn odd(self, text: &str) -> String {
         self.with(text, |text| text.yellow().bold())
     }
 
-    /// What to do.
+    /// For a hint.
     #[must_use]
     pub fn advice(self, text: &str) -> String {
         self.with(text, |text| text.cyan().bold())

@@ -1,37 +1,46 @@
-//! Times for people: in the zone of the system or of `TZ`, with its name. JSON has UTC ([`rfc3339`]).
+//! Times for people: in the zone of `TZ` or of the system, with its name. JSON has UTC ([`rfc3339`]).
 
 use std::cell::OnceCell;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::cli::environment::Environment;
+use crate::cli::environment::{Environment, ZoneName};
 use crate::proto::Time;
 
 /// The zone that times are said in. It is looked up when the first time is said: most commands say none.
 pub struct Zone {
-    is_local: bool,
+    name: ZoneName,
     zone: OnceCell<TimeZone>,
 }
+
+/// The folders that may hold the zones of the world, in files of RFC 9636.
+const FOLDERS: [&str; 3] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/etc/zoneinfo"];
+
+/// No zone has a file of this size, in octets.
+const LARGEST: u64 = 1 << 20;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Zone {
-    /// That of the environment.
+    /// The zone of the environment.
     #[must_use]
     pub fn new(environment: &Environment) -> Zone {
-        Zone { is_local: environment.local_time, zone: OnceCell::new() }
+        Zone { name: environment.zone.clone(), zone: OnceCell::new() }
     }
 
-    /// `14:03:12 CET`.
+    /// A time of the day with its zone: `14:03:12 CET`.
     #[must_use]
     pub fn clock(&self, at: Time) -> String {
         format!("{} {}", time_of_day(self.read(at)), self.name(at))
     }
 
-    /// `14:03:12 CET` so long after another time, with the date when that is a day or more.
+    /// The time so long after another: `14:03:12 CET`, with the date when that is a day or more.
     #[must_use]
     pub fn after(&self, from: Time, span: Duration) -> String {
         let at = from + span;
@@ -39,7 +48,8 @@ impl Zone {
         date + &self.clock(at)
     }
 
-    /// `14:03:12`, or the date and `14:03` if that is not within a day: for a table whose head names the zone.
+    /// A time in a table whose head names the zone: `14:03:12`, or the date and `14:03` if that is not within
+    /// a day.
     #[must_use]
     pub fn cell(&self, at: Time, now: Time) -> String {
         let read = self.read(at);
@@ -49,7 +59,8 @@ impl Zone {
         format!("{} {:02}:{:02}", date(read), read.hour(), read.minute())
     }
 
-    /// What the zone is called at that time, such as `CET` or `CEST`; `UTC` where nobody knows the zone.
+    /// The name of the zone at that time, such as `CET` or `CEST`; `UTC` where the system does not know the
+    /// zone.
     #[must_use]
     pub fn name(&self, at: Time) -> String {
         self.zone().to_offset_info(timestamp(at)).abbreviation().to_owned()
@@ -60,8 +71,27 @@ impl Zone {
     }
 
     fn zone(&self) -> &TimeZone {
-        self.zone.get_or_init(|| if self.is_local { TimeZone::system() } else { TimeZone::UTC })
+        self.zone.get_or_init(|| find(&self.name).unwrap_or(TimeZone::UTC))
     }
+}
+
+/// A name in `TZ` is that of a file, or a rule such as `CET-1CEST,M3.5.0,M10.5.0/3` (POSIX, chapter 8.3).
+fn find(name: &ZoneName) -> Option<TimeZone> {
+    match name {
+        ZoneName::Utc => None,
+        ZoneName::System => read(Path::new("/etc/localtime")),
+        ZoneName::Named(name) => {
+            let name = name.strip_prefix(':').unwrap_or(name);
+            let file = || FOLDERS.iter().find_map(|folder| read(&Path::new(folder).join(name)));
+            (!name.is_empty()).then(file)?.or_else(|| TimeZone::posix(name).ok())
+        }
+    }
+}
+
+fn read(path: &Path) -> Option<TimeZone> {
+    let mut content = Vec::new();
+    File::open(path).ok()?.take(LARGEST).read_to_end(&mut content).ok()?;
+    TimeZone::tzif("", &content).ok()
 }
 
 /// The time in UTC, to the second.
@@ -92,7 +122,7 @@ mod tests {
     const NOON: Time = Time::from_millis(1_795_348_800_000);
 
     fn zone(name: &str) -> Zone {
-        Zone { is_local: true, zone: OnceCell::from(TimeZone::get(name).unwrap()) }
+        Zone { name: ZoneName::Named(name.to_owned()), zone: OnceCell::new() }
     }
 
     #[test]
@@ -104,6 +134,11 @@ mod tests {
         assert_eq!(berlin.after(NOON, DAY * 180), "2027-05-21 14:00:00 CEST");
         assert_eq!(zone("Asia/Kolkata").clock(NOON), "17:30:00 IST");
         assert_eq!(zone("America/Sao_Paulo").clock(NOON), "09:00:00 -03");
+        assert_eq!(zone(":/usr/share/zoneinfo/Europe/Berlin").clock(NOON), "13:00:00 CET");
+        assert_eq!(zone("CET-1CEST,M3.5.0,M10.5.0/3").clock(summer), "14:00:00 CEST");
+        for unknown in ["", ":", "UTC", "Nobody/Knows", "../../../etc/passwd", "/dev/null", "/dev/zero"] {
+            assert_eq!(zone(unknown).clock(NOON), "12:00:00 UTC", "{unknown}");
+        }
         assert_eq!(Zone::new(&Environment::default()).clock(NOON), "12:00:00 UTC");
     }
 

@@ -1,4 +1,4 @@
-//! What a server has counted, for Prometheus.
+//! The counters of a server, for Prometheus.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text::encode};
@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 
 use crate::proto::registrar::service::Counters;
 
-/// What was counted, as text.
+/// The counters as text.
 pub(super) fn text(counters: Option<Counters>) -> String {
     let mut registry = Registry::with_prefix("sipreg");
     registry.register_collector(Box::new(Counted(counters.unwrap_or_default())));
@@ -52,7 +52,7 @@ impl Collector for Counted {
     }
 }
 
-/// One family of counters, told apart by a label.
+/// A family of counters that differ in a label.
 fn labelled<'a>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,

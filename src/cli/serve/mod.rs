@@ -23,7 +23,7 @@ use crate::proto::{Cause, Command, Notice, Transport};
 use crate::store::Memory;
 use options::Options;
 
-/// Carries it out.
+/// Carries `sipreg serve` out.
 pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '_>) -> Exit {
     let ended = if args.access.add_user.is_some() {
         users::add_user(&args.access, environment).map(|text| reporter.data(&text)).map_err(Fault::from)
@@ -43,12 +43,12 @@ async fn serve(
 ) -> Result<Exit, Fault> {
     let file = args.access.users;
     let users = file.as_deref().map(users::read).transpose()?;
-    if let Some(warning) = file.as_deref().and_then(users::exposed) {
+    if let Some(warning) = file.as_deref().and_then(users::exposure) {
         reporter.warning(&warning);
     }
     let domains: Vec<String> = options.domains.iter().map(ToString::to_string).collect();
     let (access, example) = match &users {
-        Some(users) => (users::described(users, file.as_deref()), users::example(users)),
+        Some(users) => (users::summary(users, file.as_deref()), users::example(users)),
         None => ("anybody may register".to_owned(), None),
     };
     let example =
@@ -94,7 +94,7 @@ struct Server {
 }
 
 impl Server {
-    /// Serves until it is told to stop.
+    /// Serves until a signal ends it.
     async fn run(mut self, reporter: &mut Reporter<'_, '_>) -> Result<Exit, Fault> {
         loop {
             match self.session.next(reporter).await? {
@@ -111,7 +111,7 @@ impl Server {
                 Input::Notice(notice) => {
                     let over = matches!(notice, Notice::Server(ServerEvent::Stopped));
                     if self.tell(&notice, reporter).is_err() {
-                        // Nobody reads what is told; that ends it as a signal would.
+                        // Nobody reads the events any more; that ends it as a signal would.
                         self.stop();
                     }
                     if over {

@@ -1,4 +1,4 @@
-//! The users file: read, described, and written by `--add-user`.
+//! The users file: read, summary, and written by `--add-user`.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::cli::text::shown;
 use crate::cli::usage::UsageError;
 use crate::proto::digest::{Hidden, Secret, User, Users};
 
-/// Larger files of users are read by mistake.
+/// The largest file of users: whoever names a larger one has made a mistake.
 const LARGEST: u64 = 1 << 30;
 
 /// Reads the users.
@@ -39,9 +39,9 @@ fn content(path: &Path) -> Result<String, UsageError> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-/// A word of warning when others than its owner may read the file: an HA1 is as good as the password.
+/// A warning for a file that others than its owner may read: an HA1 is as good as the password.
 #[cfg(unix)]
-pub(super) fn exposed(path: &Path) -> Option<String> {
+pub(super) fn exposure(path: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o044 != 0).then(|| {
@@ -54,12 +54,12 @@ pub(super) fn exposed(path: &Path) -> Option<String> {
 
 /// Elsewhere there are no such bits.
 #[cfg(not(unix))]
-pub(super) fn exposed(_path: &Path) -> Option<String> {
+pub(super) fn exposure(_path: &Path) -> Option<String> {
     None
 }
 
-/// Who may register, for the banner.
-pub(super) fn described(users: &Users, path: Option<&Path>) -> String {
+/// The number of users who may register, for the banner.
+pub(super) fn summary(users: &Users, path: Option<&Path>) -> String {
     let file = path.map(|path| path.display().to_string()).unwrap_or_default();
     match users.len() {
         1 => format!("1 user of {file} may register"),
@@ -72,7 +72,7 @@ pub(super) fn example(users: &Users) -> Option<String> {
     users.first().map(|user| format!("{}@{}", user.name, user.realm))
 }
 
-/// Adds a user, or changes the password. What to print.
+/// Adds a user, or changes the password. Returns the text to print.
 pub(super) fn add_user(args: &Access, environment: &Environment) -> Result<String, UsageError> {
     let wanted = args.add_user.as_deref().unwrap_or_default();
     let (name, realm) = match wanted.split_once('@') {
@@ -84,7 +84,7 @@ pub(super) fn add_user(args: &Access, environment: &Environment) -> Result<Strin
         Some(path) if path.exists() => content(path)?,
         Some(_) | None => String::new(),
     };
-    // What is wrong with the name or the file is said before anybody types a password.
+    // Mistakes in the name or the file are reported before anybody types a password.
     User::line(name, &realm, &Hidden::new("any".to_owned())).map_err(|fault| bad(fault.to_string()))?;
     if let Some(path) = args.users.as_deref().filter(|_| !old.is_empty()) {
         read(path)?;

@@ -53,8 +53,8 @@ pub(in crate::cli) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&fresh, path)
 }
 
-/// Makes a file that is not there yet, or whose content is not `good`. Of several processes at once the first one wins,
-/// and nobody sees half of it.
+/// Makes a file that is not there yet, or whose content is not `good`. Of several processes at once the first
+/// one wins, and nobody sees half of it.
 pub(super) fn create(path: &Path, content: &[u8], good: impl Fn(&str) -> bool) -> io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -65,11 +65,12 @@ pub(super) fn create(path: &Path, content: &[u8], good: impl Fn(&str) -> bool) -
     if fs::hard_link(&fresh, path).is_ok() || read(path).is_ok_and(|held| good(&held)) {
         return fs::remove_file(&fresh);
     }
-    // What is there is damaged, or the file system has no hard links.
+    // The file that is there is damaged, or the file system has no hard links.
     fs::rename(&fresh, path)
 }
 
-/// Moves a file that makes no sense out of the way, for whoever wants to look at it. If that fails, it is overwritten.
+/// Moves a file that makes no sense out of the way, for whoever wants to look at it. If that fails, it is
+/// overwritten.
 pub(super) fn set_aside(path: &Path) {
     let _ = fs::rename(path, path.with_extension("damaged"));
 }

@@ -1,5 +1,5 @@
-//! One process at a time per AOR and registrar. The lock is the operating system's: it goes with the process, however
-//! that ends.
+//! The lock that lets in one process at a time per AOR and registrar. It is the operating system's: it goes
+//! with the process, however that ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::file;
 
-/// Gaps between two looks at a lock that somebody else holds.
+/// Pauses between two tries to take a lock that another process holds.
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(20);
 
@@ -18,23 +18,23 @@ pub struct Lock {
 }
 
 impl Drop for Lock {
-    /// Says it, and does not only close: a process that is just being started may hold a copy of the descriptor for
-    /// an instant.
+    /// Says it, and does not only close: a process that is just being started may hold a copy of the
+    /// descriptor for an instant.
     fn drop(&mut self) {
         let _ = self.file.unlock();
     }
 }
 
-/// A lock that is wanted.
+/// A lock that is still to be taken.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct LockRequest {
     file: File,
 }
 
-impl Waiting {
-    pub(super) fn at(path: &Path) -> Result<Waiting, String> {
+impl LockRequest {
+    pub(super) fn at(path: &Path) -> Result<LockRequest, String> {
         file::open(path, OpenOptions::new().write(true).create(true).truncate(false))
-            .map(|file| Waiting { file })
+            .map(|file| LockRequest { file })
             .map_err(|error| format!("{} can't be opened: {error}", path.display()))
     }
 
@@ -42,7 +42,7 @@ impl Waiting {
     ///
     /// # Errors
     /// The file system knows no locks, in words for a warning.
-    pub fn try_now(self) -> Result<Result<Lock, Waiting>, String> {
+    pub fn try_now(self) -> Result<Result<Lock, LockRequest>, String> {
         match self.file.try_lock() {
             Ok(()) => Ok(Ok(Lock { file: self.file })),
             Err(TryLockError::WouldBlock) => Ok(Err(self)),
@@ -53,7 +53,7 @@ impl Waiting {
     /// Takes it as soon as it is free. Dropping the future gives up.
     ///
     /// # Errors
-    /// As [`Waiting::try_now`].
+    /// As [`LockRequest::try_now`].
     pub async fn wait(mut self) -> Result<Lock, String> {
         let mut pause = SHORTEST;
         loop {

@@ -1,4 +1,4 @@
-//! What is remembered between runs: one small file per AOR and registrar, and a lock beside it.
+//! The memory between runs: one small file per AOR and registrar, and a lock beside it.
 //!
 //! ```text
 //! STATE/instance                           one URN for this device, made once (RFC 5626 §4.1)
@@ -9,12 +9,13 @@
 //! ```
 //!
 //! Life of a [`Slot`]: [`State::enter`] reads, under the lock; [`Record::memory`] goes into the plan;
-//! [`Slot::remember`] writes before each request leaves; [`Slot::settle`] writes what came of it; dropping it lets the
-//! next process in. Nothing of this can make a command fail: what can't be read or written is a warning.
+//! [`Slot::remember`] writes before each request leaves; [`Slot::settle`] writes what came of it; dropping it
+//! lets the next process in. Nothing of this can make a command fail: what can't be read or written is a
+//! warning.
 //!
-//! A file is replaced by rename, so that a reader sees the old one or the new one. It is not forced to the disk first:
-//! after a power failure an older CSeq may come back, which the registrar refuses and the core answers with a new
-//! Call-ID.
+//! A file is replaced by rename, so that a reader sees the old one or the new one. It is not forced to the
+//! disk first: after a power failure an older CSeq may come back, which the registrar refuses and the core
+//! answers with a new Call-ID.
 
 pub(super) mod file;
 mod lock;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use lock::Waiting;
+pub use lock::LockRequest;
 pub use record::Record;
 
 use crate::proto::Checkpoint;
@@ -32,12 +33,12 @@ use crate::proto::client::outcome::Success;
 use crate::proto::client::plan::Purpose;
 use crate::sip::{Host, NameAddr, Uri};
 
-/// Processes that keep, at a time.
+/// `sipreg keep` processes that can use the state at a time.
 const PLACES: u32 = 64;
 
-/// The place of a process that keeps, held until this is dropped.
+/// The slot of a `sipreg keep` process, held until this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ProcessSlot {
     number: u32,
     _lock: lock::Lock,
 }
@@ -48,19 +49,19 @@ pub struct State {
     dir: PathBuf,
 }
 
-/// What one AOR at one registrar left, locked for this process.
+/// The memory of one AOR at one registrar, locked for this process.
 #[derive(Debug)]
 pub struct Slot {
     path: PathBuf,
     record: Record,
-    /// Whether the contacts of the plan are this device's own.
+    /// The contacts of the plan are this device's own.
     own: bool,
     /// The contacts of the last request that left.
     asked: Vec<String>,
     complaint: Option<String>,
     /// Own and named contacts as they were before this process.
     before: (Vec<String>, Vec<String>),
-    /// `None`: that of the whole process holds.
+    /// `None` where the lock of the whole process holds.
     _lock: Option<lock::Lock>,
 }
 
@@ -79,9 +80,9 @@ impl State {
     ///
     /// # Errors
     /// The directory can't be made or written to, in words for a warning.
-    pub fn approach(&self, aor: &str, registrar: &str) -> Result<Waiting, String> {
+    pub fn approach(&self, aor: &str, registrar: &str) -> Result<LockRequest, String> {
         self.make_dirs()?;
-        Waiting::at(&self.registrations().join(format!("{}.lock", file_name(aor, registrar))))
+        LockRequest::at(&self.registrations().join(format!("{}.lock", file_name(aor, registrar))))
     }
 
     /// Reads what is remembered, under the lock. A damaged file is set aside and told of.
@@ -90,37 +91,37 @@ impl State {
         self.enter_file(&format!("{}.json", file_name(aor, registrar)), aor, registrar, Some(lock))
     }
 
-    /// Takes the first place that no other `sipreg keep` holds. It is free again when the process ends, however that
-    /// does, and the next one goes on with what this one has bound.
+    /// Takes the first slot that no other `sipreg keep` holds. It is free again when the process ends, in
+    /// whatever way, and the next process goes on with what this one has bound.
     ///
     /// # Errors
-    /// The directory can't be used, or all places are taken, in words for a warning.
-    pub fn keep_place(&self) -> Result<Place, String> {
+    /// The directory can't be used, or all slots are taken, in words for a warning.
+    pub fn process_slot(&self) -> Result<ProcessSlot, String> {
         self.make_dirs()?;
         for number in 1..=PLACES {
-            let waiting = Waiting::at(&self.dir.join(format!("keep-{number}.lock")))?;
+            let waiting = LockRequest::at(&self.dir.join(format!("keep-{number}.lock")))?;
             if let Ok(lock) = waiting.try_now()? {
-                return Ok(Place { number, _lock: lock });
+                return Ok(ProcessSlot { number, _lock: lock });
             }
         }
         Err(format!("{PLACES} other 'sipreg keep' use the state directory {}", self.dir.display()))
     }
 
-    /// As [`State::enter`], for a process that keeps.
+    /// As [`State::enter`], for a `sipreg keep`.
     #[must_use]
-    pub fn enter_kept(&self, aor: &str, registrar: &str, place: &Place) -> (Slot, Option<String>) {
-        self.enter_file(&kept_name(aor, registrar, place.number), aor, registrar, None)
+    pub fn enter_for_keep(&self, aor: &str, registrar: &str, place: &ProcessSlot) -> (Slot, Option<String>) {
+        self.enter_file(&keep_file_name(aor, registrar, place.number), aor, registrar, None)
     }
 
-    /// Whether a `sipreg keep` that runs has bound this address.
+    /// Whether a running `sipreg keep` has bound this address.
     #[must_use]
-    pub fn is_kept(&self, aor: &str, registrar: &str) -> bool {
+    pub fn is_bound_by_keep(&self, aor: &str, registrar: &str) -> bool {
         (1..=PLACES).any(|number| {
-            let path = self.registrations().join(kept_name(aor, registrar, number));
+            let path = self.registrations().join(keep_file_name(aor, registrar, number));
             let holds = path.exists() && !Record::read(&path, aor, registrar).0.bound().is_empty();
             holds
-                && Waiting::at(&self.dir.join(format!("keep-{number}.lock")))
-                    .and_then(Waiting::try_now)
+                && LockRequest::at(&self.dir.join(format!("keep-{number}.lock")))
+                    .and_then(LockRequest::try_now)
                     .is_ok_and(|taken| taken.is_err())
         })
     }
@@ -148,7 +149,7 @@ impl State {
             .map_err(|error| format!("the state directory {} can't be used: {error}", self.dir.display()))
     }
 
-    /// What is remembered, without lock and without touching anything: for `--dry-run`.
+    /// The record, without lock and without touching anything: for `--dry-run`.
     #[must_use]
     pub fn peek(&self, aor: &str, registrar: &str) -> Record {
         let path = self.registrations().join(format!("{}.json", file_name(aor, registrar)));
@@ -182,7 +183,7 @@ fn urn(high: u64, low: u64) -> String {
     format!("urn:uuid:{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}", low >> 48, low & 0xffff_ffff_ffff)
 }
 
-/// How an AOR or a registrar is told from others: its text, without regard to the letter case of its host.
+/// The key of an AOR or a registrar: its text, without regard to the letter case of its host.
 #[must_use]
 pub fn key(uri: &Uri) -> String {
     let mut uri = uri.clone();
@@ -219,7 +220,7 @@ fn file_name(aor: &str, registrar: &str) -> String {
     format!("{}-{short}", plain.trim_start_matches('.'))
 }
 
-fn kept_name(aor: &str, registrar: &str, place: u32) -> String {
+fn keep_file_name(aor: &str, registrar: &str, place: u32) -> String {
     format!("{}.keep-{place}.json", file_name(aor, registrar))
 }
 

@@ -10,15 +10,15 @@ use crate::proto::Checkpoint;
 use crate::proto::client::plan::Resume;
 use crate::sip::NameAddr;
 
-/// Contacts that are remembered at most; the oldest go first. Own ones are few: only those of runs that nobody
-/// answered.
+/// Contacts that are remembered at most; the oldest go first. Own ones are few: only those of runs that
+/// nobody answered.
 const MOST_NAMED: usize = 32;
 const MOST_OWN: usize = 4;
 
 /// Version of the format.
 const SCHEMA: u32 = 1;
 
-/// What one AOR at one registrar left. Contacts are written as in a Contact header.
+/// The content of the file of one AOR at one registrar. Contacts are written as in a Contact header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     schema: u32,
@@ -28,7 +28,8 @@ pub struct Record {
     call_id: String,
     /// Of the last request.
     cseq: u32,
-    /// Contacts that this device made for itself. More than one only while it is not known which of them is bound.
+    /// Contacts that this device made for itself. More than one only while it is not known which of them is
+    /// bound.
     pub(super) own: Vec<String>,
     /// Contacts that the user named with `--contact`.
     pub(super) named: Vec<String>,
@@ -102,7 +103,7 @@ impl Record {
         if self.own.is_empty() { None } else { self.port }
     }
 
-    /// What `unregister` removes: this device's contacts, else those that the user named.
+    /// The contacts that `unregister` removes: this device's, else those that the user named.
     #[must_use]
     pub fn bound(&self) -> Vec<NameAddr> {
         let bound = if self.own.is_empty() { &self.named } else { &self.own };

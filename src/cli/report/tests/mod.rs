@@ -265,7 +265,8 @@ fn several_destinations_are_told_one_by_one() {
     assert_eq!(results, ["dns", "refused", "closed", "503", "timeout"]);
 }
 
-/// Every failure: its kind, its exit status, a message on stderr, and nothing that can be taken for a success.
+/// Every failure: its kind, its exit status, a message on stderr, and nothing that can be taken for a
+/// success.
 #[test]
 fn failures_say_the_same_in_json_and_to_people() {
     let realm = || "munich.de".to_owned();

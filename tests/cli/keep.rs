@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::run::{Ran, command, finish};
-use crate::serving::Server;
+use crate::serve::Server;
 
 /// A registrar that anybody may use; leases from a second on.
 pub fn serve() -> Server {

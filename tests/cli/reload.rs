@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::keeping::{Keep, client, keep, name, serve};
+use crate::keep::{Keep, client, keep, name, serve};
 use crate::registrar::Registrar;
 
 /// An event in one line.

@@ -1,0 +1,492 @@
+//! What a status code, an exit status or an `error.kind` means for a registration, what usually causes it and what to
+//! try: the texts of the hints that a failure ends with.
+
+/// One thing that can go wrong, as it is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The words of the message that it is known by; what may change in it is left out.
+    pub seen: &'static str,
+    /// What to do about it: the message's hint.
+    pub hint: &'static str,
+}
+
+/// What one word, or a group of words that mean the same, stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is asked for by: `403`, `exit 3`, `credentials`.
+    pub words: &'static [&'static str],
+    /// What it means for a registration: one sentence without full stop.
+    pub meaning: &'static str,
+    /// What usually causes it.
+    pub causes: &'static [&'static str],
+    /// What to try, in this order.
+    pub remedies: &'static [&'static str],
+    /// How it is met, with what to do in each case.
+    pub cases: &'static [Case],
+}
+
+const NONE: Entry = Entry { words: &[], meaning: "", causes: &[], remedies: &[], cases: &[] };
+
+// --- the cases of each kind of failure -----------------------------------------------------------
+
+/// The registrar wants a password, and none was given.
+pub const PASSWORD_MISSING: Case = Case {
+    seen: "a password is needed",
+    hint: "give it with SIPREG_PASSWORD or --password-file; --username names another user",
+};
+/// The registrar did not accept the answer to its challenge.
+pub const PASSWORD_WRONG: Case = Case {
+    seen: "user name or password is wrong",
+    hint: "check the password, and --username if the digest user differs from the AOR's; \
+           many registrars answer unknown users in the same way",
+};
+/// 403 after an answer to a challenge.
+pub const FORBIDDEN: Case = Case {
+    seen: "may not do this",
+    hint: "the password was not the problem; where the answer gives no other reason, the AOR must be that user's own, \
+           or --from and --username name somebody who may register others",
+};
+/// 401 or 407 that asks for nothing.
+pub const NO_CHALLENGE: Case = Case {
+    seen: "without a challenge",
+    hint: "the server is broken, or a proxy on the way removes the challenge",
+};
+/// A fresh challenge follows each answer.
+pub const ENDLESS: Case = Case {
+    seen: "asks for credentials again and again",
+    hint: "its nonces are stale at once: is its clock right, and do all its nodes share their nonces?",
+};
+/// Only Basic, or something else than Digest.
+pub const NO_DIGEST: Case = Case {
+    seen: "no challenge that can be answered: scheme ... is not Digest",
+    hint: "Basic shows the password to everybody on the way and is never answered: have it offer Digest",
+};
+/// Only algorithms below `--min-algorithm`.
+pub const TOO_WEAK: Case =
+    Case { seen: "... is weaker than --min-algorithm", hint: "a lower --min-algorithm lets sipreg answer" };
+/// Only other realms than that of `--realm`.
+pub const OTHER_REALM: Case = Case {
+    seen: "... is not the one of --realm",
+    hint: "leave --realm out, or name the realm that the registrar uses",
+};
+/// Only algorithms that the HA1 is not for.
+pub const OTHER_HA1: Case = Case {
+    seen: "... is not that of the HA1",
+    hint: "an HA1 serves one algorithm only: give the password instead, or the HA1 of that algorithm",
+};
+/// Only algorithms or forms that nobody here knows.
+pub const UNKNOWN_ALGORITHM: Case = Case {
+    seen: "algorithm ... is unknown",
+    hint: "sipreg answers MD5, SHA-256 and SHA-512-256, each with -sess, qop auth, auth-int or none",
+};
+
+/// 404 to a request that only asks what is bound.
+pub const NOTHING_LISTED: Case = Case {
+    seen: "404 to 'sipreg list'",
+    hint: "some registrars say this when nothing is bound; or there is no such user or domain: check \
+           the AOR, and name the registrar with --registrar",
+};
+
+/// Silence over UDP.
+pub const SILENT_UDP: Case = Case {
+    seen: "no answer from ... over UDP",
+    hint: "is a registrar there at all? Firewalls drop silently; --transport tcp may tell more, -v shows what \
+           was sent",
+};
+/// Silence on a connection.
+pub const SILENT_TCP: Case = Case {
+    seen: "no answer from ... over TCP",
+    hint: "the connection stands, but nothing comes back: is it a SIP port? -v shows what was sent",
+};
+/// A connection that does not come about.
+pub const NOT_CONNECTED: Case = Case {
+    seen: "no answer from ... (0 requests sent)",
+    hint: "a firewall may drop the connection; check host and port, or raise --timeout",
+};
+/// A server that answers at first.
+pub const FELL_SILENT: Case = Case {
+    seen: "answered once, then fell silent",
+    hint: "a server that dies or hangs at the password: its log tells more, -v shows how far it got",
+};
+
+/// NXDOMAIN.
+pub const NAME_UNKNOWN: Case = Case {
+    seen: "the name ... does not exist",
+    hint: "check its spelling, or name the server with --registrar or --proxy",
+};
+/// A name server that fails, or none that answers.
+pub const NAME_SERVER_FAILED: Case = Case {
+    seen: "the name ... could not be looked up",
+    hint: "--nameserver asks another one; --registrar and --proxy also take an IP address",
+};
+/// A name without A or AAAA that may be used.
+pub const NO_ADDRESS: Case = Case {
+    seen: "has no address that may be used",
+    hint: "check -4 and -6, or name the server with --proxy",
+};
+/// TCP RST on connecting, or ICMP port unreachable.
+pub const CONNECTION_REFUSED: Case =
+    Case { seen: "connection refused", hint: "nobody listens there: check host, port and --transport" };
+/// ICMP host or network unreachable, or no route.
+pub const NETWORK_UNREACHABLE: Case = Case {
+    seen: "network unreachable",
+    hint: "there is no way to that address: check the network, --bind, -4 and -6",
+};
+/// ICMP protocol unreachable.
+pub const TRANSPORT_UNSUPPORTED: Case = Case {
+    seen: "transport not supported there",
+    hint: "that host does not speak this transport: try another --transport",
+};
+/// The system gave up connecting.
+pub const CONNECTING_TIMED_OUT: Case = Case {
+    seen: "connecting timed out",
+    hint: "the host does not react: check the address; a firewall may be in between",
+};
+/// A connection that is reset.
+pub const CONNECTION_RESET: Case =
+    Case { seen: "connection reset", hint: "it speaks TCP there, but perhaps no SIP: check the port" };
+/// EMSGSIZE.
+pub const TOO_LARGE: Case = Case {
+    seen: "message too large for a datagram",
+    hint: "the request is too large for UDP: use --transport tcp, or fewer headers",
+};
+/// An address of `--bind` that is not here, or taken.
+pub const LOCAL_ADDRESS: Case = Case {
+    seen: "local address not available",
+    hint: "--bind must name an address of this machine and a port that is free",
+};
+/// EPERM, EACCES.
+pub const NOT_PERMITTED: Case = Case {
+    seen: "not permitted",
+    hint: "the operating system forbids it: a firewall rule, or a port that needs root",
+};
+/// The other side hangs up.
+pub const CONNECTION_CLOSED: Case = Case {
+    seen: "closed the connection without an answer",
+    hint: "it may not serve this domain, or not over this transport; -v shows how far it got",
+};
+
+/// A 2xx without our contact.
+pub const NOT_BOUND: Case = Case {
+    seen: "does not list our contact",
+    hint: "calls won't arrive; -vv shows what it lists. A proxy may rewrite the Contact: try --advertise",
+};
+/// A 2xx to a removal that still lists the contact.
+pub const STILL_BOUND: Case = Case { seen: "the contact is still bound", hint: "-vv shows what it lists" };
+/// Redirects that lead back, or on and on.
+pub const REDIRECTED: Case = Case {
+    seen: "redirected in a circle, or too often",
+    hint: "-v shows the way; name the registrar that should answer with --registrar",
+};
+/// Octets that are no SIP.
+pub const NOT_SIP: Case = Case {
+    seen: "sends something that is not SIP",
+    hint: "check the port: is it plain SIP, not TLS or HTTP?",
+};
+/// A wrong `rspauth`.
+pub const FALSE_SERVER: Case = Case {
+    seen: "the server does not know the password itself",
+    hint: "somebody may pose as the registrar: do not trust this registration",
+};
+
+// --- the words -----------------------------------------------------------------------------------
+
+/// Exit statuses with their `error.kind`, then status codes.
+pub const ENTRIES: &[Entry] = &[
+    Entry { words: &["exit 0"], meaning: "done: the registrar confirmed it", ..NONE },
+    Entry {
+        words: &["exit 1", "refused"],
+        meaning: "the registrar refused, with a final answer that no other exit status covers",
+        causes: &[
+            "no such user or domain there",
+            "a policy of the registrar",
+            "an overloaded or broken server",
+        ],
+        remedies: &["look the status code up: 'sipreg explain 404'", "-vv shows the whole answer"],
+        ..NONE
+    },
+    Entry {
+        words: &["exit 2", "usage"],
+        meaning: "the command line or the configuration file is wrong; nothing was sent",
+        causes: &[
+            "an option that the command does not have",
+            "a value that can't be read",
+            "two secrets at once",
+        ],
+        remedies: &[
+            "the message names the option, or file, line and column",
+            "'sipreg COMMAND --help' has examples",
+        ],
+        ..NONE
+    },
+    Entry {
+        words: &["exit 3", "credentials"],
+        meaning: "credentials are missing or were not accepted",
+        causes: &[
+            "a wrong password, or a digest user other than the AOR's user part",
+            "a user who may not register this AOR",
+            "no password given, and no terminal to ask on",
+        ],
+        remedies: &["check password and --username first", "trying again unchanged may lock the account"],
+        cases: &[
+            PASSWORD_MISSING,
+            PASSWORD_WRONG,
+            FORBIDDEN,
+            NO_DIGEST,
+            UNKNOWN_ALGORITHM,
+            TOO_WEAK,
+            OTHER_REALM,
+            OTHER_HA1,
+            NO_CHALLENGE,
+            ENDLESS,
+        ],
+    },
+    Entry {
+        words: &["exit 4", "timeout"],
+        meaning: "no final answer in time; what was asked may have happened nevertheless",
+        causes: &["a firewall that drops silently", "a wrong address or port", "a server that hangs"],
+        remedies: &[
+            "each address that is tried gets 32 s, as RFC 3261 has it: --timeout 5s bounds the whole",
+            "'another sipreg has been busy': it holds the lock of this address; a longer --timeout waits longer",
+        ],
+        cases: &[SILENT_UDP, SILENT_TCP, NOT_CONNECTED, FELL_SILENT],
+    },
+    Entry {
+        words: &["exit 5", "unreachable"],
+        meaning: "the registrar could not be reached: its name, the network or the connection",
+        causes: &["a misspelt domain", "no server on that port", "no network"],
+        remedies: &[
+            "--registrar HOST:PORT names the server itself",
+            "--retry-for 5m goes on until it is there",
+        ],
+        cases: &[
+            NAME_UNKNOWN,
+            NAME_SERVER_FAILED,
+            NO_ADDRESS,
+            CONNECTION_REFUSED,
+            NETWORK_UNREACHABLE,
+            TRANSPORT_UNSUPPORTED,
+            CONNECTING_TIMED_OUT,
+            CONNECTION_RESET,
+            CONNECTION_CLOSED,
+            TOO_LARGE,
+            LOCAL_ADDRESS,
+            NOT_PERMITTED,
+        ],
+    },
+    Entry {
+        words: &["exit 6", "misbehaved"],
+        meaning: "the registrar misbehaved: it said yes and did not do it, or broke the protocol",
+        causes: &[
+            "something on the way that rewrites the Contact",
+            "redirects that lead nowhere",
+            "a port that speaks TLS or HTTP",
+        ],
+        remedies: &["-vv shows what it answered"],
+        cases: &[NOT_BOUND, STILL_BOUND, REDIRECTED, NOT_SIP, FALSE_SERVER],
+    },
+    Entry {
+        words: &["exit 7", "unmet"],
+        meaning: "'list --contact': that contact is not bound",
+        causes: &["the device is off, or its binding has run out", "it is bound with another URI"],
+        remedies: &["'sipreg list AOR' shows what is bound"],
+        ..NONE
+    },
+    Entry {
+        words: &["exit 70", "internal"],
+        meaning: "an internal error: a bug in sipreg",
+        remedies: &["report it with the command line (without the password) and what -vv shows"],
+        ..NONE
+    },
+    Entry {
+        words: &["exit 130", "exit 143", "interrupted"],
+        meaning: "a one-shot command was ended by SIGINT (130) or SIGTERM (143); what was asked may have happened",
+        ..NONE
+    },
+    Entry {
+        words: &["1xx", "100"],
+        meaning: "not final: the request has arrived and is being worked on",
+        ..NONE
+    },
+    Entry {
+        words: &["2xx", "200"],
+        meaning: "the registrar took the request; its answer lists every binding of the AOR with its lifetime",
+        causes: &["without the contact that was asked for it is exit status 6, not success"],
+        ..NONE
+    },
+    Entry {
+        words: &["3xx", "301", "302", "305"],
+        meaning: "redirected: another server is to be asked, which sipreg does by itself, five times at most",
+        causes: &["the account has moved, or a server hands its load on"],
+        remedies: &["-vv shows its Contact; a target over TLS or WebSocket can't be tried yet"],
+        ..NONE
+    },
+    Entry {
+        words: &["4xx"],
+        meaning: "this request, as it was, is refused here",
+        causes: &["the reason phrase and a Warning header say why; -vv shows them"],
+        ..NONE
+    },
+    Entry {
+        words: &["5xx", "500"],
+        meaning: "the server failed at a request that was good",
+        causes: &[
+            "a fault of its software, its database or its configuration",
+            "an old CSeq with the same Call-ID",
+        ],
+        remedies: &["a fault on the registrar's side: its log tells more"],
+        ..NONE
+    },
+    Entry {
+        words: &["6xx", "600", "603", "604", "606"],
+        meaning: "nobody anywhere takes this request; no other server is tried",
+        causes: &["a proxy or a phone answered where a registrar should"],
+        remedies: &["no registrar should answer this: is it one? Name the registrar with --registrar"],
+        ..NONE
+    },
+    Entry {
+        words: &["400"],
+        meaning: "the server could not read the request, or found something in it wrong",
+        causes: &["a header that it does not take", "something on the way that changed the message"],
+        remedies: &["something in the request is not to its taste; -vv shows both messages"],
+        ..NONE
+    },
+    Entry {
+        words: &["401", "407"],
+        meaning: "who is it? It is normal once, and answered with the password; again it is exit status 3",
+        causes: &["no password, or a wrong one", "a digest user other than the AOR's user part"],
+        remedies: &[
+            "check the password first, then --username",
+            "'sipreg explain credentials' has the cases",
+        ],
+        ..NONE
+    },
+    Entry {
+        words: &["403"],
+        meaning: "the registrar does not allow it; after a password was sent it is exit status 3, else 1",
+        causes: &[
+            "an AOR that is not this user's own",
+            "an address or a network that may not register",
+            "a wrong password: some registrars say so in this way",
+        ],
+        remedies: &[
+            "it asked for no password: perhaps it lets nobody register from this address, or not this AOR",
+        ],
+        ..NONE
+    },
+    Entry {
+        words: &["404"],
+        meaning: "no such user or domain there; to 'list', some registrars say this when nothing is bound",
+        causes: &["a misspelt AOR", "a registrar that does not serve the domain"],
+        remedies: &["no such user or domain there: check the AOR, and name the registrar with --registrar"],
+        cases: &[NOTHING_LISTED],
+    },
+    Entry {
+        words: &["405", "501"],
+        meaning: "the server knows no REGISTER",
+        causes: &["a proxy, a gateway or a phone that is no registrar"],
+        remedies: &["that server takes no registrations: name the registrar with --registrar"],
+        ..NONE
+    },
+    Entry {
+        words: &["408"],
+        meaning: "a server on the way waited for the registrar in vain; it is exit status 4",
+        causes: &["a registrar that is down behind a proxy"],
+        remedies: &["--retry-for 5m goes on until it is there"],
+        ..NONE
+    },
+    Entry {
+        words: &["410"],
+        meaning: "the user is gone for good",
+        remedies: &["the user has moved away for good: check the AOR"],
+        ..NONE
+    },
+    Entry {
+        words: &["416"],
+        meaning: "the server does not take the scheme of the Request-URI",
+        remedies: &["it does not accept the scheme of the request: check the AOR and --registrar"],
+        ..NONE
+    },
+    Entry {
+        words: &["420"],
+        meaning: "the server does not support an extension; it is dropped once by itself",
+        remedies: &["a proxy or registrar on the way is very strict; -vv shows its answer"],
+        ..NONE
+    },
+    Entry {
+        words: &["421"],
+        meaning: "the server insists on an extension",
+        remedies: &["sipreg does not have it yet"],
+        ..NONE
+    },
+    Entry {
+        words: &["423"],
+        meaning: "the lifetime is too brief; it is raised to the registrar's Min-Expires by itself, to a day at most",
+        remedies: &["try a longer --expires"],
+        ..NONE
+    },
+    Entry {
+        words: &["430", "439"],
+        meaning: "the flow to the device, or its first hop, does not do for outbound (RFC 5626)",
+        remedies: &["the first hop does not support outbound: try another --proxy"],
+        ..NONE
+    },
+    Entry {
+        words: &["440", "482", "483"],
+        meaning: "the request went round",
+        causes: &["proxies that send to each other", "a --proxy that is the registrar's client, too"],
+        remedies: &["the request went round in a loop between proxies: check --proxy and --registrar"],
+        ..NONE
+    },
+    Entry {
+        words: &["480"],
+        meaning: "not now; to a call it means that no device is bound, or none answers",
+        remedies: &["temporarily unavailable: try again later"],
+        ..NONE
+    },
+    Entry {
+        words: &["494"],
+        meaning: "a security agreement is demanded (RFC 3329)",
+        remedies: &["it demands a security agreement (RFC 3329), which sipreg does not have"],
+        ..NONE
+    },
+    Entry {
+        words: &["502", "504"],
+        meaning: "a server behind the one that answered failed, or was not reached",
+        remedies: &["a server behind the one that answered failed: try again later"],
+        ..NONE
+    },
+    Entry {
+        words: &["503"],
+        meaning: "not now: overloaded, in maintenance, or too many bindings; with Retry-After it says for how long",
+        causes: &["load", "more bindings than the registrar allows: 'list' shows them"],
+        remedies: &[
+            "overloaded or in maintenance: try again later, or another server with --proxy",
+            "--retry-for 5m tries again, not before its Retry-After",
+        ],
+        ..NONE
+    },
+    Entry {
+        words: &["513"],
+        meaning: "the request is larger than the server takes",
+        remedies: &["the request is too large for it: fewer contacts or headers"],
+        ..NONE
+    },
+];
+
+/// What a status code means: its own entry, else that of its class (RFC 3261 §8.1.3.2). None outside 100 to 699.
+#[must_use]
+pub fn status(code: u16) -> Option<&'static Entry> {
+    let class = format!("{}xx", code / 100);
+    find(&code.to_string()).or_else(|| find(&class)).filter(|_| code >= 100)
+}
+
+/// What to do about a status code, if there is anything to do.
+#[must_use]
+pub fn status_hint(code: u16) -> Option<&'static str> {
+    status(code)?.remedies.first().copied()
+}
+
+fn find(word: &str) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|entry| entry.words.contains(&word))
+}
