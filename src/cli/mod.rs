@@ -1,6 +1,5 @@
-//! The `sipreg` command: a straight line from what was typed ([`options`]) to what is meant ([`account`]), to
-//! doing it (`register`, `keep`, `serve`), to what is shown ([`report`]) and how the process exits
-//! ([`Exit`]).
+//! The `sipreg` command: a straight line from what was typed (`options`) to what is meant (`account`), to doing it
+//! (`register`, `keep`, `serve`), to what is shown ([`report`]) and how the process exits ([`Exit`]).
 //!
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 
