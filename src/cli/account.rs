@@ -17,7 +17,7 @@ use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Aor, Contact, Lifetime, Preference, Proxy, Realm,
     Registrant, Registrar, Span, UserAgent, UserName, aor_of,
 };
-use super::{Environment, prompt};
+use super::{Environment, explain, prompt};
 use crate::net;
 use crate::proto::Transport;
 use crate::proto::client::plan::{Plan, Purpose, Timing};
@@ -165,9 +165,7 @@ impl Account {
         if bound.is_empty() {
             let aor = &self.plan.aor;
             return Err(UsageError::new(format!("no binding of {aor} is remembered that could be removed"))
-                .hint(
-                    "--contact names the one to remove, --all removes every one; 'sipreg list' shows them",
-                ));
+                .hint(explain::NOTHING_REMEMBERED.hint));
         }
         self.plan.contacts = bound;
         Ok(())

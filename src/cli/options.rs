@@ -65,6 +65,8 @@ pub enum Command {
     Serve(Deferred<Serve>),
     /// Watch the textbook registration, on this machine alone
     Demo(Deferred<Demo>),
+    /// Say what a status code, an exit status or a kind of error means
+    Explain(Deferred<Explain>),
     /// Print the script that makes a shell complete sipreg's arguments
     Completions(Deferred<Completions>),
     /// Print the manual page, or write one per command
@@ -623,6 +625,14 @@ pub struct Demo {
     pub format: Format,
     #[command(flatten)]
     pub display: Display,
+}
+
+/// `sipreg explain`.
+#[derive(ClapArgs)]
+pub struct Explain {
+    /// 403, exit 6, credentials; without it: what there is
+    #[arg(value_name = "WORD")]
+    pub words: Vec<String>,
 }
 
 /// `sipreg completions`.

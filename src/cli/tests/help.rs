@@ -18,6 +18,7 @@ fn the_program_introduces_itself() {
       unregister   Remove this device's binding, another one, or all
       serve        Be a registrar: take registrations, and tell them
       demo         Watch the textbook registration, on this machine alone
+      explain      Say what a status code, an exit status or a kind of error means
       completions  Print the script that makes a shell complete sipreg's arguments
       man          Print the manual page, or write one per command
 
@@ -421,4 +422,12 @@ fn the_readme_has_the_exit_statuses_of_the_help() {
         assert!(row.contains(&format!("| {meaning}")), "{row}");
     }
     assert_eq!(rows.len(), Help::of("list").all_exit_statuses().len());
+}
+
+/// The README's troubleshooting has the cases and hints of `sipreg explain`.
+#[test]
+fn the_readme_has_the_hints() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let rows = crate::cli::explain::troubleshooting();
+    assert!(readme.contains(&rows), "in the README's section 'When it does not work' has to stand:\n{rows}");
 }
