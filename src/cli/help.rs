@@ -1,6 +1,8 @@
 //! What help and manual pages say beside the options: details, examples, exit statuses, files and variables, as data
 //! of which both are made. The first line of a command stands with it in [`super::options`].
 
+use std::fmt::Write;
+
 use clap::Command;
 
 /// What is said of one command.
@@ -93,31 +95,45 @@ impl Help {
         command
     }
 
-    /// The end of the long help.
+    /// The end of the long help. It is made whenever the command is called, with or without `--help`: piece by piece,
+    /// without copies.
     #[must_use]
     pub fn end(&self) -> String {
-        let examples = self.examples.iter().map(|(title, lines)| {
-            let title = if title.is_empty() { String::new() } else { format!("  {title}\n") };
-            let indent = if title.is_empty() { 2 } else { 4 };
-            let lines: Vec<String> = lines.iter().map(|line| format!("{:indent$}{line}", "")).collect();
-            title + &lines.join("\n")
-        });
-        let examples = format!("Examples:\n{}", examples.collect::<Vec<_>>().join("\n\n"));
-        let parts = [examples, self.note.to_owned(), self.exit_statuses(), self.remark.to_owned()];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
-    }
-
-    fn exit_statuses(&self) -> String {
-        let rows: String =
-            self.exit.iter().map(|(code, meaning)| format!("\n{code:>5}  {meaning}")).collect();
-        match self.exit_as {
-            Some(other) if rows.is_empty() => {
-                format!("Exit status: as for 'sipreg {other}'. {}", self.exit_note)
+        let mut text = String::with_capacity(2048);
+        text += "Examples:";
+        for (number, (title, lines)) in self.examples.iter().enumerate() {
+            if number > 0 {
+                text += "\n";
             }
-            Some(other) => format!("Exit status: as for 'sipreg {other}', and{rows}"),
-            None if rows.is_empty() => String::new(),
-            None => format!("Exit status:{rows}"),
+            if !title.is_empty() {
+                text += "\n  ";
+                text += title;
+            }
+            for line in *lines {
+                text += if title.is_empty() { "\n  " } else { "\n    " };
+                text += line;
+            }
         }
+        if !self.note.is_empty() {
+            text += "\n\n";
+            text += self.note;
+        }
+        if self.exit_as.is_some() || !self.exit.is_empty() {
+            text += "\n\nExit status:";
+        }
+        if let Some(other) = self.exit_as {
+            let and = if self.exit.is_empty() { ". " } else { ", and" };
+            text.extend([" as for 'sipreg ", other, "'", and, self.exit_note]);
+        }
+        for (code, meaning) in self.exit {
+            // Writing to a String can't fail.
+            let _ = write!(text, "\n{code:>5}  {meaning}");
+        }
+        if !self.remark.is_empty() {
+            text += "\n\n";
+            text += self.remark;
+        }
+        text
     }
 
     /// All that it may end with: its own, and those of the command that it points to. The program's are everybody's.

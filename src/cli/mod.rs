@@ -91,7 +91,7 @@ pub fn run_guarded(arguments: Arguments<'_>, environment: &Environment, streams:
     let ended = panic::catch_unwind(AssertUnwindSafe(|| run_from(arguments, environment, streams)));
     ended.unwrap_or_else(|_| {
         let arguments = arguments();
-        let (settings, command) = rough(&arguments);
+        let (settings, command) = rough(&arguments, true);
         Reporter::new(streams, settings, command, environment).fail(Fault::internal(crash::last_words()))
     })
 }
@@ -184,7 +184,7 @@ fn not_run(
     environment: &Environment,
     streams: &mut Streams<'_>,
 ) -> Exit {
-    let (settings, command) = rough(arguments);
+    let (settings, command) = rough(arguments, error.use_stderr());
     let mut reporter = Reporter::new(streams, settings, command, environment);
     let (out, err) = reporter.colors();
     let text = |colored: bool| {
@@ -201,8 +201,9 @@ fn not_run(
     }
 }
 
-/// The settings for the report and the command, as far as a command line that can't be read shows them.
-fn rough(arguments: &[OsString]) -> (Settings, Option<CommandName>) {
+/// The settings for the report and the command, as far as a command line that can't be read, or asks for help, shows
+/// them.
+fn rough(arguments: &[OsString], is_wrong: bool) -> (Settings, Option<CommandName>) {
     let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     // Whatever is wrong with other values.
     let untyped = |argument: Arg| match argument.get_id().as_str() {
@@ -211,9 +212,11 @@ fn rough(arguments: &[OsString]) -> (Settings, Option<CommandName>) {
         _ => argument,
     };
     let mut program = Args::command().ignore_errors(true);
-    // The options of the commands are there only when it is built.
-    program.build();
-    let program = program.mut_subcommands(|command| command.mut_args(untyped));
+    if is_wrong {
+        // The options of the commands are there only when it is built, which takes its time.
+        program.build();
+        program = program.mut_subcommands(|command| command.mut_args(untyped));
+    }
     let matches = program.try_get_matches_from(arguments).ok();
     let Some((name, matches)) = matches.as_ref().and_then(ArgMatches::subcommand) else {
         return (Settings { json, ..Settings::default() }, None);
