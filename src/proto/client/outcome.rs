@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Purpose;
+pub use crate::proto::digest::{Answered, CredentialsFailure, Skipped, WhySkipped};
 use crate::proto::locate::Transport;
 use crate::proto::{Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{AnyUri, NameAddr, Q, Uri};
@@ -93,19 +94,6 @@ pub struct Listed {
     pub q: Option<Q>,
     /// One of the asked contacts.
     pub own: bool,
-}
-
-/// A challenge that was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// "Digest".
-    pub scheme: &'static str,
-    /// As sent: `MD5`, `SHA-256-sess` ...
-    pub algorithm: String,
-    /// `auth`, `auth-int`, or none (RFC 2069 style).
-    pub qop: Option<&'static str>,
-    /// Protection domain.
-    pub realm: String,
 }
 
 /// One destination that was tried.
@@ -198,67 +186,6 @@ impl Refusal {
             Refusal::TooBrief { .. } => 423,
         }
     }
-}
-
-/// What is wrong with credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CredentialsFailure {
-    /// A challenge came and there is no password or HA1 for its realm.
-    Missing {
-        /// The realm of the challenge.
-        realm: String,
-    },
-    /// Challenged again after our answer, not because of a stale nonce.
-    Rejected {
-        /// The realm.
-        realm: String,
-        /// Who we said we are.
-        username: String,
-    },
-    /// 403 after our answer.
-    Forbidden {
-        /// Who we said we are.
-        username: String,
-    },
-    /// No challenge that we can or may serve.
-    Unservable {
-        /// Each challenge offered and why it was skipped.
-        offered: Vec<Skipped>,
-    },
-    /// 401 or 407 without any challenge in it.
-    NoChallenge,
-    /// More challenges than the limit allows.
-    Endless,
-}
-
-/// A challenge that was not answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// As the peer names it: scheme, or algorithm of Digest.
-    pub offer: String,
-    /// Its realm, if it says one.
-    pub realm: Option<String>,
-    /// Why.
-    pub why: WhySkipped,
-}
-
-/// Why a challenge was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhySkipped {
-    /// Not Digest (Basic is never answered, RFC 8760 §2.6).
-    Scheme,
-    /// An algorithm that we don't know.
-    Algorithm,
-    /// Weaker than `--min-algorithm` allows.
-    TooWeak,
-    /// No qop that we know.
-    Qop,
-    /// Not the realm that the user allows.
-    Realm,
-    /// The HA1 is of another algorithm.
-    Ha1Algorithm,
-    /// No realm or no nonce.
-    Incomplete,
 }
 
 /// Why nobody was reached.

@@ -10,19 +10,15 @@
 
 use std::fmt;
 
-mod claim;
+mod client;
 pub mod hash;
 mod nonce;
-mod session;
-mod sessions;
+mod server;
 mod users;
-mod users_file;
-mod verify;
 
-pub use sessions::{Challenged, Sessions};
-pub use users::{User, Users};
-pub use users_file::{UsersError, UsersFault};
-pub use verify::{Asked, Verdict, Verifier};
+pub use client::{Answered, ChallengeOutcome, CredentialsFailure, Sessions, Skipped, WhySkipped};
+pub use server::{AuthFailure, Presented, Verdict, Verifier};
+pub use users::{User, Users, UsersError, UsersFault};
 
 use zeroize::Zeroizing;
 

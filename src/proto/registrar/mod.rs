@@ -12,7 +12,7 @@ pub mod service;
 use std::sync::Arc;
 
 use super::binding::{Aor, Change, Operation, Source, What};
-use super::digest::{Asked, Verdict, Verifier};
+use super::digest::{Presented, Verdict, Verifier};
 use super::ids::Random;
 use super::{Time, digest};
 use crate::proto::registrar::service::{AuthFailure, Policy};
@@ -135,14 +135,14 @@ impl Registrar {
         let Some(verifier) = &mut self.verifier else { return Ok(()) };
         let realm = to.host.to_string().to_ascii_lowercase();
         let credentials = request.headers.credentials(&HeaderName::Authorization);
-        let asked = Asked {
+        let presented = Presented {
             realm: &realm,
             method: &request.method,
             uri: &request.uri,
             body: &request.body,
             credentials: &credentials,
         };
-        let verdict = verifier.check(asked, now);
+        let verdict = verifier.check(presented, now);
         let mut challenge = |stale: bool| {
             let rows = verifier.challenges(&realm, stale, random, now);
             rows.into_iter()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::proto::binding::{Aor, Effect};
 use crate::proto::client::plan::Timing;
+pub use crate::proto::digest::AuthFailure;
 use crate::proto::digest::Verifier;
 use crate::proto::{Cause, Time, Transport};
 use crate::sip::Host;
@@ -141,20 +142,6 @@ pub enum ServerEvent {
     },
     /// It serves no more; nothing follows.
     Stopped,
-}
-
-/// Why credentials were refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthFailure {
-    /// The user does not exist, or the digest is not that of the password.
-    #[error("unknown user or wrong password")]
-    Wrong,
-    /// The nonce count was used before.
-    #[error("a replayed nonce count")]
-    Replayed,
-    /// The user is who they say, and may not change these bindings.
-    #[error("another user's address")]
-    NotAllowed,
 }
 
 /// Which limit was reached.

@@ -9,7 +9,7 @@ use super::{Registration, State, Step, Visit};
 use crate::proto::Time;
 use crate::proto::client::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
 use crate::proto::client::plan::Purpose;
-use crate::proto::digest::{Challenged, Credential, Hidden, Secret};
+use crate::proto::digest::{ChallengeOutcome, Credential, Hidden, Secret};
 use crate::proto::ids::{self, Random};
 use crate::sip::{HeaderName, NameAddr, Response, Via};
 
@@ -146,17 +146,17 @@ impl Registration {
         now: Time,
     ) -> Step {
         let failure = match self.sessions.on_challenge(&response.headers, &self.plan.keyring, random) {
-            Challenged::Answer if visit.challenges < MOST_CHALLENGES => {
+            ChallengeOutcome::Answer if visit.challenges < MOST_CHALLENGES => {
                 visit.challenges += 1;
                 let otherwise = Failure::Credentials(CredentialsFailure::Endless);
                 return self.again(visit, response.status, otherwise, random, now);
             }
-            Challenged::Answer => CredentialsFailure::Endless,
-            Challenged::PasswordWanted { username, realm } => {
+            ChallengeOutcome::Answer => CredentialsFailure::Endless,
+            ChallengeOutcome::PasswordWanted { username, realm } => {
                 self.state = State::Asking(visit, Box::new(response.clone()), now);
                 return Step::AskPassword { username, realm };
             }
-            Challenged::Fail(failure) => failure,
+            ChallengeOutcome::Fail(failure) => failure,
         };
         // Another target would only be shown the same credentials (RFC 3261 §22.1).
         self.hold(&visit, response.status, Failure::Credentials(failure));

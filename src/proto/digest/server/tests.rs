@@ -4,7 +4,7 @@ mod vectors;
 use std::time::Duration;
 
 use super::*;
-use crate::proto::digest::{Challenged, Credential, Keyring, Qop, Secret, Sessions};
+use crate::proto::digest::{ChallengeOutcome, Credential, Keyring, Qop, Secret, Sessions};
 use crate::proto::ids::Counting;
 use crate::sip::{Challenge, Header, HeaderName, Headers};
 
@@ -40,7 +40,7 @@ impl Server {
     }
 
     fn check(&mut self, credentials: &[Credentials], body: &[u8], now: Time) -> Verdict {
-        let asked = Asked { realm: REALM, method: &REGISTER, uri: URI, body, credentials };
+        let asked = Presented { realm: REALM, method: &REGISTER, uri: URI, body, credentials };
         self.verifier.check(asked, now)
     }
 }
@@ -75,7 +75,7 @@ impl Client {
             headers.push(Header::new(HeaderName::WwwAuthenticate, row.clone()).unwrap());
         }
         let challenged = self.sessions.on_challenge(&headers, &self.keyring, &mut self.random);
-        challenged == Challenged::Answer
+        challenged == ChallengeOutcome::Answer
     }
 
     fn answer(&mut self, body: &[u8]) -> Vec<Credentials> {

@@ -151,8 +151,13 @@ fn a_uri_that_is_not_the_request_uri_is_tolerated_when_it_means_us() {
     {
         let mut server = Server::new(&[Algorithm::Md5]);
         let credentials = [changed(&nonce(&mut server), &[])];
-        let asked =
-            Asked { realm: REALM, method: &REGISTER, uri: request_uri, body: b"", credentials: &credentials };
+        let asked = Presented {
+            realm: REALM,
+            method: &REGISTER,
+            uri: request_uri,
+            body: b"",
+            credentials: &credentials,
+        };
         let verdict = server.verifier.check(asked, START);
         assert_eq!(name(&verdict).is_some(), tolerated, "{request_uri}");
     }
@@ -171,8 +176,13 @@ fn a_uri_that_is_not_the_request_uri_is_tolerated_when_it_means_us() {
     ] {
         let mut server = Server::new(&[Algorithm::Md5]);
         let credentials = [changed(&nonce(&mut server), &[("uri", Some(uri))])];
-        let asked =
-            Asked { realm: REALM, method: &REGISTER, uri: request_uri, body: b"", credentials: &credentials };
+        let asked = Presented {
+            realm: REALM,
+            method: &REGISTER,
+            uri: request_uri,
+            body: b"",
+            credentials: &credentials,
+        };
         assert_eq!(server.verifier.check(asked, START), expected, "{uri} {request_uri}");
     }
 }
