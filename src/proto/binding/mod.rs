@@ -23,9 +23,9 @@ pub use rule::{Applied, apply, expired};
 /// One binding: a contact of an address-of-record, until it runs out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// Contact, Call-ID and Path.
+    /// The texts of Contact, Call-ID and Path.
     pub texts: Texts,
-    /// The preference.
+    /// Its preference, if it says one.
     pub q: Option<Q>,
     /// The CSeq number of the REGISTER that made or refreshed it last.
     pub cseq: u32,
@@ -116,42 +116,42 @@ pub struct Source {
     pub flow: FlowId,
     /// Who sent it.
     pub peer: SocketAddr,
-    /// Over what.
+    /// The transport of that flow.
     pub transport: Transport,
 }
 
 /// What one REGISTER asks of the bindings of one address-of-record.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Whose.
+    /// The address-of-record.
     pub aor: Aor,
-    /// Its Call-ID.
+    /// The request's Call-ID.
     pub call_id: Arc<str>,
-    /// Its CSeq number.
+    /// The request's CSeq number.
     pub cseq: u32,
-    /// Which bindings.
-    pub what: What,
+    /// The bindings to change, and how.
+    pub contacts: ContactChange,
     /// How many bindings there may be afterwards, when one is added. Those that are there may always be refreshed.
     pub limit: usize,
 }
 
-/// Which bindings a REGISTER is about.
+/// The bindings that a REGISTER changes.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum ContactChange {
     /// `Contact: *` with a lifetime of 0: remove every one.
     Clear,
     /// The contacts in order. Of those that name the same URI the last counts.
-    Contacts(Vec<Wanted>),
+    Contacts(Vec<WantedContact>),
 }
 
 /// One contact of a REGISTER.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct WantedContact {
     /// The URI, for comparing (RFC 3261 §19.1.4).
     pub uri: AnyUri,
     /// As [`Binding::contact`].
     pub contact: Arc<str>,
-    /// The preference.
+    /// Its preference, if it says one.
     pub q: Option<Q>,
     /// The lifetime that is granted, in seconds; 0 removes.
     pub lifetime: u32,
@@ -166,7 +166,7 @@ pub struct Wanted {
 pub enum Operation {
     /// Change bindings by [`apply`].
     Change(Change),
-    /// Tell the bindings.
+    /// List the bindings, and change none.
     Fetch(Aor),
     /// Drop what has run out, a bounded number at a time.
     Expire,
@@ -186,14 +186,14 @@ pub struct Stored {
     pub next_expiry: Option<Time>,
 }
 
-/// What became of one contact.
+/// How the binding of one contact changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
-    /// Whose contact.
+    /// The address-of-record of the contact.
     pub aor: Aor,
     /// As [`Binding::contact`]; as the REGISTER says it when it was bound or refreshed, else as it was held.
     pub contact: Arc<str>,
-    /// What became of it.
+    /// Whether it is bound now.
     pub fate: Fate,
 }
 

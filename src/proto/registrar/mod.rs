@@ -11,7 +11,7 @@ pub mod service;
 
 use std::sync::Arc;
 
-use super::binding::{Aor, Change, Operation, Source, What};
+use super::binding::{Aor, Change, ContactChange, Operation, Source};
 use super::digest::{Presented, Verdict, Verifier};
 use super::ids::Random;
 use super::{Time, digest};
@@ -37,7 +37,7 @@ pub struct Registrar {
 /// What a client gets whose REGISTER changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The answer.
+    /// The response to send.
     pub answer: Reply,
     /// Credentials that were refused, for the log: as whom, and why.
     pub auth: Option<(Arc<str>, AuthFailure)>,
@@ -183,8 +183,8 @@ impl Registrar {
         source: Source,
     ) -> Result<Operation, Refusal> {
         let wishes = contacts::Wishes { request, uri, policy: &self.policy, source };
-        let Some(what) = wishes.read()? else { return Ok(Operation::Fetch(aor)) };
-        if let What::Contacts(wanted) = &what {
+        let Some(contacts) = wishes.read()? else { return Ok(Operation::Fetch(aor)) };
+        if let ContactChange::Contacts(wanted) = &contacts {
             for contact in wanted.iter().filter(|contact| contact.lifetime > 0) {
                 self.refuse_loop(&contact.uri, to)?;
             }
@@ -194,7 +194,7 @@ impl Registrar {
             aor,
             call_id,
             cseq: head.cseq.number,
-            what,
+            contacts,
             limit: self.policy.max_contacts,
         }))
     }
@@ -214,6 +214,3 @@ impl Registrar {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
