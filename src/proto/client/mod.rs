@@ -4,8 +4,14 @@
 //! carries a plan out; a [`schedule::Schedule`] says when it is carried out again; a [`device::Device`] answers those
 //! who call where it is bound.
 
+mod bindings;
 pub mod device;
+mod failover;
 pub mod outcome;
 pub mod plan;
+mod refresh;
 pub mod registration;
+mod request;
+mod response;
 pub mod schedule;
+mod targets;

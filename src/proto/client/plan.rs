@@ -84,6 +84,42 @@ impl Plan {
             resume: None,
         }
     }
+
+    /// The lifetime in seconds that a binding asks for; `None` leaves it to the registrar, or nothing is to be bound.
+    pub(super) fn lifetime(&self) -> Option<u32> {
+        match self.purpose {
+            Purpose::Bind { expires } => expires,
+            Purpose::Remove | Purpose::RemoveAll | Purpose::Fetch => None,
+        }
+    }
+
+    /// Those of the contacts of a request that it binds: for longer than 0 seconds.
+    pub(super) fn binds<'a>(
+        &self,
+        contacts: &'a [NameAddr],
+        min_expires: Option<u32>,
+    ) -> impl Iterator<Item = &'a NameAddr> {
+        contacts.iter().filter(move |contact| self.lifetime_of(contact, min_expires) != Some(0))
+    }
+
+    /// The lifetime in seconds that `contact` asks for: its own, else the Expires header's; `None` leaves it to the
+    /// registrar. `min_expires` is what a 423 has raised it to.
+    pub(super) fn lifetime_of(&self, contact: &NameAddr, min_expires: Option<u32>) -> Option<u32> {
+        contact.expires().or_else(|| self.expires_header(min_expires))
+    }
+
+    /// The Expires header of a request, in seconds.
+    pub(super) fn expires_header(&self, min_expires: Option<u32>) -> Option<u32> {
+        match self.purpose {
+            Purpose::Remove | Purpose::RemoveAll => Some(0),
+            Purpose::Fetch => None,
+            Purpose::Bind { expires } => match (expires, min_expires) {
+                (Some(asked), Some(least)) if asked > 0 => Some(asked.max(least)),
+                (None, Some(least)) => Some(least),
+                (expires, _) => expires,
+            },
+        }
+    }
 }
 
 /// What has to outlive a process, so that the next one speaks of the same binding (RFC 3261 §10.2: Call-ID and CSeq;
@@ -97,13 +133,13 @@ pub struct Resume {
     pub own: Vec<NameAddr>,
 }
 
-/// What is wanted of the registrar.
+/// What the registrar is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Bind the contacts for `expires` seconds, sent as `Expires`; `None` lets the registrar choose
     /// (RFC 3261 §10.2.1).
     Bind {
-        /// Seconds.
+        /// The lifetime in seconds.
         expires: Option<u32>,
     },
     /// Remove the contacts: `Expires: 0` (RFC 3261 §10.2.2).
