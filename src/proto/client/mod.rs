@@ -8,6 +8,7 @@ mod bindings;
 pub mod device;
 mod failover;
 pub mod outcome;
+pub(super) mod pacing;
 pub mod plan;
 mod refresh;
 pub mod registration;

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use super::outcome::{CredentialsFailure, Failure, Refusal, Report};
-use crate::proto::ids::Random;
+use crate::proto::ids::{Random, jitter};
 use crate::proto::{Cause, Time};
 
 /// Never more often than this.
@@ -350,12 +350,6 @@ fn is_permanent(failure: &Failure) -> bool {
         ) => true,
         Failure::Timeout | Failure::Unreachable(_) | Failure::Misbehaved(_) => false,
     }
-}
-
-/// A random part of a span: nothing to all of it.
-pub(super) fn jitter(span: Duration, random: &mut dyn Random) -> Duration {
-    let thousandths = u32::try_from(random.next() % 1001).unwrap_or(0);
-    span.saturating_mul(thousandths) / 1000
 }
 
 /// What the user is told of an account that is kept bound (DES-029).

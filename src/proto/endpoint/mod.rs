@@ -22,18 +22,18 @@
 //! from another address or port.
 
 mod called;
+mod client;
 mod flows;
 mod incoming;
-mod keeping;
 mod serving;
 mod transactions;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
+use super::client::pacing::Pacing;
 use super::client::registration::{Registration, Step};
 use super::client::schedule::Schedule;
-use super::ids::Random;
+use super::ids::{Random, jitter};
 use super::timers::Timers;
 use super::transaction::Input;
 use super::{
@@ -42,7 +42,6 @@ use super::{
 use crate::proto::registrar::service::Counters;
 use called::Called;
 use flows::Flows;
-use keeping::Keeping;
 use serving::Serving;
 use transactions::Transaction;
 
@@ -61,7 +60,7 @@ pub struct Endpoint {
     absorbing: VecDeque<(Time, u64)>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     serving: Option<Box<Serving>>,
-    keeping: Keeping,
+    pacing: Pacing,
     called: Called,
     timers: Timers,
     /// Limits that stand still while a user thinks, with the time they were due.
@@ -108,7 +107,7 @@ impl Endpoint {
             absorbing: VecDeque::new(),
             queries: BTreeMap::new(),
             serving: None,
-            keeping: Keeping::default(),
+            pacing: Pacing::default(),
             called: Called::default(),
             timers: Timers::default(),
             stopped: BTreeMap::new(),
@@ -174,7 +173,7 @@ impl Endpoint {
             && self.queries.is_empty()
             && self.stopped.is_empty()
             && self.serving.is_none()
-            && self.keeping.is_empty()
+            && self.pacing.is_empty()
             && self.called.is_empty()
             && self.timers.next().is_none()
     }
@@ -289,7 +288,7 @@ impl Endpoint {
                 self.leave_destination(id);
                 self.queries.retain(|_, (asker, _)| *asker != id);
                 self.timers.cancel(TimerKey::TryLimit(id));
-                let wait = wait + part(spread, self.random.next());
+                let wait = wait + jitter(spread, &mut *self.random);
                 self.timers.set(TimerKey::Retry(id), now + wait);
                 self.notify(Notice::Retrying { registration: id, failure, wait });
             }
@@ -353,10 +352,4 @@ impl Endpoint {
             }
         }
     }
-}
-
-/// A random part of a span: nothing to all of it.
-fn part(span: Duration, random: u64) -> Duration {
-    let thousandths = u32::try_from(random % 1001).unwrap_or(0);
-    span.saturating_mul(thousandths) / 1000
 }

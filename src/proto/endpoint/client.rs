@@ -1,6 +1,6 @@
 //! Accounts that are kept bound: each has a timetable ([`Schedule`]) and a registration that carries it out.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::flows::Flow;
@@ -12,90 +12,8 @@ use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
 use crate::proto::ids::Random;
 use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time, TimerKey};
 
-/// The time between two accounts that begin a try that is no routine: a registrar that comes back meets fifty a second,
-/// not all at once (DES-010). When there are more than five hundred, all of them within that time.
-const GAP: Duration = Duration::from_millis(20);
-const ROUND: Duration = Duration::from_secs(10);
-
-/// The same for removals, which nothing can wait for long: buffers that hold a few hundred datagrams overflow if all of ten
-/// thousand leave at once.
-const LEAVING_GAP: Duration = Duration::from_micros(200);
-const LEAVING_ROUND: Duration = Duration::from_secs(2);
-
-/// Turns of so long ago may still be taken: a loop that comes late makes up for it.
-const MADE_UP: Duration = Duration::from_millis(20);
-
 /// What the removal of a binding may take, challenges included (DES-019).
 const LEAVE: Duration = Duration::from_secs(4);
-
-/// All of them.
-#[derive(Default)]
-pub(super) struct Keeping {
-    /// How many there are.
-    count: u32,
-    /// When the first of them came: what refreshes have in common counts from there, and with another process nothing.
-    origin: Time,
-    /// Those that are due and wait for their turn, in that order.
-    queue: VecDeque<RegistrationId>,
-    turns: Turns,
-    /// The same of those whose binding is to be removed.
-    leaving: VecDeque<RegistrationId>,
-    departures: Turns,
-    /// The time between two of them: from how many there were when the first had to leave.
-    leaving_gap: Duration,
-}
-
-impl Keeping {
-    pub(super) fn is_empty(&self) -> bool {
-        self.count == 0 && self.queue.is_empty() && self.leaving.is_empty()
-    }
-
-    /// Whether one more may begin now; then it counts.
-    fn takes_turn(&mut self, now: Time) -> bool {
-        self.turns.take(GAP.min(ROUND / self.count.max(1)), now)
-    }
-
-    fn leave(&mut self, id: RegistrationId) {
-        if self.leaving.is_empty() {
-            self.leaving_gap = LEAVING_GAP.min(LEAVING_ROUND / self.count.max(1));
-        }
-        self.leaving.push_back(id);
-    }
-
-    /// The next whose binding is to be removed, if it may begin now; then it counts.
-    fn departs(&mut self, now: Time) -> Option<RegistrationId> {
-        let departs = !self.leaving.is_empty() && self.departures.take(self.leaving_gap, now);
-        if departs { self.leaving.pop_front() } else { None }
-    }
-
-    /// When the next of those that wait may begin.
-    fn next_turn(&self) -> Option<Time> {
-        let turn = (!self.queue.is_empty()).then(|| self.turns.next());
-        let departure = (!self.leaving.is_empty()).then(|| self.departures.next());
-        [turn, departure].into_iter().flatten().min()
-    }
-}
-
-/// One after the other. When the next may begin, since the epoch; there may be more than one in a millisecond.
-#[derive(Default)]
-struct Turns(Duration);
-
-impl Turns {
-    /// Whether one more may begin now, as long a `gap` before the next; then it counts.
-    fn take(&mut self, gap: Duration, now: Time) -> bool {
-        let now = Duration::from_millis(now.as_millis());
-        if self.0 > now {
-            return false;
-        }
-        self.0 = self.0.max(now.saturating_sub(MADE_UP)) + gap;
-        true
-    }
-
-    fn next(&self) -> Time {
-        let ms = self.0.as_nanos().div_ceil(1_000_000);
-        Time::from_millis(u64::try_from(ms).unwrap_or(u64::MAX))
-    }
-}
 
 impl Endpoint {
     pub(super) fn begin_keeping(
@@ -112,10 +30,7 @@ impl Endpoint {
         let keep = Some(Schedule::new(first, probe));
         let before = self.registrations.insert(id, Entry::new(registration, keep));
         if before.is_none_or(|before| before.keep.is_none()) {
-            if self.keeping.count == 0 {
-                self.keeping.origin = now;
-            }
-            self.keeping.count += 1;
+            self.pacing.join(now);
         }
         self.timers.set(TimerKey::Keep(id), first);
     }
@@ -123,7 +38,7 @@ impl Endpoint {
     /// Until when an account is bound, as far as is known; `None`: it is not, or is none.
     #[must_use]
     pub fn bound_until(&self, id: RegistrationId) -> Option<Time> {
-        self.kept(id)?.bound_until()
+        self.schedule(id)?.bound_until()
     }
 
     /// The plan by which an account is kept.
@@ -133,118 +48,115 @@ impl Endpoint {
     }
 
     pub(super) fn refresh(&mut self, which: Option<RegistrationId>, now: Time) {
-        for id in self.meant(which) {
-            let Some((keep, _)) = self.kept_mut(id) else { continue };
+        for id in self.select(which) {
+            let Some((keep, _)) = self.schedule_mut(id) else { continue };
             let next = keep.on_refresh_requested(now);
-            self.follow(id, next, now);
+            self.apply_schedule(id, next, now);
         }
     }
 
     pub(super) fn stop_keeping(&mut self, which: Option<RegistrationId>, now: Time) {
-        for id in self.meant(which) {
+        for id in self.select(which) {
             let may_be_bound = self.registration(id).is_some_and(Registration::may_be_bound);
-            let Some((keep, _)) = self.kept_mut(id) else { continue };
+            let Some((keep, _)) = self.schedule_mut(id) else { continue };
             if keep.is_leaving() {
                 continue;
             }
             let next = keep.on_stop(may_be_bound);
             self.timers.set(TimerKey::Leave(id), now + LEAVE);
-            self.follow(id, next, now);
+            self.apply_schedule(id, next, now);
         }
     }
 
-    fn meant(&self, which: Option<RegistrationId>) -> Vec<RegistrationId> {
+    fn select(&self, which: Option<RegistrationId>) -> Vec<RegistrationId> {
         match which {
             Some(one) => vec![one],
-            None => self.all_kept().map(|(id, _)| id).collect(),
+            None => self.schedules().map(|(id, _)| id).collect(),
         }
     }
 
-    fn all_kept(&self) -> impl Iterator<Item = (RegistrationId, &Schedule)> {
+    fn schedules(&self) -> impl Iterator<Item = (RegistrationId, &Schedule)> {
         self.registrations.iter().filter_map(|(id, entry)| Some((*id, entry.keep.as_ref()?)))
     }
 
-    fn kept(&self, id: RegistrationId) -> Option<&Schedule> {
+    fn schedule(&self, id: RegistrationId) -> Option<&Schedule> {
         self.registrations.get(&id)?.keep.as_ref()
     }
 
-    fn kept_mut(&mut self, id: RegistrationId) -> Option<(&mut Schedule, &mut dyn Random)> {
+    fn schedule_mut(&mut self, id: RegistrationId) -> Option<(&mut Schedule, &mut dyn Random)> {
         let keep = self.registrations.get_mut(&id)?.keep.as_mut()?;
         Some((keep, &mut *self.random))
     }
 
     pub(super) fn keep_due(&mut self, id: RegistrationId, now: Time) {
-        let Some(keep) = self.kept(id) else { return };
-        if keep.is_plain_refresh(now) || (self.keeping.queue.is_empty() && self.keeping.takes_turn(now)) {
+        let Some(keep) = self.schedule(id) else { return };
+        if keep.is_plain_refresh(now) || self.pacing.begins(id, now) {
             return self.begin_try(id, now);
         }
-        self.keeping.queue.push_back(id);
         self.pace();
     }
 
     pub(super) fn pace_due(&mut self, now: Time) {
-        self.depart(now);
-        while let Some(id) = self.keeping.queue.front().copied() {
-            let waits = self.kept(id).is_some_and(|keep| keep.is_due(now));
-            if waits && !self.keeping.takes_turn(now) {
+        self.begin_removals(now);
+        loop {
+            let schedule = |id| self.registrations.get(&id)?.keep.as_ref();
+            let Some(id) = self.pacing.next_try(now, |id| schedule(id).is_some_and(|keep| keep.is_due(now)))
+            else {
                 break;
-            }
-            self.keeping.queue.pop_front();
-            if waits {
-                self.begin_try(id, now);
-            }
+            };
+            self.begin_try(id, now);
         }
         self.pace();
     }
 
     /// Begins the removals whose turn it is.
-    fn depart(&mut self, now: Time) {
-        while let Some(id) = self.keeping.departs(now) {
-            if self.kept(id).is_some_and(Schedule::is_leaving) {
+    fn begin_removals(&mut self, now: Time) {
+        while let Some(id) = self.pacing.next_removal(now) {
+            if self.schedule(id).is_some_and(Schedule::is_leaving) {
                 self.try_for(id, Purpose::Remove, now);
             }
         }
     }
 
     fn pace(&mut self) {
-        match self.keeping.next_turn() {
+        match self.pacing.next_turn() {
             Some(at) => self.timers.set(TimerKey::Pace, at),
             None => self.timers.cancel(TimerKey::Pace),
         }
     }
 
     fn begin_try(&mut self, id: RegistrationId, now: Time) {
-        if let Some((keep, _)) = self.kept_mut(id) {
+        if let Some((keep, _)) = self.schedule_mut(id) {
             let next = keep.on_due(now);
-            self.follow(id, next, now);
+            self.apply_schedule(id, next, now);
         }
     }
 
     /// The removal has taken too long.
     pub(super) fn leave_over(&mut self, id: RegistrationId) {
-        self.let_go(id, Departure::Unconfirmed);
+        self.drop_account(id, Departure::Unconfirmed);
     }
 
-    /// Does what the timetable says.
-    fn follow(&mut self, id: RegistrationId, next: Due, now: Time) {
+    /// Does what the schedule of an account says.
+    fn apply_schedule(&mut self, id: RegistrationId, next: Due, now: Time) {
         match next {
             Due::Wait(at) => self.timers.set(TimerKey::Keep(id), at),
             Due::Bind => {
                 let lifetime = self.registration(id).and_then(Registration::lifetime);
-                if self.kept(id).is_some_and(|keep| !keep.is_bound(now)) {
+                if self.schedule(id).is_some_and(|keep| !keep.is_bound(now)) {
                     self.tell(id, AccountEvent::Registering);
                 }
                 self.try_for(id, Purpose::Bind { expires: lifetime }, now);
             }
             Due::Remove => {
                 self.timers.cancel(TimerKey::Keep(id));
-                self.keeping.leave(id);
-                self.depart(now);
+                self.pacing.leave(id);
+                self.begin_removals(now);
                 self.pace();
             }
             Due::Busy => {}
             Due::Resigned => self.timers.cancel(TimerKey::Keep(id)),
-            Due::Over => self.let_go(id, Departure::Unbound),
+            Due::Over => self.drop_account(id, Departure::Unbound),
         }
     }
 
@@ -269,13 +181,13 @@ impl Endpoint {
                 self.leave_destination(id);
             }
         }
-        let origin = self.keeping.origin;
-        let Some((keep, random)) = self.kept_mut(id) else { return };
+        let origin = self.pacing.origin();
+        let Some((keep, random)) = self.schedule_mut(id) else { return };
         if report.purpose == Purpose::Remove {
             let left = if report.result.is_ok() { Departure::Removed } else { Departure::Unconfirmed };
             keep.on_left();
             self.tell(id, AccountEvent::Unregistered(report));
-            return self.let_go(id, left);
+            return self.drop_account(id, left);
         }
         let was_bound = keep.is_bound(now);
         let next = match &report.result {
@@ -306,17 +218,17 @@ impl Endpoint {
             }
         };
         self.tell(id, what);
-        self.follow(id, next, now);
+        self.apply_schedule(id, next, now);
     }
 
     /// The flow broke over which an account is bound.
     pub(super) fn stranded(&mut self, id: RegistrationId, cause: Option<Cause>, now: Time) {
-        let Some((keep, random)) = self.kept_mut(id) else { return };
+        let Some((keep, random)) = self.schedule_mut(id) else { return };
         let next = keep.on_flow_lost(random, now);
         if let Due::Wait(at) = next {
             self.tell(id, AccountEvent::FlowFailed { cause, next: at });
         }
-        self.follow(id, next, now);
+        self.apply_schedule(id, next, now);
     }
 
     /// What is bound where nobody finds us any more is bound anew, and what could not be reached is tried again: the old
@@ -333,20 +245,21 @@ impl Endpoint {
                 stranded.push(id);
             }
         }
-        let failing = self.all_kept().filter(|(_, keep)| keep.is_failing()).map(|(id, _)| id);
-        let others: Vec<_> = failing.filter(|id| !stranded.contains(id)).collect();
+        let known: BTreeSet<_> = stranded.iter().copied().collect();
+        let failing = self.schedules().filter(|(_, keep)| keep.is_failing()).map(|(id, _)| id);
+        let others: Vec<_> = failing.filter(|id| !known.contains(id)).collect();
         for id in &stranded {
             self.tell(*id, AccountEvent::NetworkChanged);
         }
         for id in stranded.into_iter().chain(others) {
-            let Some((keep, random)) = self.kept_mut(id) else { continue };
+            let Some((keep, random)) = self.schedule_mut(id) else { continue };
             let next = keep.on_network_changed(random, now);
-            self.follow(id, next, now);
+            self.apply_schedule(id, next, now);
         }
     }
 
-    fn let_go(&mut self, id: RegistrationId, left: Departure) {
-        if self.kept(id).is_none() {
+    fn drop_account(&mut self, id: RegistrationId, left: Departure) {
+        if self.schedule(id).is_none() {
             return;
         }
         self.leave_destination(id);
@@ -357,10 +270,8 @@ impl Endpoint {
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
         self.registrations.remove(&id);
-        self.keeping.count = self.keeping.count.saturating_sub(1);
-        if self.keeping.count == 0 {
-            self.keeping.queue.clear();
-            self.keeping.leaving.clear();
+        self.pacing.part();
+        if self.pacing.is_empty() {
             self.pace();
         }
         self.tell(id, AccountEvent::Stopped(left));
