@@ -1,9 +1,10 @@
-//! What a registrar keeps: bindings of an address-of-record, and the one rule by which a REGISTER changes them
-//! (RFC 3261 §10.3, steps 5 to 8).
+//! What a registrar keeps: bindings of an address-of-record, and the one rule by which a REGISTER changes
+//! them (RFC 3261 §10.3, steps 5 to 8).
 //!
-//! A [`Change`] is what a REGISTER asks for, all its parts judged. [`apply`] is the rule, a pure function from the
-//! bindings that are held to those that are held afterwards; a store adds only that nothing comes in between and that
-//! nothing is lost. [`Operation`] goes to a store, [`Stored`] or [`StoreFailure`] comes back.
+//! A [`Change`] is what a REGISTER asks for, all its parts judged. [`apply`] is the rule, a pure function
+//! from the bindings that are held to those that are held afterwards; a store adds only that nothing comes in
+//! between and that nothing is lost. [`Operation`] goes to a store, [`Stored`] or [`StoreFailure`] comes
+//! back.
 
 mod aor;
 mod rule;
@@ -36,7 +37,8 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// `<uri>` and the Contact parameters as they came, without `expires` and `q`: what the list of a 200 says.
+    /// `<uri>` and the Contact parameters as they came, without `expires` and `q`: what the list of a 200
+    /// says.
     #[must_use]
     pub fn contact(&self) -> &str {
         self.texts.contact()
@@ -60,8 +62,8 @@ impl Binding {
         now < self.expires
     }
 
-    /// The seconds that are left, a part of one counting as whole, so that a lease just granted is told as it was
-    /// granted. 0 only when it has run out.
+    /// The seconds that are left, a part of one counting as whole, so that a lease just granted is told as it
+    /// was granted. 0 only when it has run out.
     #[must_use]
     pub fn left(&self, now: Time) -> u32 {
         let left = self.expires - now;
@@ -69,7 +71,8 @@ impl Binding {
     }
 }
 
-/// The texts of a [`Binding`] behind one pointer: there may be a million, and a refresh that repeats them shares them.
+/// The texts of a [`Binding`] behind one pointer: there may be a million, and a refresh that repeats them
+/// shares them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Texts {
     /// Contact, Call-ID and Path without anything between.
@@ -79,7 +82,8 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// As [`Binding::contact`], [`Binding::call_id`] and [`Binding::path`]. Of more than 4 GiB the rest is cut off.
+    /// As [`Binding::contact`], [`Binding::call_id`] and [`Binding::path`]. Of more than 4 GiB the rest is
+    /// cut off.
     #[must_use]
     pub fn new(contact: &str, call_id: &str, path: &str) -> Texts {
         let end = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
@@ -131,7 +135,8 @@ pub struct Change {
     pub cseq: u32,
     /// The bindings to change, and how.
     pub contacts: ContactChange,
-    /// How many bindings there may be afterwards, when one is added. Those that are there may always be refreshed.
+    /// How many bindings there may be afterwards, when one is added. Those that are there may always be
+    /// refreshed.
     pub limit: usize,
 }
 
@@ -178,11 +183,11 @@ pub struct Stored {
     /// Every binding of the AOR that is live now, those that were added first in front; empty for
     /// [`Operation::Expire`].
     pub bindings: Arc<[Binding]>,
-    /// What changed since it was last told, the end of bindings that have run out included. The end of each is told
-    /// once, by whichever operation comes upon it.
+    /// What changed since it was last told, the end of bindings that have run out included. The end of each
+    /// is told once, by whichever operation comes upon it.
     pub effects: Vec<Effect>,
-    /// When to come with [`Operation::Expire`] next: not later than the next binding of all runs out, and at once when
-    /// one has. `None`: there is nothing that could run out.
+    /// When to come with [`Operation::Expire`] next: not later than the next binding of all runs out, and at
+    /// once when one has. `None`: there is nothing that could run out.
     pub next_expiry: Option<Time>,
 }
 

@@ -12,8 +12,8 @@ use crate::sip::AnyUri;
 /// What [`apply`] made of the bindings.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    /// Those that are held afterwards, all live: what was there in its order, then what was added in that of the
-    /// request.
+    /// Those that are held afterwards, all live: what was there in its order, then what was added in that of
+    /// the request.
     pub bindings: Arc<[Binding]>,
     /// What became of those that had run out, then of the contacts of the request, in the same order.
     pub effects: Vec<Effect>,
@@ -22,15 +22,16 @@ pub struct Applied {
 /// Changes the bindings of one address-of-record as a REGISTER asks (RFC 3261 §10.3 steps 6 and 7).
 ///
 /// - What has run out at `now` does not count.
-/// - The contacts are taken in turn. Which binding one means is told by comparing URIs (RFC 3261 §19.1.4); as that is
-///   not transitive it can be several: then it is the one spelled the same, or else the first.
-/// - A new URI is added, a known one updated, or removed when its lifetime is 0. Removing an unknown one is no failure.
+/// - The contacts are taken in turn. Which binding one means is told by comparing URIs (RFC 3261 §19.1.4); as
+///   that is not transitive it can be several: then it is the one spelled the same, or else the first.
+/// - A new URI is added, a known one updated, or removed when its lifetime is 0. Removing an unknown one is
+///   no failure.
 /// - A request may name a URI more than once, and the last counts. The order of CSeq is between requests.
 ///
 /// # Errors
-/// Nothing is changed then. [`StoreFailure::OutOfOrder`] when a binding that would change was made with the same Call-ID
-/// and a CSeq that is not lower. [`StoreFailure::TooMany`] when something is added and afterwards there are more than
-/// `change.limit`, or when more than that are new.
+/// Nothing is changed then. [`StoreFailure::OutOfOrder`] when a binding that would change was made with the
+/// same Call-ID and a CSeq that is not lower. [`StoreFailure::TooMany`] when something is added and
+/// afterwards there are more than `change.limit`, or when more than that are new.
 pub fn apply(held: &[Binding], change: &Change, now: Time) -> Result<Applied, StoreFailure> {
     let mut effects = expired(&change.aor, held, now);
     let mut slots: Vec<_> = held.iter().filter(|binding| binding.is_live(now)).map(Slot::held).collect();
@@ -61,7 +62,8 @@ fn place<'a>(
     contacts: &'a [WantedContact],
     change: &Change,
 ) -> Result<(), StoreFailure> {
-    // Comparing costs the product of what there is and what is asked: it must not grow with the message alone.
+    // Comparing costs the product of what there is and what is asked: it must not grow with the message
+    // alone.
     let most = slots.len() + change.limit;
     for wanted in contacts {
         let wish = if wanted.lifetime == 0 { Wish::Remove } else { Wish::Bind(wanted) };

@@ -74,7 +74,8 @@ fn check(held: &[Binding], change: &Change, expected: Expected<'_>) {
     assert_eq!(found.map_err(|failure| *failure), expected, "{:?}", change.contacts);
 }
 
-/// RGR-017: parameters, password and port do not count, and escapes are undone, once. RGR-019: nor does `sips`.
+/// RGR-017: parameters, password and port do not count, and escapes are undone, once. RGR-019: nor does
+/// `sips`.
 #[test]
 fn an_address_of_record_is_one_key_however_it_is_written() {
     for (uri, key) in [
@@ -107,8 +108,9 @@ fn a_nul_does_not_cut_the_key() {
     assert_eq!(aor("sip:%00@example.com").to_string(), "sip:%00@example.com");
 }
 
-/// RGR-029: a URI that is not bound is added. RGR-030: one bound with another Call-ID is updated or removed, whatever the
-/// CSeq. RGR-031: with the same Call-ID, when the CSeq is higher. RGR-043: removing what is not bound succeeds.
+/// RGR-029: a URI that is not bound is added. RGR-030: one bound with another Call-ID is updated or removed,
+/// whatever the CSeq. RGR-031: with the same Call-ID, when the CSeq is higher. RGR-043: removing what is not
+/// bound succeeds.
 #[test]
 fn contacts_are_added_updated_and_removed() {
     use Fate::{Bound, Refreshed, Removed};
@@ -257,7 +259,8 @@ fn the_limit_counts_what_is_there_afterwards() {
     assert_eq!(limited(1, &["<sip:c> 1", "<sip:d> 1", "<sip:c> 0", "<sip:d> 0"]), Err(StoreFailure::TooMany));
 }
 
-/// RGR-044: at its time a binding is no more: its Call-ID and CSeq say nothing, nor does it count for the limit.
+/// RGR-044: at its time a binding is no more: its Call-ID and CSeq say nothing, nor does it count for the
+/// limit.
 #[test]
 fn what_has_run_out_does_not_count() {
     let at = |seconds| NOW + Duration::from_secs(seconds);

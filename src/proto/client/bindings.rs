@@ -1,5 +1,5 @@
-//! The bindings that a 2xx to REGISTER lists: which of them are ours, and for how long (RFC 3261 §10.2.4, DES-020); and
-//! the contacts of this device that may be bound, 2xx or not.
+//! The bindings that a 2xx to REGISTER lists: which of them are ours, and for how long (RFC 3261 §10.2.4,
+//! DES-020); and the contacts of this device that may be bound, 2xx or not.
 
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
@@ -111,8 +111,8 @@ impl<'a> RequestedContact<'a> {
         self.lifetime == Some(0)
     }
 
-    /// A contact that the user named is removed or not as it stands; only our own may have been rewritten beyond
-    /// recognition.
+    /// A contact that the user named is removed or not as it stands; only our own may have been rewritten
+    /// beyond recognition.
     fn may_be(&self, rule: ContactMatch) -> bool {
         match rule {
             ContactMatch::Instance | ContactMatch::Equal => true,
@@ -126,9 +126,9 @@ fn remembered(plan: &Plan) -> impl Iterator<Item = &NameAddr> {
     plan.resume.iter().flat_map(|memory| &memory.own)
 }
 
-/// Finds for each contact the binding that it has become, and marks it. All are looked for by the closest rule
-/// before any is by a looser one, and those that shall live before those that shall go, which may look much like the
-/// ones that take their place. Of several alike the longest lived one counts.
+/// Finds for each contact the binding that it has become, and marks it. All are looked for by the closest
+/// rule before any is by a looser one, and those that shall live before those that shall go, which may look
+/// much like the ones that take their place. Of several alike the longest lived one counts.
 fn pair(
     requested: &[RequestedContact<'_>],
     bindings: &mut [ListedContact],
@@ -227,8 +227,8 @@ fn unknown_requirements(response: &Response, expected: &Expected<'_>, warnings: 
     }
 }
 
-/// The contacts of this device that may be bound, each as a text: ten thousand accounts rest most of the time, and a
-/// text takes a fifth of the room.
+/// The contacts of this device that may be bound, each as a text: ten thousand accounts rest most of the
+/// time, and a text takes a fifth of the room.
 #[derive(Debug, Default)]
 pub(super) struct OwnContacts(Vec<Box<str>>);
 

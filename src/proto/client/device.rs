@@ -1,16 +1,16 @@
-//! What a device that keeps itself bound answers to those who call: it takes no calls, and says so (RFC 3261 §8.2, §11.2,
-//! RFC 3842).
+//! What a device that keeps itself bound answers to those who call: it takes no calls, and says so (RFC 3261
+//! §8.2, §11.2, RFC 3842).
 //!
-//! The machine is pure and keeps nothing: [`Device::answer`] makes the answer of the request alone. Transactions, and
-//! whether somebody called before, are [`crate::proto::endpoint`]'s.
+//! The machine is pure and keeps nothing: [`Device::answer`] makes the answer of the request alone.
+//! Transactions, and whether somebody called before, are [`crate::proto::endpoint`]'s.
 
 use crate::proto::uas::{Head, Reply, refuse_extensions, refuse_method};
 use crate::sip::{HeaderName, Method, Request};
 
-/// What is understood, if not taken.
+/// The methods that are understood, if not taken.
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
 
-/// What bodies may be.
+/// The types that bodies may have.
 const ACCEPT: &str = "application/sdp, application/simple-message-summary";
 
 /// The one event package of which notices are taken without having been asked for (RFC 3842).
@@ -19,7 +19,7 @@ const SUMMARY: &str = "message-summary";
 /// Answers for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// What an INVITE is refused with, 300 to 699.
+    /// The status that an INVITE is refused with, 300 to 699.
     pub on_invite: u16,
 }
 
@@ -31,8 +31,8 @@ impl Default for Device {
 }
 
 impl Device {
-    /// The answer to a request; `None` for an ACK, which gets none. A CANCEL that reaches this is about nothing that is
-    /// under way.
+    /// The answer to a request; `None` for an ACK, which gets none. A CANCEL that reaches this is about
+    /// nothing that is under way.
     #[must_use]
     pub fn answer(self, request: &Request) -> Option<Reply> {
         if request.method == Method::Ack {

@@ -1,5 +1,5 @@
-//! Where a registration goes next: to the next destination (RFC 3263 §4.3), to the next target (RFC 3261 §8.1.3.4), to
-//! another try after a pause; and what it failed by when nothing is left.
+//! Where a registration goes next: to the next destination (RFC 3263 §4.3), to the next target (RFC 3261
+//! §8.1.3.4), to another try after a pause; and what it failed by when nothing is left.
 
 use std::time::Duration;
 
@@ -74,7 +74,8 @@ impl Registrant {
         self.next_destination(attempt)
     }
 
-    /// Leaves a destination that may have obeyed the last request without our hearing of it: what that binds is not forgotten.
+    /// Leaves a destination that may have obeyed the last request without our hearing of it: what that binds
+    /// is not forgotten.
     pub(super) fn leave_unsettled(&mut self, attempt: &mut Try, visit: &Visit, result: AttemptResult) {
         attempt.leave(visit, result);
         if self.plan.contacts.is_empty() && visit.requests > 0 {
@@ -102,8 +103,8 @@ impl Try {
         });
     }
 
-    /// Why the try failed. The last final answer that was not acted upon decides; without one misbehaviour, then silence,
-    /// then what the network said.
+    /// Why the try failed. The last final answer that was not acted upon decides; without one misbehaviour,
+    /// then silence, then what the network said.
     pub(super) fn verdict(&mut self) -> Failure {
         if let Some(failure) = self.refusal.take() {
             return failure;
@@ -117,7 +118,8 @@ impl Try {
 }
 
 impl Tally {
-    /// The pause after a try that ended so, and how much longer it may be; `None`: another would end as this one.
+    /// The pause after a try that ended so, and how much longer it may be; `None`: another would end as this
+    /// one.
     pub(super) fn pause(&self, failure: &Failure) -> Option<(Duration, Duration)> {
         let least = may_pass(failure)?;
         let backoff = FIRST_PAUSE.saturating_mul(1 << self.tries.min(8)).min(LONGEST_PAUSE);

@@ -1,24 +1,24 @@
-//! When the tries of many accounts begin: one after the other, so that a registrar that comes back, or a socket over
-//! which thousands leave, is not met by all at once (DES-010).
+//! When the tries of many accounts begin: one after the other, so that a registrar that comes back, or a
+//! socket over which thousands leave, is not met by all at once (DES-010).
 //!
-//! Refreshes in their time are no concern of this: leases spread them. Whatever else makes accounts try or leave may
-//! concern all of them in the same moment. Those wait here for their turn.
+//! Refreshes in their time are no concern of this: leases spread them. Whatever else makes accounts try or
+//! leave may concern all of them in the same moment. Those wait here for their turn.
 //!
-//! The machine is pure and knows accounts by their ids only. [`crate::proto::endpoint`] asks it who may begin, and comes
-//! back at [`Pacing::next_turn`].
+//! The machine is pure and knows accounts by their ids only. [`crate::proto::endpoint`] asks it who may
+//! begin, and comes back at [`Pacing::next_turn`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::proto::{RegistrationId, Time};
 
-/// The time between two tries: fifty begin in a second. When there are more than five hundred accounts, all of them begin
-/// within the round.
+/// The time between two tries: fifty begin in a second. When there are more than five hundred accounts, all
+/// of them begin within the round.
 const GAP: Duration = Duration::from_millis(20);
 const ROUND: Duration = Duration::from_secs(10);
 
-/// The same for removals, for which nobody can wait long: buffers that hold a few hundred datagrams overflow if all of
-/// ten thousand leave at once.
+/// The same for removals, for which nobody can wait long: buffers that hold a few hundred datagrams overflow
+/// if all of ten thousand leave at once.
 const REMOVAL_GAP: Duration = Duration::from_micros(200);
 const REMOVAL_ROUND: Duration = Duration::from_secs(2);
 
@@ -37,8 +37,8 @@ pub(in crate::proto) struct Pacing {
     removal_gap: Duration,
 }
 
-/// Accounts that wait, the first in front, and when that one may begin, since the epoch: there may be more than one turn in
-/// a millisecond.
+/// Accounts that wait, the first in front, and when that one may begin, since the epoch: there may be more
+/// than one turn in a millisecond.
 #[derive(Debug, Default)]
 struct Turns {
     waiting: VecDeque<RegistrationId>,
@@ -51,8 +51,8 @@ impl Pacing {
         self.count == 0 && self.tries.waiting.is_empty() && self.removals.waiting.is_empty()
     }
 
-    /// When the first of the accounts joined: what their refreshes have in common counts from there, and with another
-    /// process nothing.
+    /// When the first of the accounts joined: what their refreshes have in common counts from there, and with
+    /// another process nothing.
     pub fn origin(&self) -> Time {
         self.origin
     }
@@ -180,7 +180,8 @@ mod tests {
         pacing.next_try(now, |_| true)
     }
 
-    /// DES-010: the loop that was idle before makes up for one turn, so that the second begins with the first.
+    /// DES-010: the loop that was idle before makes up for one turn, so that the second begins with the
+    /// first.
     #[test]
     fn tries_begin_one_after_the_other_fifty_a_second() {
         let mut pacing = of(5, |pacing, id| {

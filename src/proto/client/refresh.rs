@@ -1,5 +1,5 @@
-//! Registering again: over the flow that the registration rests on, or from the start; to refresh what is bound, to bind
-//! something else by another plan, or to remove it (RFC 3261 §10.2.2, §10.2.4).
+//! Registering again: over the flow that the registration rests on, or from the start; to refresh what is
+//! bound, to bind something else by another plan, or to remove it (RFC 3261 §10.2.2, §10.2.4).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -18,8 +18,8 @@ const AWAY: Duration = Duration::from_secs(600);
 const LONG: u32 = 300;
 
 impl Registration {
-    /// Registers again after [`Step::Finish`]: with the same Call-ID, the next CSeq, and the nonces at hand, over the
-    /// flow it is bound over; without one, from the first destination on. Only with
+    /// Registers again after [`Step::Finish`]: with the same Call-ID, the next CSeq, and the nonces at hand,
+    /// over the flow it is bound over; without one, from the first destination on. Only with
     /// [`Plan::keep`](super::plan::Plan::keep); the first time it starts.
     pub fn again_for(&mut self, purpose: Purpose, random: &mut dyn Random, now: Time) -> Step {
         let mut flow = match &mut self.state {
@@ -50,9 +50,10 @@ impl Registration {
         self.begin(attempt, now)
     }
 
-    /// Another plan, of the same AOR at the same registrar, counts from the next try on. What is bound and is not asked for any
-    /// more is removed by the request that binds the rest; a password that the user typed is not asked for again if something
-    /// was bound with it. Only with [`Plan::keep`](super::plan::Plan::keep).
+    /// Another plan, of the same AOR at the same registrar, counts from the next try on. What is bound and is
+    /// not asked for any more is removed by the request that binds the rest; a password that the user typed
+    /// is not asked for again if something was bound with it. Only with
+    /// [`Plan::keep`](super::plan::Plan::keep).
     pub fn revise(&mut self, plan: Box<Plan>) {
         self.revised = Some(plan);
     }
@@ -109,8 +110,8 @@ impl Registrant {
         }
     }
 
-    /// The contacts to remove: those that the user named, else those that may be bound; and these as well, where the user
-    /// named something else before.
+    /// The contacts to remove: those that the user named, else those that may be bound; and these as well,
+    /// where the user named something else before.
     fn removable(&self) -> Vec<NameAddr> {
         let mut contacts = self.plan.contacts.clone();
         if contacts.is_empty() || self.drop_stale {
@@ -123,8 +124,8 @@ impl Registrant {
         contacts
     }
 
-    /// Whether it is time to see if the first destination serves again: after a while elsewhere, at a refresh of a lease that
-    /// outlives its silence, so that nothing is lost (DES-034).
+    /// Whether it is time to see if the first destination serves again: after a while elsewhere, at a refresh
+    /// of a lease that outlives its silence, so that nothing is lost (DES-034).
     fn returns_to_first(&self, now: Time) -> bool {
         let is_long = self.plan.lifetime().is_none_or(|seconds| seconds > LONG);
         is_long && self.failed_over_since.is_some_and(|since| now.since(since) >= AWAY)

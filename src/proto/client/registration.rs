@@ -1,4 +1,5 @@
-//! One registration: from a [`Plan`] to a [`Report`], over as many requests as it takes (RFC 3261 §10.2, §8.1.3).
+//! One registration: from a [`Plan`] to a [`Report`], over as many requests as it takes (RFC 3261 §10.2,
+//! §8.1.3).
 //!
 //! ```text
 //!                     ┌─ 3xx, or a failure while targets are left: the next target
@@ -16,11 +17,12 @@
 //!
 //! With [`Plan::keep`] it does not end but rests, and [`Registration::again_for`] has it register once more.
 //!
-//! The machine is pure. Every input returns one [`Step`], the thing to do next; [`crate::proto::endpoint`] does it. To, From
-//! (tag included) and Call-ID stay the same over all requests, CSeq rises by one with each (§10.2).
+//! The machine is pure. Every input returns one [`Step`], the thing to do next; [`crate::proto::endpoint`]
+//! does it. To, From (tag included) and Call-ID stay the same over all requests, CSeq rises by one with each
+//! (§10.2).
 //!
-//! What a response leads to is in `response`, where the next request goes in `failover`, the request itself in
-//! `request`, and what happens between two registrations in `refresh`.
+//! What a response leads to is in `response`, where the next request goes in `failover`, the request itself
+//! in `request`, and what happens between two registrations in `refresh`.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -46,10 +48,11 @@ use crate::sip::{Host, NameAddr, Response};
 /// The option-tags that the client can use at all.
 pub(super) const KNOWN_TAGS: [&str; 1] = ["path"];
 
-/// A remembered CSeq above this begins a new Call-ID: the numbers of one run must stay below 2^31 (RFC 3261 §8.1.1.5).
+/// A remembered CSeq above this begins a new Call-ID: the numbers of one run must stay below 2^31 (RFC 3261
+/// §8.1.1.5).
 const LAST_CSEQ: u32 = (1 << 31) - 10_000;
 
-/// What to do next.
+/// The next thing to do.
 #[derive(Debug)]
 pub enum Step {
     /// Ask the name service; every answer comes back by [`Registration::on_resolved`].
@@ -69,7 +72,8 @@ pub enum Step {
     },
     /// Wait for what is under way.
     Wait,
-    /// This try failed. Begin the next by [`Registration::on_retry`] after `wait` and a random part of `spread`.
+    /// This try failed. Begin the next by [`Registration::on_retry`] after `wait` and a random part of
+    /// `spread`.
     Pause {
         /// Why it failed.
         failure: Failure,
@@ -127,17 +131,20 @@ pub(super) struct Registrant {
     pub sessions: Sessions,
     /// Where a 3xx led; `None`: where the plan says.
     pub target: Option<Box<Target>>,
-    /// Contacts of this device that may be bound: remembered ones, and those of requests whose answer never came.
+    /// Contacts of this device that may be bound: remembered ones, and those of requests whose answer never
+    /// came.
     pub own: OwnContacts,
-    /// The plan has been replaced by another, so that contacts that the user named before are removed like the device's own.
+    /// The plan has been replaced by another, so that contacts that the user named before are removed like
+    /// the device's own.
     pub drop_stale: bool,
     /// Since when another destination than the first has served (RFC 3263 §4.3).
     pub failed_over_since: Option<Time>,
 }
 
+/// Where a registration stands.
 #[derive(Debug)]
 pub(super) enum State {
-    /// Not begun.
+    /// It has not begun.
     Fresh,
     /// A try is under way.
     Trying(Phase, Box<Try>),
@@ -149,12 +156,12 @@ pub(super) enum State {
     Over,
 }
 
-/// What a try waits for.
+/// The stage of a try.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// The name service.
+    /// It waits for the name service.
     Locating(Box<Locate>),
-    /// A destination.
+    /// It is at a destination.
     Visiting(Visit),
 }
 
@@ -189,9 +196,10 @@ pub(super) struct Visit {
     pub raises: u8,
 }
 
+/// The event that a visit waits for.
 #[derive(Debug)]
 pub(super) enum Await {
-    /// The flow is being opened.
+    /// A flow is being opened.
     Flow,
     /// A request has been sent.
     Response,
@@ -202,7 +210,7 @@ pub(super) enum Await {
 /// One try: all targets, gone through once. Its counts and findings don't speak for the next.
 #[derive(Debug)]
 pub(super) struct Try {
-    /// Where it may still go, and at this target.
+    /// The targets that are left, and the destinations of the current one.
     pub targets: Targets,
     pub destinations: VecDeque<Destination>,
     /// Destinations that were tried, and requests to all of them.
@@ -233,7 +241,8 @@ pub(super) struct Tally {
     pub started: Time,
     /// Tries that are over.
     pub tries: u32,
-    /// The first of them did not begin on the flow of an earlier registration, but with the first destination.
+    /// The first of them did not begin on the flow of an earlier registration, but with the first
+    /// destination.
     pub began_at_first: bool,
     /// A registrar that found the CSeq too low got a new Call-ID.
     pub renewed: bool,
@@ -565,7 +574,8 @@ impl Flow {
         Flow { destination, local: None, size: SizeRule::Unneeded }
     }
 
-    /// Begins anew with opening flows, the datagram's first if there was one. An answer that needs a flow opens it again.
+    /// Begins anew with opening flows, the datagram's first if there was one. An answer that needs a flow
+    /// opens it again.
     fn forget(&mut self) {
         self.local = None;
         if let SizeRule::Switched { .. } = self.size {

@@ -1,4 +1,5 @@
-//! The REGISTER request: its contacts, its rows, and on which transport it leaves (RFC 3261 §8.1.1, §10.2, §18.1.1).
+//! The REGISTER request: its contacts, its rows, and on which transport it leaves (RFC 3261 §8.1.1, §10.2,
+//! §18.1.1).
 
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
@@ -45,8 +46,8 @@ impl Registrant {
         }
     }
 
-    /// Sends a request on the visit's flow, whose own address is `local`; or has a flow opened for one that is too large
-    /// for a datagram.
+    /// Sends a request on the visit's flow, whose own address is `local`; or has a flow opened for one that
+    /// is too large for a datagram.
     pub(super) fn send(
         &mut self,
         attempt: &mut Try,
@@ -141,9 +142,9 @@ struct RegisterBuilder<'a> {
     credentials: Vec<Header>,
 }
 
-/// The contacts as they are asked for: the plan's, else the device's own at `local`; with the plan's q where they
-/// have none, and lifetimes below a 423's Min-Expires raised (RFC 3261 §10.2.8). Contacts of `before` that are not asked for
-/// again are removed.
+/// The contacts as they are asked for: the plan's, else the device's own at `local`; with the plan's q where
+/// they have none, and lifetimes below a 423's Min-Expires raised (RFC 3261 §10.2.8). Contacts of `before`
+/// that are not asked for again are removed.
 fn requested_contacts(
     plan: &Plan,
     transport: Transport,
@@ -181,8 +182,8 @@ fn requested_contacts(
     contacts
 }
 
-/// A contact that this device may have bound as its own earlier and that it no longer has: removed in the request that
-/// binds the new one (RFC 3261 §10.2.2), so that nobody calls where it was.
+/// A contact that this device may have bound as its own earlier and that it no longer has: removed in the
+/// request that binds the new one (RFC 3261 §10.2.2), so that nobody calls where it was.
 fn removal(stale: NameAddr) -> NameAddr {
     let mut params = Params::new();
     params.set("expires", Some("0"));

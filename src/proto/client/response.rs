@@ -12,8 +12,8 @@ use crate::proto::digest::{ChallengeOutcome, Credential, Hidden, Secret};
 use crate::proto::ids::{self, Random};
 use crate::sip::{HeaderName, Response, Via};
 
-// One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises, one 420
-// (there is one tag to drop) and one new Call-ID.
+// One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises,
+// one 420 (there is one tag to drop) and one new Call-ID.
 
 /// Most challenges that one destination gets answered.
 const MOST_CHALLENGES: u8 = 3;
@@ -249,8 +249,8 @@ impl Tally {
     }
 }
 
-/// Whether the registrar says that the CSeq was not higher than the last one. No RFC gives this a status or a header
-/// of its own: the reason phrase, Warning, or what Kamailio adds tells it.
+/// Whether the registrar says that the CSeq was not higher than the last one. No RFC gives this a status or a
+/// header of its own: the reason phrase, Warning, or what Kamailio adds tells it.
 fn blames_cseq(response: &Response) -> bool {
     let says = |text: &str| text.to_ascii_lowercase().contains("cseq");
     let row = |name: &[u8]| {

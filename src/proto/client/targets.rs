@@ -54,13 +54,13 @@ pub(super) struct Targets {
 /// What a 3xx adds to the target set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Redirect {
-    /// There are new targets.
+    /// It has new targets.
     Followed,
     /// No contact, or none that REGISTER can be sent to.
     NoTarget,
-    /// Only contacts that were tried before.
+    /// All its contacts have been tried before.
     Loop,
-    /// The limit is reached.
+    /// So many redirects were followed before that no more are.
     TooMany,
 }
 
@@ -84,7 +84,8 @@ impl Targets {
         }
     }
 
-    /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is forgotten.
+    /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is
+    /// forgotten.
     pub fn redirect(&mut self, response: &Response, from: NextHop<'_>, plan: &Plan) -> Redirect {
         let mut offers = offers(response);
         if offers.is_empty() {
@@ -120,8 +121,8 @@ impl Targets {
     }
 }
 
-/// The contacts of a 3xx that REGISTER can be sent to, each as a Request-URI: without user, password, method and
-/// headers (RFC 3261 §10.2, §19.1.5), and its q, 1 if it says none (§20.10).
+/// The contacts of a 3xx that REGISTER can be sent to, each as a Request-URI: without user, password, method
+/// and headers (RFC 3261 §10.2, §19.1.5), and its q, 1 if it says none (§20.10).
 fn offers(response: &Response) -> Vec<(Uri, Q)> {
     response.headers.contact_values().into_iter().flatten().filter_map(offer).collect()
 }
@@ -141,8 +142,8 @@ fn offer(contact: NameAddr) -> Option<(Uri, Q)> {
 }
 
 fn at(uri: Uri, from: NextHop<'_>, plan: &Plan) -> Target {
-    // The target's own transport decides; one without keeps what the user forced. Behind a preloaded route the
-    // next hop is still the proxy.
+    // The target's own transport decides; one without keeps what the user forced. Behind a preloaded route
+    // the next hop is still the proxy.
     let own = uri.transport().is_some() && from.route.is_empty();
     let transport = if own { None } else { plan.transport };
     Target { transport, route: from.route.to_vec(), uri, is_for_good: false }

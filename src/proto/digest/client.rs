@@ -1,5 +1,5 @@
-//! Digest, the client's side: which challenges are answered, and with what. There is one session, a nonce in use, for
-//! each realm and kind of header.
+//! Digest, the client's side: which challenges are answered, and with what. There is one session, a nonce in
+//! use, for each realm and kind of header.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -61,7 +61,7 @@ pub enum ChallengeOutcome {
 /// A challenge that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// "Digest".
+    /// Always "Digest".
     pub scheme: &'static str,
     /// As sent: `MD5`, `SHA-256-sess` ...
     pub algorithm: String,
@@ -83,12 +83,12 @@ pub enum CredentialsFailure {
     Rejected {
         /// The realm of both challenges.
         realm: String,
-        /// Who we said we are.
+        /// The user name that we answered with.
         username: String,
     },
-    /// 403 after our answer.
+    /// A 403 came after our answer.
     Forbidden {
-        /// Who we said we are.
+        /// The user name that we answered with.
         username: String,
     },
     /// No challenge that we can or may serve.
@@ -149,10 +149,11 @@ impl Sessions {
         self.0.is_empty()
     }
 
-    /// Reads the challenges of a 401 or 407 and decides. Of each realm and kind of header the topmost challenge that
-    /// can be served is taken (RFC 8760 §2.4); challenges with unknown scheme, algorithm or qop are skipped; Basic
-    /// is never answered. A realm that is challenged again after our answer has rejected us (RFC 3261 §22.1), unless
-    /// the nonce is stale, or had been accepted before: registrars that change it without saying `stale` do that.
+    /// Reads the challenges of a 401 or 407 and decides. Of each realm and kind of header the topmost
+    /// challenge that can be served is taken (RFC 8760 §2.4); challenges with unknown scheme, algorithm or
+    /// qop are skipped; Basic is never answered. A realm that is challenged again after our answer has
+    /// rejected us (RFC 3261 §22.1), unless the nonce is stale, or had been accepted before: registrars that
+    /// change it without saying `stale` do that.
     pub fn on_challenge(
         &mut self,
         headers: &Headers,
@@ -240,8 +241,8 @@ impl Sessions {
         }
     }
 
-    /// The header rows that answer all challenges so far, for a request that is about to be sent: proxies first.
-    /// Counts a use of every nonce (RFC 7616 §3.4). `uri` is the Request-URI as on the wire.
+    /// The header rows that answer all challenges so far, for a request that is about to be sent: proxies
+    /// first. Counts a use of every nonce (RFC 7616 §3.4). `uri` is the Request-URI as on the wire.
     pub fn authorize(&mut self, method: &str, uri: &str, body: &[u8]) -> Vec<Header> {
         let mut rows = Vec::with_capacity(self.0.len());
         for challenger in CHALLENGERS {
@@ -285,7 +286,7 @@ impl Sessions {
         CHALLENGERS.iter().flat_map(|challenger| of(*challenger)).map(Session::answered).collect()
     }
 
-    /// Who we said we are, if we said so.
+    /// The user name that we have answered with, if we have.
     #[must_use]
     pub fn username(&self) -> Option<&str> {
         self.0.iter().find(|s| s.sent).map(|s| s.username.as_str())
@@ -372,8 +373,8 @@ struct Session {
     name: NameForm,
     username: String,
     ha1: Hidden,
-    /// One cnonce for the life of a nonce: servers that compute A1 of -sess once and servers that compute it for
-    /// every request then agree.
+    /// One cnonce for the life of a nonce: servers that compute A1 of -sess once and servers that compute it
+    /// for every request then agree.
     cnonce: String,
     nc: u32,
     /// The last request carried this session's answer.

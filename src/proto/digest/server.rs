@@ -13,8 +13,8 @@ use crate::sip::{Credentials, Method, ParamValue, Uri};
 
 /// Decides who sent a request.
 ///
-/// A request without a [`Verdict::Proven`] is answered with 401 and [`Verifier::challenges`], and forgotten: only the
-/// nonces of users who proved themselves take memory, and that is bounded.
+/// A request without a [`Verdict::Proven`] is answered with 401 and [`Verifier::challenges`], and forgotten:
+/// only the nonces of users who proved themselves take memory, and that is bounded.
 #[derive(Debug)]
 pub struct Verifier {
     users: Users,
@@ -26,22 +26,22 @@ pub struct Verifier {
     takes_no_qop: bool,
 }
 
-/// What a request says about who sent it.
+/// The credentials of a request, with all that they have to fit.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
     /// The realm that it has to be proven for.
     pub realm: &'a str,
-    /// Its method.
+    /// The method of the request.
     pub method: &'a Method,
-    /// Its Request-URI, as it came.
+    /// The Request-URI, as it came.
     pub uri: &'a str,
-    /// Its body.
+    /// The body of the request.
     pub body: &'a [u8],
-    /// Its Authorization values.
+    /// The Authorization values of the request.
     pub credentials: &'a [Credentials],
 }
 
-/// What came of it.
+/// What [`Verifier::check`] finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The sender knows this user's password.
@@ -50,12 +50,12 @@ pub enum Verdict {
     Unproven,
     /// Challenge it with `stale=true`: the password is right, the nonce too old or not made by us.
     Stale,
-    /// Challenge it, and tell. With `stale=true` when it was a replay: then the password was right, and a client that
-    /// came by its nonce count honestly can go on.
+    /// Challenge it, and tell. With `stale=true` when it was a replay: then the password was right, and a
+    /// client that came by its nonce count honestly can go on.
     Refused {
-        /// As whom it came.
+        /// The user name of the credentials.
         username: Arc<str>,
-        /// Why.
+        /// The reason.
         why: AuthFailure,
     },
     /// 400: parameters are missing or contradict each other.
@@ -77,8 +77,8 @@ pub enum AuthFailure {
 }
 
 impl Verifier {
-    /// A verifier that takes these algorithms, best first; none at all means every one. Its nonces are good for an hour
-    /// and die with it: the key is new.
+    /// A verifier that takes these algorithms, best first; none at all means every one. Its nonces are good
+    /// for an hour and die with it: the key is new.
     #[must_use]
     pub fn new(users: Users, algorithms: &[Algorithm], random: &mut dyn Random) -> Verifier {
         let mut taken: Vec<Algorithm> = Vec::new();
@@ -97,15 +97,15 @@ impl Verifier {
         Verifier { users, algorithms: taken, nonces, decoys, takes_no_qop: false }
     }
 
-    /// Takes digests without qop, too, as clients of RFC 2069 send them (RFC 3261 §22.4). Their nonces are good for one
-    /// request.
+    /// Takes digests without qop, too, as clients of RFC 2069 send them (RFC 3261 §22.4). Their nonces are
+    /// good for one request.
     #[must_use]
     pub fn without_qop(mut self, allowed: bool) -> Verifier {
         self.takes_no_qop = allowed;
         self
     }
 
-    /// The users.
+    /// All users that it knows.
     #[must_use]
     pub fn users(&self) -> &Users {
         &self.users
@@ -118,8 +118,8 @@ impl Verifier {
 
     /// Judges a request. Each good request is to be judged once: its nonce count is used up then.
     ///
-    /// Credentials for other realms, by other schemes or other algorithms count as none. What is refused costs the same
-    /// work whether the user exists or not.
+    /// Credentials for other realms, by other schemes or other algorithms count as none. What is refused
+    /// costs the same work whether the user exists or not.
     pub fn check(&mut self, presented: Presented<'_>, now: Time) -> Verdict {
         let takes =
             |wanted| self.users.offered(presented.realm, &self.algorithms).any(|taken| taken == wanted);
@@ -167,8 +167,8 @@ impl Verifier {
         }
     }
 
-    /// The values of the WWW-Authenticate rows for that realm: one for each algorithm, best first, with one fresh nonce
-    /// (RFC 7616 §3.7, RFC 8760 §2.3). Keeps nothing.
+    /// The values of the WWW-Authenticate rows for that realm: one for each algorithm, best first, with one
+    /// fresh nonce (RFC 7616 §3.7, RFC 8760 §2.3). Keeps nothing.
     pub fn challenges(&self, realm: &str, stale: bool, random: &mut dyn Random, now: Time) -> Vec<String> {
         let realm = lower(realm);
         let nonce = self.nonces.issue(&realm, random, now);
@@ -200,12 +200,12 @@ struct Claim<'a> {
     nc: u32,
 }
 
-/// How the user name came.
+/// The user name, in the form in which it came.
 #[derive(Debug)]
 enum ClaimedName<'a> {
     /// As it is: `username`, or `username*` decoded.
     Plain(Cow<'a, str>),
-    /// Hashed (RFC 7616 §3.4.4).
+    /// The hash of it (RFC 7616 §3.4.4).
     Hashed(&'a str),
 }
 
@@ -219,9 +219,9 @@ impl ClaimedName<'_> {
 }
 
 impl<'a> Claim<'a> {
-    /// The first digest credentials for that realm by one of the algorithms that are taken. Other schemes, realms and
-    /// algorithms are none of our business; so are those without an answer that IMS devices begin with (3GPP TS 24.229
-    /// §5.1.1.2). `None`: nothing of that kind.
+    /// The first digest credentials for that realm by one of the algorithms that are taken. Other schemes,
+    /// realms and algorithms are none of our business; so are those without an answer that IMS devices begin
+    /// with (3GPP TS 24.229 §5.1.1.2). `None`: nothing of that kind.
     ///
     /// # Errors
     /// What is missing or contradicts something.
@@ -307,10 +307,10 @@ fn protection(credentials: &Credentials) -> Result<(Option<Protection<'_>>, u32)
     }
 }
 
-/// Whether `uri` is what was asked for. Proxies change the Request-URI, so that a difference is not necessarily a
-/// failure (RFC 3261 §22.4 item 8): it is enough that the client meant our domain, the host of the Request-URI, or an
-/// address, as clients do that name the next hop (SIPp, and phones with an outbound proxy). That the credentials are good
-/// for one request only is the nonce count's business.
+/// Whether `uri` is what was asked for. Proxies change the Request-URI, so that a difference is not
+/// necessarily a failure (RFC 3261 §22.4 item 8): it is enough that the client meant our domain, the host of
+/// the Request-URI, or an address, as clients do that name the next hop (SIPp, and phones with an outbound
+/// proxy). That the credentials are good for one request only is the nonce count's business.
 fn is_same(uri: &str, presented: &Presented<'_>) -> bool {
     if uri == presented.uri {
         return true;

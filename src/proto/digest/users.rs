@@ -1,8 +1,9 @@
 //! The users of a registrar, by realm and name, with their HA1s, and the file in which they stand:
 //! `user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]`, one a line, comments behind `#`.
 //!
-//! The three hashes are of user:realm:password by MD5, SHA-256 and SHA-512-256; each may be missing. `may-register` is
-//! a list with commas of whose addresses the user may register besides the own. Errors never repeat what was read.
+//! The three hashes are of user:realm:password by MD5, SHA-256 and SHA-512-256; each may be missing.
+//! `may-register` is a list with commas of whose addresses the user may register besides the own. Errors
+//! never repeat what was read.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,14 +23,14 @@ pub struct User {
     pub realm: String,
     /// The user name, not escaped.
     pub name: String,
-    /// Whose addresses the user may register besides the own: user parts in the own realm, addresses (`user@domain`),
-    /// or `*` for any.
+    /// Whose addresses the user may register besides the own: user parts in the own realm, addresses
+    /// (`user@domain`), or `*` for any.
     pub may_register: Vec<String>,
 }
 
 impl User {
-    /// Whether the user may change the bindings of that address: the own one, or one that was allowed (RFC 3261 §10.3
-    /// step 4). The user part is not escaped; the domain is compared in any letter case.
+    /// Whether the user may change the bindings of that address: the own one, or one that was allowed (RFC
+    /// 3261 §10.3 step 4). The user part is not escaped; the domain is compared in any letter case.
     #[must_use]
     pub fn may(&self, aor_user: &str, aor_domain: &str) -> bool {
         let is = |user: &str, domain: &str| user == aor_user && domain.eq_ignore_ascii_case(aor_domain);
@@ -101,7 +102,7 @@ impl Users {
         self.named(realm, name).is_some()
     }
 
-    /// One of them, for an example.
+    /// Some user, for an example.
     #[must_use]
     pub fn first(&self) -> Option<&User> {
         let realm = self.realms.values().next()?;
@@ -152,8 +153,8 @@ impl Users {
         realm.entries.get(*realm.hashes.get(&(algorithm, hash_key(algorithm, userhash)?))?)
     }
 
-    /// Of these algorithms those to offer in that realm: what all its users can do, else what any can, else all. The
-    /// same whoever asks, so that it tells nothing about a user.
+    /// Of these algorithms those to offer in that realm: what all its users can do, else what any can, else
+    /// all. The same whoever asks, so that it tells nothing about a user.
     pub(super) fn offered(&self, realm: &str, among: &[Algorithm]) -> impl Iterator<Item = Algorithm> {
         let realm = self.realms.get(lower(realm).as_ref());
         let (having, all) = realm.map_or(([0; 3], 0), |realm| (realm.having, realm.entries.len()));
@@ -192,10 +193,10 @@ pub struct UsersError {
 /// What is wrong with a line of a file of users, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsersFault {
-    /// Nothing before the first colon, or what can't be written there.
+    /// There is nothing before the first colon, or what can't be written there.
     #[error("the user name is missing, or holds a colon or a control character; write user:realm:HA1")]
     Name,
-    /// No realm, or what can't be written there.
+    /// There is no realm, or what can't be written there.
     #[error("the realm is missing, or is no domain; write user:realm:HA1, an IPv6 address in brackets")]
     Realm,
     /// The HA1s, made with the realm as it is spelled, would not fit a realm in lower case.
@@ -206,7 +207,7 @@ pub enum UsersFault {
     /// All three fields are empty.
     #[error("there is no HA1; make the line with sipreg serve --add-user")]
     NoHa1,
-    /// Not so many hex digits.
+    /// An HA1 has another number of hex digits.
     #[error("the {} HA1 is not {} hex digits; make the line with sipreg serve --add-user", .0.as_str(), .0.digits())]
     Ha1(Algorithm),
     /// An entry of the last field is no address.
@@ -214,7 +215,7 @@ pub enum UsersFault {
         "the last field is no list of addresses; write user parts, user@domain or *, with commas between, without sip:"
     )]
     MayRegister,
-    /// There is a line for that user.
+    /// Another line is for the same user.
     #[error("line {first} is for the same user and realm; remove one of the two")]
     Duplicate {
         /// The number of that line.
@@ -321,8 +322,8 @@ impl Users {
         Ok(users)
     }
 
-    /// A file with that user in it, with new HA1s: in the line that the user has, whose `may-register` stays, else in
-    /// a new one at the end. All other lines stay as they are.
+    /// A file with that user in it, with new HA1s: in the line that the user has, whose `may-register` stays,
+    /// else in a new one at the end. All other lines stay as they are.
     ///
     /// # Errors
     /// As [`User::line`].
@@ -359,8 +360,8 @@ impl Users {
 }
 
 impl User {
-    /// The line of a user in a file, without line end, with all three HA1s; name and password are normalized as a
-    /// client does that is told `charset=UTF-8` (RFC 7616 §4), the realm is written in lower case.
+    /// The line of a user in a file, without line end, with all three HA1s; name and password are normalized
+    /// as a client does that is told `charset=UTF-8` (RFC 7616 §4), the realm is written in lower case.
     ///
     /// # Errors
     /// A name or realm that can't stand in such a line.
@@ -380,7 +381,7 @@ impl User {
     }
 }
 
-/// What editors of Windows put before the first line.
+/// Editors of Windows put it before the first line.
 const BOM: char = '\u{feff}';
 
 fn normal(text: &str) -> Zeroizing<String> {

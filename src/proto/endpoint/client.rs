@@ -12,7 +12,7 @@ use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
 use crate::proto::ids::Random;
 use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time, TimerKey};
 
-/// What the removal of a binding may take, challenges included (DES-019).
+/// The time that the removal of a binding may take, challenges included (DES-019).
 const LEAVE: Duration = Duration::from_secs(4);
 
 impl Endpoint {
@@ -168,11 +168,12 @@ impl Endpoint {
         self.take(id, step, now);
     }
 
-    /// A try has ended.
+    /// A try of an account has ended.
     pub(super) fn ended(&mut self, id: RegistrationId, report: Box<Report>, now: Time) {
         let Some(registration) = self.registration(id) else { return };
         let may_be_bound = registration.may_be_bound();
-        // A connection over which something failed is not for others; a socket for datagrams is as good as ever.
+        // A connection over which something failed is not for others; a socket for datagrams is as good as
+        // ever.
         if !registration.rests_on_a_flow() {
             let is_stream = |flow: &Flow| flow.destination.transport.is_reliable();
             let flows: Vec<_> = self.flows.of(id).collect();
@@ -231,8 +232,8 @@ impl Endpoint {
         self.apply_schedule(id, next, now);
     }
 
-    /// What is bound where nobody finds us any more is bound anew, and what could not be reached is tried again: the old
-    /// contact is removed by the request that brings the new one (DES-016, DES-017).
+    /// Accounts that are bound where nobody finds us any more are bound anew, and those that fail are tried
+    /// again: the old contact is removed by the request that brings the new one (DES-016, DES-017).
     pub(super) fn network_changed(&mut self, moved: Vec<FlowId>, now: Time) {
         let mut stranded = Vec::new();
         for flow in moved {

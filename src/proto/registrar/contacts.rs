@@ -1,5 +1,5 @@
-//! What the Contact, Expires and Path rows of a REGISTER wish for, judged by the registrar's policy (RFC 3261 §10.3
-//! steps 6 and 7, RFC 3327 §5.3).
+//! What the Contact, Expires and Path rows of a REGISTER wish for, judged by the registrar's policy (RFC 3261
+//! §10.3 steps 6 and 7, RFC 3327 §5.3).
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -92,7 +92,8 @@ impl Wishes<'_> {
     }
 }
 
-/// How the contact is listed in answers: URI and parameters as they came, but for those that the list makes anew.
+/// How the contact is listed in answers: URI and parameters as they came, but for those that the list makes
+/// anew.
 fn as_listed(contact: &NameAddr) -> Arc<str> {
     let mut text = String::with_capacity(128);
     // Writing to a String cannot fail.

@@ -1,9 +1,10 @@
-//! The registrar: from a REGISTER to what the location service is asked to do, and from what that did to the answer
-//! (RFC 3261 §10.3).
+//! The registrar: from a REGISTER to what the location service is asked to do, and from what that did to the
+//! answer (RFC 3261 §10.3).
 //!
-//! The machine is pure. [`Registrar::on_register`] takes the request through the steps of §10.3 in their order and
-//! ends with an [`Operation`], or with the [`Refusal`] that the client gets instead; [`granted`] and [`failed`] make
-//! the answer of what the store says. Transactions and the store itself are [`super::endpoint`]'s.
+//! The machine is pure. [`Registrar::on_register`] takes the request through the steps of §10.3 in their
+//! order and ends with an [`Operation`], or with the [`Refusal`] that the client gets instead; [`granted`]
+//! and [`failed`] make the answer of what the store says. Transactions and the store itself are
+//! [`super::endpoint`]'s.
 
 mod contacts;
 mod response;
@@ -199,7 +200,8 @@ impl Registrar {
         }))
     }
 
-    /// A contact that is the address-of-record itself would call itself for ever (RFC 5627 §5.1, RFC 3261 §16.3).
+    /// A contact that is the address-of-record itself would call itself for ever (RFC 5627 §5.1, RFC 3261
+    /// §16.3).
     fn refuse_loop(&self, contact: &AnyUri, to: &Uri) -> Result<(), Reply> {
         let Some(uri) = contact.sip() else { return Ok(()) };
         let is_aor = uri.port.is_none()

@@ -92,7 +92,8 @@ fn name(verdict: &Verdict) -> Option<&str> {
     }
 }
 
-/// RAU-001, RAU-003, RAU-004, RAU-015, RAU-018: one row for each algorithm, best first, all with qop and userhash.
+/// RAU-001, RAU-003, RAU-004, RAU-015, RAU-018: one row for each algorithm, best first, all with qop and
+/// userhash.
 #[test]
 fn a_challenge_offers_each_algorithm_once_and_best_first() {
     use Algorithm::{Md5, Sha256, Sha512_256};
@@ -123,7 +124,8 @@ fn a_challenge_offers_each_algorithm_once_and_best_first() {
     assert_eq!(offered, ["SHA-512-256", "SHA-256", "MD5"]);
 }
 
-/// RAU-001, RAU-004: what all users of the realm can do; never nothing; the same for a realm that has no users.
+/// RAU-001, RAU-004: what all users of the realm can do; never nothing; the same for a realm that has no
+/// users.
 #[test]
 fn algorithms_are_offered_as_far_as_the_users_have_them() {
     use Algorithm::{Md5, Sha256, Sha512_256};
