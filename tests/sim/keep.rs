@@ -9,8 +9,8 @@ use sipreg::proto::client::plan::{Plan, Purpose};
 use sipreg::proto::client::schedule::Departure;
 use sipreg::proto::{Command, RegistrationId, Transport};
 
+use crate::keep_world::{Reply, World};
 use crate::world::{contact, keyring, plan, uri};
-use crate::year::{Reply, World};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
