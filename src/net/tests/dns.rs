@@ -108,7 +108,7 @@ async fn addresses_come_in_the_servers_order() {
 
 /// LOC-025
 #[tokio::test]
-async fn every_kind_of_no_is_told_apart() {
+async fn every_kind_of_failure_has_its_answer() {
     for (code, answer) in [
         (NXDOMAIN, Err(ResolveError::NoSuchName)),
         (NOERROR, Ok(vec![])),
