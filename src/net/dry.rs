@@ -18,7 +18,7 @@ impl DryFlows {
     pub(super) fn open(
         &mut self,
         flow: FlowId,
-        Destination { transport, address }: Destination,
+        Destination { transport, address, .. }: Destination,
         wishes: Vec<Option<Bind>>,
     ) -> io::Result<SocketAddr> {
         let open = |bind| {

@@ -55,7 +55,7 @@ impl Flow {
     {
         let (queue, queued) = outbox();
         let report = Report { flow, remote: destination.address, events };
-        tokio::spawn(run(Ends { destination, queue: queued, report }));
+        tokio::spawn(run(Ends { destination: destination.clone(), queue: queued, report }));
         Flow { destination, local: None, queue }
     }
 

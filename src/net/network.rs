@@ -284,7 +284,7 @@ impl Network {
 
     fn open(&mut self, flow: FlowId, destination: Destination) {
         let Config { bind, port, .. } = self.config;
-        let Destination { transport, address } = destination;
+        let Destination { transport, address, .. } = destination;
         let wishes = local::wishes(address, bind, port);
         match transport {
             Transport::Udp => {
@@ -321,7 +321,7 @@ impl Network {
     fn accept(&mut self, Connection { listener, stream, local, remote }: Connection) {
         let flow = FlowId(FlowId::ACCEPTED.0 + self.accepted);
         self.accepted += 1;
-        let theirs = Destination { transport: Transport::Tcp, address: remote };
+        let theirs = Destination::new(Transport::Tcp, remote);
         let report = self.report.clone();
         let accepted = Flow::start(flow, theirs, report, |ends| stream::converse(ends, stream));
         self.connections.insert(flow, accepted);
@@ -387,10 +387,11 @@ impl Network {
     }
 
     fn open_dry(&mut self, flow: FlowId, destination: Destination) {
-        let wishes = local::wishes(destination.address, self.config.bind, self.config.port);
+        let peer = destination.address;
+        let wishes = local::wishes(peer, self.config.bind, self.config.port);
         self.ready.push_back(match self.dry.open(flow, destination, wishes) {
             Ok(local) => Event::Opened { flow, local },
-            Err(error) => Event::Failed { flow, peer: destination.address, cause: cause::of(&error) },
+            Err(error) => Event::Failed { flow, peer, cause: cause::of(&error) },
         });
     }
 }

@@ -10,14 +10,17 @@
 pub mod binding;
 pub mod client;
 mod command;
+mod context;
 pub mod digest;
 pub mod endpoint;
+mod flow;
 pub mod ids;
 pub mod locate;
 pub mod registrar;
 pub mod time;
 mod timers;
 pub mod transaction;
+mod transport;
 pub mod uas;
 
 use std::fmt;
@@ -29,9 +32,9 @@ use crate::sip::NameAddr;
 
 pub use command::Command;
 pub use endpoint::{Drain, Endpoint};
-pub use locate::{Destination, Transport};
 pub use time::Time;
-pub use timers::TimerKey;
+pub use timers::{ClientTimer, FlowTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
+pub use transport::{Destination, Transport};
 
 /// Names one UDP socket, one connection, or one listener. It is never used twice. The core makes it up in
 /// [`Action::Open`] and [`Action::Listen`], counting from 1; the driver does for connections that come in, counting from

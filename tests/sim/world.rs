@@ -149,7 +149,7 @@ impl Others for Scripted<'_> {
         match action {
             Action::Open { flow, destination } => {
                 seen.opened.push(format!("{} {}", destination.transport, destination.address));
-                match (self.world.open)(destination) {
+                match (self.world.open)(destination.clone()) {
                     Ok((after, local)) => stage.event(after, Event::Opened { flow, local }),
                     Err(cause) => stage.event(5, Event::Failed { flow, peer: destination.address, cause }),
                 }
@@ -192,7 +192,7 @@ impl Others for Scripted<'_> {
 
 impl Scripted<'_> {
     fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes, stage: &mut Stage<Infallible>) {
-        let (to, at) = (stage.flows[&flow], stage.at());
+        let (to, at) = (stage.flows[&flow].clone(), stage.at());
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         if let Some(last) = self.seen.sent.last().filter(|last| last.text == text) {
             assert_eq!(last.to, to, "a copy goes where its request went");
@@ -202,7 +202,7 @@ impl Scripted<'_> {
         let Ok(Message::Request(request)) = Message::parse_datagram(bytes) else {
             panic!("not a request: {text:.1000}");
         };
-        for (after, reaction) in (self.world.peer)(&request, self.seen.sent.len(), to) {
+        for (after, reaction) in (self.world.peer)(&request, self.seen.sent.len(), to.clone()) {
             let event = match reaction {
                 Reaction::Send(bytes) => Event::Received { flow, peer, bytes },
                 Reaction::SendFrom(peer, bytes) => Event::Received { flow, peer, bytes },

@@ -214,7 +214,7 @@ impl World {
     }
 
     pub fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) {
-        let to = self.flows[&flow];
+        let to = self.flows[&flow].clone();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let copy = self.last.insert(to_line(&text), bytes.clone()) == Some(bytes);
         if !copy {

@@ -17,7 +17,7 @@ fn give_up(n: u64) -> Event {
 
 /// What a transmission comes back as, and where it would have come from.
 async fn dry(network: &mut Network, destination: Destination) -> SocketAddr {
-    let local = opened(network, ONE, destination).await;
+    let local = opened(network, ONE, destination.clone()).await;
     assert_eq!(local.ip(), destination.address.ip());
     assert_ne!(local.port(), 0);
     let (peer, bytes) = (destination.address, Bytes::from_static(b"REGISTER"));

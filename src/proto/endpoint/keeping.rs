@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::flows::Flow;
 use super::{Endpoint, Entry};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::client::registration::Registration;
 use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
+use crate::proto::flow::Flow;
 use crate::proto::ids::Random;
-use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time, TimerKey};
+use crate::proto::timers::ClientTimer;
+use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time};
 
 /// The time between two accounts that begin a try that is no routine: a registrar that comes back meets fifty a second,
 /// not all at once (DES-010). When there are more than five hundred, all of them within that time.
@@ -108,7 +109,7 @@ impl Endpoint {
     ) {
         plan.keep = true;
         let first = now + delay;
-        let registration = Registration::new(id, plan, &mut *self.random);
+        let registration = Registration::new(id, plan, &mut *self.context.random);
         let keep = Some(Schedule::new(first, probe));
         let before = self.registrations.insert(id, Entry::new(registration, keep));
         if before.is_none_or(|before| before.keep.is_none()) {
@@ -117,7 +118,7 @@ impl Endpoint {
             }
             self.keeping.count += 1;
         }
-        self.timers.set(TimerKey::Keep(id), first);
+        self.context.timers.set(ClientTimer::Keep(id), first);
     }
 
     /// Until when an account is bound, as far as is known; `None`: it is not, or is none.
@@ -148,7 +149,7 @@ impl Endpoint {
                 continue;
             }
             let next = keep.on_stop(may_be_bound);
-            self.timers.set(TimerKey::Leave(id), now + LEAVE);
+            self.context.timers.set(ClientTimer::Leave(id), now + LEAVE);
             self.follow(id, next, now);
         }
     }
@@ -170,7 +171,7 @@ impl Endpoint {
 
     fn kept_mut(&mut self, id: RegistrationId) -> Option<(&mut Schedule, &mut dyn Random)> {
         let keep = self.registrations.get_mut(&id)?.keep.as_mut()?;
-        Some((keep, &mut *self.random))
+        Some((keep, &mut *self.context.random))
     }
 
     pub(super) fn keep_due(&mut self, id: RegistrationId, now: Time) {
@@ -208,8 +209,8 @@ impl Endpoint {
 
     fn pace(&mut self) {
         match self.keeping.next_turn() {
-            Some(at) => self.timers.set(TimerKey::Pace, at),
-            None => self.timers.cancel(TimerKey::Pace),
+            Some(at) => self.context.timers.set(ClientTimer::Pace, at),
+            None => self.context.timers.cancel(ClientTimer::Pace),
         }
     }
 
@@ -228,7 +229,7 @@ impl Endpoint {
     /// Does what the timetable says.
     fn follow(&mut self, id: RegistrationId, next: Due, now: Time) {
         match next {
-            Due::Wait(at) => self.timers.set(TimerKey::Keep(id), at),
+            Due::Wait(at) => self.context.timers.set(ClientTimer::Keep(id), at),
             Due::Bind => {
                 let lifetime = self.registration(id).and_then(Registration::lifetime);
                 if self.kept(id).is_some_and(|keep| !keep.is_bound(now)) {
@@ -237,23 +238,23 @@ impl Endpoint {
                 self.try_for(id, Purpose::Bind { expires: lifetime }, now);
             }
             Due::Remove => {
-                self.timers.cancel(TimerKey::Keep(id));
+                self.context.timers.cancel(ClientTimer::Keep(id));
                 self.keeping.leave(id);
                 self.depart(now);
                 self.pace();
             }
             Due::Busy => {}
-            Due::Resigned => self.timers.cancel(TimerKey::Keep(id)),
+            Due::Resigned => self.context.timers.cancel(ClientTimer::Keep(id)),
             Due::Over => self.let_go(id, Departure::Unbound),
         }
     }
 
     fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
         let Some(entry) = self.registrations.get_mut(&id) else { return };
-        let step = entry.registration.again_for(purpose, &mut *self.random, now);
+        let step = entry.registration.again_for(purpose, &mut *self.context.random, now);
         // Not before: this try may have another plan.
-        self.timers.set(TimerKey::TryLimit(id), now + entry.registration.plan().try_limit);
-        self.take(id, step, now);
+        self.context.timers.set(ClientTimer::TryLimit(id), now + entry.registration.plan().try_limit);
+        self.apply(id, step, now);
     }
 
     /// A try has ended.
@@ -262,7 +263,7 @@ impl Endpoint {
         let may_be_bound = registration.may_be_bound();
         // A connection over which something failed is not for others; a socket for datagrams is as good as ever.
         if !registration.rests_on_a_flow() {
-            let is_stream = |flow: &Flow| flow.destination.transport.is_reliable();
+            let is_stream = |flow: &Flow| flow.transport.is_reliable();
             let flows: Vec<_> = self.flows.of(id).collect();
             if flows.iter().any(|flow| self.flows.get(*flow).is_some_and(is_stream)) {
                 flows.into_iter().for_each(|flow| self.flows.retire(flow));
@@ -350,10 +351,13 @@ impl Endpoint {
             return;
         }
         self.leave_destination(id);
-        for key in
-            [TimerKey::TryLimit(id), TimerKey::CommandLimit(id), TimerKey::Keep(id), TimerKey::Leave(id)]
-        {
-            self.timers.cancel(key);
+        for key in [
+            ClientTimer::TryLimit(id),
+            ClientTimer::CommandLimit(id),
+            ClientTimer::Keep(id),
+            ClientTimer::Leave(id),
+        ] {
+            self.context.timers.cancel(key);
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
         self.registrations.remove(&id);

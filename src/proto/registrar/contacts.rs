@@ -28,7 +28,7 @@ impl Wishes<'_> {
         let list = match headers.contacts()? {
             Contacts::Star if headers.expires() == Some(0) => return Ok(Some(What::Clear)),
             Contacts::Star => {
-                return Err(Reply::because(400, "Bad Request: Contact: `*` goes with Expires: 0 only"));
+                return Err(Reply::bad("Contact", "`*` goes with Expires: 0 only"));
             }
             Contacts::List(list) => list,
         };
@@ -48,7 +48,7 @@ impl Wishes<'_> {
     fn wanted(&self, contact: NameAddr, expires: Option<u32>, path: &Arc<str>) -> Result<Wanted, Reply> {
         // RFC 5630 §5.2: what is reached without TLS must not promise it.
         if is_secure(&contact.uri) && self.uri.scheme != Scheme::Sips {
-            return Err(Reply::because(400, "Bad Request: a sips Contact needs a sips Request-URI"));
+            return Err(Reply::because(400, "a sips Contact needs a sips Request-URI"));
         }
         Ok(Wanted {
             lifetime: self.lifetime(contact.expires().or(expires))?,

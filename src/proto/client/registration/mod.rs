@@ -32,15 +32,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::outcome::{Attempt, AttemptResult, Failure, Misbehaviour, Remote, Report, Unreachable};
 use super::plan::Plan;
 use crate::proto::digest::Sessions;
-use crate::proto::ids::{self, Branch, Random, Tag};
+use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Locate, Transport};
+use crate::proto::transaction::Outgoing;
 use crate::proto::{Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
-use crate::sip::{Host, NameAddr, Response};
+use crate::sip::{NameAddr, Response};
 use bound::Bound;
 use tally::Slip;
 use targets::{Target, Way};
@@ -60,8 +59,15 @@ pub enum Step {
     Visit(Destination),
     /// Open a second flow to the same address: the request is too large for a datagram.
     Switch(Destination),
-    /// Send this on the flow of that transport in a new transaction.
-    Send(Transport, Box<Outgoing>),
+    /// Send a request in a new transaction.
+    Send {
+        /// Which flow to the destination it leaves on.
+        transport: Transport,
+        /// The request.
+        outgoing: Box<Outgoing>,
+        /// The contacts it asks to be bound for more than 0 seconds, if the plan has a memory.
+        binds: Vec<NameAddr>,
+    },
     /// Ask the user; the answer comes back by [`Registration::on_password`].
     AskPassword {
         /// Whose.
@@ -84,25 +90,6 @@ pub enum Step {
     Finish(Box<Report>),
     /// The flow broke over which the registrar reaches us.
     Stranded(Option<Cause>),
-}
-
-/// A request, and by what its responses are known.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// The request as it goes on the wire.
-    pub bytes: Bytes,
-    /// Of its Via.
-    pub branch: Branch,
-    /// Host and port of its Via.
-    pub sent_by: (Host, u16),
-    /// Of its From.
-    pub from_tag: Tag,
-    /// Of its Call-ID header.
-    pub call_id: Arc<str>,
-    /// Of its CSeq header.
-    pub cseq: u32,
-    /// The contacts it asks to be bound for more than 0 seconds, if the plan has a memory.
-    pub binds: Vec<NameAddr>,
 }
 
 /// One destination while it is tried.

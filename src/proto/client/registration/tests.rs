@@ -136,7 +136,7 @@ fn shown(step: &Step) -> String {
         Step::Resolve(questions) => format!("Resolve {questions:?}"),
         Step::Visit(to) => format!("Visit {} {}", to.transport, to.address),
         Step::Switch(to) => format!("Switch {} {}", to.transport, to.address),
-        Step::Send(transport, outgoing) => format!("Send {transport} CSeq {}", outgoing.cseq),
+        Step::Send { transport, outgoing, .. } => format!("Send {transport} CSeq {}", outgoing.cseq),
         Step::AskPassword { username, realm } => format!("AskPassword {username} {realm}"),
         Step::Wait => "-".to_owned(),
         Step::Stranded(cause) => format!("Stranded {cause:?}"),

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::request::{self, Draft};
-use super::{Outgoing, Registration, SizeRule, State, Step, Visit};
+use super::{Registration, SizeRule, State, Step, Visit};
 use crate::proto::client::outcome::{
     Attempt, AttemptResult, Failure, Hop, Refusal, Remote, Report, Success, Unreachable,
 };
 use crate::proto::digest::Sessions;
 use crate::proto::ids::{Branch, Random};
 use crate::proto::locate::{Destination, Locate, LocateError, Start, Transport};
+use crate::proto::transaction::Outgoing;
 use crate::proto::{Cause, Time};
-use crate::sip::NameAddr;
+use crate::sip::{Method, NameAddr};
 
 /// Above this size a request goes over TCP (RFC 3261 §18.1.1: 200 bytes below an MTU of 1500).
 const LARGEST_DATAGRAM: usize = 1300;
@@ -38,7 +39,7 @@ impl Registration {
         match visit.local {
             Some(local) => self.send(visit, local, random, now),
             None => {
-                let destination = visit.destination;
+                let destination = visit.destination.clone();
                 self.state = State::Opening(visit);
                 Step::Visit(destination)
             }
@@ -90,7 +91,7 @@ impl Registration {
             visit.size = SizeRule::Switched { udp_local: local };
             visit.destination.transport = Transport::Tcp;
             visit.local = None;
-            let destination = visit.destination;
+            let destination = visit.destination.clone();
             self.state = State::Opening(visit);
             return Step::Switch(destination);
         }
@@ -104,14 +105,14 @@ impl Registration {
         self.state = State::Waiting(visit);
         let outgoing = Outgoing {
             bytes,
+            method: Method::Register,
             branch,
             sent_by,
             from_tag: self.from_tag,
             call_id: self.call_id.clone(),
             cseq: self.cseq,
-            binds,
         };
-        Step::Send(transport, Box::new(outgoing))
+        Step::Send { transport, outgoing: Box::new(outgoing), binds }
     }
 
     pub(super) fn next_target(&mut self, now: Time) -> Step {
@@ -149,7 +150,7 @@ impl Registration {
         self.sessions = Sessions::new();
         self.tally.begin_visit();
         self.state = State::Opening(Visit {
-            destination,
+            destination: destination.clone(),
             local: None,
             size: SizeRule::Unneeded,
             challenges: 0,
