@@ -12,17 +12,17 @@ use crate::sip::Response;
 /// The endpoint's queue with its clock, its timers and its randomness. The endpoint has one, and lends it to its layers.
 pub(super) struct Context {
     /// When the event came that is handled.
-    pub(super) now: Time,
-    pub(super) random: Box<dyn Random + Send>,
-    pub(super) timers: Timers,
-    pub(super) actions: VecDeque<Action>,
+    pub now: Time,
+    pub random: Box<dyn Random + Send>,
+    pub timers: Timers,
+    pub actions: VecDeque<Action>,
     last_id: u64,
     /// Responses are written here first.
     scratch: Vec<u8>,
 }
 
 impl Context {
-    pub(super) fn new(random: Box<dyn Random + Send>) -> Context {
+    pub fn new(random: Box<dyn Random + Send>) -> Context {
         Context {
             now: Time::from_millis(0),
             random,
@@ -34,21 +34,21 @@ impl Context {
     }
 
     /// A number that was never given before.
-    pub(super) fn new_id(&mut self) -> u64 {
+    pub fn new_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
 
-    pub(super) fn push(&mut self, action: Action) {
+    pub fn push(&mut self, action: Action) {
         self.actions.push_back(action);
     }
 
-    pub(super) fn notify(&mut self, notice: Notice) {
+    pub fn notify(&mut self, notice: Notice) {
         self.push(Action::Notify(notice));
     }
 
     /// Has this timer fire at `at`, or earlier: whoever it wakes looks what is due.
-    pub(super) fn wake(&mut self, key: impl Into<TimerKey>, at: Option<Time>) {
+    pub fn wake(&mut self, key: impl Into<TimerKey>, at: Option<Time>) {
         let key = key.into();
         if let Some(at) = at
             && self.timers.due(key).is_none_or(|due| due > at)
@@ -58,7 +58,7 @@ impl Context {
     }
 
     /// The octets of a response, in memory of just that size.
-    pub(super) fn write(&mut self, response: &Response) -> Bytes {
+    pub fn write(&mut self, response: &Response) -> Bytes {
         self.scratch.clear();
         response.write(&mut self.scratch);
         Bytes::copy_from_slice(&self.scratch)

@@ -31,9 +31,9 @@ const RETURNS: usize = 64;
 
 /// A socket, a listener, or a connection.
 pub(super) struct Flow {
-    pub(super) transport: Transport,
+    pub transport: Transport,
     /// Our address, once it is open.
-    pub(super) local: Option<SocketAddr>,
+    pub local: Option<SocketAddr>,
     role: Role,
     /// Cuts a stream into messages.
     framer: Option<StreamFramer>,
@@ -67,7 +67,7 @@ pub(super) enum Side {
 }
 
 impl Flow {
-    pub(super) fn side(&self) -> Side {
+    pub fn side(&self) -> Side {
         match self.role {
             Role::Client(_) => Side::Client,
             Role::Listener | Role::Accepted { .. } | Role::Return(..) => Side::Server,
@@ -75,7 +75,7 @@ impl Flow {
     }
 
     /// The other end, of a flow that has only one.
-    pub(super) fn remote(&self) -> Option<SocketAddr> {
+    pub fn remote(&self) -> Option<SocketAddr> {
         match &self.role {
             Role::Client(destination) => Some(destination.address),
             Role::Accepted { peer, .. } | Role::Return(peer, _) => Some(*peer),
@@ -84,7 +84,7 @@ impl Flow {
     }
 
     /// Whether it waits for whoever comes: what the network says of one of them does not end it.
-    pub(super) fn is_listener(&self) -> bool {
+    pub fn is_listener(&self) -> bool {
         matches!(self.role, Role::Listener)
     }
 }
@@ -93,15 +93,15 @@ impl Flow {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// Connections that came in, at a time.
-    pub(super) connections: usize,
+    pub connections: usize,
     /// How long one of them may be silent.
-    pub(super) idle: Duration,
+    pub idle: Duration,
     /// How long a message may take from its first octet to its last.
-    pub(super) incomplete: Duration,
+    pub incomplete: Duration,
     /// Octets of messages that are not complete, of all connections together.
-    pub(super) unfinished: usize,
+    pub unfinished: usize,
     /// Whether every message that passes is told.
-    pub(super) tells: bool,
+    pub tells: bool,
 }
 
 /// Which limit a flow has reached.
@@ -140,11 +140,11 @@ pub(super) enum Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReturnPath {
     /// The flow that the request came in on.
-    pub(super) flow: FlowId,
-    pub(super) peer: SocketAddr,
-    pub(super) transport: Transport,
+    pub flow: FlowId,
+    pub peer: SocketAddr,
+    pub transport: Transport,
     /// The port where the client listens, by its Via: for when the connection is gone (§18.2.2).
-    pub(super) port: u16,
+    pub port: u16,
 }
 
 /// All flows of an endpoint.
@@ -190,39 +190,39 @@ impl Default for Flows {
 
 /// What is open, and who uses it.
 impl Flows {
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    pub(super) fn get(&self, id: FlowId) -> Option<&Flow> {
+    pub fn get(&self, id: FlowId) -> Option<&Flow> {
         self.all.get(&id)
     }
 
-    pub(super) fn has(&self, id: FlowId) -> bool {
+    pub fn has(&self, id: FlowId) -> bool {
         self.all.contains_key(&id)
     }
 
     /// The flows of the server: connections first, then listeners.
-    pub(super) fn of_server(&self) -> Vec<FlowId> {
+    pub fn of_server(&self) -> Vec<FlowId> {
         let of_server = |(id, flow): (&FlowId, &Flow)| (flow.side() == Side::Server).then_some(*id);
         let accepted = self.all.range(FlowId::ACCEPTED..);
         accepted.chain(self.all.range(..FlowId::ACCEPTED)).filter_map(of_server).collect()
     }
 
     /// Who uses a flow, in the order of their numbers.
-    pub(super) fn users(&self, flow: FlowId) -> Vec<RegistrationId> {
+    pub fn users(&self, flow: FlowId) -> Vec<RegistrationId> {
         let range = (flow, RegistrationId(0))..=(flow, RegistrationId(u64::MAX));
         self.users.range(range).map(|(_, user)| *user).collect()
     }
 
     /// The flows of a registration, in the order they were opened.
-    pub(super) fn of(&self, user: RegistrationId) -> impl DoubleEndedIterator<Item = FlowId> {
+    pub fn of(&self, user: RegistrationId) -> impl DoubleEndedIterator<Item = FlowId> {
         let range = (user, FlowId(0))..=(user, FlowId(u64::MAX));
         self.used.range(range).map(|(_, flow)| *flow)
     }
 
     /// The flow that an account to this destination would share.
-    pub(super) fn shared(&self, destination: &Destination) -> Option<FlowId> {
+    pub fn shared(&self, destination: &Destination) -> Option<FlowId> {
         self.shared.get(destination).copied()
     }
 
@@ -232,7 +232,7 @@ impl Flows {
     }
 
     /// Whether nobody uses the flow any more.
-    pub(super) fn leave(&mut self, flow: FlowId, user: RegistrationId) -> bool {
+    pub fn leave(&mut self, flow: FlowId, user: RegistrationId) -> bool {
         self.users.remove(&(flow, user));
         self.used.remove(&(user, flow));
         let first = self.users.range((flow, RegistrationId(0))..).next();
@@ -240,7 +240,7 @@ impl Flows {
     }
 
     /// No other account shares it from now on.
-    pub(super) fn retire(&mut self, id: FlowId) {
+    pub fn retire(&mut self, id: FlowId) {
         if let Some(Flow { role: Role::Client(destination), .. }) = self.all.get(&id)
             && self.shared.get(destination) == Some(&id)
         {
@@ -253,7 +253,7 @@ impl Flows {
 impl Flows {
     /// Opens a flow for a registration or, if it `shares`, joins one that leads there. Our address, where it is open
     /// already.
-    pub(super) fn open(
+    pub fn open(
         &mut self,
         destination: Destination,
         user: RegistrationId,
@@ -288,16 +288,11 @@ impl Flows {
     }
 
     /// What the flows of a server have to keep to, from now on.
-    pub(super) fn bound(&mut self, bounds: Bounds) {
+    pub fn bound(&mut self, bounds: Bounds) {
         self.bounds = bounds;
     }
 
-    pub(super) fn listen(
-        &mut self,
-        transport: Transport,
-        address: SocketAddr,
-        context: &mut Context,
-    ) -> FlowId {
+    pub fn listen(&mut self, transport: Transport, address: SocketAddr, context: &mut Context) -> FlowId {
         let id = FlowId(context.new_id());
         self.all.insert(id, self.of_role(Role::Listener, transport, None));
         context.push(Action::Listen { flow: id, transport, address });
@@ -305,7 +300,7 @@ impl Flows {
     }
 
     /// A connection came in.
-    pub(super) fn accept(
+    pub fn accept(
         &mut self,
         listener: FlowId,
         id: FlowId,
@@ -334,7 +329,7 @@ impl Flows {
     }
 
     /// The flow is usable.
-    pub(super) fn opened(&mut self, id: FlowId, local: SocketAddr, context: &mut Context) {
+    pub fn opened(&mut self, id: FlowId, local: SocketAddr, context: &mut Context) {
         let Some(flow) = self.all.get_mut(&id) else { return };
         flow.local = Some(local);
         if let Role::Return(peer, bytes) = &mut flow.role {
@@ -345,14 +340,14 @@ impl Flows {
     }
 
     /// Closes a flow.
-    pub(super) fn close(&mut self, id: FlowId, context: &mut Context) {
+    pub fn close(&mut self, id: FlowId, context: &mut Context) {
         if self.forget(id, context) {
             context.push(Action::Close { flow: id });
         }
     }
 
     /// Forgets a flow that is closed already. Whether it was there.
-    pub(super) fn forget(&mut self, id: FlowId, context: &mut Context) -> bool {
+    pub fn forget(&mut self, id: FlowId, context: &mut Context) -> bool {
         self.retire(id);
         let Some(flow) = self.all.remove(&id) else { return false };
         for user in self.users(id) {
@@ -379,7 +374,7 @@ impl Flows {
 impl Flows {
     /// What comes next of the octets of one event. The first call takes them; one message can close the flow, so that
     /// it is looked up again for each.
-    pub(super) fn next(
+    pub fn next(
         &mut self,
         id: FlowId,
         peer: SocketAddr,
@@ -447,7 +442,7 @@ impl Flows {
     }
 
     /// Sends a message, and tells it.
-    pub(super) fn send(
+    pub fn send(
         &mut self,
         id: FlowId,
         peer: SocketAddr,
@@ -474,13 +469,7 @@ impl Flows {
     }
 
     /// Sends a response. Where the connection of its request is gone another is opened, to where the client listens.
-    pub(super) fn respond(
-        &mut self,
-        path: ReturnPath,
-        bytes: Bytes,
-        direction: Direction,
-        context: &mut Context,
-    ) {
+    pub fn respond(&mut self, path: ReturnPath, bytes: Bytes, direction: Direction, context: &mut Context) {
         let ReturnPath { flow, peer, transport, port } = path;
         if self.has(flow) {
             return self.send(flow, peer, bytes, direction, context);
@@ -505,7 +494,7 @@ fn arrival(read: Result<Message, ParseError>, bytes: Bytes) -> Arrival {
 /// Which connections have to go.
 impl Flows {
     /// Keeps an accepted connection at least until then.
-    pub(super) fn keep(&mut self, id: FlowId, at_least: Time) {
+    pub fn keep(&mut self, id: FlowId, at_least: Time) {
         let Some(Flow { role: Role::Accepted { until, .. }, .. }) = self.all.get_mut(&id) else { return };
         // Not for every message: an order by the second is fine enough.
         if at_least.since(*until) >= Duration::from_secs(1) {
@@ -516,13 +505,13 @@ impl Flows {
     }
 
     /// The connection that makes room for one more, if that is needed.
-    pub(super) fn crowded(&self) -> Option<FlowId> {
+    pub fn crowded(&self) -> Option<FlowId> {
         let is_full = self.accepted.len() >= self.bounds.connections;
         self.accepted.first().filter(|_| is_full).map(|(_, flow)| *flow)
     }
 
     /// A connection that has been silent for too long. Without one, the timer is set for the next.
-    pub(super) fn idle(&mut self, context: &mut Context) -> Option<FlowId> {
+    pub fn idle(&mut self, context: &mut Context) -> Option<FlowId> {
         let (until, flow) = self.accepted.first().copied()?;
         if until > context.now {
             context.wake(FlowTimer::Idle, Some(until));
@@ -532,7 +521,7 @@ impl Flows {
     }
 
     /// The flow with the longest message that is not complete, if all of them are too much.
-    pub(super) fn overflowing(&self) -> Option<FlowId> {
+    pub fn overflowing(&self) -> Option<FlowId> {
         let is_too_much = self.octets > self.bounds.unfinished;
         self.unfinished.last().filter(|_| is_too_much).map(|(_, flow)| *flow)
     }

@@ -3,14 +3,14 @@
 //!
 //! Life of a request: as an [`Incoming`] it has noted in its Via where it came from, and knows where its responses go;
 //! [`Head::read`] reads what every request must have, or says what it is refused with; a [`Reply`] becomes a response
-//! by [`respond`], with a transaction ([`Layers::answer`]) or without ([`Layers::refuse`]).
+//! by [`respond`], with a transaction ([`Transactions::answer`]) or without ([`Transactions::refuse`]).
 
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 use super::flow::ReturnPath;
-use super::transaction::{Layers, Owner, TransactionKey};
+use super::transaction::{Owner, TransactionKey, Transactions};
 use super::transport::Transport;
 use super::{Direction, FlowId};
 use crate::sip::{
@@ -112,20 +112,20 @@ impl Head {
 
 /// A request with where it came from and where its responses go.
 pub(super) struct Incoming {
-    pub(super) request: Request,
+    pub request: Request,
     /// The topmost Via.
-    pub(super) via: Via,
-    pub(super) peer: SocketAddr,
-    pub(super) path: ReturnPath,
+    pub via: Via,
+    pub peer: SocketAddr,
+    pub path: ReturnPath,
 }
 
 /// What a datagram can carry over IPv4, in octets.
 const LARGEST: usize = 65_507;
 
 /// How a server takes requests and answers them.
-impl Layers<'_> {
+impl Transactions {
     /// Takes in a request that came on an open flow. `None`: it has no Via that can be read, and so no way back.
-    pub(super) fn incoming(&self, mut request: Request, flow: FlowId, peer: SocketAddr) -> Option<Incoming> {
+    pub fn incoming(&self, mut request: Request, flow: FlowId, peer: SocketAddr) -> Option<Incoming> {
         let transport = self.flows.get(flow)?.transport;
         let via = receive(&mut request, peer).ok()?;
         let port = via.port.unwrap_or(transport.default_port());
@@ -135,49 +135,43 @@ impl Layers<'_> {
 
     /// Answers and forgets: without a transaction, and with the same tag whenever the same request comes (§8.2.7). Gives
     /// the status.
-    pub(super) fn refuse(&mut self, incoming: &Incoming, reply: Reply) -> u16 {
+    pub fn refuse(&mut self, incoming: &Incoming, reply: Reply) -> u16 {
         let status = reply.status;
-        let tag = self.transactions.keys(self.context).tag(&incoming.request);
+        let tag = self.keys().tag(&incoming.request);
         let bytes = self.context.write(&respond(&incoming.request, reply, &tag));
-        self.flows.respond(incoming.path, bytes, Direction::Sent, self.context);
+        self.flows.respond(incoming.path, bytes, Direction::Sent, &mut self.context);
         status
     }
 
     /// Answers in a transaction. Gives the status; `None`: it was answered before, or is no more.
-    pub(super) fn answer(&mut self, key: TransactionKey, request: &Request, reply: Reply) -> Option<u16> {
+    pub fn answer(&mut self, key: TransactionKey, request: &Request, reply: Reply) -> Option<u16> {
         let mut status = reply.status;
-        let path = self.transactions.path(key)?;
-        let tag = self.transactions.keys(self.context).tag(request);
+        let path = self.path(key)?;
+        let tag = self.keys().tag(request);
         let mut bytes = self.context.write(&respond(request, reply, &tag));
         // What no datagram can carry does not arrive; the client hears that much.
         if !path.transport.is_reliable() && bytes.len() > LARGEST {
             status = 513;
             bytes = self.context.write(&respond(request, Reply::new(status), &tag));
         }
-        self.transactions.answer(key, bytes, self.flows, self.context).then_some(status)
+        self.complete(key, bytes).then_some(status)
     }
 
     /// Refuses an INVITE: after a 100, at which its client stops repeating it (RFC 3261 §17.2.1), with a final answer that
     /// is repeated until it is acknowledged.
-    pub(super) fn refuse_invite(
-        &mut self,
-        owner: Owner,
-        key: TransactionKey,
-        incoming: &Incoming,
-        reply: Reply,
-    ) {
+    pub fn refuse_invite(&mut self, owner: Owner, key: TransactionKey, incoming: &Incoming, reply: Reply) {
         let trying = self.context.write(&respond(&incoming.request, Reply::new(100), ""));
-        self.flows.respond(incoming.path, trying, Direction::Sent, self.context);
-        let tag = self.transactions.keys(self.context).tag(&incoming.request);
+        self.flows.respond(incoming.path, trying, Direction::Sent, &mut self.context);
+        let tag = self.keys().tag(&incoming.request);
         let bytes = self.context.write(&respond(&incoming.request, reply, &tag));
-        self.transactions.refuse_invite(owner, key, incoming.path, bytes, self.flows, self.context);
+        self.complete_invite(owner, key, incoming.path, bytes);
     }
 
     /// Tells the client of a transaction that its request is being worked on (RFC 4320 §4.1). Gives the status.
-    pub(super) fn trying(&mut self, key: TransactionKey, request: &Request) -> u16 {
+    pub fn trying(&mut self, key: TransactionKey, request: &Request) -> u16 {
         // RFC 3261 §8.2.6.2: a 100 needs no tag.
         let bytes = self.context.write(&respond(request, Reply::new(100), ""));
-        self.transactions.trying(key, bytes, self.flows, self.context);
+        self.proceed(key, bytes);
         100
     }
 }

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 
 use super::schedule::AccountEvent;
-use crate::proto::transaction::{Layers, Lookup, Owner};
+use crate::proto::transaction::{Lookup, Owner, Transactions};
 use crate::proto::uas::{Head, Reply, refuse_extensions, refuse_method};
 use crate::proto::{Direction, Dropped, FlowId, Notice, RegistrationId};
 use crate::sip::{HeaderName, Method, Request};
@@ -43,48 +43,47 @@ impl Device {
         request: Request,
         flow: FlowId,
         peer: SocketAddr,
-        layers: &mut Layers<'_>,
+        stack: &mut Transactions,
     ) {
-        let Some(incoming) = layers.incoming(request, flow, peer) else {
-            return layers.context.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+        let Some(incoming) = stack.incoming(request, flow, peer) else {
+            return stack.context.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
         };
-        let keys = layers.transactions.keys(layers.context);
+        let keys = stack.keys();
         let request = &incoming.request;
         let about_invite = matches!(request.method, Method::Ack | Method::Cancel);
         let invite = if about_invite { keys.of_invite(request, &incoming.via).ok() } else { None };
         if request.method == Method::Ack {
             if let Some(key) = invite {
-                layers.transactions.acknowledge(key, layers.flows, layers.context);
+                stack.acknowledge(key);
             }
             return;
         }
         let key = keys.of(request, &incoming.via).ok();
-        match key.map(|key| layers.transactions.look_up(key, None, layers.context.now)) {
+        match key.map(|key| stack.look_up(key, None)) {
             None | Some(Lookup::New | Lookup::Merged) => {}
             Some(Lookup::Absorbed) => return,
             Some(Lookup::Answered(path, bytes)) => {
-                return layers.flows.respond(path, bytes, Direction::SentAgain, layers.context);
+                return stack.flows.respond(path, bytes, Direction::SentAgain, &mut stack.context);
             }
         }
         // RFC 3261 §9.2: what is answered can't be cancelled any more, and the CANCEL itself is fine.
-        let cancels =
-            request.method == Method::Cancel && invite.is_some_and(|key| layers.transactions.has(key));
+        let cancels = request.method == Method::Cancel && invite.is_some_and(|key| stack.has(key));
         let reply = if cancels { Some(Reply::new(200)) } else { self.answer(request) };
         let Some(reply) = reply else { return };
         let from = request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default();
         let (method, status) = (request.method.as_str().to_owned(), reply.status);
         let what = AccountEvent::Incoming { method, from, status };
-        layers.context.notify(Notice::Account { registration, what });
+        stack.context.notify(Notice::Account { registration, what });
         match key {
             Some(key) if request.method == Method::Invite => {
-                layers.refuse_invite(Owner::Device, key, &incoming, reply);
+                stack.refuse_invite(Owner::Device, key, &incoming, reply);
             }
             Some(key) => {
-                layers.transactions.begin(Owner::Device, key, None, incoming.path, layers.context);
-                layers.answer(key, request, reply);
+                stack.begin(Owner::Device, key, None, incoming.path);
+                stack.answer(key, request, reply);
             }
             None => {
-                layers.refuse(&incoming, reply);
+                stack.refuse(&incoming, reply);
             }
         }
     }

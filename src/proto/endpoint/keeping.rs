@@ -109,7 +109,7 @@ impl Endpoint {
     ) {
         plan.keep = true;
         let first = now + delay;
-        let registration = Registration::new(id, plan, &mut *self.context.random);
+        let registration = Registration::new(id, plan, &mut *self.stack.context.random);
         let keep = Some(Schedule::new(first, probe));
         let before = self.registrations.insert(id, Entry::new(registration, keep));
         if before.is_none_or(|before| before.keep.is_none()) {
@@ -118,7 +118,7 @@ impl Endpoint {
             }
             self.keeping.count += 1;
         }
-        self.context.timers.set(ClientTimer::Keep(id), first);
+        self.stack.context.timers.set(ClientTimer::Keep(id), first);
     }
 
     /// Until when an account is bound, as far as is known; `None`: it is not, or is none.
@@ -149,7 +149,7 @@ impl Endpoint {
                 continue;
             }
             let next = keep.on_stop(may_be_bound);
-            self.context.timers.set(ClientTimer::Leave(id), now + LEAVE);
+            self.stack.context.timers.set(ClientTimer::Leave(id), now + LEAVE);
             self.follow(id, next, now);
         }
     }
@@ -171,7 +171,7 @@ impl Endpoint {
 
     fn kept_mut(&mut self, id: RegistrationId) -> Option<(&mut Schedule, &mut dyn Random)> {
         let keep = self.registrations.get_mut(&id)?.keep.as_mut()?;
-        Some((keep, &mut *self.context.random))
+        Some((keep, &mut *self.stack.context.random))
     }
 
     pub(super) fn keep_due(&mut self, id: RegistrationId, now: Time) {
@@ -209,8 +209,8 @@ impl Endpoint {
 
     fn pace(&mut self) {
         match self.keeping.next_turn() {
-            Some(at) => self.context.timers.set(ClientTimer::Pace, at),
-            None => self.context.timers.cancel(ClientTimer::Pace),
+            Some(at) => self.stack.context.timers.set(ClientTimer::Pace, at),
+            None => self.stack.context.timers.cancel(ClientTimer::Pace),
         }
     }
 
@@ -229,7 +229,7 @@ impl Endpoint {
     /// Does what the timetable says.
     fn follow(&mut self, id: RegistrationId, next: Due, now: Time) {
         match next {
-            Due::Wait(at) => self.context.timers.set(ClientTimer::Keep(id), at),
+            Due::Wait(at) => self.stack.context.timers.set(ClientTimer::Keep(id), at),
             Due::Bind => {
                 let lifetime = self.registration(id).and_then(Registration::lifetime);
                 if self.kept(id).is_some_and(|keep| !keep.is_bound(now)) {
@@ -238,22 +238,22 @@ impl Endpoint {
                 self.try_for(id, Purpose::Bind { expires: lifetime }, now);
             }
             Due::Remove => {
-                self.context.timers.cancel(ClientTimer::Keep(id));
+                self.stack.context.timers.cancel(ClientTimer::Keep(id));
                 self.keeping.leave(id);
                 self.depart(now);
                 self.pace();
             }
             Due::Busy => {}
-            Due::Resigned => self.context.timers.cancel(ClientTimer::Keep(id)),
+            Due::Resigned => self.stack.context.timers.cancel(ClientTimer::Keep(id)),
             Due::Over => self.let_go(id, Departure::Unbound),
         }
     }
 
     fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
         let Some(entry) = self.registrations.get_mut(&id) else { return };
-        let step = entry.registration.again_for(purpose, &mut *self.context.random, now);
+        let step = entry.registration.again_for(purpose, &mut *self.stack.context.random, now);
         // Not before: this try may have another plan.
-        self.context.timers.set(ClientTimer::TryLimit(id), now + entry.registration.plan().try_limit);
+        self.stack.context.timers.set(ClientTimer::TryLimit(id), now + entry.registration.plan().try_limit);
         self.apply(id, step, now);
     }
 
@@ -264,9 +264,9 @@ impl Endpoint {
         // A connection over which something failed is not for others; a socket for datagrams is as good as ever.
         if !registration.rests_on_a_flow() {
             let is_stream = |flow: &Flow| flow.transport.is_reliable();
-            let flows: Vec<_> = self.flows.of(id).collect();
-            if flows.iter().any(|flow| self.flows.get(*flow).is_some_and(is_stream)) {
-                flows.into_iter().for_each(|flow| self.flows.retire(flow));
+            let flows: Vec<_> = self.stack.flows.of(id).collect();
+            if flows.iter().any(|flow| self.stack.flows.get(*flow).is_some_and(is_stream)) {
+                flows.into_iter().for_each(|flow| self.stack.flows.retire(flow));
                 self.leave_destination(id);
             }
         }
@@ -325,8 +325,8 @@ impl Endpoint {
     pub(super) fn network_changed(&mut self, moved: Vec<FlowId>, now: Time) {
         let mut stranded = Vec::new();
         for flow in moved {
-            let users = self.flows.users(flow);
-            if self.flows.has(flow) {
+            let users = self.stack.flows.users(flow);
+            if self.stack.flows.has(flow) {
                 self.close(flow);
             }
             for id in users {
@@ -357,7 +357,7 @@ impl Endpoint {
             ClientTimer::Keep(id),
             ClientTimer::Leave(id),
         ] {
-            self.context.timers.cancel(key);
+            self.stack.context.timers.cancel(key);
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
         self.registrations.remove(&id);

@@ -29,12 +29,11 @@ use super::client::device::Device;
 use super::client::plan::Plan;
 use super::client::registration::{Registration, Step};
 use super::client::schedule::Schedule;
-use super::context::Context;
-use super::flow::{Arrival, Flow, Flows, Overload, Side};
+use super::flow::{Arrival, Flow, Overload, Side};
 use super::ids::{Branch, Random};
 use super::registrar::service::{Counters, Server, ServerEvent};
 use super::timers::{ClientTimer, FlowTimer, RegistrarTimer, TransactionTimer};
-use super::transaction::{Heard, Layers, Outgoing, Owner, Transactions};
+use super::transaction::{Heard, Outgoing, Owner, Transactions};
 use super::{
     Action, Cause, Checkpoint, Command, Destination, DnsAnswer, Dropped, Event, FlowId, Notice, QueryId,
     Question, RegistrationId, Time, TimerKey, Transport,
@@ -47,9 +46,8 @@ const AT_ONCE: usize = 64;
 
 /// Everything the core keeps. See the module.
 pub struct Endpoint {
-    flows: Flows,
-    transactions: Transactions,
-    context: Context,
+    /// Transactions, the flows that carry them, and the queue.
+    stack: Transactions,
     registrations: BTreeMap<RegistrationId, Box<Entry>>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     keeping: Keeping,
@@ -89,9 +87,7 @@ impl Endpoint {
     #[must_use]
     pub fn new(random: Box<dyn Random + Send>) -> Endpoint {
         Endpoint {
-            flows: Flows::default(),
-            transactions: Transactions::default(),
-            context: Context::new(random),
+            stack: Transactions::new(random),
             registrations: BTreeMap::new(),
             queries: BTreeMap::new(),
             keeping: Keeping::default(),
@@ -104,19 +100,19 @@ impl Endpoint {
     /// Takes one event at a time that never goes backwards, and returns all that it leads to.
     #[must_use = "the actions have to be carried out"]
     pub fn handle(&mut self, event: Event, now: Time) -> Drain<'_> {
-        self.context.now = now;
-        if self.context.actions.is_empty() {
-            self.context.actions.shrink_to(AT_ONCE);
+        self.stack.context.now = now;
+        if self.stack.context.actions.is_empty() {
+            self.stack.context.actions.shrink_to(AT_ONCE);
         }
         match event {
             Event::Command(command) => self.command(command, now),
             Event::Opened { flow, local } => self.opened(flow, local, now),
             Event::Accepted { listener, flow, local, remote } => {
-                let is_served = self.serve(|server, layers| {
-                    server.accepted(listener, flow, local, remote, layers);
+                let is_served = self.serve(|server, stack| {
+                    server.accepted(listener, flow, local, remote, stack);
                 });
                 if !is_served {
-                    self.context.push(Action::Close { flow });
+                    self.stack.context.push(Action::Close { flow });
                 }
             }
             Event::Closed { flow } => self.lost(flow, None, now),
@@ -124,22 +120,22 @@ impl Endpoint {
             Event::Received { flow, peer, bytes } => self.received(flow, peer, bytes, now),
             Event::Resolved { query, answer } => self.resolved(query, answer, now),
             Event::Stored { ask, answer } => {
-                self.serve(|server, layers| server.stored(ask, answer, layers));
+                self.serve(|server, stack| server.stored(ask, answer, stack));
             }
             Event::NetworkChanged { moved } => self.network_changed(moved, now),
             Event::Timeout => {
-                while let Some(key) = self.context.timers.pop_due(now) {
+                while let Some(key) = self.stack.context.timers.pop_due(now) {
                     self.fired(key, now);
                 }
             }
         }
-        Drain(&mut self.context.actions)
+        Drain(&mut self.stack.context.actions)
     }
 
     /// When [`Event::Timeout`] is due, and for which timer. O(1).
     #[must_use]
     pub fn next_timeout(&self) -> Option<(Time, TimerKey)> {
-        self.context.timers.next()
+        self.stack.context.timers.next()
     }
 
     /// What a server has counted; `None` when this endpoint is none.
@@ -152,13 +148,13 @@ impl Endpoint {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.registrations.is_empty()
-            && self.flows.is_empty()
-            && self.transactions.is_empty()
+            && self.stack.flows.is_empty()
+            && self.stack.is_empty()
             && self.queries.is_empty()
             && self.stopped.is_empty()
             && self.server.is_none()
             && self.keeping.is_empty()
-            && self.context.timers.next().is_none()
+            && self.stack.context.timers.next().is_none()
     }
 
     fn registration(&self, id: RegistrationId) -> Option<&Registration> {
@@ -166,14 +162,13 @@ impl Endpoint {
     }
 
     fn notify(&mut self, notice: Notice) {
-        self.context.notify(notice);
+        self.stack.context.notify(notice);
     }
 
     /// Hands something to the server, if this endpoint is one. Whether it is.
-    fn serve(&mut self, work: impl FnOnce(&mut Server, &mut Layers<'_>)) -> bool {
+    fn serve(&mut self, work: impl FnOnce(&mut Server, &mut Transactions)) -> bool {
         let Some(server) = &mut self.server else { return false };
-        let (flows, transactions, context) = (&mut self.flows, &mut self.transactions, &mut self.context);
-        work(server, &mut Layers { flows, transactions, context });
+        work(server, &mut self.stack);
         if server.is_over() {
             self.server = None;
             self.notify(Notice::Server(ServerEvent::Stopped));
@@ -184,11 +179,11 @@ impl Endpoint {
     fn command(&mut self, command: Command, now: Time) {
         match command {
             Command::Register { registration: id, plan } => {
-                self.context.timers.set(ClientTimer::TryLimit(id), now + plan.try_limit);
+                self.stack.context.timers.set(ClientTimer::TryLimit(id), now + plan.try_limit);
                 if let Some(whole) = plan.command_limit {
-                    self.context.timers.set(ClientTimer::CommandLimit(id), now + whole);
+                    self.stack.context.timers.set(ClientTimer::CommandLimit(id), now + whole);
                 }
-                let mut registration = Registration::new(id, plan, &mut *self.context.random);
+                let mut registration = Registration::new(id, plan, &mut *self.stack.context.random);
                 let step = registration.start(now);
                 self.registrations.insert(id, Entry::new(registration, None));
                 self.apply(id, step, now);
@@ -206,10 +201,10 @@ impl Endpoint {
                     [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Destination(id)]
                 {
                     if let Some(due) = self.stopped.remove(&key) {
-                        self.context.timers.set(key, due + thought);
+                        self.stack.context.timers.set(key, due + thought);
                     }
                 }
-                let step = registration.on_password(password, &mut *self.context.random, now);
+                let step = registration.on_password(password, &mut *self.stack.context.random, now);
                 self.apply(id, step, now);
             }
             Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
@@ -225,16 +220,14 @@ impl Endpoint {
             Command::Refresh(which) => self.refresh(which, now),
             Command::StopKeeping(which) => self.stop_keeping(which, now),
             Command::Serve(service) => {
-                let (flows, transactions, context) =
-                    (&mut self.flows, &mut self.transactions, &mut self.context);
-                let server = Server::start(*service, &mut Layers { flows, transactions, context });
+                let server = Server::start(*service, &mut self.stack);
                 self.server = Some(Box::new(server));
             }
             Command::Users(users) => {
                 self.serve(|server, _| server.replace_users(*users));
             }
             Command::StopServing => {
-                self.serve(|server, layers| server.stop(layers));
+                self.serve(|server, stack| server.stop(stack));
             }
         }
     }
@@ -247,7 +240,7 @@ impl Endpoint {
         input: impl FnOnce(&mut Registration, &mut dyn Random) -> Step,
     ) {
         let Some(entry) = self.registrations.get_mut(&id) else { return };
-        let step = input(&mut entry.registration, &mut *self.context.random);
+        let step = input(&mut entry.registration, &mut *self.stack.context.random);
         self.apply(id, step, now);
     }
 
@@ -257,16 +250,16 @@ impl Endpoint {
             Step::Resolve(questions) => {
                 self.leave_destination(id);
                 for question in questions {
-                    let query = QueryId(self.context.new_id());
+                    let query = QueryId(self.stack.context.new_id());
                     self.queries.insert(query, (id, question.clone()));
-                    self.context.push(Action::Resolve { query, question });
+                    self.stack.context.push(Action::Resolve { query, question });
                 }
             }
             Step::Visit(destination) => {
                 self.leave_for(id, Some(&destination));
                 if let Some(registration) = self.registration(id) {
                     let patience = registration.plan().timing.patience();
-                    self.context.timers.set(ClientTimer::Destination(id), now + patience);
+                    self.stack.context.timers.set(ClientTimer::Destination(id), now + patience);
                 }
                 self.open(id, destination, now);
             }
@@ -276,8 +269,8 @@ impl Endpoint {
                 for key in
                     [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Destination(id)]
                 {
-                    if let Some(due) = self.context.timers.due(key) {
-                        self.context.timers.cancel(key);
+                    if let Some(due) = self.stack.context.timers.due(key) {
+                        self.stack.context.timers.cancel(key);
                         self.stopped.insert(key, due);
                     }
                 }
@@ -286,9 +279,9 @@ impl Endpoint {
             Step::Pause { failure, wait, spread } => {
                 self.leave_destination(id);
                 self.queries.retain(|_, (asker, _)| *asker != id);
-                self.context.timers.cancel(ClientTimer::TryLimit(id));
-                let wait = wait + part(spread, self.context.random.next());
-                self.context.timers.set(ClientTimer::Retry(id), now + wait);
+                self.stack.context.timers.cancel(ClientTimer::TryLimit(id));
+                let wait = wait + part(spread, self.stack.context.random.next());
+                self.stack.context.timers.set(ClientTimer::Retry(id), now + wait);
                 self.notify(Notice::Retrying { registration: id, failure, wait });
             }
             Step::Stranded(cause) => self.stranded(id, cause, now),
@@ -299,13 +292,13 @@ impl Endpoint {
                 }
                 for key in [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Retry(id)]
                 {
-                    self.context.timers.cancel(key);
+                    self.stack.context.timers.cancel(key);
                     self.stopped.remove(&key);
                 }
                 self.stopped.remove(&ClientTimer::Destination(id));
                 self.queries.retain(|_, (asker, _)| *asker != id);
                 if keeps {
-                    self.context.timers.cancel(ClientTimer::Destination(id));
+                    self.stack.context.timers.cancel(ClientTimer::Destination(id));
                     return self.ended(id, report, now);
                 }
                 self.registrations.remove(&id);
@@ -324,13 +317,13 @@ impl Endpoint {
             TimerKey::Transaction(timer) => self.transaction_due(timer, now),
             TimerKey::Flow(FlowTimer::Incomplete(flow)) => self.overload(flow, Overload::Slow, now),
             TimerKey::Flow(FlowTimer::Idle) => {
-                while let Some(flow) = self.flows.idle(&mut self.context) {
+                while let Some(flow) = self.stack.flows.idle(&mut self.stack.context) {
                     self.overload(flow, Overload::Idle, now);
                 }
             }
             TimerKey::Client(timer) => self.client_due(timer, now),
             TimerKey::Registrar(RegistrarTimer::Bindings) => {
-                self.serve(|server, layers| server.bindings_due(layers));
+                self.serve(|server, stack| server.bindings_due(stack));
             }
         }
     }
@@ -342,7 +335,7 @@ impl Endpoint {
             ClientTimer::CommandLimit(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
             ClientTimer::Retry(id) => {
                 let Some(registration) = self.registration(id) else { return };
-                self.context.timers.set(ClientTimer::TryLimit(id), now + registration.plan().try_limit);
+                self.stack.context.timers.set(ClientTimer::TryLimit(id), now + registration.plan().try_limit);
                 self.on_registration(id, now, |r, _| r.on_retry(now));
             }
             ClientTimer::Keep(id) => self.keep_due(id, now),
@@ -352,26 +345,25 @@ impl Endpoint {
     }
 
     fn transaction_due(&mut self, timer: TransactionTimer, now: Time) {
-        let (flows, context) = (&mut self.flows, &mut self.context);
         match timer {
             TransactionTimer::Client(branch, timer) => {
-                let heard = self.transactions.fired(branch, timer, flows, context);
+                let heard = self.stack.fired(branch, timer);
                 self.hear(heard, now);
             }
-            TransactionTimer::Absorbing => self.transactions.absorbed(flows, context),
+            TransactionTimer::Absorbing => self.stack.absorbed(),
             TransactionTimer::Server => {
-                while let Some((owner, key)) = self.transactions.next_slow(now) {
+                while let Some((owner, key)) = self.stack.next_slow() {
                     match owner {
                         Owner::Registrar => {
-                            self.serve(|server, layers| server.slow(key, layers));
+                            self.serve(|server, stack| server.slow(key, stack));
                         }
                         // They answer at once.
                         Owner::Registration(_) | Owner::Device => {}
                     }
                 }
-                self.transactions.expire(&mut self.context);
+                self.stack.expire();
             }
-            TransactionTimer::Invite => self.transactions.invites_due(flows, context),
+            TransactionTimer::Invite => self.stack.invites_due(),
         }
     }
 
@@ -393,28 +385,28 @@ impl Endpoint {
 /// Flows.
 impl Endpoint {
     fn opened(&mut self, id: FlowId, local: SocketAddr, now: Time) {
-        self.flows.opened(id, local, &mut self.context);
-        match self.flows.get(id).map(Flow::side) {
+        self.stack.flows.opened(id, local, &mut self.stack.context);
+        match self.stack.flows.get(id).map(Flow::side) {
             Some(Side::Client) => {
-                for user in self.flows.users(id) {
+                for user in self.stack.flows.users(id) {
                     self.on_registration(user, now, |r, random| r.on_opened(local, random, now));
                 }
             }
             Some(Side::Server) => {
-                self.serve(|server, layers| server.opened(id, local, layers));
+                self.serve(|server, stack| server.opened(id, local, stack));
             }
             None => {}
         }
     }
 
     fn received(&mut self, id: FlowId, peer: SocketAddr, bytes: Bytes, now: Time) {
-        let Some(side) = self.flows.get(id).map(Flow::side) else { return };
+        let Some(side) = self.stack.flows.get(id).map(Flow::side) else { return };
         let is_heard = side == Side::Client || self.server.as_ref().is_some_and(|server| server.is_serving());
         let mut octets = Some(bytes).filter(|_| is_heard);
-        while let Some(arrival) = self.flows.next(id, peer, &mut octets, &mut self.context) {
+        while let Some(arrival) = self.stack.flows.next(id, peer, &mut octets, &mut self.stack.context) {
             self.arrived(arrival, side, id, peer, now);
         }
-        while let Some(longest) = self.flows.overflowing() {
+        while let Some(longest) = self.stack.flows.overflowing() {
             self.overload(longest, Overload::Unfinished, now);
         }
     }
@@ -423,7 +415,7 @@ impl Endpoint {
     fn arrived(&mut self, arrival: Arrival, side: Side, flow: FlowId, peer: SocketAddr, now: Time) {
         match (arrival, side) {
             (Arrival::Message(Message::Response(response)), _) => {
-                match (self.transactions.receive(response, &mut self.flows, &mut self.context), side) {
+                match (self.stack.receive(response), side) {
                     (Ok(heard), _) => self.hear(heard, now),
                     (Err(reason), Side::Client) => self.notify(Notice::Dropped { peer, reason }),
                     (Err(_), Side::Server) => {
@@ -433,13 +425,13 @@ impl Endpoint {
             }
             (Arrival::Message(Message::Request(request)), Side::Client) => self.call(request, flow, peer),
             (Arrival::Message(Message::Request(request)), Side::Server) => {
-                self.serve(|server, layers| server.request(request, flow, peer, layers));
+                self.serve(|server, stack| server.request(request, flow, peer, stack));
             }
             (Arrival::Unreadable(..), Side::Client) => {
                 self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
             }
             (Arrival::Unreadable(octets, error), Side::Server) => {
-                self.serve(|server, layers| server.unreadable(&octets, &error, flow, peer, layers));
+                self.serve(|server, stack| server.unreadable(&octets, &error, flow, peer, stack));
             }
             (Arrival::OutOfStep(_), Side::Client) => {
                 self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
@@ -448,7 +440,7 @@ impl Endpoint {
                 }
             }
             (Arrival::OutOfStep(error), Side::Server) => {
-                self.serve(|server, layers| server.out_of_step(error, flow, peer, layers));
+                self.serve(|server, stack| server.out_of_step(error, flow, peer, stack));
             }
         }
     }
@@ -456,26 +448,26 @@ impl Endpoint {
     /// A datagram that can't be delivered concerns the transactions with that peer only; anything else is lost as a
     /// whole.
     fn failed(&mut self, id: FlowId, peer: SocketAddr, cause: Cause, now: Time) {
-        let Some(flow) = self.flows.get(id) else { return };
+        let Some(flow) = self.stack.flows.get(id) else { return };
         if flow.transport.is_reliable() || flow.local.is_none() {
             return self.lost(id, Some(cause), now);
         }
-        for branch in self.transactions.waiting(id, peer) {
-            let heard = self.transactions.fail(branch, cause, &mut self.flows, &mut self.context);
+        for branch in self.stack.waiting(id, peer) {
+            let heard = self.stack.fail(branch, cause);
             self.hear(heard, now);
         }
     }
 
     /// A flow could not be opened, broke, or was closed by the other side.
     fn lost(&mut self, id: FlowId, cause: Option<Cause>, now: Time) {
-        match self.flows.get(id).map(Flow::side) {
+        match self.stack.flows.get(id).map(Flow::side) {
             Some(Side::Client) => {
                 for user in self.close(id) {
                     self.on_registration(user, now, |r, random| r.on_flow_lost(cause, random, now));
                 }
             }
             Some(Side::Server) => {
-                self.serve(|server, layers| server.lost(id, cause, layers));
+                self.serve(|server, stack| server.lost(id, cause, stack));
             }
             None => {}
         }
@@ -483,25 +475,25 @@ impl Endpoint {
 
     /// A flow has reached a limit, and goes.
     fn overload(&mut self, id: FlowId, why: Overload, now: Time) {
-        let Some(flow) = self.flows.get(id) else { return };
-        match (flow.side(), flow.remote()) {
-            (Side::Client, peer) => {
-                if let Some(peer) = peer {
+        let Some(flow) = self.stack.flows.get(id) else { return };
+        match flow.side() {
+            Side::Client => {
+                if let Some(peer) = flow.remote() {
                     self.notify(Notice::Dropped { peer, reason: Dropped::Incomplete });
                 }
                 self.lost(id, None, now);
             }
-            (Side::Server, _) => {
-                self.serve(|server, layers| server.drop_flow(id, why, layers));
+            Side::Server => {
+                self.serve(|server, stack| server.drop_flow(id, why, stack));
             }
         }
     }
 
     /// Closes a flow, and ends what was under way on it. Who used it.
     fn close(&mut self, id: FlowId) -> Vec<RegistrationId> {
-        let users = self.flows.users(id);
-        self.transactions.end(id, &mut self.context);
-        self.flows.close(id, &mut self.context);
+        let users = self.stack.flows.users(id);
+        self.stack.end(id);
+        self.stack.flows.close(id, &mut self.stack.context);
         users
     }
 
@@ -509,7 +501,8 @@ impl Endpoint {
     fn open(&mut self, id: RegistrationId, destination: Destination, now: Time) {
         let Some(plan) = self.registrations.get(&id).map(|entry| entry.registration.plan()) else { return };
         let (shares, patience) = (plan.keep, plan.timing.patience());
-        if let Some(local) = self.flows.open(destination, id, shares, patience, &mut self.context) {
+        if let Some(local) = self.stack.flows.open(destination, id, shares, patience, &mut self.stack.context)
+        {
             self.on_registration(id, now, |r, random| r.on_opened(local, random, now));
         }
     }
@@ -522,13 +515,13 @@ impl Endpoint {
 
     /// As [`Endpoint::leave_destination`], but stays on a flow that it will want in a moment.
     fn leave_for(&mut self, id: RegistrationId, next: Option<&Destination>) {
-        self.context.timers.cancel(ClientTimer::Destination(id));
-        let next = next.and_then(|next| self.flows.shared(next));
+        self.stack.context.timers.cancel(ClientTimer::Destination(id));
+        let next = next.and_then(|next| self.stack.flows.shared(next));
         if let Some(branch) = self.registrations.get_mut(&id).and_then(|entry| entry.waits.take()) {
-            self.transactions.cancel(branch, &mut self.context);
+            self.stack.cancel(branch);
         }
-        for flow in self.flows.of(id).collect::<Vec<_>>() {
-            if next != Some(flow) && self.flows.leave(flow, id) {
+        for flow in self.stack.flows.of(id).collect::<Vec<_>>() {
+            if next != Some(flow) && self.stack.flows.leave(flow, id) {
                 self.close(flow);
             }
         }
@@ -545,8 +538,8 @@ impl Endpoint {
         binds: Vec<NameAddr>,
         now: Time,
     ) {
-        let found = self.flows.of(id).rev().find_map(|id| {
-            let flow = self.flows.get(id).filter(|flow| flow.transport == transport)?;
+        let found = self.stack.flows.of(id).rev().find_map(|id| {
+            let flow = self.stack.flows.get(id).filter(|flow| flow.transport == transport)?;
             Some((id, flow.remote()?, flow.local?))
         });
         let Some((flow, peer, local)) = found else {
@@ -556,7 +549,7 @@ impl Endpoint {
         entry.waits = Some(outgoing.branch);
         let Plan { timing, resume, .. } = entry.registration.plan();
         if resume.is_some() {
-            self.context.push(Action::Checkpoint(Checkpoint {
+            self.stack.context.push(Action::Checkpoint(Checkpoint {
                 registration: id,
                 call_id: outgoing.call_id.to_string(),
                 cseq: outgoing.cseq,
@@ -564,8 +557,7 @@ impl Endpoint {
                 contacts: binds,
             }));
         }
-        let (flows, context) = (&mut self.flows, &mut self.context);
-        self.transactions.send(Owner::Registration(id), outgoing, (flow, peer), *timing, flows, context);
+        self.stack.send(Owner::Registration(id), outgoing, (flow, peer), *timing);
     }
 
     /// A request came in on a flow that registrations have opened.
@@ -573,14 +565,13 @@ impl Endpoint {
         let Some(registration) = self.callee(flow, &request) else {
             return self.notify(Notice::Dropped { peer, reason: Dropped::Request });
         };
-        let (flows, transactions, context) = (&mut self.flows, &mut self.transactions, &mut self.context);
-        self.device.receive(registration, request, flow, peer, &mut Layers { flows, transactions, context });
+        self.device.receive(registration, request, flow, peer, &mut self.stack);
     }
 
     /// Which account of those on the flow is called: by the user part of the Request-URI, else the first (registrars
     /// rewrite it).
     fn callee(&self, flow: FlowId, request: &Request) -> Option<RegistrationId> {
-        let users = self.flows.users(flow);
+        let users = self.stack.flows.users(flow);
         let uri = AnyUri::parse(&request.uri).ok();
         let user = uri.as_ref().and_then(AnyUri::sip).and_then(|uri| uri.user_octets());
         let plan = |id: &RegistrationId| self.registration(*id).map(Registration::plan);

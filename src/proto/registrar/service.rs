@@ -20,7 +20,7 @@ use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, 
 use crate::proto::digest::{Users, Verifier};
 use crate::proto::flow::Bounds;
 use crate::proto::timers::RegistrarTimer;
-use crate::proto::transaction::{Layers, Lookup, Owner, TransactionKey};
+use crate::proto::transaction::{Lookup, Owner, TransactionKey, Transactions};
 use crate::proto::uas::{self, Head, Incoming, Reply};
 use crate::proto::{Action, AskId, Cause, Direction, FlowId, Notice, Time, Timing, Transport};
 use crate::sip::{FramingError, HeaderName, Host, Method, ParseError, Request};
@@ -227,19 +227,20 @@ pub(in crate::proto) struct Server {
     location: Location,
     dater: Dater,
     limits: Limits,
-    pub(in crate::proto) counters: Counters,
+    pub counters: Counters,
 }
 
 /// From the first listener to the last.
 impl Server {
     /// Begins to listen.
-    pub(in crate::proto) fn start(service: Service, layers: &mut Layers<'_>) -> Server {
+    pub fn start(service: Service, stack: &mut Transactions) -> Server {
         let Service { listen, domains, policy, verifier, limits, timing, tell_messages } = service;
         let Limits { connections, idle, incomplete, unfinished, replay, .. } = limits;
-        layers.transactions.bound(timing, replay, layers.context);
-        layers.flows.bound(Bounds { connections, idle, incomplete, unfinished, tells: tell_messages });
-        let open =
-            |listen: Listen| (layers.flows.listen(listen.transport, listen.address, layers.context), listen);
+        stack.bound(timing, replay);
+        stack.flows.bound(Bounds { connections, idle, incomplete, unfinished, tells: tell_messages });
+        let open = |listen: Listen| {
+            (stack.flows.listen(listen.transport, listen.address, &mut stack.context), listen)
+        };
         Server {
             stage: Stage::Opening,
             listeners: listen.into_iter().map(open).collect(),
@@ -252,12 +253,12 @@ impl Server {
     }
 
     /// Other users, for the requests that come from now on.
-    pub(in crate::proto) fn replace_users(&mut self, users: Users) {
+    pub fn replace_users(&mut self, users: Users) {
         self.registrar.replace_users(users);
     }
 
     /// A flow of the server is open.
-    pub(in crate::proto) fn opened(&mut self, flow: FlowId, local: SocketAddr, layers: &mut Layers<'_>) {
+    pub fn opened(&mut self, flow: FlowId, local: SocketAddr, stack: &mut Transactions) {
         if !self.listeners.iter().any(|(id, _)| *id == flow) {
             return;
         }
@@ -266,96 +267,96 @@ impl Server {
         } else {
             self.registrar.add_domain(Host::from(local.ip()));
         }
-        let local = |id: FlowId| layers.flows.get(id).and_then(|flow| flow.local);
+        let local = |id: FlowId| stack.flows.get(id).and_then(|flow| flow.local);
         if self.listeners.iter().all(|(id, _)| local(*id).is_some()) {
             self.stage = Stage::Serving;
             for (id, Listen { transport, .. }) in &self.listeners {
-                if let Some(address) = layers.flows.get(*id).and_then(|flow| flow.local) {
-                    tell(ServerEvent::Listening { transport: *transport, address }, layers);
+                if let Some(address) = stack.flows.get(*id).and_then(|flow| flow.local) {
+                    tell(ServerEvent::Listening { transport: *transport, address }, stack);
                 }
             }
         }
     }
 
     /// A connection came in.
-    pub(in crate::proto) fn accepted(
+    pub fn accepted(
         &mut self,
         listener: FlowId,
         flow: FlowId,
         local: SocketAddr,
         peer: SocketAddr,
-        layers: &mut Layers<'_>,
+        stack: &mut Transactions,
     ) {
-        if !layers.flows.has(listener) || self.limits.connections == 0 {
-            return layers.context.push(Action::Close { flow });
+        if !stack.flows.has(listener) || self.limits.connections == 0 {
+            return stack.context.push(Action::Close { flow });
         }
         self.counters.accepted += 1;
-        while let Some(first) = layers.flows.crowded() {
-            self.drop_flow(first, Overload::Connections, layers);
+        while let Some(first) = stack.flows.crowded() {
+            self.drop_flow(first, Overload::Connections, stack);
         }
-        layers.flows.accept(listener, flow, local, peer, layers.context);
+        stack.flows.accept(listener, flow, local, peer, &mut stack.context);
     }
 
     /// Closes a connection that has reached a limit.
-    pub(in crate::proto) fn drop_flow(&mut self, flow: FlowId, why: Overload, layers: &mut Layers<'_>) {
-        if let Some(peer) = layers.flows.get(flow).and_then(|flow| flow.remote()) {
+    pub fn drop_flow(&mut self, flow: FlowId, why: Overload, stack: &mut Transactions) {
+        if let Some(peer) = stack.flows.get(flow).and_then(|flow| flow.remote()) {
             self.counters.dropped += 1;
-            tell(ServerEvent::Dropped { peer, why }, layers);
+            tell(ServerEvent::Dropped { peer, why }, stack);
         }
-        layers.flows.close(flow, layers.context);
+        stack.flows.close(flow, &mut stack.context);
     }
 
     /// The other side closed, or the network gave up. One listener that cannot be had ends the service before it begins;
     /// one that breaks later is not missed: the others go on.
-    pub(in crate::proto) fn lost(&mut self, id: FlowId, cause: Option<Cause>, layers: &mut Layers<'_>) {
-        let Some(flow) = layers.flows.get(id) else { return };
+    pub fn lost(&mut self, id: FlowId, cause: Option<Cause>, stack: &mut Transactions) {
+        let Some(flow) = stack.flows.get(id) else { return };
         let is_open = flow.local.is_some();
         match cause {
             Some(cause) if flow.is_listener() && !is_open => {
-                layers.flows.forget(id, layers.context);
+                stack.flows.forget(id, &mut stack.context);
                 if let Some((_, listen)) = self.listeners.iter().find(|(listener, _)| *listener == id) {
                     let Listen { transport, address } = *listen;
-                    tell(ServerEvent::CannotListen { transport, address, cause }, layers);
+                    tell(ServerEvent::CannotListen { transport, address, cause }, stack);
                 }
-                self.stop(layers);
+                self.stop(stack);
             }
             Some(_) | None if flow.is_listener() => {}
             Some(Cause::Other(std::io::ErrorKind::WouldBlock)) if is_open => {
-                self.drop_flow(id, Overload::Stalled, layers);
+                self.drop_flow(id, Overload::Stalled, stack);
             }
             // What the core has not closed itself, the driver has.
             Some(_) | None => {
-                layers.flows.forget(id, layers.context);
+                stack.flows.forget(id, &mut stack.context);
             }
         }
     }
 
     /// Answers what has come, and takes nothing more.
-    pub(in crate::proto) fn stop(&mut self, layers: &mut Layers<'_>) {
+    pub fn stop(&mut self, stack: &mut Transactions) {
         self.stage = Stage::Stopping;
-        self.finish(layers);
+        self.finish(stack);
     }
 
     /// Closes everything once nobody waits for an answer any more.
-    fn finish(&mut self, layers: &mut Layers<'_>) {
+    fn finish(&mut self, stack: &mut Transactions) {
         if self.stage != Stage::Stopping || !self.location.is_empty() {
             return;
         }
-        for flow in layers.flows.of_server() {
-            layers.flows.close(flow, layers.context);
+        for flow in stack.flows.of_server() {
+            stack.flows.close(flow, &mut stack.context);
         }
-        layers.transactions.stop_serving(layers.context);
-        layers.context.timers.cancel(RegistrarTimer::Bindings);
+        stack.stop_serving();
+        stack.context.timers.cancel(RegistrarTimer::Bindings);
         self.stage = Stage::Over;
     }
 
     /// Whether it is at work: else what comes is not heard.
-    pub(in crate::proto) fn is_serving(&self) -> bool {
+    pub fn is_serving(&self) -> bool {
         self.stage == Stage::Serving
     }
 
     /// Whether everything is answered and closed.
-    pub(in crate::proto) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
 }
@@ -363,49 +364,43 @@ impl Server {
 /// One request after the other: read, recognised, dispatched by its method, answered.
 impl Server {
     /// What cannot be parsed is answered if it can be told what to (RFC 3261 §18.3, §21.4.1).
-    pub(in crate::proto) fn unreadable(
+    pub fn unreadable(
         &mut self,
         octets: &Bytes,
         error: &ParseError,
         flow: FlowId,
         peer: SocketAddr,
-        layers: &mut Layers<'_>,
+        stack: &mut Transactions,
     ) {
         let request = Request::salvage(octets);
-        match request.and_then(|request| layers.incoming(request, flow, peer)) {
-            Some(incoming) => self.refuse(&incoming, Reply::because(400, error.to_string()), layers),
-            None => self.malformed(peer, error.to_string(), None, layers),
+        match request.and_then(|request| stack.incoming(request, flow, peer)) {
+            Some(incoming) => self.refuse(&incoming, Reply::because(400, error.to_string()), stack),
+            None => self.malformed(peer, error.to_string(), None, stack),
         }
     }
 
     /// The messages of a stream cannot be told apart any more.
-    pub(in crate::proto) fn out_of_step(
+    pub fn out_of_step(
         &mut self,
         error: FramingError,
         flow: FlowId,
         peer: SocketAddr,
-        layers: &mut Layers<'_>,
+        stack: &mut Transactions,
     ) {
-        self.malformed(peer, error.to_string(), None, layers);
-        self.drop_flow(flow, Overload::Framing, layers);
+        self.malformed(peer, error.to_string(), None, stack);
+        self.drop_flow(flow, Overload::Framing, stack);
     }
 
-    fn malformed(&mut self, peer: SocketAddr, what: String, status: Option<u16>, layers: &mut Layers<'_>) {
+    fn malformed(&mut self, peer: SocketAddr, what: String, status: Option<u16>, stack: &mut Transactions) {
         self.counters.malformed += 1;
-        tell(ServerEvent::Malformed { peer, what, status }, layers);
+        tell(ServerEvent::Malformed { peer, what, status }, stack);
     }
 
     /// A request came in.
-    pub(in crate::proto) fn request(
-        &mut self,
-        request: Request,
-        flow: FlowId,
-        peer: SocketAddr,
-        layers: &mut Layers<'_>,
-    ) {
+    pub fn request(&mut self, request: Request, flow: FlowId, peer: SocketAddr, stack: &mut Transactions) {
         self.counters.requests += 1;
-        let Some(incoming) = layers.incoming(request, flow, peer) else {
-            return self.malformed(peer, "Via: is missing or malformed".to_owned(), None, layers);
+        let Some(incoming) = stack.incoming(request, flow, peer) else {
+            return self.malformed(peer, "Via: is missing or malformed".to_owned(), None, stack);
         };
         // What it acknowledges was answered without a transaction: there is nothing to end.
         if incoming.request.method == Method::Ack {
@@ -413,10 +408,10 @@ impl Server {
         }
         let head = match Head::read(&incoming.request) {
             Ok(head) => head,
-            Err(reply) => return self.refuse(&incoming, reply, layers),
+            Err(reply) => return self.refuse(&incoming, reply, stack),
         };
         let reply = match incoming.request.method {
-            Method::Register => return self.register(incoming, &head, layers),
+            Method::Register => return self.register(incoming, &head, stack),
             Method::Options => self.capabilities(&incoming.request, &head),
             Method::Cancel => Reply::new(481),
             Method::Invite
@@ -432,7 +427,7 @@ impl Server {
             | Method::Update
             | Method::Other(_) => uas::refuse_method(&incoming.request.method, ALLOW),
         };
-        self.refuse(&incoming, reply, layers);
+        self.refuse(&incoming, reply, stack);
     }
 
     /// OPTIONS (RFC 3261 §11.2): what this server can do.
@@ -448,53 +443,53 @@ impl Server {
         })
     }
 
-    fn register(&mut self, incoming: Incoming, head: &Head, layers: &mut Layers<'_>) {
+    fn register(&mut self, incoming: Incoming, head: &Head, stack: &mut Transactions) {
         let headers = &incoming.request.headers;
         // Where passwords are wanted, nothing without credentials has ever begun a transaction.
         if self.registrar.is_guarded() && headers.get(&HeaderName::Authorization).is_none() {
-            if let Err(Refusal { answer, .. }) = self.judge(&incoming, head, layers) {
-                self.refuse(&incoming, answer, layers);
+            if let Err(Refusal { answer, .. }) = self.judge(&incoming, head, stack) {
+                self.refuse(&incoming, answer, stack);
             }
             return;
         }
-        let keys = layers.transactions.keys(layers.context);
+        let keys = stack.keys();
         let known = keys.of(&incoming.request, &incoming.via).and_then(|key| {
             let (call_id, method) = (headers.call_id()?, &incoming.request.method);
             Ok((key, keys.of_merged(head.from_tag.as_deref(), call_id, head.cseq.number, method)))
         });
         let (key, merged) = match known {
             Ok(keys) => keys,
-            Err(error) => return self.refuse(&incoming, error.into(), layers),
+            Err(error) => return self.refuse(&incoming, error.into(), stack),
         };
-        match layers.transactions.look_up(key, Some(merged), layers.context.now) {
+        match stack.look_up(key, Some(merged)) {
             Lookup::New => {}
             Lookup::Absorbed => return self.counters.retransmissions += 1,
             Lookup::Answered(path, bytes) => {
                 self.counters.retransmissions += 1;
                 self.count(uas::status(&bytes));
-                return layers.flows.respond(path, bytes, Direction::SentAgain, layers.context);
+                return stack.flows.respond(path, bytes, Direction::SentAgain, &mut stack.context);
             }
-            Lookup::Merged => return self.refuse(&incoming, Reply::new(482), layers),
+            Lookup::Merged => return self.refuse(&incoming, Reply::new(482), stack),
         }
         let is_full = self.location.len() >= self.limits.pending;
-        match self.judge(&incoming, head, layers) {
+        match self.judge(&incoming, head, stack) {
             Ok(_) if is_full => {
                 let busy = Reply::new(503).with(HeaderName::RetryAfter, "5");
-                self.refuse(&incoming, busy, layers);
+                self.refuse(&incoming, busy, stack);
             }
             Ok(operation) => {
                 let Some(aor) = aor_of(&operation) else { return };
                 let Incoming { request, peer, path, .. } = incoming;
-                layers.transactions.begin(Owner::Registrar, key, Some(merged), path, layers.context);
-                self.location.ask(key, Pending { request, peer, aor }, operation, layers.context);
+                stack.begin(Owner::Registrar, key, Some(merged), path);
+                self.location.ask(key, Pending { request, peer, aor }, operation, &mut stack.context);
             }
             Err(Refusal { answer, auth }) => {
                 if let (Some((username, why)), Some(to)) = (auth, head.to.uri.sip()) {
                     self.counters.auth_failed += 1;
                     let (peer, aor) = (incoming.peer, Aor::of(to));
-                    tell(ServerEvent::AuthFailed { peer, aor, username, why }, layers);
+                    tell(ServerEvent::AuthFailed { peer, aor, username, why }, stack);
                 }
-                self.refuse(&incoming, answer, layers);
+                self.refuse(&incoming, answer, stack);
             }
         }
     }
@@ -503,21 +498,21 @@ impl Server {
         &mut self,
         incoming: &Incoming,
         head: &Head,
-        layers: &mut Layers<'_>,
+        stack: &mut Transactions,
     ) -> Result<Operation, Refusal> {
         let Incoming { request, peer, path, .. } = incoming;
         let source = Source { flow: path.flow, peer: *peer, transport: path.transport };
-        let now = layers.context.now;
-        self.registrar.on_register(request, head, source, &mut *layers.context.random, now)
+        let now = stack.context.now;
+        self.registrar.on_register(request, head, source, &mut *stack.context.random, now)
     }
 
     /// Answers without a transaction.
-    fn refuse(&mut self, incoming: &Incoming, reply: Reply, layers: &mut Layers<'_>) {
+    fn refuse(&mut self, incoming: &Incoming, reply: Reply, stack: &mut Transactions) {
         if reply.status == 400 {
             let what = reply.detail.as_deref().unwrap_or_default().to_owned();
-            self.malformed(incoming.peer, what, Some(reply.status), layers);
+            self.malformed(incoming.peer, what, Some(reply.status), stack);
         }
-        self.count(layers.refuse(incoming, reply));
+        self.count(stack.refuse(incoming, reply));
     }
 
     fn count(&mut self, status: u16) {
@@ -528,9 +523,9 @@ impl Server {
     }
 
     /// A transaction has kept its client waiting so long that it gets a 100.
-    pub(in crate::proto) fn slow(&mut self, key: TransactionKey, layers: &mut Layers<'_>) {
+    pub fn slow(&mut self, key: TransactionKey, stack: &mut Transactions) {
         if let Some(request) = self.location.request(key) {
-            let status = layers.trying(key, request);
+            let status = stack.trying(key, request);
             self.count(status);
         }
     }
@@ -539,50 +534,45 @@ impl Server {
 /// What the location service says.
 impl Server {
     /// The location service answered.
-    pub(in crate::proto) fn stored(
-        &mut self,
-        ask: AskId,
-        answer: Result<Stored, StoreFailure>,
-        layers: &mut Layers<'_>,
-    ) {
+    pub fn stored(&mut self, ask: AskId, answer: Result<Stored, StoreFailure>, stack: &mut Transactions) {
         if let Ok(stored) = &answer {
-            layers.context.wake(RegistrarTimer::Bindings, stored.next_expiry);
+            stack.context.wake(RegistrarTimer::Bindings, stored.next_expiry);
         }
         if self.location.has_expired(ask) {
             if let Ok(stored) = answer {
-                self.tell_effects(&stored, None, layers);
+                self.tell_effects(&stored, None, stack);
             }
             return;
         }
         let Some((key, Pending { request, peer, aor })) = self.location.answered(ask) else { return };
         let reply = match &answer {
-            Ok(stored) => granted(&request, stored, &mut self.dater, layers.context.now),
+            Ok(stored) => granted(&request, stored, &mut self.dater, stack.context.now),
             Err(failure) => failed(*failure),
         };
         if let Ok(stored) = &answer {
-            self.keep_connection(key, stored, layers);
-            self.tell_effects(stored, Some(peer), layers);
+            self.keep_connection(key, stored, stack);
+            self.tell_effects(stored, Some(peer), stack);
         }
-        if let Some(status) = layers.answer(key, &request, reply) {
+        if let Some(status) = stack.answer(key, &request, reply) {
             self.count(status);
         }
-        self.location.ask_next(&aor, layers.context);
-        self.finish(layers);
+        self.location.ask_next(&aor, &mut stack.context);
+        self.finish(stack);
     }
 
     /// A connection lives as long as what was registered over it.
-    fn keep_connection(&self, key: TransactionKey, stored: &Stored, layers: &mut Layers<'_>) {
-        let Some(path) = layers.transactions.path(key).filter(|path| path.transport.is_reliable()) else {
+    fn keep_connection(&self, key: TransactionKey, stored: &Stored, stack: &mut Transactions) {
+        let Some(path) = stack.path(key).filter(|path| path.transport.is_reliable()) else {
             return;
         };
         let mine = stored.bindings.iter().filter(|binding| binding.source.flow == path.flow);
         if let Some(last) = mine.map(|binding| binding.expires).max() {
-            let until = (last + self.limits.idle).max(layers.context.now);
-            layers.flows.keep(path.flow, until);
+            let until = (last + self.limits.idle).max(stack.context.now);
+            stack.flows.keep(path.flow, until);
         }
     }
 
-    fn tell_effects(&mut self, stored: &Stored, peer: Option<SocketAddr>, layers: &mut Layers<'_>) {
+    fn tell_effects(&mut self, stored: &Stored, peer: Option<SocketAddr>, stack: &mut Transactions) {
         for effect in &stored.effects {
             let count = match effect.fate {
                 Fate::Bound => &mut self.counters.bound,
@@ -593,18 +583,18 @@ impl Server {
             *count += 1;
             let expires = expires_of(stored, effect);
             let peer = peer.filter(|_| effect.fate != Fate::Expired);
-            tell(ServerEvent::Changed { effect: effect.clone(), expires, peer }, layers);
+            tell(ServerEvent::Changed { effect: effect.clone(), expires, peer }, stack);
         }
     }
 
     /// A binding has run out.
-    pub(in crate::proto) fn bindings_due(&mut self, layers: &mut Layers<'_>) {
-        self.location.expire(layers.context);
+    pub fn bindings_due(&mut self, stack: &mut Transactions) {
+        self.location.expire(&mut stack.context);
     }
 }
 
-fn tell(what: ServerEvent, layers: &mut Layers<'_>) {
-    layers.context.notify(Notice::Server(what));
+fn tell(what: ServerEvent, stack: &mut Transactions) {
+    stack.context.notify(Notice::Server(what));
 }
 
 fn expires_of(stored: &Stored, effect: &Effect) -> Option<Time> {

@@ -29,7 +29,7 @@ use bytes::Bytes;
 
 use super::context::Context;
 use super::flow::{Flows, ReturnPath};
-use super::ids::{Branch, Tag};
+use super::ids::{Branch, Random, Tag};
 use super::timers::{Timing, TransactionTimer};
 use super::{Cause, Direction, Dropped, FlowId, RegistrationId, Time};
 use crate::sip::{CSeq, HeaderName, Headers, Host, Method, Response, Via};
@@ -48,13 +48,6 @@ pub(super) enum Owner {
     Registrar,
     /// The device that is bound where a registration's flow leads.
     Device,
-}
-
-/// The layers on which the users of transactions stand.
-pub(super) struct Layers<'a> {
-    pub(super) flows: &'a mut Flows,
-    pub(super) transactions: &'a mut Transactions,
-    pub(super) context: &'a mut Context,
 }
 
 /// A request to be sent, and by what its responses are known.
@@ -215,9 +208,10 @@ enum OfFlow {
     Server(TransactionKey),
 }
 
-/// All transactions that are alive.
-#[derive(Default)]
+/// All transactions that are alive, on the layers below them: what their users stand on.
 pub(super) struct Transactions {
+    pub flows: Flows,
+    pub context: Context,
     clients: BTreeMap<Branch, ClientTransaction>,
     /// Client transactions that only absorb copies of their response, and until when.
     absorbing: VecDeque<(Time, Branch)>,
@@ -235,11 +229,31 @@ pub(super) struct Transactions {
     replay: Replay,
     /// Octets of answers that are kept, with what their transactions cost, and how many there may be.
     octets: usize,
-    limit: Option<usize>,
+    limit: usize,
 }
 
 impl Transactions {
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn new(random: Box<dyn Random + Send>) -> Transactions {
+        Transactions {
+            flows: Flows::default(),
+            context: Context::new(random),
+            clients: BTreeMap::new(),
+            absorbing: VecDeque::new(),
+            servers: Table::default(),
+            merged: Table::default(),
+            slow: VecDeque::new(),
+            answered: VecDeque::new(),
+            invites: BTreeSet::new(),
+            by_flow: BTreeSet::new(),
+            keys: None,
+            timing: Timing::default(),
+            replay: Replay::default(),
+            octets: 0,
+            limit: REPLAY,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
         self.clients.is_empty()
             && self.absorbing.is_empty()
             && self.servers.is_empty()
@@ -247,21 +261,23 @@ impl Transactions {
     }
 
     /// A flow is gone: what was to be sent on it is forgotten.
-    pub(super) fn end(&mut self, flow: FlowId, context: &mut Context) {
+    pub fn end(&mut self, flow: FlowId) {
         let first = (flow, OfFlow::Client(Branch(0)));
         let of_flow: Vec<OfFlow> =
             self.by_flow.range(first..).take_while(|(of, _)| *of == flow).map(|(_, row)| *row).collect();
         for row in of_flow {
             match row {
-                OfFlow::Client(branch) => self.terminate(branch, context),
+                OfFlow::Client(branch) => self.terminate(branch),
                 OfFlow::Server(key) => self.forget(key),
             }
         }
         while self.absorbing.pop_front_if(|(_, branch)| !self.clients.contains_key(branch)).is_some() {}
-        self.wake_absorbing(context);
-        self.wake_invites(context);
+        self.wake_absorbing();
+        self.wake_invites();
         if self.servers.is_empty() {
-            self.stop_serving(context);
+            self.slow.clear();
+            self.answered.clear();
+            self.context.timers.cancel(TransactionTimer::Server);
         }
     }
 }
@@ -269,34 +285,27 @@ impl Transactions {
 /// Client transactions.
 impl Transactions {
     /// Sends a request.
-    pub(super) fn send(
+    pub fn send(
         &mut self,
         owner: Owner,
         outgoing: Outgoing,
         (flow, peer): (FlowId, SocketAddr),
         timing: Timing,
-        flows: &mut Flows,
-        context: &mut Context,
     ) {
-        let reliable = flows.get(flow).is_some_and(|flow| flow.transport.is_reliable());
+        let reliable = self.flows.get(flow).is_some_and(|flow| flow.transport.is_reliable());
         let (machine, effects) = Client::start(reliable, timing);
         let (branch, method) = (outgoing.branch, outgoing.method.clone());
         let pending = Some(Box::new(Pending { outgoing, peer, gives_up: None }));
         self.clients.insert(branch, ClientTransaction { owner, flow, method, machine, sends: 0, pending });
         self.by_flow.insert((flow, OfFlow::Client(branch)));
-        self.carry_out(branch, effects, flows, context);
+        self.carry_out(branch, effects);
     }
 
     /// A response came: whose it is and what the owner hears of it, if anything.
     ///
     /// # Errors
     /// It belongs to no transaction, or does not fit the one it claims to.
-    pub(super) fn receive(
-        &mut self,
-        response: Response,
-        flows: &mut Flows,
-        context: &mut Context,
-    ) -> Result<Option<(Owner, Heard)>, Dropped> {
+    pub fn receive(&mut self, response: Response) -> Result<Option<(Owner, Heard)>, Dropped> {
         let via = response.headers.top_via().map_err(|_| Dropped::Malformed)?;
         let branch = via.branch().and_then(Branch::parse).ok_or(Dropped::Stray)?;
         let transaction = self.clients.get_mut(&branch).ok_or(Dropped::Stray)?;
@@ -312,13 +321,13 @@ impl Transactions {
         }
         let owner = transaction.owner;
         let input = if response.status < 200 { Input::Provisional } else { Input::Final };
-        let tell = self.input(branch, input, flows, context);
+        let tell = self.input(branch, input);
         Ok((tell == Some(Tell::Final)).then_some((owner, Heard::Final(response, via))))
     }
 
     /// The requests on a flow that wait for an answer from there. Mostly there is one: a request and the one it repeats
     /// with credentials go to the same peer, and only the second still waits.
-    pub(super) fn waiting(&self, flow: FlowId, peer: SocketAddr) -> Vec<Branch> {
+    pub fn waiting(&self, flow: FlowId, peer: SocketAddr) -> Vec<Branch> {
         let first = (flow, OfFlow::Client(Branch(0)));
         let of_flow = self.by_flow.range(first..).take_while(|(of, _)| *of == flow);
         let waits = |branch: &Branch| {
@@ -333,28 +342,16 @@ impl Transactions {
     }
 
     /// The network says that a request does not arrive.
-    pub(super) fn fail(
-        &mut self,
-        branch: Branch,
-        cause: Cause,
-        flows: &mut Flows,
-        context: &mut Context,
-    ) -> Option<(Owner, Heard)> {
+    pub fn fail(&mut self, branch: Branch, cause: Cause) -> Option<(Owner, Heard)> {
         let owner = self.clients.get(&branch)?.owner;
-        let tell = self.input(branch, Input::TransportError, flows, context)?;
+        let tell = self.input(branch, Input::TransportError)?;
         (tell == Tell::TransportError).then_some((owner, Heard::Undeliverable(Some(cause))))
     }
 
     /// One of its timers has fired.
-    pub(super) fn fired(
-        &mut self,
-        branch: Branch,
-        timer: Timer,
-        flows: &mut Flows,
-        context: &mut Context,
-    ) -> Option<(Owner, Heard)> {
+    pub fn fired(&mut self, branch: Branch, timer: Timer) -> Option<(Owner, Heard)> {
         let owner = self.clients.get(&branch)?.owner;
-        match self.input(branch, Input::Fired(timer), flows, context) {
+        match self.input(branch, Input::Fired(timer)) {
             Some(Tell::Timeout) => Some((owner, Heard::Timeout)),
             None if timer == Timer::E => Some((owner, Heard::Copy)),
             None | Some(Tell::Provisional | Tell::Final | Tell::TransportError) => None,
@@ -362,40 +359,28 @@ impl Transactions {
     }
 
     /// Nobody waits for the response of this request any more. What only absorbs copies of one goes on doing so.
-    pub(super) fn cancel(&mut self, branch: Branch, context: &mut Context) {
+    pub fn cancel(&mut self, branch: Branch) {
         if self.clients.get(&branch).is_some_and(|transaction| transaction.pending.is_some()) {
-            self.terminate(branch, context);
+            self.terminate(branch);
         }
     }
 
-    fn input(
-        &mut self,
-        branch: Branch,
-        input: Input,
-        flows: &mut Flows,
-        context: &mut Context,
-    ) -> Option<Tell> {
+    fn input(&mut self, branch: Branch, input: Input) -> Option<Tell> {
         let effects = self.clients.get_mut(&branch)?.machine.on(input);
-        self.carry_out(branch, effects, flows, context)
+        self.carry_out(branch, effects)
     }
 
     /// Does what the machine says. What is to be told is told last, so that the transaction is settled before its owner
     /// starts the next one.
-    fn carry_out(
-        &mut self,
-        branch: Branch,
-        effects: Vec<Effect>,
-        flows: &mut Flows,
-        context: &mut Context,
-    ) -> Option<Tell> {
+    fn carry_out(&mut self, branch: Branch, effects: Vec<Effect>) -> Option<Tell> {
         let mut tell = None;
         for effect in effects {
             match effect {
-                Effect::Transmit => self.transmit(branch, flows, context),
-                Effect::Start(timer, wait) => self.start_timer(branch, timer, context.now + wait, context),
-                Effect::Stop(timer) => context.timers.cancel(TransactionTimer::Client(branch, timer)),
+                Effect::Transmit => self.transmit(branch),
+                Effect::Start(timer, wait) => self.start_timer(branch, timer, self.context.now + wait),
+                Effect::Stop(timer) => self.context.timers.cancel(TransactionTimer::Client(branch, timer)),
                 Effect::Tell(what) => tell = Some(what),
-                Effect::Terminate => self.terminate(branch, context),
+                Effect::Terminate => self.terminate(branch),
             }
         }
         if tell == Some(Tell::Final)
@@ -406,7 +391,7 @@ impl Transactions {
         tell
     }
 
-    fn start_timer(&mut self, branch: Branch, timer: Timer, at: Time, context: &mut Context) {
+    fn start_timer(&mut self, branch: Branch, timer: Timer, at: Time) {
         let Some(transaction) = self.clients.get_mut(&branch) else { return };
         match (timer, &mut transaction.pending) {
             (Timer::F, Some(pending)) if transaction.machine.sends_copies() => {
@@ -415,59 +400,59 @@ impl Transactions {
             }
             (Timer::E, Some(pending)) if transaction.sends > 1 => {
                 if let Some(at) = pending.gives_up.take() {
-                    context.timers.set(TransactionTimer::Client(branch, Timer::F), at);
+                    self.context.timers.set(TransactionTimer::Client(branch, Timer::F), at);
                 }
             }
-            (Timer::K, _) => return self.absorb(branch, at, context),
+            (Timer::K, _) => return self.absorb(branch, at),
             (Timer::E | Timer::F, _) => {}
         }
-        context.timers.set(TransactionTimer::Client(branch, timer), at);
+        self.context.timers.set(TransactionTimer::Client(branch, timer), at);
     }
 
-    fn transmit(&mut self, branch: Branch, flows: &mut Flows, context: &mut Context) {
+    fn transmit(&mut self, branch: Branch) {
         let Some(transaction) = self.clients.get_mut(&branch) else { return };
         transaction.sends += 1;
         let direction = if transaction.sends == 1 { Direction::Sent } else { Direction::SentAgain };
         if let Some(Pending { outgoing, peer, .. }) = transaction.pending.as_deref() {
-            flows.send(transaction.flow, *peer, outgoing.bytes.clone(), direction, context);
+            self.flows.send(transaction.flow, *peer, outgoing.bytes.clone(), direction, &mut self.context);
         }
     }
 
-    fn terminate(&mut self, branch: Branch, context: &mut Context) {
+    fn terminate(&mut self, branch: Branch) {
         if let Some(transaction) = self.clients.remove(&branch) {
             self.by_flow.remove(&(transaction.flow, OfFlow::Client(branch)));
         }
         for timer in [Timer::E, Timer::F] {
-            context.timers.cancel(TransactionTimer::Client(branch, timer));
+            self.context.timers.cancel(TransactionTimer::Client(branch, timer));
         }
     }
 
     /// Timer K of one begins. All take T4, so that they fire in the order they were set in, and one timer does for all
     /// of them: there may be a thousand a second. It only lets go of what is over, and does so at full seconds, so that
     /// it wakes nobody for each.
-    fn absorb(&mut self, branch: Branch, at: Time, context: &mut Context) {
+    fn absorb(&mut self, branch: Branch, at: Time) {
         let second = Time::from_millis(at.as_millis().div_ceil(1000).saturating_mul(1000));
         let at = self.absorbing.back().map_or(second, |(last, _)| second.max(*last));
         self.absorbing.push_back((at, branch));
-        self.wake_absorbing(context);
+        self.wake_absorbing();
     }
 
     /// Timer K has fired for the first of them, at least.
-    pub(super) fn absorbed(&mut self, flows: &mut Flows, context: &mut Context) {
-        while let Some((_, branch)) = self.absorbing.pop_front_if(|(at, _)| *at <= context.now) {
-            self.input(branch, Input::Fired(Timer::K), flows, context);
+    pub fn absorbed(&mut self) {
+        while let Some((_, branch)) = self.absorbing.pop_front_if(|(at, _)| *at <= self.context.now) {
+            self.input(branch, Input::Fired(Timer::K));
         }
-        self.wake_absorbing(context);
+        self.wake_absorbing();
     }
 
-    fn wake_absorbing(&mut self, context: &mut Context) {
+    fn wake_absorbing(&mut self) {
         let first = self.absorbing.front().map(|(at, _)| *at);
         match first {
-            Some(at) if context.timers.due(TransactionTimer::Absorbing) == Some(at) => {}
-            Some(at) => context.timers.set(TransactionTimer::Absorbing, at),
+            Some(at) if self.context.timers.due(TransactionTimer::Absorbing) == Some(at) => {}
+            Some(at) => self.context.timers.set(TransactionTimer::Absorbing, at),
             None => {
                 self.absorbing.shrink_to(0);
-                context.timers.cancel(TransactionTimer::Absorbing);
+                self.context.timers.cancel(TransactionTimer::Absorbing);
             }
         }
     }
@@ -476,14 +461,14 @@ impl Transactions {
 /// Server transactions.
 impl Transactions {
     /// What a server has to keep to: its times, and how many octets of answers it keeps for repeating.
-    pub(super) fn bound(&mut self, timing: Timing, limit: usize, context: &mut Context) {
+    pub fn bound(&mut self, timing: Timing, limit: usize) {
         self.timing = timing;
-        self.limit = Some(limit);
-        self.keys(context);
+        self.limit = limit;
+        self.keys();
     }
 
     /// Forgets all server transactions.
-    pub(super) fn stop_serving(&mut self, context: &mut Context) {
+    pub fn stop_serving(&mut self) {
         self.servers = Table::default();
         self.merged = Table::default();
         self.slow = VecDeque::new();
@@ -492,17 +477,17 @@ impl Transactions {
         self.by_flow.retain(|(_, row)| matches!(row, OfFlow::Client(_)));
         self.replay = Replay::default();
         self.octets = 0;
-        context.timers.cancel(TransactionTimer::Server);
-        context.timers.cancel(TransactionTimer::Invite);
+        self.context.timers.cancel(TransactionTimer::Server);
+        self.context.timers.cancel(TransactionTimer::Invite);
     }
 
     /// Makes the keys of requests.
-    pub(super) fn keys(&mut self, context: &mut Context) -> Keys {
-        *self.keys.get_or_insert_with(|| Keys::new(context.random.next()))
+    pub fn keys(&mut self) -> Keys {
+        *self.keys.get_or_insert_with(|| Keys::new(self.context.random.next()))
     }
 
     /// Whether a request was seen before; `merged` is what it shares with copies that come another way.
-    pub(super) fn look_up(&mut self, key: TransactionKey, merged: Option<u64>, now: Time) -> Lookup {
+    pub fn look_up(&mut self, key: TransactionKey, merged: Option<u64>) -> Lookup {
         let Some(transaction) = self.servers.get_mut(&key) else {
             let is_merged = merged.is_some_and(|merged| self.merged.contains_key(&merged));
             return if is_merged { Lookup::Merged } else { Lookup::New };
@@ -510,6 +495,7 @@ impl Transactions {
         let repeats = match &mut transaction.machine {
             Machine::Request(server) => server.on(server::Input::Copy) == server::Effect::Repeat,
             Machine::Invite(invite) => {
+                let now = self.context.now;
                 invite.on(invite_server::Input::Copy, now) == invite_server::Effect::Repeat
             }
         };
@@ -523,19 +509,12 @@ impl Transactions {
     }
 
     /// Begins a transaction for a request that is new.
-    pub(super) fn begin(
-        &mut self,
-        owner: Owner,
-        key: TransactionKey,
-        merged: Option<u64>,
-        path: ReturnPath,
-        context: &mut Context,
-    ) {
+    pub fn begin(&mut self, owner: Owner, key: TransactionKey, merged: Option<u64>, path: ReturnPath) {
         let machine = Machine::Request(Server::start(path.transport.is_reliable(), self.timing));
-        let due = context.now;
+        let due = self.context.now;
         self.insert(key, ServerTransaction { owner, machine, merged, path, last: Last::None, due });
-        self.slow.push_back((context.now + Server::patience(self.timing), key));
-        self.wake(context);
+        self.slow.push_back((self.context.now + Server::patience(self.timing), key));
+        self.wake();
     }
 
     fn insert(&mut self, key: TransactionKey, transaction: ServerTransaction) {
@@ -555,13 +534,7 @@ impl Transactions {
 
     /// The final answer of a transaction: sent, and kept for copies of the request. Whether that is so; it was
     /// answered before, or is no more, if not.
-    pub(super) fn answer(
-        &mut self,
-        key: TransactionKey,
-        bytes: Bytes,
-        flows: &mut Flows,
-        context: &mut Context,
-    ) -> bool {
+    pub fn complete(&mut self, key: TransactionKey, bytes: Bytes) -> bool {
         let Some(ServerTransaction { machine: Machine::Request(server), path, last, due, .. }) =
             self.servers.get_mut(&key)
         else {
@@ -572,7 +545,7 @@ impl Transactions {
             server::Effect::Keep(time) => {
                 self.octets = self.octets + bytes.len() - last.len();
                 *last = Last::Final(self.replay.keep(&bytes));
-                *due = context.now + time;
+                *due = self.context.now + time;
                 self.answered.push_back((*due, key));
                 self.shrink();
             }
@@ -582,19 +555,19 @@ impl Transactions {
             | server::Effect::Repeat
             | server::Effect::Terminate => return false,
         }
-        self.wake(context);
-        flows.respond(path, bytes, Direction::Sent, context);
+        self.wake();
+        self.flows.respond(path, bytes, Direction::Sent, &mut self.context);
         true
     }
 
     /// The path of a transaction's answers.
-    pub(super) fn path(&self, key: TransactionKey) -> Option<ReturnPath> {
+    pub fn path(&self, key: TransactionKey) -> Option<ReturnPath> {
         self.servers.get(&key).map(|transaction| transaction.path)
     }
 
     /// A transaction that has kept its client waiting so long that it gets a 100 now, from its owner.
-    pub(super) fn next_slow(&mut self, now: Time) -> Option<(Owner, TransactionKey)> {
-        while let Some((_, key)) = self.slow.pop_front_if(|(due, _)| *due <= now) {
+    pub fn next_slow(&mut self) -> Option<(Owner, TransactionKey)> {
+        while let Some((_, key)) = self.slow.pop_front_if(|(due, _)| *due <= self.context.now) {
             if let Some(ServerTransaction { machine: Machine::Request(server), owner, .. }) =
                 self.servers.get_mut(&key)
                 && server.on(server::Input::Slow) == server::Effect::Trying
@@ -606,36 +579,30 @@ impl Transactions {
     }
 
     /// The 100 of a transaction: sent, and kept for copies of the request.
-    pub(super) fn trying(
-        &mut self,
-        key: TransactionKey,
-        bytes: Bytes,
-        flows: &mut Flows,
-        context: &mut Context,
-    ) {
+    pub fn proceed(&mut self, key: TransactionKey, bytes: Bytes) {
         if let Some(transaction) = self.servers.get_mut(&key) {
             self.octets = self.octets + bytes.len() - transaction.last.len();
             transaction.last = Last::Alone(bytes.clone());
-            flows.respond(transaction.path, bytes, Direction::Sent, context);
+            self.flows.respond(transaction.path, bytes, Direction::Sent, &mut self.context);
         }
     }
 
     /// Forgets the transactions whose Timer J has run out.
-    pub(super) fn expire(&mut self, context: &mut Context) {
-        while let Some((due, key)) = self.answered.pop_front_if(|(due, _)| *due <= context.now) {
+    pub fn expire(&mut self) {
+        while let Some((due, key)) = self.answered.pop_front_if(|(due, _)| *due <= self.context.now) {
             self.forget_of(key, due);
         }
-        self.wake(context);
+        self.wake();
     }
 
     /// Sets the timer for what comes first: a 100, or the end of a Timer J.
-    fn wake(&mut self, context: &mut Context) {
+    fn wake(&mut self) {
         while self.slow.front().is_some_and(|(_, key)| !self.is_trying(*key)) {
             self.slow.pop_front();
         }
         let heads = [self.slow.front(), self.answered.front()];
         let first = heads.into_iter().flatten().map(|(due, _)| *due).min();
-        context.wake(TransactionTimer::Server, first);
+        self.context.wake(TransactionTimer::Server, first);
     }
 
     fn is_trying(&self, key: TransactionKey) -> bool {
@@ -648,7 +615,7 @@ impl Transactions {
 
     /// Lets the oldest answers go until the rest fits.
     fn shrink(&mut self) {
-        while self.octets > self.limit.unwrap_or(REPLAY)
+        while self.octets > self.limit
             && let Some((due, key)) = self.answered.pop_front()
         {
             self.forget_of(key, due);
@@ -680,67 +647,53 @@ impl Transactions {
     }
 }
 
-/// INVITE server transactions. Every INVITE is refused.
+/// INVITE server transactions, of INVITEs that are refused.
 impl Transactions {
     /// Whether an INVITE is known by this key.
-    pub(super) fn has(&self, key: TransactionKey) -> bool {
+    pub fn has(&self, key: TransactionKey) -> bool {
         self.servers.contains_key(&key)
     }
 
-    /// Refuses an INVITE that is new with a final answer, which is repeated until it is acknowledged.
-    pub(super) fn refuse_invite(
-        &mut self,
-        owner: Owner,
-        key: TransactionKey,
-        path: ReturnPath,
-        bytes: Bytes,
-        flows: &mut Flows,
-        context: &mut Context,
-    ) {
-        flows.respond(path, bytes.clone(), Direction::Sent, context);
+    /// The refusal of an INVITE that is new: sent, and kept for copies of the request. It is repeated until it is acknowledged.
+    pub fn complete_invite(&mut self, owner: Owner, key: TransactionKey, path: ReturnPath, bytes: Bytes) {
+        self.flows.respond(path, bytes.clone(), Direction::Sent, &mut self.context);
         if self.invites.len() >= INVITES {
             return;
         }
-        let machine = InviteServer::refused(path.transport.is_reliable(), self.timing, context.now);
+        let machine = InviteServer::refused(path.transport.is_reliable(), self.timing, self.context.now);
         if let Some(due) = machine.due() {
             let (machine, last) = (Machine::Invite(Box::new(machine)), Last::Alone(bytes));
             self.insert(key, ServerTransaction { owner, machine, merged: None, path, last, due });
             self.invites.insert((due, key));
-            self.wake_invites(context);
+            self.wake_invites();
         }
     }
 
     /// An ACK came for the INVITE of this key.
-    pub(super) fn acknowledge(&mut self, key: TransactionKey, flows: &mut Flows, context: &mut Context) {
-        self.invite(key, invite_server::Input::Ack, flows, context);
-        self.wake_invites(context);
+    pub fn acknowledge(&mut self, key: TransactionKey) {
+        self.invite(key, invite_server::Input::Ack);
+        self.wake_invites();
     }
 
     /// The timer of an INVITE has fired, at least.
-    pub(super) fn invites_due(&mut self, flows: &mut Flows, context: &mut Context) {
+    pub fn invites_due(&mut self) {
         while let Some((due, key)) = self.invites.first().copied()
-            && due <= context.now
+            && due <= self.context.now
         {
-            self.invite(key, invite_server::Input::Due, flows, context);
+            self.invite(key, invite_server::Input::Due);
         }
-        self.wake_invites(context);
+        self.wake_invites();
     }
 
-    fn invite(
-        &mut self,
-        key: TransactionKey,
-        input: invite_server::Input,
-        flows: &mut Flows,
-        context: &mut Context,
-    ) {
+    fn invite(&mut self, key: TransactionKey, input: invite_server::Input) {
         let Some(ServerTransaction { machine: Machine::Invite(invite), path, last, due, .. }) =
             self.servers.get_mut(&key)
         else {
             return;
         };
-        match (invite.on(input, context.now), &*last) {
+        match (invite.on(input, self.context.now), &*last) {
             (invite_server::Effect::Repeat, Last::Alone(bytes)) => {
-                flows.respond(*path, bytes.clone(), Direction::SentAgain, context);
+                self.flows.respond(*path, bytes.clone(), Direction::SentAgain, &mut self.context);
             }
             (invite_server::Effect::Absorb | invite_server::Effect::Repeat, _) => {}
             (invite_server::Effect::Terminate, _) => return self.forget(key),
@@ -750,10 +703,10 @@ impl Transactions {
         self.invites.insert((*due, key));
     }
 
-    fn wake_invites(&mut self, context: &mut Context) {
+    fn wake_invites(&mut self) {
         match self.invites.first() {
-            Some((due, _)) => context.timers.set(TransactionTimer::Invite, *due),
-            None => context.timers.cancel(TransactionTimer::Invite),
+            Some((due, _)) => self.context.timers.set(TransactionTimer::Invite, *due),
+            None => self.context.timers.cancel(TransactionTimer::Invite),
         }
     }
 }

@@ -72,38 +72,31 @@ fn at(ms: u64) -> Time {
     Time::from_millis(ms)
 }
 
-/// A server's transactions, the flow that their requests came on, and a clock.
-struct World {
-    all: Transactions,
-    flows: Flows,
-    context: Context,
-}
+/// A server's transactions, with the flow that their requests came on, and a clock.
+struct World(Transactions);
 
 impl World {
     fn new(limit: usize) -> World {
-        let (mut flows, mut context) = (Flows::default(), Context::new(Box::new(Counting::default())));
-        let peer = "192.0.2.9:5060".parse().unwrap();
-        assert_eq!(flows.listen(Transport::Udp, peer, &mut context), FlowId(1));
-        let mut all = Transactions::default();
-        all.bound(Timing::default(), limit, &mut context);
-        context.actions.clear();
-        World { all, flows, context }
+        let mut all = Transactions::new(Box::new(Counting::default()));
+        let at = "192.0.2.9:5060".parse().unwrap();
+        assert_eq!(all.flows.listen(Transport::Udp, at, &mut all.context), FlowId(1));
+        all.bound(Timing::default(), limit);
+        all.context.actions.clear();
+        World(all)
     }
 
     fn look_up(&mut self, key: u64, merged: u64) -> Lookup {
-        self.all.look_up(TransactionKey(key), Some(merged), self.context.now)
+        self.0.look_up(TransactionKey(key), Some(merged))
     }
 
     fn begin(&mut self, key: u64, merged: u64, transport: Transport) {
-        let (owner, path) = (Owner::Registrar, path(transport));
-        self.all.begin(owner, TransactionKey(key), Some(merged), path, &mut self.context);
+        self.0.begin(Owner::Registrar, TransactionKey(key), Some(merged), path(transport));
     }
 
     /// Whether the answer is the one of the transaction: then it has left.
     fn answer(&mut self, key: u64, bytes: &'static [u8]) -> bool {
         let bytes = Bytes::from_static(bytes);
-        let is_first =
-            self.all.answer(TransactionKey(key), bytes.clone(), &mut self.flows, &mut self.context);
+        let is_first = self.0.complete(TransactionKey(key), bytes.clone());
         assert_eq!(self.sent(), Vec::from_iter(is_first.then_some(bytes)));
         is_first
     }
@@ -113,25 +106,25 @@ impl World {
             let Action::Transmit { bytes, .. } = action else { panic!("{action:?}") };
             bytes
         };
-        self.context.actions.drain(..).map(sent).collect()
+        self.0.context.actions.drain(..).map(sent).collect()
     }
 
     fn due(&self) -> Option<Time> {
-        self.context.timers.due(TransactionTimer::Server)
+        self.0.context.timers.due(TransactionTimer::Server)
     }
 
     /// It is so late now; the transaction that gets a 100.
     fn pass(&mut self, ms: u64) -> Option<u64> {
-        self.context.now = at(ms);
-        let due = self.context.timers.pop_due(at(ms));
+        self.0.context.now = at(ms);
+        let due = self.0.context.timers.pop_due(at(ms));
         assert!(due.is_none_or(|key| key == TimerKey::Transaction(TransactionTimer::Server)));
-        let slow = self.all.next_slow(at(ms));
-        self.all.expire(&mut self.context);
+        let slow = self.0.next_slow();
+        self.0.expire();
         slow.map(|(_, TransactionKey(key))| key)
     }
 
     fn is_left(&self) -> bool {
-        !self.all.is_empty() || self.all.octets > 0 || !self.all.merged.is_empty() || self.due().is_some()
+        !self.0.is_empty() || self.0.octets > 0 || !self.0.merged.is_empty() || self.due().is_some()
     }
 }
 
@@ -144,13 +137,13 @@ fn an_answer_is_repeated_for_copies_until_timer_j_and_nothing_is_left() {
     assert_eq!(world.look_up(1, 9), Lookup::Absorbed);
     assert_eq!(world.look_up(2, 9), Lookup::Merged);
     assert_eq!(world.due(), Some(at(3500)));
-    world.context.now = at(10);
+    world.0.context.now = at(10);
     assert!(world.answer(1, b"200"));
     assert!(!world.answer(1, b"500"));
     assert_eq!(world.look_up(1, 9), Lookup::Answered(path(Transport::Udp), Bytes::from_static(b"200")));
     assert_eq!(world.pass(3500), None);
     assert_eq!(world.due(), Some(at(32_010)));
-    assert_eq!((world.pass(32_009), world.all.servers.len()), (None, 1));
+    assert_eq!((world.pass(32_009), world.0.servers.len()), (None, 1));
     assert_eq!((world.pass(32_010), world.is_left()), (None, false));
     assert_eq!(world.look_up(2, 9), Lookup::New);
 }
@@ -163,7 +156,7 @@ fn a_slow_answer_is_announced_by_a_100_that_copies_get_too() {
     assert_eq!(world.pass(3499), None);
     assert_eq!(world.pass(3500), Some(1));
     let trying = Bytes::from_static(b"100");
-    world.all.trying(TransactionKey(1), trying.clone(), &mut world.flows, &mut world.context);
+    world.0.proceed(TransactionKey(1), trying.clone());
     assert_eq!(world.sent(), [&trying]);
     assert_eq!(world.look_up(1, 9), Lookup::Answered(path(Transport::Udp), trying));
     assert_eq!((world.pass(9000), world.due()), (None, None));
@@ -186,12 +179,12 @@ fn the_oldest_answers_go_when_their_limit_is_reached() {
     let limit = 10 * (OVERHEAD + 100);
     let mut world = World::new(limit);
     for n in 0..1000 {
-        world.context.now = at(n);
+        world.0.context.now = at(n);
         world.begin(n, n, Transport::Udp);
         assert!(world.answer(n, &[b'a'; 100]));
-        assert!(world.all.octets <= limit);
+        assert!(world.0.octets <= limit);
     }
-    assert_eq!(world.all.servers.len(), 10);
+    assert_eq!(world.0.servers.len(), 10);
     assert_eq!(world.look_up(989, 989), Lookup::New);
     let answer = Bytes::from_static(&[b'a'; 100]);
     assert_eq!(world.look_up(990, 990), Lookup::Answered(path(Transport::Udp), answer));
