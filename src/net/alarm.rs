@@ -1,13 +1,15 @@
-//! Waiting for a time of our clock, which counts suspend: on Linux with a timer of the kernel that does the same
-//! (`timerfd`, CLOCK_BOOTTIME) and wakes nobody before; elsewhere with naps, since a sleep does not count suspend.
+//! Waiting for a time of our clock, which counts suspend: on Linux with a timer of the kernel that does the
+//! same (`timerfd`, CLOCK_BOOTTIME) and wakes nobody before; elsewhere with naps, since a sleep does not
+//! count suspend.
 
 use std::time::Duration;
 
 use super::clock::Clock;
 use crate::proto::Time;
 
-/// Up to here a sleep is as good: what suspend can add to it is soon over, and nothing has to be set. A longer one of the
-/// runtime would wake the process now and then just to set itself anew.
+/// A sleep up to this long is as good as the kernel's timer: suspend adds no more to it than this, and no
+/// timer has to be set. A longer sleep of the runtime would wake the process now and then just to set itself
+/// anew.
 const NAP: Duration = Duration::from_secs(if cfg!(target_os = "linux") { 1 } else { 15 });
 
 /// The alarm of one loop.
@@ -18,7 +20,7 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// Ends when our clock says that it is time; never, when there is none to wait for. Can be dropped at any time.
+    /// Ends when our clock reaches `due`; never without one. Can be dropped at any time.
     pub(super) async fn until(&mut self, clock: Clock, due: Option<Time>) {
         let Some(due) = due else { return std::future::pending().await };
         loop {
@@ -63,9 +65,9 @@ mod linux {
 
     pub(super) struct Timer {
         timer: TimerFd,
-        /// The same, as something that is read: the timer is no pipe, and reads like one.
+        /// The timer as a file to read: it is no pipe, and reads like one.
         expired: Receiver,
-        /// What it is set to. A loop that comes by often with a later time leaves it as it is.
+        /// The time that it is set to. A later one, which a busy loop often asks for, leaves it as it is.
         set: Option<Time>,
     }
 
@@ -86,7 +88,7 @@ mod linux {
             }
             self.expired.readable().await?;
             self.set = None;
-            // How often it has expired, which takes the readiness back.
+            // The read gives the number of expirations, and takes the readiness back.
             let _ = self.expired.try_read(&mut [0; 8]);
             Ok(())
         }

@@ -1,12 +1,12 @@
-//! The one clock. It is anchored to the wall clock once, at start, and advances by a clock that counts suspend
-//! (`CLOCK_BOOTTIME` on Linux): a registrar's lifetime runs on while the lid is closed, and a step of the wall clock
-//! changes nothing.
+//! The one clock. It is anchored to the wall clock once, at start, and advances by a clock that counts
+//! suspend (`CLOCK_BOOTTIME` on Linux): a registrar's lifetime runs on while the lid is closed, and a step of
+//! the wall clock changes nothing.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::proto::Time;
 
-/// Tells the time. Copies agree with each other.
+/// The clock. Copies agree with each other.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     anchor: Time,
@@ -31,7 +31,7 @@ impl Clock {
         Time::from_millis(self.anchor.as_millis().saturating_add(elapsed))
     }
 
-    /// Since [`Clock::start`], as finely as the system tells: for showing, not for deciding.
+    /// The time since [`Clock::start`], as precise as the system has it: for showing, not for deciding.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         match (self.booted, since_boot()) {
@@ -47,7 +47,7 @@ fn since_boot() -> Option<Duration> {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
 }
 
-/// Elsewhere `Instant` has to do. (On Windows it counts suspend, on macOS it doesn't.)
+/// On other systems `Instant` has to do. (On Windows it counts suspend, on macOS it doesn't.)
 #[cfg(not(target_os = "linux"))]
 fn since_boot() -> Option<Duration> {
     None
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "compares the one clock with the wall clock")]
-    fn it_starts_at_the_wall_clock_and_never_goes_back() {
+    fn the_clock_starts_at_the_wall_clock_and_never_goes_back() {
         let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
         let clock = Clock::start();
         let mut last = clock.now();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_agree_and_it_moves() {
+    fn copies_agree_and_the_clock_moves() {
         let clock = Clock::start();
         let copy = clock;
         let start = clock.now();

@@ -1,8 +1,9 @@
-//! The name service (RFC 3263 §4, as far as it is asked): one question per record type, each within a bounded time.
+//! The name service (RFC 3263 §4, as far as it is asked): one question per record type, each within a bounded
+//! time.
 //!
-//! The hosts file and `localhost` (RFC 6761 §6.3) answer first and without any name server. A SIP domain is always
-//! fully qualified: no search list is tried, whatever the system is configured for. Nothing is read or built before
-//! the first question comes, because numeric targets (RFC 3263 §4.1) never ask one.
+//! The hosts file and `localhost` (RFC 6761 §6.3) answer first and without any name server. A SIP domain is
+//! always fully qualified: no search list is tried, whatever the system is configured for. Nothing is read or
+//! built before the first question comes, because numeric targets (RFC 3263 §4.1) never ask one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -14,12 +15,12 @@ use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 
-use crate::proto::{DnsAnswer, Question, ResolveError};
+use crate::proto::{DnsAnswer, Question, Record, ResolveError};
 
-/// How long one try waits for a name server; there are two.
+/// The time that one try waits for a name server; there are two tries.
 const TRY: Duration = Duration::from_secs(2);
 
-/// Answers questions. Nothing of it exists before the first one.
+/// The resolver, which makes its parts when the first question comes.
 pub(super) struct Resolver {
     nameservers: Vec<SocketAddr>,
     timeout: Duration,
@@ -28,8 +29,8 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Asks these name servers, or those of the system when there are none; spends no more than `timeout` on each
-    /// question.
+    /// A resolver that asks these name servers, or those of the system when there are none, and spends no
+    /// more than `timeout` on each question.
     pub(super) fn new(nameservers: Vec<SocketAddr>, timeout: Duration) -> Resolver {
         Resolver { nameservers, timeout, hosts: None, servers: None }
     }
@@ -40,33 +41,34 @@ impl Resolver {
             Question::A(name) => (name, RecordType::A),
             Question::Aaaa(name) => (name, RecordType::AAAA),
         };
-        let known = self.known(text, kind);
+        let lookup = self.lookup(text, kind);
         let timeout = self.timeout;
         async move {
-            let (resolver, name) = match known {
-                Ok(unknown) => unknown,
+            let (resolver, name) = match lookup {
+                Ok(lookup) => lookup,
                 Err(answer) => return answer,
             };
             match tokio::time::timeout(timeout, resolver.lookup(name, kind)).await {
                 Err(_) => Err(ResolveError::TimedOut),
                 Ok(Err(error)) => failure(&error),
                 Ok(Ok(found)) => {
-                    Ok(found.answers().iter().filter_map(|record| record.data.ip_addr()).collect())
+                    let addresses = found.answers().iter().filter_map(|record| record.data.ip_addr());
+                    Ok(addresses.map(Record::from).collect())
                 }
             }
         }
     }
 
-    /// Whom to ask for what, or the answer that needs nobody.
-    fn known(&mut self, text: &str, kind: RecordType) -> Result<(TokioResolver, Name), DnsAnswer> {
+    /// The resolver to ask and the name to ask for, or the answer where no name server is needed.
+    fn lookup(&mut self, text: &str, kind: RecordType) -> Result<(TokioResolver, Name), DnsAnswer> {
         let mut name = Name::from_ascii(text).map_err(|_| Err(ResolveError::NoSuchName))?;
         name.set_fqdn(true);
         let hosts = self.hosts.get_or_insert_with(|| Hosts::from_system().unwrap_or_default());
         if let Some(addresses) = in_hosts(hosts, &name, kind) {
-            return Err(Ok(addresses));
+            return Err(Ok(addresses.into_iter().map(Record::from).collect()));
         }
         if name.is_localhost() {
-            return Err(Ok(vec![loopback(kind)]));
+            return Err(Ok(vec![loopback(kind).into()]));
         }
         let nameservers = &self.nameservers;
         match self.servers.get_or_insert_with(|| build(nameservers)) {
@@ -76,8 +78,8 @@ impl Resolver {
     }
 }
 
-/// The addresses of a name that the hosts file lists in any family: a name that it gives an IPv4 address is not
-/// asked for on the network because of IPv6.
+/// The addresses of a name that the hosts file lists in any family: a name that it gives an IPv4 address is
+/// not asked for on the network because of IPv6.
 fn in_hosts(hosts: &Hosts, name: &Name, kind: RecordType) -> Option<Vec<IpAddr>> {
     let of = |kind| hosts.lookup_static_host(&Query::query(name.clone(), kind));
     let (v4, v6) = (of(RecordType::A), of(RecordType::AAAA));
@@ -110,7 +112,7 @@ fn build(nameservers: &[SocketAddr]) -> Result<TokioResolver, ResolveError> {
     };
     let options = builder.options_mut();
     options.timeout = TRY;
-    // Counts retries, not tries.
+    // The option counts retries, not tries.
     options.attempts = 1;
     options.use_hosts_file = ResolveHosts::Never;
     builder.build().map_err(|_| ResolveError::ServerFailed)

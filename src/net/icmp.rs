@@ -1,4 +1,4 @@
-//! The error queue of a UDP socket on Linux (`IP_RECVERR`, `IPV6_RECVERR`): which datagram, to whom, failed why
+//! The error queue of a UDP socket on Linux (`IP_RECVERR`, `IPV6_RECVERR`): which datagram failed, and why
 //! (RFC 3261 §18.4). ICMP of RFC 792, ICMPv6 of RFC 4443.
 
 use std::io::{self, ErrorKind};
@@ -16,9 +16,9 @@ use crate::proto::Cause;
 
 /// One datagram that the network gave back.
 pub(super) struct Undeliverable {
-    /// Whom it was for.
+    /// The peer that the datagram was for.
     pub peer: SocketAddr,
-    /// Why.
+    /// The cause that the network gave.
     pub cause: Cause,
 }
 
@@ -31,7 +31,7 @@ pub(super) fn enable(socket: &impl AsFd, local: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes one error off the queue; `None` is one that means nothing to a transaction.
+/// Takes one error off the queue; `None` for an error that means nothing to a transaction.
 ///
 /// # Errors
 /// [`ErrorKind::WouldBlock`] when the queue is empty.
@@ -56,9 +56,9 @@ pub(super) fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(|| storage.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
 }
 
-/// Host, network, port, protocol unreachable and parameter problem are failures; source quench and time exceeded
-/// are not (RFC 3261 §18.4). Nor is "too big": the kernel has learned the path's MTU and fragments the next copy.
-/// What the kernel itself refuses (`SO_EE_ORIGIN_LOCAL`) the send has returned already.
+/// Host, network, port, protocol unreachable and parameter problem are failures; source quench and time
+/// exceeded are not (RFC 3261 §18.4). Nor is "too big": the kernel has learned the path's MTU and fragments
+/// the next copy. Refusals by the kernel itself (`SO_EE_ORIGIN_LOCAL`) the send has returned already.
 fn meaning(origin: u8, kind: u8, code: u8) -> Option<Cause> {
     match (origin, kind, code) {
         (libc::SO_EE_ORIGIN_ICMP, 3, 2) => Some(Cause::ProtocolUnreachable),
@@ -80,7 +80,7 @@ mod tests {
 
     /// TRN-028, TRN-029
     #[test]
-    fn failures_are_told_from_noise() {
+    fn failures_differ_from_noise() {
         let (v4, v6) = (libc::SO_EE_ORIGIN_ICMP, libc::SO_EE_ORIGIN_ICMP6);
         let parameter = Some(Cause::Other(ErrorKind::InvalidInput));
         for (name, origin, kind, code, cause) in [

@@ -1,12 +1,13 @@
-//! The one source of randomness: ChaCha, seeded by the operating system (RFC 3261 §19.3 wants cryptographic tags,
-//! RFC 7616 §5.12 unpredictable client nonces). One system call at start, none per number.
+//! The one source of randomness: ChaCha, seeded by the operating system (RFC 3261 §19.3 wants cryptographic
+//! tags, RFC 7616 §5.12 unpredictable client nonces). One system call at start, none per number.
 
 use rand::rngs::{StdRng, SysError, SysRng};
 use rand::{Rng, SeedableRng};
 
 use crate::proto::ids::Random;
 
-/// A cryptographic generator of its own seed. Not `Clone`: two of the same seed would make the same tags.
+/// A cryptographic generator with a seed of its own. It is not `Clone`: two with the same seed would make the
+/// same tags.
 pub struct SystemRandom(StdRng);
 
 /// The operating system gave no seed.

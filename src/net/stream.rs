@@ -1,48 +1,252 @@
-//! TCP (RFC 3261 §18): one connection per flow, of ours or one that came in. Messages are not told apart here; octets
-//! go up in the pieces they came in.
+//! TCP (RFC 3261 §18): one connection per flow, which the core opened or a listener accepted. Messages are
+//! not told apart here; octets go up in the pieces they came in.
 //!
-//! Life of a task: connect and report the local address; then read and write side by side until either end closes. A
-//! connection that breaks says so at once (TRN-030, TRN-031). One that the core closes first sends what it was given
-//! before, for a bounded time. While nothing passes, a connection holds no buffer.
+//! The loop polls the [`Listeners`] itself; each connection has a task of its own. [`Flow`] is the driver's
+//! end of a connection, [`Task`] the task's; between them is a bounded queue in each direction, and the
+//! driver never waits for a connection.
+//!
+//! Life of a listener: it is bound when it is opened and served until it is closed. No error ends it: what
+//! the network says of one peer, or forges in its name, must not stop what is for the others.
+//!
+//! Life of a task: connect and report the local address; then read and write side by side until either end
+//! closes. A connection that breaks says so at once (TRN-030, TRN-031). One that the core closes first sends
+//! what it was given before, for a bounded time. While nothing passes, a connection holds no buffer.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::net::{TcpSocket, TcpStream};
+use bytes::{Buf, Bytes};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Sleep;
 
-use super::cause;
-use super::flow::{Ends, LINGER, Report};
-use super::local::{self, Bind};
-use crate::proto::Transport;
+use super::sockets::{self, Bind};
+use crate::proto::{Cause, Destination, Event, FlowId, Transport};
 
-/// Room for what comes in at once: a response with a few hundred octets of headers fits in one piece.
-const PIECE: usize = 4096;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
 
-/// Runs one flow of ours until it is closed or broken.
-pub(super) async fn run(ends: Ends, wishes: &[Option<Bind>]) {
+/// The time in which no connection is accepted after the system had no descriptor, or no memory, for one.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that are accepted before the next socket gets its turn.
+const ACCEPTS: usize = 32;
+
+/// The time that a connection which the core has closed may take to send the messages that it was given
+/// before.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Octets that are read at once: a response with a few hundred octets of headers fits in one piece.
+const READ_SIZE: usize = 4096;
+
+/// Messages that may wait for a flow to take them. A REGISTER needs one; more means that the other side
+/// stalls.
+const MESSAGES: usize = 64;
+
+/// Octets that may wait. One message may always.
+const OCTETS: usize = 256 * 1024;
+
+/// A connection that a listener accepted.
+pub(super) struct Connection {
+    /// The listener that accepted it.
+    pub listener: FlowId,
+    /// The connected socket.
+    pub stream: TcpStream,
+    /// The address of our end.
+    pub local: SocketAddr,
+    /// The address of the peer's end.
+    pub remote: SocketAddr,
+}
+
+/// All TCP listeners.
+#[derive(Default)]
+pub(super) struct Listeners(BTreeMap<FlowId, Listener>);
+
+impl Listeners {
+    /// Opens a listener, and gives its address.
+    pub(super) fn open(&mut self, flow: FlowId, at: SocketAddr) -> io::Result<SocketAddr> {
+        let (listener, local) = Listener::open(at)?;
+        self.0.insert(flow, listener);
+        Ok(local)
+    }
+
+    /// Whether this flow is an open listener.
+    pub(super) fn contains(&self, flow: FlowId) -> bool {
+        self.0.contains_key(&flow)
+    }
+
+    /// Closes this listener, if it is one.
+    pub(super) fn close(&mut self, flow: FlowId) {
+        self.0.remove(&flow);
+    }
+
+    /// Accepts of each listener its turn of connections. Those that are left, and those to come, wake the
+    /// task.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Vec<Connection> {
+        let mut connections = Vec::new();
+        for (&flow, listener) in &mut self.0 {
+            for _ in 0..ACCEPTS {
+                let Poll::Ready((stream, local, remote)) = listener.poll(context) else { break };
+                connections.push(Connection { listener: flow, stream, local, remote });
+            }
+        }
+        connections
+    }
+}
+
+/// A TCP socket that accepts connections.
+struct Listener {
+    listener: TcpListener,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Listener {
+    /// Binds and listens; gives the address too.
+    fn open(address: SocketAddr) -> io::Result<(Listener, SocketAddr)> {
+        let socket = sockets::socket(Transport::Tcp, address)?;
+        sockets::bind(&socket, Transport::Tcp, address)?;
+        // Connections inherit this option: those that linger must not keep the next server from this port. It
+        // is not set before binding, lest the system choose a port that another socket is about to listen at.
+        if cfg!(unix) {
+            socket.set_reuse_address(true)?;
+        }
+        socket.listen(BACKLOG)?;
+        let bound = sockets::address(&socket)?;
+        let listener = TcpListener::from_std(socket.into())?;
+        Ok((Listener { listener, pause: None }, bound))
+    }
+
+    /// The next connection, with our address and theirs.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<(TcpStream, SocketAddr, SocketAddr)> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                std::task::ready!(pause.as_mut().poll(context));
+                self.pause = None;
+            }
+            match std::task::ready!(self.listener.poll_accept(context)) {
+                Ok((stream, remote)) => {
+                    // An answer is one write, and nothing follows that could share its segment.
+                    if let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) {
+                        return Poll::Ready((stream, local, remote));
+                    }
+                }
+                Err(error) if is_of_a_connection(&error) => {}
+                Err(_) => self.pause = Some(Box::pin(tokio::time::sleep(PAUSE))),
+            }
+        }
+    }
+}
+
+/// Whether the error is that of the connection to be accepted, and not our own.
+fn is_of_a_connection(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ConnectionAborted || sockets::is_of_a_datagram(error)
+}
+
+/// The driver's end of a connection. Dropping it closes the flow: the task sends what is queued and ends.
+pub(super) struct Flow {
+    /// The destination that it was opened to, or the peer that opened it.
+    pub destination: Destination,
+    /// The address that it sends from, once it is open.
+    pub local: Option<SocketAddr>,
+    queue: OutboxSender,
+}
+
+/// The task's end of a connection.
+pub(super) struct Task {
+    /// The destination to connect to.
+    destination: Destination,
+    /// Messages to be sent; closed when the flow is.
+    outbox: Arc<Outbox>,
+    /// The way back to the driver.
+    report: Report,
+}
+
+/// Reports to the driver on one flow. It waits while the driver has more than enough to do, so that the
+/// kernel's buffers hold the rest.
+struct Report {
+    flow: FlowId,
+    remote: SocketAddr,
+    events: mpsc::Sender<Event>,
+}
+
+impl Flow {
+    /// Starts a task for a new flow.
+    pub(super) fn start<F>(
+        flow: FlowId,
+        destination: Destination,
+        events: mpsc::Sender<Event>,
+        run: impl FnOnce(Task) -> F,
+    ) -> Flow
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (queue, outbox) = outbox();
+        let report = Report { flow, remote: destination.address, events };
+        tokio::spawn(run(Task { destination: destination.clone(), outbox, report }));
+        Flow { destination, local: None, queue }
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// The cause to report when too much waits already.
+    pub(super) fn send(&self, bytes: Bytes) -> Result<(), Cause> {
+        if self.queue.send(bytes) { Ok(()) } else { Err(Cause::Other(ErrorKind::WouldBlock)) }
+    }
+}
+
+impl Report {
+    async fn opened(&self, local: SocketAddr) {
+        self.send(Event::Opened { flow: self.flow, local }).await;
+    }
+
+    async fn received(&self, bytes: Bytes) {
+        self.send(Event::Received { flow: self.flow, peer: self.remote, bytes }).await;
+    }
+
+    async fn closed(&self) {
+        self.send(Event::Closed { flow: self.flow }).await;
+    }
+
+    async fn failed(&self, cause: Cause) {
+        self.send(Event::Failed { flow: self.flow, peer: self.remote, cause }).await;
+    }
+
+    async fn send(&self, event: Event) {
+        // Without a driver the flow is about to end.
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// Runs a flow that the core opened until it is closed or broken.
+pub(super) async fn run(task: Task, choices: &[Option<Bind>]) {
     let connected = tokio::select! {
         biased;
-        () = ends.queue.closed() => return,
-        connected = connect(ends.destination.address, wishes) => connected,
+        () = task.outbox.closed() => return,
+        connected = connect(task.destination.address, choices) => connected,
     };
     match connected {
         Ok((stream, local)) => {
-            ends.report.opened(local).await;
-            converse(ends, stream).await;
+            task.report.opened(local).await;
+            converse(task, stream).await;
         }
-        Err(error) => ends.report.failed(cause::of(&error)).await,
+        Err(error) => task.report.failed(sockets::cause(&error)).await,
     }
 }
 
 /// Runs a flow that is connected until it is closed or broken.
-pub(super) async fn converse(ends: Ends, stream: TcpStream) {
-    let Ends { queue, report, .. } = ends;
-    let stream = queue.carry(stream);
+pub(super) async fn converse(task: Task, stream: TcpStream) {
+    let Task { outbox, report, .. } = task;
+    let stream = outbox.attach(stream);
     let mut reading = std::pin::pin!(read(stream, &report));
-    let writing = queue.write_to(stream);
-    let last_words = async {
-        queue.closed().await;
+    let writing = outbox.write_to(stream);
+    let lingering = async {
+        outbox.closed().await;
         tokio::time::sleep(LINGER).await;
     };
     let end = tokio::select! {
@@ -53,19 +257,19 @@ pub(super) async fn converse(ends: Ends, stream: TcpStream) {
             // An answer may have come before the connection broke.
             Err(error) => reading.await.and(Err(error)),
         },
-        () = last_words => return,
+        () = lingering => return,
     };
     match end {
         Ok(()) => report.closed().await,
-        Err(error) => report.failed(cause::of(&error)).await,
+        Err(error) => report.failed(sockets::cause(&error)).await,
     }
 }
 
-async fn connect(remote: SocketAddr, wishes: &[Option<Bind>]) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut connected = Err(io::ErrorKind::AddrNotAvailable.into());
-    for bind in wishes {
+async fn connect(remote: SocketAddr, choices: &[Option<Bind>]) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut connected = Err(ErrorKind::AddrNotAvailable.into());
+    for bind in choices {
         connected = connect_from(remote, *bind).await;
-        if !connected.as_ref().is_err_and(local::is_taken) {
+        if !connected.as_ref().is_err_and(sockets::is_taken) {
             break;
         }
     }
@@ -73,9 +277,9 @@ async fn connect(remote: SocketAddr, wishes: &[Option<Bind>]) -> io::Result<(Tcp
 }
 
 async fn connect_from(remote: SocketAddr, bind: Option<Bind>) -> io::Result<(TcpStream, SocketAddr)> {
-    let socket = local::socket(Transport::Tcp, remote)?;
+    let socket = sockets::socket(Transport::Tcp, remote)?;
     if bind.is_some() {
-        local::bind(&socket, Transport::Tcp, local::source(remote, bind)?)?;
+        sockets::bind(&socket, Transport::Tcp, sockets::source(remote, bind)?)?;
     }
     // A request is one write, and nothing follows that could share its segment.
     socket.set_tcp_nodelay(true)?;
@@ -84,11 +288,11 @@ async fn connect_from(remote: SocketAddr, bind: Option<Bind>) -> io::Result<(Tcp
     Ok((stream, local))
 }
 
-/// Ends with `Ok` when the other side has closed.
+/// Reads until the peer has closed, which is `Ok`.
 async fn read(stream: &TcpStream, report: &Report) -> io::Result<()> {
     loop {
         stream.readable().await?;
-        match take(stream) {
+        match read_once(stream) {
             Ok(bytes) if bytes.is_empty() => return Ok(()),
             Ok(bytes) => report.received(bytes).await,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -97,9 +301,178 @@ async fn read(stream: &TcpStream, report: &Report) -> io::Result<()> {
     }
 }
 
-/// What has come in; its buffer is as large as it is.
-fn take(stream: &TcpStream) -> io::Result<Bytes> {
-    let mut buffer = [0; PIECE];
+/// The octets that have come in, in a buffer of their size.
+fn read_once(stream: &TcpStream) -> io::Result<Bytes> {
+    let mut buffer = [0; READ_SIZE];
     let n = stream.try_read(&mut buffer)?;
     Ok(Bytes::copy_from_slice(&buffer[..n]))
+}
+
+/// The driver's end of an [`Outbox`]. Dropping it closes the queue: the task still takes the messages in it.
+struct OutboxSender(Arc<Outbox>);
+
+/// The messages to be sent on one connection: a queue from the driver to the connection's task that is
+/// bounded in messages and in octets, and costs nothing while it is empty. No message waits that the system
+/// takes at once.
+struct Outbox {
+    queue: Mutex<Queue>,
+    stream: OnceLock<TcpStream>,
+    more: Notify,
+    closed: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Bytes>,
+    octets: usize,
+    closed: bool,
+}
+
+fn outbox() -> (OutboxSender, Arc<Outbox>) {
+    let outbox = Arc::new(Outbox {
+        queue: Mutex::default(),
+        stream: OnceLock::new(),
+        more: Notify::new(),
+        closed: Notify::new(),
+    });
+    (OutboxSender(Arc::clone(&outbox)), outbox)
+}
+
+impl OutboxSender {
+    /// Sends or queues a message; false when too much waits already. (That a flow has ended, the core knows
+    /// already.)
+    fn send(&self, mut bytes: Bytes) -> bool {
+        if Arc::strong_count(&self.0) == 1 {
+            return true;
+        }
+        let mut queue = self.0.lock();
+        if let Some(stream) = self.0.stream.get().filter(|_| queue.messages.is_empty()) {
+            // The task meets the error again, and reports it.
+            let _ = write(stream, &mut bytes);
+            if bytes.is_empty() {
+                return true;
+            }
+        }
+        let octets = queue.octets + bytes.len();
+        let fits = queue.messages.len() < MESSAGES && octets <= OCTETS;
+        if !fits && !queue.messages.is_empty() {
+            return false;
+        }
+        queue.octets = octets;
+        queue.messages.push_back(bytes);
+        drop(queue);
+        self.0.more.notify_one();
+        true
+    }
+}
+
+impl Drop for OutboxSender {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.more.notify_one();
+        self.0.closed.notify_one();
+    }
+}
+
+impl Outbox {
+    /// Sends messages to this connection from now on.
+    fn attach(&self, stream: TcpStream) -> &TcpStream {
+        self.stream.get_or_init(|| stream)
+    }
+
+    /// Writes the messages that wait and those to come, until the queue is closed, which is `Ok`.
+    async fn write_to(&self, stream: &TcpStream) -> io::Result<()> {
+        loop {
+            match self.flush(stream) {
+                Ok(()) if self.lock().closed => return Ok(()),
+                Ok(()) => self.more.notified().await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn flush(&self, stream: &TcpStream) -> io::Result<()> {
+        let mut queue = self.lock();
+        while let Some(bytes) = queue.messages.front_mut() {
+            let before = bytes.len();
+            let written = write(stream, bytes);
+            let left = bytes.len();
+            queue.octets -= before - left;
+            written?;
+            queue.messages.pop_front();
+        }
+        queue.messages = VecDeque::new();
+        Ok(())
+    }
+
+    /// Resolves, once, when the driver has closed the queue.
+    async fn closed(&self) {
+        self.closed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes the octets that the system takes at once, and leaves the rest.
+fn write(stream: &TcpStream, bytes: &mut Bytes) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let n = stream.try_write(bytes)?;
+        bytes.advance(n);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    fn send(sender: &OutboxSender, size: usize) -> bool {
+        sender.send(vec![0; size].into())
+    }
+
+    fn take(outbox: &Outbox) -> Option<usize> {
+        let mut queue = outbox.lock();
+        let size = queue.messages.pop_front()?.len();
+        queue.octets -= size;
+        Some(size)
+    }
+
+    #[test]
+    fn an_outbox_is_bounded_in_messages_and_octets_but_takes_one_of_any_size() {
+        let (sender, outbox) = outbox();
+        assert!(send(&sender, 2 * OCTETS));
+        assert!(!send(&sender, 1));
+        assert_eq!(take(&outbox), Some(2 * OCTETS));
+        assert!(send(&sender, OCTETS - 1));
+        assert!(send(&sender, 1));
+        assert!(!send(&sender, 1));
+        while take(&outbox).is_some() {}
+        for _ in 0..MESSAGES {
+            assert!(send(&sender, 1));
+        }
+        assert!(!send(&sender, 0));
+        drop(outbox);
+        assert!(send(&sender, 1), "nobody is there, and no error comes");
+    }
+
+    #[tokio::test]
+    async fn messages_in_an_outbox_outlive_its_sender() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut other, _) = listener.accept().await.unwrap();
+        let (sender, outbox) = outbox();
+        assert!(send(&sender, 1));
+        assert!(send(&sender, 2));
+        drop(sender);
+        outbox.closed().await;
+        outbox.write_to(&stream).await.unwrap();
+        drop(stream);
+        let mut read = Vec::new();
+        assert_eq!(other.read_to_end(&mut read).await.unwrap(), 3);
+    }
 }

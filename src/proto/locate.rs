@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 pub use super::transport::{Destination, Transport};
-use super::{DnsAnswer, Question, ResolveError};
+use super::{DnsAnswer, Question, Record, ResolveError};
 use crate::sip::{Host, Uri};
 
 /// Which address families may be used.
@@ -51,13 +51,13 @@ pub struct Locate {
     name: String,
     transport: Transport,
     port: u16,
-    aaaa: Record,
-    a: Record,
+    aaaa: Lookup,
+    a: Lookup,
 }
 
-/// What is known of one record type.
+/// Where the question for one record type stands.
 #[derive(Clone, Debug)]
-enum Record {
+enum Lookup {
     NotWanted,
     Asked,
     Answered(DnsAnswer),
@@ -102,15 +102,15 @@ impl Locate {
 
     fn by_name(name: String, transport: Transport, port: u16, families: Families) -> Start {
         let (aaaa, a) = match families {
-            Families::Both => (Record::Asked, Record::Asked),
-            Families::V4 => (Record::NotWanted, Record::Asked),
-            Families::V6 => (Record::Asked, Record::NotWanted),
+            Families::Both => (Lookup::Asked, Lookup::Asked),
+            Families::V4 => (Lookup::NotWanted, Lookup::Asked),
+            Families::V6 => (Lookup::Asked, Lookup::NotWanted),
         };
         let mut questions = Vec::new();
-        if matches!(aaaa, Record::Asked) {
+        if matches!(aaaa, Lookup::Asked) {
             questions.push(Question::Aaaa(name.clone()));
         }
-        if matches!(a, Record::Asked) {
+        if matches!(a, Lookup::Asked) {
             questions.push(Question::A(name.clone()));
         }
         Start::Ask(Locate { name, transport, port, aaaa, a }, questions)
@@ -135,21 +135,21 @@ impl Locate {
         answer: DnsAnswer,
     ) -> Option<Result<Vec<Destination>, Option<ResolveError>>> {
         match question {
-            Question::Aaaa(_) => self.aaaa = Record::Answered(answer),
-            Question::A(_) => self.a = Record::Answered(answer),
+            Question::Aaaa(_) => self.aaaa = Lookup::Answered(answer),
+            Question::A(_) => self.a = Lookup::Answered(answer),
         }
         let mut found = Vec::new();
         let mut error = None;
-        for record in [&self.aaaa, &self.a] {
-            match record {
-                Record::NotWanted => {}
-                Record::Asked => return None,
-                Record::Answered(Ok(addresses)) => found.extend(
-                    addresses
-                        .iter()
-                        .map(|ip| Destination::new(self.transport, SocketAddr::new(*ip, self.port))),
-                ),
-                Record::Answered(Err(cause)) => error = error.or(Some(*cause)),
+        for lookup in [&self.aaaa, &self.a] {
+            match lookup {
+                Lookup::NotWanted => {}
+                Lookup::Asked => return None,
+                Lookup::Answered(Ok(records)) => {
+                    let address = |ip| SocketAddr::new(ip, self.port);
+                    let destination = |ip| Destination::new(self.transport, address(ip));
+                    found.extend(records.iter().filter_map(Record::address).map(destination));
+                }
+                Lookup::Answered(Err(cause)) => error = error.or(Some(*cause)),
             }
         }
         if found.is_empty() { Some(Err(error)) } else { Some(Ok(found)) }

@@ -1,7 +1,7 @@
-//! Authentication headers: challenges, credentials and the server's answer (RFC 3261 §20.7, §20.27, §20.28, §20.44,
-//! RFC 7616, RFC 7615). Only their grammar; what the parameters mean is digest's business.
+//! Authentication headers: challenges, credentials and the server's answer (RFC 3261 §20.7, §20.27, §20.28,
+//! §20.44, RFC 7616, RFC 7615). Only their grammar; what the parameters mean is digest's business.
 
-use super::field::Problem;
+use super::error::Problem;
 use super::params::{Param, ParamValue, Params};
 use super::scan;
 use super::terms::{self, Terms, token_value};
@@ -9,8 +9,8 @@ use std::fmt;
 
 /// A challenge of WWW-Authenticate or Proxy-Authenticate.
 ///
-/// Values are given without quotes and with quoted-pairs undone, which is what digest computes over
-/// (RFC 7616 §3.3 `unq`). When a parameter is repeated the first one counts. `Display` writes the header value.
+/// Values are given without quotes and with quoted-pairs undone, which is what digest computes over (RFC 7616
+/// §3.3 `unq`). When a parameter is repeated the first one counts. `Display` writes the header value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge(Terms);
 
@@ -34,8 +34,9 @@ impl Challenge {
         self
     }
 
-    /// The challenges of one header row: as a rule one (RFC 3261 §7.3.1), but two joined by a comma are separated.
-    /// A broken one is left out. An unquoted list such as `qop=auth,auth-int` is read as one value.
+    /// The challenges of one header row: as a rule one (RFC 3261 §7.3.1), but two joined by a comma are
+    /// separated. A broken one is left out. An unquoted list such as `qop=auth,auth-int` is read as one
+    /// value.
     pub fn parse_all(row: &[u8]) -> Vec<Challenge> {
         terms::read(row, None).into_iter().map(Challenge).collect()
     }
@@ -70,7 +71,7 @@ impl Challenge {
         self.get("nonce")
     }
 
-    /// What has to come back unchanged; an empty one too (RFC 7616 §3.3).
+    /// The opaque value, which the client sends back unchanged, an empty one too (RFC 7616 §3.3).
     pub fn opaque(&self) -> Option<&str> {
         self.get("opaque")
     }
@@ -80,13 +81,15 @@ impl Challenge {
         self.get("algorithm")
     }
 
-    /// The offered qualities of protection; `None` when the parameter is absent, which means the form of RFC 2069.
+    /// The offered qualities of protection; `None` when the parameter is absent, which means the form of RFC
+    /// 2069.
     pub fn qops(&self) -> Option<Vec<&str>> {
         let list = self.get("qop")?;
         Some(list.split([',', ' ', '\t']).filter(|qop| !qop.is_empty()).collect())
     }
 
-    /// Whether the credentials were right and only the nonce too old: `true` in any letter case, quoted or not.
+    /// Whether the credentials were right and only the nonce too old: `true` in any letter case, quoted or
+    /// not.
     pub fn stale(&self) -> bool {
         self.0.is_true("stale")
     }
@@ -182,7 +185,8 @@ impl fmt::Display for Credentials {
     }
 }
 
-/// What a server says after it accepted credentials (RFC 7616 §3.5). Texts are unquoted and unescaped.
+/// Authentication-Info: the server's proof and its next nonce, after it accepted credentials (RFC 7616 §3.5).
+/// Texts are unquoted and unescaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuthenticationInfo {
     /// The nonce for the next request.
@@ -191,9 +195,9 @@ pub struct AuthenticationInfo {
     pub rspauth: Option<String>,
     /// The quality of protection the proof was made with.
     pub qop: Option<String>,
-    /// The client's nonce, repeated.
+    /// The client's nonce, as the request had it.
     pub cnonce: Option<String>,
-    /// The nonce count, repeated: eight hex digits.
+    /// The nonce count, as the request had it: eight hex digits.
     pub nc: Option<String>,
 }
 

@@ -1,16 +1,19 @@
 //! To and from the types of the `rsip` crate, for users of the library who work with those.
 //!
-//! What rsip 0.4 cannot hold is an error and never cut silently: methods, versions and URI schemes it does not
-//! know, header parts of a URI, header values and reasons that are not UTF-8. What differs on its side:
+//! A message that rsip 0.4 cannot hold is an error and never cut silently: methods, versions and URI schemes
+//! it does not know, header parts of a URI, header values and reasons that are not UTF-8. Types of rsip that
+//! differ from ours:
 //!
-//! - the status is always `StatusCode::Other(code, reason)`, because rsip writes its named ones without spaces;
+//! - the status is always `StatusCode::Other(code, reason)`, because rsip writes its named ones without
+//!   spaces;
 //! - IPv6 hosts are `Host::Domain("[…]")`, because rsip writes addresses without brackets;
 //! - URI parameters are `Param::Other`, because rsip upper-cases transports;
 //! - bodies that are not UTF-8 survive in rsip's types but not in its `Display`.
 //!
-//! Header values travel as text, untyped. What comes from rsip is checked like anything else: line ends and NUL are
+//! Header values travel as text, untyped. Values from rsip are checked like any others: line ends and NUL are
 //! refused.
 
+use super::error::UriError;
 use super::header::{Header, InjectionError};
 use super::headers::Headers;
 use super::host::Host;
@@ -19,7 +22,7 @@ use super::method::Method;
 use super::name::HeaderName;
 use super::scan;
 use super::status::reason_phrase;
-use super::uri::{Scheme, Uri, UriError};
+use super::uri::{Scheme, Uri};
 use rsip::headers::UntypedHeader as _;
 
 /// Why a message cannot be turned into the other crate's type.
@@ -28,7 +31,7 @@ pub enum ConvertError {
     /// rsip does not know the method.
     #[error("rsip has no method of this name")]
     Method,
-    /// Only SIP/2.0 is converted.
+    /// The version is not SIP/2.0.
     #[error("only SIP/2.0 can be converted")]
     Version,
     /// The status code is outside 100 to 699.

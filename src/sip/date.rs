@@ -24,8 +24,8 @@ impl Date {
         self.0
     }
 
-    /// Reads a date. The zone must be `GMT`; the name of the day must be one but is not checked against the date.
-    /// `None` for any other form and for years before 1970.
+    /// Reads a date. The zone must be `GMT`; the name of the day must be one but is not checked against the
+    /// date. `None` for any other form and for years before 1970.
     pub fn parse(text: &str) -> Option<Date> {
         let (day_name, rest) = text.trim().split_once(',')?;
         DAYS.iter().find(|name| name.eq_ignore_ascii_case(day_name))?;

@@ -1,10 +1,20 @@
-//! One header field: its name and its value as it travels (RFC 3261 §7.3).
+//! One header field: its name and its value as it travels, perhaps a comma list of values (RFC 3261 §7.3).
 
-use super::field::{FieldError, Problem};
-use super::list::List;
+use super::error::Problem;
 use super::name::HeaderName;
 use super::scan;
 use bytes::Bytes;
+
+/// A header that is needed and cannot be read. Headers nobody asks for are never looked into, so that a
+/// broken one among them harms nothing (RFC 3261 §8.2.2).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{header}: {problem}")]
+pub struct FieldError {
+    /// The header that cannot be read.
+    pub header: HeaderName,
+    /// The fault in its value.
+    pub problem: Problem,
+}
 
 /// A header value that would break out of its line. Nothing with CR, LF or NUL goes on the wire as a header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +53,7 @@ impl Header {
         Header { name, value }
     }
 
-    /// The name.
+    /// The name of the header field.
     pub fn name(&self) -> &HeaderName {
         &self.name
     }
@@ -74,13 +84,13 @@ impl Header {
         Some(Header::checked(self.name.clone(), self.value.slice_ref(scan::trim(others))))
     }
 
-    /// `problem` in this header.
+    /// The error that `problem` is in this header.
     pub(super) fn error(&self, problem: Problem) -> FieldError {
         FieldError { header: self.name.clone(), problem }
     }
 }
 
-/// Whether `value` may be that of a row; else where the first octet is that may not.
+/// Whether `value` may be that of a row; the error is the offset of the first octet that may not stand there.
 pub(super) fn check(value: &[u8]) -> Result<(), usize> {
     match scan::find_line_control(value) {
         Some(at) if !(value.get(at) == Some(&0) && is_safe(value)) => Err(at),
@@ -91,4 +101,96 @@ pub(super) fn check(value: &[u8]) -> Result<(), usize> {
 /// Whether `value` may stand in one line: no CR or LF, and NUL only as a quoted-pair.
 fn is_safe(value: &[u8]) -> bool {
     !value.iter().any(|octet| matches!(octet, b'\r' | b'\n')) && scan::nul_is_quoted(value)
+}
+
+/// The values of a comma list, each trimmed, in order; quotes and angle brackets protect their commas.
+///
+/// An empty row yields one empty value, whose meaning the caller knows. A quote or bracket that is
+/// never closed costs the value it began in, not those after it.
+#[derive(Clone)]
+pub(super) struct List<'a> {
+    rest: Option<&'a [u8]>,
+    quotes: Quotes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    Protect,
+    /// A quote was never closed: from here on quotes are octets like any others.
+    Ignore,
+}
+
+/// The quotes or brackets around an octet of a list.
+enum Enclosure {
+    Open,
+    /// Quotes that were opened at this offset.
+    Quoted(usize),
+    /// Angle brackets, with the offset of the last comma in them.
+    Bracketed(Option<usize>),
+}
+
+impl<'a> List<'a> {
+    pub(super) fn new(row: &'a [u8]) -> List<'a> {
+        List { rest: Some(row), quotes: Quotes::Protect }
+    }
+
+    /// The row behind the comma that ends the value given last; `None` when that value ends the row.
+    pub(super) fn rest(&self) -> Option<&'a [u8]> {
+        self.rest
+    }
+
+    /// The end of the first value of `row`.
+    fn end(&mut self, row: &[u8]) -> usize {
+        let mut enclosure = Enclosure::Open;
+        let mut at = 0;
+        loop {
+            let Some(step) = row.get(at..).and_then(|rest| enclosure.next_mark(rest)) else {
+                let Enclosure::Quoted(opened) = enclosure else { return row.len() };
+                // The quote is never closed, and so are those that follow: each of them is escaped, or it
+                // would have closed this one.
+                self.quotes = Quotes::Ignore;
+                (enclosure, at) = (Enclosure::Open, opened + 1);
+                continue;
+            };
+            at += step;
+            let mark = row.get(at).copied().unwrap_or_default();
+            match (&mut enclosure, mark) {
+                (Enclosure::Open, b',') => return at,
+                (Enclosure::Open, b'"') if self.quotes == Quotes::Protect => {
+                    enclosure = Enclosure::Quoted(at)
+                }
+                (Enclosure::Open, b'<') => enclosure = Enclosure::Bracketed(None),
+                (Enclosure::Quoted(_), b'\\') => at += 1,
+                (Enclosure::Quoted(_), b'"') | (Enclosure::Bracketed(_), b'>') => enclosure = Enclosure::Open,
+                (Enclosure::Bracketed(comma), b',') => *comma = Some(at),
+                // No URI holds a `<`: the bracket was never closed, and the value ended at the comma before.
+                (Enclosure::Bracketed(Some(comma)), b'<') => return *comma,
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+}
+
+impl Enclosure {
+    /// The distance to the next octet that may change the enclosure.
+    fn next_mark(&self, rest: &[u8]) -> Option<usize> {
+        match self {
+            Enclosure::Open => scan::find_mark(rest, [b',', b'"', b'<']),
+            Enclosure::Quoted(_) => scan::find_mark(rest, [b'"', b'\\']),
+            Enclosure::Bracketed(_) => scan::find_mark(rest, [b'>', b',', b'<']),
+        }
+    }
+}
+
+impl<'a> Iterator for List<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let row = self.rest.take()?;
+        let end = if scan::find_mark(row, [b',']).is_some() { self.end(row) } else { row.len() };
+        let (value, rest) = row.split_at_checked(end).unwrap_or((row, &[]));
+        self.rest = rest.get(1..);
+        Some(scan::trim(value))
+    }
 }

@@ -2,27 +2,30 @@
 
 use super::auth::{AuthenticationInfo, Challenge, Credentials};
 use super::date::Date;
-use super::field::{CSeq, FieldError, Problem, RetryAfter};
-use super::header::{Header, InjectionError};
+use super::error::Problem;
+use super::header::{FieldError, Header, InjectionError};
+use super::method::Method;
 use super::name::HeaderName;
 use super::name_addr::{Contacts, DEFAULT_EXPIRES, NameAddr};
-use super::scan;
+use super::params::Params;
+use super::scan::{self, Cursor};
 use super::via::Via;
+use std::fmt;
 
-/// Header rows in the order they came. The order of rows of one name matters (RFC 3261 §7.3.1); nothing is looked
-/// into before it is asked for.
+/// Header rows in the order they came. The order of rows of one name matters (RFC 3261 §7.3.1); nothing is
+/// looked into before it is asked for.
 ///
 /// A comma list and the same values over several rows mean the same to the typed readers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<Header>);
 
 impl Headers {
-    /// No headers.
+    /// An empty list of headers.
     pub fn new() -> Headers {
         Headers::default()
     }
 
-    /// No headers yet, with room for `rows`.
+    /// An empty list of headers with room for `rows` of them.
     pub fn with_capacity(rows: usize) -> Headers {
         Headers(Vec::with_capacity(rows))
     }
@@ -52,7 +55,7 @@ impl Headers {
         self.0.iter()
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -62,14 +65,15 @@ impl Headers {
         self.0.is_empty()
     }
 
-    /// Takes out all rows of this name; how many there were.
+    /// Takes out all rows of this name, and gives their number.
     pub fn remove(&mut self, name: &HeaderName) -> usize {
         let before = self.0.len();
         self.0.retain(|header| header.name() != name);
         before - self.0.len()
     }
 
-    /// Puts `header` where the first row of its name is and takes out the others; without one it goes to the end.
+    /// Puts `header` in the place of the first row of its name and takes out the others; without such a row
+    /// it goes to the end.
     pub fn replace(&mut self, header: Header) {
         match self.0.iter().position(|row| row.name() == header.name()) {
             Some(at) => {
@@ -108,8 +112,8 @@ impl Headers {
         Ok(())
     }
 
-    /// Takes out the first value of a comma list, and its row when that was all: a proxy's own Via from a response
-    /// (RFC 3261 §16.7), its own Route from a request (§16.4). Whether there was one.
+    /// Takes out the first value of a comma list, and its row when that was all: a proxy's own Via from a
+    /// response (RFC 3261 §16.7), its own Route from a request (§16.4). False when there was none.
     pub fn remove_first_value(&mut self, name: &HeaderName) -> bool {
         let Some(at) = self.0.iter().position(|row| row.name() == name) else { return false };
         if let Some(row) = self.0.get_mut(at)
@@ -162,7 +166,7 @@ impl Headers {
         Via::first(row.value()).map_err(|problem| row.error(problem))
     }
 
-    /// How many Via values there are. A client drops a response with more than one (RFC 3261 §8.1.3.3).
+    /// The number of Via values. A client drops a response with more than one (RFC 3261 §8.1.3.3).
     pub fn via_count(&self) -> usize {
         self.values(&HeaderName::Via).count()
     }
@@ -245,8 +249,8 @@ impl Headers {
         }
     }
 
-    /// The contacts of a response, one by one: there a `*` is nothing but a value that cannot be read, and says nothing
-    /// about the others.
+    /// The contacts of a response, one by one: there a `*` is nothing but a value that cannot be read, and
+    /// says nothing about the others.
     pub fn contact_values(&self) -> Vec<Result<NameAddr, FieldError>> {
         let read = |row: &Header, value: &[u8]| match value {
             b"*" => Err(row.error(Problem::StarAmongOthers)),
@@ -291,8 +295,8 @@ impl Headers {
         Date::parse(row.text()?).map(Some).ok_or_else(|| row.error(Problem::Date))
     }
 
-    /// The tokens of Supported, Require, Proxy-Require, Unsupported, Allow and their like, in order, spelled as
-    /// they came. Elements that are no tokens are left out.
+    /// The tokens of Supported, Require, Proxy-Require, Unsupported, Allow and their like, in order, spelled
+    /// as they came. Elements that are no tokens are left out.
     pub fn option_tags(&self, name: &HeaderName) -> Vec<String> {
         self.values(name)
             .filter(|(_, value)| scan::is_token(value))
@@ -310,8 +314,8 @@ impl Headers {
             .collect()
     }
 
-    /// The challenges of WWW-Authenticate or Proxy-Authenticate, topmost first. Challenges wrongly joined in one
-    /// row are separated (RFC 3261 §20.44 wants a row each); a broken one is left out.
+    /// The challenges of WWW-Authenticate or Proxy-Authenticate, topmost first. Challenges wrongly joined in
+    /// one row are separated (RFC 3261 §20.44 wants a row each); a broken one is left out.
     pub fn challenges(&self, name: &HeaderName) -> Vec<Challenge> {
         self.all(name).flat_map(|row| Challenge::parse_all(row.value())).collect()
     }
@@ -345,5 +349,91 @@ impl<'a> IntoIterator for &'a Headers {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+/// Sequence number and method of a request (RFC 3261 §20.16).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CSeq {
+    /// Below 2³¹ (RFC 3261 §8.1.1.5).
+    pub number: u32,
+    /// The method; that it equals the request's is for the caller to check.
+    pub method: Method,
+}
+
+impl CSeq {
+    /// Reads a CSeq value.
+    ///
+    /// # Errors
+    /// [`Problem::Number`] and [`Problem::Method`].
+    pub fn parse(value: &[u8]) -> Result<CSeq, Problem> {
+        let mut cursor = Cursor::of(value)?;
+        let digits = cursor.run(|octet| octet.is_ascii_digit());
+        let number = scan::number(digits.as_bytes()).ok_or(Problem::Number)?;
+        let number = u32::try_from(number).ok().filter(|&n| n < 1 << 31).ok_or(Problem::Number)?;
+        if !cursor.peek().is_some_and(scan::is_space) {
+            return Err(Problem::Number);
+        }
+        cursor.skip_space();
+        let method = Method::parse(cursor.octets()).map_err(|_| Problem::Method)?;
+        Ok(CSeq { number, method })
+    }
+}
+
+impl fmt::Display for CSeq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.number, self.method)
+    }
+}
+
+/// Retry-After: the time to wait before the next request (RFC 3261 §20.33).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryAfter {
+    /// Seconds to wait, held at `u32::MAX` when larger.
+    pub seconds: u32,
+    /// The comment in parentheses, quoted-pairs undone.
+    pub comment: Option<String>,
+    /// The time for which the peer will be reachable then, in seconds.
+    pub duration: Option<u32>,
+}
+
+impl RetryAfter {
+    /// Reads a Retry-After value. Only the seconds have to be right; comment and parameters are taken as far
+    /// as they can be read. `None` without digits at the start.
+    pub fn parse(value: &[u8]) -> Option<RetryAfter> {
+        let mut cursor = Cursor::of(value).ok()?;
+        let seconds = scan::seconds(cursor.run(|octet| octet.is_ascii_digit()).as_bytes())?;
+        if cursor.peek().is_some_and(|octet| !scan::is_space(octet) && !matches!(octet, b'(' | b';')) {
+            return None;
+        }
+        cursor.skip_space();
+        let comment = comment(&mut cursor);
+        let params = Params::parse(&mut cursor).unwrap_or_default();
+        let duration = params.token("duration").and_then(|text| scan::seconds(text.as_bytes()));
+        Some(RetryAfter { seconds, comment, duration })
+    }
+}
+
+/// A `comment` of RFC 3261 §25.1: parentheses may nest.
+fn comment(cursor: &mut Cursor<'_>) -> Option<String> {
+    if !cursor.eat(b'(') {
+        return None;
+    }
+    let mut depth = 1u32;
+    let mut inside = String::new();
+    loop {
+        match cursor.char()? {
+            '(' => {
+                depth += 1;
+                inside.push('(');
+            }
+            ')' if depth == 1 => return Some(inside),
+            ')' => {
+                depth -= 1;
+                inside.push(')');
+            }
+            '\\' => inside.push(cursor.char()?),
+            other => inside.push(other),
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! Hosts: names and addresses (RFC 3261 §25.1, IPv6 as corrected by RFC 5954 §4.1).
 
+use super::error::UriError;
 use super::scan;
-use super::uri::UriError;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where a URI or a Via value points. Names are equal in any letter case, addresses when their bits are
+/// The host of a URI or a Via value. Names are equal in any letter case, addresses when their bits are
 /// (RFC 5954 §4.2); a name never equals an address.
 #[derive(Debug, Clone, Eq)]
 pub enum Host {
@@ -20,12 +20,12 @@ pub enum Host {
 impl Host {
     /// Reads `[::1]`, `192.0.2.1` or a name.
     ///
-    /// Read although the grammar does not have it: an underscore in a name, and the surplus third colon before an
-    /// IPv4 part that RFC 3261's own grammar allowed (RFC 5118 §4.10). It is never written.
+    /// Read although the grammar does not have it: an underscore in a name, and the surplus third colon
+    /// before an IPv4 part that RFC 3261's own grammar allowed (RFC 5118 §4.10). It is never written.
     ///
     /// # Errors
-    /// [`UriError::Host`]: percent escapes, empty labels, a last label of digits only that makes no IPv4 address,
-    /// an IPv6 address without brackets or with a zone.
+    /// [`UriError::Host`]: percent escapes, empty labels, a last label of digits only that makes no IPv4
+    /// address, an IPv6 address without brackets or with a zone.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Host, UriError> {
         scan::text(text.as_ref()).map_err(|_| UriError::Host).and_then(Host::read)
     }

@@ -1,9 +1,9 @@
 //! Requests and responses, and reading them whole (RFC 3261 §7 and §18.3). Writing is in `write`.
 //!
-//! Reading checks the structure: line ends, start line, header names, Content-Length, size. Header values stay
-//! octets until a typed reader of [`Headers`] asks for them.
+//! Reading checks the structure: line ends, start line, header names, Content-Length, size. Header values
+//! stay octets until a typed reader of [`Headers`] asks for them.
 
-use super::head::{Length, LineFault, Lines, MAX_MESSAGE};
+use super::framing::{Length, LineFault, Lines, MAX_MESSAGE};
 use super::header::Header;
 use super::headers::Headers;
 use super::method::Method;
@@ -21,40 +21,41 @@ pub enum Version {
     Other(String),
 }
 
-/// A request.
+/// A SIP request (RFC 3261 §7.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What is asked for.
+    /// The method: what the client asks for.
     pub method: Method,
-    /// The Request-URI exactly as on the wire; digest computes over it. It may be of any scheme, or malformed.
+    /// The Request-URI exactly as on the wire; digest computes over it. It may be of any scheme, or
+    /// malformed.
     pub uri: String,
     /// The version of the request line.
     pub version: Version,
     /// The header rows.
     pub headers: Headers,
-    /// The body.
+    /// The body, perhaps empty.
     pub body: Bytes,
 }
 
-/// A response.
+/// A SIP response (RFC 3261 §7.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// 100 to 699.
+    /// The status code, 100 to 699.
     pub status: u16,
-    /// For people; may be empty.
+    /// The reason phrase, for people; may be empty.
     pub reason: String,
     /// The header rows.
     pub headers: Headers,
-    /// The body.
+    /// The body, perhaps empty.
     pub body: Bytes,
 }
 
 /// A message of either kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// A request.
+    /// A request, with a request line.
     Request(Request),
-    /// A response.
+    /// A response, with a status line.
     Response(Response),
 }
 
@@ -116,18 +117,18 @@ impl From<LineFault> for ParseError {
     }
 }
 
-/// Where the body ends.
+/// The fate of octets behind the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Surplus {
-    /// In a datagram what follows the message is thrown away.
+    /// A datagram may hold more than its message.
     ThrownAway,
-    /// In a frame nothing may follow.
+    /// A frame holds nothing but its message.
     Refused,
 }
 
 impl Message {
-    /// Reads a datagram (RFC 3261 §18.3): octets behind the body are thrown away, without Content-Length the body
-    /// runs to the end. A WebSocket message (RFC 7118 §5) is read the same way.
+    /// Reads a datagram (RFC 3261 §18.3): octets behind the body are thrown away, without Content-Length the
+    /// body runs to the end. A WebSocket message (RFC 7118 §5) is read the same way.
     ///
     /// # Errors
     /// The first fault of structure. Broken header values are none.
@@ -246,10 +247,10 @@ impl Version {
         if text.eq_ignore_ascii_case(b"SIP/2.0") {
             return Ok(Version::V2);
         }
-        let known = text.first_chunk::<4>().is_some_and(|four| four.eq_ignore_ascii_case(b"SIP/"));
+        let is_sip = text.first_chunk::<4>().is_some_and(|four| four.eq_ignore_ascii_case(b"SIP/"));
         let mut numbers = text.get(4..).unwrap_or_default().split(|&octet| octet == b'.');
         let mut digits = || numbers.next().is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit));
-        if !(known && digits() && digits() && numbers.next().is_none()) {
+        if !(is_sip && digits() && digits() && numbers.next().is_none()) {
             return Err(ParseError::Version);
         }
         Ok(Version::Other(scan::text(text).map_err(|_| ParseError::NotUtf8)?.to_owned()))
@@ -269,10 +270,10 @@ impl Request {
         Request { method, uri: uri.into(), version: Version::V2, headers: Headers::new(), body: Bytes::new() }
     }
 
-    /// What can be read of a request that [`Message::parse_datagram`] refused, for answering it with 400 or 505
-    /// (RFC 3261 §21.4.1, §18.3): its method and the rows that are whole. Broken lines are left out, the body is
-    /// empty, the Request-URI is whatever stood there. `None` for anything that is no request line, and for ACK,
-    /// which has no answer.
+    /// The readable part of a request that [`Message::parse_datagram`] refused, for answering it with 400 or
+    /// 505 (RFC 3261 §21.4.1, §18.3): its method and the rows that are whole. Broken lines are left out, the
+    /// body is empty, the Request-URI is whatever stood there. `None` for anything that is no request line,
+    /// and for ACK, which has no answer.
     pub fn salvage(octets: &Bytes) -> Option<Request> {
         let octets = octets.slice(..octets.len().min(MAX_MESSAGE));
         let mut lines = Lines::new(&octets);

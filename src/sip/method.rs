@@ -3,7 +3,7 @@
 use super::scan;
 use std::fmt;
 
-/// What a request asks for. Methods are case-sensitive (RFC 3261 §7.1): `register` is [`Method::Other`].
+/// The method of a request. Methods are case-sensitive (RFC 3261 §7.1): `register` is [`Method::Other`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Method {
     /// Bind contacts to an address of record (RFC 3261 §10).

@@ -32,7 +32,7 @@ macro_rules! header_names {
                 }
             }
 
-            /// For the spelling that most messages have.
+            /// Reads a name in its canonical spelling, which most messages have.
             fn canonical(name: &[u8]) -> Option<HeaderName> {
                 Some(match name {
                     $(canonical::$variant => HeaderName::$variant,)*
@@ -133,7 +133,7 @@ header_names! {
     WwwAuthenticate "WWW-Authenticate" b"www-authenticate", "RFC 3261 §20.44";
 }
 
-/// Longer names cannot be in the list.
+/// Room for the longest name in the list, in octets.
 const LONGEST: usize = 32;
 
 impl HeaderName {

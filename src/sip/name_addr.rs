@@ -1,10 +1,10 @@
 //! Addresses in headers: To, From, Contact, Route and their kin (RFC 3261 §20.10 and §25.1, RFC 8217).
 
-use super::cursor::Cursor;
-use super::field::{FieldError, Problem, Q};
+use super::error::{Problem, UriError};
+use super::header::FieldError;
 use super::params::{ParamValue, Params};
-use super::scan;
-use super::uri::{Uri, UriError};
+use super::scan::{self, Cursor};
+use super::uri::Uri;
 use std::fmt;
 
 /// The lifetime that stands in for a malformed one, in seconds (RFC 3261 §10.2).
@@ -20,7 +20,8 @@ pub enum AnyUri {
 }
 
 impl AnyUri {
-    /// Whether both name the same resource: [`Uri::matches`] for SIP and SIPS, letter by letter for other schemes.
+    /// Whether both name the same resource: [`Uri::matches`] for SIP and SIPS, letter by letter for other
+    /// schemes.
     pub fn matches(&self, other: &AnyUri) -> bool {
         match (self, other) {
             (AnyUri::Sip(one), AnyUri::Sip(two)) => one.matches(two),
@@ -86,7 +87,7 @@ impl From<Uri> for AnyUri {
 pub struct NameAddr {
     /// The display name, quotes and quoted-pairs undone.
     pub display: Option<String>,
-    /// The URI.
+    /// The URI between the brackets.
     pub uri: AnyUri,
     /// Parameters of the header (`tag`, `expires`, `q`, `+sip.instance` …), not those of the URI.
     pub params: Params,
@@ -100,8 +101,8 @@ impl NameAddr {
 
     /// Reads one value, without its neighbours in a list.
     ///
-    /// Without angle brackets everything from the first `;` on belongs to the header (RFC 8217 §3); a URI that
-    /// cannot be meant that way, because of a `?` or of an `@` behind the `;`, is refused.
+    /// Without angle brackets everything from the first `;` on belongs to the header (RFC 8217 §3); a URI
+    /// that makes no sense that way, because of a `?` or of an `@` behind the `;`, is refused.
     ///
     /// # Errors
     /// Any [`Problem`] of names, URIs and parameters.
@@ -146,7 +147,7 @@ impl NameAddr {
     }
 }
 
-/// What follows the `<`.
+/// Reads an address from behind its `<` on.
 fn bracketed(display: Option<String>, mut cursor: Cursor<'_>) -> Result<NameAddr, Problem> {
     let mut ahead = cursor;
     let uri = match Uri::prefix(&mut ahead) {
@@ -154,7 +155,7 @@ fn bracketed(display: Option<String>, mut cursor: Cursor<'_>) -> Result<NameAddr
             cursor = ahead;
             AnyUri::Sip(uri)
         }
-        // Another scheme, or broken: what is wrong shows only within the brackets.
+        // Another scheme or a broken URI: which of them, the text between the brackets tells.
         Ok(_) | Err(_) => {
             let uri = cursor.until([b'>']);
             if !cursor.eat(b'>') {
@@ -208,11 +209,56 @@ impl fmt::Display for NameAddr {
     }
 }
 
+/// A preference between 0 and 1 in thousandths (RFC 3261 §25.1 `qvalue`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Q(u16);
+
+impl Q {
+    /// The highest preference, which also holds where none is given.
+    pub const ONE: Q = Q(1000);
+
+    /// `thousandths` of one; `None` above 1000.
+    pub fn new(thousandths: u16) -> Option<Q> {
+        (thousandths <= 1000).then_some(Q(thousandths))
+    }
+
+    /// The value in thousandths, 0 to 1000.
+    pub fn thousandths(self) -> u16 {
+        self.0
+    }
+
+    /// Reads `0.5`, `1`, `1.000`; also `.5` and more than three decimals, which the grammar does not know
+    /// (the surplus is cut). `None` for anything else and for values above 1.
+    pub fn parse(text: &str) -> Option<Q> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        if whole.is_empty() && decimals.is_empty() || !decimals.bytes().all(|octet| octet.is_ascii_digit()) {
+            return None;
+        }
+        let whole = if whole.is_empty() { 0 } else { scan::number(whole.as_bytes())? };
+        let digit = |place: usize| u16::from(decimals.as_bytes().get(place).map_or(0, |octet| octet - b'0'));
+        let thousandths = digit(0) * 100 + digit(1) * 10 + digit(2);
+        Q::new(u16::try_from(whole.checked_mul(1000)?).ok()?.checked_add(thousandths)?)
+    }
+}
+
+impl fmt::Display for Q {
+    /// At most three decimals, no more than needed: `1`, `0.5`, `0.125`, `0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, decimals) = (self.0 / 1000, self.0 % 1000);
+        if decimals == 0 {
+            return write!(f, "{whole}");
+        }
+        let digits = format!("{decimals:03}");
+        write!(f, "{whole}.{}", digits.trim_end_matches('0'))
+    }
+}
+
 /// The Contact rows of a message taken together (RFC 3261 §10.2.2).
 #[derive(Debug, Clone)]
 pub enum Contacts {
     /// `*`, alone: all bindings.
     Star,
-    /// The values in order. One that cannot be read is an error in its own place and does not spoil the others.
+    /// The values in order. One that cannot be read is an error in its own place and does not spoil the
+    /// others.
     List(Vec<Result<NameAddr, FieldError>>),
 }

@@ -1,9 +1,8 @@
-//! Parameters: `;name=value` behind header values and inside URIs, `name=value` lists in authentication headers
-//! (RFC 3261 §7.3.1 and §19.1.1).
+//! Parameters: `;name=value` behind header values and inside URIs, `name=value` lists in authentication
+//! headers (RFC 3261 §7.3.1 and §19.1.1).
 
-use super::cursor::Cursor;
-use super::field::Problem;
-use super::scan;
+use super::error::Problem;
+use super::scan::{self, Cursor};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -38,7 +37,7 @@ impl fmt::Display for ParamValue {
     }
 }
 
-/// One parameter.
+/// A parameter: a name and perhaps a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Param {
     /// The name, spelled as it came.
@@ -47,25 +46,25 @@ pub struct Param {
     pub value: Option<ParamValue>,
 }
 
-/// Parameters in the order they came. Names are found in any letter case. A name should occur once; when a peer
-/// repeats it all are kept and the first one counts.
+/// Parameters in the order they came. Names are found in any letter case. A name should occur once; when a
+/// peer repeats it all are kept and the first one counts.
 ///
 /// `Display` writes each as `;name=value`, quoted if it came or was made quoted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Params(Vec<Param>);
 
 impl Params {
-    /// No parameters.
+    /// An empty list of parameters.
     pub fn new() -> Params {
         Params::default()
     }
 
-    /// How many there are.
+    /// The number of parameters.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -88,20 +87,21 @@ impl Params {
         }
     }
 
-    /// Name and unquoted value of each.
+    /// The name and the unquoted value of each parameter.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.0.iter().map(|param| (&*param.name, param.value.as_ref().map(ParamValue::as_str)))
     }
 
-    /// Each with its quoting.
+    /// The parameters with their quoting.
     pub fn rows(&self) -> &[Param] {
         &self.0
     }
 
-    /// Sets `name` to an unquoted value or, with `None`, to none; in its place if it is there, else at the end.
+    /// Sets `name` to an unquoted value or, with `None`, to no value; in its place if it is there, else at
+    /// the end.
     ///
-    /// The value is written as it is: in a header it has to be a token or host ([`Params::set_quoted`] takes any
-    /// text), in a URI it has to be escaped.
+    /// The value is written as it is: in a header it has to be a token or host ([`Params::set_quoted`] takes
+    /// any text), in a URI it has to be escaped.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
         self.put(name, value.map(|text| ParamValue::Token(text.to_owned())));
     }
@@ -111,7 +111,7 @@ impl Params {
         self.put(name, Some(ParamValue::Quoted(value.to_owned())));
     }
 
-    /// Takes every `name` out; whether one was there.
+    /// Takes every `name` out; false when there was none.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.0.len();
         self.0.retain(|param| !param.name.eq_ignore_ascii_case(name));
@@ -157,7 +157,7 @@ impl Params {
 }
 
 impl Param {
-    /// A name to keep; the usual ones cost no memory of their own.
+    /// The name as a parameter holds it; the usual ones cost no memory of their own.
     pub(super) fn name(name: &str) -> Cow<'static, str> {
         match name.as_bytes() {
             b"+sip.instance" => Cow::Borrowed("+sip.instance"),
@@ -175,8 +175,8 @@ impl Param {
         }
     }
 
-    /// Reads `name [EQUAL value]`, the value a token, host or quoted string. An empty one counts as none: one malformed
-    /// parameter, a lifetime say (RFC 3261 §10.2.1.1), must not cost the whole address.
+    /// Reads `name [EQUAL value]`, the value a token, host or quoted string. An empty one counts as none: one
+    /// malformed parameter, a lifetime say (RFC 3261 §10.2.1.1), must not cost the whole address.
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Param, Problem> {
         let name = cursor.token();
         if name.is_empty() {

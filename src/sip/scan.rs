@@ -1,24 +1,26 @@
-//! What every scanner here stands on: octet classes of RFC 3261 §25.1, finding octets, numbers, quoting.
+//! Scanning: octet classes of RFC 3261 §25.1, finding octets, numbers, quoting, and the [`Cursor`] that reads
+//! every typed field.
 //!
-//! All of it works on octets and goes forward only, so that a hostile 64 KiB value costs 64 K steps. Values come
-//! here unfolded: white space is SP and HTAB, line ends cannot occur.
+//! All of it works on octets and goes forward only, so that a hostile 64 KiB value costs 64 K steps. Values
+//! come here unfolded: white space is SP and HTAB, line ends cannot occur.
 
-use super::field::Problem;
+use super::error::Problem;
+use std::borrow::Cow;
 
 /// `token` of RFC 3261 §25.1.
 pub(super) const TOKEN: u8 = 1;
-/// What may stand unescaped in the user part of a URI (RFC 3261 §25.1 `user`), `%` left out.
+/// Octets that may stand unescaped in the user part of a URI (RFC 3261 §25.1 `user`), `%` left out.
 pub(super) const USER: u8 = 1 << 1;
-/// The same for the password.
+/// Octets that may stand unescaped in the password of a URI.
 pub(super) const PASSWORD: u8 = 1 << 2;
-/// The same for URI parameters (`paramchar`).
+/// Octets that may stand unescaped in URI parameters (`paramchar`).
 pub(super) const URI_PARAM: u8 = 1 << 3;
-/// The same for URI headers (`hnv-unreserved / unreserved`).
+/// Octets that may stand unescaped in URI headers (`hnv-unreserved / unreserved`).
 pub(super) const URI_HEADER: u8 = 1 << 4;
 /// Host names; the underscore is not in the grammar but in the field.
 pub(super) const HOST: u8 = 1 << 5;
-/// An unquoted value of a header parameter: token, host, IPv6 reference with or without brackets, and `/`, `@`,
-/// which senders put there although the grammar wants quotes.
+/// An unquoted value of a header parameter: token, host, IPv6 reference with or without brackets, and `/`,
+/// `@`, which senders put there although the grammar wants quotes.
 pub(super) const VALUE: u8 = 1 << 6;
 
 static CLASS: [u8; 256] = classes();
@@ -84,7 +86,8 @@ pub(super) fn text(octets: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(octets).map_err(|_| Problem::NotUtf8)
 }
 
-/// A number in decimal digits, in `room`; the writer of `std` minds width and sign and takes several times as long.
+/// A number in decimal digits, in `room`; the writer of `std` minds width and sign and takes several times as
+/// long.
 pub(super) fn decimal(mut number: u32, room: &mut [u8; 10]) -> &str {
     let mut at = room.len();
     loop {
@@ -103,7 +106,8 @@ const HIGHS: u64 = ONES * 0x80;
 
 /// Position of the first octet that is `wanted`, eight octets at a step.
 ///
-/// `suspects` gets eight octets and raises bit 7 of those that may be wanted; it may raise too many, never too few.
+/// `suspects` gets eight octets and raises bit 7 of those that may be wanted; it may raise too many, never
+/// too few.
 fn find(octets: &[u8], suspects: impl Fn(u64) -> u64, wanted: impl Fn(u8) -> bool) -> Option<usize> {
     let (words, tail) = octets.as_chunks::<8>();
     for (at, octets) in words.iter().enumerate() {
@@ -141,8 +145,8 @@ fn is_line_control(octet: u8) -> bool {
     matches!(octet, b'\r' | b'\n' | 0)
 }
 
-/// Whether every NUL in `value` is the second octet of a quoted-pair inside a quoted string, the one place where
-/// RFC 3261 §25.1 allows it (RFC 4475 §3.1.1.2).
+/// Whether every NUL in `value` is the second octet of a quoted-pair inside a quoted string, the one place
+/// where RFC 3261 §25.1 allows it (RFC 4475 §3.1.1.2).
 pub(super) fn nul_is_quoted(value: &[u8]) -> bool {
     let mut quoted = false;
     let mut octets = value.iter();
@@ -159,8 +163,8 @@ pub(super) fn nul_is_quoted(value: &[u8]) -> bool {
     true
 }
 
-/// Reads all of `digits` as a decimal number; above `u64::MAX` it stays there. `None` when anything but digits is
-/// in it, or nothing.
+/// Reads all of `digits` as a decimal number; above `u64::MAX` it stays there. `None` when anything but
+/// digits is in it, or nothing.
 pub(super) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -177,7 +181,8 @@ pub(super) fn seconds(digits: &[u8]) -> Option<u32> {
 
 /// Appends `text` as a `quoted-string`, escaping what must be.
 ///
-/// CR and LF have no escape (RFC 3261 §25.1); they go through as they are and are refused where the header is made.
+/// CR and LF have no escape (RFC 3261 §25.1); they go through as they are and are refused where the header is
+/// made.
 pub(super) fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
@@ -188,4 +193,118 @@ pub(super) fn push_quoted(out: &mut String, text: &str) {
         out.push(c);
     }
     out.push('"');
+}
+
+/// A place in a value, which moves forward.
+#[derive(Clone, Copy)]
+pub(super) struct Cursor<'a> {
+    /// The part of the value that has not been read yet.
+    rest: &'a str,
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor at the start of `text`.
+    pub(super) fn new(text: &'a str) -> Cursor<'a> {
+        Cursor { rest: text }
+    }
+
+    /// A cursor at the start of `value`, white space at both ends left out.
+    pub(super) fn of(value: &'a [u8]) -> Result<Cursor<'a>, Problem> {
+        text(trim(value)).map(Cursor::new)
+    }
+
+    /// The octets that have not been read yet.
+    pub(super) fn octets(&self) -> &'a [u8] {
+        self.rest.as_bytes()
+    }
+
+    /// The text between `start`, an earlier place of the same cursor, and this place.
+    pub(super) fn since(&self, start: Cursor<'a>) -> &'a str {
+        start.rest.get(..start.rest.len() - self.rest.len()).unwrap_or_default()
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.octets().first().copied()
+    }
+
+    /// Takes the next `count` octets, which must end between two characters.
+    pub(super) fn take(&mut self, count: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at_checked(count).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        taken
+    }
+
+    /// Takes the next character.
+    pub(super) fn char(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let next = chars.next();
+        self.rest = chars.as_str();
+        next
+    }
+
+    /// Steps over `octet`, an ASCII character, if it comes next.
+    pub(super) fn eat(&mut self, octet: u8) -> bool {
+        let found = self.peek() == Some(octet);
+        if found {
+            self.take(1);
+        }
+        found
+    }
+
+    pub(super) fn skip_space(&mut self) {
+        while self.peek().is_some_and(is_space) {
+            self.take(1);
+        }
+    }
+
+    /// Takes white space, `octet`, white space: the separators of RFC 3261 §25.1 (`SEMI`, `EQUAL`, `SLASH`
+    /// …). Without `octet` only the white space is consumed.
+    pub(super) fn separator(&mut self, octet: u8) -> bool {
+        self.skip_space();
+        let found = self.eat(octet);
+        if found {
+            self.skip_space();
+        }
+        found
+    }
+
+    /// Takes the longest run of octets for which `wanted` holds, perhaps none. `wanted` judges all octets
+    /// above 0x7F alike.
+    pub(super) fn run(&mut self, wanted: impl Fn(u8) -> bool) -> &'a str {
+        let end = self.octets().iter().position(|&octet| !wanted(octet)).unwrap_or(self.rest.len());
+        self.take(end)
+    }
+
+    /// Takes the text up to the first of `marks`, which are ASCII characters, or to the end.
+    pub(super) fn until<const N: usize>(&mut self, marks: [u8; N]) -> &'a str {
+        let end = find_mark(self.octets(), marks).unwrap_or(self.rest.len());
+        self.take(end)
+    }
+
+    /// Takes a `token`, perhaps an empty one.
+    pub(super) fn token(&mut self) -> &'a str {
+        self.run(|octet| is(octet, TOKEN))
+    }
+
+    /// Takes a `quoted-string`, which must come next: its text with the quoted-pairs undone once. A string
+    /// without its second quote is read to the end.
+    pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, Problem> {
+        if !self.eat(b'"') {
+            return Err(Problem::UnterminatedQuote);
+        }
+        let plain = self.until([b'"', b'\\']);
+        if self.eat(b'"') {
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut unescaped = plain.to_owned();
+        while self.eat(b'\\') {
+            unescaped.extend(self.char());
+            unescaped.push_str(self.until([b'"', b'\\']));
+        }
+        if self.eat(b'"') { Ok(Cow::Owned(unescaped)) } else { Err(Problem::UnterminatedQuote) }
+    }
 }

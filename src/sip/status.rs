@@ -1,7 +1,7 @@
 //! Reason phrases of the status codes in use (RFC 3261 §21 and the IANA registry).
 
-/// The usual reason phrase of `status`; for an unknown code that of its class (RFC 3261 §8.1.3.2), empty outside
-/// 100 to 699. People read it, programs look at the code only.
+/// The usual reason phrase of `status`; for an unknown code that of its class (RFC 3261 §8.1.3.2), empty
+/// outside 100 to 699. People read it, programs look at the code only.
 pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Trying",

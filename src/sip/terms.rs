@@ -1,12 +1,11 @@
-//! The rows of authentication headers taken apart: `scheme name=value, name=value` (RFC 3261 §25.1 `challenge`,
-//! `credentials`).
+//! The rows of authentication headers taken apart: `scheme name=value, name=value` (RFC 3261 §25.1
+//! `challenge`, `credentials`).
 //!
-//! Read with forgiveness where peers are known to slip: several challenges in one row, missing or surplus commas,
-//! lists without quotes.
+//! Read with forgiveness where peers are known to slip: several challenges in one row, missing or surplus
+//! commas, lists without quotes.
 
-use super::cursor::Cursor;
 use super::params::{Param, ParamValue, Params};
-use super::scan;
+use super::scan::{self, Cursor};
 use std::fmt;
 
 /// A scheme and its parameters, in order: what challenges and credentials have in common.
@@ -58,15 +57,16 @@ pub(super) fn write_params(f: &mut fmt::Formatter<'_>, params: &Params, first: &
     Ok(())
 }
 
-/// All sound ones of `row`, in order. With `current` given the row begins with parameters, not with a scheme.
+/// The sound terms of `row`, in order. With `current` given the row begins with parameters, not with a
+/// scheme.
 pub(super) fn read(row: &[u8], current: Option<Terms>) -> Vec<Terms> {
     match Cursor::of(row) {
-        Ok(cursor) => Reader { cursor, done: Vec::new(), current, state: State::Sound }.finished(),
+        Ok(cursor) => Reader { cursor, done: Vec::new(), current, state: State::Sound }.read(),
         Err(_) => Vec::new(),
     }
 }
 
-/// Takes one row apart.
+/// A reader that takes one row apart.
 struct Reader<'a> {
     cursor: Cursor<'a>,
     done: Vec<Terms>,
@@ -79,12 +79,12 @@ enum State {
     Sound,
     /// The last value was not quoted, so a lone word behind a comma belongs to it: `qop=auth,auth-int`.
     OpenList,
-    /// The current one cannot be used.
+    /// The current terms cannot be used.
     Broken,
 }
 
 impl<'a> Reader<'a> {
-    fn finished(mut self) -> Vec<Terms> {
+    fn read(mut self) -> Vec<Terms> {
         loop {
             self.cursor.run(|octet| scan::is_space(octet) || octet == b',');
             if self.cursor.is_at_end() {
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
                 self.finish();
                 self.begin(word);
             } else {
-                self.lone(word);
+                self.list_element(word);
             }
         }
     }
@@ -156,8 +156,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A word that is neither parameter nor scheme.
-    fn lone(&mut self, word: &str) {
+    /// Takes a word that is neither parameter nor scheme: it continues an open list, or is ignored.
+    fn list_element(&mut self, word: &str) {
         let last = self.current.as_mut().and_then(|terms| terms.params.last_mut());
         if let (State::OpenList, Some(param)) = (self.state, last) {
             let mut list = match param.value.take() {
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The current one is lost; goes on behind the next comma.
+    /// Gives the current terms up and goes on behind the next comma.
     fn spoil(&mut self) {
         self.state = State::Broken;
         loop {
@@ -178,14 +178,14 @@ impl<'a> Reader<'a> {
             if self.cursor.peek() != Some(b'"') {
                 return;
             }
-            // One that is never closed takes all the rest.
+            // A quote that is never closed takes all the rest.
             let _ = self.cursor.quoted();
         }
     }
 }
 
-/// Whether white space and then `name =` come next, which makes the word before them a scheme. The word is a whole
-/// token without `=` behind it, so that neither can be missing.
+/// Whether white space and then `name =` come next, which makes the word before them a scheme. The word is a
+/// whole token without `=` behind it, so that neither can be missing.
 fn is_param_ahead(mut cursor: Cursor<'_>) -> bool {
     cursor.skip_space();
     cursor.token();

@@ -1,46 +1,17 @@
-//! SIP and SIPS URIs (RFC 3261 §19.1): reading and writing. Comparison is in `uri_match`.
+//! SIP and SIPS URIs (RFC 3261 §19.1): reading, writing and comparing.
 
-use super::cursor::Cursor;
+use super::error::UriError;
 use super::host::Host;
 use super::params::{Param, ParamValue, Params};
-use super::scan;
+use super::scan::{self, Cursor};
 use std::fmt;
-
-/// What is wrong with a URI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UriError {
-    /// No scheme, or not one this reader is for.
-    #[error("unknown or missing scheme")]
-    Scheme,
-    /// An empty user part, or a character in it that has to be escaped.
-    #[error("malformed user part")]
-    User,
-    /// A character in the password that has to be escaped.
-    #[error("malformed password")]
-    Password,
-    /// Neither a host name nor an IPv4 address nor an IPv6 address in brackets.
-    #[error("malformed host")]
-    Host,
-    /// Not a number up to 65535.
-    #[error("malformed port")]
-    Port,
-    /// A parameter outside the grammar.
-    #[error("malformed URI parameter")]
-    Parameter,
-    /// A header part (`?name=value`) outside the grammar.
-    #[error("malformed URI header")]
-    Header,
-    /// White space, control or non-ASCII characters, or characters no URI may hold.
-    #[error("a character that no URI holds")]
-    Character,
-}
 
 /// The scheme of a [`Uri`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// `sip`.
+    /// `sip:`, over any transport.
     Sip,
-    /// `sips`: TLS on every hop (RFC 5630).
+    /// `sips:`, over TLS on every hop (RFC 5630).
     Sips,
 }
 
@@ -54,12 +25,14 @@ impl Scheme {
     }
 }
 
-/// A SIP or SIPS URI, its parts spelled as they came: escapes are not undone, so that it is written as it was read.
+/// A SIP or SIPS URI, its parts spelled as they came: escapes are not undone, so that it is written as it was
+/// read.
 ///
-/// There is no `==` and no hash: equality of SIP URIs is not transitive (RFC 3261 §19.1.4). Use [`Uri::matches`].
+/// There is no `==` and no hash: equality of SIP URIs is not transitive (RFC 3261 §19.1.4). Use
+/// [`Uri::matches`].
 #[derive(Debug, Clone)]
 pub struct Uri {
-    /// `sip` or `sips`.
+    /// The scheme, `sip` or `sips`.
     pub scheme: Scheme,
     /// The user part, percent-escaped; [`escape_user`] makes one from text.
     pub user: Option<String>,
@@ -120,12 +93,14 @@ impl Uri {
         Ok(Uri { scheme, user, password, host, port, params, headers })
     }
 
-    /// The user part with its escapes undone once. `None` without a user part, or when the octets are not UTF-8.
+    /// The user part with its escapes undone once. `None` without a user part, or when the octets are not
+    /// UTF-8.
     pub fn user_decoded(&self) -> Option<String> {
         String::from_utf8(self.user_octets()?).ok()
     }
 
-    /// The octets of the user part with its escapes undone once; NUL is data like any other (RFC 4475 §3.1.1.4).
+    /// The octets of the user part with its escapes undone once; NUL is data like any other (RFC 4475
+    /// §3.1.1.4).
     pub fn user_octets(&self) -> Option<Vec<u8>> {
         self.user.as_ref().map(|user| decode(user.as_bytes()).map(|(octet, _)| octet).collect())
     }
@@ -148,6 +123,21 @@ impl Uri {
     /// The `transport` parameter (RFC 3261 §19.1.1), spelled as it came.
     pub fn transport(&self) -> Option<&str> {
         self.param("transport").flatten()
+    }
+
+    /// Whether both URIs name the same resource (RFC 3261 §19.1.4, addresses by RFC 5954 §4.2).
+    ///
+    /// Symmetric but not transitive: a parameter that only one side has is ignored unless it is `user`,
+    /// `ttl`, `method`, `maddr` or `transport`. A public GRUU therefore matches its address of record (RFC
+    /// 5627 §5.4). Header parts compare without letter case, except Call-ID.
+    pub fn matches(&self, other: &Uri) -> bool {
+        self.scheme == other.scheme
+            && self.host == other.host
+            && self.port == other.port
+            && same_text(self.user.as_deref(), other.user.as_deref())
+            && same_text(self.password.as_deref(), other.password.as_deref())
+            && same_params(self, other)
+            && header_keys(self) == header_keys(other)
     }
 }
 
@@ -175,7 +165,8 @@ impl fmt::Display for Uri {
     }
 }
 
-/// Percent-escapes `text` for the user part of a URI: all that RFC 3261 §25.1 does not allow there becomes `%XX`.
+/// Percent-escapes `text` for the user part of a URI: all that RFC 3261 §25.1 does not allow there becomes
+/// `%XX`.
 pub fn escape_user(text: impl AsRef<[u8]>) -> String {
     let text = text.as_ref();
     let mut escaped = String::with_capacity(text.len());
@@ -305,4 +296,102 @@ fn headers(cursor: &mut Cursor<'_>) -> Result<Vec<(String, String)>, UriError> {
         separator = b'&';
     }
     Ok(headers)
+}
+
+/// Parameters that make a difference even when only one URI has them: their default does not stand for
+/// absence.
+const DECISIVE: [&str; 5] = ["maddr", "method", "transport", "ttl", "user"];
+
+/// A text in a form that equals another exactly when RFC 3261 §19.1.4 says so: escapes of unreserved
+/// characters undone, escapes of reserved ones kept apart from the character itself.
+type Key = Vec<(u8, Spelling)>;
+
+fn keyed(text: &str) -> impl Iterator<Item = (u8, Spelling)> {
+    decode(text.as_bytes()).map(|(octet, spelling)| {
+        let reserved = matches!(octet, b';' | b'/' | b'?' | b':' | b'@' | b'&' | b'=' | b'+' | b'$' | b',');
+        (octet, if reserved { spelling } else { Spelling::Plain })
+    })
+}
+
+fn caseless(text: &str) -> Key {
+    keyed(text).map(|(octet, spelling)| (octet.to_ascii_lowercase(), spelling)).collect()
+}
+
+fn same_text(one: Option<&str>, two: Option<&str>) -> bool {
+    match (one, two) {
+        (None, None) => true,
+        (Some(one), Some(two)) => keyed(one).eq(keyed(two)),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// The parameters sorted by name, the first of each name.
+fn param_keys(uri: &Uri) -> Vec<(Key, Option<Key>)> {
+    let mut keys: Vec<_> =
+        uri.params.iter().map(|(name, value)| (caseless(name), value.map(caseless))).collect();
+    keys.sort_by(|(one, _), (two, _)| one.cmp(two));
+    keys.dedup_by(|(later, _), (first, _)| later == first);
+    keys
+}
+
+fn is_decisive(name: &Key) -> bool {
+    DECISIVE.iter().any(|decisive| is(name, decisive))
+}
+
+fn is(name: &Key, text: &str) -> bool {
+    name.iter().map(|(octet, _)| *octet).eq(text.bytes())
+}
+
+fn same_params(one: &Uri, two: &Uri) -> bool {
+    if one.params.is_empty() && two.params.is_empty() {
+        return true;
+    }
+    let (one, two) = (param_keys(one), param_keys(two));
+    let (mut ones, mut twos) = (one.iter().peekable(), two.iter().peekable());
+    loop {
+        let alone = match (ones.peek(), twos.peek()) {
+            (None, None) => return true,
+            (Some((name, _)), None) => {
+                ones.next();
+                name
+            }
+            (None, Some((name, _))) => {
+                twos.next();
+                name
+            }
+            (Some((left, value)), Some((right, other))) => match left.cmp(right) {
+                std::cmp::Ordering::Equal if value != other => return false,
+                std::cmp::Ordering::Equal => {
+                    ones.next();
+                    twos.next();
+                    continue;
+                }
+                std::cmp::Ordering::Less => {
+                    ones.next();
+                    left
+                }
+                std::cmp::Ordering::Greater => {
+                    twos.next();
+                    right
+                }
+            },
+        };
+        if is_decisive(alone) {
+            return false;
+        }
+    }
+}
+
+fn header_keys(uri: &Uri) -> Vec<(Key, Key)> {
+    let mut keys: Vec<_> = uri
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let name = caseless(name);
+            let value = if is(&name, "call-id") { keyed(value).collect() } else { caseless(value) };
+            (name, value)
+        })
+        .collect();
+    keys.sort();
+    keys
 }

@@ -1,21 +1,20 @@
 //! Via: the way back for responses (RFC 3261 §20.42, RFC 3581 for rport).
 
-use super::cursor::Cursor;
-use super::field::Problem;
+use super::error::Problem;
 use super::host::Host;
 use super::params::Params;
-use super::scan;
+use super::scan::{self, Cursor};
 use super::uri;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-/// One Via value.
+/// A Via value: one hop of a request's way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
     /// `UDP`, `TCP`, `TLS`, `WS`, `WSS` or any other token, spelled as it came.
     pub transport: Cow<'static, str>,
-    /// The sender's host as it knows it.
+    /// The sender's host, as the sender knows it.
     pub host: Host,
     /// The sender's port, if written.
     pub port: Option<u16>,
@@ -30,7 +29,8 @@ impl Via {
     /// answered with 505. Writing always says `SIP/2.0`.
     ///
     /// # Errors
-    /// [`Problem::Empty`], [`Problem::Protocol`], [`Problem::Uri`] for the sent-by part, [`Problem::Parameter`].
+    /// [`Problem::Empty`], [`Problem::Protocol`], [`Problem::Uri`] for the sent-by part,
+    /// [`Problem::Parameter`].
     pub fn parse(value: &[u8]) -> Result<Via, Problem> {
         let mut cursor = Cursor::of(value)?;
         let via = Via::prefix(&mut cursor)?;
@@ -64,7 +64,7 @@ impl Via {
         let host = Host::read(uri::host_text(cursor))?;
         let port = if cursor.separator(b':') { Some(uri::port(cursor)?) } else { None };
         let params = Params::prefix(cursor)?;
-        Ok(Via { transport: known(transport), host, port, params })
+        Ok(Via { transport: transport_name(transport), host, port, params })
     }
 
     /// The `branch` parameter: the transaction's id when it begins with `z9hG4bK` (RFC 3261 §8.1.1.7).
@@ -81,7 +81,7 @@ impl Via {
     }
 
     /// The `rport` parameter (RFC 3581 §3): `None` when absent, `Some(None)` when the port is asked for,
-    /// `Some(Some(port))` when it is told. Without a readable port it counts as asked for.
+    /// `Some(Some(port))` when it is given. Without a readable port it counts as asked for.
     pub fn rport(&self) -> Option<Option<u16>> {
         let value = self.params.get("rport")?;
         let port = value.and_then(|text| scan::number(text.as_bytes()));
@@ -99,8 +99,8 @@ impl fmt::Display for Via {
     }
 }
 
-/// The transports that nearly every Via names need no memory of their own.
-fn known(transport: &str) -> Cow<'static, str> {
+/// The name as a Via holds it; the transports of nearly every Via cost no memory of their own.
+fn transport_name(transport: &str) -> Cow<'static, str> {
     match transport {
         "UDP" => Cow::Borrowed("UDP"),
         "TCP" => Cow::Borrowed("TCP"),

@@ -1,10 +1,11 @@
-//! Messages as they go on the wire (RFC 3261 §7): long names, one space, nothing folded, Content-Length always right.
+//! Messages as they go on the wire (RFC 3261 §7): long names, one space, nothing folded, Content-Length
+//! always right.
 
 use std::fmt::{self, Display, Write as _};
 
 use bytes::Bytes;
 
-use super::head::Length;
+use super::framing::Length;
 use super::header::{self, Header, InjectionError};
 use super::headers::Headers;
 use super::message::{Message, Request, Response};
@@ -23,15 +24,15 @@ impl Message {
 }
 
 impl Request {
-    /// Appends the request as it goes on the wire. Content-Length is computed and written last, unless a right one
-    /// is among the headers. A line end or NUL in method or URI is written as an escape.
+    /// Appends the request as it goes on the wire. Content-Length is computed and written last, unless a
+    /// right one is among the headers. A line end or NUL in method or URI is written as an escape.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.reserve(self.uri.len() + 32 + self.body.len());
-        push_start(out, self.method.as_str(), Danger::Escaped);
+        push_start(out, self.method.as_str(), Substitute::Escape);
         out.push(b' ');
-        push_start(out, &self.uri, Danger::Escaped);
+        push_start(out, &self.uri, Substitute::Escape);
         out.push(b' ');
-        push_start(out, self.version.as_str(), Danger::Escaped);
+        push_start(out, self.version.as_str(), Substitute::Escape);
         write_rest(out, &self.headers, &self.body);
     }
 
@@ -44,14 +45,14 @@ impl Request {
 }
 
 impl Response {
-    /// Appends the response as it goes on the wire; Content-Length as in [`Request::write`]. A line end or NUL in
-    /// the reason is written as a space.
+    /// Appends the response as it goes on the wire; Content-Length as in [`Request::write`]. A line end or
+    /// NUL in the reason is written as a space.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.reserve(self.reason.len() + 32 + self.body.len());
-        push_start(out, "SIP/2.0 ", Danger::Blank);
+        push_start(out, "SIP/2.0 ", Substitute::Space);
         push_number(out, usize::from(self.status));
         out.push(b' ');
-        push_start(out, &self.reason, Danger::Blank);
+        push_start(out, &self.reason, Substitute::Space);
         write_rest(out, &self.headers, &self.body);
     }
 
@@ -63,11 +64,12 @@ impl Response {
     }
 }
 
-/// Room for a REGISTER with credentials. Allocators hand out less than a thousand octets faster than more.
-const USUAL: usize = 768;
+/// Room for a REGISTER with credentials, in octets. Allocators hand out less than a thousand octets faster
+/// than more.
+const REGISTER_SIZE: usize = 768;
 
-/// Writes a request row by row, without a [`Request`] in between: for who sends many. The octets are those that
-/// [`Request::write`] would write.
+/// A request that is written row by row, without a [`Request`] in between: for clients that send many. The
+/// octets are those of [`Request::write`].
 #[derive(Debug)]
 pub struct RequestWriter(Vec<u8>);
 
@@ -75,18 +77,18 @@ impl RequestWriter {
     /// Begins with the request line. A line end or NUL in it is written as an escape.
     #[must_use]
     pub fn new(method: &Method, uri: &str) -> RequestWriter {
-        let mut out = Vec::with_capacity(USUAL);
-        push_start(&mut out, method.as_str(), Danger::Escaped);
+        let mut out = Vec::with_capacity(REGISTER_SIZE);
+        push_start(&mut out, method.as_str(), Substitute::Escape);
         out.push(b' ');
-        push_start(&mut out, uri, Danger::Escaped);
+        push_start(&mut out, uri, Substitute::Escape);
         out.extend_from_slice(b" SIP/2.0\r\n");
         RequestWriter(out)
     }
 
-    /// A header row; white space round the value is dropped.
+    /// Writes a header row; white space round the value is dropped.
     ///
     /// # Errors
-    /// As [`Header::new`]; nothing is written then.
+    /// Those of [`Header::new`]; nothing is written then.
     pub fn row(&mut self, name: HeaderName, value: impl Display) -> Result<(), InjectionError> {
         let before = self.0.len();
         self.begin(&name);
@@ -108,7 +110,7 @@ impl RequestWriter {
         Ok(())
     }
 
-    /// A row that is there already.
+    /// Writes a row as it is.
     pub fn copy(&mut self, row: &Header) {
         self.begin(row.name());
         self.0.extend_from_slice(row.value());
@@ -128,7 +130,7 @@ impl RequestWriter {
     }
 }
 
-/// Text that is written behind other octets.
+/// A buffer that text is formatted onto.
 struct Text<'a>(&'a mut Vec<u8>);
 
 impl fmt::Write for Text<'_> {
@@ -138,23 +140,23 @@ impl fmt::Write for Text<'_> {
     }
 }
 
-/// What becomes of octets that would break the start line.
+/// The substitute for octets that would break the start line.
 #[derive(Clone, Copy)]
-enum Danger {
-    Escaped,
-    Blank,
+enum Substitute {
+    Escape,
+    Space,
 }
 
-fn push_start(out: &mut Vec<u8>, text: &str, danger: Danger) {
+fn push_start(out: &mut Vec<u8>, text: &str, substitute: Substitute) {
     if scan::find_line_control(text.as_bytes()).is_none() {
         return out.extend_from_slice(text.as_bytes());
     }
     for octet in text.bytes() {
-        match (octet, danger) {
-            (b'\r', Danger::Escaped) => out.extend_from_slice(b"%0D"),
-            (b'\n', Danger::Escaped) => out.extend_from_slice(b"%0A"),
-            (0, Danger::Escaped) => out.extend_from_slice(b"%00"),
-            (b'\r' | b'\n' | 0, Danger::Blank) => out.push(b' '),
+        match (octet, substitute) {
+            (b'\r', Substitute::Escape) => out.extend_from_slice(b"%0D"),
+            (b'\n', Substitute::Escape) => out.extend_from_slice(b"%0A"),
+            (0, Substitute::Escape) => out.extend_from_slice(b"%00"),
+            (b'\r' | b'\n' | 0, Substitute::Space) => out.push(b' '),
             _ => out.push(octet),
         }
     }
@@ -167,7 +169,7 @@ fn push_number(out: &mut Vec<u8>, number: usize) {
     }
 }
 
-/// The head from the end of the start line on, and the body.
+/// Writes the head from the end of the start line on, and the body.
 fn write_rest(out: &mut Vec<u8>, headers: &Headers, body: &[u8]) {
     out.extend_from_slice(b"\r\n");
     let mut length = Length::Absent;

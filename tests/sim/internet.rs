@@ -9,8 +9,8 @@ use sipreg::proto::client::plan::Plan;
 use sipreg::proto::ids::Random;
 use sipreg::proto::locate::Destination;
 use sipreg::proto::{
-    Action, Cause, Checkpoint, Direction, DnsAnswer, Event, FlowId, Notice, QueryId, Question, ResolveError,
-    Time, Transport,
+    Action, Cause, Checkpoint, Direction, DnsAnswer, Event, FlowId, Notice, QueryId, Question, Record,
+    ResolveError, Time, Transport,
 };
 
 use crate::dice::Dice;
@@ -190,7 +190,7 @@ impl<'a> Internet<'a> {
     fn resolve(&mut self, query: QueryId, question: &Question, stage: &mut Stage<Incident>) {
         let sixes = matches!(question, Question::Aaaa(_));
         let of = self.scenario.hosts.iter().map(|host| host.ip).filter(|ip| ip.is_ipv6() == sixes);
-        let found: Vec<IpAddr> = of.collect();
+        let found: Vec<Record> = of.map(Record::from).collect();
         let answer: DnsAnswer = match self.scenario.names {
             Names::Never => return,
             Names::NoSuchName => Err(ResolveError::NoSuchName),

@@ -1,7 +1,7 @@
 //! One endpoint, one registration, and whatever the test says that the others do.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use sipreg::proto::client::plan::{Plan, Purpose, Timing};
 use sipreg::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
 use sipreg::proto::ids::Counting;
 use sipreg::proto::locate::{Destination, Families, Transport};
-use sipreg::proto::{Action, Cause, Command, DnsAnswer, Dropped, Event, FlowId, Notice, Question, Time};
+use sipreg::proto::{
+    Action, Cause, Command, DnsAnswer, Dropped, Event, FlowId, Notice, Question, Record, Time,
+};
 use sipreg::sip::{HeaderName, Message, NameAddr, Request, Uri};
 
 use crate::engine::{ID, Others, Stage, run};
@@ -258,6 +260,11 @@ pub fn keyring(password: &str) -> Keyring {
         realm: None,
         minimum: Algorithm::Md5,
     }
+}
+
+/// A record of the name service that holds an address.
+pub fn record(address: &str) -> Record {
+    address.parse::<IpAddr>().unwrap().into()
 }
 
 /// Addresses are written with `~` for the at sign, as in [`answer`].

@@ -1,5 +1,5 @@
-//! Messages of 64 KiB made to hurt. `tests/bench/instructions` counts what they cost; here they only have to end
-//! and to be judged right.
+//! Messages of 64 KiB made to hurt. `tests/bench/instructions` counts what they cost; here they only have to
+//! end and to be judged right.
 
 use crate::laws::fields::read_all;
 use sipreg::sip::{HeaderName, MAX_MESSAGE, Message, NameAddr, ParseError, StreamFramer, Uri, Via};

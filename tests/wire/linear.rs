@@ -8,17 +8,17 @@ use sipreg::sip::{Message, StreamFramer, Uri};
 
 const SIZES: [usize; 4] = [8_000, 16_000, 32_000, 64_000];
 
-/// Doubling doubles at most; vectors that grow by doubling may have to do so once more, and small things are not
-/// counted.
+/// Doubling doubles at most; vectors that grow by doubling may have to do so once more, and small things are
+/// not counted.
 fn assert_linear(what: &str, cost: impl Fn(usize)) {
     let costs = SIZES.map(|size| measure(|| cost(size)));
     let fits = |one: u64, two: u64, small: u64| two <= one * 5 / 2 + small;
     for (at, pair) in costs.windows(2).enumerate() {
         let [one, two]: &[AllocationInfo; 2] = pair.try_into().unwrap();
-        let told = format!("{what}, {} and {} octets: {one:?} {two:?}", SIZES[at], SIZES[at + 1]);
-        assert!(fits(one.bytes_total, two.bytes_total, 4096), "{told}");
-        assert!(fits(one.count_total, two.count_total, 64), "{told}");
-        assert!(fits(one.bytes_max, two.bytes_max, 4096), "{told}");
+        let sizes = format!("{what}, {} and {} octets: {one:?} {two:?}", SIZES[at], SIZES[at + 1]);
+        assert!(fits(one.bytes_total, two.bytes_total, 4096), "{sizes}");
+        assert!(fits(one.count_total, two.count_total, 64), "{sizes}");
+        assert!(fits(one.bytes_max, two.bytes_max, 4096), "{sizes}");
     }
     assert!(costs[3].bytes_total > 0, "{what} costs nothing");
 }

@@ -1,8 +1,7 @@
-//! The laws of `tests/fuzz`, shortly: random and mutated octets, and the rule that what was written is read back the
-//! same.
+//! The laws of `tests/fuzz` in short runs, on random and on mutated octets.
 
 use crate::laws;
-use crate::readers::torture;
+use crate::torture::torture;
 use proptest::prelude::*;
 use sipreg::sip::Request;
 use std::sync::LazyLock;
@@ -159,10 +158,10 @@ proptest! {
         laws::uris::comparison_is_an_equivalence([one, two, three].join("\n").as_bytes());
     }
 
-    /// HDR-010, HDR-011, HDR-017, AUT-035, URI-018: whatever is put into a message, it stays one message, and texts
-    /// survive quotes and escapes.
+    /// HDR-010, HDR-011, HDR-017, AUT-035, URI-018: a message stays one message whatever is put into it, and
+    /// texts survive quotes and escapes.
     #[test]
-    fn what_is_built_is_read_back(
+    fn a_built_message_reads_back(
         texts in prop::collection::vec(prop_oneof![
             prop::collection::vec(telling_octet(), 0..40),
             any::<String>().prop_map(String::into_bytes),
@@ -179,7 +178,7 @@ proptest! {
                 octets.extend(choices);
             }
         }
-        laws::written::what_is_built_is_read_back(&octets);
+        laws::writing::a_built_message_reads_back(&octets);
     }
 
     /// DSR-003: the server endpoint in a world of random events.

@@ -1,6 +1,6 @@
 //! Streams cut and glued at every place give the same frames. `properties` does the same with random streams.
 
-use crate::readers::torture_file;
+use crate::torture::torture_file;
 use sipreg::sip::{Frame, StreamFramer};
 
 fn frames(mut framer: StreamFramer, pieces: &[&[u8]]) -> Vec<Frame> {

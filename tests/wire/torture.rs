@@ -1,9 +1,102 @@
-//! The messages of RFC 4475 and RFC 5118, each with the verdict of `torture/index.json`.
+//! The messages of RFC 4475 and RFC 5118 as data, each with the verdict of `torture/index.json`, and what
+//! they read as.
 
-use crate::readers::{first_fault, folder, torture, torture_file};
+use bytes::Bytes;
 use sipreg::sip::{
     AnyUri, Contacts, Frame, FramingError, HeaderName, Message, ParseError, Request, Response, StreamFramer,
 };
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+/// A message of the torture set, as `index.json` describes it.
+pub struct Torture {
+    pub file: String,
+    pub kind: String,
+    pub verdict: String,
+    /// The status that refuses it: a registrar's, or where there is none another server's.
+    pub status: Option<u16>,
+    pub octets: Bytes,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/wire/torture")
+}
+
+/// All messages of `index.json`, in its order.
+pub fn torture() -> &'static [Torture] {
+    static SET: LazyLock<Vec<Torture>> = LazyLock::new(read_index);
+    &SET
+}
+
+fn read_index() -> Vec<Torture> {
+    let index = std::fs::read_to_string(folder().join("index.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let messages = index["messages"].as_array().unwrap();
+    messages
+        .iter()
+        .map(|message| {
+            let file = text(&message["file"]);
+            let octets = Bytes::from(std::fs::read(folder().join(&file)).unwrap());
+            assert_eq!(octets.len() as u64, message["octets"].as_u64().unwrap(), "{file}");
+            let (kind, verdict) = (text(&message["kind"]), text(&message["verdict"]));
+            let expected = |who: &str| message["expect"][who].as_str().and_then(first_status);
+            Torture { file, kind, verdict, status: expected("registrar").or_else(|| expected("uas")), octets }
+        })
+        .collect()
+}
+
+fn first_status(text: &str) -> Option<u16> {
+    let words = text.split(|c: char| !c.is_ascii_digit());
+    words.filter(|word| word.len() == 3).find_map(|word| word.parse().ok().filter(|status| *status >= 400))
+}
+
+pub fn torture_file(name: &str) -> Bytes {
+    std::fs::read(folder().join(name)).unwrap().into()
+}
+
+/// The first fault in the parts of a message that every receiver needs, in words.
+fn first_fault(octets: &Bytes) -> Option<String> {
+    let message = match Message::parse_datagram(octets.clone()) {
+        Ok(message) => message,
+        Err(error) => return Some(error.to_string()),
+    };
+    let headers = message.headers();
+    if let Message::Request(request) = &message {
+        if request.version != sipreg::sip::Version::V2 {
+            return Some("another SIP version".to_owned());
+        }
+        if let Err(error) = AnyUri::parse(&request.uri) {
+            return Some(format!("Request-URI: {error}"));
+        }
+    }
+    let contacts = || match headers.contacts()? {
+        Contacts::Star => Ok(()),
+        Contacts::List(list) => list.into_iter().try_for_each(|contact| contact.map(drop)),
+    };
+    let fault = headers
+        .vias()
+        .map(drop)
+        .and_then(|()| headers.top_via().map(drop))
+        .and_then(|()| headers.to().map(drop))
+        .and_then(|()| headers.from().map(drop))
+        .and_then(|()| headers.call_id().map(drop))
+        .and_then(|()| headers.cseq().map(drop))
+        .and_then(|()| headers.max_forwards().map(drop))
+        .and_then(|()| headers.name_addrs(&HeaderName::Route).map(drop))
+        .and_then(|()| headers.name_addrs(&HeaderName::RecordRoute).map(drop))
+        .and_then(|()| contacts())
+        .and_then(|()| headers.date().map(drop));
+    if let Err(error) = fault {
+        return Some(error.to_string());
+    }
+    match &message {
+        Message::Request(request) if headers.cseq().unwrap().method != request.method => {
+            Some("CSeq: another method".to_owned())
+        }
+        Message::Request(_) | Message::Response(_) => None,
+    }
+}
 
 fn request(file: &str) -> Request {
     match Message::parse_datagram(torture_file(file)).unwrap() {
@@ -29,8 +122,8 @@ fn contacts(request: &Request) -> Vec<String> {
 /// Wrong by a rule that stands above the grammar, so that the layers above have to see it.
 const ABOVE_THE_GRAMMAR: [&str; 2] = ["escruri.sip", "badbranch.sip"];
 
-/// DSR-003, INC-007, COD-025, URI-015, URI-020, HDR-014: what is valid or lenient reads whole, what is invalid has
-/// a fault with a name.
+/// DSR-003, INC-007, COD-025, URI-015, URI-020, HDR-014: what is valid or lenient reads whole, what is
+/// invalid has a fault with a name.
 #[test]
 fn every_torture_message_gets_its_verdict() {
     let mut faults = String::new();

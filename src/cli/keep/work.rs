@@ -149,7 +149,7 @@ impl Work<'_> {
                     let mut notice = Some(first);
                     while let Some(one) = notice {
                         prompts.extend(self.notice(one, reporter));
-                        notice = self.driver.told();
+                        notice = self.driver.try_next();
                     }
                 }
             }

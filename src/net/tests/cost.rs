@@ -1,4 +1,5 @@
-//! What a datagram and its answer cost the driver, beside a bare loop over the same kind of socket in the same run:
+//! What a datagram and its answer cost the driver, beside a bare loop over the same kind of socket in the
+//! same run:
 //!
 //! `cargo test --release --lib net::tests::cost -- --ignored --nocapture`
 #![cfg(target_os = "linux")]
@@ -72,7 +73,7 @@ async fn driver(name: &str, mut network: Network, local: SocketAddr) -> f64 {
     let (before, mut count) = (cpu(), 0);
     while !load.is_finished() {
         let due = network.now() + Duration::from_millis(50);
-        match network.event(Some(due)).await {
+        match network.event_by(Some(due)).await {
             Event::Received { flow, peer, bytes } => {
                 assert!(network.perform(Action::Transmit { flow, peer, bytes }).is_none());
                 count += 1;
@@ -146,7 +147,7 @@ async fn silent_connections() {
             network.perform(Action::Transmit { flow, peer, bytes: Bytes::copy_from_slice(bytes) }).is_none()
         );
     }
-    assert!(tokio::time::timeout(Duration::from_millis(100), network.event(None)).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(100), network.event_by(None)).await.is_err());
     for stream in &mut theirs {
         let mut answer = [0; 4000];
         std::io::Read::read_exact(stream, &mut answer).unwrap();

@@ -1,4 +1,4 @@
-//! What both kinds of listeners share, and the location service.
+//! The rules that UDP and TCP listeners share, and the location service.
 
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -8,7 +8,7 @@ use crate::proto::{AskId, Cause, Command, RegistrationId, Time};
 use crate::store::Store;
 
 #[tokio::test]
-async fn a_listener_tells_the_port_that_the_system_chose() {
+async fn a_listener_reports_the_port_that_the_system_chose() {
     for transport in [Transport::Udp, Transport::Tcp] {
         for ip in [V4, V6] {
             let mut network = network(Config::default());
@@ -20,7 +20,7 @@ async fn a_listener_tells_the_port_that_the_system_chose() {
 }
 
 #[tokio::test]
-async fn a_wildcard_is_told_as_it_is_and_leaves_the_other_family_alone() {
+async fn a_wildcard_listener_leaves_the_other_family_alone() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut network = network(Config::default());
         let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
@@ -32,7 +32,7 @@ async fn a_wildcard_is_told_as_it_is_and_leaves_the_other_family_alone() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_bound_is_told_with_its_cause() {
+async fn a_listener_that_cannot_be_bound_fails_with_its_cause() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut network = network(Config::default());
         let taken = listening(&mut network, ONE, to(transport, SocketAddr::new(V4, 0))).await;
@@ -60,14 +60,14 @@ async fn a_closed_listener_is_silent() {
     let socket = UdpSocket::bind((V4, 0)).await.unwrap();
     socket.send_to(b"one", udp).await.unwrap();
     socket.send_to(b"two", udp).await.unwrap();
-    socket.send_to(b"kept", goes_on).await.unwrap();
+    socket.send_to(b"three", goes_on).await.unwrap();
     let _stream = TcpStream::connect(tcp).await.unwrap();
-    // With the first, the second and the connection are taken in as well.
+    // With the first datagram, the second and the connection are taken in as well.
     assert_eq!(received(&event(&mut network).await).2, b"one");
     close(&mut network, ONE);
     close(&mut network, TWO);
-    assert_eq!(received(&event(&mut network).await), (other, socket.local_addr().unwrap(), &b"kept"[..]));
-    transmit(&mut network, ONE, socket.local_addr().unwrap(), "nobody sends this");
+    assert_eq!(received(&event(&mut network).await), (other, socket.local_addr().unwrap(), &b"three"[..]));
+    transmit(&mut network, ONE, socket.local_addr().unwrap(), "never sent");
     network.perform(Action::Listen { flow: FlowId(4), transport: Transport::Tcp, address: any });
     close(&mut network, FlowId(4));
     UdpSocket::bind(udp).await.expect("its port is free");
@@ -75,7 +75,7 @@ async fn a_closed_listener_is_silent() {
     assert_eq!(received(&event(&mut network).await).2, b"next");
 }
 
-/// Notes what it is asked and knows nothing.
+/// A store that notes the times of its operations and holds nothing.
 struct Empty(Vec<Time>);
 
 impl Store for Empty {

@@ -11,7 +11,7 @@ async fn serving(ip: IpAddr) -> (Network, SocketAddr) {
     (network, local)
 }
 
-/// Connects, and gives the connection with the name that the driver gave it.
+/// Connects, and gives the connection with the flow that the driver numbered it with.
 async fn connect(network: &mut Network, at: SocketAddr) -> (TcpStream, FlowId) {
     let stream = soon(TcpStream::connect(at)).await.unwrap();
     match event(network).await {
@@ -23,27 +23,27 @@ async fn connect(network: &mut Network, at: SocketAddr) -> (TcpStream, FlowId) {
     }
 }
 
-/// What comes in at the other end before it is closed or reset, while the network runs.
+/// The text that comes in at the other end before it is closed or reset, while the network runs.
 async fn rest(network: &mut Network, mut stream: TcpStream) -> String {
     let mut all = String::new();
     tokio::select! {
         biased;
         _ = soon(stream.read_to_string(&mut all)) => {}
-        event = network.event(None) => panic!("{event:?}"),
+        event = network.event_by(None) => panic!("{event:?}"),
     }
     all
 }
 
-/// The next event is of this flow, and its last.
+/// The next event is the last of this flow.
 async fn assert_silent_since(network: &mut Network, flow: FlowId, at: SocketAddr) {
     let peer = at;
-    transmit(network, flow, peer, "nobody is there, and nobody is told twice");
+    transmit(network, flow, peer, "nobody is there, and no error comes twice");
     connect(network, at).await;
 }
 
 /// TRN-001, TRN-012
 #[tokio::test]
-async fn a_connection_that_comes_in_carries_octets_both_ways_in_either_family() {
+async fn an_accepted_connection_carries_octets_both_ways_in_either_family() {
     for ip in [V4, V6] {
         let (mut network, local) = serving(ip).await;
         for n in 0..3 {
@@ -63,7 +63,7 @@ async fn a_connection_that_comes_in_carries_octets_both_ways_in_either_family() 
 
 /// TRN-031
 #[tokio::test]
-async fn the_other_side_closes_after_its_last_octets_and_that_is_told_once() {
+async fn a_peer_that_closes_is_reported_once_after_its_last_octets() {
     let (mut network, local) = serving(V4).await;
     let (mut stream, flow) = connect(&mut network, local).await;
     let remote = stream.local_addr().unwrap();
@@ -77,7 +77,7 @@ async fn the_other_side_closes_after_its_last_octets_and_that_is_told_once() {
 
 /// TRN-031
 #[tokio::test]
-async fn a_reset_is_a_failure_and_told_once() {
+async fn a_reset_is_a_failure_that_is_reported_once() {
     let (mut network, local) = serving(V4).await;
     let (stream, flow) = connect(&mut network, local).await;
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
@@ -88,7 +88,7 @@ async fn a_reset_is_a_failure_and_told_once() {
 }
 
 #[tokio::test]
-async fn what_was_given_before_closing_is_still_sent_and_nothing_is_told() {
+async fn messages_queued_before_closing_are_sent_and_nothing_is_reported() {
     let (mut network, local) = serving(V4).await;
     let (stream, flow) = connect(&mut network, local).await;
     let remote = stream.local_addr().unwrap();
@@ -113,7 +113,7 @@ async fn connections_outlive_their_listener() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_given_up_and_told_once() {
+async fn a_peer_that_does_not_read_is_given_up_and_reported_once() {
     let (mut network, local) = serving(V4).await;
     let (stream, flow) = connect(&mut network, local).await;
     let remote = stream.local_addr().unwrap();
@@ -123,7 +123,7 @@ async fn a_peer_that_does_not_read_is_given_up_and_told_once() {
         network.perform(Action::Transmit { flow, peer: remote, bytes: bytes.clone() });
         sent += 1;
         assert!(sent < 2000, "the queue has no end");
-        if let Ok(event) = tokio::time::timeout(Duration::from_millis(1), network.event(None)).await {
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(1), network.event_by(None)).await {
             break event;
         }
     };
@@ -136,7 +136,7 @@ async fn a_peer_that_does_not_read_is_given_up_and_told_once() {
     assert_silent_since(&mut network, flow, local).await;
 }
 
-/// The kernel's buffers hold what the core has no time for, and they are full one day.
+/// The kernel's buffers hold the octets that the core has no time for, and they are full one day.
 #[tokio::test]
 async fn a_peer_that_sends_without_end_is_held_back() {
     let (mut network, local) = serving(V4).await;

@@ -64,7 +64,7 @@ async fn an_answer_leaves_from_the_address_that_the_request_came_to() {
     for local in [ours[0], ours[0], ours[1], ours[1], ours[2], ours[2]] {
         assert_eq!(meanwhile(&mut network, take(&socket)).await, ("200".into(), local));
     }
-    // Somebody else gets what the routing table says.
+    // Another peer's answer leaves from the address that the routing table gives.
     let (other, elsewhere) = (UdpSocket::bind("127.0.0.9:0").await.unwrap(), "its own");
     transmit(&mut network, ONE, other.local_addr().unwrap(), elsewhere);
     assert_eq!(meanwhile(&mut network, take(&other)).await.0, elsewhere);
@@ -93,7 +93,7 @@ async fn the_largest_datagram_passes_both_ways_among_small_ones() {
 }
 
 #[tokio::test]
-async fn what_the_system_refuses_is_told_of_its_own_peer_only() {
+async fn a_refused_datagram_fails_for_its_own_peer_only() {
     let (mut network, _) = serving(V4).await;
     let (socket, good) = peer(V4).await;
     let bad = SocketAddr::new(V4, 0);
@@ -115,9 +115,9 @@ async fn what_the_system_refuses_is_told_of_its_own_peer_only() {
     assert!(matches!(event, Event::Failed { flow: ONE, cause: Cause::TooLarge, .. }), "{event:?}");
 }
 
-/// A stranger who makes us answer to where nobody listens must not end the service.
+/// A stranger who makes us answer to a port where nobody listens must not end the service.
 #[tokio::test]
-async fn complaints_of_the_network_never_close_a_listener() {
+async fn icmp_errors_never_close_a_listener() {
     let (mut network, local) = serving(V4).await;
     let (socket, good) = peer(V4).await;
     let dead = peer(V4).await.1;
@@ -131,7 +131,7 @@ async fn complaints_of_the_network_never_close_a_listener() {
 }
 
 #[tokio::test]
-async fn what_was_given_before_closing_is_still_sent() {
+async fn datagrams_queued_before_closing_are_sent() {
     let (mut network, local) = serving(V4).await;
     let (socket, from) = peer(V4).await;
     socket.send_to(b"REGISTER", local).await.unwrap();
@@ -181,12 +181,12 @@ async fn a_flood_on_one_listener_holds_up_neither_another_nor_a_timer_nor_a_conn
 }
 
 async fn event_by(network: &mut Network, due: Time) -> Event {
-    soon(network.event(Some(due))).await
+    soon(network.event_by(Some(due))).await
 }
 
-/// A signal, say, has to end a program under a flood.
+/// A signal, for example, has to end a program under a flood.
 #[tokio::test]
-async fn what_waits_beside_the_network_gets_its_turn_in_a_flood() {
+async fn other_futures_get_their_turn_in_a_flood() {
     let (mut network, local) = serving(V4).await;
     let (stranger, _) = peer(V4).await;
     let (mut before, mut beside) = (0, tokio::spawn(async {}));
@@ -194,7 +194,7 @@ async fn what_waits_beside_the_network_gets_its_turn_in_a_flood() {
         flood(&stranger, local).await;
         let run = async {
             for _ in 0..64 {
-                network.event(None).await;
+                network.event_by(None).await;
                 before += 1;
             }
         };
@@ -208,13 +208,13 @@ async fn what_waits_beside_the_network_gets_its_turn_in_a_flood() {
 }
 
 #[tokio::test]
-async fn a_wait_that_is_given_up_loses_nothing() {
+async fn a_dropped_wait_loses_no_datagram() {
     let (mut network, local) = serving(V4).await;
     let (socket, from) = peer(V4).await;
     for n in 0..100_u8 {
         socket.send_to(&[n], local).await.unwrap();
         for _ in 0..3 {
-            let given_up = tokio::time::timeout(Duration::ZERO, network.event(None)).await;
+            let given_up = tokio::time::timeout(Duration::ZERO, network.event_by(None)).await;
             if let Ok(event) = given_up {
                 network.push(event);
             }

@@ -1,4 +1,5 @@
-//! The driver's outside against real sockets on loopback. Every wait is bounded, and for an event, never for a timer.
+//! The driver's outside against real sockets on loopback. Every wait is bounded, and for an event, never for
+//! a timer.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test names the one event that it expects")]
 
@@ -16,9 +17,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::network::Network;
+use super::driver::{Network, Waits};
 use super::{Clock, Config};
-use crate::proto::{Action, Destination, Event, FlowId, Transport};
+use crate::proto::{Action, Destination, Event, FlowId, Time, Transport};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -31,10 +32,17 @@ fn network(config: Config) -> Network {
 
 /// The next event, which has to come.
 async fn event(network: &mut Network) -> Event {
-    soon(network.event(None)).await
+    soon(network.event_by(None)).await
 }
 
-/// For everything that loopback does within a moment.
+impl Network {
+    /// The next event; a timeout at `due`.
+    async fn event_by(&mut self, due: Option<Time>) -> Event {
+        self.event(due, &mut Waits::default()).await
+    }
+}
+
+/// Awaits something that loopback does within a moment.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(5), future).await.expect("nothing happened")
 }
@@ -44,7 +52,7 @@ async fn meanwhile<T>(network: &mut Network, other: impl Future<Output = T>) -> 
     tokio::select! {
         biased;
         done = soon(other) => done,
-        event = network.event(None) => panic!("{event:?}"),
+        event = network.event_by(None) => panic!("{event:?}"),
     }
 }
 

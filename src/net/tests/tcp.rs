@@ -71,7 +71,7 @@ async fn octets_come_up_in_order_whatever_their_pieces() {
 
 /// TRN-030
 #[tokio::test]
-async fn nobody_listening_is_told_at_once() {
+async fn a_closed_port_fails_at_once() {
     let (listener, destination) = listener(V4).await;
     drop(listener);
     let mut network = network(Config::default());
@@ -90,7 +90,7 @@ async fn the_end_of_the_connection_comes_after_its_last_octets() {
     drop(stream);
     assert_eq!(received(&event(&mut network).await), (ONE, peer, &b"200"[..]));
     assert!(matches!(event(&mut network).await, Event::Closed { flow: ONE }));
-    transmit(&mut network, ONE, peer, "nobody is there, and nobody is told twice");
+    transmit(&mut network, ONE, peer, "nobody is there, and no error comes twice");
 }
 
 /// TRN-031
@@ -106,7 +106,7 @@ async fn a_reset_is_a_failure() {
 }
 
 #[tokio::test]
-async fn what_was_given_before_closing_is_still_sent() {
+async fn messages_queued_before_closing_are_sent() {
     let (mut network, mut stream, peer) = connected(Config::default()).await;
     transmit(&mut network, ONE, peer, "last ");
     transmit(&mut network, ONE, peer, "words");
@@ -125,7 +125,7 @@ async fn a_peer_that_does_not_read_costs_bounded_memory() {
         network.perform(Action::Transmit { flow: ONE, peer: remote, bytes: bytes.clone() });
         sent += 1;
         assert!(sent < 200, "the queue has no end");
-        if let Ok(event) = tokio::time::timeout(Duration::from_millis(1), network.event(None)).await {
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(1), network.event_by(None)).await {
             break event;
         }
     };
@@ -151,7 +151,7 @@ async fn the_asked_address_and_port_are_bound_and_can_be_bound_again() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told() {
+async fn a_port_in_use_fails_with_its_cause() {
     let ((_listener, destination), (_other, taken)) = (listener(V4).await, listener(V4).await);
     let bind = Some((V4, Some(taken.address.port())));
     let mut network = network(Config { bind, ..Config::default() });

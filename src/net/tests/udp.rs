@@ -15,7 +15,7 @@ async fn take(server: &UdpSocket) -> (String, SocketAddr) {
     (String::from_utf8(buffer[..n].to_vec()).unwrap(), from)
 }
 
-/// A port where nobody listens.
+/// The address of a port where nobody listens.
 async fn nobody(ip: IpAddr) -> SocketAddr {
     server(ip).await.1
 }
@@ -85,7 +85,7 @@ async fn an_empty_datagram_is_a_datagram() {
 /// TRN-028
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn a_closed_port_is_told_at_once_and_of_its_own_peer_only() {
+async fn a_closed_port_fails_at_once_and_for_its_own_peer_only() {
     for ip in [V4, V6] {
         let ((server, alive), dead) = (server(ip).await, nobody(ip).await);
         let mut network = network(Config::default());
@@ -99,10 +99,11 @@ async fn a_closed_port_is_told_at_once_and_of_its_own_peer_only() {
     }
 }
 
-/// TRN-028: the socket hands the error of one datagram to whichever call comes next; no other peer must suffer.
+/// TRN-028: the socket hands the error of one datagram to whichever call comes next; no other peer must
+/// suffer.
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn a_pending_error_never_stops_what_is_for_another_peer() {
+async fn a_pending_error_never_stops_a_datagram_to_another_peer() {
     let ((server, alive), dead) = (server(V4).await, nobody(V4).await);
     let mut network = network(Config::default());
     opened(&mut network, ONE, to(Transport::Udp, alive)).await;
@@ -112,21 +113,21 @@ async fn a_pending_error_never_stops_what_is_for_another_peer() {
         transmit(&mut network, ONE, alive, "kept");
     }
     // The kernel may limit how many it sends.
-    let mut complaints = 0;
-    while complaints == 0 || !network_is_quiet(&mut network).await {
+    let mut errors = 0;
+    while errors == 0 || !network_is_quiet(&mut network).await {
         assert_eq!(failed(event(&mut network).await), (dead, Cause::Refused));
-        complaints += 1;
+        errors += 1;
     }
     for _ in 0..rounds {
         assert_eq!(take(&server).await.0, "kept");
     }
-    assert!(complaints <= rounds);
+    assert!(errors <= rounds);
 }
 
-/// However many there are: a complaint fails all that still wait.
+/// An error fails all datagrams that still wait, however many they are.
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn answers_that_are_here_already_come_before_a_complaint() {
+async fn answers_that_have_come_precede_an_error() {
     let (server, peer) = server(V4).await;
     let mut network = network(Config::default());
     let local = opened(&mut network, ONE, to(Transport::Udp, peer)).await;
@@ -141,10 +142,10 @@ async fn answers_that_are_here_already_come_before_a_complaint() {
     assert_eq!(failed(event(&mut network).await), (peer, Cause::Refused));
 }
 
-/// Whether all that loopback brought is read.
+/// Whether every datagram that loopback brought is read.
 #[cfg(target_os = "linux")]
 async fn network_is_quiet(network: &mut Network) -> bool {
-    let quiet = tokio::time::timeout(Duration::from_millis(20), network.event(None)).await;
+    let quiet = tokio::time::timeout(Duration::from_millis(20), network.event_by(None)).await;
     match quiet {
         Err(_) => true,
         Ok(event) => {
@@ -164,12 +165,12 @@ async fn an_error_wakes_the_task_a_few_times_and_not_for_ever() {
     let polls = std::cell::Cell::new(0);
     for _ in 0..3 {
         transmit(&mut network, ONE, dead, "REGISTER");
-        let told = counted(&polls, network.event(None));
-        assert_eq!(failed(soon(told).await), (dead, Cause::Refused));
+        let event = counted(&polls, network.event_by(None));
+        assert_eq!(failed(soon(event).await), (dead, Cause::Refused));
     }
     assert!(polls.get() < 30, "{} polls for three errors", polls.get());
     polls.set(0);
-    let nothing = tokio::time::timeout(Duration::from_millis(50), counted(&polls, network.event(None)));
+    let nothing = tokio::time::timeout(Duration::from_millis(50), counted(&polls, network.event_by(None)));
     assert!(nothing.await.is_err());
     assert!(polls.get() <= 3, "{} polls for nothing", polls.get());
 }
@@ -185,7 +186,8 @@ async fn counted<T>(polls: &std::cell::Cell<u32>, future: impl Future<Output = T
     .await
 }
 
-/// TRN-028, TRN-029: ICMP as a router would send it. Needs the right to make raw sockets, and is silent without.
+/// TRN-028, TRN-029: ICMP as a router would send it. Needs the right to make raw sockets, and is silent
+/// without.
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn time_exceeded_is_ignored_and_host_unreachable_is_not() {
@@ -195,7 +197,7 @@ async fn time_exceeded_is_ignored_and_host_unreachable_is_not() {
     let mut network = network(Config::default());
     let local = opened(&mut network, ONE, to(Transport::Udp, peer)).await;
     for (kind, code) in [(11, 0), (4, 0), (3, 4), (3, 1)] {
-        let packet = complaint(kind, code, local, peer);
+        let packet = icmp_error(kind, code, local, peer);
         if router.send_to(&packet, &SocketAddr::new(V4, 0).into()).is_err() {
             return;
         }
@@ -206,7 +208,7 @@ async fn time_exceeded_is_ignored_and_host_unreachable_is_not() {
 
 /// RFC 792: type, code, checksum, unused, and the head of the datagram it is about.
 #[cfg(target_os = "linux")]
-fn complaint(kind: u8, code: u8, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+fn icmp_error(kind: u8, code: u8, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     let (IpAddr::V4(source), IpAddr::V4(target)) = (from.ip(), to.ip()) else { panic!("IPv4 only") };
     let mut packet = vec![kind, code, 0, 0, 0, 0, 0x05, 0xdc];
     packet.extend([0x45, 0, 0, 36, 0, 0, 0, 0, 64, 17, 0, 0]);
@@ -236,7 +238,7 @@ async fn the_asked_port_is_bound_and_taken_again_by_the_next_flow() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told() {
+async fn a_port_in_use_fails_with_its_cause() {
     let ((_server, peer), (_other, taken)) = (server(V4).await, server(V4).await);
     let mut network = network(Config { bind: Some((V4, Some(taken.port()))), ..Config::default() });
     open(&mut network, ONE, to(Transport::Udp, peer));
@@ -244,7 +246,7 @@ async fn a_port_in_use_is_told() {
 }
 
 #[tokio::test]
-async fn an_address_of_the_other_family_is_told() {
+async fn an_address_of_the_other_family_fails() {
     let mut network = network(Config { bind: Some((V4, None)), ..Config::default() });
     let peer = SocketAddr::new(V6, 5060);
     open(&mut network, ONE, to(Transport::Udp, peer));

@@ -33,7 +33,7 @@ fn a_challenge_is_read_whole() {
     assert_eq!((basic.scheme(), basic.is_digest()), ("Basic", false));
 }
 
-/// AUT-010, AUT-018, AUT-034: what is absent is told from what is empty.
+/// AUT-010, AUT-018, AUT-034: an absent parameter differs from an empty one.
 #[test]
 fn absent_parameters_are_absent() {
     let challenge = one("digest realm=\"a\", nonce=\"b\"");
@@ -105,7 +105,7 @@ fn quoted_pairs_are_undone_once_and_made_again() {
     assert_eq!(answer.to_string(), format!("Digest nonce=\"{nonce}\""));
 }
 
-/// AUT-028, AUT-029: who is quoted and who is not.
+/// AUT-028, AUT-029: some parameters are quoted and others are not.
 #[test]
 fn credentials_are_written_in_the_order_they_were_made() {
     let credentials = Credentials::new("Digest")

@@ -49,7 +49,7 @@ fn a_reason_phrase_survives() {
 }
 
 #[test]
-fn what_rsip_cannot_hold_is_an_error() {
+fn a_message_that_rsip_cannot_hold_is_an_error() {
     let request = |text: &str| rsip::SipMessage::try_from(&datagram(text).unwrap()).map(drop);
     assert_eq!(request("FOO sip:a SIP/2.0\n\n"), Err(ConvertError::Method));
     assert_eq!(request("ACK sip:a SIP/3.0\n\n"), Err(ConvertError::Version));

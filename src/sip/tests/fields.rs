@@ -2,7 +2,7 @@
 
 use crate::sip::{CSeq, Date, Header, HeaderName, Method, NameAddr, Problem, Q, RetryAfter, UriError, Via};
 
-/// What was read, written again.
+/// An address, read and written again.
 fn address(text: &str) -> Result<String, Problem> {
     NameAddr::parse(text).map(|address| address.to_string())
 }
@@ -64,7 +64,7 @@ fn a_broken_address_says_what_is_broken() {
     }
 }
 
-/// REG-014, REG-015, HDR-013: what a contact asks for.
+/// REG-014, REG-015, HDR-013: the lifetime that a contact asks for.
 #[test]
 fn a_malformed_lifetime_counts_as_an_hour() {
     for (params, seconds) in [
@@ -146,7 +146,7 @@ fn via_values_are_read_and_written() {
 
 /// RFC 3581 §3, RFC 5118 §4.5
 #[test]
-fn via_tells_where_the_message_came_from() {
+fn via_gives_the_address_that_the_message_came_from() {
     let via = |params: &str| Via::parse(format!("SIP/2.0/UDP a{params}").as_bytes()).unwrap();
     assert_eq!(via("").rport(), None);
     assert_eq!(via(";rport").rport(), Some(None));

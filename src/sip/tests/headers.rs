@@ -80,7 +80,7 @@ fn a_star_stands_alone() {
 
 /// HDR-019
 #[test]
-fn a_broken_header_concerns_only_who_asks_for_it() {
+fn a_broken_header_concerns_its_own_reader_only() {
     let rows = headers(&["Date: yesterday", "Server: \"", "Warning: ,,", "CSeq: x", "To: <sip:a>;tag=1"]);
     assert_eq!(rows.to().unwrap().tag(), Some("1"));
     assert_eq!(rows.cseq().unwrap_err().to_string(), "CSeq: has a malformed number or one out of range");
@@ -152,8 +152,8 @@ fn rows_are_edited_in_their_place() {
     assert_eq!(rows.len(), 4);
 }
 
-/// HDR-005: only the quote that is never closed loses its meaning, so that a list without its first value has one
-/// value less. Found by a fuzzer.
+/// HDR-005: only the quote that is never closed loses its meaning, so that a list without its first value has
+/// one value less. Found by a fuzzer.
 #[test]
 fn an_open_quote_leaves_the_closed_ones_before_it_as_they_are() {
     let mut headers = Headers::new();

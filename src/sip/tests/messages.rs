@@ -187,7 +187,7 @@ fn values_are_not_copied() {
 
 /// INC-007, STX-030
 #[test]
-fn what_can_be_answered_is_salvaged() {
+fn a_broken_request_is_salvaged_for_its_response() {
     let salvage = |text: &str| Request::salvage(&text.replace('\n', "\r\n").into());
     let request =
         salvage("OPTIONS  sip:a b  SIP/7.0 \nVia: SIP/2.0/UDP a\nno colon\nTo: a\0\nCSeq: 1\nl: x").unwrap();

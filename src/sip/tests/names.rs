@@ -61,7 +61,7 @@ fn names_are_equal_in_any_letter_case() {
     assert!(HeaderName::parse(&[b'a'; 100]).is_ok());
 }
 
-/// HDR-011, HDR-017: what would break out of its line is no header.
+/// HDR-011, HDR-017: a value that would break out of its line makes no header.
 #[test]
 fn line_ends_and_nul_are_refused_in_values() {
     for (value, at) in [("a\r\nVia: x", 1), ("a\nb", 1), ("\rb", 0), ("0123456789\0", 10), ("\"\\\r\"", 2)] {

@@ -6,7 +6,7 @@ use sipreg::proto::digest::{Algorithm, Challenged, Credential, Hidden, Keyring, 
 use sipreg::proto::ids::Counting;
 use sipreg::sip::{Challenge, Credentials, Header, HeaderName, Headers};
 
-/// One row per line feed; a row that begins with `P` comes from a proxy, without the `P`.
+/// Takes one row in each line; a row behind a `P` comes from a proxy.
 pub fn challenge(octets: &[u8]) {
     let mut headers = Headers::new();
     for row in octets.split(|&octet| octet == b'\n') {
@@ -22,7 +22,7 @@ pub fn challenge(octets: &[u8]) {
             headers.push(row);
         }
     }
-    answered(&headers);
+    credentials_fit(&headers);
 }
 
 fn keyring() -> Keyring {
@@ -38,9 +38,9 @@ fn keyring() -> Keyring {
     }
 }
 
-/// The answers repeat what the challenges said, one for each realm and kind, and count; the same challenge again says
-/// that they were wrong.
-fn answered(headers: &Headers) {
+/// The credentials repeat the parameters of the challenges, one for each realm and kind, and count; the same
+/// challenge again means that they were wrong.
+fn credentials_fit(headers: &Headers) {
     let (mut sessions, mut random) = (Sessions::new(), Counting::default());
     if sessions.on_challenge(headers, &keyring(), &mut random) != Challenged::Answer {
         assert!(sessions.authorize("REGISTER", "sip:a", b"").is_empty());

@@ -1,5 +1,5 @@
-//! Typed header fields: nothing panics, what was read is written and read back the same, and a list means the same
-//! in one row and in several.
+//! Typed header fields: nothing panics, a value that was read is written and read back the same, and a list
+//! means the same in one row and in several.
 
 use super::uris;
 use sipreg::sip::{
@@ -7,7 +7,7 @@ use sipreg::sip::{
     NameAddr, Q, RetryAfter, Via,
 };
 
-/// Calls every typed reader; panics are what it looks for.
+/// Calls every typed reader, to see that none panics.
 pub fn read_all(headers: &Headers) {
     let _ = (headers.vias(), headers.top_via(), headers.via_count(), headers.from(), headers.to());
     let _ = (headers.call_id(), headers.cseq(), headers.max_forwards(), headers.contacts(), headers.date());
@@ -38,7 +38,7 @@ fn loses_one_value(headers: &Headers, name: &HeaderName) {
     }
 }
 
-/// Whatever `value` can be read as, it is written and read back the same.
+/// A value that can be read as a field, whichever it is, is written and read back the same.
 pub fn value_reads_back(value: &[u8]) {
     if let Ok(via) = Via::parse(value) {
         assert_eq!(Via::parse(via.to_string().as_bytes()), Ok(via));
@@ -60,7 +60,7 @@ pub fn value_reads_back(value: &[u8]) {
     }
 }
 
-/// One row per line feed.
+/// Headers with one row for each line of `octets`.
 fn rows(name: &HeaderName, octets: &[u8]) -> Headers {
     let rows = octets.split(|&octet| octet == b'\n');
     rows.filter_map(|row| Header::new(name.clone(), row.to_vec()).ok()).collect()
@@ -70,7 +70,7 @@ fn one_row_each(name: &HeaderName, values: impl Iterator<Item = String>) -> Head
     values.map(|value| Header::new(name.clone(), value).expect("what was written is one row")).collect()
 }
 
-/// Via: lists, rows, and what a proxy does with them.
+/// Via: lists, rows, and a proxy's changes to them.
 pub fn via(octets: &[u8]) {
     value_reads_back(octets);
     let name = HeaderName::Via;

@@ -2,7 +2,7 @@
 
 use sipreg::sip::{Frame, FramingError, Message, ParseError, StreamFramer};
 
-/// What came of a stream.
+/// The frames of a stream and its end.
 #[derive(Debug, PartialEq, Eq)]
 struct Course {
     frames: Vec<Frame>,
@@ -30,14 +30,14 @@ impl Course {
         Course { frames, error: None, partial: framer.partial() }
     }
 
-    /// Without keep-alives, which mean something else to each side.
+    /// The course without keep-alives, which each side reads in its own way.
     fn messages(mut self) -> Course {
         self.frames.retain(|frame| matches!(frame, Frame::Message(_)));
         self
     }
 }
 
-/// How many sizes of pieces follow, those sizes, to be used in turn, and the stream.
+/// Takes the number of sizes that follow, the sizes of pieces, used in turn, and the stream.
 pub fn any_split_gives_the_same(octets: &[u8]) {
     let Some((&count, rest)) = octets.split_first() else { return };
     let (sizes, stream) = rest.split_at(usize::from(count % 16).min(rest.len()));

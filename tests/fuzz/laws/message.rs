@@ -25,7 +25,7 @@ pub fn read_write_read(octets: &[u8]) {
     }
     let framed = Message::parse_framed(octets.clone());
     let Ok(message) = Message::parse_datagram(octets) else {
-        return assert!(framed.is_err(), "what is no datagram is no frame");
+        return assert!(framed.is_err(), "no datagram, and yet a frame");
     };
     if let Ok(framed) = framed {
         assert_eq!(framed, message);
@@ -33,7 +33,7 @@ pub fn read_write_read(octets: &[u8]) {
     fields::read_all(message.headers());
     let mut written = Vec::new();
     message.write(&mut written);
-    let again = Message::parse_framed(written.clone().into()).expect("what was written is one message");
+    let again = Message::parse_framed(written.clone().into()).expect("a written message is one message");
     assert_eq!(comparable(&again), comparable(&message));
     let mut twice = Vec::new();
     again.write(&mut twice);

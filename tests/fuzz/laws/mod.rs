@@ -1,5 +1,5 @@
-//! What must hold for any octets whatsoever. Each law takes octets, from a fuzzer or from proptest (`tests/wire`
-//! includes this module), and panics where it is broken.
+//! Laws that hold for any octets whatsoever. Each law takes octets, from a fuzzer or from proptest
+//! (`tests/wire` includes this module), and panics where it is broken.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken law is a panic")]
 
 pub mod auth;
@@ -10,4 +10,4 @@ mod input;
 pub mod message;
 pub mod server;
 pub mod uris;
-pub mod written;
+pub mod writing;

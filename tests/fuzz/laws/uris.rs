@@ -1,16 +1,16 @@
-//! URIs: written as read, and compared as RFC 3261 §19.1.4 wants it: an equivalence, except where a parameter is in
-//! one of them only.
+//! URIs are written as they were read. Comparison (RFC 3261 §19.1.4) is an equivalence, except where a
+//! parameter is in one of them only.
 
 use sipreg::sip::{AnyUri, Host, NameAddr, Param, Uri};
 
-/// Calls everything a URI can be asked.
+/// Calls every reader of a URI.
 pub fn read_all(uri: &Uri) {
     assert!(uri.matches(uri), "{uri} differs from itself");
     let _ = (uri.user_decoded(), uri.user_octets(), uri.transport(), uri.param("lr"));
 }
 
-/// One URI of its own.
-fn alone(octets: &[u8]) -> Option<Uri> {
+/// The laws of a single URI.
+fn single(octets: &[u8]) -> Option<Uri> {
     let _ = NameAddr::parse(octets);
     if let Ok(host) = Host::parse(octets) {
         assert_eq!(Host::parse(host.to_string()), Ok(host));
@@ -28,8 +28,8 @@ fn alone(octets: &[u8]) -> Option<Uri> {
     Some(uri)
 }
 
-/// What RFC 3261 §19.1.4 calls equal by its own words: letters written as escapes, parameters and headers in another
-/// order, scheme, host and parameters in other letter case.
+/// Spellings that RFC 3261 §19.1.4 calls equal by its own words match: letters written as escapes, parameters
+/// and headers in another order, scheme, host and parameters in other letter case.
 fn other_spellings_match(uri: &Uri) {
     let same = |other: &Uri, how: &str| {
         assert!(uri.matches(other) && other.matches(uri), "{uri} and {other}: {how}");
@@ -102,9 +102,9 @@ fn distinct(uri: &Uri) -> bool {
     })
 }
 
-/// Three URIs, a line feed between each.
+/// Takes three URIs with a line feed between each.
 pub fn comparison_is_an_equivalence(octets: &[u8]) {
-    let uris: Vec<Uri> = octets.splitn(3, |&octet| octet == b'\n').filter_map(alone).collect();
+    let uris: Vec<Uri> = octets.splitn(3, |&octet| octet == b'\n').filter_map(single).collect();
     for one in &uris {
         for two in &uris {
             assert_eq!(one.matches(two), two.matches(one), "{one} and {two}");
@@ -113,7 +113,7 @@ pub fn comparison_is_an_equivalence(octets: &[u8]) {
     let [a, b, c] = uris.as_slice() else { return };
     for (a, b, c) in [(a, b, c), (b, c, a), (c, a, b)] {
         if a.matches(b) && b.matches(c) && is_common(a, b, c) {
-            assert!(a.matches(c), "{a} is like {b}, that is like {c}");
+            assert!(a.matches(c), "{a} matches {b}, which matches {c}");
         }
     }
 }

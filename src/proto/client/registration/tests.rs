@@ -87,7 +87,7 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
     match input {
         "start" => registration.start(now),
         "resolved" => {
-            let found = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+            let found = [1, 2].map(|n| crate::proto::Record::A([192, 0, 2, n].into())).to_vec();
             registration.on_resolved(&question, Ok(found), now)
         }
         "unresolved" => registration.on_resolved(&question, Err(ResolveError::NoSuchName), now),

@@ -1,7 +1,7 @@
-//! Notices that something about the network has changed: an address, a route, an interface (DES-016).
+//! Watches the network for changes: of an address, a route, an interface (DES-016).
 //!
-//! On Linux the kernel says so (netlink, `man 7 rtnetlink`). What exactly has changed is not read: whoever is told looks
-//! for itself which sockets would now send from elsewhere. Elsewhere that is looked at now and then.
+//! On Linux the kernel reports them (netlink, `man 7 rtnetlink`). The change itself is not read: the driver
+//! checks which sockets would send from another address now. On other systems it checks at regular times.
 
 use std::io;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::clock::Clock;
 use crate::proto::Time;
 
-/// What changes comes in bursts: this long after the last of one it is looked at, and this long after the first at the
-/// latest.
+/// Changes come in bursts: the check is this long after the last change of a burst.
 const QUIET: Duration = Duration::from_millis(1500);
+/// The check is this long after the first change of a burst at the latest.
 const LONGEST: Duration = Duration::from_secs(5);
 
 #[cfg(target_os = "linux")]
@@ -19,33 +19,33 @@ use linux::Changes;
 #[cfg(not(target_os = "linux"))]
 use others::Changes;
 
-/// Changes that are watched for, or not, and when to look what they were.
+/// A watch on the network, which begins with [`NetWatch::watch`], and the time of the next check.
 #[derive(Default)]
-pub(super) struct Changing {
+pub(super) struct NetWatch {
     changes: Option<Changes>,
-    /// When the first and the last came that was not looked at.
+    /// The times of the first and the last change since the last check.
     burst: Option<(Time, Time)>,
 }
 
-impl Changing {
-    /// Watches from now on.
+impl NetWatch {
+    /// Watches the network from now on.
     pub(super) fn watch(&mut self) -> io::Result<()> {
         self.changes = Some(Changes::watch()?);
         Ok(())
     }
 
-    /// When it is time to look, if there is anything to look at.
-    pub(super) fn looks_at(&self) -> Option<Time> {
+    /// The time of the next check, if anything has changed since the last one.
+    pub(super) fn check_due(&self) -> Option<Time> {
         self.burst.map(|(first, last)| (last + QUIET).min(first + LONGEST))
     }
 
-    /// It was looked at.
-    pub(super) fn looked(&mut self) {
+    /// Forgets the changes that the driver has checked.
+    pub(super) fn reset(&mut self) {
         self.burst = None;
     }
 
-    /// Something has changed. Never, when nothing is watched for. Can be dropped at any time.
-    pub(super) async fn noticed(&mut self, clock: Clock) {
+    /// Ends when something has changed; never, when nothing is watched. Can be dropped at any time.
+    pub(super) async fn change(&mut self, clock: Clock) {
         let Some(changes) = &mut self.changes else { return std::future::pending().await };
         changes.next().await;
         let now = clock.now();
@@ -65,11 +65,11 @@ mod linux {
     /// RTMGRP_LINK, and for IPv4 and IPv6 RTMGRP_IFADDR and RTMGRP_ROUTE.
     const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 
-    /// Where the kernel says it. It is no pipe, and reads like one.
+    /// The kernel's reports. The socket is no pipe, and reads like one.
     pub(crate) struct Changes(Receiver);
 
     impl Changes {
-        /// Listens from now on.
+        /// Opens the kernel's reports.
         pub(crate) fn watch() -> io::Result<Changes> {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let route = SockProtocol::NetlinkRoute;
@@ -78,21 +78,21 @@ mod linux {
             Receiver::from_owned_fd_unchecked(listening).map(Changes)
         }
 
-        /// Something has changed. Can be dropped at any time.
+        /// Ends when something has changed. Can be dropped at any time.
         pub(crate) async fn next(&mut self) {
             let mut seen = false;
             while !seen {
                 if self.0.readable().await.is_err() {
                     return std::future::pending().await;
                 }
-                // Here, for this is waited for again at every turn of the loop.
+                // Not in the future's state, which every turn of the driver's loop makes anew.
                 let mut buffer = [0; 8192];
                 loop {
                     match self.0.try_read(&mut buffer) {
                         Ok(0) => return std::future::pending().await,
                         Ok(_) => seen = true,
                         Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                        // There was more than the socket's buffer holds: that is a change, too.
+                        // An overflow of the socket's buffer is a change, too.
                         Err(_) if !seen => seen = true,
                         Err(_) => break,
                     }
@@ -107,10 +107,10 @@ mod others {
     use std::io;
     use std::time::Duration;
 
-    /// The time between two looks.
+    /// The time between two checks.
     const PERIOD: Duration = Duration::from_secs(15);
 
-    /// A clock that says when to look.
+    /// A timer in the place of reports.
     pub(crate) struct Changes;
 
     impl Changes {

@@ -1,4 +1,4 @@
-//! What is built, from whatever texts, is written as one message and read back the same.
+//! A message built from whatever texts is written as one message and read back the same.
 
 use super::input::Input;
 use super::message::comparable;
@@ -15,7 +15,7 @@ const NAMES: [HeaderName; 6] = [
 ];
 
 /// Method, URI, status, reason, header rows and body are taken from `octets`.
-pub fn what_is_built_is_read_back(octets: &[u8]) {
+pub fn a_built_message_reads_back(octets: &[u8]) {
     let mut input = Input::new(octets);
     let (method, uri, reason) = (input.octets(), input.text(), input.text());
     let status = 100 + input.number() % 600;
@@ -41,7 +41,7 @@ pub fn what_is_built_is_read_back(octets: &[u8]) {
     one_message(&response.into(), !reason.contains(['\r', '\n', '\0']));
 }
 
-/// No text breaks out of its line; what could stand in its place comes back as it was.
+/// No text breaks out of its line, and one that may stand in its place comes back as it was.
 fn one_message(message: &Message, readable: bool) {
     let mut octets = Vec::new();
     message.write(&mut octets);

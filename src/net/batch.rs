@@ -1,27 +1,28 @@
-//! Datagrams by the batch: on Linux a system call for up to [`BATCH`] of them, in each direction.
+//! Datagrams by the batch: on Linux one system call takes, or sends, up to [`BATCH`] of them.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
-/// The most that is taken, or sent, at a time.
+/// The most datagrams that are taken, or sent, at a time.
 pub(super) const BATCH: usize = 32;
 
-/// The largest datagram there is (RFC 3261 §18.1.1: messages up to the maximum datagram size must be handled).
+/// The size of the largest datagram, in octets (RFC 3261 §18.1.1: messages up to the maximum datagram size
+/// must be handled).
 pub(super) const LARGEST: usize = 65_535;
 
 /// A datagram, in or out.
 pub(super) struct Datagram {
-    /// Who sent it, or is to get it.
+    /// The sender, or the receiver.
     pub peer: SocketAddr,
-    /// The address of ours that it came to, or is to leave from; `None`: that of the socket.
+    /// The address of ours that it came to, or is to leave from; `None` for the socket's address.
     pub local: Option<IpAddr>,
-    /// The octets.
+    /// The octets, without UDP's header.
     pub bytes: Bytes,
 }
 
-pub(super) use system::{Room, receive, send, tell_local};
+pub(super) use system::{Buffer, receive, request_local, send};
 
 #[cfg(target_os = "linux")]
 mod system {
@@ -42,27 +43,28 @@ mod system {
     use super::*;
     use crate::net::icmp::address;
 
-    /// Errors in a row after which it is left to the next datagram to try again.
+    /// Errors in a row after which the next datagram has to trigger another try.
     const TRIES: usize = 32;
 
-    /// The least that is asked for.
+    /// The least datagrams that are asked for.
     const FEWEST: usize = 2;
 
-    /// Where a batch comes in. The system gives its pages when a datagram reaches them.
-    pub(crate) struct Room {
+    /// The buffer for a batch. The system gives its pages when a datagram reaches them.
+    pub(crate) struct Buffer {
         octets: Vec<u8>,
-        /// How many are asked for: more, when that many came. Every one costs, also where none is.
+        /// The number of datagrams to ask for: more, when that many came. Each costs, whether it comes or
+        /// not.
         many: usize,
     }
 
-    impl Room {
-        pub(crate) fn new() -> Room {
-            Room { octets: vec![0; BATCH * LARGEST], many: FEWEST }
+    impl Buffer {
+        pub(crate) fn new() -> Buffer {
+            Buffer { octets: vec![0; BATCH * LARGEST], many: FEWEST }
         }
     }
 
     /// Asks for [`Datagram::local`] of every datagram.
-    pub(crate) fn tell_local(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
+    pub(crate) fn request_local(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
         match address {
             SocketAddr::V4(_) => setsockopt(socket, Ipv4PacketInfo, &true)?,
             SocketAddr::V6(_) => setsockopt(socket, Ipv6RecvPacketInfo, &true)?,
@@ -70,27 +72,27 @@ mod system {
         Ok(())
     }
 
-    /// Takes a batch of what has come in. A batch that is not full leaves the socket's readiness taken back: the kernel
-    /// had no more, and the next datagram brings it again.
-    pub(crate) fn receive(socket: &UdpSocket, room: &mut Room, mut take: impl FnMut(Datagram)) {
+    /// Takes a batch of datagrams that have come in. A batch that is not full takes the socket's readiness
+    /// back: the kernel had no more, and the next datagram brings the readiness again.
+    pub(crate) fn receive(socket: &UdpSocket, buffer: &mut Buffer, mut take: impl FnMut(Datagram)) {
         let _ = socket.try_io(Interest::READABLE, || {
             let mut taken = 0;
             for _ in 0..TRIES {
-                let many = room.many.min(BATCH - taken);
-                match receive_batch(socket.as_raw_fd(), room, many, &mut take) {
+                let many = buffer.many.min(BATCH - taken);
+                match receive_batch(socket.as_raw_fd(), buffer, many, &mut take) {
                     Ok(count) if count == many => {
                         taken += count;
-                        room.many = (2 * many).min(BATCH);
+                        buffer.many = (2 * many).min(BATCH);
                         if taken == BATCH {
                             return Ok(());
                         }
                     }
                     Ok(count) => {
-                        room.many = count.max(FEWEST);
+                        buffer.many = count.max(FEWEST);
                         break;
                     }
                     Err(nix::Error::EAGAIN) => break,
-                    // Of a datagram sent earlier: it says nothing of those that come in.
+                    // An error of a datagram sent earlier says nothing of those that come in.
                     Err(_) => {}
                 }
             }
@@ -100,15 +102,15 @@ mod system {
 
     fn receive_batch(
         fd: i32,
-        room: &mut Room,
+        buffer: &mut Buffer,
         many: usize,
         take: &mut impl FnMut(Datagram),
     ) -> nix::Result<usize> {
-        let places = room.octets.chunks_mut(LARGEST).take(many);
-        let mut places: Vec<_> = places.map(|place| [IoSliceMut::new(place)]).collect();
+        let pieces = buffer.octets.chunks_mut(LARGEST).take(many);
+        let mut slices: Vec<_> = pieces.map(|piece| [IoSliceMut::new(piece)]).collect();
         let space = cmsg_space!(libc::in6_pktinfo);
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(many, Some(space));
-        let messages = recvmmsg(fd, &mut headers, places.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+        let messages = recvmmsg(fd, &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
         let mut count = 0;
         for message in messages {
             count += 1;
@@ -120,28 +122,24 @@ mod system {
         Ok(count)
     }
 
-    /// Of a datagram to many, the address it came to is none to answer from.
+    /// The address that a datagram came to. A multicast address is none to answer from.
     fn local<S>(message: &RecvMsg<'_, '_, S>) -> Option<IpAddr> {
         for control in message.cmsgs().ok()? {
-            #[allow(clippy::wildcard_enum_match_arm, reason = "a list of the system's")]
-            match control {
-                ControlMessageOwned::Ipv4PacketInfo(info) => {
-                    return Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
-                }
-                ControlMessageOwned::Ipv6PacketInfo(info) => {
-                    let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                    return (!to.is_multicast()).then_some(to.into());
-                }
-                _ => {}
+            if let ControlMessageOwned::Ipv4PacketInfo(info) = control {
+                return Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+            }
+            if let ControlMessageOwned::Ipv6PacketInfo(info) = control {
+                let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                return (!to.is_multicast()).then_some(to.into());
             }
         }
         None
     }
 
-    /// Sends of the queue's head what can go at once, and tells how many that were.
+    /// Sends the datagrams at the queue's head that can go at once, and gives their number.
     ///
     /// # Errors
-    /// What the system says of the first.
+    /// The system's error of the first datagram.
     pub(crate) fn send(socket: &UdpSocket, queue: &VecDeque<Datagram>) -> io::Result<usize> {
         let Some(first) = queue.front() else { return Ok(0) };
         let alike = queue.iter().take(BATCH).take_while(|datagram| datagram.local == first.local);
@@ -152,7 +150,7 @@ mod system {
         };
         let v4 = v4.as_ref().map(ControlMessage::Ipv4PacketInfo);
         let control = v4.or_else(|| v6.as_ref().map(ControlMessage::Ipv6PacketInfo));
-        // Not asked before whether it is ready: a socket that has just been opened is not known to be.
+        // The socket's readiness is not asked before: of a socket that has just been opened it is not known.
         match send_batch(socket.as_raw_fd(), alike, control.as_slice()) {
             Ok(sent) => Ok(sent),
             Err(nix::Error::EAGAIN) => {
@@ -167,17 +165,17 @@ mod system {
         datagrams: impl Iterator<Item = &'a Datagram>,
         control: &[ControlMessage<'_>],
     ) -> nix::Result<usize> {
-        let (places, peers): (Vec<_>, Vec<_>) = datagrams
+        let (slices, peers): (Vec<_>, Vec<_>) = datagrams
             .map(|Datagram { peer, bytes, .. }| ([IoSlice::new(bytes)], Some(SockaddrStorage::from(*peer))))
             .unzip();
         let flags = MsgFlags::MSG_DONTWAIT;
-        if let ([place], [peer]) = (&places[..], &peers[..]) {
-            sendmsg(fd, place, control, flags, peer.as_ref())?;
+        if let ([slice], [peer]) = (&slices[..], &peers[..]) {
+            sendmsg(fd, slice, control, flags, peer.as_ref())?;
             return Ok(1);
         }
         let space = control.first().map(|_| cmsg_space!(libc::in6_pktinfo));
-        let mut headers = MultiHeaders::preallocate(places.len(), space);
-        Ok(sendmmsg(fd, &mut headers, &places, &peers, control, flags)?.count())
+        let mut headers = MultiHeaders::preallocate(slices.len(), space);
+        Ok(sendmmsg(fd, &mut headers, &slices, &peers, control, flags)?.count())
     }
 
     fn info_v4(local: Ipv4Addr) -> libc::in_pktinfo {
@@ -202,48 +200,48 @@ mod system {
 
     use super::*;
 
-    /// Where a datagram comes in.
-    pub(crate) struct Room(Vec<u8>);
+    /// The buffer for a datagram.
+    pub(crate) struct Buffer(Vec<u8>);
 
-    impl Room {
-        pub(crate) fn new() -> Room {
-            Room(vec![0; LARGEST])
+    impl Buffer {
+        pub(crate) fn new() -> Buffer {
+            Buffer(vec![0; LARGEST])
         }
     }
 
-    /// Not known how: answers leave from where the routing table says.
-    pub(crate) fn tell_local<S>(_socket: &S, _address: SocketAddr) -> io::Result<()> {
+    /// No way to ask is known here: answers leave from the address that the routing table gives.
+    pub(crate) fn request_local<S>(_socket: &S, _address: SocketAddr) -> io::Result<()> {
         Ok(())
     }
 
-    /// Takes a batch of what has come in.
-    pub(crate) fn receive(socket: &UdpSocket, room: &mut Room, mut take: impl FnMut(Datagram)) {
+    /// Takes a batch of datagrams that have come in.
+    pub(crate) fn receive(socket: &UdpSocket, buffer: &mut Buffer, mut take: impl FnMut(Datagram)) {
         let mut taken = 0;
         for _ in 0..BATCH {
-            match socket.try_recv_from(&mut room.0) {
+            match socket.try_recv_from(&mut buffer.0) {
                 Ok((n, peer)) => {
                     taken += 1;
-                    take(Datagram { peer, local: None, bytes: Bytes::copy_from_slice(&room.0[..n]) });
+                    take(Datagram { peer, local: None, bytes: Bytes::copy_from_slice(&buffer.0[..n]) });
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // Of a datagram sent earlier: it says nothing of those that come in.
+                // An error of a datagram sent earlier says nothing of those that come in.
                 Err(_) => {}
             }
         }
         if taken == 0 {
-            // Nothing but errors: it is left to the next datagram to try again.
+            // Nothing but errors came: the next datagram has to trigger another try.
             let none = || io::Result::<()>::Err(ErrorKind::WouldBlock.into());
             let _ = socket.try_io(Interest::READABLE, none);
         }
     }
 
-    /// Sends the first of the queue if it can go at once, and tells how many that were.
+    /// Sends the first datagram of the queue if it can go at once, and gives the number sent.
     ///
     /// # Errors
-    /// What the system says of it.
+    /// The system's error of that datagram.
     pub(crate) fn send(socket: &UdpSocket, queue: &VecDeque<Datagram>) -> io::Result<usize> {
         let Some(first) = queue.front() else { return Ok(0) };
-        // Not asked before whether it is ready: a socket that has just been opened is not known to be.
+        // The socket's readiness is not asked before: of a socket that has just been opened it is not known.
         match SockRef::from(socket).send_to(&first.bytes, &first.peer.into()) {
             Ok(_) => Ok(1),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

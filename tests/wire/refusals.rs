@@ -1,22 +1,23 @@
-//! What a server can tell of the torture requests from this layer alone: the status that `torture/index.json` expects,
-//! and an answer that finds its way back.
+//! Refusals of the torture requests that this layer alone suffices for: the status that `torture/index.json`
+//! expects, and an answer that finds its way back.
 
-use crate::readers::{torture, torture_file};
+use crate::torture::{torture, torture_file};
 use bytes::Bytes;
 use sipreg::sip::{
     AnyUri, Contacts, FieldError, Header, HeaderName, Message, Method, Request, Response, Version,
 };
 use std::fmt::Write as _;
 
-/// What of a request the answer repeats (RFC 3261 §8.2.6.2).
+/// The headers of a request that its response repeats (RFC 3261 §8.2.6.2).
 const REPEATED: [HeaderName; 5] =
     [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
 
-/// Refused by what is above this layer: credentials, bodies, extensions. Here such a request is served.
+/// Refusals by layers above this one: credentials, bodies, extensions. Here such a request is served.
 const ABOVE: [u16; 4] = [401, 406, 415, 420];
 
-/// The request and the status that refuses it; no status for one that can be served, nothing for what has no answer.
-fn judged(octets: &Bytes) -> Option<(Request, Option<u16>)> {
+/// The request and the status that refuses it; no status for one that can be served, nothing for what has no
+/// answer.
+fn verdict(octets: &Bytes) -> Option<(Request, Option<u16>)> {
     match Message::parse_datagram(octets.clone()) {
         Ok(Message::Request(request)) => {
             let status = refusal(&request);
@@ -64,7 +65,7 @@ fn fields_are_sound(request: &Request) -> Result<bool, FieldError> {
     Ok(is_known && headers.cseq()?.method == request.method)
 }
 
-fn answer(request: &Request, status: u16) -> Response {
+fn response(request: &Request, status: u16) -> Response {
     let mut response = Response::new(status);
     for row in request.headers.iter().filter(|row| REPEATED.contains(row.name())) {
         response.headers.push(row.clone());
@@ -72,7 +73,7 @@ fn answer(request: &Request, status: u16) -> Response {
     response
 }
 
-/// Which of the repeated headers can be read.
+/// The repeated headers that can be read.
 fn readable(response: &Response) -> String {
     let headers = &response.headers;
     let read = [
@@ -85,20 +86,20 @@ fn readable(response: &Response) -> String {
     read.iter().filter(|(_, sound)| *sound).map(|(name, _)| *name).collect::<Vec<_>>().join(" ")
 }
 
-/// INC-004, INC-007, STX-030, DSR-003: every request of the torture set is refused with the status that it deserves, or
-/// not at all, and the rows that an answer repeats are there as they came.
+/// INC-004, INC-007, STX-030, DSR-003: every request of the torture set is refused with the status that it
+/// deserves, or not at all, and the rows that an answer repeats are there as they came.
 #[test]
 fn every_torture_request_is_answered_as_it_deserves() {
     let mut table = String::new();
     for message in torture().iter().filter(|message| message.kind == "request") {
         let expected = message.status.filter(|status| !ABOVE.contains(status));
-        let Some((request, status)) = judged(&message.octets) else {
+        let Some((request, status)) = verdict(&message.octets) else {
             writeln!(table, "{}: nothing", message.file).unwrap();
             continue;
         };
         assert_eq!(status, expected, "{}", message.file);
         let Some(status) = status else { continue };
-        let response = answer(&request, status);
+        let response = response(&request, status);
         let Message::Response(read) = Message::parse_framed(response.to_bytes()).unwrap() else {
             panic!("request")
         };
@@ -145,7 +146,7 @@ fn every_torture_request_is_answered_as_it_deserves() {
 
 /// 405 needs the method whole: one that is known is not mistaken for one that is not.
 #[test]
-fn methods_that_are_known_are_told_from_those_that_are_not() {
+fn known_methods_differ_from_unknown_ones() {
     let method = |file: &str| match Message::parse_datagram(torture_file(file)).unwrap() {
         Message::Request(request) => request.method,
         Message::Response(_) => panic!("{file} is a response"),

@@ -1,0 +1,531 @@
+//! The driver: hands events to the core, carries out its actions, and brings back what happened.
+//!
+//! [`Driver`] is the loop; [`Network`] all of it but the core: sockets, connections, the name service, the
+//! store.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::alarm::Alarm;
+use super::clock::Clock;
+use super::dns::Resolver;
+use super::netwatch::NetWatch;
+use super::sockets::{self, Bind, DryFlows};
+use super::stream::{self, Connection, Flow, Listeners};
+use super::udp::{Arrival, UdpSockets};
+use crate::proto::binding::{Operation, StoreFailure};
+use crate::proto::{
+    Action, AskId, Cause, Checkpoint, Command, Destination, Direction, Endpoint, Event, FlowId, Notice,
+    QueryId, Question, ResolveError, Time, Transport,
+};
+use crate::store::Store;
+
+/// The user's wishes for the network.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The address to send from, and the port; `None` leaves both to the system.
+    pub bind: Option<Bind>,
+    /// The port of a binding that is to be refreshed: sockets send from it if it is free and [`Config::bind`]
+    /// asks for no other.
+    pub port: Option<u16>,
+    /// The name servers to ask; empty for those of the system.
+    pub nameservers: Vec<SocketAddr>,
+    /// The time that a question to the name service may take.
+    pub dns_timeout: Duration,
+    /// Open sockets without connecting, and send nothing: a message that would be sent comes back as
+    /// [`Notice::Message`] with [`Direction::Sent`](crate::proto::Direction::Sent), and no answer ever
+    /// follows. Names are resolved all the same.
+    pub dry_run: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            bind: None,
+            port: None,
+            nameservers: Vec::new(),
+            dns_timeout: Duration::from_secs(5),
+            dry_run: false,
+        }
+    }
+}
+
+/// Keeps a checkpoint, which must outlive the process. It is called before the request that makes the
+/// checkpoint true is sent, so it must be quick.
+pub type Keeper = Box<dyn FnMut(&Checkpoint)>;
+
+/// Notices that memory is kept for.
+const NOTICES: usize = 64;
+
+/// The loop around an [`Endpoint`]: events in, actions out, notices to the caller.
+///
+/// [`Driver::command`] at any time, then [`Driver::next`] until [`Notice::Finished`]; a server gets its
+/// location service by [`Driver::store_with`] first, and runs until it has stopped, as
+/// [`Command::StopServing`] asks it to. Needs a tokio runtime with I/O and time, as
+/// [`runtime`](super::runtime) makes it. Dropping it closes everything; messages that the system has not
+/// taken by then are lost.
+pub struct Driver {
+    endpoint: Endpoint,
+    network: Network,
+    waits: Waits,
+    notices: VecDeque<Notice>,
+}
+
+impl Driver {
+    /// A driver that has opened nothing yet.
+    #[must_use]
+    pub fn new(config: Config, endpoint: Endpoint, clock: Clock) -> Driver {
+        Driver {
+            endpoint,
+            network: Network::new(config, clock),
+            waits: Waits::default(),
+            notices: VecDeque::new(),
+        }
+    }
+
+    /// Hands a command over; it is carried out by [`Driver::next`].
+    pub fn command(&mut self, command: Command) {
+        self.network.push(Event::Command(command));
+    }
+
+    /// Carries out [`Action::Checkpoint`](crate::proto::Action::Checkpoint); without a keeper nothing
+    /// is kept.
+    pub fn remember_with(&mut self, keeper: Keeper) {
+        self.network.remember_with(keeper);
+    }
+
+    /// Carries out [`Action::Store`](crate::proto::Action::Store); without a store every answer is
+    /// [`StoreFailure::Unavailable`](crate::proto::binding::StoreFailure::Unavailable).
+    pub fn store_with(&mut self, store: Box<dyn Store>) {
+        self.network.store_with(store);
+    }
+
+    /// Tells the core from now on when an address, a route or an interface has changed. Needs the runtime.
+    ///
+    /// # Errors
+    /// The system does not report changes.
+    pub fn watch_network(&mut self) -> io::Result<()> {
+        self.waits.netwatch.watch()
+    }
+
+    /// The core, to read its counters.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Runs until the core has a notice. Can be dropped at any time, as `tokio::select!` does, and called
+    /// again: nothing is lost. Without a command it waits for ever.
+    pub async fn next(&mut self) -> Notice {
+        loop {
+            if let Some(notice) = self.notices.pop_front() {
+                return notice;
+            }
+            self.notices.shrink_to(NOTICES);
+            let due = self.endpoint.next_timeout().map(|(due, _)| due);
+            let event = self.network.event(due, &mut self.waits).await;
+            self.handle(event);
+            // Events that are there already are handled too: the caller waits for much else besides, and that
+            // takes time.
+            while let Some(event) = self.network.ready_event() {
+                self.handle(event);
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        for action in self.endpoint.handle(event, self.network.now()) {
+            self.notices.extend(self.network.perform(action));
+        }
+    }
+
+    /// A notice that is there already, without waiting; the others come by [`Driver::next`].
+    pub fn try_next(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// The current time by the core's clock.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.network.now()
+    }
+}
+
+/// Events that may wait for the core. When it is full, flows stop reading.
+const EVENTS: usize = 256;
+
+/// Events in a row after which a timer that is due comes first, and then everything else that runs in this
+/// thread: a flood must not hold them up.
+const STREAK: u32 = 32;
+
+/// Events of connections that are taken before the sockets get their turn.
+const TURN: usize = 32;
+
+/// Questions that may be open at a time.
+const QUESTIONS: usize = 256;
+
+/// Every socket, the name service and the store.
+pub(super) struct Network {
+    config: Config,
+    clock: Clock,
+    keeper: Option<Keeper>,
+    store: Option<Box<dyn Store>>,
+    sockets: UdpSockets,
+    listeners: Listeners,
+    /// The number of connections accepted so far, which numbers their flows.
+    accepted: u64,
+    connections: BTreeMap<FlowId, Flow>,
+    dry: DryFlows,
+    resolver: Resolver,
+    questions: JoinSet<()>,
+    answers: VecDeque<Event>,
+    ready: VecDeque<Event>,
+    arrived: VecDeque<Arrival>,
+    /// Events since the last timeout.
+    streak: u32,
+    /// Events since the last time that other tasks of this thread had their turn.
+    unbroken: u32,
+    report: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+}
+
+/// The alarm and the network watch, which the loop waits for besides its sockets.
+#[derive(Default)]
+pub(super) struct Waits {
+    pub(super) alarm: Alarm,
+    pub(super) netwatch: NetWatch,
+}
+
+impl Network {
+    pub(super) fn new(config: Config, clock: Clock) -> Network {
+        let (report, events) = mpsc::channel(EVENTS);
+        let resolver = Resolver::new(config.nameservers.clone(), config.dns_timeout);
+        Network {
+            config,
+            clock,
+            keeper: None,
+            store: None,
+            sockets: UdpSockets::default(),
+            listeners: Listeners::default(),
+            accepted: 0,
+            connections: BTreeMap::new(),
+            dry: DryFlows::default(),
+            resolver,
+            questions: JoinSet::new(),
+            answers: VecDeque::new(),
+            ready: VecDeque::new(),
+            arrived: VecDeque::new(),
+            streak: 0,
+            unbroken: 0,
+            report,
+            events,
+        }
+    }
+
+    pub(super) fn remember_with(&mut self, keeper: Keeper) {
+        self.keeper = Some(keeper);
+    }
+
+    pub(super) fn store_with(&mut self, store: Box<dyn Store>) {
+        self.store = Some(store);
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Lets the core see this event next.
+    pub(super) fn push(&mut self, event: Event) {
+        self.ready.push_back(event);
+    }
+
+    /// Carries out one action, without waiting. A notice for the user comes back.
+    pub(super) fn perform(&mut self, action: Action) -> Option<Notice> {
+        match action {
+            Action::Open { flow, destination } if self.config.dry_run => self.open_dry(flow, destination),
+            Action::Open { flow, destination } => self.open(flow, destination),
+            Action::Close { flow } => self.close(flow),
+            Action::Transmit { flow, peer, bytes } => return self.transmit(flow, peer, bytes),
+            Action::Resolve { query, question } => self.resolve(query, &question),
+            Action::Checkpoint(checkpoint) => {
+                if let Some(keep) = &mut self.keeper {
+                    keep(&checkpoint);
+                }
+            }
+            Action::Notify(notice) => return Some(notice),
+            Action::Listen { flow, transport, address } => self.listen(flow, transport, address),
+            Action::Store { ask, operation } => self.ask_store(ask, operation),
+        }
+        None
+    }
+
+    /// The next event; [`Event::Timeout`] when `due` comes before any other. Can be dropped at any time and
+    /// called again: nothing is lost.
+    pub(super) async fn event(&mut self, due: Option<Time>, waits: &mut Waits) -> Event {
+        loop {
+            if let Some(event) = self.own_event() {
+                return event;
+            }
+            self.ready.shrink_to(TURN);
+            if self.streak >= STREAK && due.is_some_and(|due| due <= self.clock.now()) {
+                return self.timeout();
+            }
+            if self.unbroken >= STREAK {
+                self.unbroken = 0;
+                tokio::task::yield_now().await;
+            }
+            if let Some(event) = self.arrival() {
+                return event;
+            }
+            let clock = self.clock;
+            let check = waits.netwatch.check_due();
+            if check.is_some_and(|at| at <= clock.now()) {
+                waits.netwatch.reset();
+                return Event::NetworkChanged { moved: self.moved_flows() };
+            }
+            let first = [due, check].into_iter().flatten().min();
+            let rests = first.is_none_or(|at| at > clock.now());
+            tokio::select! {
+                biased;
+                () = std::future::poll_fn(|context| self.poll(context, rests)) => {}
+                () = waits.alarm.until(clock, first) => {
+                    if due.is_some_and(|due| due <= clock.now()) {
+                        return self.timeout();
+                    }
+                }
+                () = waits.netwatch.change(clock) => {}
+            }
+        }
+    }
+
+    /// An event that is there already, as long as neither a timer nor another task has to have its turn.
+    fn ready_event(&mut self) -> Option<Event> {
+        if self.streak >= STREAK || self.unbroken >= STREAK {
+            None
+        } else {
+            self.own_event().or_else(|| self.arrival())
+        }
+    }
+
+    /// An event that came of the core's own actions. It comes before all others, so that the core finds
+    /// things as it left them.
+    fn own_event(&mut self) -> Option<Event> {
+        self.answers.pop_front().or_else(|| self.ready.pop_front())
+    }
+
+    /// An event from outside whose flow is still open.
+    fn arrival(&mut self) -> Option<Event> {
+        loop {
+            let Arrival { event, local } = self.arrived.pop_front()?;
+            self.streak += 1;
+            self.unbroken += 1;
+            if self.concerns_open_flow(&event) {
+                self.note_address(&event);
+                self.sockets.note_local(&event, local);
+                return Some(event);
+            }
+        }
+    }
+
+    /// The flows that the system would open from another address now. A flow that it would not open at all is
+    /// not among them: a new one would be no better.
+    fn moved_flows(&self) -> Vec<FlowId> {
+        let connections = self
+            .connections
+            .iter()
+            .filter_map(|(id, connection)| Some((*id, connection.destination.address, connection.local?)));
+        let has_moved = |destination, then: SocketAddr| {
+            sockets::source(destination, self.config.bind).is_ok_and(|now| now.ip() != then.ip())
+        };
+        let flows = self.sockets.flows().chain(connections);
+        let mut moved: Vec<_> = flows
+            .filter(|(_, destination, local)| has_moved(*destination, *local))
+            .map(|(id, ..)| id)
+            .collect();
+        moved.sort_unstable();
+        moved
+    }
+
+    fn timeout(&mut self) -> Event {
+        self.streak = 0;
+        self.unbroken += 1;
+        Event::Timeout
+    }
+
+    /// Sends the messages that wait, and takes from each source its turn of events. Where there are none, the
+    /// task rests now if no timer is due.
+    fn poll(&mut self, context: &mut Context<'_>, rests: bool) -> Poll<()> {
+        for _ in 0..TURN {
+            let Poll::Ready(Some(event)) = self.events.poll_recv(context) else { break };
+            self.arrived.push_back(Arrival { event, local: None });
+        }
+        self.sockets.poll(context, &mut self.arrived);
+        for connection in self.listeners.poll(context) {
+            self.accept(connection);
+        }
+        if self.arrived.is_empty() {
+            if rests {
+                self.unbroken = 0;
+            }
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether the event's flow, or listener, is still open. A connection is over after its last event.
+    fn concerns_open_flow(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Opened { flow, .. } | Event::Received { flow, .. } => {
+                self.connections.contains_key(flow)
+                    || self.sockets.contains(*flow)
+                    || self.listeners.contains(*flow)
+            }
+            Event::Accepted { listener, flow, .. } => {
+                let listens = self.listeners.contains(*listener);
+                if !listens {
+                    self.close(*flow);
+                }
+                listens
+            }
+            Event::Closed { flow } | Event::Failed { flow, .. } => {
+                self.sockets.contains(*flow) || self.connections.remove(flow).is_some()
+            }
+            Event::Stored { .. }
+            | Event::Resolved { .. }
+            | Event::Command(_)
+            | Event::NetworkChanged { .. }
+            | Event::Timeout => true,
+        }
+    }
+
+    /// The next UDP socket takes the port of the first, if it can, so that the device stays reachable at its
+    /// Contact. Notes the address of a connection that is open now.
+    fn note_address(&mut self, event: &Event) {
+        if let Event::Opened { flow, local } = event {
+            if let Some(connection) = self.connections.get_mut(flow) {
+                connection.local = Some(*local);
+            } else if self.sockets.flows().any(|(id, ..)| id == *flow) {
+                self.config.port.get_or_insert(local.port());
+            }
+        }
+    }
+
+    fn open(&mut self, flow: FlowId, destination: Destination) {
+        let Config { bind, port, .. } = self.config;
+        let Destination { transport, address, .. } = destination;
+        let choices = sockets::choices(address, bind, port);
+        match transport {
+            Transport::Udp => {
+                let opened = self.sockets.open(flow, address, &choices);
+                self.socket_opened(flow, address, opened);
+            }
+            Transport::Tcp => {
+                let opening = Flow::start(flow, destination, self.report.clone(), |task| async move {
+                    stream::run(task, &choices).await;
+                });
+                self.connections.insert(flow, opening);
+            }
+        }
+    }
+
+    fn listen(&mut self, flow: FlowId, transport: Transport, address: SocketAddr) {
+        let opened = match transport {
+            Transport::Udp => self.sockets.listen(flow, address),
+            Transport::Tcp => self.listeners.open(flow, address),
+        };
+        self.socket_opened(flow, address, opened);
+    }
+
+    /// Queues the event of a socket that was opened, or could not be.
+    fn socket_opened(&mut self, flow: FlowId, peer: SocketAddr, opened: io::Result<SocketAddr>) {
+        match opened {
+            Ok(local) => {
+                self.arrived.push_back(Arrival { event: Event::Opened { flow, local }, local: None });
+            }
+            Err(error) => self.ready.push_back(Event::Failed { flow, peer, cause: sockets::cause(&error) }),
+        }
+    }
+
+    fn accept(&mut self, Connection { listener, stream, local, remote }: Connection) {
+        let flow = FlowId(FlowId::ACCEPTED.0 + self.accepted);
+        self.accepted += 1;
+        let peer = Destination::new(Transport::Tcp, remote);
+        let report = self.report.clone();
+        let accepted = Flow::start(flow, peer, report, |task| stream::converse(task, stream));
+        self.connections.insert(flow, accepted);
+        let event = Event::Accepted { listener, flow, local, remote };
+        self.arrived.push_back(Arrival { event, local: None });
+    }
+
+    fn ask_store(&mut self, ask: AskId, operation: Operation) {
+        let now = self.clock.now();
+        let answer = match &mut self.store {
+            Some(store) => store.perform(operation, now),
+            None => Err(StoreFailure::Unavailable),
+        };
+        self.answers.push_back(Event::Stored { ask, answer });
+    }
+
+    fn close(&mut self, flow: FlowId) {
+        self.dry.close(flow);
+        self.sockets.close(flow);
+        self.listeners.close(flow);
+        self.connections.remove(&flow);
+    }
+
+    fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) -> Option<Notice> {
+        if let Some((transport, local)) = self.dry.source(flow) {
+            return Some(Notice::Message {
+                direction: Direction::Sent,
+                transport,
+                local,
+                remote: peer,
+                bytes,
+            });
+        }
+        let sent = match self.connections.get(&flow) {
+            Some(connection) => connection.send(bytes),
+            None => self.sockets.send(flow, peer, bytes),
+        };
+        if let Err(cause) = sent {
+            self.fail(flow, peer, cause);
+        }
+        None
+    }
+
+    /// Queues the event of a flow that does not take its messages. A connection is given up.
+    fn fail(&mut self, flow: FlowId, peer: SocketAddr, cause: Cause) {
+        let failed = Event::Failed { flow, peer, cause };
+        if self.concerns_open_flow(&failed) {
+            self.ready.push_back(failed);
+        }
+    }
+
+    fn resolve(&mut self, query: QueryId, question: &Question) {
+        while self.questions.try_join_next().is_some() {}
+        if self.questions.len() >= QUESTIONS {
+            return self.ready.push_back(Event::Resolved { query, answer: Err(ResolveError::ServerFailed) });
+        }
+        let answer = self.resolver.ask(question);
+        let report = self.report.clone();
+        self.questions.spawn(async move {
+            let answer = answer.await;
+            let _ = report.send(Event::Resolved { query, answer }).await;
+        });
+    }
+
+    fn open_dry(&mut self, flow: FlowId, destination: Destination) {
+        let choices = sockets::choices(destination.address, self.config.bind, self.config.port);
+        self.ready.push_back(match self.dry.open(flow, &destination, &choices) {
+            Ok(local) => Event::Opened { flow, local },
+            Err(error) => Event::Failed { flow, peer: destination.address, cause: sockets::cause(&error) },
+        });
+    }
+}
