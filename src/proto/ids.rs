@@ -27,7 +27,7 @@ impl Random for Counting {
 const COOKIE: &str = "z9hG4bK";
 
 /// A Via branch: the magic cookie of RFC 3261 §8.1.1.7 and the 64 bits of a random number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Branch(pub u64);
 
 impl fmt::Display for Branch {

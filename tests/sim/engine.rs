@@ -77,7 +77,7 @@ impl<I> Stage<I> {
     fn watch(&mut self, action: &Action, finished: &mut u32) {
         match action {
             Action::Open { flow, destination } => {
-                assert!(self.flows.insert(*flow, *destination).is_none(), "{flow} is opened twice");
+                assert!(self.flows.insert(*flow, destination.clone()).is_none(), "{flow} is opened twice");
             }
             Action::Transmit { flow, peer, .. } => {
                 assert_eq!(self.flows.get(flow).map(|to| to.address), Some(*peer), "{flow} goes elsewhere");

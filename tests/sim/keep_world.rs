@@ -10,7 +10,8 @@ use sipreg::proto::client::schedule::{AccountEvent, Departure};
 use sipreg::proto::ids::Random;
 use sipreg::proto::locate::Destination;
 use sipreg::proto::{
-    Action, Cause, Command, Endpoint, Event, FlowId, Notice, Question, RegistrationId, Time, Transport,
+    Action, Cause, Command, Endpoint, Event, FlowId, Notice, Question, Record, RegistrationId, Time,
+    Transport,
 };
 
 use crate::dice::Dice;
@@ -184,7 +185,7 @@ impl World {
             Action::Notify(_) | Action::Checkpoint(_) => {}
             // Every name has two addresses.
             Action::Resolve { query, question: Question::A(_) } => {
-                let answer = Ok(["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap()).to_vec());
+                let answer = Ok([1, 2].map(|n| Record::A([192, 0, 2, n].into())).to_vec());
                 self.put(1, Event::Resolved { query, answer });
             }
             Action::Resolve { query, .. } => self.put(1, Event::Resolved { query, answer: Ok(vec![]) }),
@@ -214,7 +215,7 @@ impl World {
     }
 
     pub fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) {
-        let to = self.flows[&flow];
+        let to = self.flows[&flow].clone();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let copy = self.last.insert(to_line(&text), bytes.clone()) == Some(bytes);
         if !copy {

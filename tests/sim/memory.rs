@@ -174,7 +174,7 @@ fn what_a_refused_request_asked_for_is_not_taken_for_bound() {
     let mut world = World::answering(&["503 Busy", OK]);
     world.names = Box::new(|question| {
         Some(match question {
-            Question::A(_) => Ok((1..=3).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()),
+            Question::A(_) => Ok((1..=3).map(|n| record(&format!("192.0.2.{n}"))).collect()),
             Question::Aaaa(_) => Ok(vec![]),
         })
     });

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
-use super::registration::{Flow, Phase, Registrant, Step, Tally, Try, Visit};
+use super::registration::{FlowTo, Phase, Registrant, Step, Tally, Try, Visit};
 use super::request::MOST_REQUESTS;
 use super::targets::MOST_DESTINATIONS;
 use crate::proto::Cause;
@@ -51,7 +51,7 @@ impl Registrant {
         let Some(destination) = attempt.destinations.pop_front() else { return self.next_target(attempt) };
         self.sessions = Sessions::new();
         attempt.visits += 1;
-        Some((Phase::Visiting(Visit::on(Flow::to(destination))), Step::Visit(destination)))
+        Some((Phase::Visiting(Visit::on(FlowTo::new(destination.clone()))), Step::Visit(destination)))
     }
 
     /// Leaves a destination whose flow is lost.

@@ -4,9 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::proto::Transport;
 use crate::proto::digest::{Algorithm, Keyring};
-use crate::proto::locate::{Families, Transport};
+use crate::proto::locate::Families;
 use crate::sip::{Header, Host, NameAddr, Q, Uri};
+
+pub use crate::proto::timers::Timing;
 
 /// One REGISTER exchange, from the first request to the final outcome.
 #[derive(Clone, Debug)]
@@ -152,43 +155,4 @@ pub enum Purpose {
     RemoveAll,
     /// Ask for all bindings and change none: no Contact (RFC 3261 §10.2.3).
     Fetch,
-}
-
-/// The timers of RFC 3261 table 4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// Estimate of the round trip; 500 ms unless the link is slower.
-    pub t1: Duration,
-}
-
-impl Timing {
-    /// The RFC's T2 and T4 with another T1.
-    #[must_use]
-    pub const fn with_t1(t1: Duration) -> Timing {
-        Timing { t1 }
-    }
-
-    /// Longest gap between retransmissions: 4 s, and never shorter than T1.
-    #[must_use]
-    pub fn t2(&self) -> Duration {
-        self.t1.max(Duration::from_secs(4))
-    }
-
-    /// Longest life of a message in the network: 5 s.
-    #[must_use]
-    pub const fn t4(&self) -> Duration {
-        Duration::from_secs(5)
-    }
-
-    /// 64·T1: Timer F, and the time one destination may take, connecting included.
-    #[must_use]
-    pub fn patience(&self) -> Duration {
-        self.t1.saturating_mul(64)
-    }
-}
-
-impl Default for Timing {
-    fn default() -> Timing {
-        Timing::with_t1(Duration::from_millis(500))
-    }
 }

@@ -36,7 +36,9 @@ impl Registration {
         registrant.pursue(purpose);
         let mut attempt = Try::new(Tally::new(now));
         let flow = flow.filter(|_| !registrant.returns_to_first(now));
-        if let Some((flow, local)) = flow.and_then(|flow| Some((flow, flow.local?))) {
+        if let Some(flow) = flow
+            && let Some(local) = flow.local
+        {
             registrant.resume(&mut attempt);
             let mut visit = Visit::on(flow);
             let turn = registrant.send(&mut attempt, &mut visit, local, random, now);

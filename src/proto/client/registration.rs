@@ -31,8 +31,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::bindings::OwnContacts;
 use super::outcome::{
     Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Warning,
@@ -40,10 +38,11 @@ use super::outcome::{
 use super::plan::Plan;
 use super::targets::{NextHop, Target, Targets};
 use crate::proto::digest::Sessions;
-use crate::proto::ids::{self, Branch, Random, Tag};
+use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Locate, Transport};
+use crate::proto::transaction::Outgoing;
 use crate::proto::{Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
-use crate::sip::{Host, NameAddr, Response};
+use crate::sip::{NameAddr, Response};
 
 /// The option-tags that the client can use at all.
 pub(super) const KNOWN_TAGS: [&str; 1] = ["path"];
@@ -61,8 +60,15 @@ pub enum Step {
     Visit(Destination),
     /// Open a second flow to the same address: the request is too large for a datagram.
     Switch(Destination),
-    /// Send this on the flow of that transport in a new transaction.
-    Send(Transport, Box<Outgoing>),
+    /// Send a request in a new transaction.
+    Send {
+        /// Which flow to the destination it leaves on.
+        transport: Transport,
+        /// The request.
+        outgoing: Box<Outgoing>,
+        /// The contacts it asks to be bound for more than 0 seconds, if the plan has a memory.
+        binds: Vec<NameAddr>,
+    },
     /// Ask the user; the answer comes back by [`Registration::on_password`].
     AskPassword {
         /// The user whose password is missing.
@@ -86,25 +92,6 @@ pub enum Step {
     Finish(Box<Report>),
     /// The flow broke over which the registrar reaches us.
     Stranded(Option<Cause>),
-}
-
-/// A request, and by what its responses are known.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// The request as it goes on the wire.
-    pub bytes: Bytes,
-    /// The branch of its Via.
-    pub branch: Branch,
-    /// Host and port of its Via.
-    pub sent_by: (Host, u16),
-    /// The tag of its From.
-    pub from_tag: Tag,
-    /// The value of its Call-ID header.
-    pub call_id: Arc<str>,
-    /// The number of its CSeq header.
-    pub cseq: u32,
-    /// The contacts it asks to be bound for more than 0 seconds, if the plan has a memory.
-    pub binds: Vec<NameAddr>,
 }
 
 /// The client's wish to be bound, with its state.
@@ -151,7 +138,7 @@ pub(super) enum State {
     /// Between two tries.
     Pausing(Box<Pause>),
     /// Finished, for now: with the flow it is bound over, if that is still there (RFC 5626 §4.2).
-    Resting(Option<Flow>),
+    Resting(Option<FlowTo>),
     /// Finished for good.
     Over,
 }
@@ -166,8 +153,8 @@ pub(super) enum Phase {
 }
 
 /// A flow to one destination.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Flow {
+#[derive(Clone, Debug)]
+pub(super) struct FlowTo {
     pub destination: Destination,
     /// Our address, once it is open. Of two flows it is the one in use.
     pub local: Option<SocketAddr>,
@@ -188,7 +175,7 @@ pub(super) enum SizeRule {
 /// One destination while it is tried.
 #[derive(Debug)]
 pub(super) struct Visit {
-    pub flow: Flow,
+    pub flow: FlowTo,
     pub awaits: Await,
     /// Requests to this destination, the challenges of it that were answered, and the 423s.
     pub requests: u32,
@@ -470,7 +457,7 @@ impl Registration {
             }
             Turn::Finish(result) => {
                 let flow = match phase {
-                    Phase::Visiting(visit) if result.is_ok() => Some(visit.flow),
+                    Phase::Visiting(visit) if result.is_ok() => Some(visit.flow.clone()),
                     Phase::Visiting(_) | Phase::Locating(_) => None,
                 };
                 let tally = mem::take(&mut attempt.tally);
@@ -518,7 +505,7 @@ impl Registration {
         &mut self,
         result: Result<Success, Failure>,
         tally: Tally,
-        flow: Option<Flow>,
+        flow: Option<FlowTo>,
         now: Time,
     ) -> Step {
         let registrant = &mut self.registrant;
@@ -569,9 +556,9 @@ impl Registrant {
     }
 }
 
-impl Flow {
-    pub(super) fn to(destination: Destination) -> Flow {
-        Flow { destination, local: None, size: SizeRule::Unneeded }
+impl FlowTo {
+    pub(super) fn new(destination: Destination) -> FlowTo {
+        FlowTo { destination, local: None, size: SizeRule::Unneeded }
     }
 
     /// Begins anew with opening flows, the datagram's first if there was one. An answer that needs a flow
@@ -586,7 +573,7 @@ impl Flow {
 }
 
 impl Visit {
-    pub(super) fn on(flow: Flow) -> Visit {
+    pub(super) fn on(flow: FlowTo) -> Visit {
         Visit { flow, awaits: Await::Flow, requests: 0, challenges: 0, raises: 0 }
     }
 }

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use super::bindings::OwnContacts;
 use super::outcome::{Failure, Hop, Unreachable};
 use super::plan::{Plan, Purpose};
-use super::registration::{Await, Outgoing, Registrant, SizeRule, Step, Try, Turn, Visit};
+use super::registration::{Await, Registrant, SizeRule, Step, Try, Turn, Visit};
 use crate::proto::ids::{Branch, Random, Tag};
 use crate::proto::locate::Transport;
+use crate::proto::transaction::Outgoing;
 use crate::proto::{Cause, Time};
 use crate::sip::{
     AnyUri, Header, HeaderName, Host, InjectionError, Method, NameAddr, Params, RequestWriter, Uri,
@@ -41,7 +42,7 @@ impl Registrant {
             Some(local) => self.send(attempt, visit, local, random, now),
             None => {
                 visit.awaits = Await::Flow;
-                Turn::Stay(Step::Visit(visit.flow.destination))
+                Turn::Stay(Step::Visit(visit.flow.destination.clone()))
             }
         }
     }
@@ -94,7 +95,7 @@ impl Registrant {
             visit.flow.destination.transport = Transport::Tcp;
             visit.flow.local = None;
             visit.awaits = Await::Flow;
-            return Turn::Stay(Step::Switch(visit.flow.destination));
+            return Turn::Stay(Step::Switch(visit.flow.destination.clone()));
         }
         let binds = match self.plan.resume {
             Some(_) => self.plan.binds(&contacts, self.min_expires).cloned().collect(),
@@ -109,14 +110,14 @@ impl Registrant {
         visit.awaits = Await::Response;
         let outgoing = Outgoing {
             bytes,
+            method: Method::Register,
             branch,
             sent_by,
             from_tag: self.from_tag,
             call_id: self.call_id.clone(),
             cseq: self.cseq,
-            binds,
         };
-        Turn::Stay(Step::Send(transport, Box::new(outgoing)))
+        Turn::Stay(Step::Send { transport, outgoing: Box::new(outgoing), binds })
     }
 }
 

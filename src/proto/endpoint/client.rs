@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::flows::Flow;
 use super::{Endpoint, Entry};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::client::registration::Registration;
 use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
+use crate::proto::flow::Flow;
 use crate::proto::ids::Random;
-use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time, TimerKey};
+use crate::proto::timers::ClientTimer;
+use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time};
 
 /// The time that the removal of a binding may take, challenges included (DES-019).
 const LEAVE: Duration = Duration::from_secs(4);
@@ -26,13 +27,13 @@ impl Endpoint {
     ) {
         plan.keep = true;
         let first = now + delay;
-        let registration = Registration::new(id, plan, &mut *self.random);
+        let registration = Registration::new(id, plan, &mut *self.stack.context.random);
         let keep = Some(Schedule::new(first, probe));
         let before = self.registrations.insert(id, Entry::new(registration, keep));
         if before.is_none_or(|before| before.keep.is_none()) {
             self.pacing.join(now);
         }
-        self.timers.set(TimerKey::Keep(id), first);
+        self.stack.context.timers.set(ClientTimer::Keep(id), first);
     }
 
     /// Until when an account is bound, as far as is known; `None`: it is not, or is none.
@@ -63,7 +64,7 @@ impl Endpoint {
                 continue;
             }
             let next = keep.on_stop(may_be_bound);
-            self.timers.set(TimerKey::Leave(id), now + LEAVE);
+            self.stack.context.timers.set(ClientTimer::Leave(id), now + LEAVE);
             self.apply_schedule(id, next, now);
         }
     }
@@ -85,7 +86,7 @@ impl Endpoint {
 
     fn schedule_mut(&mut self, id: RegistrationId) -> Option<(&mut Schedule, &mut dyn Random)> {
         let keep = self.registrations.get_mut(&id)?.keep.as_mut()?;
-        Some((keep, &mut *self.random))
+        Some((keep, &mut *self.stack.context.random))
     }
 
     pub(super) fn keep_due(&mut self, id: RegistrationId, now: Time) {
@@ -120,8 +121,8 @@ impl Endpoint {
 
     fn pace(&mut self) {
         match self.pacing.next_turn() {
-            Some(at) => self.timers.set(TimerKey::Pace, at),
-            None => self.timers.cancel(TimerKey::Pace),
+            Some(at) => self.stack.context.timers.set(ClientTimer::Pace, at),
+            None => self.stack.context.timers.cancel(ClientTimer::Pace),
         }
     }
 
@@ -140,7 +141,7 @@ impl Endpoint {
     /// Does what the schedule of an account says.
     fn apply_schedule(&mut self, id: RegistrationId, next: Due, now: Time) {
         match next {
-            Due::Wait(at) => self.timers.set(TimerKey::Keep(id), at),
+            Due::Wait(at) => self.stack.context.timers.set(ClientTimer::Keep(id), at),
             Due::Bind => {
                 let lifetime = self.registration(id).and_then(Registration::lifetime);
                 if self.schedule(id).is_some_and(|keep| !keep.is_bound(now)) {
@@ -149,23 +150,23 @@ impl Endpoint {
                 self.try_for(id, Purpose::Bind { expires: lifetime }, now);
             }
             Due::Remove => {
-                self.timers.cancel(TimerKey::Keep(id));
+                self.stack.context.timers.cancel(ClientTimer::Keep(id));
                 self.pacing.leave(id);
                 self.begin_removals(now);
                 self.pace();
             }
             Due::Busy => {}
-            Due::Resigned => self.timers.cancel(TimerKey::Keep(id)),
+            Due::Resigned => self.stack.context.timers.cancel(ClientTimer::Keep(id)),
             Due::Over => self.drop_account(id, Departure::Unbound),
         }
     }
 
     fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
         let Some(entry) = self.registrations.get_mut(&id) else { return };
-        let step = entry.registration.again_for(purpose, &mut *self.random, now);
+        let step = entry.registration.again_for(purpose, &mut *self.stack.context.random, now);
         // Not before: this try may have another plan.
-        self.timers.set(TimerKey::TryLimit(id), now + entry.registration.plan().try_limit);
-        self.take(id, step, now);
+        self.stack.context.timers.set(ClientTimer::TryLimit(id), now + entry.registration.plan().try_limit);
+        self.apply(id, step, now);
     }
 
     /// A try of an account has ended.
@@ -175,10 +176,10 @@ impl Endpoint {
         // A connection over which something failed is not for others; a socket for datagrams is as good as
         // ever.
         if !registration.rests_on_a_flow() {
-            let is_stream = |flow: &Flow| flow.destination.transport.is_reliable();
-            let flows: Vec<_> = self.flows.of(id).collect();
-            if flows.iter().any(|flow| self.flows.get(*flow).is_some_and(is_stream)) {
-                flows.into_iter().for_each(|flow| self.flows.retire(flow));
+            let is_stream = |flow: &Flow| flow.transport.is_reliable();
+            let flows: Vec<_> = self.stack.flows.of(id).collect();
+            if flows.iter().any(|flow| self.stack.flows.get(*flow).is_some_and(is_stream)) {
+                flows.into_iter().for_each(|flow| self.stack.flows.retire(flow));
                 self.leave_destination(id);
             }
         }
@@ -237,8 +238,8 @@ impl Endpoint {
     pub(super) fn network_changed(&mut self, moved: Vec<FlowId>, now: Time) {
         let mut stranded = Vec::new();
         for flow in moved {
-            let users = self.flows.users(flow);
-            if self.flows.has(flow) {
+            let users = self.stack.flows.users(flow);
+            if self.stack.flows.has(flow) {
                 self.close(flow);
             }
             for id in users {
@@ -264,10 +265,13 @@ impl Endpoint {
             return;
         }
         self.leave_destination(id);
-        for key in
-            [TimerKey::TryLimit(id), TimerKey::CommandLimit(id), TimerKey::Keep(id), TimerKey::Leave(id)]
-        {
-            self.timers.cancel(key);
+        for key in [
+            ClientTimer::TryLimit(id),
+            ClientTimer::CommandLimit(id),
+            ClientTimer::Keep(id),
+            ClientTimer::Leave(id),
+        ] {
+            self.stack.context.timers.cancel(key);
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
         self.registrations.remove(&id);

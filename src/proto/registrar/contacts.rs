@@ -28,7 +28,7 @@ impl Wishes<'_> {
         let list = match headers.contacts()? {
             Contacts::Star if headers.expires() == Some(0) => return Ok(Some(ContactChange::Clear)),
             Contacts::Star => {
-                return Err(Reply::because(400, "Bad Request: Contact: `*` goes with Expires: 0 only"));
+                return Err(Reply::bad("Contact", "`*` goes with Expires: 0 only"));
             }
             Contacts::List(list) => list,
         };
@@ -53,7 +53,7 @@ impl Wishes<'_> {
     ) -> Result<WantedContact, Reply> {
         // RFC 5630 §5.2: what is reached without TLS must not promise it.
         if is_secure(&contact.uri) && self.uri.scheme != Scheme::Sips {
-            return Err(Reply::because(400, "Bad Request: a sips Contact needs a sips Request-URI"));
+            return Err(Reply::because(400, "a sips Contact needs a sips Request-URI"));
         }
         Ok(WantedContact {
             lifetime: self.lifetime(contact.expires().or(expires))?,

@@ -7,6 +7,7 @@
 //! [`super::endpoint`]'s.
 
 mod contacts;
+mod location;
 mod response;
 pub mod service;
 
@@ -111,7 +112,7 @@ impl Registrar {
         }
         // Step 5, as far as the realm needs it. RFC 4475 §3.3.4: another scheme in To is 400.
         let Some(to) = head.to.uri.sip() else {
-            return Err(Reply::because(400, "Bad Request: To: is neither a sip nor a sips URI").into());
+            return Err(Reply::bad("To", "is neither a sip nor a sips URI").into());
         };
         if !self.serves(&to.host) {
             return Err(Reply::new(404).into());
@@ -161,7 +162,7 @@ impl Registrar {
                 return Err(Refusal { answer: challenge(false), auth: Some((username, why)) });
             }
             Verdict::Malformed(what) => {
-                return Err(Reply::because(400, format!("Bad Request: Authorization: {what}")).into());
+                return Err(Reply::bad("Authorization", what).into());
             }
         };
         let name = to.user_decoded().unwrap_or_default();
@@ -209,10 +210,6 @@ impl Registrar {
             && matches!(uri.host, Host::Name(_))
             && self.serves(&uri.host)
             && uri.user_octets() == to.user_octets();
-        if is_aor {
-            Err(Reply::because(403, "Forbidden: a Contact is the address-of-record itself"))
-        } else {
-            Ok(())
-        }
+        if is_aor { Err(Reply::because(403, "a Contact is the address-of-record itself")) } else { Ok(()) }
     }
 }

@@ -89,7 +89,7 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
     match input {
         "start" => registration.start(now),
         "resolved" => {
-            let found = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+            let found = [1, 2].map(|n| crate::proto::Record::A([192, 0, 2, n].into())).to_vec();
             registration.on_resolved(&question, Ok(found), now)
         }
         "unresolved" => registration.on_resolved(&question, Err(ResolveError::NoSuchName), now),
@@ -140,7 +140,7 @@ fn shown(step: &Step) -> String {
         Step::Resolve(questions) => format!("Resolve {questions:?}"),
         Step::Visit(to) => format!("Visit {} {}", to.transport, to.address),
         Step::Switch(to) => format!("Switch {} {}", to.transport, to.address),
-        Step::Send(transport, outgoing) => format!("Send {transport} CSeq {}", outgoing.cseq),
+        Step::Send { transport, outgoing, .. } => format!("Send {transport} CSeq {}", outgoing.cseq),
         Step::AskPassword { username, realm } => format!("AskPassword {username} {realm}"),
         Step::Wait => "-".to_owned(),
         Step::Stranded(cause) => format!("Stranded {cause:?}"),
