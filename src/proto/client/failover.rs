@@ -29,7 +29,7 @@ impl Registrant {
             match Locate::start(next_hop.uri_to_locate(), next_hop.transport, self.plan.families) {
                 Ok(Start::Found(found)) => return self.visit_all(attempt, found),
                 Ok(Start::Ask(locate, questions)) => {
-                    return Some((Phase::Locating(Box::new(locate)), Step::Resolve(questions)));
+                    return Some((Phase::Locating(locate), Step::Resolve(questions)));
                 }
                 Err(error) => attempt.unreachable = Some(unlocatable(error)),
             }

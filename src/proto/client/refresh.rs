@@ -42,7 +42,7 @@ impl Registration {
             registrant.resume(&mut attempt);
             let mut visit = Visit::on(flow);
             let turn = registrant.send(&mut attempt, &mut visit, local, random, now);
-            self.state = State::Trying(Phase::Visiting(visit), attempt);
+            self.state = State::Trying(Box::new((Phase::Visiting(visit), attempt)));
             return self.settle(turn, now);
         }
         // RSP-015: where it was told to go for good, and only then where the plan says.

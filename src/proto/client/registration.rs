@@ -133,8 +133,8 @@ pub(super) struct Registrant {
 pub(super) enum State {
     /// It has not begun.
     Fresh,
-    /// A try is under way.
-    Trying(Phase, Box<Try>),
+    /// A try is under way. Ten thousand accounts rest most of the time: what only a try needs takes no room then.
+    Trying(Box<(Phase, Try)>),
     /// Between two tries.
     Pausing(Box<Pause>),
     /// Finished, for now: with the flow it is bound over, if that is still there (RFC 5626 §4.2).
@@ -147,7 +147,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) enum Phase {
     /// It waits for the name service.
-    Locating(Box<Locate>),
+    Locating(Locate),
     /// It is at a destination.
     Visiting(Visit),
 }
@@ -312,7 +312,8 @@ impl Registration {
 
     /// The name service answered one question.
     pub fn on_resolved(&mut self, question: &Question, answer: DnsAnswer, now: Time) -> Step {
-        let State::Trying(Phase::Locating(locate), attempt) = &mut self.state else { return Step::Wait };
+        let State::Trying(trying) = &mut self.state else { return Step::Wait };
+        let (Phase::Locating(locate), attempt) = &mut **trying else { return Step::Wait };
         let next = match locate.answer(question, answer) {
             None => return Step::Wait,
             Some(Ok(found)) => self.registrant.visit_all(attempt, found),
@@ -414,29 +415,31 @@ impl Registration {
     /// How long the user has been asked for a password, if so.
     #[must_use]
     pub fn asking_since(&self) -> Option<Time> {
-        let State::Trying(Phase::Visiting(visit), _) = &self.state else { return None };
+        let State::Trying(trying) = &self.state else { return None };
+        let (Phase::Visiting(visit), _) = &**trying else { return None };
         let Await::Password(_, since) = &visit.awaits else { return None };
         Some(*since)
     }
 
     /// Timer E sent a copy.
     pub fn on_retransmission(&mut self) {
-        if let State::Trying(_, attempt) = &mut self.state {
-            attempt.tally.retransmissions += 1;
+        if let State::Trying(trying) = &mut self.state {
+            trying.1.tally.retransmissions += 1;
         }
     }
 
     /// The visit under way, with all that an input to it concerns.
     pub(super) fn visit(&mut self) -> Option<(&mut Registrant, &mut Try, &mut Visit)> {
-        let State::Trying(Phase::Visiting(visit), attempt) = &mut self.state else { return None };
+        let State::Trying(trying) = &mut self.state else { return None };
+        let (Phase::Visiting(visit), attempt) = &mut **trying else { return None };
         Some((&mut self.registrant, attempt, visit))
     }
 
     /// Begins a try with its first target.
-    pub(super) fn begin(&mut self, mut attempt: Box<Try>, now: Time) -> Step {
+    pub(super) fn begin(&mut self, mut attempt: Try, now: Time) -> Step {
         match self.registrant.next_target(&mut attempt) {
             Some((phase, step)) => {
-                self.state = State::Trying(phase, attempt);
+                self.state = State::Trying(Box::new((phase, attempt)));
                 step
             }
             None => self.fail(attempt.verdict(), attempt.tally, now),
@@ -444,7 +447,8 @@ impl Registration {
     }
 
     pub(super) fn settle(&mut self, turn: Turn, now: Time) -> Step {
-        let State::Trying(phase, attempt) = &mut self.state else { return Step::Wait };
+        let State::Trying(trying) = &mut self.state else { return Step::Wait };
+        let (phase, attempt) = &mut **trying;
         match turn {
             Turn::Stay(step) => step,
             Turn::Move(next, step) => {
@@ -470,7 +474,8 @@ impl Registration {
     fn cut_short(&mut self, now: Time) -> Option<(Failure, Tally)> {
         match &mut self.state {
             State::Fresh => Some((Failure::Timeout, Tally::new(now))),
-            State::Trying(phase, attempt) => {
+            State::Trying(trying) => {
+                let (phase, attempt) = &mut **trying;
                 match phase {
                     Phase::Visiting(visit) => {
                         attempt.silent = true;
@@ -580,8 +585,8 @@ impl Visit {
 
 impl Try {
     /// A try that has been nowhere yet.
-    pub(super) fn new(tally: Tally) -> Box<Try> {
-        Box::new(Try {
+    pub(super) fn new(tally: Tally) -> Try {
+        Try {
             targets: Targets::default(),
             destinations: VecDeque::new(),
             visits: 0,
@@ -592,7 +597,7 @@ impl Try {
             silent: false,
             unreachable: None,
             tally,
-        })
+        }
     }
 
     /// Notes a name that has no address.

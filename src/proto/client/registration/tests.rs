@@ -123,11 +123,13 @@ fn brought_to(inputs: &[&str]) -> Registration {
 fn state(registration: &Registration) -> &'static str {
     match &registration.state {
         State::Fresh => "Fresh",
-        State::Trying(Phase::Locating(_), _) => "Locating",
-        State::Trying(Phase::Visiting(visit), _) => match visit.awaits {
-            Await::Flow => "Opening",
-            Await::Response => "Waiting",
-            Await::Password(..) => "Asking",
+        State::Trying(trying) => match &trying.0 {
+            Phase::Locating(_) => "Locating",
+            Phase::Visiting(visit) => match visit.awaits {
+                Await::Flow => "Opening",
+                Await::Response => "Waiting",
+                Await::Password(..) => "Asking",
+            },
         },
         State::Pausing(_) => "Pausing",
         State::Resting(_) => "Resting",
