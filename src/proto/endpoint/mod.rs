@@ -189,23 +189,15 @@ impl Endpoint {
                 self.apply(id, step, now);
             }
             Command::Password { registration: id, password } => {
-                let Some(Entry { registration, .. }) =
-                    self.registrations.get_mut(&id).map(|entry| &mut **entry)
-                else {
-                    return;
-                };
-                let Some(since) = registration.asking_since() else { return };
+                let Some(since) = self.registration(id).and_then(Registration::asking_since) else { return };
                 // Thinking is not waiting for the network: no limit has come closer.
                 let thought = now.since(since);
-                for key in
-                    [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Destination(id)]
-                {
+                for key in limits(id) {
                     if let Some(due) = self.stopped.remove(&key) {
                         self.stack.context.timers.set(key, due + thought);
                     }
                 }
-                let step = registration.on_password(password, &mut *self.stack.context.random, now);
-                self.apply(id, step, now);
+                self.on_registration(id, now, |r, random| r.on_password(password, random, now));
             }
             Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
             Command::Keep { registration, plan, delay, probe } => {
@@ -266,9 +258,7 @@ impl Endpoint {
             Step::Switch(destination) => self.open(id, destination, now),
             Step::Send { transport, outgoing, binds } => self.send(id, transport, *outgoing, binds, now),
             Step::AskPassword { username, realm } => {
-                for key in
-                    [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Destination(id)]
-                {
+                for key in limits(id) {
                     if let Some(due) = self.stack.context.timers.due(key) {
                         self.stack.context.timers.cancel(key);
                         self.stopped.insert(key, due);
@@ -293,9 +283,8 @@ impl Endpoint {
                 for key in [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Retry(id)]
                 {
                     self.stack.context.timers.cancel(key);
-                    self.stopped.remove(&key);
                 }
-                self.stopped.remove(&ClientTimer::Destination(id));
+                limits(id).iter().for_each(|key| drop(self.stopped.remove(key)));
                 self.queries.retain(|_, (asker, _)| *asker != id);
                 if keeps {
                     self.stack.context.timers.cancel(ClientTimer::Destination(id));
@@ -377,7 +366,7 @@ impl Endpoint {
             }
             Heard::Final(response, via) => registration.on_final(response, &via, random, now),
             Heard::Timeout => registration.on_timeout(now),
-            Heard::Undeliverable(cause) => registration.on_flow_lost(cause, random, now),
+            Heard::Undeliverable(cause) => registration.on_flow_lost(Some(cause), random, now),
         });
     }
 }
@@ -582,6 +571,11 @@ impl Endpoint {
         let called = users.iter().filter(is_kept).find(is_called);
         called.or_else(|| users.iter().find(is_kept)).copied()
     }
+}
+
+/// The limits of a registration that stand still while a user thinks.
+fn limits(id: RegistrationId) -> [ClientTimer; 3] {
+    [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Destination(id)]
 }
 
 /// A random part of a span: nothing to all of it.

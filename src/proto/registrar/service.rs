@@ -267,14 +267,13 @@ impl Server {
         } else {
             self.registrar.add_domain(Host::from(local.ip()));
         }
-        let local = |id: FlowId| stack.flows.get(id).and_then(|flow| flow.local);
-        if self.listeners.iter().all(|(id, _)| local(*id).is_some()) {
+        let listening = |(id, Listen { transport, .. }): &(FlowId, Listen)| {
+            Some(ServerEvent::Listening { transport: *transport, address: stack.flows.get(*id)?.local? })
+        };
+        let all: Option<Vec<_>> = self.listeners.iter().map(listening).collect();
+        if let Some(all) = all {
             self.stage = Stage::Serving;
-            for (id, Listen { transport, .. }) in &self.listeners {
-                if let Some(address) = stack.flows.get(*id).and_then(|flow| flow.local) {
-                    tell(ServerEvent::Listening { transport: *transport, address }, stack);
-                }
-            }
+            all.into_iter().for_each(|event| tell(event, stack));
         }
     }
 

@@ -78,7 +78,7 @@ pub(super) enum Heard {
     /// Timer F: as if a 408 had come (§8.1.3.1).
     Timeout,
     /// The request does not arrive: as if a 503 had come (§8.1.3.1).
-    Undeliverable(Option<Cause>),
+    Undeliverable(Cause),
 }
 
 struct ClientTransaction {
@@ -345,7 +345,7 @@ impl Transactions {
     pub fn fail(&mut self, branch: Branch, cause: Cause) -> Option<(Owner, Heard)> {
         let owner = self.clients.get(&branch)?.owner;
         let tell = self.input(branch, Input::TransportError)?;
-        (tell == Tell::TransportError).then_some((owner, Heard::Undeliverable(Some(cause))))
+        (tell == Tell::TransportError).then_some((owner, Heard::Undeliverable(cause)))
     }
 
     /// One of its timers has fired.
