@@ -284,7 +284,9 @@ impl Endpoint {
                 {
                     self.stack.context.timers.cancel(key);
                 }
-                limits(id).iter().for_each(|key| drop(self.stopped.remove(key)));
+                for key in limits(id) {
+                    self.stopped.remove(&key);
+                }
                 self.queries.retain(|_, (asker, _)| *asker != id);
                 if keeps {
                     self.stack.context.timers.cancel(ClientTimer::Destination(id));
@@ -388,49 +390,45 @@ impl Endpoint {
         }
     }
 
+    /// A response belongs to the transaction it fits, and everything else to the side that the flow is of.
     fn received(&mut self, id: FlowId, peer: SocketAddr, bytes: Bytes, now: Time) {
         let Some(side) = self.stack.flows.get(id).map(Flow::side) else { return };
         let is_heard = side == Side::Client || self.server.as_ref().is_some_and(|server| server.is_serving());
         let mut octets = Some(bytes).filter(|_| is_heard);
         while let Some(arrival) = self.stack.flows.next(id, peer, &mut octets, &mut self.stack.context) {
-            self.arrived(arrival, side, id, peer, now);
+            match (arrival, side) {
+                (Arrival::Message(Message::Response(response)), _) => {
+                    match (self.stack.receive(response), side) {
+                        (Ok(heard), _) => self.hear(heard, now),
+                        (Err(reason), Side::Client) => self.notify(Notice::Dropped { peer, reason }),
+                        (Err(_), Side::Server) => {
+                            self.serve(|server, _| server.counters.stray += 1);
+                        }
+                    }
+                }
+                (Arrival::Message(Message::Request(request)), Side::Client) => self.call(request, id, peer),
+                (Arrival::Message(Message::Request(request)), Side::Server) => {
+                    self.serve(|server, stack| server.request(request, id, peer, stack));
+                }
+                (Arrival::Unreadable(..), Side::Client) => {
+                    self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+                }
+                (Arrival::Unreadable(octets, error), Side::Server) => {
+                    self.serve(|server, stack| server.unreadable(&octets, &error, id, peer, stack));
+                }
+                (Arrival::OutOfStep(_), Side::Client) => {
+                    self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+                    for user in self.close(id) {
+                        self.on_registration(user, now, |r, _| r.on_framing_lost(now));
+                    }
+                }
+                (Arrival::OutOfStep(error), Side::Server) => {
+                    self.serve(|server, stack| server.out_of_step(error, id, peer, stack));
+                }
+            }
         }
         while let Some(longest) = self.stack.flows.overflowing() {
             self.overload(longest, Overload::Unfinished, now);
-        }
-    }
-
-    /// A response belongs to the transaction it fits, and everything else to the side that the flow is of.
-    fn arrived(&mut self, arrival: Arrival, side: Side, flow: FlowId, peer: SocketAddr, now: Time) {
-        match (arrival, side) {
-            (Arrival::Message(Message::Response(response)), _) => {
-                match (self.stack.receive(response), side) {
-                    (Ok(heard), _) => self.hear(heard, now),
-                    (Err(reason), Side::Client) => self.notify(Notice::Dropped { peer, reason }),
-                    (Err(_), Side::Server) => {
-                        self.serve(|server, _| server.counters.stray += 1);
-                    }
-                }
-            }
-            (Arrival::Message(Message::Request(request)), Side::Client) => self.call(request, flow, peer),
-            (Arrival::Message(Message::Request(request)), Side::Server) => {
-                self.serve(|server, stack| server.request(request, flow, peer, stack));
-            }
-            (Arrival::Unreadable(..), Side::Client) => {
-                self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
-            }
-            (Arrival::Unreadable(octets, error), Side::Server) => {
-                self.serve(|server, stack| server.unreadable(&octets, &error, flow, peer, stack));
-            }
-            (Arrival::OutOfStep(_), Side::Client) => {
-                self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
-                for user in self.close(flow) {
-                    self.on_registration(user, now, |r, _| r.on_framing_lost(now));
-                }
-            }
-            (Arrival::OutOfStep(error), Side::Server) => {
-                self.serve(|server, stack| server.out_of_step(error, flow, peer, stack));
-            }
         }
     }
 

@@ -160,10 +160,8 @@ impl Last {
 pub(super) enum Lookup {
     /// It is new.
     New,
-    /// It is a copy that gets no answer: the first one has none yet, or the answer has arrived.
-    Absorbed,
-    /// It is a copy of one that has this answer.
-    Answered(ReturnPath, Bytes),
+    /// It is a copy, which has got the answer of the first again. `None`: that has none yet, or its answer has arrived.
+    Copy(Option<Bytes>),
     /// It is another's copy that came another way: 482 (§8.2.2.2).
     Merged,
 }
@@ -486,7 +484,8 @@ impl Transactions {
         *self.keys.get_or_insert_with(|| Keys::new(self.context.random.next()))
     }
 
-    /// Whether a request was seen before; `merged` is what it shares with copies that come another way.
+    /// Whether a request was seen before; `merged` is what it shares with copies that come another way. A copy gets the
+    /// answer of the first.
     pub fn look_up(&mut self, key: TransactionKey, merged: Option<u64>) -> Lookup {
         let Some(transaction) = self.servers.get_mut(&key) else {
             let is_merged = merged.is_some_and(|merged| self.merged.contains_key(&merged));
@@ -499,13 +498,15 @@ impl Transactions {
                 invite.on(invite_server::Input::Copy, now) == invite_server::Effect::Repeat
             }
         };
-        match &transaction.last {
-            Last::Alone(bytes) if repeats => Lookup::Answered(transaction.path, bytes.clone()),
-            Last::Final(span) if repeats => {
-                Lookup::Answered(transaction.path, Bytes::copy_from_slice(self.replay.get(*span)))
-            }
-            Last::None | Last::Alone(_) | Last::Final(_) => Lookup::Absorbed,
+        let answer = match &transaction.last {
+            Last::Alone(bytes) if repeats => Some(bytes.clone()),
+            Last::Final(span) if repeats => Some(Bytes::copy_from_slice(self.replay.get(*span))),
+            Last::None | Last::Alone(_) | Last::Final(_) => None,
+        };
+        if let Some(bytes) = &answer {
+            self.flows.respond(transaction.path, bytes.clone(), Direction::SentAgain, &mut self.context);
         }
+        Lookup::Copy(answer)
     }
 
     /// Begins a transaction for a request that is new.
