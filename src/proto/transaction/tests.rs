@@ -193,3 +193,26 @@ fn the_oldest_answers_go_when_their_limit_is_reached() {
     assert_eq!(world.look_up(990, 990), Lookup::Copy(Some(answer)));
     assert_eq!((world.pass(100_000), world.is_left()), (None, false));
 }
+
+/// TXN-014: nothing of others is touched when a flow goes, and of its own transactions nothing is left.
+#[test]
+fn what_is_under_way_ends_with_its_flow() {
+    let mut world = World::new(10_000);
+    let all = &mut world.0;
+    let (peer, owner) = ("192.0.2.1:5060".parse().unwrap(), Owner::Registration(RegistrationId(1)));
+    for n in 1..=4 {
+        let (method, sent_by) = (Method::Register, (Host::parse("192.0.2.9").unwrap(), 5060));
+        let (branch, from_tag, call_id) = (Branch(n), Tag(n), Arc::from("c"));
+        let outgoing = Outgoing { bytes: Bytes::new(), method, branch, sent_by, from_tag, call_id, cseq: 1 };
+        all.send(owner, outgoing, (FlowId(n % 2), peer), Timing::default());
+    }
+    let refusal = Bytes::from_static(b"480");
+    all.complete_invite(Owner::Device, TransactionKey(1), path(Transport::Udp), refusal);
+    all.begin(Owner::Registrar, TransactionKey(2), None, path(Transport::Udp));
+    assert_eq!(all.waiting(FlowId(1), peer), [Branch(1), Branch(3)]);
+    all.end(FlowId(1));
+    assert_eq!((all.waiting(FlowId(1), peer), all.has(TransactionKey(1))), (vec![], false));
+    assert_eq!(all.waiting(FlowId(0), peer), [Branch(2), Branch(4)]);
+    assert!(all.has(TransactionKey(2)), "a registrar answers also when the connection is gone");
+    assert_eq!(all.context.timers.due(TransactionTimer::Invite), None);
+}
