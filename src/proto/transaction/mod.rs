@@ -223,6 +223,9 @@ pub(super) struct Transactions {
     invites: BTreeSet<(Time, TransactionKey)>,
     by_flow: BTreeSet<(FlowId, OfFlow)>,
     keys: Option<Keys>,
+    /// Whether a server is at work. A device answers at once and seldom: what it keeps goes when it answers the next
+    /// request, and wakes nobody.
+    serves: bool,
     timing: Timing,
     replay: Replay,
     /// Octets of answers that are kept, with what their transactions cost, and how many there may be.
@@ -244,6 +247,7 @@ impl Transactions {
             invites: BTreeSet::new(),
             by_flow: BTreeSet::new(),
             keys: None,
+            serves: false,
             timing: Timing::default(),
             replay: Replay::default(),
             octets: 0,
@@ -460,6 +464,7 @@ impl Transactions {
 impl Transactions {
     /// What a server has to keep to: its times, and how many octets of answers it keeps for repeating.
     pub fn bound(&mut self, timing: Timing, limit: usize) {
+        self.serves = true;
         self.timing = timing;
         self.limit = limit;
         self.keys();
@@ -467,6 +472,7 @@ impl Transactions {
 
     /// Forgets all server transactions.
     pub fn stop_serving(&mut self) {
+        self.serves = false;
         self.servers = Table::default();
         self.merged = Table::default();
         self.slow = VecDeque::new();
@@ -511,6 +517,9 @@ impl Transactions {
 
     /// Begins a transaction for a request that is new.
     pub fn begin(&mut self, owner: Owner, key: TransactionKey, merged: Option<u64>, path: ReturnPath) {
+        if !self.serves {
+            self.expire();
+        }
         let machine = Machine::Request(Server::start(path.transport.is_reliable(), self.timing));
         let due = self.context.now;
         self.insert(key, ServerTransaction { owner, machine, merged, path, last: Last::None, due });
@@ -603,7 +612,7 @@ impl Transactions {
         }
         let heads = [self.slow.front(), self.answered.front()];
         let first = heads.into_iter().flatten().map(|(due, _)| *due).min();
-        self.context.wake(TransactionTimer::Server, first);
+        self.context.wake(TransactionTimer::Server, first.filter(|_| self.serves));
     }
 
     fn is_trying(&self, key: TransactionKey) -> bool {

@@ -216,3 +216,18 @@ fn what_is_under_way_ends_with_its_flow() {
     assert!(all.has(TransactionKey(2)), "a registrar answers also when the connection is gone");
     assert_eq!(all.context.timers.due(TransactionTimer::Invite), None);
 }
+
+/// STX-005 STX-006: what a device answers is known when it comes again, and wakes nobody until then.
+#[test]
+fn a_device_keeps_its_answers_without_a_timer() {
+    let mut world = World(Transactions::new(Box::new(Counting::default())));
+    for (n, ms, kept) in [(1, 0, 1), (2, 31_999, 2), (3, 32_000, 2), (4, 99_000, 1)] {
+        world.0.context.now = at(ms);
+        world.0.begin(Owner::Device, TransactionKey(n), None, path(Transport::Udp));
+        assert!(world.0.complete(TransactionKey(n), Bytes::from_static(b"200")));
+        assert_eq!((world.0.servers.len(), world.0.context.timers.next()), (kept, None));
+    }
+    assert_eq!(world.0.look_up(TransactionKey(4), None), Lookup::Copy(Some(Bytes::from_static(b"200"))));
+    world.0.end(FlowId(1));
+    assert!(!world.is_left());
+}
