@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use super::schedule::AccountEvent;
 use crate::proto::transaction::{Lookup, Owner, Transactions};
 use crate::proto::uas::{Head, Reply, refuse_extensions, refuse_method};
-use crate::proto::{Direction, Dropped, FlowId, Notice, RegistrationId};
+use crate::proto::{Dropped, FlowId, Notice, RegistrationId};
 use crate::sip::{HeaderName, Method, Request};
 
 /// The methods that are understood, if not taken.
@@ -61,10 +61,7 @@ impl Device {
         let key = keys.of(request, &incoming.via).ok();
         match key.map(|key| stack.look_up(key, None)) {
             None | Some(Lookup::New | Lookup::Merged) => {}
-            Some(Lookup::Absorbed) => return,
-            Some(Lookup::Answered(path, bytes)) => {
-                return stack.flows.respond(path, bytes, Direction::SentAgain, &mut stack.context);
-            }
+            Some(Lookup::Copy(_)) => return,
         }
         // RFC 3261 §9.2: what is answered can't be cancelled any more, and the CANCEL itself is fine.
         let cancels = request.method == Method::Cancel && invite.is_some_and(|key| stack.has(key));

@@ -188,23 +188,15 @@ impl Endpoint {
                 self.apply(id, step, now);
             }
             Command::Password { registration: id, password } => {
-                let Some(Entry { registration, .. }) =
-                    self.registrations.get_mut(&id).map(|entry| &mut **entry)
-                else {
-                    return;
-                };
-                let Some(since) = registration.asking_since() else { return };
+                let Some(since) = self.registration(id).and_then(Registration::asking_since) else { return };
                 // Thinking is not waiting for the network: no limit has come closer.
                 let thought = now.since(since);
-                for key in
-                    [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Destination(id)]
-                {
+                for key in limits(id) {
                     if let Some(due) = self.stopped.remove(&key) {
                         self.stack.context.timers.set(key, due + thought);
                     }
                 }
-                let step = registration.on_password(password, &mut *self.stack.context.random, now);
-                self.apply(id, step, now);
+                self.on_registration(id, now, |r, random| r.on_password(password, random, now));
             }
             Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
             Command::Keep { registration, plan, delay, probe } => {
@@ -265,9 +257,7 @@ impl Endpoint {
             Step::Switch(destination) => self.open(id, destination, now),
             Step::Send { transport, outgoing, binds } => self.send(id, transport, *outgoing, binds, now),
             Step::AskPassword { username, realm } => {
-                for key in
-                    [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Destination(id)]
-                {
+                for key in limits(id) {
                     if let Some(due) = self.stack.context.timers.due(key) {
                         self.stack.context.timers.cancel(key);
                         self.stopped.insert(key, due);
@@ -292,9 +282,10 @@ impl Endpoint {
                 for key in [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Retry(id)]
                 {
                     self.stack.context.timers.cancel(key);
+                }
+                for key in limits(id) {
                     self.stopped.remove(&key);
                 }
-                self.stopped.remove(&ClientTimer::Destination(id));
                 self.queries.retain(|_, (asker, _)| *asker != id);
                 if keeps {
                     self.stack.context.timers.cancel(ClientTimer::Destination(id));
@@ -376,7 +367,7 @@ impl Endpoint {
             }
             Heard::Final(response, via) => registration.on_final(response, &via, random, now),
             Heard::Timeout => registration.on_timeout(now),
-            Heard::Undeliverable(cause) => registration.on_flow_lost(cause, random, now),
+            Heard::Undeliverable(cause) => registration.on_flow_lost(Some(cause), random, now),
         });
     }
 }
@@ -398,49 +389,45 @@ impl Endpoint {
         }
     }
 
+    /// A response belongs to the transaction it fits, and everything else to the side that the flow is of.
     fn received(&mut self, id: FlowId, peer: SocketAddr, bytes: Bytes, now: Time) {
         let Some(side) = self.stack.flows.get(id).map(Flow::side) else { return };
         let is_heard = side == Side::Client || self.server.as_ref().is_some_and(|server| server.is_serving());
         let mut octets = Some(bytes).filter(|_| is_heard);
         while let Some(arrival) = self.stack.flows.next(id, peer, &mut octets, &mut self.stack.context) {
-            self.arrived(arrival, side, id, peer, now);
+            match (arrival, side) {
+                (Arrival::Message(Message::Response(response)), _) => {
+                    match (self.stack.receive(response), side) {
+                        (Ok(heard), _) => self.hear(heard, now),
+                        (Err(reason), Side::Client) => self.notify(Notice::Dropped { peer, reason }),
+                        (Err(_), Side::Server) => {
+                            self.serve(|server, _| server.counters.stray += 1);
+                        }
+                    }
+                }
+                (Arrival::Message(Message::Request(request)), Side::Client) => self.call(request, id, peer),
+                (Arrival::Message(Message::Request(request)), Side::Server) => {
+                    self.serve(|server, stack| server.request(request, id, peer, stack));
+                }
+                (Arrival::Unreadable(..), Side::Client) => {
+                    self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+                }
+                (Arrival::Unreadable(octets, error), Side::Server) => {
+                    self.serve(|server, stack| server.unreadable(&octets, &error, id, peer, stack));
+                }
+                (Arrival::OutOfStep(_), Side::Client) => {
+                    self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+                    for user in self.close(id) {
+                        self.on_registration(user, now, |r, _| r.on_framing_lost(now));
+                    }
+                }
+                (Arrival::OutOfStep(error), Side::Server) => {
+                    self.serve(|server, stack| server.out_of_step(error, id, peer, stack));
+                }
+            }
         }
         while let Some(longest) = self.stack.flows.overflowing() {
             self.overload(longest, Overload::Unfinished, now);
-        }
-    }
-
-    /// A response belongs to the transaction it fits, and everything else to the side that the flow is of.
-    fn arrived(&mut self, arrival: Arrival, side: Side, flow: FlowId, peer: SocketAddr, now: Time) {
-        match (arrival, side) {
-            (Arrival::Message(Message::Response(response)), _) => {
-                match (self.stack.receive(response), side) {
-                    (Ok(heard), _) => self.hear(heard, now),
-                    (Err(reason), Side::Client) => self.notify(Notice::Dropped { peer, reason }),
-                    (Err(_), Side::Server) => {
-                        self.serve(|server, _| server.counters.stray += 1);
-                    }
-                }
-            }
-            (Arrival::Message(Message::Request(request)), Side::Client) => self.call(request, flow, peer),
-            (Arrival::Message(Message::Request(request)), Side::Server) => {
-                self.serve(|server, stack| server.request(request, flow, peer, stack));
-            }
-            (Arrival::Unreadable(..), Side::Client) => {
-                self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
-            }
-            (Arrival::Unreadable(octets, error), Side::Server) => {
-                self.serve(|server, stack| server.unreadable(&octets, &error, flow, peer, stack));
-            }
-            (Arrival::OutOfStep(_), Side::Client) => {
-                self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
-                for user in self.close(flow) {
-                    self.on_registration(user, now, |r, _| r.on_framing_lost(now));
-                }
-            }
-            (Arrival::OutOfStep(error), Side::Server) => {
-                self.serve(|server, stack| server.out_of_step(error, flow, peer, stack));
-            }
         }
     }
 
@@ -581,4 +568,9 @@ impl Endpoint {
         let called = users.iter().filter(is_kept).find(is_called);
         called.or_else(|| users.iter().find(is_kept)).copied()
     }
+}
+
+/// The limits of a registration that stand still while a user thinks.
+fn limits(id: RegistrationId) -> [ClientTimer; 3] {
+    [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Destination(id)]
 }

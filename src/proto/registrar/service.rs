@@ -22,7 +22,7 @@ use crate::proto::flow::Bounds;
 use crate::proto::timers::RegistrarTimer;
 use crate::proto::transaction::{Lookup, Owner, TransactionKey, Transactions};
 use crate::proto::uas::{self, Head, Incoming, Reply};
-use crate::proto::{Action, AskId, Cause, Direction, FlowId, Notice, Time, Timing, Transport};
+use crate::proto::{Action, AskId, Cause, FlowId, Notice, Time, Timing, Transport};
 use crate::sip::{FramingError, HeaderName, Host, Method, ParseError, Request};
 
 pub use crate::proto::digest::AuthFailure;
@@ -254,14 +254,13 @@ impl Server {
         } else {
             self.registrar.add_domain(Host::from(local.ip()));
         }
-        let local = |id: FlowId| stack.flows.get(id).and_then(|flow| flow.local);
-        if self.listeners.iter().all(|(id, _)| local(*id).is_some()) {
+        let listening = |(id, Listen { transport, .. }): &(FlowId, Listen)| {
+            Some(ServerEvent::Listening { transport: *transport, address: stack.flows.get(*id)?.local? })
+        };
+        let all: Option<Vec<_>> = self.listeners.iter().map(listening).collect();
+        if let Some(all) = all {
             self.stage = Stage::Serving;
-            for (id, Listen { transport, .. }) in &self.listeners {
-                if let Some(address) = stack.flows.get(*id).and_then(|flow| flow.local) {
-                    tell(ServerEvent::Listening { transport: *transport, address }, stack);
-                }
-            }
+            all.into_iter().for_each(|event| tell(event, stack));
         }
     }
 
@@ -431,46 +430,31 @@ impl Server {
     }
 
     fn register(&mut self, incoming: Incoming, head: &Head, stack: &mut Transactions) {
-        let headers = &incoming.request.headers;
         // Where passwords are wanted, nothing without credentials has ever begun a transaction.
-        if self.registrar.is_guarded() && headers.get(&HeaderName::Authorization).is_none() {
-            if let Err(Refusal { answer, .. }) = self.judge(&incoming, head, stack) {
-                self.refuse(&incoming, answer, stack);
-            }
-            return;
-        }
-        let keys = stack.keys();
-        let known = keys.of(&incoming.request, &incoming.via).and_then(|key| {
-            let (call_id, method) = (headers.call_id()?, &incoming.request.method);
-            Ok((key, keys.of_merged(head.from_tag.as_deref(), call_id, head.cseq.number, method)))
-        });
-        let (key, merged) = match known {
-            Ok(keys) => keys,
-            Err(error) => return self.refuse(&incoming, error.into(), stack),
+        let has_proof = incoming.request.headers.get(&HeaderName::Authorization).is_some();
+        let keys = match (self.registrar.is_guarded(), has_proof) {
+            (true, false) => None,
+            (true, true) | (false, _) => match self.recognise(&incoming, head, stack) {
+                Some(keys) => Some(keys),
+                None => return,
+            },
         };
-        match stack.look_up(key, Some(merged)) {
-            Lookup::New => {}
-            Lookup::Absorbed => return self.counters.retransmissions += 1,
-            Lookup::Answered(path, bytes) => {
-                self.counters.retransmissions += 1;
-                self.count(uas::status(&bytes));
-                return stack.flows.respond(path, bytes, Direction::SentAgain, &mut stack.context);
-            }
-            Lookup::Merged => return self.refuse(&incoming, Reply::new(482), stack),
-        }
-        let is_full = self.location.len() >= self.limits.pending;
-        match self.judge(&incoming, head, stack) {
-            Ok(_) if is_full => {
+        let source =
+            Source { flow: incoming.path.flow, peer: incoming.peer, transport: incoming.path.transport };
+        let (random, now) = (&mut *stack.context.random, stack.context.now);
+        match (self.registrar.on_register(&incoming.request, head, source, random, now), keys) {
+            (Ok(_), _) if self.location.len() >= self.limits.pending => {
                 let busy = Reply::new(503).with(HeaderName::RetryAfter, "5");
                 self.refuse(&incoming, busy, stack);
             }
-            Ok(operation) => {
+            (Ok(operation), Some((key, merged))) => {
                 let Some(aor) = aor_of(&operation) else { return };
                 let Incoming { request, peer, path, .. } = incoming;
                 stack.begin(Owner::Registrar, key, Some(merged), path);
                 self.location.ask(key, Pending { request, peer, aor }, operation, &mut stack.context);
             }
-            Err(Refusal { answer, auth }) => {
+            (Ok(_), None) => {}
+            (Err(Refusal { answer, auth }), _) => {
                 if let (Some((username, why)), Some(to)) = (auth, head.to.uri.sip()) {
                     self.counters.auth_failed += 1;
                     let (peer, aor) = (incoming.peer, Aor::of(to));
@@ -481,16 +465,32 @@ impl Server {
         }
     }
 
-    fn judge(
+    /// The keys of a REGISTER that is new; `None`: it is a copy, or cannot be told from one, and has its answer.
+    fn recognise(
         &mut self,
         incoming: &Incoming,
         head: &Head,
         stack: &mut Transactions,
-    ) -> Result<Operation, Refusal> {
-        let Incoming { request, peer, path, .. } = incoming;
-        let source = Source { flow: path.flow, peer: *peer, transport: path.transport };
-        let now = stack.context.now;
-        self.registrar.on_register(request, head, source, &mut *stack.context.random, now)
+    ) -> Option<(TransactionKey, u64)> {
+        let (keys, headers) = (stack.keys(), &incoming.request.headers);
+        let made = keys.of(&incoming.request, &incoming.via).and_then(|key| {
+            let (call_id, method) = (headers.call_id()?, &incoming.request.method);
+            Ok((key, keys.of_merged(head.from_tag.as_deref(), call_id, head.cseq.number, method)))
+        });
+        let refusal = match made {
+            Err(error) => error.into(),
+            Ok((key, merged)) => match stack.look_up(key, Some(merged)) {
+                Lookup::New => return Some((key, merged)),
+                Lookup::Merged => Reply::new(482),
+                Lookup::Copy(answer) => {
+                    self.counters.retransmissions += 1;
+                    answer.iter().for_each(|bytes| self.count(uas::status(bytes)));
+                    return None;
+                }
+            },
+        };
+        self.refuse(incoming, refusal, stack);
+        None
     }
 
     /// Answers without a transaction.

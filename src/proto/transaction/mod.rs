@@ -78,7 +78,7 @@ pub(super) enum Heard {
     /// Timer F: as if a 408 had come (§8.1.3.1).
     Timeout,
     /// The request does not arrive: as if a 503 had come (§8.1.3.1).
-    Undeliverable(Option<Cause>),
+    Undeliverable(Cause),
 }
 
 struct ClientTransaction {
@@ -160,10 +160,8 @@ impl Last {
 pub(super) enum Lookup {
     /// It is new.
     New,
-    /// It is a copy that gets no answer: the first one has none yet, or the answer has arrived.
-    Absorbed,
-    /// It is a copy of one that has this answer.
-    Answered(ReturnPath, Bytes),
+    /// It is a copy, which has got the answer of the first again. `None`: that has none yet, or its answer has arrived.
+    Copy(Option<Bytes>),
     /// It is another's copy that came another way: 482 (§8.2.2.2).
     Merged,
 }
@@ -225,6 +223,9 @@ pub(super) struct Transactions {
     invites: BTreeSet<(Time, TransactionKey)>,
     by_flow: BTreeSet<(FlowId, OfFlow)>,
     keys: Option<Keys>,
+    /// Whether a server is at work. A device answers at once and seldom: what it keeps goes when it answers the next
+    /// request, and wakes nobody.
+    serves: bool,
     timing: Timing,
     replay: Replay,
     /// Octets of answers that are kept, with what their transactions cost, and how many there may be.
@@ -246,6 +247,7 @@ impl Transactions {
             invites: BTreeSet::new(),
             by_flow: BTreeSet::new(),
             keys: None,
+            serves: false,
             timing: Timing::default(),
             replay: Replay::default(),
             octets: 0,
@@ -345,7 +347,7 @@ impl Transactions {
     pub fn fail(&mut self, branch: Branch, cause: Cause) -> Option<(Owner, Heard)> {
         let owner = self.clients.get(&branch)?.owner;
         let tell = self.input(branch, Input::TransportError)?;
-        (tell == Tell::TransportError).then_some((owner, Heard::Undeliverable(Some(cause))))
+        (tell == Tell::TransportError).then_some((owner, Heard::Undeliverable(cause)))
     }
 
     /// One of its timers has fired.
@@ -462,6 +464,7 @@ impl Transactions {
 impl Transactions {
     /// What a server has to keep to: its times, and how many octets of answers it keeps for repeating.
     pub fn bound(&mut self, timing: Timing, limit: usize) {
+        self.serves = true;
         self.timing = timing;
         self.limit = limit;
         self.keys();
@@ -469,6 +472,7 @@ impl Transactions {
 
     /// Forgets all server transactions.
     pub fn stop_serving(&mut self) {
+        self.serves = false;
         self.servers = Table::default();
         self.merged = Table::default();
         self.slow = VecDeque::new();
@@ -486,7 +490,8 @@ impl Transactions {
         *self.keys.get_or_insert_with(|| Keys::new(self.context.random.next()))
     }
 
-    /// Whether a request was seen before; `merged` is what it shares with copies that come another way.
+    /// Whether a request was seen before; `merged` is what it shares with copies that come another way. A copy gets the
+    /// answer of the first.
     pub fn look_up(&mut self, key: TransactionKey, merged: Option<u64>) -> Lookup {
         let Some(transaction) = self.servers.get_mut(&key) else {
             let is_merged = merged.is_some_and(|merged| self.merged.contains_key(&merged));
@@ -499,17 +504,22 @@ impl Transactions {
                 invite.on(invite_server::Input::Copy, now) == invite_server::Effect::Repeat
             }
         };
-        match &transaction.last {
-            Last::Alone(bytes) if repeats => Lookup::Answered(transaction.path, bytes.clone()),
-            Last::Final(span) if repeats => {
-                Lookup::Answered(transaction.path, Bytes::copy_from_slice(self.replay.get(*span)))
-            }
-            Last::None | Last::Alone(_) | Last::Final(_) => Lookup::Absorbed,
+        let answer = match &transaction.last {
+            Last::Alone(bytes) if repeats => Some(bytes.clone()),
+            Last::Final(span) if repeats => Some(Bytes::copy_from_slice(self.replay.get(*span))),
+            Last::None | Last::Alone(_) | Last::Final(_) => None,
+        };
+        if let Some(bytes) = &answer {
+            self.flows.respond(transaction.path, bytes.clone(), Direction::SentAgain, &mut self.context);
         }
+        Lookup::Copy(answer)
     }
 
     /// Begins a transaction for a request that is new.
     pub fn begin(&mut self, owner: Owner, key: TransactionKey, merged: Option<u64>, path: ReturnPath) {
+        if !self.serves {
+            self.expire();
+        }
         let machine = Machine::Request(Server::start(path.transport.is_reliable(), self.timing));
         let due = self.context.now;
         self.insert(key, ServerTransaction { owner, machine, merged, path, last: Last::None, due });
@@ -602,7 +612,7 @@ impl Transactions {
         }
         let heads = [self.slow.front(), self.answered.front()];
         let first = heads.into_iter().flatten().map(|(due, _)| *due).min();
-        self.context.wake(TransactionTimer::Server, first);
+        self.context.wake(TransactionTimer::Server, first.filter(|_| self.serves));
     }
 
     fn is_trying(&self, key: TransactionKey) -> bool {

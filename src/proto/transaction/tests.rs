@@ -86,7 +86,10 @@ impl World {
     }
 
     fn look_up(&mut self, key: u64, merged: u64) -> Lookup {
-        self.0.look_up(TransactionKey(key), Some(merged))
+        let lookup = self.0.look_up(TransactionKey(key), Some(merged));
+        let again = if let Lookup::Copy(Some(bytes)) = &lookup { vec![bytes.clone()] } else { vec![] };
+        assert_eq!(self.sent(), again);
+        lookup
     }
 
     fn begin(&mut self, key: u64, merged: u64, transport: Transport) {
@@ -134,13 +137,13 @@ fn an_answer_is_repeated_for_copies_until_timer_j_and_nothing_is_left() {
     let mut world = World::new(10_000);
     assert_eq!(world.look_up(1, 9), Lookup::New);
     world.begin(1, 9, Transport::Udp);
-    assert_eq!(world.look_up(1, 9), Lookup::Absorbed);
+    assert_eq!(world.look_up(1, 9), Lookup::Copy(None));
     assert_eq!(world.look_up(2, 9), Lookup::Merged);
     assert_eq!(world.due(), Some(at(3500)));
     world.0.context.now = at(10);
     assert!(world.answer(1, b"200"));
     assert!(!world.answer(1, b"500"));
-    assert_eq!(world.look_up(1, 9), Lookup::Answered(path(Transport::Udp), Bytes::from_static(b"200")));
+    assert_eq!(world.look_up(1, 9), Lookup::Copy(Some(Bytes::from_static(b"200"))));
     assert_eq!(world.pass(3500), None);
     assert_eq!(world.due(), Some(at(32_010)));
     assert_eq!((world.pass(32_009), world.0.servers.len()), (None, 1));
@@ -158,7 +161,7 @@ fn a_slow_answer_is_announced_by_a_100_that_copies_get_too() {
     let trying = Bytes::from_static(b"100");
     world.0.proceed(TransactionKey(1), trying.clone());
     assert_eq!(world.sent(), [&trying]);
-    assert_eq!(world.look_up(1, 9), Lookup::Answered(path(Transport::Udp), trying));
+    assert_eq!(world.look_up(1, 9), Lookup::Copy(Some(trying)));
     assert_eq!((world.pass(9000), world.due()), (None, None));
     assert!(world.answer(1, b"200 OK"));
     assert_eq!((world.pass(41_000), world.is_left()), (None, false));
@@ -187,6 +190,44 @@ fn the_oldest_answers_go_when_their_limit_is_reached() {
     assert_eq!(world.0.servers.len(), 10);
     assert_eq!(world.look_up(989, 989), Lookup::New);
     let answer = Bytes::from_static(&[b'a'; 100]);
-    assert_eq!(world.look_up(990, 990), Lookup::Answered(path(Transport::Udp), answer));
+    assert_eq!(world.look_up(990, 990), Lookup::Copy(Some(answer)));
     assert_eq!((world.pass(100_000), world.is_left()), (None, false));
+}
+
+/// TXN-014: nothing of others is touched when a flow goes, and of its own transactions nothing is left.
+#[test]
+fn what_is_under_way_ends_with_its_flow() {
+    let mut world = World::new(10_000);
+    let all = &mut world.0;
+    let (peer, owner) = ("192.0.2.1:5060".parse().unwrap(), Owner::Registration(RegistrationId(1)));
+    for n in 1..=4 {
+        let (method, sent_by) = (Method::Register, (Host::parse("192.0.2.9").unwrap(), 5060));
+        let (branch, from_tag, call_id) = (Branch(n), Tag(n), Arc::from("c"));
+        let outgoing = Outgoing { bytes: Bytes::new(), method, branch, sent_by, from_tag, call_id, cseq: 1 };
+        all.send(owner, outgoing, (FlowId(n % 2), peer), Timing::default());
+    }
+    let refusal = Bytes::from_static(b"480");
+    all.complete_invite(Owner::Device, TransactionKey(1), path(Transport::Udp), refusal);
+    all.begin(Owner::Registrar, TransactionKey(2), None, path(Transport::Udp));
+    assert_eq!(all.waiting(FlowId(1), peer), [Branch(1), Branch(3)]);
+    all.end(FlowId(1));
+    assert_eq!((all.waiting(FlowId(1), peer), all.has(TransactionKey(1))), (vec![], false));
+    assert_eq!(all.waiting(FlowId(0), peer), [Branch(2), Branch(4)]);
+    assert!(all.has(TransactionKey(2)), "a registrar answers also when the connection is gone");
+    assert_eq!(all.context.timers.due(TransactionTimer::Invite), None);
+}
+
+/// STX-005 STX-006: what a device answers is known when it comes again, and wakes nobody until then.
+#[test]
+fn a_device_keeps_its_answers_without_a_timer() {
+    let mut world = World(Transactions::new(Box::new(Counting::default())));
+    for (n, ms, kept) in [(1, 0, 1), (2, 31_999, 2), (3, 32_000, 2), (4, 99_000, 1)] {
+        world.0.context.now = at(ms);
+        world.0.begin(Owner::Device, TransactionKey(n), None, path(Transport::Udp));
+        assert!(world.0.complete(TransactionKey(n), Bytes::from_static(b"200")));
+        assert_eq!((world.0.servers.len(), world.0.context.timers.next()), (kept, None));
+    }
+    assert_eq!(world.0.look_up(TransactionKey(4), None), Lookup::Copy(Some(Bytes::from_static(b"200"))));
+    world.0.end(FlowId(1));
+    assert!(!world.is_left());
 }
