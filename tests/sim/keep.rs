@@ -9,8 +9,8 @@ use sipreg::proto::client::plan::{Plan, Purpose};
 use sipreg::proto::client::schedule::Departure;
 use sipreg::proto::{Command, RegistrationId, Transport};
 
+use crate::keep_world::{Reply, World};
 use crate::world::{contact, keyring, plan, uri};
-use crate::year::{Reply, World};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -165,9 +165,9 @@ fn a_connection_stays_open_between_refreshes() {
     let mut world = World::new(|_| Reply::Grant(3600));
     world.keep(1, Plan { transport: Some(Transport::Tcp), ..plan() }, 0);
     world.run(40 * MINUTE);
-    assert_eq!((world.rate.len(), world.flows.len()), (1, 1));
+    assert_eq!((world.rate.len(), world.engine.stage.flows.len()), (1, 1));
     world.run(DAY);
-    assert_eq!((world.opened, world.flows.len()), (1, 1));
+    assert_eq!((world.opened, world.engine.stage.flows.len()), (1, 1));
     world.end("a day over one connection");
 }
 
@@ -274,7 +274,7 @@ fn leaving_takes_four_seconds_at_most() {
         world.run(2 * HOUR);
         assert_eq!(world.left, [left]);
         assert_eq!(world.told.last().unwrap().0, HOUR + took);
-        assert!(world.endpoint.is_idle() && world.flows.is_empty());
+        world.engine.assert_over("left");
     }
 }
 
@@ -283,8 +283,8 @@ fn leaving_takes_four_seconds_at_most() {
 fn a_hundred_thousand_refreshes_need_one_flow() {
     let mut world = World::one(|_| Reply::Grant(4));
     world.run(56 * HOUR);
-    assert_eq!((world.flows.len(), world.opened), (1, 1));
-    assert!(world.agenda.len() <= 2);
+    assert_eq!((world.engine.stage.flows.len(), world.opened), (1, 1));
+    assert!(world.engine.stage.pending() <= 2);
     world.told.clear();
     let ended = world.end("100,000 refreshes");
     assert!(ended.requests > 100_000, "{}", ended.requests);
@@ -317,7 +317,7 @@ fn another_plan_takes_the_old_contacts_with_it() {
         world.run(world.at() + 2000);
         assert!(world.text.contains(new) && world.text.contains(gone), "{}", world.text);
         assert!(world.text.contains("Expires: 1800"), "{}", world.text);
-        let contacts = world.endpoint.plan(RegistrationId(1)).unwrap().contacts.clone();
+        let contacts = world.engine.endpoint.plan(RegistrationId(1)).unwrap().contacts.clone();
         revise(&mut world, Plan { contacts, ..plan() });
         world.run(world.at() + 2000);
         assert!(world.text.contains(new) && !world.text.contains("expires=0"), "{}", world.text);
@@ -352,7 +352,10 @@ fn another_plan_mends_a_wrong_password_and_leads_elsewhere() {
     world.command(Command::Refresh(None));
     revise(&mut world, Plan { transport: Some(Transport::Tcp), ..right });
     world.run(3 * MINUTE);
-    assert_eq!((world.told.last().unwrap().1.as_str(), world.opened, world.flows.len()), ("refreshed", 2, 1));
+    assert_eq!(
+        (world.told.last().unwrap().1.as_str(), world.opened, world.engine.stage.flows.len()),
+        ("refreshed", 2, 1)
+    );
     assert!(world.text.contains("SIP/2.0/TCP"), "{}", world.text);
     assert!(
         world.text.contains(";transport=udp>;expires=0") || world.text.contains(":5070>;expires=0"),
