@@ -339,20 +339,22 @@ impl Flows {
         }
     }
 
-    /// Closes a flow.
-    pub fn close(&mut self, id: FlowId, context: &mut Context) {
-        if self.forget(id, context) {
+    /// Closes a flow. Who used it.
+    pub fn close(&mut self, id: FlowId, context: &mut Context) -> Vec<RegistrationId> {
+        let is_open = self.has(id);
+        let users = self.forget(id, context);
+        if is_open {
             context.push(Action::Close { flow: id });
         }
+        users
     }
 
-    /// Forgets a flow that is closed already. Whether it was there.
-    pub fn forget(&mut self, id: FlowId, context: &mut Context) -> bool {
+    /// Forgets a flow that is closed already. Who used it.
+    pub fn forget(&mut self, id: FlowId, context: &mut Context) -> Vec<RegistrationId> {
         self.retire(id);
-        let Some(flow) = self.all.remove(&id) else { return false };
-        for user in self.users(id) {
-            self.leave(id, user);
-        }
+        let users = self.users(id);
+        users.iter().for_each(|user| _ = self.leave(id, *user));
+        let Some(flow) = self.all.remove(&id) else { return users };
         match flow.role {
             Role::Accepted { until, .. } => {
                 self.accepted.remove(&(until, id));
@@ -366,7 +368,7 @@ impl Flows {
         self.unfinished.remove(&(flow.unfinished, id));
         self.octets -= flow.unfinished;
         context.timers.cancel(FlowTimer::Incomplete(id));
-        true
+        users
     }
 }
 

@@ -1,9 +1,9 @@
 //! What every user agent server does with a request before its method matters (RFC 3261 §8.2), how its answers are
 //! made (§8.2.6), and where they go (§18.2, RFC 3581 §4).
 //!
-//! Life of a request: as an [`Incoming`] it has noted in its Via where it came from, and knows where its responses go;
+//! Life of a request: as an `Incoming` it has noted in its Via where it came from, and knows where its responses go;
 //! [`Head::read`] reads what every request must have, or says what it is refused with; a [`Reply`] becomes a response
-//! by [`respond`], with a transaction ([`Transactions::answer`]) or without ([`Transactions::refuse`]).
+//! by [`respond`], with a transaction (`Transactions::answer`) or without (`Transactions::refuse`).
 
 use std::borrow::Cow;
 use std::fmt::Display;

@@ -477,10 +477,8 @@ impl Endpoint {
 
     /// Closes a flow, and ends what was under way on it. Who used it.
     fn close(&mut self, id: FlowId) -> Vec<RegistrationId> {
-        let users = self.stack.flows.users(id);
         self.stack.end(id);
-        self.stack.flows.close(id, &mut self.stack.context);
-        users
+        self.stack.flows.close(id, &mut self.stack.context)
     }
 
     /// Opens a flow for a registration, or joins one that leads there.

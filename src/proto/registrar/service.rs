@@ -43,7 +43,7 @@ pub struct Service {
     pub limits: Limits,
     /// The timers of RFC 3261 table 4.
     pub timing: Timing,
-    /// Tell every message that passes ([`Notice::Message`](crate::proto::Notice::Message)).
+    /// Tell every message that passes ([`Notice::Message`]).
     pub tell_messages: bool,
 }
 

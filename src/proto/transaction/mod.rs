@@ -1,6 +1,6 @@
 //! Transactions (RFC 3261 §17): what makes one request and its responses a unit over an unreliable network.
 //!
-//! [`client`], [`server`] and [`invite_server`] are the machines of one transaction each. [`Transactions`] holds all
+//! [`client`], [`server`] and [`invite_server`] are the machines of one transaction each. `Transactions` holds all
 //! that are alive and knows whose each is: it sends requests, finds the one that a response answers, knows requests
 //! that come again, and repeats what has to be repeated.
 //!
