@@ -280,7 +280,8 @@ group! {
     pub struct Binding {
         /// Bind this, not this device (repeatable)
         ///
-        /// Contact parameters come after angle brackets: '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
+        /// Contact parameters come after angle brackets: '<sip:you@192.0.2.7>;q=0.5'. {addr} stands for this
+        /// device's host and port: '<sip:4930123456@{addr};line=abc>'. Other schemes are allowed:
         /// mailto:you@example.com.
         #[arg(short, long, value_name = "URI")]
         pub contact: Option<Vec<Contact>>,

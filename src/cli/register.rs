@@ -241,7 +241,7 @@ async fn enter_state(
         return Err(error.hint(hint).into());
     }
     account.recall(bound)?;
-    slot.begin(account.plan.contacts.is_empty());
+    slot.begin(account.plan.has_own());
     account.remember(slot.record());
     Ok(Some(slot))
 }

@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use sipreg::proto::client::plan::{Plan, Purpose};
+use sipreg::proto::client::plan::{OWN_ADDRESS, Plan, Purpose};
 use sipreg::proto::client::schedule::Departure;
 use sipreg::proto::{Command, RegistrationId, Transport};
+use sipreg::sip::{AnyUri, Host};
 
 use crate::keep_world::{Reply, World};
 use crate::world::{contact, keyring, plan, uri};
@@ -233,6 +234,28 @@ fn a_change_of_address_is_followed_within_a_second() {
         assert_eq!(ended.count("network changed"), 1);
         assert!(ended.share > 99.9, "{}", ended.share);
     }
+}
+
+/// DES-016: a contact that is made for this device's address goes where that goes, and is removed at the end.
+#[test]
+fn a_contact_at_the_own_address_follows_it() {
+    let mut contact = contact("<sip:4930123456~own.invalid;line=abc>");
+    let AnyUri::Sip(uri) = &mut contact.uri else { panic!("a SIP URI") };
+    uri.host = Host::Name(OWN_ADDRESS.to_owned());
+    let mut world = World::new(|_| Reply::Grant(3600));
+    world.keep(1, Plan { contacts: vec![contact], ..plan() }, 0);
+    let row = |host: &str, rest: &str| format!("Contact: <sip:4930123456@{host}:5070;line=abc>{rest}\r\n");
+    world.run(HOUR);
+    assert!(world.text.contains(&row("192.0.2.99", "")), "{}", world.text);
+    world.move_to("198.51.100.9:5070");
+    world.run(HOUR + 1100);
+    assert!(world.text.contains(&row("198.51.100.9", "")), "{}", world.text);
+    assert!(world.text.contains(&row("192.0.2.99", ";expires=0")), "{}", world.text);
+    world.command(Command::StopKeeping(None));
+    world.run(HOUR + 5000);
+    assert!(world.text.contains(&row("198.51.100.9", "")), "{}", world.text);
+    assert!(world.text.contains("\r\nExpires: 0\r\n") && !world.text.contains(OWN_ADDRESS), "{}", world.text);
+    assert_eq!(world.left, [Departure::Removed]);
 }
 
 /// DES-017: what could not be reached is tried as soon as the network has changed, and the wait has not grown.

@@ -196,7 +196,8 @@ fn the_long_help_of_register_says_all() {
               Bind this, not this device (repeatable)
               
               Contact parameters come after angle brackets:
-              '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
+              '<sip:you@192.0.2.7>;q=0.5'. {addr} stands for this device's host and
+              port: '<sip:4930123456@{addr};line=abc>'. Other schemes are allowed:
               mailto:you@example.com.
 
       -e, --expires <DURATION>

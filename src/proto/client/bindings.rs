@@ -102,7 +102,7 @@ struct RequestedContact<'a> {
 impl<'a> RequestedContact<'a> {
     fn of(contact: &'a NameAddr, expected: &Expected<'_>) -> RequestedContact<'a> {
         let lifetime = expected.plan.lifetime_of(contact, expected.min_expires);
-        let own = expected.plan.contacts.is_empty()
+        let own = expected.plan.is_own(contact)
             || remembered(expected.plan).any(|old| old.uri.matches(&contact.uri));
         RequestedContact { contact, lifetime, own }
     }

@@ -78,9 +78,10 @@ impl Registrant {
     /// is not forgotten.
     pub(super) fn leave_unsettled(&mut self, attempt: &mut Try, visit: &Visit, result: AttemptResult) {
         attempt.leave(visit, result);
-        if self.plan.contacts.is_empty() && visit.requests > 0 {
+        if self.plan.has_own() && visit.requests > 0 {
             let Registrant { plan, min_expires, own, .. } = self;
-            for contact in plan.binds(&attempt.contacts, *min_expires) {
+            for contact in plan.binds(&attempt.contacts, *min_expires).filter(|contact| plan.is_own(contact))
+            {
                 own.add(contact);
             }
         }

@@ -31,7 +31,8 @@ pub struct Plan {
     /// Which addresses may be used.
     pub families: Families,
     /// The contacts to bind or remove. Empty: one of this device's own, made from the AOR's user part and the
-    /// flow's local address. `expires` and `q` of each are its Contact parameters.
+    /// flow's local address. One whose host is [`OWN_ADDRESS`] is this device's own, too. `expires` and `q` of each
+    /// are its Contact parameters.
     pub contacts: Vec<NameAddr>,
     /// Preference of the contacts that don't say their own.
     pub q: Option<Q>,
@@ -99,6 +100,18 @@ impl Plan {
         }
     }
 
+    /// Whether one of the contacts is this device's own: none is named, or one stands at its address.
+    #[must_use]
+    pub fn has_own(&self) -> bool {
+        self.contacts.is_empty() || self.contacts.iter().any(stands_here)
+    }
+
+    /// Whether a contact of a request is this device's own, not one that is named as it stands.
+    pub(super) fn is_own(&self, contact: &NameAddr) -> bool {
+        let mut named = self.contacts.iter().filter(|named| !stands_here(named));
+        self.has_own() && !named.any(|named| named.uri.matches(&contact.uri))
+    }
+
     /// Those of the contacts of a request that it binds: for longer than 0 seconds.
     pub(super) fn binds<'a>(
         &self,
@@ -126,6 +139,17 @@ impl Plan {
             },
         }
     }
+}
+
+/// The host of a contact that stands at this device's own address: host and port as in the contact that the device
+/// makes for itself. No host of a message is spelled so.
+pub const OWN_ADDRESS: &str = "{addr}";
+
+/// Whether a contact of a plan stands at this device's own address.
+#[must_use]
+pub fn stands_here(contact: &NameAddr) -> bool {
+    let host = contact.uri.sip().map(|uri| &uri.host);
+    matches!(host, Some(Host::Name(name)) if name == OWN_ADDRESS)
 }
 
 /// What has to outlive a process, so that the next one speaks of the same binding (RFC 3261 §10.2: Call-ID

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::plan::{Plan, Purpose};
+use super::plan::{Plan, Purpose, stands_here};
 use super::registration::{KNOWN_TAGS, Phase, Registrant, Registration, State, Step, Tally, Try, Visit};
 use crate::proto::digest::Sessions;
 use crate::proto::ids::Random;
@@ -116,7 +116,8 @@ impl Registrant {
     /// where the user named something else before.
     fn removable(&self) -> Vec<NameAddr> {
         let mut contacts = self.plan.contacts.clone();
-        if contacts.is_empty() || self.drop_stale {
+        contacts.retain(|contact| !stands_here(contact));
+        if self.plan.has_own() || self.drop_stale {
             for own in self.own.contacts() {
                 if !contacts.iter().any(|contact| contact.uri.matches(&own.uri)) {
                     contacts.push(own);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::bindings::OwnContacts;
 use super::outcome::{Failure, Hop, Unreachable};
-use super::plan::{Plan, Purpose};
+use super::plan::{Plan, Purpose, stands_here};
 use super::registration::{Await, Registrant, SizeRule, Step, Try, Turn, Visit};
 use crate::proto::ids::{Branch, Random, Tag};
 use crate::proto::locate::Transport;
@@ -62,7 +62,7 @@ impl Registrant {
         let mut sessions = self.sessions.clone();
         let next_hop = self.next_hop();
         let uri = next_hop.uri.to_string();
-        let before = (self.plan.contacts.is_empty() || self.drop_stale).then_some(&self.own);
+        let before = (self.plan.has_own() || self.drop_stale).then_some(&self.own);
         let contacts = requested_contacts(&self.plan, transport, local, self.min_expires, before);
         let branch = Branch(random.next());
         let request = RegisterBuilder {
@@ -98,7 +98,10 @@ impl Registrant {
             return Turn::Stay(Step::Switch(visit.flow.destination.clone()));
         }
         let binds = match self.plan.resume {
-            Some(_) => self.plan.binds(&contacts, self.min_expires).cloned().collect(),
+            Some(_) => {
+                let binds = self.plan.binds(&contacts, self.min_expires);
+                binds.filter(|contact| !self.plan.has_own() || self.plan.is_own(contact)).cloned().collect()
+            }
             None => Vec::new(),
         };
         self.sessions = sessions;
@@ -143,7 +146,8 @@ struct RegisterBuilder<'a> {
     credentials: Vec<Header>,
 }
 
-/// The contacts as they are asked for: the plan's, else the device's own at `local`; with the plan's q where
+/// The contacts as they are asked for: the plan's, else the device's own at `local`; with the own address where they
+/// stand there, with the plan's q where
 /// they have none, and lifetimes below a 423's Min-Expires raised (RFC 3261 §10.2.8). Contacts of `before`
 /// that are not asked for again are removed.
 fn requested_contacts(
@@ -159,6 +163,12 @@ fn requested_contacts(
         Purpose::Bind { .. } | Purpose::Remove => vec![own_contact(plan, transport, local)],
     };
     for contact in &mut contacts {
+        if stands_here(contact)
+            && let AnyUri::Sip(uri) = &mut contact.uri
+        {
+            let (host, port) = sent_by(plan, local);
+            (uri.host, uri.port) = (host, Some(port));
+        }
         if let (Some(q), None) = (plan.q, contact.q()) {
             contact.params.set("q", Some(&q.to_string()));
         }
