@@ -8,7 +8,7 @@ use clap::Command;
 /// What is said of one command.
 #[derive(Clone, Copy, Debug)]
 pub struct Help {
-    /// Its name.
+    /// The name of the command.
     pub name: &'static str,
     /// What follows the name in "Usage:"; empty: what the argument reader makes of it.
     pub usage: &'static str,
@@ -67,7 +67,7 @@ pub const PROGRAM: Help = Help {
     ..PLAIN
 };
 
-/// All commands.
+/// The help of every command, in the order of the list.
 pub const COMMANDS: [&Help; 9] =
     [&REGISTER, &KEEP, &LIST, &UNREGISTER, &SERVE, &DEMO, &EXPLAIN, &COMPLETIONS, &MAN];
 
@@ -408,7 +408,7 @@ enum To {
     Everybody,
     /// Commands with this argument.
     Argument(&'static str),
-    /// This command.
+    /// The page of this command.
     Command(&'static str),
 }
 

@@ -61,7 +61,7 @@ pub enum Command {
     List(Deferred<List>),
     /// Remove this device's binding, another one, or all
     Unregister(Deferred<Unregister>),
-    /// Be a registrar: take registrations, and tell them
+    /// Run a registrar that accepts registrations and reports them
     Serve(Deferred<Serve>),
     /// Watch the textbook registration, on this machine alone
     Demo(Deferred<Demo>),
@@ -660,7 +660,7 @@ pub struct Request {
     pub aor: Option<String>,
     /// What is wanted of its registrar.
     pub command: ClientCommand,
-    /// How.
+    /// The options that say how.
     pub options: Options,
 }
 
@@ -683,11 +683,11 @@ impl Request {
 
 /// What is wanted of the registrar.
 pub enum ClientCommand {
-    /// To bind.
+    /// Its contacts are to be bound.
     Register,
     /// To know, and perhaps that these are bound.
     List(Vec<Contact>),
-    /// To remove.
+    /// These are to be removed.
     Unregister(Removal),
 }
 

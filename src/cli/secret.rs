@@ -38,7 +38,7 @@ const PIECE: usize = 1024;
 /// Which kind of secret a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The password.
+    /// The password in clear.
     Password,
     /// `[ALGORITHM:]HEX`.
     Ha1,
@@ -56,7 +56,7 @@ impl Kind {
 /// A secret that was given, or the place to read it from.
 #[derive(Debug)]
 pub enum Source {
-    /// Already here.
+    /// The secret itself, as it was given.
     Known(Secret),
     /// The first line of a file.
     File(PathBuf, Kind),
@@ -193,7 +193,7 @@ pub enum SecretSource {
 /// Where in the configuration file a secret stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Its key.
+    /// The key that holds it.
     pub key: &'static str,
     /// `FILE:LINE:COLUMN` of its value.
     pub place: String,

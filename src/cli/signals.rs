@@ -96,7 +96,7 @@ impl Signals {
     /// Listens from now on.
     ///
     /// # Errors
-    /// None here.
+    /// There are no signals on this system.
     pub fn new(_listens: Listens) -> io::Result<Signals> {
         Ok(Signals)
     }

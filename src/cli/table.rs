@@ -37,7 +37,7 @@ pub trait Setting: Default {
 
 /// A value that the file may hold.
 pub trait FileValue: Sized {
-    /// Reads it.
+    /// Reads the value of a key.
     ///
     /// # Errors
     /// It has another type, or makes no sense.
@@ -121,7 +121,7 @@ impl Base {
 /// A key that was found.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// Which one.
+    /// The name of the key.
     pub key: &'static str,
     /// The octet of the file at which the key stands.
     pub key_at: usize,
@@ -146,7 +146,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Begins.
+    /// Begins to read a table.
     pub fn new(table: &'a DeTable<'a>, base: &'a Base, takes: &'a dyn Fn(&str) -> bool) -> Reader<'a> {
         let (known, only_typed, places, mistakes) = Default::default();
         Reader { table, base, takes, known, only_typed, places, mistakes }

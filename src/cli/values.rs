@@ -90,7 +90,7 @@ read_from_text! {
 /// The transports that can be forced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TransportName {
-    /// Datagrams.
+    /// Datagrams, up to the size that they may have.
     Udp,
     /// A connection.
     Tcp,
@@ -111,9 +111,9 @@ pub enum ColorChoice {
     /// When a person looks.
     #[default]
     Auto,
-    /// Always.
+    /// In files and pipes, too.
     Always,
-    /// Never.
+    /// Not even on a terminal.
     Never,
 }
 

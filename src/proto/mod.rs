@@ -76,19 +76,19 @@ pub enum Event {
         listener: FlowId,
         /// The name of the connection.
         flow: FlowId,
-        /// Our end.
+        /// Our address on the connection.
         local: SocketAddr,
-        /// Their end.
+        /// The address of whoever connected.
         remote: SocketAddr,
     },
     /// The other side closed the connection.
     Closed {
-        /// The connection.
+        /// The connection that is gone.
         flow: FlowId,
     },
     /// The flow could not be opened, broke, or (UDP) the network reported a datagram to `peer` as undeliverable.
     Failed {
-        /// Which flow.
+        /// The flow that it is about.
         flow: FlowId,
         /// Whom it was for; the remote end for connections.
         peer: SocketAddr,
@@ -101,7 +101,7 @@ pub enum Event {
         flow: FlowId,
         /// Who sent it.
         peer: SocketAddr,
-        /// The octets.
+        /// The octets, as they were on the wire.
         bytes: Bytes,
     },
     /// The name service answered.
@@ -146,7 +146,7 @@ pub enum Command {
     },
     /// The time for the whole command is over: finish with what is known now.
     GiveUp {
-        /// Which registration.
+        /// The registration that it is about.
         registration: RegistrationId,
     },
     /// Bind, and keep bound until [`Command::StopKeeping`]. What happens is told by [`Notice::Account`].
@@ -162,7 +162,7 @@ pub enum Command {
     },
     /// Keep it bound by this plan from the next try on: of the same AOR at the same registrar.
     Revise {
-        /// Which registration.
+        /// The registration that it is about.
         registration: RegistrationId,
         /// What is wanted from now on.
         plan: Box<client::plan::Plan>,
@@ -173,7 +173,7 @@ pub enum Command {
     Refresh(Option<RegistrationId>),
     /// Remove what is kept bound within four seconds, all or one.
     StopKeeping(Option<RegistrationId>),
-    /// Be a registrar until [`Command::StopServing`]. Once per endpoint.
+    /// Run a registrar until [`Command::StopServing`]. Once per endpoint.
     Serve(Box<registrar::service::Service>),
     /// The users changed: those of the requests that come from now on.
     Users(Box<digest::Users>),
@@ -189,7 +189,7 @@ pub enum Action {
     Open {
         /// The name of the new flow.
         flow: FlowId,
-        /// Where to.
+        /// Where the flow is to lead.
         destination: Destination,
     },
     /// Bind a UDP socket, or listen for connections, at exactly this address; port 0 lets the system choose. Answer:
@@ -197,9 +197,9 @@ pub enum Action {
     Listen {
         /// The name of the new flow.
         flow: FlowId,
-        /// Over what.
+        /// The transport in use there.
         transport: Transport,
-        /// Where.
+        /// The address to bind, exactly.
         address: SocketAddr,
     },
     /// Ask the location service. Answer: [`Event::Stored`].
@@ -211,7 +211,7 @@ pub enum Action {
     },
     /// Close it. No event follows; later events of this flow are ignored.
     Close {
-        /// Which flow.
+        /// The flow that it is about.
         flow: FlowId,
     },
     /// Send exactly these octets.
@@ -220,7 +220,7 @@ pub enum Action {
         flow: FlowId,
         /// To whom (UDP); the remote end for connections.
         peer: SocketAddr,
-        /// One message.
+        /// One whole message.
         bytes: Bytes,
     },
     /// Ask the name service. Answer: [`Event::Resolved`].
@@ -240,7 +240,7 @@ pub enum Action {
 /// What the request that is about to leave will have made true.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// Whose.
+    /// The registration that it belongs to.
     pub registration: RegistrationId,
     /// Its Call-ID.
     pub call_id: String,
@@ -334,7 +334,7 @@ pub enum Cause {
     /// The operating system forbade it (a firewall rule, a sandbox).
     #[error("not permitted")]
     Denied,
-    /// Anything else.
+    /// Whatever has no word of its own here.
     #[error("{0}")]
     Other(std::io::ErrorKind),
 }
@@ -342,11 +342,11 @@ pub enum Cause {
 /// Which way a message went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From us.
+    /// The message went from us to them.
     Sent,
     /// From us, the same octets once more (RFC 3261 §17.1.2.2, Timer E).
     SentAgain,
-    /// To us.
+    /// The message came from them to us.
     Received,
 }
 
@@ -378,40 +378,40 @@ pub enum Dropped {
 pub enum Notice {
     /// A message passed, as it was on the wire.
     Message {
-        /// Which way.
+        /// The way that the message went.
         direction: Direction,
-        /// Over what.
+        /// The transport in use there.
         transport: Transport,
-        /// Our address.
+        /// Our address on the flow.
         local: SocketAddr,
-        /// Theirs.
+        /// The address of the other side.
         remote: SocketAddr,
-        /// The octets.
+        /// The octets, as they were on the wire.
         bytes: Bytes,
     },
     /// Something that arrived was not used.
     Dropped {
         /// Who sent it.
         peer: SocketAddr,
-        /// Why.
+        /// What kept it from being used.
         reason: Dropped,
     },
     /// A password is needed and the plan allows to ask. Answer: [`Command::Password`].
     PasswordWanted {
         /// Goes back in the answer.
         registration: RegistrationId,
-        /// Whose password.
+        /// The user whose password is asked for.
         username: String,
         /// What for (RFC 3261 §22.1: the user is shown the realm).
         realm: String,
     },
     /// This try failed; another follows.
     Retrying {
-        /// Which registration.
+        /// The registration that it is about.
         registration: RegistrationId,
-        /// Why.
+        /// How the try ended.
         failure: client::outcome::Failure,
-        /// When.
+        /// The time until the next try begins.
         wait: std::time::Duration,
     },
     /// The registration is over.

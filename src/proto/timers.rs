@@ -76,9 +76,9 @@ pub enum TransactionTimer {
 /// The three timers of the non-INVITE client transaction (RFC 3261 §17.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
-    /// Retransmission.
+    /// The request is sent once more (RFC 3261 §17.1.2.2).
     E,
-    /// Giving up.
+    /// The client gives up waiting for a final response.
     F,
     /// End of absorbing.
     K,

@@ -84,7 +84,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads it.
+    /// Reads the rows that every request has.
     ///
     /// # Errors
     /// The answer that the request gets instead: 505 for another version, 400 for what is missing or malformed, 416 for

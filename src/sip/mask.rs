@@ -27,7 +27,7 @@ pub fn mask_secrets(message: &[u8]) -> Vec<u8> {
 enum Row {
     /// A scheme, then its credentials.
     Credentials,
-    /// Parameters.
+    /// Parameters without a scheme before them.
     Info,
 }
 

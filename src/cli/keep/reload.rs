@@ -35,7 +35,7 @@ impl<'a> Reload<'a> {
         }));
     }
 
-    /// Stops reading.
+    /// Stops the reading that is under way.
     pub(super) fn end(&mut self) {
         self.under_way = None;
     }

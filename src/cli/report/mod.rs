@@ -54,7 +54,7 @@ pub struct Settings {
 
 /// The streams of the process.
 pub struct Streams<'a> {
-    /// For data.
+    /// The stream for data.
     pub stdout: &'a mut dyn Write,
     /// For what is about the data: errors, warnings, hints, messages.
     pub stderr: &'a mut dyn Write,

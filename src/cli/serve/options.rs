@@ -21,7 +21,7 @@ const OTHER_FILES: usize = 64;
 pub struct Options {
     /// Where to listen.
     pub listen: Vec<Listen>,
-    /// The domains.
+    /// The domains that it is responsible for.
     pub domains: Vec<Host>,
     /// What is granted.
     pub policy: Policy,

@@ -6,7 +6,7 @@ use super::*;
 fn the_short_help_of_serve_is_a_line_per_option() {
     let (code, stdout, _) = plain(&["serve", "-h"]);
     insta::assert_snapshot!(stdout, @r"
-    Be a registrar: take registrations, and tell them
+    Run a registrar that accepts registrations and reports them
 
     Usage: sipreg serve [OPTIONS]
 

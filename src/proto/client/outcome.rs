@@ -57,7 +57,7 @@ pub struct Hop {
     pub transport: Transport,
     /// The other side's address.
     pub remote: SocketAddr,
-    /// Our address.
+    /// Our address on the flow.
     pub local: SocketAddr,
 }
 

@@ -64,7 +64,7 @@ pub enum Step {
     Send {
         /// Which flow to the destination it leaves on.
         transport: Transport,
-        /// The request.
+        /// The request with what its response must fit.
         outgoing: Box<Outgoing>,
         /// The contacts it asks to be bound for more than 0 seconds, if the plan has a memory.
         binds: Vec<NameAddr>,

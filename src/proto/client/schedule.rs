@@ -60,7 +60,7 @@ enum State {
     Resigned,
     /// The binding is being removed.
     Leaving,
-    /// Nothing follows.
+    /// It is over, and nothing follows.
     Over,
 }
 

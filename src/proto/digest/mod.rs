@@ -126,7 +126,7 @@ impl Qop {
 /// A proof of who the user is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Secret {
-    /// The password.
+    /// The password in clear.
     Password(Hidden),
     /// H(username:realm:password) in lower-case hex: serves this algorithm (and its -sess variant) only.
     Ha1 {

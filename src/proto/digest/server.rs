@@ -55,7 +55,7 @@ pub enum Verdict {
     Refused {
         /// The user name of the credentials.
         username: Arc<str>,
-        /// The reason.
+        /// What is wrong with the credentials.
         why: AuthFailure,
     },
     /// 400: parameters are missing or contradict each other.

@@ -50,7 +50,7 @@ pub struct Service {
 /// A place to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// For what.
+    /// The transport to listen for.
     pub transport: Transport,
     /// Where; port 0 lets the system choose.
     pub address: SocketAddr,
@@ -107,18 +107,18 @@ impl Default for Limits {
 pub enum ServerEvent {
     /// It listens here; one for each of [`Service::listen`], in their order.
     Listening {
-        /// For what.
+        /// The transport that was listened for.
         transport: Transport,
         /// Where, with the port that the system chose.
         address: SocketAddr,
     },
     /// It cannot listen there, and therefore does not serve.
     CannotListen {
-        /// For what.
+        /// The transport that was listened for.
         transport: Transport,
-        /// Where.
+        /// The address that could not be had.
         address: SocketAddr,
-        /// Why.
+        /// What the network said.
         cause: Cause,
     },
     /// A contact was bound, refreshed or removed, or ran out.
@@ -152,9 +152,9 @@ pub enum ServerEvent {
     },
     /// A connection was closed because it was silent, slow, or one too many.
     Dropped {
-        /// Whose.
+        /// The address of the other side.
         peer: SocketAddr,
-        /// Why.
+        /// The limit that was reached.
         why: Overload,
     },
     /// It serves no more; nothing follows.
@@ -170,15 +170,15 @@ pub struct Counters {
     pub retransmissions: u64,
     /// Answers sent, by class: 1xx to 6xx.
     pub responses: [u64; 6],
-    /// Contacts bound.
+    /// Contacts that were not bound before.
     pub bound: u64,
-    /// Contacts refreshed.
+    /// Contacts that are bound for longer now.
     pub refreshed: u64,
     /// Contacts removed by a request.
     pub removed: u64,
     /// Contacts that ran out.
     pub expired: u64,
-    /// Credentials refused.
+    /// Requests whose credentials were not accepted.
     pub auth_failed: u64,
     /// Messages that were no SIP or could not be served.
     pub malformed: u64,
@@ -198,7 +198,7 @@ const ALLOW: &str = "REGISTER, OPTIONS";
 enum Stage {
     /// Not all listeners are there yet.
     Opening,
-    /// At work.
+    /// It listens and answers.
     Serving,
     /// What has come is answered, nothing new is taken.
     Stopping,

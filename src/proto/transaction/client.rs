@@ -37,7 +37,7 @@ pub enum State {
     Proceeding,
     /// A final response came; copies of it are absorbed until Timer K.
     Completed,
-    /// Over.
+    /// The transaction is over.
     Terminated,
 }
 
@@ -82,7 +82,7 @@ pub enum Effect {
     Terminate,
 }
 
-/// One transaction.
+/// The machine of one transaction.
 #[derive(Clone, Debug)]
 pub struct Client {
     state: State,

@@ -46,7 +46,7 @@ pub enum Input {
 /// What has to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
+    /// There is nothing to do.
     Absorb,
     /// Send the refusal once more.
     Repeat,
@@ -54,7 +54,7 @@ pub enum Effect {
     Terminate,
 }
 
-/// One transaction.
+/// The machine of one transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct InviteServer {
     state: State,

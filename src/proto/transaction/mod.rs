@@ -55,7 +55,7 @@ pub(super) enum Owner {
 pub struct Outgoing {
     /// The request as it goes on the wire.
     pub bytes: Bytes,
-    /// Its method.
+    /// The method of the request.
     pub method: Method,
     /// Of its Via.
     pub branch: Branch,
@@ -284,7 +284,7 @@ impl Transactions {
     }
 }
 
-/// Client transactions.
+/// What becomes of requests that are sent.
 impl Transactions {
     /// Sends a request.
     pub fn send(
@@ -460,7 +460,7 @@ impl Transactions {
     }
 }
 
-/// Server transactions.
+/// What becomes of requests that come in.
 impl Transactions {
     /// What a server has to keep to: its times, and how many octets of answers it keeps for repeating.
     pub fn bound(&mut self, timing: Timing, limit: usize) {

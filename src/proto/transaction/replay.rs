@@ -55,7 +55,7 @@ impl Replay {
         Span { piece, start, end: last.octets.len() }
     }
 
-    /// An answer.
+    /// The octets of an answer.
     pub(super) fn get(&self, span: Span) -> &[u8] {
         let piece = self.index(span).and_then(|index| self.pieces.get(index));
         piece.and_then(|piece| piece.octets.get(span.start..span.end)).unwrap_or_default()

@@ -32,7 +32,7 @@ pub enum State {
     Proceeding,
     /// The answer was sent; copies of the request get it again until Timer J.
     Completed,
-    /// Over.
+    /// The transaction is over.
     Terminated,
 }
 
@@ -54,7 +54,7 @@ pub enum Input {
 /// What has to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
+    /// There is nothing to do.
     Absorb,
     /// Send 100, and keep it.
     Trying,
@@ -68,7 +68,7 @@ pub enum Effect {
     Terminate,
 }
 
-/// One transaction.
+/// The machine of one transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Server {
     state: State,
