@@ -17,10 +17,10 @@ use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Aor, Contact, Lifetime, Preference, Proxy, Realm,
     Registrant, Registrar, Span, UserAgent, UserName, aor_of,
 };
-use super::{Environment, prompt};
+use super::{Environment, explain, prompt};
 use crate::net;
 use crate::proto::Transport;
-use crate::proto::client::plan::{Plan, Purpose, Timing};
+use crate::proto::client::plan::{OWN_ADDRESS, Plan, Purpose, Timing, stands_here};
 use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
 use crate::proto::locate::Families;
 use crate::sip::{NameAddr, Q, Uri};
@@ -142,7 +142,7 @@ impl Account {
             ..Plan::new(aor.uri)
         };
         let state = state_dir(network, environment).map(|dir| State::in_dir(&dir));
-        if state.is_none() && wanted.purpose == Purpose::Remove && plan.contacts.is_empty() {
+        if state.is_none() && wanted.purpose == Purpose::Remove && plan.has_own() {
             return Err(nothing_named().hint(if network.stateless == Some(true) {
                 "without --stateless, sipreg remembers what it bound"
             } else {
@@ -165,25 +165,24 @@ impl Account {
         if bound.is_empty() {
             let aor = &self.plan.aor;
             return Err(UsageError::new(format!("no binding of {aor} is remembered that could be removed"))
-                .hint(
-                    "--contact names the one to remove, --all removes every one; 'sipreg list' shows them",
-                ));
+                .hint(explain::NOTHING_REMEMBERED.hint));
         }
-        self.plan.contacts = bound;
+        self.plan.contacts.retain(|contact| !stands_here(contact));
+        self.plan.contacts.extend(bound);
         Ok(())
     }
 
     /// Whether it removes what is remembered.
     #[must_use]
     pub fn recalls(&self) -> bool {
-        self.plan.purpose == Purpose::Remove && self.plan.contacts.is_empty()
+        self.plan.purpose == Purpose::Remove && self.plan.has_own()
     }
 
     /// Puts what an earlier process left into the plan: Call-ID and CSeq go on, and the port is taken again where the
     /// binding is that is to be refreshed.
     pub fn remember(&mut self, record: &Record) {
         self.plan.resume = Some(Box::new(record.memory()));
-        if matches!(self.plan.purpose, Purpose::Bind { .. }) && self.plan.contacts.is_empty() {
+        if matches!(self.plan.purpose, Purpose::Bind { .. }) && self.plan.has_own() {
             self.net.port = record.port();
         }
     }
@@ -266,7 +265,14 @@ impl Wanted {
                 let purpose = purpose(binding.expires, &contacts)?;
                 Wanted { purpose, contacts, q: binding.q.map(|Preference(q)| q), ..fetch }
             }
-            ClientCommand::List(required) => Wanted { required: distinct(required)?, ..fetch },
+            ClientCommand::List(required) => {
+                let required = distinct(required)?;
+                if let Some(contact) = required.iter().find(|contact| stands_here(contact)) {
+                    let what = format_args!("has {OWN_ADDRESS}, and a list has no contact of its own");
+                    return Err(UsageError::value("--contact", &contact.uri.to_string(), what));
+                }
+                Wanted { required, ..fetch }
+            }
             ClientCommand::Unregister(removal) if removal.all => {
                 let consent = if removal.yes { Consent::Given } else { Consent::Needed };
                 Wanted { purpose: Purpose::RemoveAll, consent, ..fetch }
@@ -365,7 +371,8 @@ fn settings(output: &Output, aor: &Uri, wanted: &Wanted) -> Settings {
         aor: Some(aor.to_string()),
         // The request that is printed is no JSON.
         json: settings.json && !output.dry_run,
-        ends_unanswered: wanted.contacts.is_empty() && matches!(wanted.purpose, Purpose::Bind { .. }),
+        ends_unanswered: (wanted.contacts.is_empty() || wanted.contacts.iter().any(stands_here))
+            && matches!(wanted.purpose, Purpose::Bind { .. }),
         ..settings
     }
 }

@@ -1,5 +1,8 @@
 //! What a status code, an exit status or an `error.kind` means for a registration, what usually causes it and what to
-//! try: the texts of the hints that a failure ends with.
+//! try: the texts of `sipreg explain`, of the hints that a failure ends with, and of the README's troubleshooting.
+
+use super::usage::UsageError;
+use crate::sip::reason_phrase;
 
 /// One thing that can go wrong, as it is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +46,8 @@ pub const PASSWORD_WRONG: Case = Case {
 /// 403 after an answer to a challenge.
 pub const FORBIDDEN: Case = Case {
     seen: "may not do this",
-    hint: "the password was not the problem; where the answer gives no other reason, the AOR must be that user's own, \
-           or --from and --username name somebody who may register others",
+    hint: "check the password, which some registrars refuse in this way, then --username; else the AOR must be that user's \
+           own, or --from names somebody who may register others",
 };
 /// 401 or 407 that asks for nothing.
 pub const NO_CHALLENGE: Case = Case {
@@ -87,6 +90,12 @@ pub const NOTHING_LISTED: Case = Case {
            the AOR, and name the registrar with --registrar",
 };
 
+/// `unregister` that knows of nothing.
+pub const NOTHING_REMEMBERED: Case = Case {
+    seen: "no binding of ... is remembered",
+    hint: "--contact names the one to remove, --all removes every one; 'sipreg list' shows them",
+};
+
 /// Silence over UDP.
 pub const SILENT_UDP: Case = Case {
     seen: "no answer from ... over UDP",
@@ -102,6 +111,11 @@ pub const SILENT_TCP: Case = Case {
 pub const NOT_CONNECTED: Case = Case {
     seen: "no answer from ... (0 requests sent)",
     hint: "a firewall may drop the connection; check host and port, or raise --timeout",
+};
+/// The lock of the state that is never free.
+pub const BUSY: Case = Case {
+    seen: "another sipreg has been busy",
+    hint: "a longer --timeout waits longer; --stateless does not wait",
 };
 /// A server that answers at first.
 pub const FELL_SILENT: Case = Case {
@@ -217,6 +231,7 @@ pub const ENTRIES: &[Entry] = &[
             "the message names the option, or file, line and column",
             "'sipreg COMMAND --help' has examples",
         ],
+        cases: &[NOTHING_REMEMBERED],
         ..NONE
     },
     Entry {
@@ -247,9 +262,8 @@ pub const ENTRIES: &[Entry] = &[
         causes: &["a firewall that drops silently", "a wrong address or port", "a server that hangs"],
         remedies: &[
             "each address that is tried gets 32 s, as RFC 3261 has it: --timeout 5s bounds the whole",
-            "'another sipreg has been busy': it holds the lock of this address; a longer --timeout waits longer",
         ],
-        cases: &[SILENT_UDP, SILENT_TCP, NOT_CONNECTED, FELL_SILENT],
+        cases: &[SILENT_UDP, SILENT_TCP, NOT_CONNECTED, FELL_SILENT, BUSY],
     },
     Entry {
         words: &["exit 5", "unreachable"],
@@ -474,6 +488,23 @@ pub const ENTRIES: &[Entry] = &[
     },
 ];
 
+/// Troubles that end with 0: nothing failed, and yet it is not as it was meant.
+const TROUBLES: &[Case] = &[
+    Case {
+        seen: "it hangs for half a minute",
+        hint: "each address that is tried gets 32 s, as RFC 3261 has it; --timeout 5s bounds the whole",
+    },
+    Case {
+        seen: "more bindings than devices",
+        hint: "leftovers of --stateless runs or of other programs: they run out by themselves, unregister --contact \
+               or --all removes them",
+    },
+    Case {
+        seen: "registered, but calls don't arrive",
+        hint: "behind a NAT: the report says 'seen as'. --advertise binds that address",
+    },
+];
+
 /// What a status code means: its own entry, else that of its class (RFC 3261 §8.1.3.2). None outside 100 to 699.
 #[must_use]
 pub fn status(code: u16) -> Option<&'static Entry> {
@@ -489,4 +520,194 @@ pub fn status_hint(code: u16) -> Option<&'static str> {
 
 fn find(word: &str) -> Option<&'static Entry> {
     ENTRIES.iter().find(|entry| entry.words.contains(&word))
+}
+
+/// What `sipreg explain` prints for words of the command line, which are joined: an entry, or without words the list of
+/// all. The text is at most 80 columns wide.
+///
+/// # Errors
+/// Nothing is known by these words; the hint names those that are alike.
+pub fn text(words: &[String]) -> Result<String, UsageError> {
+    let asked = words.join(" ").trim().to_lowercase();
+    if asked.is_empty() {
+        return Ok(list());
+    }
+    let by_code = asked.parse().ok().filter(|_| asked.len() == 3).and_then(status);
+    match find(&asked).or(by_code) {
+        Some(entry) => Ok(page(&asked, entry)),
+        None => Err(UsageError::value("explain", &asked, "is no status code, exit status or error.kind")
+            .hint(near(&asked))),
+    }
+}
+
+/// The title of a word: a status code that has an entry of its own comes with its reason phrase.
+fn title(word: &str) -> String {
+    match word.parse().map(reason_phrase) {
+        Ok(phrase) if find(word).is_some() => format!("{word} {phrase}"),
+        Ok(_) | Err(_) => word.to_owned(),
+    }
+}
+
+fn list() -> String {
+    let mut text = String::from("What can be explained, with 'sipreg explain WORD':\n\n");
+    for entry in ENTRIES {
+        let words = match entry.words {
+            [word] => title(word),
+            words => words.join(", "),
+        };
+        fill(&mut text, &format!("{words}: {}", entry.meaning), "", "    ");
+    }
+    text
+}
+
+fn page(asked: &str, entry: &Entry) -> String {
+    let others: Vec<&str> = entry.words.iter().copied().filter(|word| *word != asked).collect();
+    let also = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
+    let mut text = String::new();
+    fill(&mut text, &format!("{}{also}: {}", title(asked), entry.meaning), "", "  ");
+    for (head, lines) in [("usual causes:", entry.causes), ("what to do:", entry.remedies)] {
+        if !lines.is_empty() {
+            text += &format!("\n{head}\n");
+        }
+        lines.iter().for_each(|line| fill(&mut text, line, "  - ", "    "));
+    }
+    if !entry.cases.is_empty() {
+        text += "\nwhat the message says, and what to do then:\n";
+    }
+    for case in entry.cases {
+        fill(&mut text, case.seen, "  - ", "    ");
+        fill(&mut text, case.hint, "      ", "      ");
+    }
+    text
+}
+
+/// Adds a paragraph that is broken before column 80.
+fn fill(text: &mut String, paragraph: &str, first: &str, rest: &str) {
+    let mut line = first.to_owned();
+    let mut is_empty = true;
+    for word in paragraph.split(' ') {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > 79 {
+            text.push_str(&line);
+            text.push('\n');
+            (line, is_empty) = (rest.to_owned(), true);
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    text.push_str(&line);
+    text.push('\n');
+}
+
+/// The words that are most like one that is unknown, as a hint: those that hold it before those that are spelt alike.
+fn near(asked: &str) -> String {
+    let all = ENTRIES.iter().flat_map(|entry| entry.words);
+    let holds = |word: &str| word.split(' ').any(|part| part == asked);
+    let mut alike: Vec<(bool, usize, &str)> =
+        all.map(|word| (!holds(word), strsim::damerau_levenshtein(asked, word), *word)).collect();
+    alike.sort_unstable();
+    let nearest: Vec<&str> = alike.iter().take(3).map(|(.., word)| *word).collect();
+    format!("near it are {}; 'sipreg explain' lists all", nearest.join(", "))
+}
+
+/// The rows of the README's troubleshooting: what is seen, and what to do.
+#[must_use]
+pub fn troubleshooting() -> String {
+    let mut rows = String::from("| what you see | what to look at |\n| --- | --- |\n");
+    for entry in ENTRIES {
+        for case in entry.cases {
+            let exit = entry.words.first().copied().unwrap_or_default();
+            rows += &format!("| {exit}, \"{}\" | {} |\n", case.seen, case.hint);
+        }
+    }
+    for case in TROUBLES {
+        rows += &format!("| {} | {} |\n", case.seen, case.hint);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(words: &str) -> String {
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        match text(&words) {
+            Ok(text) => text,
+            Err(error) => format!("{} ({})\n", error.message(), error.hint.unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn a_word_is_explained_whatever_it_is() {
+        insta::assert_snapshot!(said("503"), @r"
+        503 Service Unavailable: not now: overloaded, in maintenance, or too many
+          bindings; with Retry-After it says for how long
+
+        usual causes:
+          - load
+          - more bindings than the registrar allows: 'list' shows them
+
+        what to do:
+          - overloaded or in maintenance: try again later, or another server with
+            --proxy
+          - --retry-for 5m tries again, not before its Retry-After
+        ");
+        insta::assert_snapshot!(said("exit 7"), @r"
+        exit 7 (also unmet): 'list --contact': that contact is not bound
+
+        usual causes:
+          - the device is off, or its binding has run out
+          - it is bound with another URI
+
+        what to do:
+          - 'sipreg list AOR' shows what is bound
+        ");
+        assert_eq!(said("Exit 7"), said("exit 7"));
+        assert_eq!(
+            said("499").lines().next(),
+            Some("499 (also 4xx): this request, as it was, is refused here")
+        );
+    }
+
+    #[test]
+    fn an_unknown_word_names_near_ones() {
+        insta::assert_snapshot!(["6", "crednetials", "999", "99", "exit", "4O3"].map(said).concat(), @r#"
+        explain: "6" is no status code, exit status or error.kind (near it are exit 6, 416, 600; 'sipreg explain' lists all)
+        explain: "crednetials" is no status code, exit status or error.kind (near it are credentials, internal, exit 0; 'sipreg explain' lists all)
+        explain: "999" is no status code, exit status or error.kind (near it are 439, 494, 100; 'sipreg explain' lists all)
+        explain: "99" is no status code, exit status or error.kind (near it are 439, 494, 100; 'sipreg explain' lists all)
+        explain: "exit" is no status code, exit status or error.kind (near it are exit 0, exit 1, exit 2; 'sipreg explain' lists all)
+        explain: "4o3" is no status code, exit status or error.kind (near it are 403, 423, 483; 'sipreg explain' lists all)
+        "#);
+    }
+
+    /// Every status that a hint is asked for, every exit status and every `error.kind` has an entry, and no word two.
+    #[test]
+    fn nothing_lacks_an_entry_and_no_word_has_two() {
+        for code in 100..700 {
+            assert!(status(code).is_some(), "{code}");
+        }
+        assert!(status(99).is_none() && status(700).is_none() && status(0).is_none());
+        let mut words: Vec<_> = ENTRIES.iter().flat_map(|entry| entry.words).collect();
+        let count = words.len();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), count);
+        for word in
+            ["exit 0", "exit 1", "exit 2", "exit 70", "exit 130", "exit 143", "interrupted", "internal"]
+        {
+            assert!(find(word).is_some(), "{word}");
+        }
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_terminal() {
+        let all = ENTRIES.iter().flat_map(|entry| entry.words).map(|word| said(word)).chain([list()]);
+        for text in all {
+            assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+        }
+    }
 }

@@ -68,7 +68,8 @@ pub const PROGRAM: Help = Help {
 };
 
 /// All commands.
-pub const COMMANDS: [&Help; 8] = [&REGISTER, &KEEP, &LIST, &UNREGISTER, &SERVE, &DEMO, &COMPLETIONS, &MAN];
+pub const COMMANDS: [&Help; 9] =
+    [&REGISTER, &KEEP, &LIST, &UNREGISTER, &SERVE, &DEMO, &EXPLAIN, &COMPLETIONS, &MAN];
 
 impl Help {
     /// What is said of a command, by its name.
@@ -342,6 +343,29 @@ when your accounts change.",
     exit: &[(0, "done"), (2, "the command line is wrong"), (70, "internal error (a bug)")],
     short_end: "",
     takes: "'completions' takes one SHELL",
+    ..PLAIN
+};
+
+/// `sipreg explain`.
+pub const EXPLAIN: Help = Help {
+    name: "explain",
+    details: "\
+What it means for a registration, what usually causes it, and what to do about it. Several words \
+are joined: 'sipreg explain exit 6'.",
+    examples: &[
+        ("The registrar answered 403:", &["sipreg explain 403"]),
+        (
+            "A script ended with exit status 6, or its JSON says so:",
+            &["sipreg explain exit 6", "sipreg explain misbehaved"],
+        ),
+        ("Everything there is:", &["sipreg explain"]),
+    ],
+    exit: &[
+        (0, "done"),
+        (2, "the command line is wrong, or nothing is known by these words"),
+        (70, "internal error (a bug)"),
+    ],
+    short_end: "",
     ..PLAIN
 };
 

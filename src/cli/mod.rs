@@ -115,6 +115,7 @@ pub fn run_from(arguments: Arguments<'_>, environment: &Environment, streams: &m
             }
             demo::run(&args.0, &mut reporter)
         }
+        Ok(Args { command: Command::Explain(args) }) => explain(&args.0.words, environment, streams),
         Ok(Args { command: Command::Keep(args) }) => keep::run(*args.0, environment, streams),
         Ok(Args { command: Command::Serve(args) }) => serving(*args.0, environment, streams),
         Ok(Args { command: Command::Man(args) }) => manual(args.0.dir.as_deref(), environment, streams),
@@ -128,6 +129,15 @@ fn manual(dir: Option<&Path>, environment: &Environment, streams: &mut Streams<'
     let Some(dir) = dir else { return reporter.data(&man::first_page()) };
     match man::write_to(dir) {
         Ok(written) => reporter.data(&written),
+        Err(error) => reporter.fail(error),
+    }
+}
+
+/// What words mean.
+fn explain(words: &[String], environment: &Environment, streams: &mut Streams<'_>) -> Exit {
+    let mut reporter = Reporter::new(streams, Settings::default(), None, environment);
+    match explain::text(words) {
+        Ok(text) => reporter.data(&text),
         Err(error) => reporter.fail(error),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, ArgMatches, Args as ClapArgs, Error, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args as ClapArgs, Error, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::help::{self, Help};
 use super::report::Settings;
@@ -21,6 +21,7 @@ use super::values::{
 #[command(
     name = "sipreg",
     version,
+    long_version = built(),
     about = help::ABOUT,
     after_help = help::PROGRAM.end(),
     max_term_width = 80,
@@ -32,6 +33,20 @@ use super::values::{
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What `--version` says behind the program's name: what was built, a line each.
+fn built() -> String {
+    let transports: Vec<_> =
+        TransportName::value_variants().iter().map(|name| name.to_possible_value()).collect();
+    let transports: Vec<_> =
+        transports.iter().flatten().map(clap::builder::PossibleValue::get_name).collect();
+    let mut lines = vec![env!("CARGO_PKG_VERSION").to_owned()];
+    lines.extend(option_env!("SIPREG_COMMIT").map(|commit| format!("commit      {commit}")));
+    lines.push(format!("target      {}", env!("SIPREG_TARGET")));
+    lines.push(format!("transports  {}", transports.join(" ")));
+    lines.push(format!("stores      {}", StoreName::KINDS.join(" ")));
+    lines.join("\n")
 }
 
 /// The commands, each with the first line of its help; the rest of that is in [`super::help`].
@@ -50,6 +65,8 @@ pub enum Command {
     Serve(Deferred<Serve>),
     /// Watch the textbook registration, on this machine alone
     Demo(Deferred<Demo>),
+    /// Say what a status code, an exit status or a kind of error means
+    Explain(Deferred<Explain>),
     /// Print the script that makes a shell complete sipreg's arguments
     Completions(Deferred<Completions>),
     /// Print the manual page, or write one per command
@@ -223,6 +240,12 @@ group! {
         /// same unseen; it counts when the command line gives no secret.
         #[arg(long, value_name = "TEXT", group = "secret", allow_hyphen_values = true)]
         pub password: Option<Password>,
+        /// The password is empty
+        ///
+        /// Some providers know their customers by the line they call from. An empty first line of a password file says the
+        /// same.
+        #[arg(long, action = ArgAction::SetTrue, group = "secret")]
+        pub no_password: Option<bool>,
         /// Hash of user:realm:password in its place
         ///
         /// 32 hex digits are MD5 and 64 are SHA-256, unless MD5:, SHA-256: or SHA-512-256: comes before them. It serves
@@ -249,7 +272,7 @@ group! {
         #[arg(long, value_name = "URI")]
         pub from: Option<Registrant>,
     }
-    exclusive [password_file, password_command, password, ha1, ha1_file]: "keep one; those of other realms go into [[accounts.NAME.credentials]], with realm"
+    exclusive [password_file, password_command, password, no_password, ha1, ha1_file]: "keep one; those of other realms go into [[accounts.NAME.credentials]], with realm"
 }
 
 group! {
@@ -257,7 +280,8 @@ group! {
     pub struct Binding {
         /// Bind this, not this device (repeatable)
         ///
-        /// Contact parameters come after angle brackets: '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
+        /// Contact parameters come after angle brackets: '<sip:you@192.0.2.7>;q=0.5'. {addr} stands for this
+        /// device's host and port: '<sip:4930123456@{addr};line=abc>'. Other schemes are allowed:
         /// mailto:you@example.com.
         #[arg(short, long, value_name = "URI")]
         pub contact: Option<Vec<Contact>>,
@@ -602,6 +626,14 @@ pub struct Demo {
     pub format: Format,
     #[command(flatten)]
     pub display: Display,
+}
+
+/// `sipreg explain`.
+#[derive(ClapArgs)]
+pub struct Explain {
+    /// 403, exit 6, credentials; without it: what there is
+    #[arg(value_name = "WORD")]
+    pub words: Vec<String>,
 }
 
 /// `sipreg completions`.

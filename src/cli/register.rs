@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::account::{Account, Consent};
 use super::exit::{Exit, Fault};
+use super::explain;
 use super::prompt::{self, Confirmation};
 use super::report::Reporter;
 use super::session::{self, Input, Session, Setup};
@@ -157,7 +158,7 @@ fn late(waited_for: WaitedFor, account: &Account) -> Fault {
                 "another sipreg has been busy with {} all the time; nothing was sent",
                 account.settings.aor.as_deref().unwrap_or_default()
             ),
-            "a longer --timeout waits longer; --stateless does not wait",
+            explain::BUSY.hint,
         ),
         WaitedFor::Secret => (
             "the password did not come in time; nothing was sent".to_owned(),
@@ -240,7 +241,7 @@ async fn enter_state(
         return Err(error.hint(hint).into());
     }
     account.recall(bound)?;
-    slot.begin(account.plan.contacts.is_empty());
+    slot.begin(account.plan.has_own());
     account.remember(slot.record());
     Ok(Some(slot))
 }

@@ -146,7 +146,7 @@ fn unreadable(kind: Kind, name: &str, error: &std::io::Error) -> UsageError {
 /// The first line without its line end.
 ///
 /// # Errors
-/// It is empty, too long or not UTF-8.
+/// It is too long or not UTF-8, or there is nothing: of a password only where there is no line at all.
 pub fn first_line(input: impl BufRead, kind: Kind, name: &str) -> Result<Hidden, UsageError> {
     let wrong = |what: &str| UsageError::option(kind.option(), format_args!("{name} {what}"));
     let mut line = Zeroizing::new(Vec::with_capacity(256));
@@ -154,10 +154,12 @@ pub fn first_line(input: impl BufRead, kind: Kind, name: &str) -> Result<Hidden,
     if line.len() as u64 == LONGEST_LINE {
         return Err(wrong("has a first line that is too long for a secret"));
     }
+    // A line that is there and has nothing in it is a password; a file that was emptied by mistake has no line.
+    let is_empty_password = kind == Kind::Password && !line.is_empty();
     while line.last().is_some_and(|octet| matches!(octet, b'\r' | b'\n')) {
         line.pop();
     }
-    if line.is_empty() {
+    if line.is_empty() && !is_empty_password {
         return Err(wrong("has nothing in its first line").hint("the first line is the secret"));
     }
     match std::str::from_utf8(&line) {
@@ -209,8 +211,10 @@ impl SecretSource {
     pub fn take(identity: &mut Identity) -> Option<(&'static str, SecretSource)> {
         let known = |secret| SecretSource::Source(Source::Known(secret));
         let file = |path: PathBuf, kind| SecretSource::Source(Source::at(&path, kind));
-        let Identity { password, ha1, password_file, ha1_file, password_command, .. } = identity;
+        let Identity { password, no_password, ha1, password_file, ha1_file, password_command, .. } = identity;
+        let empty = || Secret::Password(Hidden::new(String::new()));
         None.or_else(|| Some(("password", known(Secret::Password(password.take()?.0)))))
+            .or_else(|| no_password.take()?.then(|| ("no_password", known(empty()))))
             .or_else(|| Some(("ha1", known(ha1.take()?.into()))))
             .or_else(|| Some(("password_file", file(password_file.take()?, Kind::Password))))
             .or_else(|| Some(("ha1_file", file(ha1_file.take()?, Kind::Ha1))))
@@ -295,6 +299,9 @@ impl Program {
         };
         match ended {
             Ok(status) if status.success() && line.is_empty() => Err(failed(format_args!("printed nothing"))),
+            Ok(status) if status.success() && line.starts_with(b"\n") => {
+                Err(failed(format_args!("printed an empty first line")))
+            }
             Ok(status) if status.success() => self::first_line(&line[..], Kind::Password, &name),
             Ok(status) => Err(failed(format_args!("failed: {status}"))),
             Err(error) => Err(failed(format_args!("can't be waited for: {error}"))),
@@ -382,7 +389,8 @@ mod tests {
             (b" with spaces \n", Some(" with spaces ")),
             ("Kernspaltüng€\n".as_bytes(), Some("Kernspaltüng€")),
             (b"", None),
-            (b"\nsecond", None),
+            (b"\nsecond", Some("")),
+            (b"\r\n", Some("")),
             (b"\xff\n", None),
         ] {
             let read = first_line(file, Kind::Password, "\"f\"").ok();

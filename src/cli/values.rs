@@ -11,9 +11,10 @@ use clap::ValueEnum;
 use super::text::shown;
 use super::usage::Invalid;
 use crate::proto::Transport;
+use crate::proto::client::plan::OWN_ADDRESS;
 use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
 use crate::proto::registrar::service::Listen;
-use crate::sip::{Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError};
+use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError};
 
 /// Declares types that are read from one text, each with the function that reads it.
 macro_rules! read_from_text {
@@ -359,10 +360,25 @@ fn contact(text: &str) -> Result<Contact, Invalid> {
     }
     // A bare URI goes in brackets, so that its parameters stay its own (RFC 3261 §20.10).
     let spelled = if text.contains('<') { text.to_owned() } else { format!("<{text}>") };
-    let contact = NameAddr::parse(&spelled).map_err(|problem| {
+    // The grammar knows no braces: the place is held by a name that nobody has (RFC 6761 §6.4).
+    const PLACE: &str = "own-address.invalid";
+    let stands_here = text.contains(OWN_ADDRESS);
+    let spelled = if stands_here { spelled.replacen(OWN_ADDRESS, PLACE, 1) } else { spelled };
+    let mut contact = NameAddr::parse(&spelled).map_err(|problem| {
         Invalid::new(format_args!("is not a contact: it {problem}"))
             .hint("write sip:you@192.0.2.7:5060, or '<sip:you@192.0.2.7:5060>;q=0.5' with Contact parameters")
     })?;
+    if stands_here {
+        match &mut contact.uri {
+            AnyUri::Sip(uri) if uri.host == Host::Name(PLACE.to_owned()) && uri.port.is_none() => {
+                uri.host = Host::Name(OWN_ADDRESS.to_owned());
+            }
+            AnyUri::Sip(_) | AnyUri::Other(_) => {
+                return Err(Invalid::new(format_args!("has {OWN_ADDRESS} where no host and port stand"))
+                    .hint("it stands for both: '<sip:you@{addr};line=1>'"));
+            }
+        }
+    }
     let is_lifetime =
         |text: &str| text.bytes().all(|octet| octet.is_ascii_digit()) && text.parse::<u32>().is_ok();
     if contact.params.get("expires").is_some_and(|value| !value.is_some_and(is_lifetime)) {
@@ -620,6 +636,11 @@ pub enum StoreName {
     /// The memory of the process.
     #[default]
     Memory,
+}
+
+impl StoreName {
+    /// How each kind of store is named.
+    pub const KINDS: &[&str] = &["memory"];
 }
 
 impl FromStr for StoreName {

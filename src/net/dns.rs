@@ -15,7 +15,7 @@ use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 
-use crate::proto::{DnsAnswer, Question, ResolveError};
+use crate::proto::{DnsAnswer, Question, Record, ResolveError};
 
 /// The time that one try waits for a name server; there are two tries.
 const TRY: Duration = Duration::from_secs(2);
@@ -52,7 +52,8 @@ impl Resolver {
                 Err(_) => Err(ResolveError::TimedOut),
                 Ok(Err(error)) => failure(&error),
                 Ok(Ok(found)) => {
-                    Ok(found.answers().iter().filter_map(|record| record.data.ip_addr()).collect())
+                    let addresses = found.answers().iter().filter_map(|record| record.data.ip_addr());
+                    Ok(addresses.map(Record::from).collect())
                 }
             }
         }
@@ -64,10 +65,10 @@ impl Resolver {
         name.set_fqdn(true);
         let hosts = self.hosts.get_or_insert_with(|| Hosts::from_system().unwrap_or_default());
         if let Some(addresses) = in_hosts(hosts, &name, kind) {
-            return Err(Ok(addresses));
+            return Err(Ok(addresses.into_iter().map(Record::from).collect()));
         }
         if name.is_localhost() {
-            return Err(Ok(vec![loopback(kind)]));
+            return Err(Ok(vec![loopback(kind).into()]));
         }
         let nameservers = &self.nameservers;
         match self.servers.get_or_insert_with(|| build(nameservers)) {

@@ -419,7 +419,7 @@ impl Network {
 
     fn open(&mut self, flow: FlowId, destination: Destination) {
         let Config { bind, port, .. } = self.config;
-        let Destination { transport, address } = destination;
+        let Destination { transport, address, .. } = destination;
         let choices = sockets::choices(address, bind, port);
         match transport {
             Transport::Udp => {
@@ -456,7 +456,7 @@ impl Network {
     fn accept(&mut self, Connection { listener, stream, local, remote }: Connection) {
         let flow = FlowId(FlowId::ACCEPTED.0 + self.accepted);
         self.accepted += 1;
-        let peer = Destination { transport: Transport::Tcp, address: remote };
+        let peer = Destination::new(Transport::Tcp, remote);
         let report = self.report.clone();
         let accepted = Flow::start(flow, peer, report, |task| stream::converse(task, stream));
         self.connections.insert(flow, accepted);
@@ -523,7 +523,7 @@ impl Network {
 
     fn open_dry(&mut self, flow: FlowId, destination: Destination) {
         let choices = sockets::choices(destination.address, self.config.bind, self.config.port);
-        self.ready.push_back(match self.dry.open(flow, destination, &choices) {
+        self.ready.push_back(match self.dry.open(flow, &destination, &choices) {
             Ok(local) => Event::Opened { flow, local },
             Err(error) => Event::Failed { flow, peer: destination.address, cause: sockets::cause(&error) },
         });

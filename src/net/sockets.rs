@@ -118,12 +118,13 @@ impl DryFlows {
     pub(super) fn open(
         &mut self,
         flow: FlowId,
-        Destination { transport, address: destination }: Destination,
+        destination: &Destination,
         choices: &[Option<Bind>],
     ) -> io::Result<SocketAddr> {
+        let (transport, remote) = (destination.transport, destination.address);
         let (local, held) = first_free(choices, |choice| {
-            let from = source(destination, choice)?;
-            let held = socket(transport, destination)?;
+            let from = source(remote, choice)?;
+            let held = socket(transport, remote)?;
             bind(&held, transport, from)?;
             Ok((address(&held)?, held))
         })?;

@@ -187,7 +187,7 @@ impl Flow {
     {
         let (queue, outbox) = outbox();
         let report = Report { flow, remote: destination.address, events };
-        tokio::spawn(run(Task { destination, outbox, report }));
+        tokio::spawn(run(Task { destination: destination.clone(), outbox, report }));
         Flow { destination, local: None, queue }
     }
 

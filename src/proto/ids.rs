@@ -4,6 +4,7 @@
 //! lower-case hexadecimal, so that no two of ours differ by case only (RFC 3261 §7.3.1 compares tokens without case).
 
 use std::fmt;
+use std::time::Duration;
 
 /// A source of random numbers. Real ones are cryptographic (RFC 3261 §19.3 for tags, §8.1.1.7 for branches).
 pub trait Random {
@@ -26,7 +27,7 @@ impl Random for Counting {
 const COOKIE: &str = "z9hG4bK";
 
 /// A Via branch: the magic cookie of RFC 3261 §8.1.1.7 and the 64 bits of a random number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Branch(pub u64);
 
 impl fmt::Display for Branch {
@@ -81,6 +82,12 @@ pub fn call_id(random: &mut dyn Random) -> String {
 /// A client nonce of 128 bits (RFC 7616 §3.4).
 pub fn cnonce(random: &mut dyn Random) -> String {
     format!("{:016x}{:016x}", random.next(), random.next())
+}
+
+/// A random part of a span of time: nothing to all of it, in thousandths.
+pub(super) fn jitter(span: Duration, random: &mut dyn Random) -> Duration {
+    let thousandths = u32::try_from(random.next() % 1001).unwrap_or(0);
+    span.saturating_mul(thousandths) / 1000
 }
 
 #[cfg(test)]

@@ -4,84 +4,11 @@
 //! [`Destination`]s. Numeric hosts need no question (§4.1, §4.2). A name is asked for AAAA and A with the port of the
 //! URI or the transport's default; NAPTR and SRV will come before that, as further questions of the same machine.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{DnsAnswer, Question, ResolveError};
+pub use super::transport::{Destination, Transport};
+use super::{DnsAnswer, Question, Record, ResolveError};
 use crate::sip::{Host, Uri};
-
-/// A transport that messages can be sent over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// Datagrams (RFC 3261 §18.1.1).
-    Udp,
-    /// A connection.
-    Tcp,
-}
-
-impl Transport {
-    /// Reads a `transport` parameter, in any case; `None` for those that can't be served.
-    #[must_use]
-    pub fn parse(token: &str) -> Option<Transport> {
-        if token.eq_ignore_ascii_case("udp") {
-            Some(Transport::Udp)
-        } else if token.eq_ignore_ascii_case("tcp") {
-            Some(Transport::Tcp)
-        } else {
-            None
-        }
-    }
-
-    /// As in a `transport` parameter and in reports: lower case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        }
-    }
-
-    /// As in Via: upper case.
-    #[must_use]
-    pub fn as_via(self) -> &'static str {
-        match self {
-            Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
-        }
-    }
-
-    /// Whether the transport itself retransmits (RFC 3261 §17).
-    #[must_use]
-    pub fn is_reliable(self) -> bool {
-        match self {
-            Transport::Udp => false,
-            Transport::Tcp => true,
-        }
-    }
-
-    /// The port meant when none is written.
-    #[must_use]
-    pub fn default_port(self) -> u16 {
-        match self {
-            Transport::Udp | Transport::Tcp => 5060,
-        }
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Where RFC 3263 says that a request can go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Destination {
-    /// Over what.
-    pub transport: Transport,
-    /// Where.
-    pub address: SocketAddr,
-}
 
 /// Which address families may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,13 +51,13 @@ pub struct Locate {
     name: String,
     transport: Transport,
     port: u16,
-    aaaa: Record,
-    a: Record,
+    aaaa: Lookup,
+    a: Lookup,
 }
 
-/// What is known of one record type.
+/// Where the question for one record type stands.
 #[derive(Clone, Debug)]
-enum Record {
+enum Lookup {
     NotWanted,
     Asked,
     Answered(DnsAnswer),
@@ -167,7 +94,7 @@ impl Locate {
         };
         match (families, ip) {
             (Families::Both, _) | (Families::V4, IpAddr::V4(_)) | (Families::V6, IpAddr::V6(_)) => {
-                Ok(Start::Found(vec![Destination { transport, address: SocketAddr::new(ip, port) }]))
+                Ok(Start::Found(vec![Destination::new(transport, SocketAddr::new(ip, port))]))
             }
             (Families::V4, IpAddr::V6(_)) | (Families::V6, IpAddr::V4(_)) => Err(LocateError::Family(ip)),
         }
@@ -175,15 +102,15 @@ impl Locate {
 
     fn by_name(name: String, transport: Transport, port: u16, families: Families) -> Start {
         let (aaaa, a) = match families {
-            Families::Both => (Record::Asked, Record::Asked),
-            Families::V4 => (Record::NotWanted, Record::Asked),
-            Families::V6 => (Record::Asked, Record::NotWanted),
+            Families::Both => (Lookup::Asked, Lookup::Asked),
+            Families::V4 => (Lookup::NotWanted, Lookup::Asked),
+            Families::V6 => (Lookup::Asked, Lookup::NotWanted),
         };
         let mut questions = Vec::new();
-        if matches!(aaaa, Record::Asked) {
+        if matches!(aaaa, Lookup::Asked) {
             questions.push(Question::Aaaa(name.clone()));
         }
-        if matches!(a, Record::Asked) {
+        if matches!(a, Lookup::Asked) {
             questions.push(Question::A(name.clone()));
         }
         Start::Ask(Locate { name, transport, port, aaaa, a }, questions)
@@ -208,20 +135,21 @@ impl Locate {
         answer: DnsAnswer,
     ) -> Option<Result<Vec<Destination>, Option<ResolveError>>> {
         match question {
-            Question::Aaaa(_) => self.aaaa = Record::Answered(answer),
-            Question::A(_) => self.a = Record::Answered(answer),
+            Question::Aaaa(_) => self.aaaa = Lookup::Answered(answer),
+            Question::A(_) => self.a = Lookup::Answered(answer),
         }
         let mut found = Vec::new();
         let mut error = None;
-        for record in [&self.aaaa, &self.a] {
-            match record {
-                Record::NotWanted => {}
-                Record::Asked => return None,
-                Record::Answered(Ok(addresses)) => found.extend(addresses.iter().map(|ip| Destination {
-                    transport: self.transport,
-                    address: SocketAddr::new(*ip, self.port),
-                })),
-                Record::Answered(Err(cause)) => error = error.or(Some(*cause)),
+        for lookup in [&self.aaaa, &self.a] {
+            match lookup {
+                Lookup::NotWanted => {}
+                Lookup::Asked => return None,
+                Lookup::Answered(Ok(records)) => {
+                    let address = |ip| SocketAddr::new(ip, self.port);
+                    let destination = |ip| Destination::new(self.transport, address(ip));
+                    found.extend(records.iter().filter_map(Record::address).map(destination));
+                }
+                Lookup::Answered(Err(cause)) => error = error.or(Some(*cause)),
             }
         }
         if found.is_empty() { Some(Err(error)) } else { Some(Ok(found)) }

@@ -1,37 +1,39 @@
 //! The protocol as sans-IO state machines: one event in, all its actions out, time and randomness as arguments.
 //!
-//! Reading order: [`time`] and [`ids`]; then [`transaction`] (RFC 3261 §17), [`locate`] (RFC 3263) and [`digest`]
-//! (RFC 7616, RFC 8760), leaf machines that return values; [`client`], which puts them together for the device that
-//! registers, and [`registrar`], which does for the server; [`endpoint`], which owns them all and is the only one that
-//! queues.
+//! Reading order: [`time`], [`ids`] and `timers`; then the layers of RFC 3261 §5, each on those before: `flow` (§18),
+//! [`transaction`] (§17), and the users of transactions, [`client`] for the device that registers and [`registrar`] for
+//! the server, with what every server does in [`uas`]. [`locate`] (RFC 3263), [`digest`] (RFC 7616, RFC 8760) and
+//! [`binding`] (RFC 3261 §10.3) are leaf machines that return values. [`endpoint`] owns them all and hands each event to
+//! the layer it is for.
 //!
 //! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`).
 
 pub mod binding;
 pub mod client;
-mod command;
+mod context;
 pub mod digest;
 pub mod endpoint;
+mod flow;
 pub mod ids;
 pub mod locate;
 pub mod registrar;
 pub mod time;
 mod timers;
 pub mod transaction;
+mod transport;
 pub mod uas;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 
 use crate::sip::NameAddr;
 
-pub use command::Command;
 pub use endpoint::{Drain, Endpoint};
-pub use locate::{Destination, Transport};
 pub use time::Time;
-pub use timers::TimerKey;
+pub use timers::{ClientTimer, FlowTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
+pub use transport::{Destination, Transport};
 
 /// Names one UDP socket, one connection, or one listener. It is never used twice. The core makes it up in
 /// [`Action::Open`] and [`Action::Listen`], counting from 1; the driver does for connections that come in, counting from
@@ -125,6 +127,60 @@ pub enum Event {
     Timeout,
 }
 
+/// What a user can ask an endpoint to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Carry the plan out once. The answer is one [`Notice::Finished`] under the same id.
+    Register {
+        /// Chosen by the caller; must not be in use.
+        registration: RegistrationId,
+        /// What is wanted.
+        plan: Box<client::plan::Plan>,
+    },
+    /// Answers [`Notice::PasswordWanted`]; `None` means that nobody can or wants to tell.
+    Password {
+        /// Which registration asked.
+        registration: RegistrationId,
+        /// The password as typed.
+        password: Option<digest::Hidden>,
+    },
+    /// The time for the whole command is over: finish with what is known now.
+    GiveUp {
+        /// Which registration.
+        registration: RegistrationId,
+    },
+    /// Bind, and keep bound until [`Command::StopKeeping`]. What happens is told by [`Notice::Account`].
+    Keep {
+        /// As in [`Command::Register`].
+        registration: RegistrationId,
+        /// As in [`Command::Register`].
+        plan: Box<client::plan::Plan>,
+        /// When the first try is due, from now: accounts that start together do better not to ask together.
+        delay: std::time::Duration,
+        /// How often an account that failed for good is tried again; `None`: never.
+        probe: Option<std::time::Duration>,
+    },
+    /// Keep it bound by this plan from the next try on: of the same AOR at the same registrar.
+    Revise {
+        /// Which registration.
+        registration: RegistrationId,
+        /// What is wanted from now on.
+        plan: Box<client::plan::Plan>,
+    },
+    /// How those are answered who call.
+    Answer(client::device::Device),
+    /// Register again now what is kept bound, all or one.
+    Refresh(Option<RegistrationId>),
+    /// Remove what is kept bound within four seconds, all or one.
+    StopKeeping(Option<RegistrationId>),
+    /// Be a registrar until [`Command::StopServing`]. Once per endpoint.
+    Serve(Box<registrar::service::Service>),
+    /// The users changed: those of the requests that come from now on.
+    Users(Box<digest::Users>),
+    /// Answer what has come and no more; [`Stopped`](registrar::service::ServerEvent::Stopped) tells the end.
+    StopServing,
+}
+
 /// What the core wants done. The driver carries out each, in order, without waiting for its end.
 #[derive(Debug)]
 pub enum Action {
@@ -206,7 +262,36 @@ pub enum Question {
 }
 
 /// What the name service said. An empty list means: the name exists and has no such record.
-pub type DnsAnswer = Result<Vec<IpAddr>, ResolveError>;
+pub type DnsAnswer = Result<Vec<Record>, ResolveError>;
+
+/// A record of the name service, of the type that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// An IPv4 address.
+    A(Ipv4Addr),
+    /// An IPv6 address.
+    Aaaa(Ipv6Addr),
+}
+
+impl Record {
+    /// The address that the record holds, if it is of such a type.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Record::A(address) => Some((*address).into()),
+            Record::Aaaa(address) => Some((*address).into()),
+        }
+    }
+}
+
+impl From<IpAddr> for Record {
+    fn from(address: IpAddr) -> Record {
+        match address {
+            IpAddr::V4(address) => Record::A(address),
+            IpAddr::V6(address) => Record::Aaaa(address),
+        }
+    }
+}
 
 /// Why the name service gave no records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

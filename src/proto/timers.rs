@@ -1,18 +1,101 @@
-//! The endpoint's timers: a heap with lazy deletion, so that setting, cancelling and finding the next are O(log n).
+//! Times: those of RFC 3261 table 4, and the endpoint's timers, a heap with lazy deletion, so that setting, cancelling
+//! and finding the next are O(log n).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
 
-use super::transaction::Timer;
+use super::ids::Branch;
 use super::{FlowId, RegistrationId, Time};
 
-/// Which timer. Those due at the same time fire in this order.
+/// The times of RFC 3261 table 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Estimate of the round trip; 500 ms unless the link is slower.
+    pub t1: Duration,
+}
+
+impl Timing {
+    /// The RFC's T2 and T4 with another T1.
+    #[must_use]
+    pub const fn with_t1(t1: Duration) -> Timing {
+        Timing { t1 }
+    }
+
+    /// Longest gap between retransmissions: 4 s, and never shorter than T1.
+    #[must_use]
+    pub fn t2(&self) -> Duration {
+        self.t1.max(Duration::from_secs(4))
+    }
+
+    /// Longest life of a message in the network: 5 s.
+    #[must_use]
+    pub const fn t4(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    /// 64·T1: Timer F, and the time one destination may take, connecting included.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.t1.saturating_mul(64)
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing::with_t1(Duration::from_millis(500))
+    }
+}
+
+/// Which timer, by the layer it belongs to. Those due at the same time fire in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TimerKey {
-    /// Of a transaction, by its number.
-    Transaction(u64, Timer),
-    /// A stream in the middle of a message.
+    /// Of the transactions.
+    Transaction(TransactionTimer),
+    /// Of the flows.
+    Flow(FlowTimer),
+    /// Of the registrations.
+    Client(ClientTimer),
+    /// Of the registrar.
+    Registrar(RegistrarTimer),
+}
+
+/// The timers of the transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransactionTimer {
+    /// Of one client transaction.
+    Client(Branch, Timer),
+    /// Timer K of the first of those client transactions that only absorb copies of their response.
+    Absorbing,
+    /// A server transaction is slow, or the first Timer J runs out.
+    Server,
+    /// An INVITE that was refused: its refusal is repeated (Timer G), or it is over (Timers H and I).
+    Invite,
+}
+
+/// The three timers of the non-INVITE client transaction (RFC 3261 §17.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// Retransmission.
+    E,
+    /// Giving up.
+    F,
+    /// End of absorbing.
+    K,
+}
+
+/// The timers of the flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FlowTimer {
+    /// A stream is in the middle of a message.
     Incomplete(FlowId),
+    /// An accepted connection has been silent for too long.
+    Idle,
+}
+
+/// The timers of the registrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClientTimer {
     /// The current destination of a registration has had its time (64·T1, connecting included).
     Destination(RegistrationId),
     /// A try of the registration has had its time.
@@ -23,20 +106,41 @@ pub enum TimerKey {
     Retry(RegistrationId),
     /// An account that is kept bound has something to do.
     Keep(RegistrationId),
-    /// What the removal of its binding may take is over.
+    /// The removal of its binding has had its time.
     Leave(RegistrationId),
     /// Another account may begin.
     Pace,
-    /// A call that was refused is repeated, or over.
-    Called,
-    /// Timer K of the first of those transactions that only absorb copies of their answer.
-    Absorbing,
-    /// A server transaction is slow or over.
-    Served,
+}
+
+/// The timers of the registrar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RegistrarTimer {
     /// A binding runs out.
     Bindings,
-    /// A connection has been silent for too long.
-    Silent,
+}
+
+impl From<TransactionTimer> for TimerKey {
+    fn from(timer: TransactionTimer) -> TimerKey {
+        TimerKey::Transaction(timer)
+    }
+}
+
+impl From<FlowTimer> for TimerKey {
+    fn from(timer: FlowTimer) -> TimerKey {
+        TimerKey::Flow(timer)
+    }
+}
+
+impl From<ClientTimer> for TimerKey {
+    fn from(timer: ClientTimer) -> TimerKey {
+        TimerKey::Client(timer)
+    }
+}
+
+impl From<RegistrarTimer> for TimerKey {
+    fn from(timer: RegistrarTimer) -> TimerKey {
+        TimerKey::Registrar(timer)
+    }
 }
 
 const KINDS: usize = 16;
@@ -44,22 +148,22 @@ const KINDS: usize = 16;
 impl TimerKey {
     fn kind(self) -> usize {
         match self {
-            TimerKey::Transaction(_, Timer::E) => 0,
-            TimerKey::Transaction(_, Timer::F) => 1,
-            TimerKey::Transaction(_, Timer::K) => 2,
-            TimerKey::Incomplete(_) => 3,
-            TimerKey::Destination(_) => 4,
-            TimerKey::TryLimit(_) => 5,
-            TimerKey::CommandLimit(_) => 6,
-            TimerKey::Retry(_) => 7,
-            TimerKey::Keep(_) => 8,
-            TimerKey::Leave(_) => 9,
-            TimerKey::Pace => 10,
-            TimerKey::Called => 11,
-            TimerKey::Served => 12,
-            TimerKey::Bindings => 13,
-            TimerKey::Silent => 14,
-            TimerKey::Absorbing => 15,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::E)) => 0,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::F)) => 1,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::K)) => 2,
+            TimerKey::Transaction(TransactionTimer::Absorbing) => 3,
+            TimerKey::Transaction(TransactionTimer::Server) => 4,
+            TimerKey::Transaction(TransactionTimer::Invite) => 5,
+            TimerKey::Flow(FlowTimer::Incomplete(_)) => 6,
+            TimerKey::Flow(FlowTimer::Idle) => 7,
+            TimerKey::Client(ClientTimer::Destination(_)) => 8,
+            TimerKey::Client(ClientTimer::TryLimit(_)) => 9,
+            TimerKey::Client(ClientTimer::CommandLimit(_)) => 10,
+            TimerKey::Client(ClientTimer::Retry(_)) => 11,
+            TimerKey::Client(ClientTimer::Keep(_)) => 12,
+            TimerKey::Client(ClientTimer::Leave(_)) => 13,
+            TimerKey::Client(ClientTimer::Pace) => 14,
+            TimerKey::Registrar(RegistrarTimer::Bindings) => 15,
         }
     }
 }
@@ -74,7 +178,8 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn set(&mut self, key: TimerKey, at: Time) {
+    pub(super) fn set(&mut self, key: impl Into<TimerKey>, at: Time) {
+        let key = key.into();
         let moved = self.due.insert(key, at).is_some();
         if !moved && let Some(count) = self.kinds.get_mut(key.kind()) {
             *count += 1;
@@ -90,7 +195,8 @@ impl Timers {
         }
     }
 
-    pub(super) fn cancel(&mut self, key: TimerKey) {
+    pub(super) fn cancel(&mut self, key: impl Into<TimerKey>) {
+        let key = key.into();
         let Some(count) = self.kinds.get_mut(key.kind()).filter(|count| **count > 0) else { return };
         if self.due.remove(&key).is_some() {
             *count -= 1;
@@ -99,8 +205,8 @@ impl Timers {
     }
 
     /// When it will fire, if it is set.
-    pub(super) fn due(&self, key: TimerKey) -> Option<Time> {
-        self.due.get(&key).copied()
+    pub(super) fn due(&self, key: impl Into<TimerKey>) -> Option<Time> {
+        self.due.get(&key.into()).copied()
     }
 
     /// The earliest, if any is set.
@@ -139,7 +245,7 @@ mod tests {
     use super::*;
 
     fn key(n: u64) -> TimerKey {
-        TimerKey::Transaction(n, Timer::E)
+        TimerKey::Transaction(TransactionTimer::Client(Branch(n), Timer::E))
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! What every user agent server does with a request before its method matters (RFC 3261 §8.2), how its answers are
 //! made (§8.2.6), and where they go (§18.2, RFC 3581 §4).
 //!
-//! Life of a request: [`receive`] notes in its Via where it came from; [`Head::read`] reads what every request must
-//! have, or says what it is refused with; an [`Reply`] becomes a response by [`respond`]; [`return_address`] says
-//! where that goes.
+//! Life of a request: as an `Incoming` it has noted in its Via where it came from, and knows where its responses go;
+//! [`Head::read`] reads what every request must have, or says what it is refused with; a [`Reply`] becomes a response
+//! by [`respond`], with a transaction (`Transactions::answer`) or without (`Transactions::refuse`).
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
-use super::Transport;
+use super::flow::ReturnPath;
+use super::transaction::{Owner, TransactionKey, Transactions};
+use super::transport::Transport;
+use super::{Direction, FlowId};
 use crate::sip::{
     AnyUri, CSeq, FieldError, Header, HeaderName, Headers, InjectionError, Method, NameAddr, Problem,
     Request, Response, Scheme, Version, Via,
@@ -24,8 +28,8 @@ fn is_known(method: &Method) -> bool {
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// The reason phrase; `None`: the usual one.
-    pub reason: Option<Cow<'static, str>>,
+    /// What the reason phrase says after the usual one and a colon, if anything.
+    pub detail: Option<Cow<'static, str>>,
     /// Rows besides those that every response has.
     pub rows: Vec<Header>,
 }
@@ -34,13 +38,19 @@ impl Reply {
     /// With the usual reason phrase and no rows of its own.
     #[must_use]
     pub fn new(status: u16) -> Reply {
-        Reply { status, reason: None, rows: Vec::new() }
+        Reply { status, detail: None, rows: Vec::new() }
     }
 
-    /// With another reason phrase.
+    /// With a reason phrase that says more than the usual one.
     #[must_use]
-    pub fn because(status: u16, reason: impl Into<Cow<'static, str>>) -> Reply {
-        Reply { status, reason: Some(reason.into()), rows: Vec::new() }
+    pub fn because(status: u16, detail: impl Into<Cow<'static, str>>) -> Reply {
+        Reply { status, detail: Some(detail.into()), rows: Vec::new() }
+    }
+
+    /// 400, with a reason that names the header (§21.4.1).
+    #[must_use]
+    pub fn bad(header: impl Display, problem: impl Display) -> Reply {
+        Reply::because(400, format!("{header}: {problem}"))
     }
 
     /// And this row. A value that cannot stand in a row is left out: it came from a request, so it could.
@@ -54,7 +64,7 @@ impl Reply {
 impl From<FieldError> for Reply {
     /// 400, with a reason that names the header (§21.4.1).
     fn from(error: FieldError) -> Reply {
-        Reply::because(400, format!("Bad Request: {error}"))
+        Reply::because(400, error.to_string())
     }
 }
 
@@ -89,15 +99,80 @@ impl Head {
         headers.call_id()?;
         let cseq = headers.cseq()?;
         if cseq.method != request.method {
-            return Err(Reply::because(400, "Bad Request: CSeq: has another method than the request"));
+            return Err(Reply::bad("CSeq", "has another method than the request"));
         }
         let max_forwards = headers.max_forwards()?;
-        let uri = AnyUri::parse(&request.uri)
-            .map_err(|error| Reply::because(400, format!("Bad Request: Request-URI: {error}")))?;
+        let uri = AnyUri::parse(&request.uri).map_err(|error| Reply::bad("Request-URI", error))?;
         match &uri {
             AnyUri::Sip(_) => Ok(Head { to, from_tag, cseq, max_forwards, uri }),
             AnyUri::Other(_) => Err(Reply::new(416)),
         }
+    }
+}
+
+/// A request with where it came from and where its responses go.
+pub(super) struct Incoming {
+    pub request: Request,
+    /// The topmost Via.
+    pub via: Via,
+    pub peer: SocketAddr,
+    pub path: ReturnPath,
+}
+
+/// What a datagram can carry over IPv4, in octets.
+const LARGEST: usize = 65_507;
+
+/// How a server takes requests and answers them.
+impl Transactions {
+    /// Takes in a request that came on an open flow. `None`: it has no Via that can be read, and so no way back.
+    pub fn incoming(&self, mut request: Request, flow: FlowId, peer: SocketAddr) -> Option<Incoming> {
+        let transport = self.flows.get(flow)?.transport;
+        let via = receive(&mut request, peer).ok()?;
+        let port = via.port.unwrap_or(transport.default_port());
+        let path = ReturnPath { flow, peer: return_address(&via, peer, transport), transport, port };
+        Some(Incoming { request, via, peer, path })
+    }
+
+    /// Answers and forgets: without a transaction, and with the same tag whenever the same request comes (§8.2.7). Gives
+    /// the status.
+    pub fn refuse(&mut self, incoming: &Incoming, reply: Reply) -> u16 {
+        let status = reply.status;
+        let tag = self.keys().tag(&incoming.request);
+        let bytes = self.context.write(&respond(&incoming.request, reply, &tag));
+        self.flows.respond(incoming.path, bytes, Direction::Sent, &mut self.context);
+        status
+    }
+
+    /// Answers in a transaction. Gives the status; `None`: it was answered before, or is no more.
+    pub fn answer(&mut self, key: TransactionKey, request: &Request, reply: Reply) -> Option<u16> {
+        let mut status = reply.status;
+        let path = self.path(key)?;
+        let tag = self.keys().tag(request);
+        let mut bytes = self.context.write(&respond(request, reply, &tag));
+        // What no datagram can carry does not arrive; the client hears that much.
+        if !path.transport.is_reliable() && bytes.len() > LARGEST {
+            status = 513;
+            bytes = self.context.write(&respond(request, Reply::new(status), &tag));
+        }
+        self.complete(key, bytes).then_some(status)
+    }
+
+    /// Refuses an INVITE: after a 100, at which its client stops repeating it (RFC 3261 §17.2.1), with a final answer that
+    /// is repeated until it is acknowledged.
+    pub fn refuse_invite(&mut self, owner: Owner, key: TransactionKey, incoming: &Incoming, reply: Reply) {
+        let trying = self.context.write(&respond(&incoming.request, Reply::new(100), ""));
+        self.flows.respond(incoming.path, trying, Direction::Sent, &mut self.context);
+        let tag = self.keys().tag(&incoming.request);
+        let bytes = self.context.write(&respond(&incoming.request, reply, &tag));
+        self.complete_invite(owner, key, incoming.path, bytes);
+    }
+
+    /// Tells the client of a transaction that its request is being worked on (RFC 4320 §4.1). Gives the status.
+    pub fn trying(&mut self, key: TransactionKey, request: &Request) -> u16 {
+        // RFC 3261 §8.2.6.2: a 100 needs no tag.
+        let bytes = self.context.write(&respond(request, Reply::new(100), ""));
+        self.proceed(key, bytes);
+        100
     }
 }
 
@@ -165,6 +240,12 @@ fn same_family(address: IpAddr, peer: SocketAddr) -> bool {
     address.is_ipv4() == peer.is_ipv4()
 }
 
+/// The status of a response, as it was written; 0 for anything else.
+pub(super) fn status(response: &[u8]) -> u16 {
+    let digits = response.get(8..11).and_then(|digits| str::from_utf8(digits).ok());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
 /// What a response has as its request has it.
 const COPIED: [HeaderName; 4] = [HeaderName::Via, HeaderName::From, HeaderName::CallId, HeaderName::CSeq];
 
@@ -174,8 +255,8 @@ const COPIED: [HeaderName; 4] = [HeaderName::Via, HeaderName::From, HeaderName::
 pub fn respond(request: &Request, answer: Reply, tag: &str) -> Response {
     let mut response = Response::new(answer.status);
     response.headers = Headers::with_capacity(COPIED.len() + 1 + answer.rows.len());
-    if let Some(reason) = answer.reason {
-        response.reason = reason.into_owned();
+    if let Some(detail) = answer.detail {
+        response.reason = format!("{}: {detail}", response.reason);
     }
     for row in &request.headers {
         let name = row.name();

@@ -4,7 +4,7 @@
 
 use sipreg::proto::Time;
 use sipreg::proto::digest::hash::{self, Exchange, Protection};
-use sipreg::proto::digest::{Algorithm, Asked, Hidden, Qop, Users, Variant, Verdict, Verifier};
+use sipreg::proto::digest::{Algorithm, Hidden, Presented, Qop, Users, Variant, Verdict, Verifier};
 use sipreg::proto::ids::{Counting, Random};
 use sipreg::sip::{Challenge, Credentials, Method};
 use std::hint::black_box;
@@ -63,7 +63,7 @@ fn count(what: &str, times: usize) {
     let mut verifier = Verifier::new(users(algorithm, ha1), &[algorithm], &mut random);
     for n in 0..times {
         let credentials = [answer(&verifier, algorithm, ha1, n % USERS, &mut random)];
-        let asked = Asked {
+        let presented = Presented {
             realm: REALM,
             method: &Method::Register,
             uri: URI,
@@ -73,7 +73,7 @@ fn count(what: &str, times: usize) {
         match what {
             "answer" => {}
             "challenge" => drop(black_box(verifier.challenges(REALM, false, &mut random, NOW))),
-            "check" => assert!(matches!(verifier.check(asked, NOW), Verdict::Proven(_))),
+            "check" => assert!(matches!(verifier.check(presented, NOW), Verdict::Proven(_))),
             other => panic!("no such count: {other}"),
         }
     }

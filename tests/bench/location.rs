@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nix::time::{ClockId, clock_gettime};
-use sipreg::proto::binding::{Aor, Change, Operation, Source, Wanted, What};
+use sipreg::proto::binding::{Aor, Change, ContactChange, Operation, Source, WantedContact};
 use sipreg::proto::client::plan::Timing;
 use sipreg::proto::ids::Counting;
 use sipreg::proto::registrar::service::{Limits, Listen, Policy, Service};
@@ -57,7 +57,7 @@ fn register(number: usize, cseq: u32, lifetime: u32) -> Operation {
         aor: aor(number),
         call_id: call_id(number).into(),
         cseq,
-        what: What::Contacts(vec![Wanted {
+        contacts: ContactChange::Contacts(vec![WantedContact {
             uri: AnyUri::parse(uri(number)).unwrap(),
             contact: contact(number).into(),
             q: None,

@@ -196,6 +196,31 @@ fn an_unregister_without_anything_to_remove_sends_nothing() {
     }
 }
 
+/// DES-024: a contact with `{addr}` stands at this device's address, is refreshed from the same port, and is what
+/// `unregister` removes; one that is named beside it stays.
+#[test]
+fn a_contact_at_the_own_address_counts_as_this_devices() {
+    let state = tempfile::tempdir().unwrap();
+    let registrar = Registrar::udp(|_, request| request.as_asked());
+    let own = ["--contact", "<sip:4930123456@{addr};line=abc>", "--json"];
+    let run = |words: &[&str]| must(&ask(&registrar.address, state.path(), words), 0)["contact"].clone();
+    let first = run(&[&["register", "--contact", "sip:desk@192.0.2.7"], &own[..]].concat());
+    assert_eq!(first, "sip:desk@192.0.2.7");
+    let (first, again) = (run(&[&["register"], &own[..]].concat()), run(&[&["register"], &own[..]].concat()));
+    let uri = first.as_str().unwrap();
+    assert!(uri.starts_with("sip:4930123456@127.0.0.1:") && uri.ends_with(";line=abc"), "{uri}");
+    assert_eq!(first, again);
+    for words in [&["unregister", "--json"][..], &[&["unregister"], &own[..]].concat()] {
+        let bound = run(&[&["register"], &own[..]].concat());
+        assert_eq!(run(words), bound, "{words:?}");
+    }
+    for wrong in ["<sip:x@h;a={addr}>", "sip:x@{addr}:5060", "sip:{addr}@h", "mailto:x@{addr}", "sip:x@{adr}"]
+    {
+        let ran = ask(&registrar.address, state.path(), &["register", "--contact", wrong]);
+        assert!(ran.code == Some(2) && ran.stderr.contains("error: --contact: "), "{}", ran.all());
+    }
+}
+
 /// DES-024: no file tells what was not sent, none is left by looking.
 #[test]
 fn a_dry_run_shows_the_next_request_and_changes_no_state() {

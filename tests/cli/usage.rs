@@ -20,12 +20,12 @@ fn without_a_command_or_a_password_file_it_ends_with_2() {
     }
 }
 
-/// A secret that can't be read is found before anything is sent.
+/// A secret that can't be read is found before anything is sent; a line with nothing in it is an empty password.
 #[test]
-fn an_empty_password_on_stdin_sends_nothing() {
+fn a_password_that_is_not_on_stdin_sends_nothing() {
     let (socket, address) = peer::silent();
     let ran =
-        with_stdin(&["register", "bob@munich.de", "--registrar", &address, "--password-file", "-"], b"\n");
+        with_stdin(&["register", "bob@munich.de", "--registrar", &address, "--password-file", "-"], b"");
     assert_eq!(ran.code, Some(2), "{}", ran.all());
     socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     assert!(socket.recv_from(&mut [0; 10]).is_err());

@@ -8,8 +8,8 @@ use sipreg::proto::client::plan::Plan;
 use sipreg::proto::client::schedule::Departure;
 use sipreg::proto::{Command, RegistrationId};
 
+use crate::keep_world::{Asked, Reply, World};
 use crate::world::{plan, uri};
-use crate::year::{Asked, Reply, World};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;

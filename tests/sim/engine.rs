@@ -58,18 +58,27 @@ impl<I> Stage<I> {
         self.agenda.insert((self.now + Duration::from_millis(after), self.order), next);
     }
 
-    /// Moves the clock to what comes first; what happens goes before a timer that is due at the same time.
-    fn next(&mut self, timeout: Option<Time>) -> Option<Next<I>> {
-        match (self.agenda.first_key_value().map(|((at, _), _)| *at), timeout) {
-            (Some(at), timeout) if timeout.is_none_or(|timeout| at <= timeout) => {
-                self.now = self.now.max(at);
-                self.agenda.pop_first().map(|(_, next)| next)
+    /// How much is to come.
+    pub fn pending(&self) -> usize {
+        self.agenda.len()
+    }
+
+    /// Moves the clock to what comes first, by `end`; what happens goes before a timer that is due at the same time.
+    fn next(&mut self, timeout: Option<Time>, end: Time) -> Option<Next<I>> {
+        let first = self.agenda.first_entry().filter(|first| {
+            let at = first.key().0;
+            at <= end && timeout.is_none_or(|timeout| at <= timeout)
+        });
+        match (first, timeout) {
+            (Some(first), _) => {
+                self.now = self.now.max(first.key().0);
+                Some(first.remove())
             }
-            (_, Some(timeout)) => {
+            (None, Some(timeout)) => {
                 self.now = self.now.max(timeout);
                 Some(Next::Event(Event::Timeout))
             }
-            (_, None) => None,
+            (None, None) => None,
         }
     }
 
@@ -77,7 +86,7 @@ impl<I> Stage<I> {
     fn watch(&mut self, action: &Action, finished: &mut u32) {
         match action {
             Action::Open { flow, destination } => {
-                assert!(self.flows.insert(*flow, *destination).is_none(), "{flow} is opened twice");
+                assert!(self.flows.insert(*flow, destination.clone()).is_none(), "{flow} is opened twice");
             }
             Action::Transmit { flow, peer, .. } => {
                 assert_eq!(self.flows.get(flow).map(|to| to.address), Some(*peer), "{flow} goes elsewhere");
@@ -89,33 +98,58 @@ impl<I> Stage<I> {
     }
 }
 
+/// An endpoint on its stage.
+pub struct Engine<I> {
+    pub endpoint: Endpoint,
+    pub stage: Stage<I>,
+    finished: u32,
+}
+
+impl<I> Engine<I> {
+    pub fn new(random: Box<dyn Random + Send>, start: Time) -> Engine<I> {
+        let stage = Stage { start, now: start, order: 0, agenda: BTreeMap::new(), flows: BTreeMap::new() };
+        Engine { endpoint: Endpoint::new(random), stage, finished: 0 }
+    }
+
+    /// Hands an event to the endpoint, and to the others what it leads to.
+    pub fn handle(&mut self, event: Event, others: &mut impl Others<Incident = I>) {
+        for action in self.endpoint.handle(event, self.stage.now) {
+            self.stage.watch(&action, &mut self.finished);
+            let closed = if let Action::Close { flow } = &action { Some(*flow) } else { None };
+            others.act(action, &mut self.stage);
+            if let Some(flow) = closed {
+                assert!(self.stage.flows.remove(&flow).is_some(), "{flow} is closed twice");
+            }
+        }
+    }
+
+    /// Lets what is next happen, if it comes by `end`. Whether something did.
+    pub fn step(&mut self, end: Time, others: &mut impl Others<Incident = I>) -> bool {
+        let timeout = self.endpoint.next_timeout().map(|(at, _)| at);
+        match self.stage.next(timeout.filter(|at| *at <= end), end) {
+            Some(Next::Event(event)) => self.handle(event, others),
+            Some(Next::Incident(incident)) => others.happen(incident, &mut self.stage),
+            None => return false,
+        }
+        true
+    }
+
+    /// Nothing is left of anything.
+    pub fn assert_over(&self, name: &str) {
+        assert!(self.endpoint.is_idle(), "{name}: something is left");
+        assert!(self.stage.flows.is_empty(), "{name}: flows are left open");
+    }
+}
+
 /// Carries out one plan from `start` on, until nothing is to come any more. Returns when that was.
 pub fn run<O: Others>(plan: Plan, random: Box<dyn Random + Send>, start: Time, others: &mut O) -> Time {
-    let mut endpoint = Endpoint::new(random);
-    let mut stage = Stage { start, now: start, order: 0, agenda: BTreeMap::new(), flows: BTreeMap::new() };
-    let mut finished = 0;
-    stage.event(0, Event::Command(Command::Register { registration: ID, plan: Box::new(plan) }));
+    let mut engine = Engine::new(random, start);
+    engine.stage.event(0, Event::Command(Command::Register { registration: ID, plan: Box::new(plan) }));
     for _ in 0..20_000 {
-        let event = match stage.next(endpoint.next_timeout().map(|(at, _)| at)) {
-            Some(Next::Event(event)) => event,
-            Some(Next::Incident(incident)) => {
-                others.happen(incident, &mut stage);
-                continue;
-            }
-            None => {
-                assert!(endpoint.is_idle(), "something is left");
-                assert!(stage.flows.is_empty(), "flows are left open");
-                assert_eq!(finished, 1, "one end");
-                return stage.now;
-            }
-        };
-        for action in endpoint.handle(event, stage.now) {
-            stage.watch(&action, &mut finished);
-            let closed = if let Action::Close { flow } = &action { Some(*flow) } else { None };
-            others.act(action, &mut stage);
-            if let Some(flow) = closed {
-                assert!(stage.flows.remove(&flow).is_some(), "{flow} is closed twice");
-            }
+        if !engine.step(Time::from_millis(u64::MAX), others) {
+            engine.assert_over("the command");
+            assert_eq!(engine.finished, 1, "one end");
+            return engine.stage.now;
         }
     }
     panic!("the world does not come to an end");

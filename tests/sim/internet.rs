@@ -9,8 +9,8 @@ use sipreg::proto::client::plan::Plan;
 use sipreg::proto::ids::Random;
 use sipreg::proto::locate::Destination;
 use sipreg::proto::{
-    Action, Cause, Checkpoint, Direction, DnsAnswer, Event, FlowId, Notice, QueryId, Question, ResolveError,
-    Time, Transport,
+    Action, Cause, Checkpoint, Direction, DnsAnswer, Event, FlowId, Notice, QueryId, Question, Record,
+    ResolveError, Time, Transport,
 };
 
 use crate::dice::Dice;
@@ -86,7 +86,7 @@ impl<'a> Internet<'a> {
     }
 
     fn open(&mut self, flow: FlowId, to: Destination, stage: &mut Stage<Incident>) {
-        self.laws.opened(to);
+        self.laws.opened(&to);
         let (weather, dice) = (&self.scenario.weather, &mut self.dice);
         let ip = if to.address.is_ipv4() { "192.0.2.99" } else { "2001:db8::99" };
         let client = SocketAddr::new(ip.parse().unwrap(), self.port);
@@ -112,7 +112,7 @@ impl<'a> Internet<'a> {
     fn transmit(&mut self, flow: FlowId, to: Destination, bytes: &Bytes, stage: &mut Stage<Incident>) {
         let (weather, peer) = (&self.scenario.weather, to.address);
         self.ladder.octets(now(stage), format_args!("──▶ {} {peer}", to.transport), bytes);
-        self.laws.sent(now(stage), flow, to, std::str::from_utf8(bytes).unwrap());
+        self.laws.sent(now(stage), flow, &to, std::str::from_utf8(bytes).unwrap());
         match (to.transport, self.reach(peer.ip())) {
             (Transport::Udp, Reach::Up) => {
                 let arrivals = weather.datagram(&mut self.dice, bytes);
@@ -190,7 +190,7 @@ impl<'a> Internet<'a> {
     fn resolve(&mut self, query: QueryId, question: &Question, stage: &mut Stage<Incident>) {
         let sixes = matches!(question, Question::Aaaa(_));
         let of = self.scenario.hosts.iter().map(|host| host.ip).filter(|ip| ip.is_ipv6() == sixes);
-        let found: Vec<IpAddr> = of.collect();
+        let found: Vec<Record> = of.map(Record::from).collect();
         let answer: DnsAnswer = match self.scenario.names {
             Names::Never => return,
             Names::NoSuchName => Err(ResolveError::NoSuchName),
@@ -237,7 +237,9 @@ impl Others for Internet<'_> {
                 self.open(flow, to, stage);
             }
             Action::Close { flow } => self.ladder.note(at, format_args!("closes {flow}")),
-            Action::Transmit { flow, bytes, .. } => self.transmit(flow, stage.flows[&flow], &bytes, stage),
+            Action::Transmit { flow, bytes, .. } => {
+                self.transmit(flow, stage.flows[&flow].clone(), &bytes, stage)
+            }
             Action::Resolve { query, question } => {
                 self.ladder.note(at, format_args!("asks for {question:?}"));
                 self.resolve(query, &question, stage);

@@ -65,7 +65,7 @@ impl Laws {
         };
     }
 
-    pub fn opened(&mut self, to: Destination) {
+    pub fn opened(&mut self, to: &Destination) {
         self.this_try.opened.insert(to.address);
         assert!(self.this_try.opened.len() <= 16, "more than 16 destinations");
     }
@@ -80,7 +80,7 @@ impl Laws {
     }
 
     /// Something leaves: a new request, or a copy at its time.
-    pub fn sent(&mut self, at: u64, flow: FlowId, to: Destination, text: &str) {
+    pub fn sent(&mut self, at: u64, flow: FlowId, to: &Destination, text: &str) {
         assert!(!self.finished, "sent after the end");
         assert!(!text.contains(PASSWORD), "the password is on the wire");
         let branch = branch(text).unwrap();
@@ -102,7 +102,7 @@ impl Laws {
         self.copies += 1;
     }
 
-    fn new_request(&mut self, at: u64, flow: FlowId, to: Destination, branch: &str, text: &str) {
+    fn new_request(&mut self, at: u64, flow: FlowId, to: &Destination, branch: &str, text: &str) {
         let (call_id, number) = (row(text, "Call-ID").unwrap().to_owned(), cseq(text).unwrap());
         match &self.dialogue {
             Some((known, last)) if *known == call_id => assert_eq!(number, last + 1, "CSeq"),

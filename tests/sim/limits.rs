@@ -39,7 +39,7 @@ fn connecting_counts_towards_the_time_of_a_destination() {
 fn sixteen_destinations_are_tried_within_the_total_time() {
     let many = |question: &Question| {
         Some(match question {
-            Question::A(_) => Ok((1..=100).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()),
+            Question::A(_) => Ok((1..=100).map(|n| record(&format!("192.0.2.{n}"))).collect()),
             Question::Aaaa(_) => Ok(vec![]),
         })
     };
@@ -93,7 +93,7 @@ fn giving_up_reports_the_last_answer_that_was_held_else_silence() {
     });
     world.names = Box::new(|question| {
         Some(match question {
-            Question::A(_) => Ok(vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]),
+            Question::A(_) => Ok(vec![record("192.0.2.1"), record("192.0.2.2")]),
             Question::Aaaa(_) => Ok(vec![]),
         })
     });
@@ -139,7 +139,7 @@ fn forty_requests_are_the_most_over_all_destinations() {
         });
         world.names = Box::new(|question| {
             Some(match question {
-                Question::A(_) => Ok((1..=100).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()),
+                Question::A(_) => Ok((1..=100).map(|n| record(&format!("192.0.2.{n}"))).collect()),
                 Question::Aaaa(_) => Ok(vec![]),
             })
         });

@@ -7,8 +7,8 @@ use crate::world::*;
 
 fn addresses(question: &Question) -> Option<DnsAnswer> {
     Some(match question {
-        Question::A(_) => Ok(vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]),
-        Question::Aaaa(_) => Ok(vec!["2001:db8::1".parse().unwrap()]),
+        Question::A(_) => Ok(vec![record("192.0.2.1"), record("192.0.2.2")]),
+        Question::Aaaa(_) => Ok(vec![record("2001:db8::1")]),
     })
 }
 
@@ -28,7 +28,7 @@ fn the_next_address_is_tried_after_a_failure_a_503_and_silence() {
     });
     world.names = Box::new(|question| {
         Some(match question {
-            Question::A(_) => Ok((1..=4).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()),
+            Question::A(_) => Ok((1..=4).map(|n| record(&format!("192.0.2.{n}"))).collect()),
             Question::Aaaa(_) => Err(ResolveError::ServerFailed),
         })
     });
@@ -128,7 +128,7 @@ fn the_verdict_over_several_destinations_follows_the_order_of_the_exit_statuses(
         });
         world.names = Box::new(|question| {
             Some(match question {
-                Question::A(_) => Ok(vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]),
+                Question::A(_) => Ok(vec![record("192.0.2.1"), record("192.0.2.2")]),
                 Question::Aaaa(_) => Ok(vec![]),
             })
         });

@@ -8,23 +8,24 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod challenges;
 mod crowds;
 mod dice;
+mod digest;
 mod engine;
+mod final_responses;
 mod forgeries;
 #[path = "../hostile/mod.rs"]
 mod hostile;
 mod hostility;
 mod internet;
-mod keeping;
+mod keep;
+mod keep_world;
 mod ladder;
 mod laws;
 mod limits;
 mod links;
 mod locating;
 mod memory;
-mod outcomes;
 mod redirects;
 mod registrar;
 mod requests;
@@ -34,4 +35,3 @@ mod script;
 mod seeds;
 mod transports;
 mod world;
-mod year;

@@ -5,8 +5,8 @@ use sipreg::proto::client::plan::{Plan, Purpose, Resume};
 use sipreg::proto::client::schedule::Departure;
 use sipreg::proto::{Cause, Command, Question};
 
+use crate::keep_world;
 use crate::world::*;
-use crate::year;
 
 const CALL_ID: &str = "remembered";
 
@@ -174,7 +174,7 @@ fn what_a_refused_request_asked_for_is_not_taken_for_bound() {
     let mut world = World::answering(&["503 Busy", OK]);
     world.names = Box::new(|question| {
         Some(match question {
-            Question::A(_) => Ok((1..=3).map(|n| format!("192.0.2.{n}").parse().unwrap()).collect()),
+            Question::A(_) => Ok((1..=3).map(|n| record(&format!("192.0.2.{n}"))).collect()),
             Question::Aaaa(_) => Ok(vec![]),
         })
     });
@@ -221,7 +221,7 @@ fn contacts_that_differ_by_transport_only_are_told_apart() {
 fn what_is_remembered_is_removed_before_the_first_try() {
     let own = vec![contact("<sip:a~desk.munich.de>"), contact("<sip:a~DESK.munich.de>")];
     let memory = Resume { dialogue: Some((CALL_ID.to_owned(), 41)), own };
-    let mut world = year::World::new(|_| year::Reply::Grant(3600));
+    let mut world = keep_world::World::new(|_| keep_world::Reply::Grant(3600));
     world.keep(1, Plan { resume: Some(Box::new(memory)), ..plan() }, 5000);
     world.run(1000);
     world.command(Command::StopKeeping(None));

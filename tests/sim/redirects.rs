@@ -8,8 +8,8 @@ use sipreg::proto::client::outcome::{Failure, Unreachable};
 use sipreg::proto::locate::Transport;
 use sipreg::proto::{Cause, ResolveError};
 
+use crate::keep_world;
 use crate::world::*;
-use crate::year;
 
 const HOUR: u64 = 3_600_000;
 
@@ -135,16 +135,16 @@ fn what_moved_for_good_is_gone_to_first_from_then_on() {
     for (moved, from_then_on) in [("301 Moved Permanently", true), ("302 Moved", false)] {
         let log: Rc<RefCell<Vec<(u64, String)>>> = Rc::default();
         let seen = Rc::clone(&log);
-        let mut world = year::World::new(move |asked| {
+        let mut world = keep_world::World::new(move |asked| {
             let uri = asked.text.split(' ').nth(1).unwrap_or_default().to_owned();
             seen.borrow_mut().push((asked.at, uri.clone()));
             match (uri == "sip:192.0.2.1", asked.at) {
                 (true, _) if asked.at < 3 * HOUR => {
-                    year::Reply::Say(format!("{moved}|Contact: <sip:192.0.2.8>"))
+                    keep_world::Reply::Say(format!("{moved}|Contact: <sip:192.0.2.8>"))
                 }
-                (true, _) => year::Reply::Grant(600),
-                (false, _) if asked.at < 4 * HOUR => year::Reply::Grant(600),
-                (false, _) => year::Reply::Say("404 Not Found".to_owned()),
+                (true, _) => keep_world::Reply::Grant(600),
+                (false, _) if asked.at < 4 * HOUR => keep_world::Reply::Grant(600),
+                (false, _) => keep_world::Reply::Say("404 Not Found".to_owned()),
             }
         });
         world.keep(1, plan(), 0);
@@ -175,18 +175,18 @@ fn a_place_moved_to_for_good_redirects_like_any_other() {
     for is_silent in [false, true] {
         let log: Rc<RefCell<Vec<String>>> = Rc::default();
         let (seen, mut last) = (Rc::clone(&log), String::new());
-        let mut world = year::World::new(move |asked| {
+        let mut world = keep_world::World::new(move |asked| {
             let uri = asked.text.split(' ').nth(1).unwrap_or_default().to_owned();
             let is_copy = mem::replace(&mut last, asked.text.to_owned()) == asked.text;
             if !is_copy {
                 seen.borrow_mut().push(uri.clone());
             }
             match uri.as_str() {
-                "sip:192.0.2.1" => year::Reply::Say("301 Moved|Contact: <sip:192.0.2.8>".to_owned()),
-                "sip:192.0.2.8" if asked.at < HOUR => year::Reply::Grant(3600),
-                "sip:192.0.2.8" if is_silent => year::Reply::Silent,
-                "sip:192.0.2.8" => year::Reply::Say("302 Moved|Contact: <sip:192.0.2.9>".to_owned()),
-                _ => year::Reply::Grant(3600),
+                "sip:192.0.2.1" => keep_world::Reply::Say("301 Moved|Contact: <sip:192.0.2.8>".to_owned()),
+                "sip:192.0.2.8" if asked.at < HOUR => keep_world::Reply::Grant(3600),
+                "sip:192.0.2.8" if is_silent => keep_world::Reply::Silent,
+                "sip:192.0.2.8" => keep_world::Reply::Say("302 Moved|Contact: <sip:192.0.2.9>".to_owned()),
+                _ => keep_world::Reply::Grant(3600),
             }
         });
         world.keep(1, plan(), 0);

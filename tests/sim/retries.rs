@@ -81,7 +81,7 @@ fn a_name_is_looked_up_afresh_with_every_try() {
     world.names = Box::new(move |question| {
         asked += 1;
         Some(match question {
-            Question::A(_) if asked > 2 => Ok(vec!["192.0.2.1".parse().unwrap()]),
+            Question::A(_) if asked > 2 => Ok(vec![record("192.0.2.1")]),
             Question::A(_) | Question::Aaaa(_) => Err(ResolveError::ServerFailed),
         })
     });

@@ -1,7 +1,7 @@
 //! One endpoint, one registration, and whatever the test says that the others do.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use sipreg::proto::client::plan::{Plan, Purpose, Timing};
 use sipreg::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
 use sipreg::proto::ids::Counting;
 use sipreg::proto::locate::{Destination, Families, Transport};
-use sipreg::proto::{Action, Cause, Command, DnsAnswer, Dropped, Event, FlowId, Notice, Question, Time};
+use sipreg::proto::{
+    Action, Cause, Command, DnsAnswer, Dropped, Event, FlowId, Notice, Question, Record, Time,
+};
 use sipreg::sip::{HeaderName, Message, NameAddr, Request, Uri};
 
 use crate::engine::{ID, Others, Stage, run};
@@ -149,7 +151,7 @@ impl Others for Scripted<'_> {
         match action {
             Action::Open { flow, destination } => {
                 seen.opened.push(format!("{} {}", destination.transport, destination.address));
-                match (self.world.open)(destination) {
+                match (self.world.open)(destination.clone()) {
                     Ok((after, local)) => stage.event(after, Event::Opened { flow, local }),
                     Err(cause) => stage.event(5, Event::Failed { flow, peer: destination.address, cause }),
                 }
@@ -192,7 +194,7 @@ impl Others for Scripted<'_> {
 
 impl Scripted<'_> {
     fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes, stage: &mut Stage<Infallible>) {
-        let (to, at) = (stage.flows[&flow], stage.at());
+        let (to, at) = (stage.flows[&flow].clone(), stage.at());
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         if let Some(last) = self.seen.sent.last().filter(|last| last.text == text) {
             assert_eq!(last.to, to, "a copy goes where its request went");
@@ -202,7 +204,7 @@ impl Scripted<'_> {
         let Ok(Message::Request(request)) = Message::parse_datagram(bytes) else {
             panic!("not a request: {text:.1000}");
         };
-        for (after, reaction) in (self.world.peer)(&request, self.seen.sent.len(), to) {
+        for (after, reaction) in (self.world.peer)(&request, self.seen.sent.len(), to.clone()) {
             let event = match reaction {
                 Reaction::Send(bytes) => Event::Received { flow, peer, bytes },
                 Reaction::SendFrom(peer, bytes) => Event::Received { flow, peer, bytes },
@@ -258,6 +260,11 @@ pub fn keyring(password: &str) -> Keyring {
         realm: None,
         minimum: Algorithm::Md5,
     }
+}
+
+/// A record of the name service that holds an address.
+pub fn record(address: &str) -> Record {
+    address.parse::<IpAddr>().unwrap().into()
 }
 
 /// Addresses are written with `~` for the at sign, as in [`answer`].

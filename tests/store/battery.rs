@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sipreg::proto::binding::{Change, Fate, Operation, Source, StoreFailure, Wanted, What};
+use sipreg::proto::binding::{Change, ContactChange, Fate, Operation, Source, StoreFailure, WantedContact};
 use sipreg::proto::{FlowId, Transport};
 use sipreg::sip::Q;
 use sipreg::store::Store;
@@ -70,9 +70,10 @@ pub fn a_binding_is_kept_with_all_that_belongs_to_it(store: &mut dyn Store) {
     let source =
         Source { flow: FlowId(9), peer: "[2001:db8::9]:40000".parse().unwrap(), transport: Transport::Tcp };
     let path: Arc<str> = "<sip:p1;lr>,<sip:p2;lr>".into();
-    let full = Wanted { q: Q::new(707), path: path.clone(), source, ..wanted(&format!("{contact} 60")) };
+    let full =
+        WantedContact { q: Q::new(707), path: path.clone(), source, ..wanted(&format!("{contact} 60")) };
     let mut request = register(ALICE, "a,b\"c> 4294967295", &[]);
-    request.what = What::Contacts(vec![full, wanted("<sip:plain> 7")]);
+    request.contacts = ContactChange::Contacts(vec![full, wanted("<sip:plain> 7")]);
     change(store, request, at(0)).unwrap();
 
     let told = store.perform(Operation::Fetch(aor(ALICE)), at(1)).unwrap().bindings;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipreg::proto::binding::{
-    Aor, Change, Effect, Fate, Operation, Source, StoreFailure, Stored, Wanted, What,
+    Aor, Change, ContactChange, Effect, Fate, Operation, Source, StoreFailure, Stored, WantedContact,
 };
 use sipreg::proto::{FlowId, Time, Transport};
 use sipreg::sip::{AnyUri, Uri};
@@ -22,12 +22,12 @@ pub fn aor(uri: &str) -> Aor {
 }
 
 /// `contact lifetime`.
-pub fn wanted(text: &str) -> Wanted {
+pub fn wanted(text: &str) -> WantedContact {
     let (contact, lifetime) = text.rsplit_once(' ').unwrap();
     let uri = contact.split(['<', '>']).nth(1).unwrap();
     let source =
         Source { flow: FlowId(1), peer: "192.0.2.1:5060".parse().unwrap(), transport: Transport::Udp };
-    Wanted {
+    WantedContact {
         uri: AnyUri::parse(uri).unwrap(),
         contact: contact.into(),
         q: None,
@@ -40,11 +40,11 @@ pub fn wanted(text: &str) -> Wanted {
 /// A REGISTER: `*`, or contacts as [`wanted`] has them. `request` is Call-ID and CSeq.
 pub fn register(uri: &str, request: &str, contacts: &[&str]) -> Change {
     let (call_id, cseq) = request.split_once(' ').unwrap();
-    let what = match contacts {
-        ["*"] => What::Clear,
-        contacts => What::Contacts(contacts.iter().map(|text| wanted(text)).collect()),
+    let contacts = match contacts {
+        ["*"] => ContactChange::Clear,
+        contacts => ContactChange::Contacts(contacts.iter().map(|text| wanted(text)).collect()),
     };
-    Change { aor: aor(uri), call_id: call_id.into(), cseq: cseq.parse().unwrap(), what, limit: 10 }
+    Change { aor: aor(uri), call_id: call_id.into(), cseq: cseq.parse().unwrap(), contacts, limit: 10 }
 }
 
 /// What a store said, as it is compared: `contact left Call-ID CSeq` of each binding, and the effects.

@@ -68,7 +68,7 @@ const OF_ACCOUNTS: &[&str] = &["aor", "credentials"];
 const PLAIN_SECRETS: &[&str] = &["password", "ha1"];
 
 /// Keys of secrets, of which a table has one.
-const SECRETS: &[&str] = &["password_command", "password_file", "password", "ha1", "ha1_file"];
+const SECRETS: &[&str] = &["password_command", "password_file", "password", "no_password", "ha1", "ha1_file"];
 
 impl Kind<'_> {
     fn takes(self, key: &str) -> bool {

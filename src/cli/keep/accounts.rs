@@ -138,7 +138,7 @@ impl Accounts {
                 self.wanted_again = true;
                 continue;
             }
-            self.with_slot(registration, |slot| slot.begin(account.plan.contacts.is_empty()));
+            self.with_slot(registration, |slot| slot.begin(account.plan.has_own()));
             if let Some(member) = self.all.get_mut(&registration) {
                 member.gave_up = None;
             }

@@ -135,7 +135,7 @@ pub(super) fn enter(
     if let Some(warning) = warning.or(instance) {
         reporter.warning(&warning);
     }
-    slot.begin(account.plan.contacts.is_empty());
+    slot.begin(account.plan.has_own());
     account.remember(slot.record());
     Some(slot)
 }

@@ -18,6 +18,7 @@ fn the_program_introduces_itself() {
       unregister   Remove this device's binding, another one, or all
       serve        Be a registrar: take registrations, and tell them
       demo         Watch the textbook registration, on this machine alone
+      explain      Say what a status code, an exit status or a kind of error means
       completions  Print the script that makes a shell complete sipreg's arguments
       man          Print the manual page, or write one per command
 
@@ -57,6 +58,7 @@ fn the_short_help_of_register_is_a_line_per_option() {
       -u, --username <NAME>        User name for the password, if not the AOR's
           --password-file <FILE>   Read the password from a file; - is stdin
           --password <TEXT>        The password, which others see with ps
+          --no-password            The password is empty
           --ha1 <[ALGORITHM:]HEX>  Hash of user:realm:password in its place
           --ha1-file <FILE>        Read that hash from a file; - is stdin
           --realm <NAME>           Answer challenges of this realm only
@@ -159,6 +161,12 @@ fn the_long_help_of_register_says_all() {
               environment variable SIPREG_PASSWORD does the same unseen; it counts
               when the command line gives no secret.
 
+          --no-password
+              The password is empty
+              
+              Some providers know their customers by the line they call from. An
+              empty first line of a password file says the same.
+
           --ha1 <[ALGORITHM:]HEX>
               Hash of user:realm:password in its place
               
@@ -188,7 +196,8 @@ fn the_long_help_of_register_says_all() {
               Bind this, not this device (repeatable)
               
               Contact parameters come after angle brackets:
-              '<sip:you@192.0.2.7>;q=0.5'. Other schemes are allowed:
+              '<sip:you@192.0.2.7>;q=0.5'. {addr} stands for this device's host and
+              port: '<sip:4930123456@{addr};line=abc>'. Other schemes are allowed:
               mailto:you@example.com.
 
       -e, --expires <DURATION>
@@ -388,7 +397,10 @@ fn help_texts_keep_the_rules() {
 #[test]
 fn the_version_is_that_of_the_package() {
     assert_eq!(plain(&["-V"]), (0, format!("sipreg {}\n", env!("CARGO_PKG_VERSION")), String::new()));
-    assert_eq!(plain(&["--version"]).0, 0);
+    let (exit, built, _) = plain(&["--version"]);
+    let names: Vec<_> = built.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+    assert_eq!((exit, names), (0, vec!["sipreg", "target", "transports", "stores"]), "{built}");
+    assert!(built.contains("\ntransports  udp tcp\nstores      memory\n"), "{built}");
 }
 
 #[test]
@@ -411,4 +423,12 @@ fn the_readme_has_the_exit_statuses_of_the_help() {
         assert!(row.contains(&format!("| {meaning}")), "{row}");
     }
     assert_eq!(rows.len(), Help::of("list").all_exit_statuses().len());
+}
+
+/// The README's troubleshooting has the cases and hints of `sipreg explain`.
+#[test]
+fn the_readme_has_the_hints() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let rows = crate::cli::explain::troubleshooting();
+    assert!(readme.contains(&rows), "in the README's section 'When it does not work' has to stand:\n{rows}");
 }

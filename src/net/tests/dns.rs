@@ -4,7 +4,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::proto::{DnsAnswer, QueryId, Question, ResolveError};
+use crate::proto::{DnsAnswer, QueryId, Question, Record, ResolveError};
 
 const NOERROR: u8 = 0;
 const SERVFAIL: u8 = 2;
@@ -89,6 +89,10 @@ fn a(name: &str) -> Question {
     Question::A(name.into())
 }
 
+fn records(addresses: &[IpAddr]) -> Vec<Record> {
+    addresses.iter().copied().map(Record::from).collect()
+}
+
 fn addresses(list: &[&str]) -> Vec<IpAddr> {
     list.iter().map(|text| text.parse().unwrap()).collect()
 }
@@ -98,12 +102,12 @@ async fn addresses_come_in_the_servers_order() {
     let v4 = addresses(&["192.0.2.9", "192.0.2.1", "192.0.2.5"]);
     let server = name_server(Some((NOERROR, v4.clone()))).await;
     let mut network = network(config(&server));
-    assert_eq!(ask(&mut network, a("example.com")).await, Ok(v4));
+    assert_eq!(ask(&mut network, a("example.com")).await, Ok(records(&v4)));
 
     let v6 = addresses(&["2001:db8::9", "2001:db8::1"]);
     let server = name_server(Some((NOERROR, v6.clone()))).await;
     let mut network = super::network(config(&server));
-    assert_eq!(ask(&mut network, Question::Aaaa("example.com".into())).await, Ok(v6));
+    assert_eq!(ask(&mut network, Question::Aaaa("example.com".into())).await, Ok(records(&v6)));
 }
 
 /// LOC-025
@@ -156,9 +160,9 @@ async fn a_name_is_asked_for_as_it_is_without_search_list() {
 async fn localhost_needs_no_name_server() {
     let server = name_server(None).await;
     let mut network = network(config(&server));
-    assert_eq!(ask(&mut network, a("LocalHost")).await, Ok(vec![V4]));
-    assert_eq!(ask(&mut network, a("pbx.localhost")).await, Ok(vec![V4]));
-    assert_eq!(ask(&mut network, Question::Aaaa("pbx.localhost".into())).await, Ok(vec![V6]));
+    assert_eq!(ask(&mut network, a("LocalHost")).await, Ok(records(&[V4])));
+    assert_eq!(ask(&mut network, a("pbx.localhost")).await, Ok(records(&[V4])));
+    assert_eq!(ask(&mut network, Question::Aaaa("pbx.localhost".into())).await, Ok(records(&[V6])));
     assert!(server.asked.lock().unwrap().is_empty());
 }
 

@@ -18,7 +18,7 @@ fn give_up(n: u64) -> Event {
 /// Opens a flow of a dry run and transmits on it: the message comes back as a notice. Gives the flow's
 /// address.
 async fn assert_dry(network: &mut Network, destination: Destination) -> SocketAddr {
-    let local = opened(network, ONE, destination).await;
+    let local = opened(network, ONE, destination.clone()).await;
     assert_eq!(local.ip(), destination.address.ip());
     assert_ne!(local.port(), 0);
     let (peer, bytes) = (destination.address, Bytes::from_static(b"REGISTER"));

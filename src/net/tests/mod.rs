@@ -57,7 +57,7 @@ async fn meanwhile<T>(network: &mut Network, other: impl Future<Output = T>) -> 
 }
 
 fn to(transport: Transport, address: SocketAddr) -> Destination {
-    Destination { transport, address }
+    Destination::new(transport, address)
 }
 
 fn open(network: &mut Network, flow: FlowId, destination: Destination) {
@@ -75,7 +75,7 @@ async fn opened(network: &mut Network, flow: FlowId, destination: Destination) -
 
 /// Listens and gives the local address.
 async fn listening(network: &mut Network, flow: FlowId, at: Destination) -> SocketAddr {
-    let Destination { transport, address } = at;
+    let Destination { transport, address, .. } = at;
     assert!(network.perform(Action::Listen { flow, transport, address }).is_none());
     match event(network).await {
         Event::Opened { flow: of, local } if of == flow => local,

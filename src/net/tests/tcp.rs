@@ -14,7 +14,7 @@ async fn listener(ip: IpAddr) -> (TcpListener, Destination) {
 async fn connected(config: Config) -> (Network, TcpStream, SocketAddr) {
     let (listener, destination) = listener(V4).await;
     let mut network = network(config);
-    let local = opened(&mut network, ONE, destination).await;
+    let local = opened(&mut network, ONE, destination.clone()).await;
     let (stream, from) = soon(listener.accept()).await.unwrap();
     assert_eq!(from, local);
     (network, stream, destination.address)
@@ -32,7 +32,7 @@ async fn a_connection_carries_octets_both_ways_in_either_family() {
     for ip in [V4, V6] {
         let (listener, destination) = listener(ip).await;
         let mut network = network(Config::default());
-        let local = opened(&mut network, ONE, destination).await;
+        let local = opened(&mut network, ONE, destination.clone()).await;
         assert_eq!(local.ip(), ip);
         let (mut stream, from) = soon(listener.accept()).await.unwrap();
         assert_eq!(from, local);
@@ -75,7 +75,7 @@ async fn a_closed_port_fails_at_once() {
     let (listener, destination) = listener(V4).await;
     drop(listener);
     let mut network = network(Config::default());
-    open(&mut network, ONE, destination);
+    open(&mut network, ONE, destination.clone());
     match event(&mut network).await {
         Event::Failed { flow: ONE, peer, cause: Cause::Refused } => assert_eq!(peer, destination.address),
         other => panic!("{other:?}"),
@@ -155,7 +155,7 @@ async fn a_port_in_use_fails_with_its_cause() {
     let ((_listener, destination), (_other, taken)) = (listener(V4).await, listener(V4).await);
     let bind = Some((V4, Some(taken.address.port())));
     let mut network = network(Config { bind, ..Config::default() });
-    open(&mut network, ONE, destination);
+    open(&mut network, ONE, destination.clone());
     let event = event(&mut network).await;
     assert!(matches!(event, Event::Failed { flow: ONE, cause: Cause::LocalAddress, .. }), "{event:?}");
 }

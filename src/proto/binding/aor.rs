@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::sip::{Host, Uri, escape_user};
 
-/// The address-of-record as the key of its bindings (RFC 3261 §10.3 step 5): the user part with its escapes undone, and
-/// the host in lower case. Parameters, password and port are left out; `sip` and `sips` are the same (RFC 5630 §5.2).
+/// The address-of-record as the key of its bindings (RFC 3261 §10.3 step 5): the user part with its escapes
+/// undone, and the host in lower case. Parameters, password and port are left out; `sip` and `sips` are the
+/// same (RFC 5630 §5.2).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aor(
     /// The user part and `@`, both or neither, and the host, which never holds an `@`.
@@ -14,7 +15,8 @@ pub struct Aor(
 );
 
 impl Aor {
-    /// The key for a To or a Request-URI. Escapes are undone once; a NUL is data like any other (RFC 4475 §3.1.1.4).
+    /// The key for a To or a Request-URI. Escapes are undone once; a NUL is data like any other (RFC 4475
+    /// §3.1.1.4).
     #[must_use]
     pub fn of(uri: &Uri) -> Aor {
         let mut key = uri.user_octets().unwrap_or_default();

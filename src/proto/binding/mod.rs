@@ -1,9 +1,10 @@
-//! What a registrar keeps: bindings of an address-of-record, and the one rule by which a REGISTER changes them
-//! (RFC 3261 §10.3, steps 5 to 8).
+//! What a registrar keeps: bindings of an address-of-record, and the one rule by which a REGISTER changes
+//! them (RFC 3261 §10.3, steps 5 to 8).
 //!
-//! A [`Change`] is what a REGISTER asks for, all its parts judged. [`apply`] is the rule, a pure function from the
-//! bindings that are held to those that are held afterwards; a store adds only that nothing comes in between and that
-//! nothing is lost. [`Operation`] goes to a store, [`Stored`] or [`StoreFailure`] comes back.
+//! A [`Change`] is what a REGISTER asks for, all its parts judged. [`apply`] is the rule, a pure function
+//! from the bindings that are held to those that are held afterwards; a store adds only that nothing comes in
+//! between and that nothing is lost. [`Operation`] goes to a store, [`Stored`] or [`StoreFailure`] comes
+//! back.
 
 mod aor;
 mod rule;
@@ -23,9 +24,9 @@ pub use rule::{Applied, apply, expired};
 /// One binding: a contact of an address-of-record, until it runs out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// Contact, Call-ID and Path.
+    /// The texts of Contact, Call-ID and Path.
     pub texts: Texts,
-    /// The preference.
+    /// Its preference, if it says one.
     pub q: Option<Q>,
     /// The CSeq number of the REGISTER that made or refreshed it last.
     pub cseq: u32,
@@ -36,7 +37,8 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// `<uri>` and the Contact parameters as they came, without `expires` and `q`: what the list of a 200 says.
+    /// `<uri>` and the Contact parameters as they came, without `expires` and `q`: what the list of a 200
+    /// says.
     #[must_use]
     pub fn contact(&self) -> &str {
         self.texts.contact()
@@ -60,8 +62,8 @@ impl Binding {
         now < self.expires
     }
 
-    /// The seconds that are left, a part of one counting as whole, so that a lease just granted is told as it was
-    /// granted. 0 only when it has run out.
+    /// The seconds that are left, a part of one counting as whole, so that a lease just granted is told as it
+    /// was granted. 0 only when it has run out.
     #[must_use]
     pub fn left(&self, now: Time) -> u32 {
         let left = self.expires - now;
@@ -69,7 +71,8 @@ impl Binding {
     }
 }
 
-/// The texts of a [`Binding`] behind one pointer: there may be a million, and a refresh that repeats them shares them.
+/// The texts of a [`Binding`] behind one pointer: there may be a million, and a refresh that repeats them
+/// shares them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Texts {
     /// Contact, Call-ID and Path without anything between.
@@ -79,7 +82,8 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// As [`Binding::contact`], [`Binding::call_id`] and [`Binding::path`]. Of more than 4 GiB the rest is cut off.
+    /// As [`Binding::contact`], [`Binding::call_id`] and [`Binding::path`]. Of more than 4 GiB the rest is
+    /// cut off.
     #[must_use]
     pub fn new(contact: &str, call_id: &str, path: &str) -> Texts {
         let end = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
@@ -116,42 +120,43 @@ pub struct Source {
     pub flow: FlowId,
     /// Who sent it.
     pub peer: SocketAddr,
-    /// Over what.
+    /// The transport of that flow.
     pub transport: Transport,
 }
 
 /// What one REGISTER asks of the bindings of one address-of-record.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Whose.
+    /// The address-of-record.
     pub aor: Aor,
-    /// Its Call-ID.
+    /// The request's Call-ID.
     pub call_id: Arc<str>,
-    /// Its CSeq number.
+    /// The request's CSeq number.
     pub cseq: u32,
-    /// Which bindings.
-    pub what: What,
-    /// How many bindings there may be afterwards, when one is added. Those that are there may always be refreshed.
+    /// The bindings to change, and how.
+    pub contacts: ContactChange,
+    /// How many bindings there may be afterwards, when one is added. Those that are there may always be
+    /// refreshed.
     pub limit: usize,
 }
 
-/// Which bindings a REGISTER is about.
+/// The bindings that a REGISTER changes.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum ContactChange {
     /// `Contact: *` with a lifetime of 0: remove every one.
     Clear,
     /// The contacts in order. Of those that name the same URI the last counts.
-    Contacts(Vec<Wanted>),
+    Contacts(Vec<WantedContact>),
 }
 
 /// One contact of a REGISTER.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct WantedContact {
     /// The URI, for comparing (RFC 3261 §19.1.4).
     pub uri: AnyUri,
     /// As [`Binding::contact`].
     pub contact: Arc<str>,
-    /// The preference.
+    /// Its preference, if it says one.
     pub q: Option<Q>,
     /// The lifetime that is granted, in seconds; 0 removes.
     pub lifetime: u32,
@@ -166,7 +171,7 @@ pub struct Wanted {
 pub enum Operation {
     /// Change bindings by [`apply`].
     Change(Change),
-    /// Tell the bindings.
+    /// List the bindings, and change none.
     Fetch(Aor),
     /// Drop what has run out, a bounded number at a time.
     Expire,
@@ -178,22 +183,22 @@ pub struct Stored {
     /// Every binding of the AOR that is live now, those that were added first in front; empty for
     /// [`Operation::Expire`].
     pub bindings: Arc<[Binding]>,
-    /// What changed since it was last told, the end of bindings that have run out included. The end of each is told
-    /// once, by whichever operation comes upon it.
+    /// What changed since it was last told, the end of bindings that have run out included. The end of each
+    /// is told once, by whichever operation comes upon it.
     pub effects: Vec<Effect>,
-    /// When to come with [`Operation::Expire`] next: not later than the next binding of all runs out, and at once when
-    /// one has. `None`: there is nothing that could run out.
+    /// When to come with [`Operation::Expire`] next: not later than the next binding of all runs out, and at
+    /// once when one has. `None`: there is nothing that could run out.
     pub next_expiry: Option<Time>,
 }
 
-/// What became of one contact.
+/// How the binding of one contact changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
-    /// Whose contact.
+    /// The address-of-record of the contact.
     pub aor: Aor,
     /// As [`Binding::contact`]; as the REGISTER says it when it was bound or refreshed, else as it was held.
     pub contact: Arc<str>,
-    /// What became of it.
+    /// Whether it is bound now.
     pub fate: Fate,
 }
 

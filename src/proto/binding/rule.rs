@@ -5,15 +5,15 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Aor, Binding, Change, Effect, Fate, StoreFailure, Texts, Wanted, What};
+use super::{Aor, Binding, Change, ContactChange, Effect, Fate, StoreFailure, Texts, WantedContact};
 use crate::proto::Time;
 use crate::sip::AnyUri;
 
 /// What [`apply`] made of the bindings.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    /// Those that are held afterwards, all live: what was there in its order, then what was added in that of the
-    /// request.
+    /// Those that are held afterwards, all live: what was there in its order, then what was added in that of
+    /// the request.
     pub bindings: Arc<[Binding]>,
     /// What became of those that had run out, then of the contacts of the request, in the same order.
     pub effects: Vec<Effect>,
@@ -22,21 +22,22 @@ pub struct Applied {
 /// Changes the bindings of one address-of-record as a REGISTER asks (RFC 3261 §10.3 steps 6 and 7).
 ///
 /// - What has run out at `now` does not count.
-/// - The contacts are taken in turn. Which binding one means is told by comparing URIs (RFC 3261 §19.1.4); as that is
-///   not transitive it can be several: then it is the one spelled the same, or else the first.
-/// - A new URI is added, a known one updated, or removed when its lifetime is 0. Removing an unknown one is no failure.
+/// - The contacts are taken in turn. Which binding one means is told by comparing URIs (RFC 3261 §19.1.4); as
+///   that is not transitive it can be several: then it is the one spelled the same, or else the first.
+/// - A new URI is added, a known one updated, or removed when its lifetime is 0. Removing an unknown one is
+///   no failure.
 /// - A request may name a URI more than once, and the last counts. The order of CSeq is between requests.
 ///
 /// # Errors
-/// Nothing is changed then. [`StoreFailure::OutOfOrder`] when a binding that would change was made with the same Call-ID
-/// and a CSeq that is not lower. [`StoreFailure::TooMany`] when something is added and afterwards there are more than
-/// `change.limit`, or when more than that are new.
+/// Nothing is changed then. [`StoreFailure::OutOfOrder`] when a binding that would change was made with the
+/// same Call-ID and a CSeq that is not lower. [`StoreFailure::TooMany`] when something is added and
+/// afterwards there are more than `change.limit`, or when more than that are new.
 pub fn apply(held: &[Binding], change: &Change, now: Time) -> Result<Applied, StoreFailure> {
     let mut effects = expired(&change.aor, held, now);
     let mut slots: Vec<_> = held.iter().filter(|binding| binding.is_live(now)).map(Slot::held).collect();
-    match &change.what {
-        What::Clear => slots.iter_mut().try_for_each(|slot| slot.wish(Wish::Remove, change))?,
-        What::Contacts(contacts) => place(&mut slots, contacts, change)?,
+    match &change.contacts {
+        ContactChange::Clear => slots.iter_mut().try_for_each(|slot| slot.wish(Wish::Remove, change))?,
+        ContactChange::Contacts(contacts) => place(&mut slots, contacts, change)?,
     }
     let bindings: Arc<[Binding]> = slots.iter().filter_map(|slot| slot.binding(change, now)).collect();
     effects.extend(slots.iter().filter_map(|slot| slot.effect(change)));
@@ -56,8 +57,13 @@ pub fn expired(aor: &Aor, held: &[Binding], now: Time) -> Vec<Effect> {
 }
 
 /// Gives each contact, in turn, its place among `slots`.
-fn place<'a>(slots: &mut Vec<Slot<'a>>, contacts: &'a [Wanted], change: &Change) -> Result<(), StoreFailure> {
-    // Comparing costs the product of what there is and what is asked: it must not grow with the message alone.
+fn place<'a>(
+    slots: &mut Vec<Slot<'a>>,
+    contacts: &'a [WantedContact],
+    change: &Change,
+) -> Result<(), StoreFailure> {
+    // Comparing costs the product of what there is and what is asked: it must not grow with the message
+    // alone.
     let most = slots.len() + change.limit;
     for wanted in contacts {
         let wish = if wanted.lifetime == 0 { Wish::Remove } else { Wish::Bind(wanted) };
@@ -82,9 +88,9 @@ fn place<'a>(slots: &mut Vec<Slot<'a>>, contacts: &'a [Wanted], change: &Change)
 /// The place of one binding: what it was, and what the request makes of it.
 struct Slot<'a> {
     held: Option<&'a Binding>,
-    /// The last one counts.
+    /// What the request asks for; the last one counts.
     wish: Wish<'a>,
-    /// The URI as text.
+    /// Its URI as text.
     spelled: &'a str,
     /// The URI, read when it is first needed.
     uri: OnceCell<Option<Cow<'a, AnyUri>>>,
@@ -93,9 +99,9 @@ struct Slot<'a> {
 /// What a request says of one binding.
 #[derive(Clone, Copy)]
 enum Wish<'a> {
-    /// Nothing.
+    /// It is not among the contacts of the request.
     Leave,
-    Bind(&'a Wanted),
+    Bind(&'a WantedContact),
     Remove,
 }
 
@@ -105,7 +111,7 @@ impl<'a> Slot<'a> {
         Slot { held: Some(binding), wish: Wish::Leave, spelled, uri: OnceCell::new() }
     }
 
-    fn new(wanted: &'a Wanted) -> Slot<'a> {
+    fn new(wanted: &'a WantedContact) -> Slot<'a> {
         let uri = OnceCell::from(Some(Cow::Borrowed(&wanted.uri)));
         Slot { held: None, wish: Wish::Bind(wanted), spelled: spelled(&wanted.contact), uri }
     }
@@ -151,7 +157,7 @@ impl<'a> Slot<'a> {
 }
 
 /// The texts that are held are kept when they stay the same.
-fn bind(held: Option<&Binding>, wanted: &Wanted, change: &Change, now: Time) -> Binding {
+fn bind(held: Option<&Binding>, wanted: &WantedContact, change: &Change, now: Time) -> Binding {
     let (contact, call_id, path) = (&*wanted.contact, &*change.call_id, &*wanted.path);
     let same = held.filter(|held| (held.contact(), held.call_id(), held.path()) == (contact, call_id, path));
     Binding {

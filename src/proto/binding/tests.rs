@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Aor, Binding, Change, Effect, Fate, Source, StoreFailure, Wanted, What, apply};
+use super::{Aor, Binding, Change, ContactChange, Effect, Fate, Source, StoreFailure, WantedContact, apply};
 use crate::proto::{FlowId, Time, Transport};
 use crate::sip::{AnyUri, Q, Uri};
 
@@ -14,10 +14,10 @@ fn aor(uri: &str) -> Aor {
 }
 
 /// `<uri>;params lifetime`.
-fn wanted(text: &str) -> Wanted {
+fn wanted(text: &str) -> WantedContact {
     let (contact, lifetime) = text.rsplit_once(' ').unwrap();
     let uri = contact.split(['<', '>']).nth(1).unwrap();
-    Wanted {
+    WantedContact {
         uri: AnyUri::parse(uri).unwrap(),
         contact: contact.into(),
         q: None,
@@ -33,11 +33,11 @@ fn wanted(text: &str) -> Wanted {
 
 /// `*`, or contacts as [`wanted`] has them.
 fn change(call_id: &str, cseq: u32, contacts: &[&str]) -> Change {
-    let what = match contacts {
-        ["*"] => What::Clear,
-        contacts => What::Contacts(contacts.iter().map(|text| wanted(text)).collect()),
+    let contacts = match contacts {
+        ["*"] => ContactChange::Clear,
+        contacts => ContactChange::Contacts(contacts.iter().map(|text| wanted(text)).collect()),
     };
-    Change { aor: aor("sip:alice@example.com"), call_id: call_id.into(), cseq, what, limit: 10 }
+    Change { aor: aor("sip:alice@example.com"), call_id: call_id.into(), cseq, contacts, limit: 10 }
 }
 
 /// The bindings as `<uri>;params left call-id cseq`.
@@ -71,10 +71,11 @@ fn check(held: &[Binding], change: &Change, expected: Expected<'_>) {
     let expected = expected.map(|(bindings, effects)| {
         (bindings.iter().map(|&text| text.to_owned()).collect::<Vec<_>>(), effects.to_vec())
     });
-    assert_eq!(found.map_err(|failure| *failure), expected, "{:?}", change.what);
+    assert_eq!(found.map_err(|failure| *failure), expected, "{:?}", change.contacts);
 }
 
-/// RGR-017: parameters, password and port do not count, and escapes are undone, once. RGR-019: nor does `sips`.
+/// RGR-017: parameters, password and port do not count, and escapes are undone, once. RGR-019: nor does
+/// `sips`.
 #[test]
 fn an_address_of_record_is_one_key_however_it_is_written() {
     for (uri, key) in [
@@ -107,8 +108,9 @@ fn a_nul_does_not_cut_the_key() {
     assert_eq!(aor("sip:%00@example.com").to_string(), "sip:%00@example.com");
 }
 
-/// RGR-029: a URI that is not bound is added. RGR-030: one bound with another Call-ID is updated or removed, whatever the
-/// CSeq. RGR-031: with the same Call-ID, when the CSeq is higher. RGR-043: removing what is not bound succeeds.
+/// RGR-029: a URI that is not bound is added. RGR-030: one bound with another Call-ID is updated or removed,
+/// whatever the CSeq. RGR-031: with the same Call-ID, when the CSeq is higher. RGR-043: removing what is not
+/// bound succeeds.
 #[test]
 fn contacts_are_added_updated_and_removed() {
     use Fate::{Bound, Refreshed, Removed};
@@ -257,7 +259,8 @@ fn the_limit_counts_what_is_there_afterwards() {
     assert_eq!(limited(1, &["<sip:c> 1", "<sip:d> 1", "<sip:c> 0", "<sip:d> 0"]), Err(StoreFailure::TooMany));
 }
 
-/// RGR-044: at its time a binding is no more: its Call-ID and CSeq say nothing, nor does it count for the limit.
+/// RGR-044: at its time a binding is no more: its Call-ID and CSeq say nothing, nor does it count for the
+/// limit.
 #[test]
 fn what_has_run_out_does_not_count() {
     let at = |seconds| NOW + Duration::from_secs(seconds);
@@ -288,8 +291,12 @@ fn a_binding_is_what_the_last_register_said() {
     let bound = held(&[change("one", 1, &["<sip:a> 60"])]);
     let mut again = change("two", 3, &[]);
     let path: Arc<str> = "<sip:p1;lr>,<sip:p2;lr>".into();
-    again.what =
-        What::Contacts(vec![Wanted { q: Q::new(500), path: path.clone(), source, ..wanted("<sip:a>;x 30") }]);
+    again.contacts = ContactChange::Contacts(vec![WantedContact {
+        q: Q::new(500),
+        path: path.clone(),
+        source,
+        ..wanted("<sip:a>;x 30")
+    }]);
     let bound = apply(&bound, &again, NOW).unwrap().bindings;
     let found = &bound[0];
     assert_eq!(

@@ -1,16 +1,21 @@
 //! What a device that keeps itself bound answers to those who call: it takes no calls, and says so (RFC 3261 §8.2, §11.2,
 //! RFC 3842).
 //!
-//! The machine is pure and keeps nothing: [`Device::answer`] makes the answer of the request alone. Transactions, and
-//! whether somebody called before, are [`crate::proto::endpoint`]'s.
+//! It keeps nothing: [`Device::answer`] makes the answer of the request alone. Transactions know who has called before,
+//! so that each request is told once.
 
+use std::net::SocketAddr;
+
+use super::schedule::AccountEvent;
+use crate::proto::transaction::{Lookup, Owner, Transactions};
 use crate::proto::uas::{Head, Reply, refuse_extensions, refuse_method};
+use crate::proto::{Dropped, FlowId, Notice, RegistrationId};
 use crate::sip::{HeaderName, Method, Request};
 
-/// What is understood, if not taken.
+/// The methods that are understood, if not taken.
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
 
-/// What bodies may be.
+/// The types that bodies may have.
 const ACCEPT: &str = "application/sdp, application/simple-message-summary";
 
 /// The one event package of which notices are taken without having been asked for (RFC 3842).
@@ -19,7 +24,7 @@ const SUMMARY: &str = "message-summary";
 /// Answers for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// What an INVITE is refused with, 300 to 699.
+    /// The status that an INVITE is refused with, 300 to 699.
     pub on_invite: u16,
 }
 
@@ -31,6 +36,55 @@ impl Default for Device {
 }
 
 impl Device {
+    /// Takes a request that came in on a flow of this registration's, answers it and tells of it.
+    pub(in crate::proto) fn receive(
+        self,
+        registration: RegistrationId,
+        request: Request,
+        flow: FlowId,
+        peer: SocketAddr,
+        stack: &mut Transactions,
+    ) {
+        let Some(incoming) = stack.incoming(request, flow, peer) else {
+            return stack.context.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+        };
+        let keys = stack.keys();
+        let request = &incoming.request;
+        let about_invite = matches!(request.method, Method::Ack | Method::Cancel);
+        let invite = if about_invite { keys.of_invite(request, &incoming.via).ok() } else { None };
+        if request.method == Method::Ack {
+            if let Some(key) = invite {
+                stack.acknowledge(key);
+            }
+            return;
+        }
+        let key = keys.of(request, &incoming.via).ok();
+        match key.map(|key| stack.look_up(key, None)) {
+            None | Some(Lookup::New | Lookup::Merged) => {}
+            Some(Lookup::Copy(_)) => return,
+        }
+        // RFC 3261 §9.2: what is answered can't be cancelled any more, and the CANCEL itself is fine.
+        let cancels = request.method == Method::Cancel && invite.is_some_and(|key| stack.has(key));
+        let reply = if cancels { Some(Reply::new(200)) } else { self.answer(request) };
+        let Some(reply) = reply else { return };
+        let from = request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default();
+        let (method, status) = (request.method.as_str().to_owned(), reply.status);
+        let what = AccountEvent::Incoming { method, from, status };
+        stack.context.notify(Notice::Account { registration, what });
+        match key {
+            Some(key) if request.method == Method::Invite => {
+                stack.refuse_invite(Owner::Device, key, &incoming, reply);
+            }
+            Some(key) => {
+                stack.begin(Owner::Device, key, None, incoming.path);
+                stack.answer(key, request, reply);
+            }
+            None => {
+                stack.refuse(&incoming, reply);
+            }
+        }
+    }
+
     /// The answer to a request; `None` for an ACK, which gets none. A CANCEL that reaches this is about nothing that is
     /// under way.
     #[must_use]

@@ -1,11 +1,12 @@
-//! What came of a registration: a [`Report`] is complete, so that a printed line, a JSON object and an exit status
-//! can be made of it without asking anybody again.
+//! What came of a registration: a [`Report`] is complete, so that a printed line, a JSON object and an exit
+//! status can be made of it without asking anybody again.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Purpose;
+pub use crate::proto::digest::{Answered, CredentialsFailure, Skipped, WhySkipped};
 use crate::proto::locate::Transport;
 use crate::proto::{Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{AnyUri, NameAddr, Q, Uri};
@@ -13,11 +14,11 @@ use crate::sip::{AnyUri, NameAddr, Q, Uri};
 /// The end of one [`super::plan::Plan`].
 #[derive(Debug)]
 pub struct Report {
-    /// As in the command.
+    /// The id that the command gave it.
     pub registration: RegistrationId,
-    /// What was wanted.
+    /// What the registrar was asked for.
     pub purpose: Purpose,
-    /// What was achieved, or why not.
+    /// The bindings that it confirmed, or why it did not.
     pub result: Result<Success, Failure>,
     /// The last final response: status and reason phrase.
     pub response: Option<(u16, String)>,
@@ -29,9 +30,9 @@ pub struct Report {
     pub auth: Vec<Answered>,
     /// The address the other side saw (Via `received` and `rport`), where it differs from [`Hop::local`].
     pub received: Option<SocketAddr>,
-    /// Of all requests.
+    /// The Call-ID of all requests.
     pub call_id: Arc<str>,
-    /// Of the last request; 0 when none was sent.
+    /// The CSeq number of the last request; 0 when none was sent.
     pub cseq: u32,
     /// Requests sent, retransmissions not counted.
     pub requests: u32,
@@ -45,18 +46,18 @@ pub struct Report {
     pub round_trip: Option<Duration>,
     /// One per destination, in the order they were tried; names that could not be resolved are in here too.
     pub attempts: Vec<Attempt>,
-    /// What was odd but no failure.
+    /// Oddities that are no failure.
     pub warnings: Vec<Warning>,
 }
 
 /// The two ends of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
-    /// Over what.
+    /// The transport between them.
     pub transport: Transport,
-    /// Their address.
+    /// The other side's address.
     pub remote: SocketAddr,
-    /// Ours.
+    /// Our address.
     pub local: SocketAddr,
 }
 
@@ -69,7 +70,7 @@ pub struct Success {
     pub bindings: Vec<Listed>,
     /// Service-Route in order (RFC 3608).
     pub service_route: Vec<NameAddr>,
-    /// Path in order (RFC 3327).
+    /// Path values in order (RFC 3327).
     pub path: Vec<NameAddr>,
 }
 
@@ -89,42 +90,29 @@ pub struct Listed {
     pub contact: NameAddr,
     /// Seconds: its own parameter, else the Expires header of the response (RFC 3261 §10.2.4).
     pub expires: u32,
-    /// Preference, if it says one.
+    /// Its preference, if it says one.
     pub q: Option<Q>,
-    /// One of the asked contacts.
+    /// It is one of the contacts that were asked for.
     pub own: bool,
-}
-
-/// A challenge that was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// "Digest".
-    pub scheme: &'static str,
-    /// As sent: `MD5`, `SHA-256-sess` ...
-    pub algorithm: String,
-    /// `auth`, `auth-int`, or none (RFC 2069 style).
-    pub qop: Option<&'static str>,
-    /// Protection domain.
-    pub realm: String,
 }
 
 /// One destination that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Over what; `None` when locating failed before one was chosen.
+    /// The transport; `None` when locating failed before one was chosen.
     pub transport: Option<Transport>,
-    /// Where; the name when it could not be resolved.
+    /// The address; the name when it could not be resolved.
     pub remote: Remote,
-    /// How it ended.
+    /// How the destination answered.
     pub result: AttemptResult,
 }
 
 /// The far end of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remote {
-    /// An address.
+    /// The address that was tried.
     Address(SocketAddr),
-    /// A name without address.
+    /// A name that has no address.
     Name(String),
 }
 
@@ -133,7 +121,7 @@ pub enum Remote {
 pub enum AttemptResult {
     /// A final response.
     Status(u16),
-    /// Nothing in time.
+    /// No final response in time.
     Timeout,
     /// The network refused.
     Failed(Cause),
@@ -143,7 +131,7 @@ pub enum AttemptResult {
     Dns(ResolveError),
 }
 
-/// Why it was not achieved, sorted by whose doing it is.
+/// Why a registration failed, sorted by whose doing it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The registrar said no.
@@ -158,28 +146,28 @@ pub enum Failure {
     Misbehaved(Misbehaviour),
 }
 
-/// A final response that ends it.
+/// A final response that ends a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// By status alone.
+    /// A status that says all there is.
     Status(u16),
     /// 503 or another status with Retry-After, in seconds.
     RetryAfter {
-        /// The status.
+        /// The status of the response.
         status: u16,
-        /// Seconds.
+        /// The seconds it wants to be left alone.
         seconds: u32,
     },
     /// 423 whose Min-Expires is absent, useless or beyond our cap.
     TooBrief {
-        /// What it asked for.
+        /// The seconds it asked for.
         min_expires: Option<u32>,
     },
     /// 3xx without a target that can be used.
     NoTarget(u16),
     /// 420 or 421 about these option-tags.
     Extension {
-        /// The status.
+        /// The status of the response.
         status: u16,
         /// The tags it names.
         tags: Vec<String>,
@@ -198,67 +186,6 @@ impl Refusal {
             Refusal::TooBrief { .. } => 423,
         }
     }
-}
-
-/// What is wrong with credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CredentialsFailure {
-    /// A challenge came and there is no password or HA1 for its realm.
-    Missing {
-        /// The realm of the challenge.
-        realm: String,
-    },
-    /// Challenged again after our answer, not because of a stale nonce.
-    Rejected {
-        /// The realm.
-        realm: String,
-        /// Who we said we are.
-        username: String,
-    },
-    /// 403 after our answer.
-    Forbidden {
-        /// Who we said we are.
-        username: String,
-    },
-    /// No challenge that we can or may serve.
-    Unservable {
-        /// Each challenge offered and why it was skipped.
-        offered: Vec<Skipped>,
-    },
-    /// 401 or 407 without any challenge in it.
-    NoChallenge,
-    /// More challenges than the limit allows.
-    Endless,
-}
-
-/// A challenge that was not answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// As the peer names it: scheme, or algorithm of Digest.
-    pub offer: String,
-    /// Its realm, if it says one.
-    pub realm: Option<String>,
-    /// Why.
-    pub why: WhySkipped,
-}
-
-/// Why a challenge was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhySkipped {
-    /// Not Digest (Basic is never answered, RFC 8760 §2.6).
-    Scheme,
-    /// An algorithm that we don't know.
-    Algorithm,
-    /// Weaker than `--min-algorithm` allows.
-    TooWeak,
-    /// No qop that we know.
-    Qop,
-    /// Not the realm that the user allows.
-    Realm,
-    /// The HA1 is of another algorithm.
-    Ha1Algorithm,
-    /// No realm or no nonce.
-    Incomplete,
 }
 
 /// Why nobody was reached.
@@ -294,14 +221,14 @@ pub enum Misbehaviour {
     FalseServer,
 }
 
-/// Odd, but no failure.
+/// An oddity of the registrar's that is no failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// Granted longer than asked; the shorter one should be trusted.
     Lengthened {
-        /// Seconds asked.
+        /// The seconds that were asked for.
         asked: u32,
-        /// Seconds granted.
+        /// The seconds that were granted.
         granted: u32,
     },
     /// The response requires an option-tag that we never offered.

@@ -1,25 +1,28 @@
-//! What a registration is to achieve, completely said: a [`Plan`] holds no default that depends on anything but
-//! itself, so that the same plan and the same randomness give the same octets.
+//! What a registration is to achieve, completely said: a [`Plan`] holds no default that depends on anything
+//! but itself, so that the same plan and the same randomness give the same octets.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::proto::Transport;
 use crate::proto::digest::{Algorithm, Keyring};
-use crate::proto::locate::{Families, Transport};
+use crate::proto::locate::Families;
 use crate::sip::{Header, Host, NameAddr, Q, Uri};
+
+pub use crate::proto::timers::Timing;
 
 /// One REGISTER exchange, from the first request to the final outcome.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// To bind, to list or to remove.
+    /// Whether to bind, to list or to remove.
     pub purpose: Purpose,
-    /// The address-of-record: To, and From unless [`Plan::from`] says otherwise. Scheme, user, host and unreserved
-    /// parameters only (RFC 3261 §19.1.1, table 1).
+    /// The address-of-record: To, and From unless [`Plan::from`] says otherwise. Scheme, user, host and
+    /// unreserved parameters only (RFC 3261 §19.1.1, table 1).
     pub aor: Uri,
     /// Third-party registration: who registers for the AOR (RFC 3261 §10.2).
     pub from: Option<Box<Uri>>,
-    /// The Request-URI: the registrar's domain, without a user part (RFC 3261 §10.2). Plans with the same registrar may share
-    /// it.
+    /// The Request-URI: the registrar's domain, without a user part (RFC 3261 §10.2). Plans with the same
+    /// registrar may share it.
     pub registrar: Arc<Uri>,
     /// The preloaded route set, each with `lr`; empty means that the Request-URI is the next hop.
     pub route: Vec<Uri>,
@@ -27,37 +30,40 @@ pub struct Plan {
     pub transport: Option<Transport>,
     /// Which addresses may be used.
     pub families: Families,
-    /// The contacts to bind or remove. Empty: one of this device's own, made from the AOR's user part and the flow's
-    /// local address. `expires` and `q` of each are its Contact parameters.
+    /// The contacts to bind or remove. Empty: one of this device's own, made from the AOR's user part and the
+    /// flow's local address. One whose host is [`OWN_ADDRESS`] is this device's own, too. `expires` and `q` of each
+    /// are its Contact parameters.
     pub contacts: Vec<NameAddr>,
     /// Preference of the contacts that don't say their own.
     pub q: Option<Q>,
-    /// What Via and the own Contact say instead of the local address; port `None` keeps the bound port.
+    /// The address that Via and the own Contact say instead of the local address; port `None` keeps the bound
+    /// port.
     pub advertise: Option<Box<(Host, Option<u16>)>>,
     /// The User-Agent header; `None` leaves it out (RFC 3261 §20.41).
     pub user_agent: Option<Arc<str>>,
     /// Further headers, after ours. Never one that the protocol owns.
     pub headers: Vec<Header>,
-    /// Who the user is for digest.
+    /// The credentials that digest challenges are answered with.
     pub keyring: Keyring,
-    /// T1 and what follows from it.
+    /// The timers of its transactions.
     pub timing: Timing,
     /// Bound on each try: all destinations of the plan, gone through once.
     pub try_limit: Duration,
     /// Bound on the whole, with all tries.
     pub command_limit: Option<Duration>,
-    /// For how long a try that failed is followed by another: after silence, when nobody could be reached, and after
-    /// a 503, whose Retry-After is obeyed.
+    /// For how long a try that failed is followed by another: after silence, when nobody could be reached,
+    /// and after a 503, whose Retry-After is obeyed.
     pub retry_for: Duration,
-    /// It is to be registered again: the flow stays open after a success, for refreshes and for whoever calls.
+    /// It is to be registered again: the flow stays open after a success, for refreshes and for whoever
+    /// calls.
     pub keep: bool,
     /// What an earlier registration of the same AOR at the same registrar left.
     pub resume: Option<Box<Resume>>,
 }
 
 impl Plan {
-    /// The simplest plan there is: bind this device for an hour at the registrar of the AOR's own domain, over UDP or
-    /// what RFC 3263 says, with nobody's password and RFC 3261's times.
+    /// The simplest plan there is: bind this device for an hour at the registrar of the AOR's own domain,
+    /// over UDP or what RFC 3263 says, with nobody's password and RFC 3261's times.
     #[must_use]
     pub fn new(aor: Uri) -> Plan {
         let timing = Timing::default();
@@ -84,26 +90,87 @@ impl Plan {
             resume: None,
         }
     }
+
+    /// The lifetime in seconds that a binding asks for; `None` leaves it to the registrar, or nothing is to
+    /// be bound.
+    pub(super) fn lifetime(&self) -> Option<u32> {
+        match self.purpose {
+            Purpose::Bind { expires } => expires,
+            Purpose::Remove | Purpose::RemoveAll | Purpose::Fetch => None,
+        }
+    }
+
+    /// Whether one of the contacts is this device's own: none is named, or one stands at its address.
+    #[must_use]
+    pub fn has_own(&self) -> bool {
+        self.contacts.is_empty() || self.contacts.iter().any(stands_here)
+    }
+
+    /// Whether a contact of a request is this device's own, not one that is named as it stands.
+    pub(super) fn is_own(&self, contact: &NameAddr) -> bool {
+        let mut named = self.contacts.iter().filter(|named| !stands_here(named));
+        self.has_own() && !named.any(|named| named.uri.matches(&contact.uri))
+    }
+
+    /// Those of the contacts of a request that it binds: for longer than 0 seconds.
+    pub(super) fn binds<'a>(
+        &self,
+        contacts: &'a [NameAddr],
+        min_expires: Option<u32>,
+    ) -> impl Iterator<Item = &'a NameAddr> {
+        contacts.iter().filter(move |contact| self.lifetime_of(contact, min_expires) != Some(0))
+    }
+
+    /// The lifetime in seconds that `contact` asks for: its own, else the Expires header's; `None` leaves it
+    /// to the registrar. `min_expires` is what a 423 has raised it to.
+    pub(super) fn lifetime_of(&self, contact: &NameAddr, min_expires: Option<u32>) -> Option<u32> {
+        contact.expires().or_else(|| self.expires_header(min_expires))
+    }
+
+    /// The Expires header of a request, in seconds.
+    pub(super) fn expires_header(&self, min_expires: Option<u32>) -> Option<u32> {
+        match self.purpose {
+            Purpose::Remove | Purpose::RemoveAll => Some(0),
+            Purpose::Fetch => None,
+            Purpose::Bind { expires } => match (expires, min_expires) {
+                (Some(asked), Some(least)) if asked > 0 => Some(asked.max(least)),
+                (None, Some(least)) => Some(least),
+                (expires, _) => expires,
+            },
+        }
+    }
 }
 
-/// What has to outlive a process, so that the next one speaks of the same binding (RFC 3261 §10.2: Call-ID and CSeq;
-/// DES-024).
+/// The host of a contact that stands at this device's own address: host and port as in the contact that the device
+/// makes for itself. No host of a message is spelled so.
+pub const OWN_ADDRESS: &str = "{addr}";
+
+/// Whether a contact of a plan stands at this device's own address.
+#[must_use]
+pub fn stands_here(contact: &NameAddr) -> bool {
+    let host = contact.uri.sip().map(|uri| &uri.host);
+    matches!(host, Some(Host::Name(name)) if name == OWN_ADDRESS)
+}
+
+/// What has to outlive a process, so that the next one speaks of the same binding (RFC 3261 §10.2: Call-ID
+/// and CSeq; DES-024).
 #[derive(Clone, Debug, Default)]
 pub struct Resume {
-    /// Call-ID of all requests, and the CSeq number of the last one; `None`: the first request makes a new Call-ID.
+    /// Call-ID of all requests, and the CSeq number of the last one; `None`: the first request makes a new
+    /// Call-ID.
     pub dialogue: Option<(String, u32)>,
-    /// The contacts that this device may have bound as its own. One that is not asked for again is removed in the
-    /// same request.
+    /// The contacts that this device may have bound as its own. One that is not asked for again is removed in
+    /// the same request.
     pub own: Vec<NameAddr>,
 }
 
-/// What is wanted of the registrar.
+/// What the registrar is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Bind the contacts for `expires` seconds, sent as `Expires`; `None` lets the registrar choose
     /// (RFC 3261 §10.2.1).
     Bind {
-        /// Seconds.
+        /// The lifetime in seconds.
         expires: Option<u32>,
     },
     /// Remove the contacts: `Expires: 0` (RFC 3261 §10.2.2).
@@ -112,43 +179,4 @@ pub enum Purpose {
     RemoveAll,
     /// Ask for all bindings and change none: no Contact (RFC 3261 §10.2.3).
     Fetch,
-}
-
-/// The timers of RFC 3261 table 4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// Estimate of the round trip; 500 ms unless the link is slower.
-    pub t1: Duration,
-}
-
-impl Timing {
-    /// The RFC's T2 and T4 with another T1.
-    #[must_use]
-    pub const fn with_t1(t1: Duration) -> Timing {
-        Timing { t1 }
-    }
-
-    /// Longest gap between retransmissions: 4 s, and never shorter than T1.
-    #[must_use]
-    pub fn t2(&self) -> Duration {
-        self.t1.max(Duration::from_secs(4))
-    }
-
-    /// Longest life of a message in the network: 5 s.
-    #[must_use]
-    pub const fn t4(&self) -> Duration {
-        Duration::from_secs(5)
-    }
-
-    /// 64·T1: Timer F, and the time one destination may take, connecting included.
-    #[must_use]
-    pub fn patience(&self) -> Duration {
-        self.t1.saturating_mul(64)
-    }
-}
-
-impl Default for Timing {
-    fn default() -> Timing {
-        Timing::with_t1(Duration::from_millis(500))
-    }
 }

@@ -1,4 +1,5 @@
-//! When to register again: the timetable of one account that is to stay bound (RFC 3261 §10.2.4, RFC 5626 §4.5).
+//! When to register again: the timetable of one account that is to stay bound (RFC 3261 §10.2.4, RFC 5626
+//! §4.5).
 //!
 //! ```text
 //!            due                    2xx: due before the lease ends
@@ -10,17 +11,17 @@
 //!     └───────────────┴───────────── stop ──▶ Leaving ──▶ Over ◀───────┘
 //! ```
 //!
-//! The machine is pure and knows no message: it is told how each try ended, and says when the next is due. At most one
-//! is under way; what asks for another in the meantime is not lost, and makes one. It lives in [`crate::proto::endpoint`], which
-//! has the tries carried out by a [`super::registration::Registration`].
+//! The machine is pure and knows no message: it is told how each try ended, and says when the next is due. At
+//! most one is under way; what asks for another in the meantime is not lost, and makes one. It lives in
+//! [`crate::proto::endpoint`], which has the tries carried out by a [`super::registration::Registration`].
 
 use std::time::Duration;
 
 use super::outcome::{CredentialsFailure, Failure, Refusal, Report};
-use crate::proto::ids::Random;
+use crate::proto::ids::{Random, jitter};
 use crate::proto::{Cause, Time};
 
-/// Never more often than this.
+/// The shortest time from one try to the next.
 const SHORTEST_GAP: Duration = Duration::from_secs(1);
 
 /// RFC 5626 §4.5: base-time and max-time.
@@ -33,7 +34,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// The first try after a failure of something that worked comes within that time.
 const SOON: Duration = Duration::from_secs(2);
 
-/// What is done that much after its time was slept over, by this process or by the system.
+/// A timer that fires so much later than it was set for was delayed by suspend, or by a process that was
+/// stopped.
 const LATE: Duration = Duration::from_secs(1);
 
 /// The timetable of one account.
@@ -50,9 +52,9 @@ pub struct Schedule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing is under way until then.
+    /// Nothing is under way until the next try.
     Waiting(Time),
-    /// A try is under way; what is wanted after it.
+    /// A try is under way, and this follows it.
     Trying(After),
     /// It has failed for good.
     Resigned,
@@ -73,9 +75,9 @@ enum After {
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Come back with [`Schedule::on_due`] then.
+    /// Come back with [`Schedule::on_due`] at that time.
     Wait(Time),
-    /// Bind, and tell how that ended.
+    /// Bind, and tell how that ended by [`Schedule::on_bound`] or [`Schedule::on_failed`].
     Bind,
     /// Remove what is bound, and tell by [`Schedule::on_left`].
     Remove,
@@ -83,13 +85,13 @@ pub enum Due {
     Busy,
     /// Nothing more will be tried, unless the user says so.
     Resigned,
-    /// It is over.
+    /// The account is kept no longer.
     Over,
 }
 
 impl Schedule {
-    /// A timetable whose first try is due at once or, when there are many, a random time later. `probe`: how often an
-    /// account that failed for good is tried again.
+    /// A timetable whose first try is due at once or, when there are many, a random time later. `probe`: how
+    /// often an account that failed for good is tried again.
     #[must_use]
     pub fn new(first: Time, probe: Option<Duration>) -> Schedule {
         Schedule { state: State::Waiting(first), lease: None, failures: 0, began: None, probe }
@@ -119,8 +121,9 @@ impl Schedule {
         matches!(self.state, State::Waiting(at) if at <= now)
     }
 
-    /// Whether what is due is no more than the refresh of a binding in its time. Leases spread their refreshes by
-    /// themselves; whatever else makes an account try may make many of them try at once (DES-010).
+    /// Whether what is due is no more than the refresh of a binding in its time. Leases spread their
+    /// refreshes by themselves; whatever else makes an account try may make many of them try at once
+    /// (DES-010).
     #[must_use]
     pub fn is_plain_refresh(&self, now: Time) -> bool {
         let State::Waiting(at) = self.state else { return false };
@@ -128,7 +131,7 @@ impl Schedule {
         planned && now.since(at) < LATE
     }
 
-    /// Its time has come.
+    /// The time of [`Due::Wait`] has come.
     pub fn on_due(&mut self, now: Time) -> Due {
         match self.state {
             State::Waiting(at) if at > now => Due::Wait(at),
@@ -158,8 +161,8 @@ impl Schedule {
         }
     }
 
-    /// Moves the refresh that is planned, within the times that are right for it, to a beat that counts from `origin`: of many
-    /// accounts several are refreshed at once then, and wake the process once.
+    /// Moves the refresh that is planned, within the times that are right for it, to a beat that counts from
+    /// `origin`: of many accounts several are refreshed at once then, and wake the process once.
     pub fn align(&mut self, origin: Time) -> Due {
         if let (State::Waiting(at), Some(lease)) = (self.state, self.lease)
             && at == lease.refresh
@@ -242,8 +245,8 @@ impl Schedule {
         matches!(self.state, State::Waiting(_)) && self.failures > 0
     }
 
-    /// The network has changed: what failed may work now, and what worked may not. A try comes within a second, and no
-    /// failure is counted (DES-016, DES-017).
+    /// The network has changed: what failed may work now, and what worked may not. A try comes within a
+    /// second, and no failure is counted (DES-016, DES-017).
     pub fn on_network_changed(&mut self, random: &mut dyn Random, now: Time) -> Due {
         match self.state {
             State::Waiting(at) => {
@@ -303,8 +306,9 @@ impl Schedule {
         Due::Over
     }
 
-    /// Counts a failure, and says how long to wait after it: what worked is tried again soon, once (DES-006). That holds
-    /// as well when the lease ran out meanwhile: a device that slept wakes to a flow that may lead nowhere (DES-015).
+    /// Counts a failure, and says how long to wait after it: what worked is tried again soon, once (DES-006).
+    /// That holds as well when the lease ran out meanwhile: a device that slept wakes to a flow that may lead
+    /// nowhere (DES-015).
     fn backoff(&mut self, random: &mut dyn Random, now: Time) -> Duration {
         self.forgive(now);
         let before = self.failures;
@@ -318,8 +322,8 @@ impl Schedule {
         longest / 2 + jitter(longest / 2, random)
     }
 
-    /// What failed before is forgotten when a lease has lived for half its time (DES-007): a server that lets one in
-    /// and breaks down at once does not start a fast cycle.
+    /// What failed before is forgotten when a lease has lived for half its time (DES-007): a server that lets
+    /// one in and breaks down at once does not start a fast cycle.
     fn forgive(&mut self, now: Time) {
         if let Some(lease) = &mut self.lease
             && !lease.proved
@@ -352,12 +356,6 @@ fn is_permanent(failure: &Failure) -> bool {
     }
 }
 
-/// A random part of a span: nothing to all of it.
-pub(super) fn jitter(span: Duration, random: &mut dyn Random) -> Duration {
-    let thousandths = u32::try_from(random.next() % 1001).unwrap_or(0);
-    span.saturating_mul(thousandths) / 1000
-}
-
 /// What the user is told of an account that is kept bound (DES-029).
 #[derive(Debug)]
 pub enum AccountEvent {
@@ -365,27 +363,27 @@ pub enum AccountEvent {
     Registering,
     /// It is bound, and was not before.
     Registered {
-        /// How.
+        /// The try that ended so.
         report: Box<Report>,
-        /// Until when.
+        /// When the binding runs out, unless it is refreshed.
         until: Time,
         /// When the next try is due.
         next: Time,
     },
     /// It was bound, and is for longer.
     Refreshed {
-        /// How.
+        /// The try that ended so.
         report: Box<Report>,
-        /// Until when.
+        /// When the binding runs out, unless it is refreshed.
         until: Time,
         /// When the next try is due.
         next: Time,
     },
     /// A try failed.
     Failed {
-        /// How.
+        /// The try that ended so.
         report: Box<Report>,
-        /// Until when it is bound nevertheless.
+        /// When the binding runs out that is there nevertheless.
         until: Option<Time>,
         /// When the next try is due; `None`: it failed for good.
         next: Option<Time>,
@@ -401,11 +399,11 @@ pub enum AccountEvent {
     NetworkChanged,
     /// Somebody called, and was answered.
     Incoming {
-        /// What they wanted.
+        /// The method of the request.
         method: String,
-        /// Who they said they are: the URI of From.
+        /// The URI of From: who they said they are.
         from: String,
-        /// What they were answered.
+        /// The status of the answer.
         status: u16,
     },
     /// The removal has ended.
@@ -414,7 +412,7 @@ pub enum AccountEvent {
     Stopped(Departure),
 }
 
-/// How it was left.
+/// What is known of the binding of an account that is kept no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
     /// Nothing was bound.
@@ -425,12 +423,12 @@ pub enum Departure {
     Unconfirmed,
 }
 
-/// Leases above this are refreshed so long before their end that a transaction that runs into Timer F (32 s) is over
-/// before it, and a second try can still leave.
+/// Leases above this are refreshed so long before their end that a transaction that runs into Timer F (32 s)
+/// is over before it, and a second try can still leave.
 const SHORT: Duration = Duration::from_secs(74);
 const MARGIN: Duration = Duration::from_secs(37);
 
-/// What a longer lease counts as.
+/// Longer leases count as this long.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// The longest time between two beats, and the part of the time to a refresh that it is at most.
@@ -461,8 +459,9 @@ impl Lease {
         self.from + self.length
     }
 
-    /// The refresh at a beat that is also right, and not before `least`: counted from `origin`, one every so often, as long as
-    /// the lease allows. Leases of one length have the same beats, and those of a longer one some of them.
+    /// The refresh at a beat that is also right, and not before `least`: counted from `origin`, one every so
+    /// often, as long as the lease allows. Leases of one length have the same beats, and those of a longer
+    /// one some of them.
     fn aligned(self, origin: Time, least: Time) -> Time {
         let after = due_after(self.length);
         let ms = u64::try_from((after / BEATS).min(BEAT).as_millis()).unwrap_or(0);

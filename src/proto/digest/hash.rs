@@ -1,4 +1,5 @@
-//! The arithmetic of digest (RFC 7616 §3.4; RFC 2617 §3.2.2 for MD5 without qop). No policy: any octets go in.
+//! The arithmetic of digest (RFC 7616 §3.4; RFC 2617 §3.2.2 for MD5 without qop). No policy: any octets go
+//! in.
 
 use std::fmt;
 
@@ -19,7 +20,7 @@ pub(super) struct Hex {
 }
 
 impl Hex {
-    /// Of up to 32 octets.
+    /// Writes up to 32 octets in hexadecimal.
     pub fn of(octets: &[u8]) -> Hex {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = Hex { digits: [0; LONGEST], length: LONGEST.min(2 * octets.len()) };
@@ -29,12 +30,13 @@ impl Hex {
         hex
     }
 
-    /// The digits.
+    /// The digits as octets.
     pub fn as_bytes(&self) -> &[u8] {
         &self.digits[..self.length]
     }
 
-    /// Whether `text` is this hash in any letter case. How long that takes does not depend on where they differ.
+    /// Whether `text` is this hash in any letter case. How long that takes does not depend on where they
+    /// differ.
     pub fn is(&self, text: &str) -> bool {
         let mut digits = [0; LONGEST];
         let Some(given) = digits.get_mut(..text.len()) else { return false };
@@ -43,7 +45,7 @@ impl Hex {
         bool::from(self.as_bytes().ct_eq(given))
     }
 
-    /// The digits.
+    /// The digits as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
@@ -61,7 +63,7 @@ pub fn hex_of(algorithm: Algorithm, parts: &[&[u8]]) -> String {
     hash(algorithm, parts).to_string()
 }
 
-/// As [`hex_of`].
+/// As [`hex_of`], without a `String`.
 pub(super) fn hash(algorithm: Algorithm, parts: &[&[u8]]) -> Hex {
     match algorithm {
         Algorithm::Md5 => joined(Md5::new(), parts),
@@ -80,7 +82,8 @@ fn joined<D: Digest>(mut hasher: D, parts: &[&[u8]]) -> Hex {
     Hex::of(&hasher.finalize())
 }
 
-/// H(username:realm:password), the part of A1 that never changes (§3.4.2). The password is octets: AKA's is binary.
+/// H(username:realm:password), the part of A1 that never changes (§3.4.2). The password is octets: AKA's is
+/// binary.
 #[must_use]
 pub fn ha1(algorithm: Algorithm, username: &str, realm: &str, password: &[u8]) -> String {
     hex_of(algorithm, &[username.as_bytes(), realm.as_bytes(), password])
@@ -95,7 +98,7 @@ pub fn userhash(algorithm: Algorithm, username: &str, realm: &str) -> String {
 /// All that goes into one `response`. Texts are as they are hashed: without quotes, escapes undone.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
-    /// The hash.
+    /// The hash algorithm.
     pub algorithm: Algorithm,
     /// Plain or `-sess`.
     pub variant: Variant,
@@ -111,14 +114,14 @@ pub struct Exchange<'a> {
     pub body: &'a [u8],
 }
 
-/// What a qop brings along.
+/// A qop with the nonce count and the cnonce that it needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Protection<'a> {
-    /// Which.
+    /// The quality of protection.
     pub qop: Qop,
-    /// Eight hexadecimal digits.
+    /// The nonce count: eight hexadecimal digits.
     pub nc: &'a str,
-    /// Of this request.
+    /// The cnonce of this request.
     pub cnonce: &'a str,
 }
 
@@ -151,7 +154,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// As [`Exchange::response`].
+    /// As [`Exchange::response`], without a `String`.
     pub(super) fn value(&self, ha1: &str, method: &str) -> Hex {
         let mixed;
         let a1 = match self.variant {

@@ -1,28 +1,24 @@
-//! Digest authentication, both sides (RFC 7616, RFC 8760, RFC 3261 §22; the RFC 2069 form where a challenge has no
-//! qop). The arithmetic is in [`hash`].
+//! Digest authentication, both sides (RFC 7616, RFC 8760, RFC 3261 §22; the RFC 2069 form where a challenge
+//! has no qop). The arithmetic is in [`hash`].
 //!
-//! A client's life cycle: the user's [`Keyring`] is fixed. A 401 or 407 goes to [`Sessions::on_challenge`], which picks
-//! what to serve; from then on [`Sessions::authorize`] gives the header rows of every request, nonce counts included,
-//! and [`Sessions::on_success`] reads what a 2xx says about them.
+//! A client's life cycle: the user's [`Keyring`] is fixed. A 401 or 407 goes to [`Sessions::on_challenge`],
+//! which picks what to serve; from then on [`Sessions::authorize`] gives the header rows of every request,
+//! nonce counts included, and [`Sessions::on_success`] reads what a 2xx says about them.
 //!
 //! A server has one [`Verifier`] with its [`Users`]: [`Verifier::check`] says who sent a request, and
 //! [`Verifier::challenges`] what a 401 asks for.
 
 use std::fmt;
 
-mod claim;
+mod client;
 pub mod hash;
 mod nonce;
-mod session;
-mod sessions;
+mod server;
 mod users;
-mod users_file;
-mod verify;
 
-pub use sessions::{Challenged, Sessions};
-pub use users::{User, Users};
-pub use users_file::{UsersError, UsersFault};
-pub use verify::{Asked, Verdict, Verifier};
+pub use client::{Answered, ChallengeOutcome, CredentialsFailure, Sessions, Skipped, WhySkipped};
+pub use server::{AuthFailure, Presented, Verdict, Verifier};
+pub use users::{User, Users, UsersError, UsersFault};
 
 use zeroize::Zeroizing;
 
@@ -53,16 +49,16 @@ impl fmt::Debug for Hidden {
 /// A hash algorithm, in rising strength (RFC 7616 §6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Algorithm {
-    /// RFC 1321.
+    /// MD5 (RFC 1321).
     Md5,
-    /// FIPS 180-4.
+    /// SHA-256 (FIPS 180-4).
     Sha256,
-    /// FIPS 180-4 SHA-512/256, which is not SHA-512 cut short.
+    /// SHA-512/256 (FIPS 180-4), which is not SHA-512 cut short.
     Sha512_256,
 }
 
 impl Algorithm {
-    /// Every one, weakest first.
+    /// Every algorithm, weakest first.
     pub const ALL: [Algorithm; 3] = [Algorithm::Md5, Algorithm::Sha256, Algorithm::Sha512_256];
 
     /// Reads the token of a challenge or an option: the algorithm, and whether it is the `-sess` variant.
@@ -87,7 +83,7 @@ impl Algorithm {
         }
     }
 
-    /// As registered with IANA.
+    /// Its name as registered with IANA.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -110,14 +106,14 @@ pub enum Variant {
 /// Quality of protection (RFC 7616 §3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Qop {
-    /// Method and URI are protected.
+    /// The method and the URI are protected.
     Auth,
-    /// The body, too.
+    /// The body is protected, too.
     AuthInt,
 }
 
 impl Qop {
-    /// As on the wire.
+    /// Its token as on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -127,7 +123,7 @@ impl Qop {
     }
 }
 
-/// What proves who the user is.
+/// A proof of who the user is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Secret {
     /// The password.
@@ -136,7 +132,7 @@ pub enum Secret {
     Ha1 {
         /// The algorithm it was made with.
         algorithm: Algorithm,
-        /// Hex digits.
+        /// The hash in hexadecimal digits.
         hex: Hidden,
     },
 }
@@ -148,7 +144,7 @@ pub struct Credential {
     pub realm: Option<String>,
     /// The user name, not escaped.
     pub username: String,
-    /// Password or HA1.
+    /// The password or HA1.
     pub secret: Secret,
 }
 
@@ -161,6 +157,6 @@ pub struct Keyring {
     pub ask: Option<String>,
     /// Answer challenges of this realm only.
     pub realm: Option<String>,
-    /// Skip weaker challenges.
+    /// The weakest algorithm that is answered.
     pub minimum: Algorithm,
 }

@@ -1,8 +1,9 @@
 //! The server's nonces (RFC 7616 §3.3) and the counts they were used with (§3.4 `nc`).
 //!
-//! Handing one out costs no memory: it says when it was made, and an HMAC over that and the realm says that it was made
-//! here. Memory is spent only on those that came back with the right digest, on so many at most. What had to be
-//! forgotten counts as stale, and so does everything older: a request that was accepted once is not accepted again.
+//! Handing one out costs no memory: it says when it was made, and an HMAC over that and the realm says that
+//! it was made here. Memory is spent only on those that came back with the right digest, on so many at most.
+//! What had to be forgotten counts as stale, and so does everything older: a request that was accepted once
+//! is not accepted again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,33 +38,34 @@ pub(super) struct Nonces {
     forgotten: Option<Id>,
 }
 
-/// What a nonce says about itself. Older ones are less.
+/// The time and salt in a nonce. Older ones are less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Id {
     issued: Time,
     salt: [u8; SALT],
 }
 
-/// What a nonce is worth.
+/// Whether a nonce is worth something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Made here, and young enough.
     Good(Id),
-    /// Too old, forgotten, made for another realm, by another server, or by this one before it was started again.
+    /// Too old, forgotten, made for another realm, by another server, or by this one before it was started
+    /// again.
     Stale,
 }
 
-/// Which counts were used: the highest, and of the 64 up to it those whose bit is set. Datagrams may overtake each
-/// other; what is further behind counts as used.
+/// Which counts were used: the highest, and of the 64 up to it those whose bit is set. Datagrams may overtake
+/// each other; what is further behind counts as used.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     highest: u32,
-    /// Bit n: the highest less n.
+    /// Bit n stands for the highest less n.
     used: u64,
 }
 
 impl Nonces {
-    /// With a new key.
+    /// Nonces by a new key.
     pub fn new(lifetime: Duration, capacity: usize, random: &mut dyn Random) -> Nonces {
         let mut key = [0; 64];
         for part in key.chunks_exact_mut(8) {
@@ -78,7 +80,7 @@ impl Nonces {
         }
     }
 
-    /// A new one for that realm.
+    /// A new nonce for that realm.
     pub fn issue(&self, realm: &str, random: &mut dyn Random, now: Time) -> Hex {
         let mut octets = [0; LENGTH];
         let (said, mac) = octets.split_at_mut(TIME + SALT);
@@ -105,8 +107,8 @@ impl Nonces {
         Standing::Good(id)
     }
 
-    /// Notes a use of a good nonce, and says whether it is the first with that count. Only for who has shown to know
-    /// the password: otherwise anybody could use up the counts of others.
+    /// Notes a use of a good nonce, and says whether it is the first with that count. Only for who has shown
+    /// to know the password: otherwise anybody could use up the counts of others.
     pub fn count(&mut self, id: Id, nc: u32, now: Time) -> bool {
         if let Some(counts) = self.counts.get_mut(&id) {
             return counts.note(nc);

@@ -1,4 +1,5 @@
-//! The endpoint: owns flows, transactions and registrations, and is the only one that queues.
+//! The endpoint: hands each event to the layer that owns it. Flows carry messages, transactions pair them, and their
+//! users decide: registrations, the device that is bound, and the registrar.
 //!
 //! One [`Event`] in, all its [`Action`]s out. The driver's whole duty is:
 //!
@@ -15,59 +16,44 @@
 //!     }
 //! }
 //! ```
-//!
-//! A response reaches its registration only if everything in it fits the request it claims to answer: branch and
-//! CSeq method (RFC 3261 §17.1.3), sent-by (§18.1.2), a single Via (§8.1.3.3), and Call-ID, From tag and CSeq number,
-//! which a stranger who saw only the branch would not know. Where it came from does not count: answers may come
-//! from another address or port.
 
-mod called;
-mod flows;
-mod incoming;
-mod keeping;
-mod serving;
-mod transactions;
+mod client;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::net::SocketAddr;
 
+use bytes::Bytes;
+
+use super::client::device::Device;
+use super::client::pacing::Pacing;
+use super::client::plan::Plan;
 use super::client::registration::{Registration, Step};
 use super::client::schedule::Schedule;
-use super::ids::Random;
-use super::timers::Timers;
-use super::transaction::Input;
+use super::flow::{Arrival, Flow, Overload, Side};
+use super::ids::{Branch, Random, jitter};
+use super::registrar::service::{Counters, Server, ServerEvent};
+use super::timers::{ClientTimer, FlowTimer, RegistrarTimer, TransactionTimer};
+use super::transaction::{Heard, Outgoing, Owner, Transactions};
 use super::{
-    Action, Command, DnsAnswer, Dropped, Event, Notice, QueryId, Question, RegistrationId, Time, TimerKey,
+    Action, Cause, Checkpoint, Command, Destination, DnsAnswer, Dropped, Event, FlowId, Notice, QueryId,
+    Question, RegistrationId, Time, TimerKey, Transport,
 };
-use crate::proto::registrar::service::Counters;
-use called::Called;
-use flows::Flows;
-use keeping::Keeping;
-use serving::Serving;
-use transactions::Transaction;
+use crate::sip::{AnyUri, Message, NameAddr, Request};
 
 /// Room for so many actions is kept; what an event with more of them took is given back.
 const AT_ONCE: usize = 64;
 
 /// Everything the core keeps. See the module.
 pub struct Endpoint {
-    random: Box<dyn Random + Send>,
+    /// Transactions, the flows that carry them, and the queue.
+    stack: Transactions,
     registrations: BTreeMap<RegistrationId, Box<Entry>>,
-    flows: Flows,
-    transactions: BTreeMap<u64, Transaction>,
-    /// The transaction of each branch, by the number the branch is made of.
-    branches: BTreeMap<u64, u64>,
-    /// Transactions that only absorb copies of their answer, and until when.
-    absorbing: VecDeque<(Time, u64)>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
-    serving: Option<Box<Serving>>,
-    keeping: Keeping,
-    called: Called,
-    timers: Timers,
+    pacing: Pacing,
+    device: Device,
+    server: Option<Box<Server>>,
     /// Limits that stand still while a user thinks, with the time they were due.
-    stopped: BTreeMap<TimerKey, Time>,
-    last_id: u64,
-    actions: VecDeque<Action>,
+    stopped: BTreeMap<ClientTimer, Time>,
 }
 
 /// A registration and, if it is kept, its timetable.
@@ -75,7 +61,7 @@ struct Entry {
     registration: Registration,
     keep: Option<Schedule>,
     /// The transaction whose answer it waits for: one at a time. Those before may still absorb copies of theirs.
-    waits: Option<u64>,
+    waits: Option<Branch>,
 }
 
 impl Entry {
@@ -100,88 +86,74 @@ impl Endpoint {
     #[must_use]
     pub fn new(random: Box<dyn Random + Send>) -> Endpoint {
         Endpoint {
-            random,
+            stack: Transactions::new(random),
             registrations: BTreeMap::new(),
-            flows: Flows::default(),
-            transactions: BTreeMap::new(),
-            branches: BTreeMap::new(),
-            absorbing: VecDeque::new(),
             queries: BTreeMap::new(),
-            serving: None,
-            keeping: Keeping::default(),
-            called: Called::default(),
-            timers: Timers::default(),
+            pacing: Pacing::default(),
+            device: Device::default(),
+            server: None,
             stopped: BTreeMap::new(),
-            last_id: 0,
-            actions: VecDeque::new(),
         }
     }
 
     /// Takes one event at a time that never goes backwards, and returns all that it leads to.
     #[must_use = "the actions have to be carried out"]
     pub fn handle(&mut self, event: Event, now: Time) -> Drain<'_> {
-        if self.actions.is_empty() {
-            self.actions.shrink_to(AT_ONCE);
+        self.stack.context.now = now;
+        if self.stack.context.actions.is_empty() {
+            self.stack.context.actions.shrink_to(AT_ONCE);
         }
         match event {
             Event::Command(command) => self.command(command, now),
             Event::Opened { flow, local } => self.opened(flow, local, now),
             Event::Accepted { listener, flow, local, remote } => {
-                let served = self.serve(now, |serving, outside| {
-                    serving.accepted(listener, flow, local, remote, outside);
+                let is_served = self.serve(|server, stack| {
+                    server.accepted(listener, flow, local, remote, stack);
                 });
-                if !served {
-                    self.actions.push_back(Action::Close { flow });
+                if !is_served {
+                    self.stack.context.push(Action::Close { flow });
                 }
             }
-            Event::Closed { flow } => self.flow_lost(flow, None, now),
+            Event::Closed { flow } => self.lost(flow, None, now),
             Event::Failed { flow, peer, cause } => self.failed(flow, peer, cause, now),
             Event::Received { flow, peer, bytes } => self.received(flow, peer, bytes, now),
             Event::Resolved { query, answer } => self.resolved(query, answer, now),
             Event::Stored { ask, answer } => {
-                self.serve(now, |serving, outside| serving.stored(ask, answer, outside));
+                self.serve(|server, stack| server.stored(ask, answer, stack));
             }
             Event::NetworkChanged { moved } => self.network_changed(moved, now),
             Event::Timeout => {
-                while let Some(key) = self.timers.pop_due(now) {
+                while let Some(key) = self.stack.context.timers.pop_due(now) {
                     self.fired(key, now);
                 }
             }
         }
-        Drain(&mut self.actions)
+        Drain(&mut self.stack.context.actions)
     }
 
     /// When [`Event::Timeout`] is due, and for which timer. O(1).
     #[must_use]
     pub fn next_timeout(&self) -> Option<(Time, TimerKey)> {
-        self.timers.next()
+        self.stack.context.timers.next()
     }
 
     /// What a server has counted; `None` when this endpoint is none.
     #[must_use]
     pub fn counters(&self) -> Option<Counters> {
-        self.serving.as_ref().map(|serving| serving.counters)
+        self.server.as_ref().map(|server| server.counters)
     }
 
     /// Whether nothing at all is kept: no registration, transaction, flow, question or timer.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.registrations.is_empty()
-            && self.flows.is_empty()
-            && self.transactions.is_empty()
-            && self.branches.is_empty()
-            && self.absorbing.is_empty()
+            && self.stack.flows.is_empty()
+            && self.stack.is_empty()
             && self.queries.is_empty()
             && self.stopped.is_empty()
-            && self.serving.is_none()
-            && self.keeping.is_empty()
-            && self.called.is_empty()
-            && self.timers.next().is_none()
-    }
-
-    fn new_id(&mut self) -> u64 {
-        self.last_id += 1;
-        self.last_id
+            && self.server.is_none()
+            && self.pacing.is_empty()
+            && self.stack.context.timers.next().is_none()
     }
 
     fn registration(&self, id: RegistrationId) -> Option<&Registration> {
@@ -189,37 +161,42 @@ impl Endpoint {
     }
 
     fn notify(&mut self, notice: Notice) {
-        self.actions.push_back(Action::Notify(notice));
+        self.stack.context.notify(notice);
+    }
+
+    /// Hands something to the server, if this endpoint is one. Whether it is.
+    fn serve(&mut self, work: impl FnOnce(&mut Server, &mut Transactions)) -> bool {
+        let Some(server) = &mut self.server else { return false };
+        work(server, &mut self.stack);
+        if server.is_over() {
+            self.server = None;
+            self.notify(Notice::Server(ServerEvent::Stopped));
+        }
+        true
     }
 
     fn command(&mut self, command: Command, now: Time) {
         match command {
             Command::Register { registration: id, plan } => {
-                self.timers.set(TimerKey::TryLimit(id), now + plan.try_limit);
+                self.stack.context.timers.set(ClientTimer::TryLimit(id), now + plan.try_limit);
                 if let Some(whole) = plan.command_limit {
-                    self.timers.set(TimerKey::CommandLimit(id), now + whole);
+                    self.stack.context.timers.set(ClientTimer::CommandLimit(id), now + whole);
                 }
-                let mut registration = Registration::new(id, plan, &mut *self.random);
+                let mut registration = Registration::new(id, plan, &mut *self.stack.context.random);
                 let step = registration.start(now);
                 self.registrations.insert(id, Entry::new(registration, None));
-                self.take(id, step, now);
+                self.apply(id, step, now);
             }
             Command::Password { registration: id, password } => {
-                let Some(Entry { registration, .. }) =
-                    self.registrations.get_mut(&id).map(|entry| &mut **entry)
-                else {
-                    return;
-                };
-                let Some(since) = registration.asking_since() else { return };
+                let Some(since) = self.registration(id).and_then(Registration::asking_since) else { return };
                 // Thinking is not waiting for the network: no limit has come closer.
                 let thought = now.since(since);
-                for key in [TimerKey::TryLimit(id), TimerKey::CommandLimit(id), TimerKey::Destination(id)] {
+                for key in limits(id) {
                     if let Some(due) = self.stopped.remove(&key) {
-                        self.timers.set(key, due + thought);
+                        self.stack.context.timers.set(key, due + thought);
                     }
                 }
-                let step = registration.on_password(password, &mut *self.random, now);
-                self.take(id, step, now);
+                self.on_registration(id, now, |r, random| r.on_password(password, random, now));
             }
             Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
             Command::Keep { registration, plan, delay, probe } => {
@@ -230,15 +207,18 @@ impl Endpoint {
                     entry.registration.revise(plan);
                 }
             }
-            Command::Answer(callee) => self.called.callee = callee,
+            Command::Answer(device) => self.device = device,
             Command::Refresh(which) => self.refresh(which, now),
             Command::StopKeeping(which) => self.stop_keeping(which, now),
-            Command::Serve(service) => self.begin_serving(*service, now),
+            Command::Serve(service) => {
+                let server = Server::start(*service, &mut self.stack);
+                self.server = Some(Box::new(server));
+            }
             Command::Users(users) => {
-                self.serve(now, |serving, _| serving.replace_users(*users));
+                self.serve(|server, _| server.replace_users(*users));
             }
             Command::StopServing => {
-                self.serve(now, |serving, outside| serving.stop(outside));
+                self.serve(|server, stack| server.stop(stack));
             }
         }
     }
@@ -251,35 +231,35 @@ impl Endpoint {
         input: impl FnOnce(&mut Registration, &mut dyn Random) -> Step,
     ) {
         let Some(entry) = self.registrations.get_mut(&id) else { return };
-        let step = input(&mut entry.registration, &mut *self.random);
-        self.take(id, step, now);
+        let step = input(&mut entry.registration, &mut *self.stack.context.random);
+        self.apply(id, step, now);
     }
 
-    fn take(&mut self, id: RegistrationId, step: Step, now: Time) {
+    fn apply(&mut self, id: RegistrationId, step: Step, now: Time) {
         match step {
             Step::Wait => {}
             Step::Resolve(questions) => {
                 self.leave_destination(id);
                 for question in questions {
-                    let query = QueryId(self.new_id());
+                    let query = QueryId(self.stack.context.new_id());
                     self.queries.insert(query, (id, question.clone()));
-                    self.actions.push_back(Action::Resolve { query, question });
+                    self.stack.context.push(Action::Resolve { query, question });
                 }
             }
             Step::Visit(destination) => {
-                self.leave_for(id, Some(destination));
+                self.leave_for(id, Some(&destination));
                 if let Some(registration) = self.registration(id) {
                     let patience = registration.plan().timing.patience();
-                    self.timers.set(TimerKey::Destination(id), now + patience);
+                    self.stack.context.timers.set(ClientTimer::Destination(id), now + patience);
                 }
                 self.open(id, destination, now);
             }
             Step::Switch(destination) => self.open(id, destination, now),
-            Step::Send(transport, outgoing) => self.send(id, transport, *outgoing, now),
+            Step::Send { transport, outgoing, binds } => self.send(id, transport, *outgoing, binds, now),
             Step::AskPassword { username, realm } => {
-                for key in [TimerKey::TryLimit(id), TimerKey::CommandLimit(id), TimerKey::Destination(id)] {
-                    if let Some(due) = self.timers.due(key) {
-                        self.timers.cancel(key);
+                for key in limits(id) {
+                    if let Some(due) = self.stack.context.timers.due(key) {
+                        self.stack.context.timers.cancel(key);
                         self.stopped.insert(key, due);
                     }
                 }
@@ -288,9 +268,9 @@ impl Endpoint {
             Step::Pause { failure, wait, spread } => {
                 self.leave_destination(id);
                 self.queries.retain(|_, (asker, _)| *asker != id);
-                self.timers.cancel(TimerKey::TryLimit(id));
-                let wait = wait + part(spread, self.random.next());
-                self.timers.set(TimerKey::Retry(id), now + wait);
+                self.stack.context.timers.cancel(ClientTimer::TryLimit(id));
+                let wait = wait + jitter(spread, &mut *self.stack.context.random);
+                self.stack.context.timers.set(ClientTimer::Retry(id), now + wait);
                 self.notify(Notice::Retrying { registration: id, failure, wait });
             }
             Step::Stranded(cause) => self.stranded(id, cause, now),
@@ -299,14 +279,16 @@ impl Endpoint {
                 if !keeps {
                     self.leave_destination(id);
                 }
-                for key in [TimerKey::TryLimit(id), TimerKey::CommandLimit(id), TimerKey::Retry(id)] {
-                    self.timers.cancel(key);
+                for key in [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Retry(id)]
+                {
+                    self.stack.context.timers.cancel(key);
+                }
+                for key in limits(id) {
                     self.stopped.remove(&key);
                 }
-                self.stopped.remove(&TimerKey::Destination(id));
                 self.queries.retain(|_, (asker, _)| *asker != id);
                 if keeps {
-                    self.timers.cancel(TimerKey::Destination(id));
+                    self.stack.context.timers.cancel(ClientTimer::Destination(id));
                     return self.ended(id, report, now);
                 }
                 self.registrations.remove(&id);
@@ -322,41 +304,271 @@ impl Endpoint {
 
     fn fired(&mut self, key: TimerKey, now: Time) {
         match key {
-            TimerKey::Transaction(number, timer) => {
-                self.input(number, Input::Fired(timer), None, None, now);
+            TimerKey::Transaction(timer) => self.transaction_due(timer, now),
+            TimerKey::Flow(FlowTimer::Incomplete(flow)) => self.overload(flow, Overload::Slow, now),
+            TimerKey::Flow(FlowTimer::Idle) => {
+                while let Some(flow) = self.stack.flows.idle(&mut self.stack.context) {
+                    self.overload(flow, Overload::Idle, now);
+                }
             }
-            TimerKey::Destination(id) => self.on_registration(id, now, |r, _| r.on_timeout(now)),
-            TimerKey::TryLimit(id) => self.on_registration(id, now, |r, _| r.on_try_over(now)),
-            TimerKey::CommandLimit(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
-            TimerKey::Retry(id) => {
+            TimerKey::Client(timer) => self.client_due(timer, now),
+            TimerKey::Registrar(RegistrarTimer::Bindings) => {
+                self.serve(|server, stack| server.bindings_due(stack));
+            }
+        }
+    }
+
+    fn client_due(&mut self, timer: ClientTimer, now: Time) {
+        match timer {
+            ClientTimer::Destination(id) => self.on_registration(id, now, |r, _| r.on_timeout(now)),
+            ClientTimer::TryLimit(id) => self.on_registration(id, now, |r, _| r.on_try_over(now)),
+            ClientTimer::CommandLimit(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            ClientTimer::Retry(id) => {
                 let Some(registration) = self.registration(id) else { return };
-                self.timers.set(TimerKey::TryLimit(id), now + registration.plan().try_limit);
+                self.stack.context.timers.set(ClientTimer::TryLimit(id), now + registration.plan().try_limit);
                 self.on_registration(id, now, |r, _| r.on_retry(now));
             }
-            TimerKey::Keep(id) => self.keep_due(id, now),
-            TimerKey::Leave(id) => self.leave_over(id),
-            TimerKey::Pace => self.pace_due(now),
-            TimerKey::Called => self.called_due(now),
-            TimerKey::Absorbing => self.absorbed(now),
-            TimerKey::Served | TimerKey::Bindings | TimerKey::Silent => {
-                self.serve(now, |serving, outside| serving.fired(key, outside));
+            ClientTimer::Keep(id) => self.keep_due(id, now),
+            ClientTimer::Leave(id) => self.leave_over(id),
+            ClientTimer::Pace => self.pace_due(now),
+        }
+    }
+
+    fn transaction_due(&mut self, timer: TransactionTimer, now: Time) {
+        match timer {
+            TransactionTimer::Client(branch, timer) => {
+                let heard = self.stack.fired(branch, timer);
+                self.hear(heard, now);
             }
-            TimerKey::Incomplete(flow) if !self.flows.has(flow) => {
-                self.serve(now, |serving, outside| serving.fired(key, outside));
-            }
-            TimerKey::Incomplete(flow) => {
-                if let Some(flow) = self.flows.get(flow) {
-                    let (peer, reason) = (flow.destination.address, Dropped::Incomplete);
-                    self.notify(Notice::Dropped { peer, reason });
+            TransactionTimer::Absorbing => self.stack.absorbed(),
+            TransactionTimer::Server => {
+                while let Some((owner, key)) = self.stack.next_slow() {
+                    match owner {
+                        Owner::Registrar => {
+                            self.serve(|server, stack| server.slow(key, stack));
+                        }
+                        // They answer at once.
+                        Owner::Registration(_) | Owner::Device => {}
+                    }
                 }
-                self.flow_lost(flow, None, now);
+                self.stack.expire();
+            }
+            TransactionTimer::Invite => self.stack.invites_due(),
+        }
+    }
+
+    /// Tells the owner of a client transaction what came of it.
+    fn hear(&mut self, heard: Option<(Owner, Heard)>, now: Time) {
+        let Some((Owner::Registration(id), heard)) = heard else { return };
+        self.on_registration(id, now, |registration, random| match heard {
+            Heard::Copy => {
+                registration.on_retransmission();
+                Step::Wait
+            }
+            Heard::Final(response, via) => registration.on_final(response, &via, random, now),
+            Heard::Timeout => registration.on_timeout(now),
+            Heard::Undeliverable(cause) => registration.on_flow_lost(Some(cause), random, now),
+        });
+    }
+}
+
+/// Flows.
+impl Endpoint {
+    fn opened(&mut self, id: FlowId, local: SocketAddr, now: Time) {
+        self.stack.flows.opened(id, local, &mut self.stack.context);
+        match self.stack.flows.get(id).map(Flow::side) {
+            Some(Side::Client) => {
+                for user in self.stack.flows.users(id) {
+                    self.on_registration(user, now, |r, random| r.on_opened(local, random, now));
+                }
+            }
+            Some(Side::Server) => {
+                self.serve(|server, stack| server.opened(id, local, stack));
+            }
+            None => {}
+        }
+    }
+
+    /// A response belongs to the transaction it fits, and everything else to the side that the flow is of.
+    fn received(&mut self, id: FlowId, peer: SocketAddr, bytes: Bytes, now: Time) {
+        let Some(side) = self.stack.flows.get(id).map(Flow::side) else { return };
+        let is_heard = side == Side::Client || self.server.as_ref().is_some_and(|server| server.is_serving());
+        let mut octets = Some(bytes).filter(|_| is_heard);
+        while let Some(arrival) = self.stack.flows.next(id, peer, &mut octets, &mut self.stack.context) {
+            match (arrival, side) {
+                (Arrival::Message(Message::Response(response)), _) => {
+                    match (self.stack.receive(response), side) {
+                        (Ok(heard), _) => self.hear(heard, now),
+                        (Err(reason), Side::Client) => self.notify(Notice::Dropped { peer, reason }),
+                        (Err(_), Side::Server) => {
+                            self.serve(|server, _| server.counters.stray += 1);
+                        }
+                    }
+                }
+                (Arrival::Message(Message::Request(request)), Side::Client) => self.call(request, id, peer),
+                (Arrival::Message(Message::Request(request)), Side::Server) => {
+                    self.serve(|server, stack| server.request(request, id, peer, stack));
+                }
+                (Arrival::Unreadable(..), Side::Client) => {
+                    self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+                }
+                (Arrival::Unreadable(octets, error), Side::Server) => {
+                    self.serve(|server, stack| server.unreadable(&octets, &error, id, peer, stack));
+                }
+                (Arrival::OutOfStep(_), Side::Client) => {
+                    self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+                    for user in self.close(id) {
+                        self.on_registration(user, now, |r, _| r.on_framing_lost(now));
+                    }
+                }
+                (Arrival::OutOfStep(error), Side::Server) => {
+                    self.serve(|server, stack| server.out_of_step(error, id, peer, stack));
+                }
+            }
+        }
+        while let Some(longest) = self.stack.flows.overflowing() {
+            self.overload(longest, Overload::Unfinished, now);
+        }
+    }
+
+    /// A datagram that can't be delivered concerns the transactions with that peer only; anything else is lost as a
+    /// whole.
+    fn failed(&mut self, id: FlowId, peer: SocketAddr, cause: Cause, now: Time) {
+        let Some(flow) = self.stack.flows.get(id) else { return };
+        if flow.transport.is_reliable() || flow.local.is_none() {
+            return self.lost(id, Some(cause), now);
+        }
+        for branch in self.stack.waiting(id, peer) {
+            let heard = self.stack.fail(branch, cause);
+            self.hear(heard, now);
+        }
+    }
+
+    /// A flow could not be opened, broke, or was closed by the other side.
+    fn lost(&mut self, id: FlowId, cause: Option<Cause>, now: Time) {
+        match self.stack.flows.get(id).map(Flow::side) {
+            Some(Side::Client) => {
+                for user in self.close(id) {
+                    self.on_registration(user, now, |r, random| r.on_flow_lost(cause, random, now));
+                }
+            }
+            Some(Side::Server) => {
+                self.serve(|server, stack| server.lost(id, cause, stack));
+            }
+            None => {}
+        }
+    }
+
+    /// A flow has reached a limit, and goes.
+    fn overload(&mut self, id: FlowId, why: Overload, now: Time) {
+        let Some(flow) = self.stack.flows.get(id) else { return };
+        match flow.side() {
+            Side::Client => {
+                if let Some(peer) = flow.remote() {
+                    self.notify(Notice::Dropped { peer, reason: Dropped::Incomplete });
+                }
+                self.lost(id, None, now);
+            }
+            Side::Server => {
+                self.serve(|server, stack| server.drop_flow(id, why, stack));
+            }
+        }
+    }
+
+    /// Closes a flow, and ends what was under way on it. Who used it.
+    fn close(&mut self, id: FlowId) -> Vec<RegistrationId> {
+        self.stack.end(id);
+        self.stack.flows.close(id, &mut self.stack.context)
+    }
+
+    /// Opens a flow for a registration, or joins one that leads there.
+    fn open(&mut self, id: RegistrationId, destination: Destination, now: Time) {
+        let Some(plan) = self.registrations.get(&id).map(|entry| entry.registration.plan()) else { return };
+        let (shares, patience) = (plan.keep, plan.timing.patience());
+        if let Some(local) = self.stack.flows.open(destination, id, shares, patience, &mut self.stack.context)
+        {
+            self.on_registration(id, now, |r, random| r.on_opened(local, random, now));
+        }
+    }
+
+    /// Leaves the flows of a registration, and ends what it has under way on them. What only absorbs copies of an answer may go
+    /// on doing so where others stay.
+    fn leave_destination(&mut self, id: RegistrationId) {
+        self.leave_for(id, None);
+    }
+
+    /// As [`Endpoint::leave_destination`], but stays on a flow that it will want in a moment.
+    fn leave_for(&mut self, id: RegistrationId, next: Option<&Destination>) {
+        self.stack.context.timers.cancel(ClientTimer::Destination(id));
+        let next = next.and_then(|next| self.stack.flows.shared(next));
+        if let Some(branch) = self.registrations.get_mut(&id).and_then(|entry| entry.waits.take()) {
+            self.stack.cancel(branch);
+        }
+        for flow in self.stack.flows.of(id).collect::<Vec<_>>() {
+            if next != Some(flow) && self.stack.flows.leave(flow, id) {
+                self.close(flow);
             }
         }
     }
 }
 
-/// A random part of a span: nothing to all of it.
-fn part(span: Duration, random: u64) -> Duration {
-    let thousandths = u32::try_from(random % 1001).unwrap_or(0);
-    span.saturating_mul(thousandths) / 1000
+/// Requests: those of registrations, and those of others to the device.
+impl Endpoint {
+    fn send(
+        &mut self,
+        id: RegistrationId,
+        transport: Transport,
+        outgoing: Outgoing,
+        binds: Vec<NameAddr>,
+        now: Time,
+    ) {
+        let found = self.stack.flows.of(id).rev().find_map(|id| {
+            let flow = self.stack.flows.get(id).filter(|flow| flow.transport == transport)?;
+            Some((id, flow.remote()?, flow.local?))
+        });
+        let Some((flow, peer, local)) = found else {
+            return self.on_registration(id, now, |r, random| r.on_flow_lost(None, random, now));
+        };
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        entry.waits = Some(outgoing.branch);
+        let Plan { timing, resume, .. } = entry.registration.plan();
+        if resume.is_some() {
+            self.stack.context.push(Action::Checkpoint(Checkpoint {
+                registration: id,
+                call_id: outgoing.call_id.to_string(),
+                cseq: outgoing.cseq,
+                local,
+                contacts: binds,
+            }));
+        }
+        self.stack.send(Owner::Registration(id), outgoing, (flow, peer), *timing);
+    }
+
+    /// A request came in on a flow that registrations have opened.
+    fn call(&mut self, request: Request, flow: FlowId, peer: SocketAddr) {
+        let Some(registration) = self.callee(flow, &request) else {
+            return self.notify(Notice::Dropped { peer, reason: Dropped::Request });
+        };
+        self.device.receive(registration, request, flow, peer, &mut self.stack);
+    }
+
+    /// Which account of those on the flow is called: by the user part of the Request-URI, else the first (registrars
+    /// rewrite it).
+    fn callee(&self, flow: FlowId, request: &Request) -> Option<RegistrationId> {
+        let users = self.stack.flows.users(flow);
+        let uri = AnyUri::parse(&request.uri).ok();
+        let user = uri.as_ref().and_then(AnyUri::sip).and_then(|uri| uri.user_octets());
+        let plan = |id: &RegistrationId| self.registration(*id).map(Registration::plan);
+        let is_kept = |id: &&RegistrationId| plan(id).is_some_and(|plan| plan.keep);
+        let is_called = |id: &&RegistrationId| {
+            user.is_some() && plan(id).is_some_and(|plan| plan.aor.user_octets() == user)
+        };
+        let called = users.iter().filter(is_kept).find(is_called);
+        called.or_else(|| users.iter().find(is_kept)).copied()
+    }
+}
+
+/// The limits of a registration that stand still while a user thinks.
+fn limits(id: RegistrationId) -> [ClientTimer; 3] {
+    [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Destination(id)]
 }

@@ -62,8 +62,9 @@ fn answered(aaaa: DnsAnswer, a: DnsAnswer) -> Result<Vec<String>, Option<Resolve
 /// LOC-020 LOC-025
 #[test]
 fn answers_of_both_families_are_tried_ipv6_first_and_one_failure_spoils_nothing() {
-    let v4: DnsAnswer = Ok(vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]);
-    let v6: DnsAnswer = Ok(vec!["2001:db8::1".parse().unwrap()]);
+    let record = |text: &str| Record::from(text.parse::<IpAddr>().unwrap());
+    let v4: DnsAnswer = Ok(vec![record("192.0.2.1"), record("192.0.2.2")]);
+    let v6: DnsAnswer = Ok(vec![record("2001:db8::1")]);
     let all = ["[2001:db8::1]:5070", "192.0.2.1:5070", "192.0.2.2:5070"].map(str::to_owned);
     assert_eq!(answered(v6.clone(), v4.clone()), Ok(all.to_vec()));
     assert_eq!(answered(Err(ResolveError::TimedOut), v4), Ok(all[1..].to_vec()));

@@ -1,10 +1,10 @@
-//! What the Contact, Expires and Path rows of a REGISTER wish for, judged by the registrar's policy (RFC 3261 §10.3
-//! steps 6 and 7, RFC 3327 §5.3).
+//! What the Contact, Expires and Path rows of a REGISTER wish for, judged by the registrar's policy (RFC 3261
+//! §10.3 steps 6 and 7, RFC 3327 §5.3).
 
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::proto::binding::{Source, Wanted, What};
+use crate::proto::binding::{ContactChange, Source, WantedContact};
 use crate::proto::registrar::service::Policy;
 use crate::proto::uas::{Reply, is_secure};
 use crate::sip::{Contacts, HeaderName, NameAddr, Request, Scheme, Uri};
@@ -15,7 +15,7 @@ const HOUR: u32 = 3600;
 /// A REGISTER with what its wishes are judged by.
 pub(super) struct Wishes<'a> {
     pub(super) request: &'a Request,
-    /// Its Request-URI.
+    /// The Request-URI of it.
     pub(super) uri: &'a Uri,
     pub(super) policy: &'a Policy,
     pub(super) source: Source,
@@ -23,12 +23,12 @@ pub(super) struct Wishes<'a> {
 
 impl Wishes<'_> {
     /// What is to change; `None` when there is no Contact, which only asks for the list.
-    pub(super) fn read(&self) -> Result<Option<What>, Reply> {
+    pub(super) fn read(&self) -> Result<Option<ContactChange>, Reply> {
         let headers = &self.request.headers;
         let list = match headers.contacts()? {
-            Contacts::Star if headers.expires() == Some(0) => return Ok(Some(What::Clear)),
+            Contacts::Star if headers.expires() == Some(0) => return Ok(Some(ContactChange::Clear)),
             Contacts::Star => {
-                return Err(Reply::because(400, "Bad Request: Contact: `*` goes with Expires: 0 only"));
+                return Err(Reply::bad("Contact", "`*` goes with Expires: 0 only"));
             }
             Contacts::List(list) => list,
         };
@@ -42,15 +42,20 @@ impl Wishes<'_> {
             let contact = contact?;
             wanted.push(self.wanted(contact, expires, &path)?);
         }
-        Ok(Some(What::Contacts(wanted)))
+        Ok(Some(ContactChange::Contacts(wanted)))
     }
 
-    fn wanted(&self, contact: NameAddr, expires: Option<u32>, path: &Arc<str>) -> Result<Wanted, Reply> {
+    fn wanted(
+        &self,
+        contact: NameAddr,
+        expires: Option<u32>,
+        path: &Arc<str>,
+    ) -> Result<WantedContact, Reply> {
         // RFC 5630 §5.2: what is reached without TLS must not promise it.
         if is_secure(&contact.uri) && self.uri.scheme != Scheme::Sips {
-            return Err(Reply::because(400, "Bad Request: a sips Contact needs a sips Request-URI"));
+            return Err(Reply::because(400, "a sips Contact needs a sips Request-URI"));
         }
-        Ok(Wanted {
+        Ok(WantedContact {
             lifetime: self.lifetime(contact.expires().or(expires))?,
             contact: as_listed(&contact),
             q: contact.q(),
@@ -87,7 +92,8 @@ impl Wishes<'_> {
     }
 }
 
-/// How the contact is listed in answers: URI and parameters as they came, but for those that the list makes anew.
+/// How the contact is listed in answers: URI and parameters as they came, but for those that the list makes
+/// anew.
 fn as_listed(contact: &NameAddr) -> Arc<str> {
     let mut text = String::with_capacity(128);
     // Writing to a String cannot fail.

@@ -1,18 +1,20 @@
-//! The registrar: from a REGISTER to what the location service is asked to do, and from what that did to the answer
-//! (RFC 3261 §10.3).
+//! The registrar: from a REGISTER to what the location service is asked to do, and from what that did to the
+//! answer (RFC 3261 §10.3).
 //!
-//! The machine is pure. [`Registrar::on_register`] takes the request through the steps of §10.3 in their order and
-//! ends with an [`Operation`], or with the [`Refusal`] that the client gets instead; [`granted`] and [`failed`] make
-//! the answer of what the store says. Transactions and the store itself are [`super::endpoint`]'s.
+//! The machine is pure. [`Registrar::on_register`] takes the request through the steps of §10.3 in their
+//! order and ends with an [`Operation`], or with the [`Refusal`] that the client gets instead; [`granted`]
+//! and [`failed`] make the answer of what the store says. Transactions and the store itself are
+//! [`super::endpoint`]'s.
 
 mod contacts;
+mod location;
 mod response;
 pub mod service;
 
 use std::sync::Arc;
 
-use super::binding::{Aor, Change, Operation, Source, What};
-use super::digest::{Asked, Verdict, Verifier};
+use super::binding::{Aor, Change, ContactChange, Operation, Source};
+use super::digest::{Presented, Verdict, Verifier};
 use super::ids::Random;
 use super::{Time, digest};
 use crate::proto::registrar::service::{AuthFailure, Policy};
@@ -37,7 +39,7 @@ pub struct Registrar {
 /// What a client gets whose REGISTER changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The answer.
+    /// The response to send.
     pub answer: Reply,
     /// Credentials that were refused, for the log: as whom, and why.
     pub auth: Option<(Arc<str>, AuthFailure)>,
@@ -110,7 +112,7 @@ impl Registrar {
         }
         // Step 5, as far as the realm needs it. RFC 4475 §3.3.4: another scheme in To is 400.
         let Some(to) = head.to.uri.sip() else {
-            return Err(Reply::because(400, "Bad Request: To: is neither a sip nor a sips URI").into());
+            return Err(Reply::bad("To", "is neither a sip nor a sips URI").into());
         };
         if !self.serves(&to.host) {
             return Err(Reply::new(404).into());
@@ -135,14 +137,14 @@ impl Registrar {
         let Some(verifier) = &mut self.verifier else { return Ok(()) };
         let realm = to.host.to_string().to_ascii_lowercase();
         let credentials = request.headers.credentials(&HeaderName::Authorization);
-        let asked = Asked {
+        let presented = Presented {
             realm: &realm,
             method: &request.method,
             uri: &request.uri,
             body: &request.body,
             credentials: &credentials,
         };
-        let verdict = verifier.check(asked, now);
+        let verdict = verifier.check(presented, now);
         let mut challenge = |stale: bool| {
             let rows = verifier.challenges(&realm, stale, random, now);
             rows.into_iter()
@@ -160,7 +162,7 @@ impl Registrar {
                 return Err(Refusal { answer: challenge(false), auth: Some((username, why)) });
             }
             Verdict::Malformed(what) => {
-                return Err(Reply::because(400, format!("Bad Request: Authorization: {what}")).into());
+                return Err(Reply::bad("Authorization", what).into());
             }
         };
         let name = to.user_decoded().unwrap_or_default();
@@ -183,8 +185,8 @@ impl Registrar {
         source: Source,
     ) -> Result<Operation, Refusal> {
         let wishes = contacts::Wishes { request, uri, policy: &self.policy, source };
-        let Some(what) = wishes.read()? else { return Ok(Operation::Fetch(aor)) };
-        if let What::Contacts(wanted) = &what {
+        let Some(contacts) = wishes.read()? else { return Ok(Operation::Fetch(aor)) };
+        if let ContactChange::Contacts(wanted) = &contacts {
             for contact in wanted.iter().filter(|contact| contact.lifetime > 0) {
                 self.refuse_loop(&contact.uri, to)?;
             }
@@ -194,12 +196,13 @@ impl Registrar {
             aor,
             call_id,
             cseq: head.cseq.number,
-            what,
+            contacts,
             limit: self.policy.max_contacts,
         }))
     }
 
-    /// A contact that is the address-of-record itself would call itself for ever (RFC 5627 §5.1, RFC 3261 §16.3).
+    /// A contact that is the address-of-record itself would call itself for ever (RFC 5627 §5.1, RFC 3261
+    /// §16.3).
     fn refuse_loop(&self, contact: &AnyUri, to: &Uri) -> Result<(), Reply> {
         let Some(uri) = contact.sip() else { return Ok(()) };
         let is_aor = uri.port.is_none()
@@ -207,13 +210,6 @@ impl Registrar {
             && matches!(uri.host, Host::Name(_))
             && self.serves(&uri.host)
             && uri.user_octets() == to.user_octets();
-        if is_aor {
-            Err(Reply::because(403, "Forbidden: a Contact is the address-of-record itself"))
-        } else {
-            Ok(())
-        }
+        if is_aor { Err(Reply::because(403, "a Contact is the address-of-record itself")) } else { Ok(()) }
     }
 }
-
-#[cfg(test)]
-mod tests;

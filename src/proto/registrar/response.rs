@@ -42,10 +42,8 @@ fn listed(binding: &Binding, now: Time) -> String {
 #[must_use]
 pub fn failed(failure: StoreFailure) -> Reply {
     match failure {
-        StoreFailure::OutOfOrder => {
-            Reply::because(500, "Server Internal Error: CSeq is not higher than before")
-        }
-        StoreFailure::TooMany => Reply::because(403, "Forbidden: too many bindings"),
+        StoreFailure::OutOfOrder => Reply::because(500, "CSeq is not higher than before"),
+        StoreFailure::TooMany => Reply::because(403, "too many bindings"),
         StoreFailure::Unavailable => Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER),
         StoreFailure::Failed => Reply::new(500),
     }

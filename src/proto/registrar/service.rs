@@ -1,14 +1,32 @@
-//! What a server is to do, completely said: a [`Service`]; and what it tells: [`ServerEvent`].
+//! A registrar at work, from the first listener to the last answer. What it is to do is completely said by a
+//! [`Service`]; what it tells is a [`ServerEvent`].
+//!
+//! An incoming REGISTER, walked: octets → message (unanswerable: dropped and told; else 400) → `received` and `rport`
+//! → is it a copy? then its answer again → [`Registrar`] → transaction → [`Action::Store`] → 200.
+//!
+//! Whatever is refused before the location service is asked is answered without any state (RFC 3261 §8.2.7): the same
+//! request gets the same answer, To tag included, and a flood of them costs no memory. Only a REGISTER that the
+//! registrar lets through makes a transaction.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::proto::binding::{Aor, Effect};
-use crate::proto::client::plan::Timing;
-use crate::proto::digest::Verifier;
-use crate::proto::{Cause, Time, Transport};
-use crate::sip::Host;
+use bytes::Bytes;
+
+use super::location::{Location, Pending};
+use super::{Dater, Refusal, Registrar, SUPPORTED, failed, granted};
+use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
+use crate::proto::digest::{Users, Verifier};
+use crate::proto::flow::Bounds;
+use crate::proto::timers::RegistrarTimer;
+use crate::proto::transaction::{Lookup, Owner, TransactionKey, Transactions};
+use crate::proto::uas::{self, Head, Incoming, Reply};
+use crate::proto::{Action, AskId, Cause, FlowId, Notice, Time, Timing, Transport};
+use crate::sip::{FramingError, HeaderName, Host, Method, ParseError, Request};
+
+pub use crate::proto::digest::AuthFailure;
+pub use crate::proto::flow::Overload;
 
 /// A registrar with its listeners.
 #[derive(Debug)]
@@ -25,7 +43,7 @@ pub struct Service {
     pub limits: Limits,
     /// The timers of RFC 3261 table 4.
     pub timing: Timing,
-    /// Tell every message that passes ([`Notice::Message`](crate::proto::Notice::Message)).
+    /// Tell every message that passes ([`Notice::Message`]).
     pub tell_messages: bool,
 }
 
@@ -143,43 +161,6 @@ pub enum ServerEvent {
     Stopped,
 }
 
-/// Why credentials were refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthFailure {
-    /// The user does not exist, or the digest is not that of the password.
-    #[error("unknown user or wrong password")]
-    Wrong,
-    /// The nonce count was used before.
-    #[error("a replayed nonce count")]
-    Replayed,
-    /// The user is who they say, and may not change these bindings.
-    #[error("another user's address")]
-    NotAllowed,
-}
-
-/// Which limit was reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Overload {
-    /// [`Limits::connections`].
-    #[error("too many connections")]
-    Connections,
-    /// [`Limits::idle`].
-    #[error("silent for too long")]
-    Idle,
-    /// [`Limits::incomplete`].
-    #[error("too slow with a message")]
-    Slow,
-    /// [`Limits::unfinished`].
-    #[error("too much is unfinished")]
-    Unfinished,
-    /// The messages of a stream could not be told apart.
-    #[error("not SIP")]
-    Framing,
-    /// The other side does not take its answers.
-    #[error("does not take its answers")]
-    Stalled,
-}
-
 /// What has been counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -207,4 +188,416 @@ pub struct Counters {
     pub accepted: u64,
     /// Connections closed by a limit.
     pub dropped: u64,
+}
+
+/// What is served.
+const ALLOW: &str = "REGISTER, OPTIONS";
+
+/// Where a server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not all listeners are there yet.
+    Opening,
+    /// At work.
+    Serving,
+    /// What has come is answered, nothing new is taken.
+    Stopping,
+    /// All is answered and closed.
+    Over,
+}
+
+/// A registrar with its listeners, at work.
+pub(in crate::proto) struct Server {
+    stage: Stage,
+    listeners: Vec<(FlowId, Listen)>,
+    registrar: Registrar,
+    location: Location,
+    dater: Dater,
+    limits: Limits,
+    pub counters: Counters,
+}
+
+/// From the first listener to the last.
+impl Server {
+    /// Begins to listen.
+    pub fn start(service: Service, stack: &mut Transactions) -> Server {
+        let Service { listen, domains, policy, verifier, limits, timing, tell_messages } = service;
+        let Limits { connections, idle, incomplete, unfinished, replay, .. } = limits;
+        stack.bound(timing, replay);
+        stack.flows.bound(Bounds { connections, idle, incomplete, unfinished, tells: tell_messages });
+        let open = |listen: Listen| {
+            (stack.flows.listen(listen.transport, listen.address, &mut stack.context), listen)
+        };
+        Server {
+            stage: Stage::Opening,
+            listeners: listen.into_iter().map(open).collect(),
+            registrar: Registrar::new(domains, policy, verifier),
+            location: Location::default(),
+            dater: Dater::default(),
+            limits,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Other users, for the requests that come from now on.
+    pub fn replace_users(&mut self, users: Users) {
+        self.registrar.replace_users(users);
+    }
+
+    /// A flow of the server is open.
+    pub fn opened(&mut self, flow: FlowId, local: SocketAddr, stack: &mut Transactions) {
+        if !self.listeners.iter().any(|(id, _)| *id == flow) {
+            return;
+        }
+        if local.ip().is_unspecified() {
+            self.registrar.serve_all_addresses();
+        } else {
+            self.registrar.add_domain(Host::from(local.ip()));
+        }
+        let listening = |(id, Listen { transport, .. }): &(FlowId, Listen)| {
+            Some(ServerEvent::Listening { transport: *transport, address: stack.flows.get(*id)?.local? })
+        };
+        let all: Option<Vec<_>> = self.listeners.iter().map(listening).collect();
+        if let Some(all) = all {
+            self.stage = Stage::Serving;
+            all.into_iter().for_each(|event| tell(event, stack));
+        }
+    }
+
+    /// A connection came in.
+    pub fn accepted(
+        &mut self,
+        listener: FlowId,
+        flow: FlowId,
+        local: SocketAddr,
+        peer: SocketAddr,
+        stack: &mut Transactions,
+    ) {
+        if !stack.flows.has(listener) || self.limits.connections == 0 {
+            return stack.context.push(Action::Close { flow });
+        }
+        self.counters.accepted += 1;
+        while let Some(first) = stack.flows.crowded() {
+            self.drop_flow(first, Overload::Connections, stack);
+        }
+        stack.flows.accept(listener, flow, local, peer, &mut stack.context);
+    }
+
+    /// Closes a connection that has reached a limit.
+    pub fn drop_flow(&mut self, flow: FlowId, why: Overload, stack: &mut Transactions) {
+        if let Some(peer) = stack.flows.get(flow).and_then(|flow| flow.remote()) {
+            self.counters.dropped += 1;
+            tell(ServerEvent::Dropped { peer, why }, stack);
+        }
+        stack.flows.close(flow, &mut stack.context);
+    }
+
+    /// The other side closed, or the network gave up. One listener that cannot be had ends the service before it begins;
+    /// one that breaks later is not missed: the others go on.
+    pub fn lost(&mut self, id: FlowId, cause: Option<Cause>, stack: &mut Transactions) {
+        let Some(flow) = stack.flows.get(id) else { return };
+        let is_open = flow.local.is_some();
+        match cause {
+            Some(cause) if flow.is_listener() && !is_open => {
+                stack.flows.forget(id, &mut stack.context);
+                if let Some((_, listen)) = self.listeners.iter().find(|(listener, _)| *listener == id) {
+                    let Listen { transport, address } = *listen;
+                    tell(ServerEvent::CannotListen { transport, address, cause }, stack);
+                }
+                self.stop(stack);
+            }
+            Some(_) | None if flow.is_listener() => {}
+            Some(Cause::Other(std::io::ErrorKind::WouldBlock)) if is_open => {
+                self.drop_flow(id, Overload::Stalled, stack);
+            }
+            // What the core has not closed itself, the driver has.
+            Some(_) | None => {
+                stack.flows.forget(id, &mut stack.context);
+            }
+        }
+    }
+
+    /// Answers what has come, and takes nothing more.
+    pub fn stop(&mut self, stack: &mut Transactions) {
+        self.stage = Stage::Stopping;
+        self.finish(stack);
+    }
+
+    /// Closes everything once nobody waits for an answer any more.
+    fn finish(&mut self, stack: &mut Transactions) {
+        if self.stage != Stage::Stopping || !self.location.is_empty() {
+            return;
+        }
+        for flow in stack.flows.of_server() {
+            stack.flows.close(flow, &mut stack.context);
+        }
+        stack.stop_serving();
+        stack.context.timers.cancel(RegistrarTimer::Bindings);
+        self.stage = Stage::Over;
+    }
+
+    /// Whether it is at work: else what comes is not heard.
+    pub fn is_serving(&self) -> bool {
+        self.stage == Stage::Serving
+    }
+
+    /// Whether everything is answered and closed.
+    pub fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+}
+
+/// One request after the other: read, recognised, dispatched by its method, answered.
+impl Server {
+    /// What cannot be parsed is answered if it can be told what to (RFC 3261 §18.3, §21.4.1).
+    pub fn unreadable(
+        &mut self,
+        octets: &Bytes,
+        error: &ParseError,
+        flow: FlowId,
+        peer: SocketAddr,
+        stack: &mut Transactions,
+    ) {
+        let request = Request::salvage(octets);
+        match request.and_then(|request| stack.incoming(request, flow, peer)) {
+            Some(incoming) => self.refuse(&incoming, Reply::because(400, error.to_string()), stack),
+            None => self.malformed(peer, error.to_string(), None, stack),
+        }
+    }
+
+    /// The messages of a stream cannot be told apart any more.
+    pub fn out_of_step(
+        &mut self,
+        error: FramingError,
+        flow: FlowId,
+        peer: SocketAddr,
+        stack: &mut Transactions,
+    ) {
+        self.malformed(peer, error.to_string(), None, stack);
+        self.drop_flow(flow, Overload::Framing, stack);
+    }
+
+    fn malformed(&mut self, peer: SocketAddr, what: String, status: Option<u16>, stack: &mut Transactions) {
+        self.counters.malformed += 1;
+        tell(ServerEvent::Malformed { peer, what, status }, stack);
+    }
+
+    /// A request came in.
+    pub fn request(&mut self, request: Request, flow: FlowId, peer: SocketAddr, stack: &mut Transactions) {
+        self.counters.requests += 1;
+        let Some(incoming) = stack.incoming(request, flow, peer) else {
+            return self.malformed(peer, "Via: is missing or malformed".to_owned(), None, stack);
+        };
+        // What it acknowledges was answered without a transaction: there is nothing to end.
+        if incoming.request.method == Method::Ack {
+            return;
+        }
+        let head = match Head::read(&incoming.request) {
+            Ok(head) => head,
+            Err(reply) => return self.refuse(&incoming, reply, stack),
+        };
+        let reply = match incoming.request.method {
+            Method::Register => return self.register(incoming, &head, stack),
+            Method::Options => self.capabilities(&incoming.request, &head),
+            Method::Cancel => Reply::new(481),
+            Method::Invite
+            | Method::Ack
+            | Method::Bye
+            | Method::Subscribe
+            | Method::Notify
+            | Method::Publish
+            | Method::Message
+            | Method::Info
+            | Method::Prack
+            | Method::Refer
+            | Method::Update
+            | Method::Other(_) => uas::refuse_method(&incoming.request.method, ALLOW),
+        };
+        self.refuse(&incoming, reply, stack);
+    }
+
+    /// OPTIONS (RFC 3261 §11.2): what this server can do.
+    fn capabilities(&self, request: &Request, head: &Head) -> Reply {
+        if !head.uri.sip().is_some_and(|uri| self.registrar.serves(&uri.host)) {
+            return Reply::new(if head.max_forwards == Some(0) { 483 } else { 404 });
+        }
+        uas::refuse_extensions(request, &SUPPORTED).unwrap_or_else(|| {
+            Reply::new(200)
+                .with(HeaderName::Allow, ALLOW)
+                .with(HeaderName::Accept, "")
+                .with(HeaderName::Supported, SUPPORTED.join(", "))
+        })
+    }
+
+    fn register(&mut self, incoming: Incoming, head: &Head, stack: &mut Transactions) {
+        // Where passwords are wanted, nothing without credentials has ever begun a transaction.
+        let has_proof = incoming.request.headers.get(&HeaderName::Authorization).is_some();
+        let keys = match (self.registrar.is_guarded(), has_proof) {
+            (true, false) => None,
+            (true, true) | (false, _) => match self.recognise(&incoming, head, stack) {
+                Some(keys) => Some(keys),
+                None => return,
+            },
+        };
+        let source =
+            Source { flow: incoming.path.flow, peer: incoming.peer, transport: incoming.path.transport };
+        let (random, now) = (&mut *stack.context.random, stack.context.now);
+        match (self.registrar.on_register(&incoming.request, head, source, random, now), keys) {
+            (Ok(_), _) if self.location.len() >= self.limits.pending => {
+                let busy = Reply::new(503).with(HeaderName::RetryAfter, "5");
+                self.refuse(&incoming, busy, stack);
+            }
+            (Ok(operation), Some((key, merged))) => {
+                let Some(aor) = aor_of(&operation) else { return };
+                let Incoming { request, peer, path, .. } = incoming;
+                stack.begin(Owner::Registrar, key, Some(merged), path);
+                self.location.ask(key, Pending { request, peer, aor }, operation, &mut stack.context);
+            }
+            (Ok(_), None) => {}
+            (Err(Refusal { answer, auth }), _) => {
+                if let (Some((username, why)), Some(to)) = (auth, head.to.uri.sip()) {
+                    self.counters.auth_failed += 1;
+                    let (peer, aor) = (incoming.peer, Aor::of(to));
+                    tell(ServerEvent::AuthFailed { peer, aor, username, why }, stack);
+                }
+                self.refuse(&incoming, answer, stack);
+            }
+        }
+    }
+
+    /// The keys of a REGISTER that is new; `None`: it is a copy, or cannot be told from one, and has its answer.
+    fn recognise(
+        &mut self,
+        incoming: &Incoming,
+        head: &Head,
+        stack: &mut Transactions,
+    ) -> Option<(TransactionKey, u64)> {
+        let (keys, headers) = (stack.keys(), &incoming.request.headers);
+        let made = keys.of(&incoming.request, &incoming.via).and_then(|key| {
+            let (call_id, method) = (headers.call_id()?, &incoming.request.method);
+            Ok((key, keys.of_merged(head.from_tag.as_deref(), call_id, head.cseq.number, method)))
+        });
+        let refusal = match made {
+            Err(error) => error.into(),
+            Ok((key, merged)) => match stack.look_up(key, Some(merged)) {
+                Lookup::New => return Some((key, merged)),
+                Lookup::Merged => Reply::new(482),
+                Lookup::Copy(answer) => {
+                    self.counters.retransmissions += 1;
+                    answer.iter().for_each(|bytes| self.count(uas::status(bytes)));
+                    return None;
+                }
+            },
+        };
+        self.refuse(incoming, refusal, stack);
+        None
+    }
+
+    /// Answers without a transaction.
+    fn refuse(&mut self, incoming: &Incoming, reply: Reply, stack: &mut Transactions) {
+        if reply.status == 400 {
+            let what = reply.detail.as_deref().unwrap_or_default().to_owned();
+            self.malformed(incoming.peer, what, Some(reply.status), stack);
+        }
+        self.count(stack.refuse(incoming, reply));
+    }
+
+    fn count(&mut self, status: u16) {
+        let class = usize::from(status / 100);
+        if let Some(count) = class.checked_sub(1).and_then(|class| self.counters.responses.get_mut(class)) {
+            *count += 1;
+        }
+    }
+
+    /// A transaction has kept its client waiting so long that it gets a 100.
+    pub fn slow(&mut self, key: TransactionKey, stack: &mut Transactions) {
+        if let Some(request) = self.location.request(key) {
+            let status = stack.trying(key, request);
+            self.count(status);
+        }
+    }
+}
+
+/// What the location service says.
+impl Server {
+    /// The location service answered.
+    pub fn stored(&mut self, ask: AskId, answer: Result<Stored, StoreFailure>, stack: &mut Transactions) {
+        if let Ok(stored) = &answer {
+            stack.context.wake(RegistrarTimer::Bindings, stored.next_expiry);
+        }
+        if self.location.has_expired(ask) {
+            if let Ok(stored) = answer {
+                self.tell_effects(&stored, None, stack);
+            }
+            return;
+        }
+        let Some((key, Pending { request, peer, aor })) = self.location.answered(ask) else { return };
+        let reply = match &answer {
+            Ok(stored) => granted(&request, stored, &mut self.dater, stack.context.now),
+            Err(failure) => failed(*failure),
+        };
+        if let Ok(stored) = &answer {
+            self.keep_connection(key, stored, stack);
+            self.tell_effects(stored, Some(peer), stack);
+        }
+        if let Some(status) = stack.answer(key, &request, reply) {
+            self.count(status);
+        }
+        self.location.ask_next(&aor, &mut stack.context);
+        self.finish(stack);
+    }
+
+    /// A connection lives as long as what was registered over it.
+    fn keep_connection(&self, key: TransactionKey, stored: &Stored, stack: &mut Transactions) {
+        let Some(path) = stack.path(key).filter(|path| path.transport.is_reliable()) else {
+            return;
+        };
+        let mine = stored.bindings.iter().filter(|binding| binding.source.flow == path.flow);
+        if let Some(last) = mine.map(|binding| binding.expires).max() {
+            let until = (last + self.limits.idle).max(stack.context.now);
+            stack.flows.keep(path.flow, until);
+        }
+    }
+
+    fn tell_effects(&mut self, stored: &Stored, peer: Option<SocketAddr>, stack: &mut Transactions) {
+        for effect in &stored.effects {
+            let count = match effect.fate {
+                Fate::Bound => &mut self.counters.bound,
+                Fate::Refreshed => &mut self.counters.refreshed,
+                Fate::Removed => &mut self.counters.removed,
+                Fate::Expired => &mut self.counters.expired,
+            };
+            *count += 1;
+            let expires = expires_of(stored, effect);
+            let peer = peer.filter(|_| effect.fate != Fate::Expired);
+            tell(ServerEvent::Changed { effect: effect.clone(), expires, peer }, stack);
+        }
+    }
+
+    /// A binding has run out.
+    pub fn bindings_due(&mut self, stack: &mut Transactions) {
+        self.location.expire(&mut stack.context);
+    }
+}
+
+fn tell(what: ServerEvent, stack: &mut Transactions) {
+    stack.context.notify(Notice::Server(what));
+}
+
+fn expires_of(stored: &Stored, effect: &Effect) -> Option<Time> {
+    match effect.fate {
+        Fate::Removed | Fate::Expired => None,
+        Fate::Bound | Fate::Refreshed => {
+            let mut bindings = stored.bindings.iter();
+            bindings.find(|binding| binding.contact() == &*effect.contact).map(|binding| binding.expires)
+        }
+    }
+}
+
+fn aor_of(operation: &Operation) -> Option<Aor> {
+    match operation {
+        Operation::Change(change) => Some(change.aor.clone()),
+        Operation::Fetch(aor) => Some(aor.clone()),
+        Operation::Expire => None,
+    }
 }

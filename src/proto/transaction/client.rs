@@ -23,7 +23,7 @@
 
 use std::time::Duration;
 
-use crate::proto::client::plan::Timing;
+use crate::proto::timers::{Timer, Timing};
 
 /// Where the transaction stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +39,6 @@ pub enum State {
     Completed,
     /// Over.
     Terminated,
-}
-
-/// The three timers of the non-INVITE client transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Timer {
-    /// Retransmission.
-    E,
-    /// Giving up.
-    F,
-    /// End of absorbing.
-    K,
 }
 
 /// What can happen to it.

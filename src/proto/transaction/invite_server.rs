@@ -19,7 +19,7 @@
 use std::time::Duration;
 
 use crate::proto::Time;
-use crate::proto::client::plan::Timing;
+use crate::proto::timers::Timing;
 
 /// Where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 /// What a piece of memory holds, in octets; a longer answer gets one of its own.
 const PIECE: usize = 64 << 10;
 
-/// The answers that are replay.
+/// Answers that are kept for repeating.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pieces: VecDeque<Piece>,
@@ -56,14 +56,14 @@ impl Replay {
     }
 
     /// An answer.
-    pub(super) fn get(&self, place: Span) -> &[u8] {
-        let piece = self.index(place).and_then(|index| self.pieces.get(index));
-        piece.and_then(|piece| piece.octets.get(place.start..place.end)).unwrap_or_default()
+    pub(super) fn get(&self, span: Span) -> &[u8] {
+        let piece = self.index(span).and_then(|index| self.pieces.get(index));
+        piece.and_then(|piece| piece.octets.get(span.start..span.end)).unwrap_or_default()
     }
 
     /// Lets an answer go.
-    pub(super) fn release(&mut self, place: Span) {
-        if let Some(piece) = self.index(place).and_then(|index| self.pieces.get_mut(index)) {
+    pub(super) fn release(&mut self, span: Span) {
+        if let Some(piece) = self.index(span).and_then(|index| self.pieces.get_mut(index)) {
             piece.wanted -= 1;
         }
         while self.pieces.pop_front_if(|piece| piece.wanted == 0).is_some() {
@@ -71,8 +71,8 @@ impl Replay {
         }
     }
 
-    fn index(&self, place: Span) -> Option<usize> {
-        usize::try_from(place.piece.checked_sub(self.first)?).ok()
+    fn index(&self, span: Span) -> Option<usize> {
+        usize::try_from(span.piece.checked_sub(self.first)?).ok()
     }
 }
 
@@ -88,14 +88,14 @@ mod tests {
     fn an_answer_is_what_it_was_until_it_is_released() {
         let mut replay = Replay::default();
         let answer = |n: usize| vec![n.to_le_bytes()[0]; 1 + n * 7919 % 3000];
-        let places: Vec<_> = (0..500).map(|n| replay.keep(&answer(n))).collect();
-        for (n, place) in places.iter().enumerate() {
-            assert_eq!(replay.get(*place), answer(n));
-            assert_eq!(place.len(), answer(n).len());
+        let spans: Vec<_> = (0..500).map(|n| replay.keep(&answer(n))).collect();
+        for (n, span) in spans.iter().enumerate() {
+            assert_eq!(replay.get(*span), answer(n));
+            assert_eq!(span.len(), answer(n).len());
         }
-        for (n, place) in places.iter().enumerate() {
-            replay.release(*place);
-            assert!(places.get(n + 1).is_none_or(|next| replay.get(*next) == answer(n + 1)));
+        for (n, span) in spans.iter().enumerate() {
+            replay.release(*span);
+            assert!(spans.get(n + 1).is_none_or(|next| replay.get(*next) == answer(n + 1)));
         }
         assert!(replay.pieces.is_empty());
         let again = replay.keep(b"200");

@@ -21,7 +21,7 @@
 
 use std::time::Duration;
 
-use crate::proto::client::plan::Timing;
+use crate::proto::timers::Timing;
 
 /// Where the transaction stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -106,7 +106,7 @@ fn tables_and_keys() {
       (did you mean expires?)
     > [[accounts.work.credentials]] | aor = "x"
     FILE:2:1: aor: does not belong in [[accounts.work.credentials]]
-      (here are realm, username and one of password_command, password_file, password, ha1, ha1_file)
+      (here are realm, username and one of password_command, password_file, password, no_password, ha1, ha1_file)
     > [[accounts.work.credentials]] | realms = "x"
     FILE:2:1: there is no key "realms" for [[accounts.work.credentials]]
       (did you mean realm?)

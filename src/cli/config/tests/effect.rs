@@ -80,7 +80,7 @@ fn every_key_counts() {
 /// Every key stands in the list above, or in one of the tests below.
 #[test]
 fn no_key_is_forgotten() {
-    let elsewhere = ["password", "password_file", "password_command", "ha1", "ha1_file"];
+    let elsewhere = ["password", "no_password", "password_file", "password_command", "ha1", "ha1_file"];
     let elsewhere = elsewhere.into_iter().chain(["credentials", "ipv6", "stateless", "quiet", "config"]);
     let elsewhere: Vec<_> = elsewhere.collect();
     for key in keys() {

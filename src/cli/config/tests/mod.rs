@@ -55,6 +55,7 @@ impl Home {
             Command::Keep(_)
             | Command::Serve(_)
             | Command::Demo(_)
+            | Command::Explain(_)
             | Command::Completions(_)
             | Command::Man(_) => {
                 unreachable!()

@@ -46,6 +46,22 @@ fn work(lines: &str) -> Home {
     Home::with(format!("[accounts.work]\naor = \"w@munich.de\"\n{lines}"))
 }
 
+/// An empty password is one, however it is said. An empty SIPREG_PASSWORD is none.
+#[test]
+fn an_empty_password_can_be_said() {
+    for lines in ["no_password = true", "password = \"\"", "password_file = \"line\""] {
+        let home = work(lines);
+        fs::write(home.dir.path().join("line"), "\n").unwrap();
+        assert_eq!(unlocked(home.account(&["register", "work"]).unwrap()), ["w "], "{lines}");
+    }
+    let home = work("no_password = false");
+    assert_eq!(unlocked(home.account(&["register", "work"]).unwrap()), [""; 0]);
+    let typed = home.account(&["register", "work", "--no-password"]).unwrap();
+    assert_eq!(unlocked(typed), ["w "]);
+    let two = ["sipreg", "register", "work", "--no-password", "--password", "x"];
+    assert!(Args::try_parse_from(two).is_err(), "two sources of a secret");
+}
+
 /// The complaint of fetching.
 fn refused(home: &Home) -> String {
     let mut account = home.account(&["register", "work"]).ok().unwrap();

@@ -73,8 +73,10 @@ fn response(registration: &Registration, input: &str) -> Response {
 
 fn read(registration: &Registration, status: &str, more: &str) -> Response {
     let via = "SIP/2.0/UDP 192.0.2.99:5070;branch=z9hG4bK1";
-    let text =
-        format!("SIP/2.0 {status} X\r\nVia: {via}\r\nCSeq: {} REGISTER\r\n{more}\r\n", registration.cseq);
+    let text = format!(
+        "SIP/2.0 {status} X\r\nVia: {via}\r\nCSeq: {} REGISTER\r\n{more}\r\n",
+        registration.registrant.cseq
+    );
     match Message::parse_datagram(text.into_bytes().into()) {
         Ok(Message::Response(response)) => response,
         Ok(Message::Request(_)) | Err(_) => panic!("the test's own response can be read"),
@@ -87,7 +89,7 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
     match input {
         "start" => registration.start(now),
         "resolved" => {
-            let found = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+            let found = [1, 2].map(|n| crate::proto::Record::A([192, 0, 2, n].into())).to_vec();
             registration.on_resolved(&question, Ok(found), now)
         }
         "unresolved" => registration.on_resolved(&question, Err(ResolveError::NoSuchName), now),
@@ -119,15 +121,19 @@ fn brought_to(inputs: &[&str]) -> Registration {
 }
 
 fn state(registration: &Registration) -> &'static str {
-    match registration.state {
+    match &registration.state {
         State::Fresh => "Fresh",
-        State::Locating(_) => "Locating",
-        State::Opening(_) => "Opening",
-        State::Waiting(_) => "Waiting",
-        State::Asking(..) => "Asking",
-        State::Pausing => "Pausing",
+        State::Trying(trying) => match &trying.0 {
+            Phase::Locating(_) => "Locating",
+            Phase::Visiting(visit) => match visit.awaits {
+                Await::Flow => "Opening",
+                Await::Response => "Waiting",
+                Await::Password(..) => "Asking",
+            },
+        },
+        State::Pausing(_) => "Pausing",
         State::Resting(_) => "Resting",
-        State::Done => "Done",
+        State::Over => "Over",
     }
 }
 
@@ -136,7 +142,7 @@ fn shown(step: &Step) -> String {
         Step::Resolve(questions) => format!("Resolve {questions:?}"),
         Step::Visit(to) => format!("Visit {} {}", to.transport, to.address),
         Step::Switch(to) => format!("Switch {} {}", to.transport, to.address),
-        Step::Send(transport, outgoing) => format!("Send {transport} CSeq {}", outgoing.cseq),
+        Step::Send { transport, outgoing, .. } => format!("Send {transport} CSeq {}", outgoing.cseq),
         Step::AskPassword { username, realm } => format!("AskPassword {username} {realm}"),
         Step::Wait => "-".to_owned(),
         Step::Stranded(cause) => format!("Stranded {cause:?}"),
@@ -180,7 +186,7 @@ fn every_state_answers_every_input() {
     Fresh    timeout     -> Fresh    -
     Fresh    try over    -> Pausing  Pause 500ms + 500ms
     Fresh    retry       -> Fresh    -
-    Fresh    give up     -> Done     Finish Timeout
+    Fresh    give up     -> Over     Finish Timeout
     Fresh    password    -> Fresh    -
     Fresh    no password -> Fresh    -
     Fresh    200         -> Fresh    -
@@ -199,7 +205,7 @@ fn every_state_answers_every_input() {
     Locating timeout     -> Locating -
     Locating try over    -> Pausing  Pause 500ms + 500ms
     Locating retry       -> Locating -
-    Locating give up     -> Done     Finish Unreachable(Name { name: "munich.de", error: Some(TimedOut) })
+    Locating give up     -> Over     Finish Unreachable(Name { name: "munich.de", error: Some(TimedOut) })
     Locating password    -> Locating -
     Locating no password -> Locating -
     Locating 200         -> Locating -
@@ -218,7 +224,7 @@ fn every_state_answers_every_input() {
     Opening  timeout     -> Opening  Visit udp 192.0.2.2:5060
     Opening  try over    -> Pausing  Pause 500ms + 500ms
     Opening  retry       -> Opening  -
-    Opening  give up     -> Done     Finish Timeout
+    Opening  give up     -> Over     Finish Timeout
     Opening  password    -> Opening  -
     Opening  no password -> Opening  -
     Opening  200         -> Opening  -
@@ -237,15 +243,15 @@ fn every_state_answers_every_input() {
     Waiting  timeout     -> Opening  Visit udp 192.0.2.2:5060
     Waiting  try over    -> Pausing  Pause 500ms + 500ms
     Waiting  retry       -> Waiting  -
-    Waiting  give up     -> Done     Finish Timeout
+    Waiting  give up     -> Over     Finish Timeout
     Waiting  password    -> Waiting  -
     Waiting  no password -> Waiting  -
-    Waiting  200         -> Done     Finish ok
+    Waiting  200         -> Over     Finish ok
     Waiting  302         -> Opening  Visit udp 192.0.2.8:5060
     Waiting  401         -> Asking   AskPassword werner r
     Waiting  423         -> Waiting  Send udp CSeq 2
     Waiting  503         -> Opening  Visit udp 192.0.2.2:5060
-    Waiting  603         -> Done     Finish Refused(Status(603))
+    Waiting  603         -> Over     Finish Refused(Status(603))
     Asking   start       -> Asking   -
     Asking   resolved    -> Asking   -
     Asking   unresolved  -> Asking   -
@@ -256,9 +262,9 @@ fn every_state_answers_every_input() {
     Asking   timeout     -> Asking   -
     Asking   try over    -> Pausing  Pause 500ms + 500ms
     Asking   retry       -> Asking   -
-    Asking   give up     -> Done     Finish Timeout
+    Asking   give up     -> Over     Finish Timeout
     Asking   password    -> Waiting  Send udp CSeq 2
-    Asking   no password -> Done     Finish Credentials(Missing { realm: "r" })
+    Asking   no password -> Over     Finish Credentials(Missing { realm: "r" })
     Asking   200         -> Asking   -
     Asking   302         -> Asking   -
     Asking   401         -> Asking   -
@@ -275,7 +281,7 @@ fn every_state_answers_every_input() {
     Pausing  timeout     -> Pausing  -
     Pausing  try over    -> Pausing  Pause 500ms + 500ms
     Pausing  retry       -> Locating Resolve [A("munich.de")]
-    Pausing  give up     -> Done     Finish Timeout
+    Pausing  give up     -> Over     Finish Timeout
     Pausing  password    -> Pausing  -
     Pausing  no password -> Pausing  -
     Pausing  200         -> Pausing  -
@@ -284,25 +290,25 @@ fn every_state_answers_every_input() {
     Pausing  423         -> Pausing  -
     Pausing  503         -> Pausing  -
     Pausing  603         -> Pausing  -
-    Done     start       -> Done     -
-    Done     resolved    -> Done     -
-    Done     unresolved  -> Done     -
-    Done     opened      -> Done     -
-    Done     refused     -> Done     -
-    Done     closed      -> Done     -
-    Done     framing     -> Done     -
-    Done     timeout     -> Done     -
-    Done     try over    -> Done     -
-    Done     retry       -> Done     -
-    Done     give up     -> Done     -
-    Done     password    -> Done     -
-    Done     no password -> Done     -
-    Done     200         -> Done     -
-    Done     302         -> Done     -
-    Done     401         -> Done     -
-    Done     423         -> Done     -
-    Done     503         -> Done     -
-    Done     603         -> Done     -
+    Over     start       -> Over     -
+    Over     resolved    -> Over     -
+    Over     unresolved  -> Over     -
+    Over     opened      -> Over     -
+    Over     refused     -> Over     -
+    Over     closed      -> Over     -
+    Over     framing     -> Over     -
+    Over     timeout     -> Over     -
+    Over     try over    -> Over     -
+    Over     retry       -> Over     -
+    Over     give up     -> Over     -
+    Over     password    -> Over     -
+    Over     no password -> Over     -
+    Over     200         -> Over     -
+    Over     302         -> Over     -
+    Over     401         -> Over     -
+    Over     423         -> Over     -
+    Over     503         -> Over     -
+    Over     603         -> Over     -
     "#);
 }
 

@@ -51,7 +51,8 @@ fn a_refresh_is_due_before_the_lease_ends_and_never_within_a_second() {
     }
 }
 
-/// DES-001 DES-004: refreshes of many meet at beats, as far as each is still right: a lease of a second has no choice.
+/// DES-001 DES-004: refreshes of many meet at beats, as far as each is still right: a lease of a second has
+/// no choice.
 #[test]
 fn a_refresh_moves_to_a_beat_within_what_is_right() {
     let origin = Time::from_millis(17);

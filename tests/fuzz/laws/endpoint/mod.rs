@@ -15,7 +15,7 @@ use sipreg::proto::{
     ResolveError, Time, Transport,
 };
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 const ID: RegistrationId = RegistrationId(1);
@@ -247,7 +247,7 @@ impl World<'_> {
             7 => Err(ResolveError::NoSuchName),
             6 => Err(ResolveError::ServerFailed),
             5 => Err(ResolveError::TimedOut),
-            some => (0..some * some).map(|n| Ok(format!("192.0.2.{}", 10 + n).parse().unwrap())).collect(),
+            some => (0..some * some).map(|n| Ok(IpAddr::from([192, 0, 2, 10 + n as u8]).into())).collect(),
         };
         self.happens(Event::Resolved { query, answer });
     }

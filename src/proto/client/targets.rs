@@ -3,16 +3,18 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use crate::proto::client::plan::Plan;
+use super::plan::Plan;
 use crate::proto::locate::Transport;
 use crate::sip::{AnyUri, NameAddr, Q, Response, Scheme, Uri};
 
+/// Most destinations of one try.
+pub(super) const MOST_DESTINATIONS: usize = 16;
 /// Most targets that wait at a time: no more destinations are ever tried.
-const MOST_WAITING: usize = super::walk::MOST_DESTINATIONS;
+const MOST_WAITING: usize = MOST_DESTINATIONS;
 /// Most 3xx responses that are followed.
-pub(super) const MOST_REDIRECTS: u32 = 5;
+const MOST_REDIRECTS: u32 = 5;
 
-/// One Request-URI with the way to it.
+/// A Request-URI that a 3xx led to, with the way to it.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub uri: Uri,
@@ -23,62 +25,58 @@ pub(super) struct Target {
     pub is_for_good: bool,
 }
 
-/// The same, of whoever holds it.
+/// Where requests go: the Request-URI and the way to it, of a [`Target`] or of the plan.
 #[derive(Clone, Copy)]
-pub(super) struct Way<'a> {
+pub(super) struct NextHop<'a> {
     pub uri: &'a Uri,
     pub route: &'a [Uri],
     pub transport: Option<Transport>,
     pub is_for_good: bool,
 }
 
-impl Way<'_> {
+impl NextHop<'_> {
     /// The URI that RFC 3263 is applied to (RFC 3261 §8.1.2).
-    pub fn hop(&self) -> &Uri {
+    pub fn uri_to_locate(&self) -> &Uri {
         self.route.first().unwrap_or(self.uri)
     }
 }
 
 /// The target set. A URI enters it once; the original Request-URI is the first.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Targets {
+    /// The plan's own has been handed out.
     begun: bool,
     waiting: VecDeque<Box<Target>>,
     seen: Vec<Uri>,
     redirects: u32,
 }
 
-/// What a 3xx led to.
+/// What a 3xx adds to the target set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Redirected {
-    /// There are new targets.
+pub(super) enum Redirect {
+    /// It has new targets.
     Followed,
     /// No contact, or none that REGISTER can be sent to.
     NoTarget,
-    /// Only contacts that were tried before.
+    /// All its contacts have been tried before.
     Loop,
-    /// The limit is reached.
+    /// So many redirects were followed before that no more are.
     TooMany,
 }
 
 impl Targets {
-    /// The plan's, to begin with.
-    pub const fn new() -> Targets {
-        Targets { begun: false, waiting: VecDeque::new(), seen: Vec::new(), redirects: 0 }
-    }
-
-    /// One that comes before the plan's.
+    /// Puts a target before the plan's.
     pub fn put_first(&mut self, target: Box<Target>) {
         self.begun_with(&target.uri);
         self.waiting.push_front(target);
     }
 
-    /// This one is tried already.
+    /// Notes that the try has begun with this URI.
     pub fn begun_with(&mut self, uri: &Uri) {
         self.seen.push(uri.clone());
     }
 
-    /// The next, if there is one; within it `None` is where the plan says.
+    /// The next target, if there is one; within it `None` is where the plan says.
     pub fn next(&mut self) -> Option<Option<Box<Target>>> {
         match self.waiting.pop_front() {
             Some(target) => Some(Some(target)),
@@ -86,14 +84,15 @@ impl Targets {
         }
     }
 
-    /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is forgotten.
-    pub fn redirect(&mut self, response: &Response, from: Way<'_>, plan: &Plan) -> Redirected {
+    /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is
+    /// forgotten.
+    pub fn redirect(&mut self, response: &Response, from: NextHop<'_>, plan: &Plan) -> Redirect {
         let mut offers = offers(response);
         if offers.is_empty() {
-            return Redirected::NoTarget;
+            return Redirect::NoTarget;
         }
         if self.redirects >= MOST_REDIRECTS {
-            return Redirected::TooMany;
+            return Redirect::TooMany;
         }
         // Stable: equal q keep the order of the response.
         offers.sort_by_key(|(_, q)| std::cmp::Reverse(*q));
@@ -111,19 +110,19 @@ impl Targets {
             fresh.push(Box::new(target));
         }
         if fresh.is_empty() {
-            return Redirected::Loop;
+            return Redirect::Loop;
         }
         self.redirects += 1;
         for target in fresh.into_iter().rev() {
             self.waiting.push_front(target);
         }
         self.waiting.truncate(MOST_WAITING);
-        Redirected::Followed
+        Redirect::Followed
     }
 }
 
-/// The contacts of a 3xx that REGISTER can be sent to, each as a Request-URI: without user, password, method and
-/// headers (RFC 3261 §10.2, §19.1.5), and its q, 1 if it says none (§20.10).
+/// The contacts of a 3xx that REGISTER can be sent to, each as a Request-URI: without user, password, method
+/// and headers (RFC 3261 §10.2, §19.1.5), and its q, 1 if it says none (§20.10).
 fn offers(response: &Response) -> Vec<(Uri, Q)> {
     response.headers.contact_values().into_iter().flatten().filter_map(offer).collect()
 }
@@ -142,16 +141,16 @@ fn offer(contact: NameAddr) -> Option<(Uri, Q)> {
     Some((uri, q))
 }
 
-fn at(uri: Uri, from: Way<'_>, plan: &Plan) -> Target {
-    // The target's own transport decides; one without keeps what the user forced. Behind a preloaded route the
-    // next hop is still the proxy.
+fn at(uri: Uri, from: NextHop<'_>, plan: &Plan) -> Target {
+    // The target's own transport decides; one without keeps what the user forced. Behind a preloaded route
+    // the next hop is still the proxy.
     let own = uri.transport().is_some() && from.route.is_empty();
     let transport = if own { None } else { plan.transport };
     Target { transport, route: from.route.to_vec(), uri, is_for_good: false }
 }
 
 /// 305: the same request, through the proxy of the Contact (RFC 3261 §21.3.4).
-fn through(mut proxy: Uri, from: Way<'_>) -> Target {
+fn through(mut proxy: Uri, from: NextHop<'_>) -> Target {
     let transport = if proxy.transport().is_some() { None } else { from.transport };
     proxy.params.set("lr", None);
     Target { uri: from.uri.clone(), route: vec![proxy], transport, is_for_good: false }

@@ -142,7 +142,8 @@ fn a_digest_without_qop_is_taken_only_when_that_is_allowed() {
     assert_eq!(server.check(old, b"", START), replayed);
 }
 
-/// RAU-013: the client's `uri` is hashed; it may differ as proxies and devices make it differ, and not otherwise.
+/// RAU-013: the client's `uri` is hashed; it may differ as proxies and devices make it differ, and not
+/// otherwise.
 #[test]
 fn a_uri_that_is_not_the_request_uri_is_tolerated_when_it_means_us() {
     const OTHER: Verdict = Verdict::Malformed("credentials for another Request-URI");
@@ -151,8 +152,13 @@ fn a_uri_that_is_not_the_request_uri_is_tolerated_when_it_means_us() {
     {
         let mut server = Server::new(&[Algorithm::Md5]);
         let credentials = [changed(&nonce(&mut server), &[])];
-        let asked =
-            Asked { realm: REALM, method: &REGISTER, uri: request_uri, body: b"", credentials: &credentials };
+        let asked = Presented {
+            realm: REALM,
+            method: &REGISTER,
+            uri: request_uri,
+            body: b"",
+            credentials: &credentials,
+        };
         let verdict = server.verifier.check(asked, START);
         assert_eq!(name(&verdict).is_some(), tolerated, "{request_uri}");
     }
@@ -171,8 +177,13 @@ fn a_uri_that_is_not_the_request_uri_is_tolerated_when_it_means_us() {
     ] {
         let mut server = Server::new(&[Algorithm::Md5]);
         let credentials = [changed(&nonce(&mut server), &[("uri", Some(uri))])];
-        let asked =
-            Asked { realm: REALM, method: &REGISTER, uri: request_uri, body: b"", credentials: &credentials };
+        let asked = Presented {
+            realm: REALM,
+            method: &REGISTER,
+            uri: request_uri,
+            body: b"",
+            credentials: &credentials,
+        };
         assert_eq!(server.verifier.check(asked, START), expected, "{uri} {request_uri}");
     }
 }

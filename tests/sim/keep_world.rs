@@ -1,19 +1,21 @@
 //! The world of accounts that are kept bound: one registrar, and a clock that runs for days.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sipreg::proto::client::plan::Plan;
 use sipreg::proto::client::schedule::{AccountEvent, Departure};
 use sipreg::proto::ids::Random;
-use sipreg::proto::locate::Destination;
 use sipreg::proto::{
-    Action, Cause, Command, Endpoint, Event, FlowId, Notice, Question, RegistrationId, Time, Transport,
+    Action, Cause, Command, Event, FlowId, Notice, Question, Record, RegistrationId, Time, Transport,
 };
 
 use crate::dice::Dice;
+use crate::engine::{Engine, Others, Stage};
 use crate::hostile;
 use crate::world::plan;
 
@@ -58,38 +60,49 @@ impl Share {
 
 pub type Server = Box<dyn FnMut(&Asked<'_>) -> Reply>;
 
+/// The endpoint with its accounts, and the others. Times are milliseconds since the start.
 pub struct World {
-    pub endpoint: Endpoint,
-    pub now: Time,
-    pub order: u64,
-    pub agenda: BTreeMap<(Time, u64), Event>,
-    pub flows: BTreeMap<FlowId, Destination>,
-    pub server: Server,
+    pub engine: Engine<Infallible>,
+    others: Provider,
+}
+
+/// The registrar, the network to it, and what is seen of both.
+pub struct Provider {
+    server: Server,
     /// Datagrams lost, of a thousand.
     pub loss: u64,
-    pub dice: Dice,
-    pub shares: BTreeMap<String, Share>,
+    dice: Dice,
+    shares: BTreeMap<String, Share>,
     /// Requests, copies aside, by second.
     pub rate: BTreeMap<u64, u32>,
     /// The last request of each account.
-    pub last: BTreeMap<String, Bytes>,
+    last: BTreeMap<String, Bytes>,
     pub told: Vec<(u64, String)>,
     pub left: Vec<Departure>,
     pub opened: u32,
     /// Where the system sends from.
-    pub local: SocketAddr,
+    local: SocketAddr,
     /// The last request.
     pub text: String,
 }
 
+impl Deref for World {
+    type Target = Provider;
+
+    fn deref(&self) -> &Provider {
+        &self.others
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Provider {
+        &mut self.others
+    }
+}
+
 impl World {
     pub fn new(server: impl FnMut(&Asked<'_>) -> Reply + 'static) -> World {
-        World {
-            endpoint: Endpoint::new(Box::new(Dice::new(1, 1))),
-            now: START,
-            order: 0,
-            agenda: BTreeMap::new(),
-            flows: BTreeMap::new(),
+        let others = Provider {
             server: Box::new(server),
             loss: 0,
             dice: Dice::new(1, 2),
@@ -101,7 +114,8 @@ impl World {
             opened: 0,
             local: "192.0.2.99:5070".parse().unwrap(),
             text: String::new(),
-        }
+        };
+        World { engine: Engine::new(Box::new(Dice::new(1, 1)), START), others }
     }
 
     pub fn keep(&mut self, number: u64, plan: Plan, delay: u64) {
@@ -118,81 +132,82 @@ impl World {
     }
 
     pub fn at(&self) -> u64 {
-        self.now.since(START).as_millis() as u64
-    }
-
-    pub fn put(&mut self, after: u64, event: Event) {
-        self.order += 1;
-        self.agenda.insert((self.now + Duration::from_millis(after), self.order), event);
+        self.engine.stage.at()
     }
 
     pub fn command(&mut self, command: Command) {
         self.handle(Event::Command(command));
     }
 
+    pub fn handle(&mut self, event: Event) {
+        self.engine.handle(event, &mut self.others);
+    }
+
     /// The system sends from elsewhere now, and says so.
     pub fn move_to(&mut self, local: &str) {
         self.local = local.parse().unwrap();
-        let moved = self.flows.keys().copied().collect();
+        let moved = self.engine.stage.flows.keys().copied().collect();
         self.handle(Event::NetworkChanged { moved });
     }
 
     /// Lets the clock run to so many milliseconds after the start.
     pub fn run(&mut self, until: u64) {
-        let end = START + Duration::from_millis(until);
-        loop {
-            let first = self.agenda.first_key_value().map(|((at, _), _)| *at);
-            let due = self.endpoint.next_timeout().map(|(at, _)| at);
-            match (first, due) {
-                (Some(at), due) if at <= end && due.is_none_or(|due| at <= due) => {
-                    self.now = self.now.max(at);
-                    let (_, event) = self.agenda.pop_first().unwrap();
-                    self.handle(event);
-                }
-                (_, Some(due)) if due <= end => {
-                    self.now = self.now.max(due);
-                    self.handle(Event::Timeout);
-                }
-                _ => break,
-            }
-        }
-        self.now = end;
+        while self.engine.step(START + Duration::from_millis(until), &mut self.others) {}
+        self.sleep(until);
     }
 
     /// Nothing runs until so many milliseconds after the start; what came in meanwhile is there then.
     pub fn sleep(&mut self, until: u64) {
-        self.now = START + Duration::from_millis(until);
+        self.engine.stage.now = START + Duration::from_millis(until);
     }
 
-    pub fn handle(&mut self, event: Event) {
-        let actions: Vec<Action> = self.endpoint.handle(event, self.now).collect();
-        actions.into_iter().for_each(|action| self.act(action));
+    /// Stops everything, and says which share of the time each account was bound: the smallest of all, in percent.
+    pub fn end(mut self, name: &str) -> Ended {
+        let at = self.at();
+        for share in self.shares.values_mut() {
+            share.grant(at, 0);
+        }
+        let shares = self.shares.values().map(|share| share.bound as f64 * 100.0 / at as f64);
+        let share = shares.fold(100.0, f64::min);
+        self.command(Command::StopKeeping(None));
+        self.run(at + 60_000);
+        self.engine.assert_over(name);
+        let Provider { told, left, rate, opened, .. } = self.others;
+        let requests = rate.values().sum();
+        println!("{name}: bound {share:.3} % of the time, {requests} requests, {} flows", opened);
+        Ended { share, requests, told, left, rate }
     }
+}
 
-    pub fn act(&mut self, action: Action) {
+impl Others for Provider {
+    type Incident = Infallible;
+
+    fn act(&mut self, action: Action, stage: &mut Stage<Infallible>) {
         match action {
-            Action::Open { flow, destination } => {
+            Action::Open { flow, .. } => {
                 self.opened += 1;
-                self.flows.insert(flow, destination);
-                self.put(1, Event::Opened { flow, local: self.local });
+                stage.event(1, Event::Opened { flow, local: self.local });
             }
-            Action::Close { flow } => {
-                self.flows.remove(&flow).expect("it is open");
-            }
-            Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes),
-            Action::Notify(Notice::Account { what, .. }) => self.tell(what),
-            Action::Notify(_) | Action::Checkpoint(_) => {}
+            Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes, stage),
+            Action::Notify(Notice::Account { what, .. }) => self.tell(what, stage.at()),
+            Action::Notify(_) | Action::Checkpoint(_) | Action::Close { .. } => {}
             // Every name has two addresses.
             Action::Resolve { query, question: Question::A(_) } => {
-                let answer = Ok(["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap()).to_vec());
-                self.put(1, Event::Resolved { query, answer });
+                let answer = Ok([1, 2].map(|n| Record::A([192, 0, 2, n].into())).to_vec());
+                stage.event(1, Event::Resolved { query, answer });
             }
-            Action::Resolve { query, .. } => self.put(1, Event::Resolved { query, answer: Ok(vec![]) }),
-            Action::Listen { .. } | Action::Store { .. } => panic!("{action:?}"),
+            Action::Resolve { query, .. } => stage.event(1, Event::Resolved { query, answer: Ok(vec![]) }),
+            Action::Listen { .. } | Action::Store { .. } => unreachable!("the engine has seen to it"),
         }
     }
 
-    pub fn tell(&mut self, what: AccountEvent) {
+    fn happen(&mut self, incident: Infallible, _: &mut Stage<Infallible>) {
+        match incident {}
+    }
+}
+
+impl Provider {
+    fn tell(&mut self, what: AccountEvent, at: u64) {
         let ms = |time: Time| time.since(START).as_millis();
         let text = match what {
             AccountEvent::Registering => "registering".to_owned(),
@@ -210,64 +225,46 @@ impl World {
                 format!("stopped {left:?}")
             }
         };
-        self.told.push((self.at(), text));
+        self.told.push((at, text));
     }
 
-    pub fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) {
-        let to = self.flows[&flow];
+    fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes, stage: &mut Stage<Infallible>) {
+        let to = stage.flows[&flow].clone();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let copy = self.last.insert(to_line(&text), bytes.clone()) == Some(bytes);
         if !copy {
-            *self.rate.entry(self.at() / 1000).or_default() += 1;
+            *self.rate.entry(stage.at() / 1000).or_default() += 1;
         }
         let datagrams = to.transport == Transport::Udp;
         if datagrams && self.dice.next() % 1000 < self.loss {
             return;
         }
         self.text.clone_from(&text);
-        let asked = Asked { at: self.at(), text: &text, to: to.address };
+        let asked = Asked { at: stage.at(), text: &text, to: to.address };
         let reply = (self.server)(&asked);
         let (said, close) = match reply {
             Reply::Silent => return,
-            Reply::Refuse => return self.put(1, Event::Failed { flow, peer, cause: Cause::Refused }),
+            Reply::Refuse => return stage.event(1, Event::Failed { flow, peer, cause: Cause::Refused }),
             Reply::Say(said) => (said, None),
-            Reply::Grant(seconds) => (self.grant(&text, seconds), None),
-            Reply::GrantAndClose(seconds, after) => (self.grant(&text, seconds), Some(after)),
+            Reply::Grant(seconds) => (self.grant(&text, seconds, stage.at()), None),
+            Reply::GrantAndClose(seconds, after) => (self.grant(&text, seconds, stage.at()), Some(after)),
         };
         let lost = datagrams && self.dice.next() % 1000 < self.loss;
         if !lost {
             let bytes = hostile::answer(&text, &said).into();
-            self.put(20, Event::Received { flow, peer, bytes });
+            stage.event(20, Event::Received { flow, peer, bytes });
         }
         if let Some(after) = close {
-            self.put(after, Event::Closed { flow });
+            stage.event(after, Event::Closed { flow });
         }
     }
 
-    pub fn grant(&mut self, text: &str, seconds: u64) -> String {
+    fn grant(&mut self, text: &str, seconds: u64, at: u64) -> String {
         let to = to_line(text);
         let removal = text.contains("\r\nExpires: 0\r\n");
         let lease = if removal { 0 } else { seconds * 1000 };
-        let at = self.at() + 10;
-        self.shares.entry(to).or_default().grant(at, lease);
+        self.shares.entry(to).or_default().grant(at + 10, lease);
         if removal { "200 OK".to_owned() } else { format!("200 OK|Contact: <@>;expires={seconds}") }
-    }
-
-    /// Stops everything, and says which share of the time each account was bound: the smallest of all, in percent.
-    pub fn end(mut self, name: &str) -> Ended {
-        let at = self.at();
-        for share in self.shares.values_mut() {
-            share.grant(at, 0);
-        }
-        let shares = self.shares.values().map(|share| share.bound as f64 * 100.0 / at as f64);
-        let share = shares.fold(100.0, f64::min);
-        self.command(Command::StopKeeping(None));
-        self.run(at + 60_000);
-        assert!(self.endpoint.is_idle(), "{name}: something is left");
-        assert!(self.flows.is_empty(), "{name}: flows are left open");
-        let requests = self.rate.values().sum();
-        println!("{name}: bound {share:.3} % of the time, {requests} requests, {} flows", self.opened);
-        Ended { share, requests, told: self.told, left: self.left, rate: self.rate }
     }
 }
 

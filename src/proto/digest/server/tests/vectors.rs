@@ -45,8 +45,13 @@ fn the_digests_of_all_vectors_that_a_server_takes_are_right() {
         let flipped = format!("{}{}", if right.starts_with('0') { '1' } else { '0' }, &right[1..]);
         for (row, is_right) in [(sent.to_owned(), true), (sent.replace(right, &flipped), false)] {
             let credentials = [Credentials::parse(row.as_bytes()).unwrap()];
-            let asked =
-                Asked { realm, method: &method, uri: get("uri").unwrap(), body, credentials: &credentials };
+            let asked = Presented {
+                realm,
+                method: &method,
+                uri: get("uri").unwrap(),
+                body,
+                credentials: &credentials,
+            };
             match server.verifier.check(asked, START) {
                 Verdict::Stale => assert!(is_right, "{id}"),
                 Verdict::Refused { username, why: AuthFailure::Wrong } => {

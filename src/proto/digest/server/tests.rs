@@ -4,7 +4,7 @@ mod vectors;
 use std::time::Duration;
 
 use super::*;
-use crate::proto::digest::{Challenged, Credential, Keyring, Qop, Secret, Sessions};
+use crate::proto::digest::{ChallengeOutcome, Credential, Keyring, Qop, Secret, Sessions};
 use crate::proto::ids::Counting;
 use crate::sip::{Challenge, Header, HeaderName, Headers};
 
@@ -40,7 +40,7 @@ impl Server {
     }
 
     fn check(&mut self, credentials: &[Credentials], body: &[u8], now: Time) -> Verdict {
-        let asked = Asked { realm: REALM, method: &REGISTER, uri: URI, body, credentials };
+        let asked = Presented { realm: REALM, method: &REGISTER, uri: URI, body, credentials };
         self.verifier.check(asked, now)
     }
 }
@@ -75,7 +75,7 @@ impl Client {
             headers.push(Header::new(HeaderName::WwwAuthenticate, row.clone()).unwrap());
         }
         let challenged = self.sessions.on_challenge(&headers, &self.keyring, &mut self.random);
-        challenged == Challenged::Answer
+        challenged == ChallengeOutcome::Answer
     }
 
     fn answer(&mut self, body: &[u8]) -> Vec<Credentials> {
@@ -92,7 +92,8 @@ fn name(verdict: &Verdict) -> Option<&str> {
     }
 }
 
-/// RAU-001, RAU-003, RAU-004, RAU-015, RAU-018: one row for each algorithm, best first, all with qop and userhash.
+/// RAU-001, RAU-003, RAU-004, RAU-015, RAU-018: one row for each algorithm, best first, all with qop and
+/// userhash.
 #[test]
 fn a_challenge_offers_each_algorithm_once_and_best_first() {
     use Algorithm::{Md5, Sha256, Sha512_256};
@@ -123,7 +124,8 @@ fn a_challenge_offers_each_algorithm_once_and_best_first() {
     assert_eq!(offered, ["SHA-512-256", "SHA-256", "MD5"]);
 }
 
-/// RAU-001, RAU-004: what all users of the realm can do; never nothing; the same for a realm that has no users.
+/// RAU-001, RAU-004: what all users of the realm can do; never nothing; the same for a realm that has no
+/// users.
 #[test]
 fn algorithms_are_offered_as_far_as_the_users_have_them() {
     use Algorithm::{Md5, Sha256, Sha512_256};

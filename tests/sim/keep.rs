@@ -5,12 +5,13 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use sipreg::proto::client::plan::{Plan, Purpose};
+use sipreg::proto::client::plan::{OWN_ADDRESS, Plan, Purpose};
 use sipreg::proto::client::schedule::Departure;
 use sipreg::proto::{Command, RegistrationId, Transport};
+use sipreg::sip::{AnyUri, Host};
 
+use crate::keep_world::{Reply, World};
 use crate::world::{contact, keyring, plan, uri};
-use crate::year::{Reply, World};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -165,9 +166,9 @@ fn a_connection_stays_open_between_refreshes() {
     let mut world = World::new(|_| Reply::Grant(3600));
     world.keep(1, Plan { transport: Some(Transport::Tcp), ..plan() }, 0);
     world.run(40 * MINUTE);
-    assert_eq!((world.rate.len(), world.flows.len()), (1, 1));
+    assert_eq!((world.rate.len(), world.engine.stage.flows.len()), (1, 1));
     world.run(DAY);
-    assert_eq!((world.opened, world.flows.len()), (1, 1));
+    assert_eq!((world.opened, world.engine.stage.flows.len()), (1, 1));
     world.end("a day over one connection");
 }
 
@@ -235,6 +236,28 @@ fn a_change_of_address_is_followed_within_a_second() {
     }
 }
 
+/// DES-016: a contact that is made for this device's address goes where that goes, and is removed at the end.
+#[test]
+fn a_contact_at_the_own_address_follows_it() {
+    let mut contact = contact("<sip:4930123456~own.invalid;line=abc>");
+    let AnyUri::Sip(uri) = &mut contact.uri else { panic!("a SIP URI") };
+    uri.host = Host::Name(OWN_ADDRESS.to_owned());
+    let mut world = World::new(|_| Reply::Grant(3600));
+    world.keep(1, Plan { contacts: vec![contact], ..plan() }, 0);
+    let row = |host: &str, rest: &str| format!("Contact: <sip:4930123456@{host}:5070;line=abc>{rest}\r\n");
+    world.run(HOUR);
+    assert!(world.text.contains(&row("192.0.2.99", "")), "{}", world.text);
+    world.move_to("198.51.100.9:5070");
+    world.run(HOUR + 1100);
+    assert!(world.text.contains(&row("198.51.100.9", "")), "{}", world.text);
+    assert!(world.text.contains(&row("192.0.2.99", ";expires=0")), "{}", world.text);
+    world.command(Command::StopKeeping(None));
+    world.run(HOUR + 5000);
+    assert!(world.text.contains(&row("198.51.100.9", "")), "{}", world.text);
+    assert!(world.text.contains("\r\nExpires: 0\r\n") && !world.text.contains(OWN_ADDRESS), "{}", world.text);
+    assert_eq!(world.left, [Departure::Removed]);
+}
+
 /// DES-017: what could not be reached is tried as soon as the network has changed, and the wait has not grown.
 #[test]
 fn a_network_that_comes_back_is_used_at_once() {
@@ -274,7 +297,7 @@ fn leaving_takes_four_seconds_at_most() {
         world.run(2 * HOUR);
         assert_eq!(world.left, [left]);
         assert_eq!(world.told.last().unwrap().0, HOUR + took);
-        assert!(world.endpoint.is_idle() && world.flows.is_empty());
+        world.engine.assert_over("left");
     }
 }
 
@@ -283,8 +306,8 @@ fn leaving_takes_four_seconds_at_most() {
 fn a_hundred_thousand_refreshes_need_one_flow() {
     let mut world = World::one(|_| Reply::Grant(4));
     world.run(56 * HOUR);
-    assert_eq!((world.flows.len(), world.opened), (1, 1));
-    assert!(world.agenda.len() <= 2);
+    assert_eq!((world.engine.stage.flows.len(), world.opened), (1, 1));
+    assert!(world.engine.stage.pending() <= 2);
     world.told.clear();
     let ended = world.end("100,000 refreshes");
     assert!(ended.requests > 100_000, "{}", ended.requests);
@@ -317,7 +340,7 @@ fn another_plan_takes_the_old_contacts_with_it() {
         world.run(world.at() + 2000);
         assert!(world.text.contains(new) && world.text.contains(gone), "{}", world.text);
         assert!(world.text.contains("Expires: 1800"), "{}", world.text);
-        let contacts = world.endpoint.plan(RegistrationId(1)).unwrap().contacts.clone();
+        let contacts = world.engine.endpoint.plan(RegistrationId(1)).unwrap().contacts.clone();
         revise(&mut world, Plan { contacts, ..plan() });
         world.run(world.at() + 2000);
         assert!(world.text.contains(new) && !world.text.contains("expires=0"), "{}", world.text);
@@ -352,7 +375,10 @@ fn another_plan_mends_a_wrong_password_and_leads_elsewhere() {
     world.command(Command::Refresh(None));
     revise(&mut world, Plan { transport: Some(Transport::Tcp), ..right });
     world.run(3 * MINUTE);
-    assert_eq!((world.told.last().unwrap().1.as_str(), world.opened, world.flows.len()), ("refreshed", 2, 1));
+    assert_eq!(
+        (world.told.last().unwrap().1.as_str(), world.opened, world.engine.stage.flows.len()),
+        ("refreshed", 2, 1)
+    );
     assert!(world.text.contains("SIP/2.0/TCP"), "{}", world.text);
     assert!(
         world.text.contains(";transport=udp>;expires=0") || world.text.contains(":5070>;expires=0"),

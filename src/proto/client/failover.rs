@@ -1,0 +1,163 @@
+//! Where a registration goes next: to the next destination (RFC 3263 §4.3), to the next target (RFC 3261
+//! §8.1.3.4), to another try after a pause; and what it failed by when nothing is left.
+
+use std::time::Duration;
+
+use super::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
+use super::registration::{FlowTo, Phase, Registrant, Step, Tally, Try, Visit};
+use super::request::MOST_REQUESTS;
+use super::targets::MOST_DESTINATIONS;
+use crate::proto::Cause;
+use crate::proto::digest::Sessions;
+use crate::proto::locate::{Destination, Locate, LocateError, Start};
+
+/// The pause after the first try; each further one is twice as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+impl Registrant {
+    /// Goes to the next target; `None` when there is none.
+    pub(super) fn next_target(&mut self, attempt: &mut Try) -> Option<(Phase, Step)> {
+        while attempt.visits < MOST_DESTINATIONS
+            && let Some(target) = attempt.targets.next()
+        {
+            // Another server has not issued the nonces we hold: it asks for itself.
+            self.sessions = Sessions::new();
+            attempt.destinations.clear();
+            self.target = target;
+            let next_hop = self.next_hop();
+            match Locate::start(next_hop.uri_to_locate(), next_hop.transport, self.plan.families) {
+                Ok(Start::Found(found)) => return self.visit_all(attempt, found),
+                Ok(Start::Ask(locate, questions)) => {
+                    return Some((Phase::Locating(locate), Step::Resolve(questions)));
+                }
+                Err(error) => attempt.unreachable = Some(unlocatable(error)),
+            }
+        }
+        None
+    }
+
+    /// Goes to the first of these destinations.
+    pub(super) fn visit_all(&mut self, attempt: &mut Try, found: Vec<Destination>) -> Option<(Phase, Step)> {
+        attempt.destinations = found.into();
+        self.next_destination(attempt)
+    }
+
+    /// Goes to the next destination of this target, else to the next target.
+    pub(super) fn next_destination(&mut self, attempt: &mut Try) -> Option<(Phase, Step)> {
+        if attempt.visits >= MOST_DESTINATIONS || attempt.requests >= MOST_REQUESTS {
+            return None;
+        }
+        let Some(destination) = attempt.destinations.pop_front() else { return self.next_target(attempt) };
+        self.sessions = Sessions::new();
+        attempt.visits += 1;
+        Some((Phase::Visiting(Visit::on(FlowTo::new(destination.clone()))), Step::Visit(destination)))
+    }
+
+    /// Leaves a destination whose flow is lost.
+    pub(super) fn lose(
+        &mut self,
+        attempt: &mut Try,
+        visit: &Visit,
+        cause: Option<Cause>,
+    ) -> Option<(Phase, Step)> {
+        let (result, unreachable) = match cause {
+            Some(cause) => (AttemptResult::Failed(cause), Unreachable::Network(cause)),
+            None => (AttemptResult::Closed, Unreachable::Closed),
+        };
+        if cause.is_none_or(may_have_arrived) {
+            self.leave_unsettled(attempt, visit, result);
+        } else {
+            attempt.leave(visit, result);
+        }
+        attempt.unreachable = Some(unreachable);
+        self.next_destination(attempt)
+    }
+
+    /// Leaves a destination that may have obeyed the last request without our hearing of it: what that binds
+    /// is not forgotten.
+    pub(super) fn leave_unsettled(&mut self, attempt: &mut Try, visit: &Visit, result: AttemptResult) {
+        attempt.leave(visit, result);
+        if self.plan.has_own() && visit.requests > 0 {
+            let Registrant { plan, min_expires, own, .. } = self;
+            for contact in plan.binds(&attempt.contacts, *min_expires).filter(|contact| plan.is_own(contact))
+            {
+                own.add(contact);
+            }
+        }
+    }
+}
+
+impl Try {
+    /// Ends a visit with a final answer that is not acted upon: the last of these decides.
+    pub(super) fn refuse(&mut self, visit: &Visit, status: u16, failure: Failure) {
+        self.leave(visit, AttemptResult::Status(status));
+        self.refusal = Some(failure);
+    }
+
+    /// Notes how a visit ended.
+    pub(super) fn leave(&mut self, visit: &Visit, result: AttemptResult) {
+        self.tally.attempts.push(Attempt {
+            transport: Some(visit.flow.destination.transport),
+            remote: Remote::Address(visit.flow.destination.address),
+            result,
+        });
+    }
+
+    /// Why the try failed. The last final answer that was not acted upon decides; without one misbehaviour,
+    /// then silence, then what the network said.
+    pub(super) fn verdict(&mut self) -> Failure {
+        if let Some(failure) = self.refusal.take() {
+            return failure;
+        }
+        match (self.misbehaved, self.silent, self.unreachable.take()) {
+            (Some(how), _, _) => Failure::Misbehaved(how),
+            (None, true, _) | (None, false, None) => Failure::Timeout,
+            (None, false, Some(why)) => Failure::Unreachable(why),
+        }
+    }
+}
+
+impl Tally {
+    /// The pause after a try that ended so, and how much longer it may be; `None`: another would end as this
+    /// one.
+    pub(super) fn pause(&self, failure: &Failure) -> Option<(Duration, Duration)> {
+        let least = may_pass(failure)?;
+        let backoff = FIRST_PAUSE.saturating_mul(1 << self.tries.min(8)).min(LONGEST_PAUSE);
+        let (wait, spread) = if least > backoff { (least, least / 10) } else { (backoff / 2, backoff / 2) };
+        Some((wait.max(least), spread))
+    }
+}
+
+/// Whether a failure may pass by itself, and how long the other side wants to be left alone.
+fn may_pass(failure: &Failure) -> Option<Duration> {
+    match failure {
+        Failure::Timeout | Failure::Unreachable(_) | Failure::Refused(Refusal::Status(503)) => {
+            Some(Duration::ZERO)
+        }
+        Failure::Refused(Refusal::RetryAfter { status: 503, seconds }) => {
+            Some(Duration::from_secs(u64::from(*seconds)))
+        }
+        Failure::Refused(_) | Failure::Credentials(_) | Failure::Misbehaved(_) => None,
+    }
+}
+
+/// Whether something that was sent may have arrived although the network complains.
+fn may_have_arrived(cause: Cause) -> bool {
+    match cause {
+        Cause::Refused
+        | Cause::Unreachable
+        | Cause::ProtocolUnreachable
+        | Cause::TooLarge
+        | Cause::LocalAddress
+        | Cause::Denied => false,
+        Cause::TimedOut | Cause::Reset | Cause::Other(_) => true,
+    }
+}
+
+fn unlocatable(error: LocateError) -> Unreachable {
+    match error {
+        LocateError::Family(ip) => Unreachable::Name { name: ip.to_string(), error: None },
+        LocateError::Transport(_) | LocateError::Sips => Unreachable::Network(Cause::ProtocolUnreachable),
+    }
+}

@@ -1,0 +1,157 @@
+//! Registering again: over the flow that the registration rests on, or from the start; to refresh what is
+//! bound, to bind something else by another plan, or to remove it (RFC 3261 §10.2.2, §10.2.4).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::plan::{Plan, Purpose, stands_here};
+use super::registration::{KNOWN_TAGS, Phase, Registrant, Registration, State, Step, Tally, Try, Visit};
+use crate::proto::digest::Sessions;
+use crate::proto::ids::Random;
+use crate::proto::{Cause, Time};
+use crate::sip::NameAddr;
+
+/// How long another destination serves before the first is tried again.
+const AWAY: Duration = Duration::from_secs(600);
+
+/// A lease of no more seconds would end before the silence of the first destination does.
+const LONG: u32 = 300;
+
+impl Registration {
+    /// Registers again after [`Step::Finish`]: with the same Call-ID, the next CSeq, and the nonces at hand,
+    /// over the flow it is bound over; without one, from the first destination on. Only with
+    /// [`Plan::keep`](super::plan::Plan::keep); the first time it starts.
+    pub fn again_for(&mut self, purpose: Purpose, random: &mut dyn Random, now: Time) -> Step {
+        let mut flow = match &mut self.state {
+            State::Fresh => None,
+            State::Resting(flow) => flow.take(),
+            State::Trying(..) | State::Pausing(_) | State::Over => return Step::Wait,
+        };
+        let registrant = &mut self.registrant;
+        // What is bound is what the plan before asked for: that is removed.
+        if let Some(plan) = self.revised.take().filter(|_| purpose != Purpose::Remove) {
+            flow = flow.filter(|_| leads_the_same_way(&plan, &registrant.plan));
+            registrant.adopt(plan);
+        }
+        registrant.pursue(purpose);
+        let mut attempt = Try::new(Tally::new(now));
+        let flow = flow.filter(|_| !registrant.returns_to_first(now));
+        if let Some(flow) = flow
+            && let Some(local) = flow.local
+        {
+            registrant.resume(&mut attempt);
+            let mut visit = Visit::on(flow);
+            let turn = registrant.send(&mut attempt, &mut visit, local, random, now);
+            self.state = State::Trying(Box::new((Phase::Visiting(visit), attempt)));
+            return self.settle(turn, now);
+        }
+        // RSP-015: where it was told to go for good, and only then where the plan says.
+        if let Some(target) = registrant.target.take().filter(|target| target.is_for_good) {
+            attempt.targets.put_first(target);
+        }
+        self.begin(attempt, now)
+    }
+
+    /// Another plan, of the same AOR at the same registrar, counts from the next try on. What is bound and is
+    /// not asked for any more is removed by the request that binds the rest; a password that the user typed
+    /// is not asked for again if something was bound with it. Only with
+    /// [`Plan::keep`](super::plan::Plan::keep).
+    pub fn revise(&mut self, plan: Box<Plan>) {
+        self.revised = Some(plan);
+    }
+
+    /// The system would send from another address now: the flow is gone, and what is under way on it with it.
+    pub fn on_moved(&mut self, random: &mut dyn Random, now: Time) -> Step {
+        if let State::Resting(flow) = &mut self.state {
+            *flow = None;
+            return Step::Wait;
+        }
+        self.on_flow_lost(Some(Cause::LocalAddress), random, now)
+    }
+
+    /// The lifetime that is asked for, in seconds; it does not shrink with what is granted.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<u32> {
+        self.revised.as_ref().unwrap_or(&self.registrant.plan).lifetime()
+    }
+
+    /// Whether it rests, with a flow that it is bound over.
+    #[must_use]
+    pub fn rests_on_a_flow(&self) -> bool {
+        matches!(self.state, State::Resting(Some(_)))
+    }
+
+    /// Whether something of it may be bound: by a 2xx, or by a request whose answer never came.
+    #[must_use]
+    pub fn may_be_bound(&self) -> bool {
+        !self.registrant.own.is_empty()
+    }
+}
+
+impl Registrant {
+    fn adopt(&mut self, mut plan: Box<Plan>) {
+        let typed = plan.keyring.ask.is_some() && self.plan.keyring.ask.is_none();
+        if typed && !self.own.is_empty() {
+            plan.keyring = self.plan.keyring.clone();
+        }
+        plan.keep = true;
+        plan.resume = self.plan.resume.take();
+        self.plan = plan;
+        self.target = None;
+        self.sessions = Sessions::new();
+        self.offered = Cow::Borrowed(&KNOWN_TAGS);
+        (self.min_expires, self.failed_over_since) = (None, None);
+        self.drop_stale = true;
+    }
+
+    fn pursue(&mut self, purpose: Purpose) {
+        self.plan.purpose = purpose;
+        if purpose == Purpose::Remove {
+            self.plan.contacts = self.removable();
+            self.plan.resume.get_or_insert_default().own = self.own.contacts();
+        }
+    }
+
+    /// The contacts to remove: those that the user named, else those that may be bound; and these as well,
+    /// where the user named something else before.
+    fn removable(&self) -> Vec<NameAddr> {
+        let mut contacts = self.plan.contacts.clone();
+        contacts.retain(|contact| !stands_here(contact));
+        if self.plan.has_own() || self.drop_stale {
+            for own in self.own.contacts() {
+                if !contacts.iter().any(|contact| contact.uri.matches(&own.uri)) {
+                    contacts.push(own);
+                }
+            }
+        }
+        contacts
+    }
+
+    /// Whether it is time to see if the first destination serves again: after a while elsewhere, at a refresh
+    /// of a lease that outlives its silence, so that nothing is lost (DES-034).
+    fn returns_to_first(&self, now: Time) -> bool {
+        let is_long = self.plan.lifetime().is_none_or(|seconds| seconds > LONG);
+        is_long && self.failed_over_since.is_some_and(|since| now.since(since) >= AWAY)
+    }
+
+    /// Begins a try where the last one ended. A target that fails is not gone to once more in the same try.
+    fn resume(&self, attempt: &mut Try) {
+        attempt.tally.began_at_first = false;
+        match &self.target {
+            Some(target) if !target.uri.matches(&self.plan.registrar) => {
+                attempt.targets.begun_with(&target.uri);
+            }
+            Some(_) | None => drop(attempt.targets.next()),
+        }
+        attempt.visits += 1;
+    }
+}
+
+/// Whether two plans send their requests over the same flow.
+fn leads_the_same_way(one: &Plan, other: &Plan) -> bool {
+    let hops = |plan: &Plan| {
+        let hops = plan.route.iter().chain([&*plan.registrar]);
+        hops.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    one.transport == other.transport && one.families == other.families && hops(one) == hops(other)
+}

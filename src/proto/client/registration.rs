@@ -1,0 +1,630 @@
+//! One registration: from a [`Plan`] to a [`Report`], over as many requests as it takes (RFC 3261 §10.2,
+//! §8.1.3).
+//!
+//! ```text
+//!                     ┌─ 3xx, or a failure while targets are left: the next target
+//!                     ▼
+//!  Fresh ─▶ Trying: Locating ─▶ Visiting, which awaits a flow ─▶ a response ─▶ Over
+//!             ▲                    ▲          ▲                   │  │
+//!             │                    │          └───────────────────┤  │ 401 407 420 421 423: the next request,
+//!             │                    │                              │  │ perhaps after a password was asked for
+//!             │                    └──────────────────────────────┤  │ 503, timeout, broken flow: the next
+//!             │ the next try                                      │  │ destination (RFC 3263 §4.3)
+//!          Pausing ◀── all have failed, and may do better ────────┘  │
+//!                                                                    ▼
+//!                                                            Resting, with Plan::keep
+//! ```
+//!
+//! With [`Plan::keep`] it does not end but rests, and [`Registration::again_for`] has it register once more.
+//!
+//! The machine is pure. Every input returns one [`Step`], the thing to do next; [`crate::proto::endpoint`]
+//! does it. To, From (tag included) and Call-ID stay the same over all requests, CSeq rises by one with each
+//! (§10.2).
+//!
+//! What a response leads to is in `response`, where the next request goes in `failover`, the request itself
+//! in `request`, and what happens between two registrations in `refresh`.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bindings::OwnContacts;
+use super::outcome::{
+    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Warning,
+};
+use super::plan::Plan;
+use super::targets::{NextHop, Target, Targets};
+use crate::proto::digest::Sessions;
+use crate::proto::ids::{self, Random, Tag};
+use crate::proto::locate::{Destination, Locate, Transport};
+use crate::proto::transaction::Outgoing;
+use crate::proto::{Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
+use crate::sip::{NameAddr, Response};
+
+/// The option-tags that the client can use at all.
+pub(super) const KNOWN_TAGS: [&str; 1] = ["path"];
+
+/// A remembered CSeq above this begins a new Call-ID: the numbers of one run must stay below 2^31 (RFC 3261
+/// §8.1.1.5).
+const LAST_CSEQ: u32 = (1 << 31) - 10_000;
+
+/// The next thing to do.
+#[derive(Debug)]
+pub enum Step {
+    /// Ask the name service; every answer comes back by [`Registration::on_resolved`].
+    Resolve(Vec<Question>),
+    /// Open a flow to a new destination; flows to earlier ones are no longer needed.
+    Visit(Destination),
+    /// Open a second flow to the same address: the request is too large for a datagram.
+    Switch(Destination),
+    /// Send a request in a new transaction.
+    Send {
+        /// Which flow to the destination it leaves on.
+        transport: Transport,
+        /// The request.
+        outgoing: Box<Outgoing>,
+        /// The contacts it asks to be bound for more than 0 seconds, if the plan has a memory.
+        binds: Vec<NameAddr>,
+    },
+    /// Ask the user; the answer comes back by [`Registration::on_password`].
+    AskPassword {
+        /// The user whose password is missing.
+        username: String,
+        /// The protection domain it is for.
+        realm: String,
+    },
+    /// Wait for what is under way.
+    Wait,
+    /// This try failed. Begin the next by [`Registration::on_retry`] after `wait` and a random part of
+    /// `spread`.
+    Pause {
+        /// Why it failed.
+        failure: Failure,
+        /// The shortest pause.
+        wait: Duration,
+        /// How much longer it may be, so that not all clients come back at once.
+        spread: Duration,
+    },
+    /// It is over; with [`Plan::keep`], for now.
+    Finish(Box<Report>),
+    /// The flow broke over which the registrar reaches us.
+    Stranded(Option<Cause>),
+}
+
+/// The client's wish to be bound, with its state.
+#[derive(Debug)]
+pub struct Registration {
+    pub(super) registrant: Registrant,
+    /// The plan of the next registration, if it is another.
+    pub(super) revised: Option<Box<Plan>>,
+    pub(super) state: State,
+}
+
+/// Who registers: what one request hands on to the next, from try to try.
+#[derive(Debug)]
+pub(super) struct Registrant {
+    id: RegistrationId,
+    pub plan: Box<Plan>,
+    pub call_id: Arc<str>,
+    pub from_tag: Tag,
+    pub cseq: u32,
+    /// Option-tags of Supported: the known ones that no 420 has refused.
+    pub offered: Cow<'static, [&'static str]>,
+    /// The lifetime in seconds that a 423 has raised ours to.
+    pub min_expires: Option<u32>,
+    pub sessions: Sessions,
+    /// Where a 3xx led; `None`: where the plan says.
+    pub target: Option<Box<Target>>,
+    /// Contacts of this device that may be bound: remembered ones, and those of requests whose answer never
+    /// came.
+    pub own: OwnContacts,
+    /// The plan has been replaced by another, so that contacts that the user named before are removed like
+    /// the device's own.
+    pub drop_stale: bool,
+    /// Since when another destination than the first has served (RFC 3263 §4.3).
+    pub failed_over_since: Option<Time>,
+}
+
+/// Where a registration stands.
+#[derive(Debug)]
+pub(super) enum State {
+    /// It has not begun.
+    Fresh,
+    /// A try is under way. Ten thousand accounts rest most of the time: what only a try needs takes no room then.
+    Trying(Box<(Phase, Try)>),
+    /// Between two tries.
+    Pausing(Box<Pause>),
+    /// Finished, for now: with the flow it is bound over, if that is still there (RFC 5626 §4.2).
+    Resting(Option<FlowTo>),
+    /// Finished for good.
+    Over,
+}
+
+/// The stage of a try.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// It waits for the name service.
+    Locating(Locate),
+    /// It is at a destination.
+    Visiting(Visit),
+}
+
+/// A flow to one destination.
+#[derive(Clone, Debug)]
+pub(super) struct FlowTo {
+    pub destination: Destination,
+    /// Our address, once it is open. Of two flows it is the one in use.
+    pub local: Option<SocketAddr>,
+    pub size: SizeRule,
+}
+
+/// What RFC 3261 §18.1.1 has come to at this destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SizeRule {
+    /// No request was too large yet.
+    Unneeded,
+    /// TCP is used instead; a datagram would leave from here.
+    Switched { udp_local: SocketAddr },
+    /// TCP was refused: datagrams, whatever their size.
+    Refused,
+}
+
+/// One destination while it is tried.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub flow: FlowTo,
+    pub awaits: Await,
+    /// Requests to this destination, the challenges of it that were answered, and the 423s.
+    pub requests: u32,
+    pub challenges: u8,
+    pub raises: u8,
+}
+
+/// The event that a visit waits for.
+#[derive(Debug)]
+pub(super) enum Await {
+    /// A flow is being opened.
+    Flow,
+    /// A request has been sent.
+    Response,
+    /// The user is asked for the password that this 401 or 407 needs, since then.
+    Password(Box<Response>, Time),
+}
+
+/// One try: all targets, gone through once. Its counts and findings don't speak for the next.
+#[derive(Debug)]
+pub(super) struct Try {
+    /// The targets that are left, and the destinations of the current one.
+    pub targets: Targets,
+    pub destinations: VecDeque<Destination>,
+    /// Destinations that were tried, and requests to all of them.
+    pub visits: usize,
+    pub requests: u32,
+    /// The contacts of the last request.
+    pub contacts: Vec<NameAddr>,
+    /// The last final answer that was not acted upon.
+    pub refusal: Option<Failure>,
+    pub misbehaved: Option<Misbehaviour>,
+    /// A destination gave no final answer in time.
+    pub silent: bool,
+    pub unreachable: Option<Unreachable>,
+    pub tally: Tally,
+}
+
+/// The time between two tries.
+#[derive(Debug)]
+pub(super) struct Pause {
+    /// How the last try ended.
+    pub failure: Failure,
+    pub tally: Tally,
+}
+
+/// All tries since the registration began, or rested: what the report will tell of them.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub started: Time,
+    /// Tries that are over.
+    pub tries: u32,
+    /// The first of them did not begin on the flow of an earlier registration, but with the first
+    /// destination.
+    pub began_at_first: bool,
+    /// A registrar that found the CSeq too low got a new Call-ID.
+    pub renewed: bool,
+    pub requests: u32,
+    pub retransmissions: u32,
+    /// One for each destination of the last try.
+    pub attempts: Vec<Attempt>,
+    /// Where the last request went, when, and how long the answer took.
+    pub hop: Option<Hop>,
+    pub sent: Option<Time>,
+    pub round_trip: Option<Duration>,
+    /// The last final response.
+    pub response: Option<(u16, String)>,
+    /// Our address as the other side saw it.
+    pub seen: Option<SocketAddr>,
+    pub warnings: Vec<Warning>,
+}
+
+/// What an input to a try leads to.
+pub(super) enum Turn {
+    /// The phase goes on.
+    Stay(Step),
+    /// Another phase begins.
+    Move(Phase, Step),
+    /// Nothing is left to try: [`Try::verdict`] says why.
+    Fail,
+    /// A 2xx: what it confirms, or what is wrong with it.
+    Finish(Result<Success, Misbehaviour>),
+}
+
+impl From<Option<(Phase, Step)>> for Turn {
+    fn from(next: Option<(Phase, Step)>) -> Turn {
+        next.map_or(Turn::Fail, |(phase, step)| Turn::Move(phase, step))
+    }
+}
+
+impl Registration {
+    /// A registration that has not begun.
+    #[must_use]
+    pub fn new(id: RegistrationId, plan: Box<Plan>, random: &mut dyn Random) -> Registration {
+        let known = plan.resume.as_ref().and_then(|resume| resume.dialogue.clone());
+        let (call_id, cseq) =
+            known.filter(|(_, cseq)| *cseq < LAST_CSEQ).unwrap_or_else(|| (ids::call_id(random), 0));
+        let registrant = Registrant {
+            id,
+            call_id: call_id.into(),
+            from_tag: Tag(random.next()),
+            cseq,
+            offered: Cow::Borrowed(&KNOWN_TAGS),
+            min_expires: None,
+            sessions: Sessions::new(),
+            target: None,
+            own: plan.resume.iter().flat_map(|resume| resume.own.clone()).collect(),
+            drop_stale: false,
+            failed_over_since: None,
+            plan,
+        };
+        Registration { registrant, revised: None, state: State::Fresh }
+    }
+
+    /// The id that reports carry.
+    #[must_use]
+    pub fn id(&self) -> RegistrationId {
+        self.registrant.id
+    }
+
+    /// The plan it carries out.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.registrant.plan
+    }
+
+    /// Begins. Only once, before any other input.
+    pub fn start(&mut self, now: Time) -> Step {
+        match self.state {
+            State::Fresh => self.begin(Try::new(Tally::new(now)), now),
+            State::Trying(..) | State::Pausing(_) | State::Resting(_) | State::Over => Step::Wait,
+        }
+    }
+
+    /// The name service answered one question.
+    pub fn on_resolved(&mut self, question: &Question, answer: DnsAnswer, now: Time) -> Step {
+        let State::Trying(trying) = &mut self.state else { return Step::Wait };
+        let (Phase::Locating(locate), attempt) = &mut **trying else { return Step::Wait };
+        let next = match locate.answer(question, answer) {
+            None => return Step::Wait,
+            Some(Ok(found)) => self.registrant.visit_all(attempt, found),
+            Some(Err(error)) => {
+                attempt.visits += 1;
+                attempt.unresolved(locate.name(), error, error.unwrap_or(ResolveError::NoSuchName));
+                self.registrant.next_target(attempt)
+            }
+        };
+        self.settle(next.into(), now)
+    }
+
+    /// The flow asked for by [`Step::Visit`] or [`Step::Switch`] is open.
+    pub fn on_opened(&mut self, local: SocketAddr, random: &mut dyn Random, now: Time) -> Step {
+        let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
+        let Await::Flow = visit.awaits else { return Step::Wait };
+        visit.flow.local = Some(local);
+        let turn = registrant.send(attempt, visit, local, random, now);
+        self.settle(turn, now)
+    }
+
+    /// The flow could not be opened, broke, or was closed without an answer (`cause` is `None` then).
+    pub fn on_flow_lost(&mut self, cause: Option<Cause>, random: &mut dyn Random, now: Time) -> Step {
+        let Some((registrant, attempt, visit)) = self.visit() else {
+            return self.on_resting_flow_lost(cause);
+        };
+        let no_tcp = matches!(cause, Some(Cause::Refused | Cause::ProtocolUnreachable));
+        let turn = match (&visit.awaits, visit.flow.size) {
+            (Await::Flow, SizeRule::Switched { udp_local }) if no_tcp => {
+                // RFC 3261 §18.1.1: the request is repeated over UDP.
+                visit.flow.size = SizeRule::Refused;
+                visit.flow.destination.transport = Transport::Udp;
+                visit.flow.local = Some(udp_local);
+                registrant.send(attempt, visit, udp_local, random, now)
+            }
+            (Await::Flow | Await::Response, _) => registrant.lose(attempt, visit, cause).into(),
+            (Await::Password(..), _) => {
+                visit.flow.forget();
+                Turn::Stay(Step::Wait)
+            }
+        };
+        self.settle(turn, now)
+    }
+
+    /// The messages of the stream can't be told apart any more.
+    pub fn on_framing_lost(&mut self, now: Time) -> Step {
+        let Some((registrant, attempt, visit)) = self.visit() else { return self.on_resting_flow_lost(None) };
+        let turn = match &visit.awaits {
+            Await::Flow => Turn::Stay(Step::Wait),
+            Await::Response => {
+                attempt.misbehaved = Some(Misbehaviour::Framing);
+                registrant.leave_unsettled(attempt, visit, AttemptResult::Closed);
+                registrant.next_destination(attempt).into()
+            }
+            Await::Password(..) => {
+                visit.flow.forget();
+                Turn::Stay(Step::Wait)
+            }
+        };
+        self.settle(turn, now)
+    }
+
+    fn on_resting_flow_lost(&mut self, cause: Option<Cause>) -> Step {
+        let State::Resting(flow) = &mut self.state else { return Step::Wait };
+        if flow.take().is_some() { Step::Stranded(cause) } else { Step::Wait }
+    }
+
+    /// Timer F, or the time of the destination is over.
+    pub fn on_timeout(&mut self, now: Time) -> Step {
+        let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
+        let (Await::Flow | Await::Response) = visit.awaits else { return Step::Wait };
+        attempt.silent = true;
+        registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
+        let next = registrant.next_destination(attempt);
+        self.settle(next.into(), now)
+    }
+
+    /// The time for everything is over, or the user gave up: no other try.
+    pub fn on_give_up(&mut self, now: Time) -> Step {
+        let Some((failure, tally)) = self.cut_short(now) else { return Step::Wait };
+        self.finish(Err(failure), tally, None, now)
+    }
+
+    /// The time for this try is over.
+    pub fn on_try_over(&mut self, now: Time) -> Step {
+        let Some((failure, tally)) = self.cut_short(now) else { return Step::Wait };
+        self.fail(failure, tally, now)
+    }
+
+    /// The next try is due.
+    pub fn on_retry(&mut self, now: Time) -> Step {
+        let State::Pausing(pause) = &mut self.state else { return Step::Wait };
+        let mut tally = mem::take(&mut pause.tally);
+        tally.tries += 1;
+        tally.attempts.clear();
+        self.begin(Try::new(tally), now)
+    }
+
+    /// How long the user has been asked for a password, if so.
+    #[must_use]
+    pub fn asking_since(&self) -> Option<Time> {
+        let State::Trying(trying) = &self.state else { return None };
+        let (Phase::Visiting(visit), _) = &**trying else { return None };
+        let Await::Password(_, since) = &visit.awaits else { return None };
+        Some(*since)
+    }
+
+    /// Timer E sent a copy.
+    pub fn on_retransmission(&mut self) {
+        if let State::Trying(trying) = &mut self.state {
+            trying.1.tally.retransmissions += 1;
+        }
+    }
+
+    /// The visit under way, with all that an input to it concerns.
+    pub(super) fn visit(&mut self) -> Option<(&mut Registrant, &mut Try, &mut Visit)> {
+        let State::Trying(trying) = &mut self.state else { return None };
+        let (Phase::Visiting(visit), attempt) = &mut **trying else { return None };
+        Some((&mut self.registrant, attempt, visit))
+    }
+
+    /// Begins a try with its first target.
+    pub(super) fn begin(&mut self, mut attempt: Try, now: Time) -> Step {
+        match self.registrant.next_target(&mut attempt) {
+            Some((phase, step)) => {
+                self.state = State::Trying(Box::new((phase, attempt)));
+                step
+            }
+            None => self.fail(attempt.verdict(), attempt.tally, now),
+        }
+    }
+
+    pub(super) fn settle(&mut self, turn: Turn, now: Time) -> Step {
+        let State::Trying(trying) = &mut self.state else { return Step::Wait };
+        let (phase, attempt) = &mut **trying;
+        match turn {
+            Turn::Stay(step) => step,
+            Turn::Move(next, step) => {
+                *phase = next;
+                step
+            }
+            Turn::Fail => {
+                let (failure, tally) = (attempt.verdict(), mem::take(&mut attempt.tally));
+                self.fail(failure, tally, now)
+            }
+            Turn::Finish(result) => {
+                let flow = match phase {
+                    Phase::Visiting(visit) if result.is_ok() => Some(visit.flow.clone()),
+                    Phase::Visiting(_) | Phase::Locating(_) => None,
+                };
+                let tally = mem::take(&mut attempt.tally);
+                self.finish(result.map_err(Failure::Misbehaved), tally, flow, now)
+            }
+        }
+    }
+
+    /// What has come of it so far; `None` when nothing is under way.
+    fn cut_short(&mut self, now: Time) -> Option<(Failure, Tally)> {
+        match &mut self.state {
+            State::Fresh => Some((Failure::Timeout, Tally::new(now))),
+            State::Trying(trying) => {
+                let (phase, attempt) = &mut **trying;
+                match phase {
+                    Phase::Visiting(visit) => {
+                        attempt.silent = true;
+                        self.registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
+                    }
+                    Phase::Locating(locate) => {
+                        let error = ResolveError::TimedOut;
+                        attempt.unresolved(locate.name(), Some(error), error);
+                    }
+                }
+                Some((attempt.verdict(), mem::take(&mut attempt.tally)))
+            }
+            State::Pausing(pause) => Some((pause.failure.clone(), mem::take(&mut pause.tally))),
+            State::Resting(_) | State::Over => None,
+        }
+    }
+
+    /// This try has failed: another follows if there is time for it and it could end otherwise.
+    fn fail(&mut self, failure: Failure, tally: Tally, now: Time) -> Step {
+        let left = self.plan().retry_for.saturating_sub(now.since(tally.started));
+        match tally.pause(&failure) {
+            Some((wait, spread)) if wait <= left => {
+                self.state = State::Pausing(Box::new(Pause { failure: failure.clone(), tally }));
+                Step::Pause { failure, wait, spread }
+            }
+            Some(_) | None => self.finish(Err(failure), tally, None, now),
+        }
+    }
+
+    /// Ends, and reports how. With [`Plan::keep`] it rests on `flow`.
+    fn finish(
+        &mut self,
+        result: Result<Success, Failure>,
+        tally: Tally,
+        flow: Option<FlowTo>,
+        now: Time,
+    ) -> Step {
+        let registrant = &mut self.registrant;
+        self.state = if registrant.plan.keep { State::Resting(flow) } else { State::Over };
+        let request_uri = match &registrant.target {
+            Some(target) => Arc::new(target.uri.clone()),
+            None => Arc::clone(&registrant.plan.registrar),
+        };
+        if result.is_err() {
+            // A target that led nowhere is not begun with again.
+            registrant.target = None;
+        }
+        Step::Finish(Box::new(Report {
+            registration: registrant.id,
+            purpose: registrant.plan.purpose,
+            result,
+            response: tally.response,
+            request_uri,
+            received: tally.seen.filter(|seen| tally.hop.is_none_or(|hop| hop.local != *seen)),
+            hop: tally.hop,
+            auth: registrant.sessions.answered(),
+            call_id: registrant.call_id.clone(),
+            cseq: registrant.cseq,
+            requests: tally.requests,
+            retransmissions: tally.retransmissions,
+            sent: tally.sent,
+            elapsed: now.since(tally.started),
+            round_trip: tally.round_trip,
+            attempts: tally.attempts,
+            warnings: tally.warnings,
+        }))
+    }
+}
+
+impl Registrant {
+    /// Where the requests of this moment go.
+    pub(super) fn next_hop(&self) -> NextHop<'_> {
+        match &self.target {
+            Some(target) => {
+                let Target { uri, route, transport, is_for_good } = &**target;
+                NextHop { uri, route, transport: *transport, is_for_good: *is_for_good }
+            }
+            None => {
+                let Plan { registrar, route, transport, .. } = &*self.plan;
+                NextHop { uri: registrar, route, transport: *transport, is_for_good: true }
+            }
+        }
+    }
+}
+
+impl FlowTo {
+    pub(super) fn new(destination: Destination) -> FlowTo {
+        FlowTo { destination, local: None, size: SizeRule::Unneeded }
+    }
+
+    /// Begins anew with opening flows, the datagram's first if there was one. An answer that needs a flow
+    /// opens it again.
+    fn forget(&mut self) {
+        self.local = None;
+        if let SizeRule::Switched { .. } = self.size {
+            self.size = SizeRule::Unneeded;
+            self.destination.transport = Transport::Udp;
+        }
+    }
+}
+
+impl Visit {
+    pub(super) fn on(flow: FlowTo) -> Visit {
+        Visit { flow, awaits: Await::Flow, requests: 0, challenges: 0, raises: 0 }
+    }
+}
+
+impl Try {
+    /// A try that has been nowhere yet.
+    pub(super) fn new(tally: Tally) -> Try {
+        Try {
+            targets: Targets::default(),
+            destinations: VecDeque::new(),
+            visits: 0,
+            requests: 0,
+            contacts: Vec::new(),
+            refusal: None,
+            misbehaved: None,
+            silent: false,
+            unreachable: None,
+            tally,
+        }
+    }
+
+    /// Notes a name that has no address.
+    fn unresolved(&mut self, name: &str, error: Option<ResolveError>, result: ResolveError) {
+        let name = name.to_owned();
+        self.tally.attempts.push(Attempt {
+            transport: None,
+            remote: Remote::Name(name.clone()),
+            result: AttemptResult::Dns(result),
+        });
+        self.unreachable = Some(Unreachable::Name { name, error });
+    }
+}
+
+impl Tally {
+    pub(super) fn new(started: Time) -> Tally {
+        Tally { started, began_at_first: true, ..Tally::default() }
+    }
+
+    /// Counts a request.
+    pub(super) fn on_sent(&mut self, hop: Hop, now: Time) {
+        self.requests += 1;
+        self.hop = Some(hop);
+        self.sent = Some(now);
+        self.round_trip = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;

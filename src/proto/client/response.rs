@@ -1,0 +1,274 @@
+//! What each final response to a REGISTER leads to (RFC 3261 §8.1.3, §10.2.4, §10.2.8).
+
+use std::net::SocketAddr;
+
+use super::bindings::{self, Expected};
+use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
+use super::plan::Purpose;
+use super::registration::{Await, Registrant, Registration, Step, Tally, Try, Turn, Visit};
+use super::targets::Redirect;
+use crate::proto::Time;
+use crate::proto::digest::{ChallengeOutcome, Credential, Hidden, Secret};
+use crate::proto::ids::{self, Random};
+use crate::sip::{HeaderName, Response, Via};
+
+// One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises,
+// one 420 (there is one tag to drop) and one new Call-ID.
+
+/// Most challenges that one destination gets answered.
+const MOST_CHALLENGES: u8 = 3;
+/// Most raises after 423 at one destination.
+const MOST_RAISES: u8 = 2;
+/// Longest lifetime that a 423 can make us ask for, if no longer one was asked anyway: a day.
+const LONGEST_RAISE: u32 = 86_400;
+
+impl Registration {
+    /// The final response to the request under way. Provisional ones don't come here: they change nothing.
+    /// `via` is the one Via of it.
+    pub fn on_final(&mut self, response: Response, via: &Via, random: &mut dyn Random, now: Time) -> Step {
+        let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
+        let Await::Response = visit.awaits else { return Step::Wait };
+        attempt.tally.on_response(&response, via, visit.flow.local, visit.flow.destination.address, now);
+        let turn = registrant.on_final(attempt, visit, &response, random, now);
+        self.settle(turn, now)
+    }
+
+    /// The user told the password, or could not. How long that took does not count towards any time limit.
+    pub fn on_password(&mut self, password: Option<Hidden>, random: &mut dyn Random, now: Time) -> Step {
+        let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
+        let Await::Password(challenge, _) = &visit.awaits else { return Step::Wait };
+        let challenge = challenge.clone();
+        let username = registrant.plan.keyring.ask.take();
+        if let (Some(username), Some(password)) = (username, password) {
+            let secret = Secret::Password(password);
+            registrant.plan.keyring.credentials.push(Credential { realm: None, username, secret });
+        }
+        let turn = registrant.challenged(attempt, visit, &challenge, random, now);
+        self.settle(turn, now)
+    }
+}
+
+impl Registrant {
+    fn on_final(
+        &mut self,
+        attempt: &mut Try,
+        visit: &mut Visit,
+        response: &Response,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Turn {
+        if !matches!(response.status, 401 | 407) {
+            self.sessions.on_accepted();
+        }
+        match response.status {
+            ..=299 => self.accepted(attempt, visit, response, now),
+            300..=399 => self.redirected(attempt, visit, response),
+            401 | 407 => self.challenged(attempt, visit, response, random, now),
+            420 => self.bad_extension(attempt, visit, response, random, now),
+            // All that the client has is offered from the start, or was refused by a 420.
+            421 => {
+                let tags = response.headers.option_tags(&HeaderName::Require);
+                attempt.refuse(visit, 421, extension(421, tags));
+                self.next_target(attempt).into()
+            }
+            423 => self.too_brief(attempt, visit, response, random, now),
+            400 | 500 if self.plan.resume.is_some() && !attempt.tally.renewed && blames_cseq(response) => {
+                // What was remembered is older than what the registrar knows (RFC 3261 §10.3): begin anew.
+                attempt.tally.renewed = true;
+                (self.call_id, self.cseq) = (ids::call_id(random).into(), 0);
+                self.send_again(attempt, visit, response.status, refusal(response), random, now)
+            }
+            503 => {
+                attempt.refuse(visit, 503, refusal(response));
+                self.next_destination(attempt).into()
+            }
+            status @ 403 if let Some(username) = self.sessions.username() => {
+                let username = username.to_owned();
+                attempt.refuse(
+                    visit,
+                    status,
+                    Failure::Credentials(CredentialsFailure::Forbidden { username }),
+                );
+                Turn::Fail
+            }
+            408 => {
+                attempt.refuse(visit, 408, Failure::Timeout);
+                self.next_target(attempt).into()
+            }
+            status if status < 600 => {
+                attempt.refuse(visit, status, refusal(response));
+                self.next_target(attempt).into()
+            }
+            // Global failures say that no other target will do (RFC 3261 §21.6).
+            status => {
+                attempt.refuse(visit, status, refusal(response));
+                Turn::Fail
+            }
+        }
+    }
+
+    fn accepted(&mut self, attempt: &mut Try, visit: &Visit, response: &Response, now: Time) -> Turn {
+        attempt.leave(visit, AttemptResult::Status(response.status));
+        // Without a session nobody reads it.
+        let uri = if self.sessions.is_empty() { String::new() } else { self.next_hop().uri.to_string() };
+        if self.sessions.on_success(&response.headers, &uri, &response.body).is_err() {
+            attempt.refusal = Some(Failure::Misbehaved(Misbehaviour::FalseServer));
+            return Turn::Fail;
+        }
+        let expected = Expected {
+            plan: &self.plan,
+            contacts: &attempt.contacts,
+            min_expires: self.min_expires,
+            offered: &self.offered,
+            seen: attempt.tally.seen,
+        };
+        let (result, warnings) = bindings::read(response, &expected);
+        attempt.tally.warnings.extend(warnings);
+        if result.is_ok() && self.plan.keep {
+            match (attempt.visits > 1, attempt.tally.began_at_first) {
+                (true, _) => self.failed_over_since = Some(now),
+                (false, true) => self.failed_over_since = None,
+                (false, false) => {}
+            }
+            self.own.replace(self.plan.binds(&attempt.contacts, self.min_expires));
+        }
+        Turn::Finish(result)
+    }
+
+    fn redirected(&mut self, attempt: &mut Try, visit: &Visit, response: &Response) -> Turn {
+        let status = response.status;
+        let failure = match attempt.targets.redirect(response, self.next_hop(), &self.plan) {
+            Redirect::Followed => {
+                attempt.leave(visit, AttemptResult::Status(status));
+                return self.next_target(attempt).into();
+            }
+            Redirect::NoTarget => Failure::Refused(Refusal::NoTarget(status)),
+            Redirect::Loop => Failure::Misbehaved(Misbehaviour::RedirectLoop),
+            Redirect::TooMany => Failure::Misbehaved(Misbehaviour::TooManyRedirects),
+        };
+        attempt.refuse(visit, status, failure);
+        self.next_target(attempt).into()
+    }
+
+    fn challenged(
+        &mut self,
+        attempt: &mut Try,
+        visit: &mut Visit,
+        response: &Response,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Turn {
+        let failure = match self.sessions.on_challenge(&response.headers, &self.plan.keyring, random) {
+            ChallengeOutcome::Answer if visit.challenges < MOST_CHALLENGES => {
+                visit.challenges += 1;
+                let otherwise = Failure::Credentials(CredentialsFailure::Endless);
+                return self.send_again(attempt, visit, response.status, otherwise, random, now);
+            }
+            ChallengeOutcome::Answer => CredentialsFailure::Endless,
+            ChallengeOutcome::PasswordWanted { username, realm } => {
+                visit.awaits = Await::Password(Box::new(response.clone()), now);
+                return Turn::Stay(Step::AskPassword { username, realm });
+            }
+            ChallengeOutcome::Fail(failure) => failure,
+        };
+        // Another target would only be shown the same credentials (RFC 3261 §22.1).
+        attempt.refuse(visit, response.status, Failure::Credentials(failure));
+        Turn::Fail
+    }
+
+    /// 420 drops the tags it names: each once.
+    fn bad_extension(
+        &mut self,
+        attempt: &mut Try,
+        visit: &mut Visit,
+        response: &Response,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Turn {
+        let tags = response.headers.option_tags(&HeaderName::Unsupported);
+        let before = self.offered.len();
+        self.offered.to_mut().retain(|offered| !tags.iter().any(|tag| tag.eq_ignore_ascii_case(offered)));
+        let refusal = extension(420, tags);
+        if self.offered.len() == before {
+            attempt.refuse(visit, 420, refusal);
+            return self.next_target(attempt).into();
+        }
+        self.send_again(attempt, visit, 420, refusal, random, now)
+    }
+
+    /// 423 raises every lifetime to its Min-Expires (RFC 3261 §10.2.8). Never for a removal.
+    fn too_brief(
+        &mut self,
+        attempt: &mut Try,
+        visit: &mut Visit,
+        response: &Response,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Turn {
+        let min_expires = response.headers.min_expires();
+        let refusal = Failure::Refused(Refusal::TooBrief { min_expires });
+        let lifetimes =
+            attempt.contacts.iter().filter_map(|one| self.plan.lifetime_of(one, self.min_expires));
+        let asked: Vec<u32> = lifetimes.filter(|seconds| *seconds > 0).collect();
+        let longest = asked.iter().copied().max().unwrap_or(0);
+        let useful = min_expires.filter(|min| {
+            let raises = asked.iter().any(|seconds| seconds < min);
+            raises && *min <= LONGEST_RAISE.max(longest) && matches!(self.plan.purpose, Purpose::Bind { .. })
+        });
+        if let Some(min) = useful.filter(|_| visit.raises < MOST_RAISES) {
+            visit.raises += 1;
+            self.min_expires = Some(min);
+            return self.send_again(attempt, visit, 423, refusal, random, now);
+        }
+        attempt.refuse(visit, 423, refusal);
+        self.next_target(attempt).into()
+    }
+}
+
+impl Tally {
+    /// Notes a final response, and from its Via the address that we were seen at (RFC 3581 §4): without
+    /// `received` the source address was what Via says, without `rport` the port was not looked at.
+    fn on_response(
+        &mut self,
+        response: &Response,
+        via: &Via,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        now: Time,
+    ) {
+        self.response = Some((response.status, response.reason.clone()));
+        self.round_trip = self.sent.map(|sent| now.since(sent));
+        let Some(local) = local else { return };
+        let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == remote.is_ipv4());
+        let port = via.rport().flatten();
+        if ip.is_some() || port.is_some() {
+            let sent_by = via.host.ip().filter(|host| host.is_ipv4() == remote.is_ipv4());
+            let ip = ip.or(sent_by).unwrap_or(local.ip());
+            self.seen = Some(SocketAddr::new(ip, port.unwrap_or(local.port())));
+        }
+    }
+}
+
+/// Whether the registrar says that the CSeq was not higher than the last one. No RFC gives this a status or a
+/// header of its own: the reason phrase, Warning, or what Kamailio adds tells it.
+fn blames_cseq(response: &Response) -> bool {
+    let says = |text: &str| text.to_ascii_lowercase().contains("cseq");
+    let row = |name: &[u8]| {
+        let name = HeaderName::parse(name).ok()?;
+        response.headers.get(&name)?.text().ok()
+    };
+    says(&response.reason) || row(b"Warning").is_some_and(says) || row(b"P-Registrar-Error").is_some_and(says)
+}
+
+fn extension(status: u16, tags: Vec<String>) -> Failure {
+    let tags = tags.into_iter().map(|tag| tag.to_ascii_lowercase()).collect();
+    Failure::Refused(Refusal::Extension { status, tags })
+}
+
+fn refusal(response: &Response) -> Failure {
+    let status = response.status;
+    Failure::Refused(match response.headers.retry_after() {
+        Some(after) => Refusal::RetryAfter { status, seconds: after.seconds },
+        None => Refusal::Status(status),
+    })
+}

@@ -1,0 +1,288 @@
+//! Accounts that are kept bound: each has a timetable ([`Schedule`]) and a registration that carries it out.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Endpoint, Entry};
+use crate::proto::client::outcome::Report;
+use crate::proto::client::plan::{Plan, Purpose};
+use crate::proto::client::registration::Registration;
+use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
+use crate::proto::flow::Flow;
+use crate::proto::ids::Random;
+use crate::proto::timers::ClientTimer;
+use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time};
+
+/// The time that the removal of a binding may take, challenges included (DES-019).
+const LEAVE: Duration = Duration::from_secs(4);
+
+impl Endpoint {
+    pub(super) fn begin_keeping(
+        &mut self,
+        id: RegistrationId,
+        mut plan: Box<Plan>,
+        delay: Duration,
+        probe: Option<Duration>,
+        now: Time,
+    ) {
+        plan.keep = true;
+        let first = now + delay;
+        let registration = Registration::new(id, plan, &mut *self.stack.context.random);
+        let keep = Some(Schedule::new(first, probe));
+        let before = self.registrations.insert(id, Entry::new(registration, keep));
+        if before.is_none_or(|before| before.keep.is_none()) {
+            self.pacing.join(now);
+        }
+        self.stack.context.timers.set(ClientTimer::Keep(id), first);
+    }
+
+    /// Until when an account is bound, as far as is known; `None`: it is not, or is none.
+    #[must_use]
+    pub fn bound_until(&self, id: RegistrationId) -> Option<Time> {
+        self.schedule(id)?.bound_until()
+    }
+
+    /// The plan by which an account is kept.
+    #[must_use]
+    pub fn plan(&self, id: RegistrationId) -> Option<&Plan> {
+        self.registration(id).map(|registration| registration.plan())
+    }
+
+    pub(super) fn refresh(&mut self, which: Option<RegistrationId>, now: Time) {
+        for id in self.select(which) {
+            let Some((keep, _)) = self.schedule_mut(id) else { continue };
+            let next = keep.on_refresh_requested(now);
+            self.apply_schedule(id, next, now);
+        }
+    }
+
+    pub(super) fn stop_keeping(&mut self, which: Option<RegistrationId>, now: Time) {
+        for id in self.select(which) {
+            let may_be_bound = self.registration(id).is_some_and(Registration::may_be_bound);
+            let Some((keep, _)) = self.schedule_mut(id) else { continue };
+            if keep.is_leaving() {
+                continue;
+            }
+            let next = keep.on_stop(may_be_bound);
+            self.stack.context.timers.set(ClientTimer::Leave(id), now + LEAVE);
+            self.apply_schedule(id, next, now);
+        }
+    }
+
+    fn select(&self, which: Option<RegistrationId>) -> Vec<RegistrationId> {
+        match which {
+            Some(one) => vec![one],
+            None => self.schedules().map(|(id, _)| id).collect(),
+        }
+    }
+
+    fn schedules(&self) -> impl Iterator<Item = (RegistrationId, &Schedule)> {
+        self.registrations.iter().filter_map(|(id, entry)| Some((*id, entry.keep.as_ref()?)))
+    }
+
+    fn schedule(&self, id: RegistrationId) -> Option<&Schedule> {
+        self.registrations.get(&id)?.keep.as_ref()
+    }
+
+    fn schedule_mut(&mut self, id: RegistrationId) -> Option<(&mut Schedule, &mut dyn Random)> {
+        let keep = self.registrations.get_mut(&id)?.keep.as_mut()?;
+        Some((keep, &mut *self.stack.context.random))
+    }
+
+    pub(super) fn keep_due(&mut self, id: RegistrationId, now: Time) {
+        let Some(keep) = self.schedule(id) else { return };
+        if keep.is_plain_refresh(now) || self.pacing.begins(id, now) {
+            return self.begin_try(id, now);
+        }
+        self.pace();
+    }
+
+    pub(super) fn pace_due(&mut self, now: Time) {
+        self.begin_removals(now);
+        loop {
+            let schedule = |id| self.registrations.get(&id)?.keep.as_ref();
+            let Some(id) = self.pacing.next_try(now, |id| schedule(id).is_some_and(|keep| keep.is_due(now)))
+            else {
+                break;
+            };
+            self.begin_try(id, now);
+        }
+        self.pace();
+    }
+
+    /// Begins the removals whose turn it is.
+    fn begin_removals(&mut self, now: Time) {
+        while let Some(id) = self.pacing.next_removal(now) {
+            if self.schedule(id).is_some_and(Schedule::is_leaving) {
+                self.try_for(id, Purpose::Remove, now);
+            }
+        }
+    }
+
+    fn pace(&mut self) {
+        match self.pacing.next_turn() {
+            Some(at) => self.stack.context.timers.set(ClientTimer::Pace, at),
+            None => self.stack.context.timers.cancel(ClientTimer::Pace),
+        }
+    }
+
+    fn begin_try(&mut self, id: RegistrationId, now: Time) {
+        if let Some((keep, _)) = self.schedule_mut(id) {
+            let next = keep.on_due(now);
+            self.apply_schedule(id, next, now);
+        }
+    }
+
+    /// The removal has taken too long.
+    pub(super) fn leave_over(&mut self, id: RegistrationId) {
+        self.drop_account(id, Departure::Unconfirmed);
+    }
+
+    /// Does what the schedule of an account says.
+    fn apply_schedule(&mut self, id: RegistrationId, next: Due, now: Time) {
+        match next {
+            Due::Wait(at) => self.stack.context.timers.set(ClientTimer::Keep(id), at),
+            Due::Bind => {
+                let lifetime = self.registration(id).and_then(Registration::lifetime);
+                if self.schedule(id).is_some_and(|keep| !keep.is_bound(now)) {
+                    self.tell(id, AccountEvent::Registering);
+                }
+                self.try_for(id, Purpose::Bind { expires: lifetime }, now);
+            }
+            Due::Remove => {
+                self.stack.context.timers.cancel(ClientTimer::Keep(id));
+                self.pacing.leave(id);
+                self.begin_removals(now);
+                self.pace();
+            }
+            Due::Busy => {}
+            Due::Resigned => self.stack.context.timers.cancel(ClientTimer::Keep(id)),
+            Due::Over => self.drop_account(id, Departure::Unbound),
+        }
+    }
+
+    fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        let step = entry.registration.again_for(purpose, &mut *self.stack.context.random, now);
+        // Not before: this try may have another plan.
+        self.stack.context.timers.set(ClientTimer::TryLimit(id), now + entry.registration.plan().try_limit);
+        self.apply(id, step, now);
+    }
+
+    /// A try of an account has ended.
+    pub(super) fn ended(&mut self, id: RegistrationId, report: Box<Report>, now: Time) {
+        let Some(registration) = self.registration(id) else { return };
+        let may_be_bound = registration.may_be_bound();
+        // A connection over which something failed is not for others; a socket for datagrams is as good as
+        // ever.
+        if !registration.rests_on_a_flow() {
+            let is_stream = |flow: &Flow| flow.transport.is_reliable();
+            let flows: Vec<_> = self.stack.flows.of(id).collect();
+            if flows.iter().any(|flow| self.stack.flows.get(*flow).is_some_and(is_stream)) {
+                flows.into_iter().for_each(|flow| self.stack.flows.retire(flow));
+                self.leave_destination(id);
+            }
+        }
+        let origin = self.pacing.origin();
+        let Some((keep, random)) = self.schedule_mut(id) else { return };
+        if report.purpose == Purpose::Remove {
+            let left = if report.result.is_ok() { Departure::Removed } else { Departure::Unconfirmed };
+            keep.on_left();
+            self.tell(id, AccountEvent::Unregistered(report));
+            return self.drop_account(id, left);
+        }
+        let was_bound = keep.is_bound(now);
+        let next = match &report.result {
+            Ok(success) => {
+                let granted =
+                    success.contacts.iter().map(|granted| granted.expires).filter(|seconds| *seconds > 0);
+                let next = keep.on_bound(report.sent.unwrap_or(now), granted.min().unwrap_or(0), random, now);
+                if matches!(next, Due::Wait(_)) { keep.align(origin) } else { next }
+            }
+            Err(failure) => keep.on_failed(failure, may_be_bound, random, now),
+        };
+        let until = keep.bound_until();
+        let due = match next {
+            Due::Wait(at) => Some(at),
+            Due::Bind | Due::Remove | Due::Busy | Due::Resigned | Due::Over => None,
+        };
+        let what = match (report.result.is_ok(), until) {
+            (true, Some(until)) => {
+                let next = due.unwrap_or(now);
+                if was_bound {
+                    AccountEvent::Refreshed { report, until, next }
+                } else {
+                    AccountEvent::Registered { report, until, next }
+                }
+            }
+            (true, None) | (false, _) => {
+                AccountEvent::Failed { report, until: until.filter(|until| now < *until), next: due }
+            }
+        };
+        self.tell(id, what);
+        self.apply_schedule(id, next, now);
+    }
+
+    /// The flow broke over which an account is bound.
+    pub(super) fn stranded(&mut self, id: RegistrationId, cause: Option<Cause>, now: Time) {
+        let Some((keep, random)) = self.schedule_mut(id) else { return };
+        let next = keep.on_flow_lost(random, now);
+        if let Due::Wait(at) = next {
+            self.tell(id, AccountEvent::FlowFailed { cause, next: at });
+        }
+        self.apply_schedule(id, next, now);
+    }
+
+    /// Accounts that are bound where nobody finds us any more are bound anew, and those that fail are tried
+    /// again: the old contact is removed by the request that brings the new one (DES-016, DES-017).
+    pub(super) fn network_changed(&mut self, moved: Vec<FlowId>, now: Time) {
+        let mut stranded = Vec::new();
+        for flow in moved {
+            let users = self.stack.flows.users(flow);
+            if self.stack.flows.has(flow) {
+                self.close(flow);
+            }
+            for id in users {
+                self.on_registration(id, now, |r, random| r.on_moved(random, now));
+                stranded.push(id);
+            }
+        }
+        let known: BTreeSet<_> = stranded.iter().copied().collect();
+        let failing = self.schedules().filter(|(_, keep)| keep.is_failing()).map(|(id, _)| id);
+        let others: Vec<_> = failing.filter(|id| !known.contains(id)).collect();
+        for id in &stranded {
+            self.tell(*id, AccountEvent::NetworkChanged);
+        }
+        for id in stranded.into_iter().chain(others) {
+            let Some((keep, random)) = self.schedule_mut(id) else { continue };
+            let next = keep.on_network_changed(random, now);
+            self.apply_schedule(id, next, now);
+        }
+    }
+
+    fn drop_account(&mut self, id: RegistrationId, left: Departure) {
+        if self.schedule(id).is_none() {
+            return;
+        }
+        self.leave_destination(id);
+        for key in [
+            ClientTimer::TryLimit(id),
+            ClientTimer::CommandLimit(id),
+            ClientTimer::Keep(id),
+            ClientTimer::Leave(id),
+        ] {
+            self.stack.context.timers.cancel(key);
+        }
+        self.queries.retain(|_, (asker, _)| *asker != id);
+        self.registrations.remove(&id);
+        self.pacing.part();
+        if self.pacing.is_empty() {
+            self.pace();
+        }
+        self.tell(id, AccountEvent::Stopped(left));
+    }
+
+    fn tell(&mut self, registration: RegistrationId, what: AccountEvent) {
+        self.notify(Notice::Account { registration, what });
+    }
+}

@@ -1,0 +1,589 @@
+//! Flows (RFC 3261 §18, RFC 5626 §3.2): every socket, listener and connection of the endpoint, in one table.
+//!
+//! Life of a flow: it is opened for a destination, listened on, or accepted; from [`Flows::opened`] on octets go both
+//! ways. What comes in is cut into messages by [`Flows::next`]; what goes out leaves by [`Flows::send`], or by
+//! [`Flows::respond`], which opens a connection for a response whose own is gone (§18.2.2).
+//!
+//! A one-shot registration has flows of its own. Accounts that are kept bound share one for each destination: ten
+//! thousand of them need one socket. It is closed when the last one leaves it.
+//!
+//! An accepted connection is kept until a time of its own: some time after its last message, and as long as a binding
+//! that was registered over it. The one whose time is up first is closed when that comes, or when all places are taken
+//! and another wants in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::context::Context;
+use super::timers::FlowTimer;
+use super::transport::{Destination, Transport};
+use super::{Action, Direction, FlowId, Notice, RegistrationId, Time};
+use crate::sip::{Frame, FramingError, Message, ParseError, StreamFramer};
+
+/// The keep-alive that answers a double CRLF (RFC 5626 §5.4).
+const PONG: &[u8] = b"\r\n";
+
+/// Connections that may be under way at a time for responses whose own is gone.
+const RETURNS: usize = 64;
+
+/// A socket, a listener, or a connection.
+pub(super) struct Flow {
+    pub transport: Transport,
+    /// Our address, once it is open.
+    pub local: Option<SocketAddr>,
+    role: Role,
+    /// Cuts a stream into messages.
+    framer: Option<StreamFramer>,
+    /// How long a message may take from its first octet to its last.
+    patience: Duration,
+    /// Octets of a message that is not complete, as they stand in [`Flows::unfinished`]; 0: the flow is not in there.
+    unfinished: usize,
+    /// Whether every message that passes is told.
+    is_told: bool,
+}
+
+/// How a flow came to be.
+enum Role {
+    /// Registrations opened it.
+    Client(Destination),
+    /// A server waits there for what comes.
+    Listener,
+    /// It came in at a listener, and may be silent until then.
+    Accepted { peer: SocketAddr, until: Time },
+    /// It is opened to send this response there, and closed again.
+    Return(SocketAddr, Bytes),
+}
+
+/// Whose what comes in on a flow is, unless it belongs to a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The device's that is bound there.
+    Client,
+    /// The server's.
+    Server,
+}
+
+impl Flow {
+    pub fn side(&self) -> Side {
+        match self.role {
+            Role::Client(_) => Side::Client,
+            Role::Listener | Role::Accepted { .. } | Role::Return(..) => Side::Server,
+        }
+    }
+
+    /// The other end, of a flow that has only one.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        match &self.role {
+            Role::Client(destination) => Some(destination.address),
+            Role::Accepted { peer, .. } | Role::Return(peer, _) => Some(*peer),
+            Role::Listener => None,
+        }
+    }
+
+    /// Whether it waits for whoever comes: what the network says of one of them does not end it.
+    pub fn is_listener(&self) -> bool {
+        matches!(self.role, Role::Listener)
+    }
+}
+
+/// What a server bears of those who connect to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Connections that came in, at a time.
+    pub connections: usize,
+    /// How long one of them may be silent.
+    pub idle: Duration,
+    /// How long a message may take from its first octet to its last.
+    pub incomplete: Duration,
+    /// Octets of messages that are not complete, of all connections together.
+    pub unfinished: usize,
+    /// Whether every message that passes is told.
+    pub tells: bool,
+}
+
+/// Which limit a flow has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Overload {
+    /// One connection too many: of those that came in, it was the first whose time would be up.
+    #[error("too many connections")]
+    Connections,
+    /// No message came for too long.
+    #[error("silent for too long")]
+    Idle,
+    /// A message was not complete in time.
+    #[error("too slow with a message")]
+    Slow,
+    /// Messages that are not complete were too long together, and this flow had the longest.
+    #[error("too much is unfinished")]
+    Unfinished,
+    /// The messages of a stream could not be told apart.
+    #[error("not SIP")]
+    Framing,
+    /// The other side does not take its answers.
+    #[error("does not take its answers")]
+    Stalled,
+}
+
+/// What came in.
+pub(super) enum Arrival {
+    Message(Message),
+    /// The octets of a message that cannot be read.
+    Unreadable(Bytes, ParseError),
+    /// The messages of the stream cannot be told apart any more: it has to be closed.
+    OutOfStep(FramingError),
+}
+
+/// Where the responses of a request go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ReturnPath {
+    /// The flow that the request came in on.
+    pub flow: FlowId,
+    pub peer: SocketAddr,
+    pub transport: Transport,
+    /// The port where the client listens, by its Via: for when the connection is gone (§18.2.2).
+    pub port: u16,
+}
+
+/// All flows of an endpoint.
+pub(super) struct Flows {
+    all: BTreeMap<FlowId, Flow>,
+    /// Which registrations use which flow, both ways round.
+    users: BTreeSet<(FlowId, RegistrationId)>,
+    used: BTreeSet<(RegistrationId, FlowId)>,
+    /// The flow that a new account to this destination shares.
+    shared: BTreeMap<Destination, FlowId>,
+    /// Accepted connections by the time until which they may be silent.
+    accepted: BTreeSet<(Time, FlowId)>,
+    /// Flows in the middle of a message, by the octets of it that are there.
+    unfinished: BTreeSet<(usize, FlowId)>,
+    /// All those octets.
+    octets: usize,
+    /// Connections that are opened for one response.
+    returns: usize,
+    bounds: Bounds,
+}
+
+impl Default for Flows {
+    fn default() -> Flows {
+        Flows {
+            all: BTreeMap::new(),
+            users: BTreeSet::new(),
+            used: BTreeSet::new(),
+            shared: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
+            octets: 0,
+            returns: 0,
+            bounds: Bounds {
+                connections: 0,
+                idle: Duration::ZERO,
+                incomplete: Duration::ZERO,
+                unfinished: 16 << 20,
+                tells: false,
+            },
+        }
+    }
+}
+
+/// What is open, and who uses it.
+impl Flows {
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub fn get(&self, id: FlowId) -> Option<&Flow> {
+        self.all.get(&id)
+    }
+
+    pub fn has(&self, id: FlowId) -> bool {
+        self.all.contains_key(&id)
+    }
+
+    /// The flows of the server: connections first, then listeners.
+    pub fn of_server(&self) -> Vec<FlowId> {
+        let of_server = |(id, flow): (&FlowId, &Flow)| (flow.side() == Side::Server).then_some(*id);
+        let accepted = self.all.range(FlowId::ACCEPTED..);
+        accepted.chain(self.all.range(..FlowId::ACCEPTED)).filter_map(of_server).collect()
+    }
+
+    /// Who uses a flow, in the order of their numbers.
+    pub fn users(&self, flow: FlowId) -> Vec<RegistrationId> {
+        let range = (flow, RegistrationId(0))..=(flow, RegistrationId(u64::MAX));
+        self.users.range(range).map(|(_, user)| *user).collect()
+    }
+
+    /// The flows of a registration, in the order they were opened.
+    pub fn of(&self, user: RegistrationId) -> impl DoubleEndedIterator<Item = FlowId> {
+        let range = (user, FlowId(0))..=(user, FlowId(u64::MAX));
+        self.used.range(range).map(|(_, flow)| *flow)
+    }
+
+    /// The flow that an account to this destination would share.
+    pub fn shared(&self, destination: &Destination) -> Option<FlowId> {
+        self.shared.get(destination).copied()
+    }
+
+    fn join(&mut self, flow: FlowId, user: RegistrationId) {
+        self.users.insert((flow, user));
+        self.used.insert((user, flow));
+    }
+
+    /// Whether nobody uses the flow any more.
+    pub fn leave(&mut self, flow: FlowId, user: RegistrationId) -> bool {
+        self.users.remove(&(flow, user));
+        self.used.remove(&(user, flow));
+        let first = self.users.range((flow, RegistrationId(0))..).next();
+        first.is_none_or(|(of, _)| *of != flow)
+    }
+
+    /// No other account shares it from now on.
+    pub fn retire(&mut self, id: FlowId) {
+        if let Some(Flow { role: Role::Client(destination), .. }) = self.all.get(&id)
+            && self.shared.get(destination) == Some(&id)
+        {
+            self.shared.remove(destination);
+        }
+    }
+}
+
+/// How flows begin and end.
+impl Flows {
+    /// Opens a flow for a registration or, if it `shares`, joins one that leads there. Our address, where it is open
+    /// already.
+    pub fn open(
+        &mut self,
+        destination: Destination,
+        user: RegistrationId,
+        shares: bool,
+        patience: Duration,
+        context: &mut Context,
+    ) -> Option<SocketAddr> {
+        if shares && let Some(id) = self.shared(&destination) {
+            self.join(id, user);
+            return self.all.get(&id)?.local;
+        }
+        let id = FlowId(context.new_id());
+        if shares {
+            self.shared.insert(destination.clone(), id);
+        }
+        let framer = (!destination.transport.is_framed()).then(StreamFramer::new);
+        self.all.insert(
+            id,
+            Flow {
+                transport: destination.transport,
+                local: None,
+                role: Role::Client(destination.clone()),
+                framer,
+                patience,
+                unfinished: 0,
+                is_told: true,
+            },
+        );
+        self.join(id, user);
+        context.push(Action::Open { flow: id, destination });
+        None
+    }
+
+    /// What the flows of a server have to keep to, from now on.
+    pub fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
+    pub fn listen(&mut self, transport: Transport, address: SocketAddr, context: &mut Context) -> FlowId {
+        let id = FlowId(context.new_id());
+        self.all.insert(id, self.of_role(Role::Listener, transport, None));
+        context.push(Action::Listen { flow: id, transport, address });
+        id
+    }
+
+    /// A connection came in.
+    pub fn accept(
+        &mut self,
+        listener: FlowId,
+        id: FlowId,
+        local: SocketAddr,
+        peer: SocketAddr,
+        context: &mut Context,
+    ) {
+        let Some(transport) = self.all.get(&listener).map(|listener| listener.transport) else { return };
+        let until = context.now + self.bounds.idle;
+        self.all.insert(id, self.of_role(Role::Accepted { peer, until }, transport, Some(local)));
+        self.accepted.insert((until, id));
+        context.wake(FlowTimer::Idle, Some(until));
+    }
+
+    fn of_role(&self, role: Role, transport: Transport, local: Option<SocketAddr>) -> Flow {
+        let is_stream = local.is_some() && !transport.is_framed();
+        Flow {
+            transport,
+            local,
+            role,
+            framer: is_stream.then(StreamFramer::accepting),
+            patience: self.bounds.incomplete,
+            unfinished: 0,
+            is_told: self.bounds.tells,
+        }
+    }
+
+    /// The flow is usable.
+    pub fn opened(&mut self, id: FlowId, local: SocketAddr, context: &mut Context) {
+        let Some(flow) = self.all.get_mut(&id) else { return };
+        flow.local = Some(local);
+        if let Role::Return(peer, bytes) = &mut flow.role {
+            let (peer, bytes) = (*peer, std::mem::take(bytes));
+            self.send(id, peer, bytes, Direction::Sent, context);
+            self.close(id, context);
+        }
+    }
+
+    /// Closes a flow. Who used it.
+    pub fn close(&mut self, id: FlowId, context: &mut Context) -> Vec<RegistrationId> {
+        let is_open = self.has(id);
+        let users = self.forget(id, context);
+        if is_open {
+            context.push(Action::Close { flow: id });
+        }
+        users
+    }
+
+    /// Forgets a flow that is closed already. Who used it.
+    pub fn forget(&mut self, id: FlowId, context: &mut Context) -> Vec<RegistrationId> {
+        self.retire(id);
+        let users = self.users(id);
+        users.iter().for_each(|user| _ = self.leave(id, *user));
+        let Some(flow) = self.all.remove(&id) else { return users };
+        match flow.role {
+            Role::Accepted { until, .. } => {
+                self.accepted.remove(&(until, id));
+                if self.accepted.is_empty() {
+                    context.timers.cancel(FlowTimer::Idle);
+                }
+            }
+            Role::Return(..) => self.returns -= 1,
+            Role::Client(_) | Role::Listener => {}
+        }
+        self.unfinished.remove(&(flow.unfinished, id));
+        self.octets -= flow.unfinished;
+        context.timers.cancel(FlowTimer::Incomplete(id));
+        users
+    }
+}
+
+/// What comes in and what goes out.
+impl Flows {
+    /// What comes next of the octets of one event. The first call takes them; one message can close the flow, so that
+    /// it is looked up again for each.
+    pub fn next(
+        &mut self,
+        id: FlowId,
+        peer: SocketAddr,
+        octets: &mut Option<Bytes>,
+        context: &mut Context,
+    ) -> Option<Arrival> {
+        let flow = self.all.get_mut(&id)?;
+        let is_server = flow.side() == Side::Server;
+        let Some(framer) = &mut flow.framer else {
+            let bytes = octets.take()?;
+            // A keep-alive of line ends needs no answer (RFC 5626 §4.4.1 has STUN for datagrams).
+            if is_server && bytes.iter().all(|octet| matches!(octet, b'\r' | b'\n')) {
+                return None;
+            }
+            self.tell(id, Direction::Received, peer, bytes.clone(), context);
+            return Some(arrival(Message::parse_datagram(bytes.clone()), bytes));
+        };
+        if let Some(octets) = octets.take() {
+            framer.push(&octets);
+        }
+        loop {
+            match framer.next() {
+                Ok(Some(Frame::Message(bytes))) => {
+                    context.timers.cancel(FlowTimer::Incomplete(id));
+                    self.keep(id, context.now + self.bounds.idle);
+                    self.tell(id, Direction::Received, peer, bytes.clone(), context);
+                    return Some(arrival(Message::parse_framed(bytes.clone()), bytes));
+                }
+                // RFC 5626 §3.5.1: pings only go from client to server, and a pong needs no answer.
+                Ok(Some(Frame::Ping)) if is_server => {
+                    context.push(Action::Transmit { flow: id, peer, bytes: Bytes::from_static(PONG) });
+                }
+                Ok(Some(Frame::Ping | Frame::Pong)) => {}
+                Ok(None) => {
+                    self.bound_incomplete(id, context);
+                    return None;
+                }
+                Err(error) => return Some(Arrival::OutOfStep(error)),
+            }
+        }
+    }
+
+    /// A message that has begun must be complete in time, however it dribbles in, so that a silent sender holds nothing
+    /// for ever; and how much of it is there is noted. What waits for the rest of it has begun to wait earlier: to it,
+    /// this is silence.
+    fn bound_incomplete(&mut self, id: FlowId, context: &mut Context) {
+        let Some(Flow { framer: Some(framer), patience, unfinished, .. }) = self.all.get_mut(&id) else {
+            return;
+        };
+        let key = FlowTimer::Incomplete(id);
+        if !framer.partial() {
+            context.timers.cancel(key);
+        } else if context.timers.due(key).is_none() {
+            context.timers.set(key, context.now + *patience);
+        }
+        let before = std::mem::replace(unfinished, framer.waiting());
+        let after = *unfinished;
+        if before != after {
+            self.unfinished.remove(&(before, id));
+            self.octets = self.octets - before + after;
+            if after > 0 {
+                self.unfinished.insert((after, id));
+            }
+        }
+    }
+
+    /// Sends a message, and tells it.
+    pub fn send(
+        &mut self,
+        id: FlowId,
+        peer: SocketAddr,
+        bytes: Bytes,
+        direction: Direction,
+        context: &mut Context,
+    ) {
+        context.push(Action::Transmit { flow: id, peer, bytes: bytes.clone() });
+        self.tell(id, direction, peer, bytes, context);
+    }
+
+    fn tell(
+        &self,
+        id: FlowId,
+        direction: Direction,
+        remote: SocketAddr,
+        bytes: Bytes,
+        context: &mut Context,
+    ) {
+        if let Some(Flow { transport, local: Some(local), is_told: true, .. }) = self.all.get(&id) {
+            let (transport, local) = (*transport, *local);
+            context.notify(Notice::Message { direction, transport, local, remote, bytes });
+        }
+    }
+
+    /// Sends a response. Where the connection of its request is gone another is opened, to where the client listens.
+    pub fn respond(&mut self, path: ReturnPath, bytes: Bytes, direction: Direction, context: &mut Context) {
+        let ReturnPath { flow, peer, transport, port } = path;
+        if self.has(flow) {
+            return self.send(flow, peer, bytes, direction, context);
+        }
+        if transport.is_reliable() && self.returns < RETURNS {
+            self.returns += 1;
+            let id = FlowId(context.new_id());
+            let address = SocketAddr::new(peer.ip(), port);
+            self.all.insert(id, self.of_role(Role::Return(address, bytes), transport, None));
+            context.push(Action::Open { flow: id, destination: Destination::new(transport, address) });
+        }
+    }
+}
+
+fn arrival(read: Result<Message, ParseError>, bytes: Bytes) -> Arrival {
+    match read {
+        Ok(message) => Arrival::Message(message),
+        Err(error) => Arrival::Unreadable(bytes, error),
+    }
+}
+
+/// Which connections have to go.
+impl Flows {
+    /// Keeps an accepted connection at least until then.
+    pub fn keep(&mut self, id: FlowId, at_least: Time) {
+        let Some(Flow { role: Role::Accepted { until, .. }, .. }) = self.all.get_mut(&id) else { return };
+        // Not for every message: an order by the second is fine enough.
+        if at_least.since(*until) >= Duration::from_secs(1) {
+            self.accepted.remove(&(*until, id));
+            self.accepted.insert((at_least, id));
+            *until = at_least;
+        }
+    }
+
+    /// The connection that makes room for one more, if that is needed.
+    pub fn crowded(&self) -> Option<FlowId> {
+        let is_full = self.accepted.len() >= self.bounds.connections;
+        self.accepted.first().filter(|_| is_full).map(|(_, flow)| *flow)
+    }
+
+    /// A connection that has been silent for too long. Without one, the timer is set for the next.
+    pub fn idle(&mut self, context: &mut Context) -> Option<FlowId> {
+        let (until, flow) = self.accepted.first().copied()?;
+        if until > context.now {
+            context.wake(FlowTimer::Idle, Some(until));
+            return None;
+        }
+        Some(flow)
+    }
+
+    /// The flow with the longest message that is not complete, if all of them are too much.
+    pub fn overflowing(&self) -> Option<FlowId> {
+        let is_too_much = self.octets > self.bounds.unfinished;
+        self.unfinished.last().filter(|_| is_too_much).map(|(_, flow)| *flow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use crate::proto::ids::Counting;
+
+    const PEER: &str = "192.0.2.1:5060";
+
+    fn context() -> Context {
+        Context::new(Box::new(Counting::default()))
+    }
+
+    fn opened(context: &mut Context) -> usize {
+        let opens = |action: &Action| matches!(action, Action::Open { .. });
+        context.actions.drain(..).filter(opens).count()
+    }
+
+    /// TRN-014: who shows another name is somebody else, even at the same address.
+    #[test]
+    fn accounts_share_a_flow_if_transport_address_and_name_are_the_same() {
+        let (mut flows, mut context) = (Flows::default(), context());
+        let to = |name: Option<&str>| Destination {
+            name: name.map(Arc::from),
+            ..Destination::new(Transport::Tcp, PEER.parse().unwrap())
+        };
+        let all = [to(None), to(None), to(Some("munich.de")), to(Some("berlin.de")), to(Some("munich.de"))];
+        for (n, destination) in (0..).zip(all) {
+            flows.open(destination, RegistrationId(n), true, Duration::ZERO, &mut context);
+        }
+        assert_eq!(opened(&mut context), 3);
+        let one_shot = flows.open(to(None), RegistrationId(9), false, Duration::ZERO, &mut context);
+        assert_eq!((one_shot, opened(&mut context)), (None, 1));
+    }
+
+    /// TRN-026: each message has the whole time, also if the one before was slow.
+    #[test]
+    fn the_time_for_a_message_begins_with_its_first_octet() {
+        let (mut flows, mut context) = (Flows::default(), context());
+        let (peer, patience) = (PEER.parse().unwrap(), Duration::from_secs(10));
+        let destination = Destination::new(Transport::Tcp, peer);
+        flows.open(destination, RegistrationId(1), true, patience, &mut context);
+        let id = FlowId(1);
+        flows.opened(id, PEER.parse().unwrap(), &mut context);
+        let mut push = |ms: u64, text: &'static str| {
+            context.now = Time::from_millis(ms);
+            let mut octets = Some(Bytes::from_static(text.as_bytes()));
+            while flows.next(id, peer, &mut octets, &mut context).is_some() {}
+            context.timers.due(FlowTimer::Incomplete(id)).map(Time::as_millis)
+        };
+        assert_eq!(push(0, "SIP/2.0 200 OK\r\n"), Some(10_000));
+        assert_eq!(push(9000, "Content-Length: 0\r\n"), Some(10_000));
+        assert_eq!(push(9500, "\r\nSIP/2.0 "), Some(19_500));
+        assert_eq!(push(9600, "200 OK\r\nContent-Length: 0\r\n\r\n"), None);
+        flows.close(id, &mut context);
+        assert!(flows.is_empty() && flows.octets == 0 && flows.unfinished.is_empty());
+    }
+}
