@@ -232,7 +232,6 @@ pub const ENTRIES: &[Entry] = &[
             "'sipreg COMMAND --help' has examples",
         ],
         cases: &[NOTHING_REMEMBERED],
-        ..NONE
     },
     Entry {
         words: &["exit 3", "credentials"],

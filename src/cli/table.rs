@@ -65,6 +65,7 @@ pub struct Mistake {
 
 impl Mistake {
     /// A value of a type that can't stand there.
+    #[cold]
     pub fn of_type(found: &Spanned<DeValue<'_>>) -> Mistake {
         let kind = match found.get_ref() {
             DeValue::String(_) => "a string",
@@ -90,6 +91,7 @@ impl Mistake {
         Mistake { error: Box::new(error), ..self }
     }
 
+    #[cold]
     fn value(found: &Spanned<DeValue<'_>>, text: &str, invalid: &Invalid) -> Mistake {
         // Whose value it is, who asked for it knows.
         let error = Box::new(UsageError::invalid("", text, invalid));
@@ -154,18 +156,23 @@ impl<'a> Reader<'a> {
 
     /// The value of a key.
     pub fn take<T: FileValue>(&mut self, key: &'static str) -> Option<T> {
+        let found = self.ask(key)?;
+        T::read(found, self.base).map_err(|mistake| self.complain(key, mistake, T::form)).ok()
+    }
+
+    fn ask(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.push(key);
         let (place, found) = self.find(key).filter(|_| (self.takes)(key))?;
         self.places.push(place);
-        match T::read(found, self.base) {
-            Ok(value) => Some(value),
-            Err(Mistake { at, is_form, error }) => {
-                let hint = error.hint.or_else(|| is_form.then(|| T::form(key)));
-                let error = Box::new(UsageError { option: Some(key.to_owned()), hint, ..*error });
-                self.mistakes.push(Mistake { at, is_form, error });
-                None
-            }
-        }
+        Some(found)
+    }
+
+    #[cold]
+    fn complain(&mut self, key: &'static str, mistake: Mistake, form: fn(&str) -> String) {
+        let Mistake { at, is_form, error } = mistake;
+        let hint = error.hint.or_else(|| is_form.then(|| form(key)));
+        let error = Box::new(UsageError { option: Some(key.to_owned()), hint, ..*error });
+        self.mistakes.push(Mistake { at, is_form, error });
     }
 
     /// The place and the value of a key.

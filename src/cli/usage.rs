@@ -44,6 +44,7 @@ impl UsageError {
     }
 
     /// An error of a value that can't be read.
+    #[cold]
     pub fn invalid(option: &str, value: &str, invalid: &Invalid) -> UsageError {
         UsageError {
             value: (!invalid.is_secret).then(|| value.to_owned()),
