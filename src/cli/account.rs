@@ -67,9 +67,8 @@ impl Account {
         let configuration = Configuration::read(request.options.network.config.as_deref(), environment);
         let account = configuration.and_then(|found| Account::configured(&mut request, &found, environment));
         account.map_err(|error| {
-            let Output { format, display, .. } = &request.options.output;
             let aor = request.aor.as_deref().and_then(aor_of);
-            let settings = Settings { aor, ..display.settings(format) };
+            let settings = Settings { aor, ..shown_as(&request.options.output) };
             Box::new((settings, error))
         })
     }
@@ -365,15 +364,18 @@ fn typed_secret(identity: &Identity, environment: &Environment) -> Result<Option
     }
 }
 
-fn settings(output: &Output, aor: &Uri, wanted: &Wanted) -> Settings {
+/// How the output is shown. The request that `--dry-run` prints is no JSON, nor is what keeps it from being printed.
+fn shown_as(output: &Output) -> Settings {
     let settings = output.display.settings(&output.format);
+    Settings { json: settings.json && !output.dry_run, ..settings }
+}
+
+fn settings(output: &Output, aor: &Uri, wanted: &Wanted) -> Settings {
     Settings {
         aor: Some(aor.to_string()),
-        // The request that is printed is no JSON.
-        json: settings.json && !output.dry_run,
         ends_unanswered: (wanted.contacts.is_empty() || wanted.contacts.iter().any(stands_here))
             && matches!(wanted.purpose, Purpose::Bind { .. }),
-        ..settings
+        ..shown_as(output)
     }
 }
 

@@ -90,7 +90,7 @@ read_from_text! {
 /// The transports that can be forced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TransportName {
-    /// Datagrams, up to the size that they may have.
+    /// Datagrams.
     Udp,
     /// A connection.
     Tcp,
@@ -111,9 +111,9 @@ pub enum ColorChoice {
     /// When a person looks.
     #[default]
     Auto,
-    /// In files and pipes, too.
+    /// Always.
     Always,
-    /// Not even on a terminal.
+    /// Never.
     Never,
 }
 

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::cli::account::Account;
 use crate::cli::options::{Args, Command};
+use crate::cli::report::Settings;
 
 /// A folder with a configuration file that only its owner may read.
 struct Home {
@@ -46,6 +47,10 @@ impl Home {
     }
 
     fn account(&self, arguments: &[&str]) -> Result<Account, UsageError> {
+        self.resolved(arguments).map_err(|refused| refused.1)
+    }
+
+    fn resolved(&self, arguments: &[&str]) -> Result<Account, Box<(Settings, UsageError)>> {
         let mut line: Vec<OsString> = ["sipreg"].iter().chain(arguments).map(OsString::from).collect();
         line.extend(["--config".into(), self.file().into()]);
         let request: Request = match Args::try_parse_from(line).unwrap().command {
@@ -61,7 +66,7 @@ impl Home {
                 unreachable!()
             }
         };
-        Account::resolve(request, &self.environment).map_err(|refused| refused.1)
+        Account::resolve(request, &self.environment)
     }
 
     /// What is complained about, or `taken`.

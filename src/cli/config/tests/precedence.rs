@@ -85,6 +85,10 @@ fn what_excludes_each_other() {
     assert!(!remembers(&[], "stateless = true", "state_dir = \"x\""));
     let dry = account(&file("json = true", ""), &["register", "work", "--dry-run"]);
     assert!(dry.net.dry_run && !dry.settings.json);
+    // Nor is the complaint, where there is no such request.
+    let refused =
+        Home::with("[defaults]\njson = true").resolved(&["register", "nobody", "--dry-run"]).err().unwrap();
+    assert!(!refused.0.json);
 }
 
 /// Which secret counts: its text, and the user's name that goes with it. Secrets of realms come first.
