@@ -372,7 +372,7 @@ impl Endpoint {
     }
 }
 
-/// Flows.
+/// What becomes of events that are about flows.
 impl Endpoint {
     fn opened(&mut self, id: FlowId, local: SocketAddr, now: Time) {
         self.stack.flows.opened(id, local, &mut self.stack.context);
