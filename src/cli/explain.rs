@@ -1,5 +1,6 @@
 //! What a status code, an exit status or an `error.kind` means for a registration, what usually causes it and what to
 //! try: the texts of `sipreg explain`, of the hints that a failure ends with, and of the README's troubleshooting.
+//! Most of the file is that table, which is one because a text that is looked for may stand under any word.
 
 use super::usage::UsageError;
 use crate::sip::reason_phrase;

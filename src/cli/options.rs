@@ -1,7 +1,8 @@
 //! The command line and the options of the configuration file: each option stands here once, with its type
 //! ([`super::values`]), its place in the help and its key. What it means is the business of [`super::account`].
 //!
-//! Help texts are part of the product. Keep the first line of each short: `-h` shows nothing else.
+//! The file is long because no option may stand elsewhere. Help texts are part of the product. Keep the first line of
+//! each short: `-h` shows nothing else.
 
 use std::path::PathBuf;
 

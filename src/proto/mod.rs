@@ -418,9 +418,9 @@ pub enum Notice {
     Finished(Box<client::outcome::Report>),
     /// Something happened to an account that is kept bound.
     Account {
-        /// Which.
+        /// The registration that keeps it bound.
         registration: RegistrationId,
-        /// What.
+        /// What happened to it.
         what: client::schedule::AccountEvent,
     },
     /// The registrar has something to tell.

@@ -206,6 +206,9 @@ fn a_contact_at_the_own_address_counts_as_this_devices() {
     let run = |words: &[&str]| must(&ask(&registrar.address, state.path(), words), 0)["contact"].clone();
     let first = run(&[&["register", "--contact", "sip:desk@192.0.2.7"], &own[..]].concat());
     assert_eq!(first, "sip:desk@192.0.2.7");
+    let gone = must(&ask(&registrar.address, state.path(), &["unregister", "--json"]), 0)["contacts"].clone();
+    assert_eq!(gone.as_array().unwrap().len(), 1, "{gone}");
+    assert!(gone[0]["uri"].as_str().unwrap().starts_with("sip:4930123456@127.0.0.1:"), "{gone}");
     let (first, again) = (run(&[&["register"], &own[..]].concat()), run(&[&["register"], &own[..]].concat()));
     let uri = first.as_str().unwrap();
     assert!(uri.starts_with("sip:4930123456@127.0.0.1:") && uri.ends_with(";line=abc"), "{uri}");

@@ -13,6 +13,8 @@
 //! answered: a queue serves as timer, and the endpoint is asked to wake up for its head only. When the answers kept for
 //! repeating outgrow their limit, the oldest go early: a copy of such a request is then served anew, which the
 //! registrar's own rules make harmless (the nonce count is used up, the CSeq is not higher).
+//!
+//! The file is long because a response, a copy of a request and a flow that fails all end at the same table.
 
 pub mod client;
 pub mod invite_server;
