@@ -121,7 +121,7 @@ impl Session {
                 signal = self.signals.next() => Some(Input::Signal(signal)),
                 () = crash::happened() => return Err(Fault::internal(crash::last_words())),
                 answer = answer(&mut self.prompt) => self.pass_on(answer).map(Input::Signal),
-                reader = Metrics::next(self.metrics.as_ref()) => Some(Input::Reader(reader)),
+                reader = Metrics::next(self.metrics.as_mut()) => Some(Input::Reader(reader)),
             };
             if let Some(input) = input {
                 return Ok(input);

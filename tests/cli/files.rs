@@ -99,6 +99,30 @@ fn users_are_read_from_what_any_editor_wrote() {
     }
 }
 
+/// Whoever is told that a user is in the file finds the user there, however many are added at the same time.
+#[test]
+fn users_that_are_added_at_once_are_all_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users.txt");
+    let users = users.to_str().unwrap();
+    std::thread::scope(|scope| {
+        for n in 0..30 {
+            scope.spawn(move || {
+                let user = format!("user{n}@munich.de");
+                let args = ["serve", "--add-user", &user, "--users", users];
+                let added = with_environment(&args, &[("SIPREG_PASSWORD", "uncertainty")]);
+                assert_eq!(added.code, Some(0), "{}", added.all());
+            });
+        }
+    });
+    let text = std::fs::read_to_string(users).unwrap();
+    let mut names: Vec<_> = text.lines().filter_map(|line| line.split(':').next()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!((names.len(), text.lines().count()), (30, 30), "{text}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 fn serve(users: &str) -> Server {
     assert!(Path::new(users).exists());
     Server::start(&["--domain", "munich.de", "--users", users, "--listen", "udp:127.0.0.1:0"], 1)

@@ -47,6 +47,30 @@ fn the_manager_is_told_how_things_stand() {
     server.stop();
 }
 
+/// A manager that reads nothing keeps nobody from being bound, and nobody from stopping.
+#[test]
+fn a_manager_that_does_not_read_is_not_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    // As full as it gets.
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.connect(&path).unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send(b"STATUS=full").is_ok() {}
+    let server = serve();
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "20000")];
+    let mut keep = keep_with(&server.at[0], home.path(), &["alice@localhost"], &environment);
+    keep.tells("registering");
+    keep.tells("registered");
+    // Time for the watchdog to want to be fed, more often than may wait to be told.
+    std::thread::sleep(Duration::from_secs(1));
+    keep.signal("-TERM");
+    assert_eq!(keep.end().2, Some(0));
+    drop(socket);
+    server.stop();
+}
+
 /// Where systemd is.
 #[test]
 fn the_unit_of_the_readme_is_one() {

@@ -3,80 +3,107 @@
 
 use std::time::Duration;
 
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// The least time between two statuses.
+const PACE: Duration = Duration::from_secs(1);
+
 /// The connection to the service manager.
 pub(super) struct Manager {
-    listens: bool,
+    teller: Option<system::Teller>,
     ready: bool,
+    /// What is so, and what was told of it.
     status: String,
-    watchdog: Option<tokio::time::Interval>,
+    told: String,
+    pace: Interval,
+    watchdog: Option<Interval>,
 }
 
 impl Manager {
     /// The manager that the environment names. Needs the runtime.
     pub(super) fn of_environment() -> Manager {
         let period = system::watchdog().map(|period| (period / 2).max(Duration::from_millis(1)));
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Manager {
-            listens: std::env::var_os("NOTIFY_SOCKET").is_some(),
+            teller: std::env::var_os("NOTIFY_SOCKET").and_then(|_| system::Teller::start()),
             ready: false,
             status: String::new(),
-            watchdog: period.map(tokio::time::interval),
+            told: String::new(),
+            pace,
+            watchdog: period.map(interval),
         }
     }
 
     /// Whether a service manager listens.
     pub(super) fn listens(&self) -> bool {
-        self.listens
+        self.teller.is_some()
     }
 
     /// Notifies that so many of the accounts are bound, and the first time when each has been tried.
     pub(super) fn stands(&mut self, bound: usize, all: usize, all_tried: bool) {
-        let status = format!("{bound} of {all} bound");
-        if self.status != status {
-            system::tell(system::Say::Status(&status));
-            self.status = status;
-        }
+        self.status = format!("{bound} of {all} bound");
         if all_tried && !self.ready {
             self.ready = true;
-            system::tell(system::Say::Ready);
+            self.tell_status();
+            self.tell(system::Say::Ready);
+        }
+    }
+
+    fn tell_status(&mut self) {
+        self.told.clone_from(&self.status);
+        self.tell(system::Say::Status(self.told.clone()));
+    }
+
+    fn tell(&self, what: system::Say) {
+        if let Some(teller) = &self.teller {
+            teller.tell(what);
         }
     }
 
     /// The configuration is being read again.
     pub(super) fn reloads(&self) {
-        system::tell(system::Say::Reloading);
+        self.tell(system::Say::Reloading);
     }
 
     /// The configuration has been read again.
     pub(super) fn reloaded(&self) {
-        system::tell(system::Say::Ready);
+        self.tell(system::Say::Ready);
     }
 
     /// The bindings are being removed, and the process ends.
     pub(super) fn stops(&self) {
-        system::tell(system::Say::Stopping);
+        self.tell(system::Say::Stopping);
     }
 
-    /// Feeds the watchdog, as often as it asks for, and ends each time; never ends without a watchdog. Can be
-    /// dropped at any time.
+    /// Feeds the watchdog as often as it asks for, tells a status that is new, and ends each time; never ends where
+    /// there is nothing to tell. Can be dropped at any time.
     pub(super) async fn beat(&mut self) {
-        match &mut self.watchdog {
-            Some(period) => {
-                period.tick().await;
-                system::tell(system::Say::Alive);
+        let has_news = self.listens() && self.status != self.told;
+        let feed = async {
+            match &mut self.watchdog {
+                Some(period) => period.tick().await,
+                None => std::future::pending().await,
             }
-            None => std::future::pending().await,
+        };
+        tokio::select! {
+            _ = feed => self.tell(system::Say::Alive),
+            _ = self.pace.tick(), if has_news => self.tell_status(),
         }
     }
 }
 
 #[cfg(target_os = "linux")]
 mod system {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
     use std::time::Duration;
 
     use sd_notify::NotifyState;
 
-    pub(super) enum Say<'a> {
-        Status(&'a str),
+    pub(super) enum Say {
+        Status(String),
         Ready,
         Reloading,
         Stopping,
@@ -87,10 +114,50 @@ mod system {
         sd_notify::watchdog_enabled()
     }
 
+    /// A thread that tells, since telling waits while nobody reads the manager's socket.
+    pub(super) struct Teller {
+        queue: SyncSender<Say>,
+        untold: Arc<AtomicUsize>,
+    }
+
+    impl Teller {
+        /// More than is ever told beside statuses and the watchdog's food, unless nobody reads.
+        const QUEUE: usize = 64;
+
+        /// `None` where no thread is to be had.
+        pub(super) fn start() -> Option<Teller> {
+            let (queue, told) = sync_channel(Teller::QUEUE);
+            let untold = Arc::new(AtomicUsize::new(0));
+            let waiting = Arc::clone(&untold);
+            let thread = std::thread::Builder::new().name("systemd".to_owned());
+            thread.spawn(move || run(&told, &waiting)).ok()?;
+            Some(Teller { queue, untold })
+        }
+
+        /// Tells it as soon as the manager reads. What it would hear again soon is left out while something waits.
+        pub(super) fn tell(&self, what: Say) {
+            let comes_again = matches!(what, Say::Status(_) | Say::Alive);
+            if comes_again && self.untold.load(Ordering::Acquire) > 1 {
+                return;
+            }
+            self.untold.fetch_add(1, Ordering::AcqRel);
+            if self.queue.try_send(what).is_err() {
+                self.untold.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    fn run(told: &Receiver<Say>, untold: &AtomicUsize) {
+        for what in told {
+            notify(what);
+            untold.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     /// Errors are ignored: a manager that does not listen is no fault.
-    pub(super) fn tell(what: Say<'_>) {
+    fn notify(what: Say) {
         let _ = match what {
-            Say::Status(text) => sd_notify::notify(&[NotifyState::Status(text)]),
+            Say::Status(text) => sd_notify::notify(&[NotifyState::Status(&text)]),
             Say::Ready => sd_notify::notify(&[NotifyState::Ready]),
             Say::Reloading => NotifyState::monotonic_usec_now()
                 .and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now])),
@@ -104,8 +171,8 @@ mod system {
 mod system {
     use std::time::Duration;
 
-    pub(super) enum Say<'a> {
-        Status(#[allow(dead_code, reason = "nobody listens here")] &'a str),
+    pub(super) enum Say {
+        Status(#[allow(dead_code, reason = "nobody listens here")] String),
         Ready,
         Reloading,
         Stopping,
@@ -116,5 +183,16 @@ mod system {
         None
     }
 
-    pub(super) fn tell(_what: Say<'_>) {}
+    /// There is no such manager.
+    pub(super) enum Teller {}
+
+    impl Teller {
+        pub(super) fn start() -> Option<Teller> {
+            None
+        }
+
+        pub(super) fn tell(&self, _what: Say) {
+            match *self {}
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::cli::Environment;
 use crate::cli::options::Access;
 use crate::cli::prompt;
 use crate::cli::secret::{self, Kind, Source};
+use crate::cli::state::file;
 use crate::cli::text::{decode, shown};
 use crate::cli::usage::UsageError;
 use crate::proto::digest::{Hidden, Secret, User, Users};
@@ -107,11 +108,15 @@ pub(super) fn add_user(args: &Access, environment: &Environment) -> Result<Strin
         let line = User::line(name, &realm, &password).map_err(|fault| bad(fault.to_string()))?;
         return Ok(format!("{}\n", line.reveal()));
     };
-    let text = Users::put(&old, name, &realm, &password).map_err(|fault| bad(fault.to_string()))?;
-    crate::cli::state::file::replace(path, text.reveal().as_bytes()).map_err(|error| {
+    let unwritable = |error: std::io::Error| {
         let name = shown(&path.to_string_lossy());
         UsageError::option("--users", format_args!("{name} can't be written: {error}"))
-    })?;
+    };
+    // Whoever else adds a user at this moment waits, and finds this one.
+    let _lock = file::lock(path).map_err(unwritable)?;
+    let old = content(path)?;
+    let text = Users::put(&old, name, &realm, &password).map_err(|fault| bad(fault.to_string()))?;
+    file::replace(path, text.reveal().as_bytes()).map_err(unwritable)?;
     Ok(format!("{name}@{realm} is in {} now\n", path.display()))
 }
 

@@ -277,3 +277,35 @@ fn what_is_no_regular_file_is_a_warning_and_never_waited_for() {
     pipe(&dir.path().join("instance"));
     assert!(state.instance(&mut || 7).is_ok());
 }
+
+/// Whoever replaces a file replaces what a link leads to, keeps its permissions, follows no link that somebody else laid
+/// beside it, and leaves nothing behind.
+#[cfg(unix)]
+#[test]
+fn a_file_is_replaced_where_it_is_and_as_it_was() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::create_dir(at("real")).unwrap();
+    std::fs::write(at("real/users"), "old").unwrap();
+    std::fs::set_permissions(at("real/users"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("real/users", at("first")).unwrap();
+    symlink("first", at("second")).unwrap();
+    std::fs::write(at("victim"), "safe").unwrap();
+    symlink(at("victim"), at("real/users.new")).unwrap();
+    file::replace(&at("second"), b"new").unwrap();
+    assert_eq!(std::fs::read_to_string(at("real/users")).unwrap(), "new");
+    assert_eq!(std::fs::metadata(at("real/users")).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(std::fs::symlink_metadata(at("second")).unwrap().is_symlink());
+    assert_eq!(std::fs::read_to_string(at("victim")).unwrap(), "safe");
+    // A link to what is not there yet makes it; a circle of links leads nowhere.
+    symlink("real/later", at("third")).unwrap();
+    file::replace(&at("third"), b"made").unwrap();
+    assert_eq!(std::fs::metadata(at("real/later")).unwrap().permissions().mode() & 0o777, 0o600);
+    symlink("circle", at("circle")).unwrap();
+    assert!(file::replace(&at("circle"), b"x").is_err());
+    let mut left: Vec<_> =
+        std::fs::read_dir(at("real")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["later", "users", "users.new"]);
+}
