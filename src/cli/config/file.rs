@@ -18,6 +18,8 @@ const LONGEST: u64 = 1024 * 1024;
 pub struct File {
     path: PathBuf,
     text: Zeroizing<String>,
+    /// Where each line begins.
+    lines: Vec<usize>,
     access: Access,
 }
 
@@ -80,11 +82,12 @@ impl File {
             Err(error) => {
                 let octets = octets.strip_prefix(MARK).unwrap_or(&octets);
                 let sound = String::from_utf8_lossy(octets.get(..error.at).unwrap_or_default());
-                let (line, column) = position(&sound, sound.len());
+                let (line, column) = position(&sound, &lines(&sound), sound.len());
                 return Err(UsageError::new(format!("this {error}")).at(format!("{shown}:{line}:{column}")));
             }
         };
-        Ok(Some(File { path, text, access }))
+        let lines = lines(&text);
+        Ok(Some(File { path, text, lines, access }))
     }
 
     /// What it holds.
@@ -104,7 +107,7 @@ impl File {
 
     /// `FILE:LINE:COLUMN` of an octet, counted from 1 in characters.
     pub fn place(&self, offset: usize) -> String {
-        let (line, column) = position(&self.text, offset);
+        let (line, column) = position(&self.text, &self.lines, offset);
         format!("{}:{line}:{column}", self.name())
     }
 
@@ -120,11 +123,16 @@ pub fn shown(path: &Path) -> String {
     escape(&path.to_string_lossy()).into_owned()
 }
 
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset.min(text.len())).unwrap_or(text);
-    let start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = before.bytes().filter(|octet| *octet == b'\n').count() + 1;
-    (line, before.get(start..).unwrap_or_default().chars().count() + 1)
+/// Where each line begins, in octets.
+fn lines(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
+}
+
+/// Line and column of an octet, both counted from 1, the column in characters.
+fn position(text: &str, lines: &[usize], offset: usize) -> (usize, usize) {
+    let line = lines.partition_point(|start| *start <= offset);
+    let start = lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+    (line, text.get(start..offset.min(text.len())).unwrap_or_default().chars().count() + 1)
 }
 
 #[cfg(unix)]

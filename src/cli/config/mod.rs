@@ -10,6 +10,7 @@
 
 pub mod file;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -34,6 +35,8 @@ pub struct Configuration {
     defaults: Table,
     /// `[accounts.NAME]`, in the order of the file.
     accounts: Vec<(String, Table)>,
+    /// The place of each account among them.
+    names: BTreeMap<String, usize>,
     /// What is wrong with its form.
     mistake: Option<UsageError>,
 }
@@ -150,7 +153,10 @@ impl Configuration {
                 ("accounts", DeValue::Table(accounts)) => {
                     for (name, key_at, found) in in_order(accounts) {
                         let account = account(name, key_at, found, base, &mut mistakes);
-                        self.accounts.extend(account.map(|table| (name.to_owned(), table)));
+                        if let Some(table) = account {
+                            self.names.insert(name.to_owned(), self.accounts.len());
+                            self.accounts.push((name.to_owned(), table));
+                        }
                     }
                 }
                 ("defaults", _) => mistakes.push(no_table(name, "[defaults]", found)),
@@ -236,7 +242,7 @@ impl Configuration {
 
     /// The account of that name.
     fn account(&self, name: &str, file: &File) -> Result<&Table, UsageError> {
-        if let Some((_, table)) = self.accounts.iter().find(|(known, _)| known == name) {
+        if let Some((_, table)) = self.names.get(name).and_then(|at| self.accounts.get(*at)) {
             return Ok(table);
         }
         let known = || self.accounts.iter().map(|(name, _)| name.as_str());
