@@ -53,6 +53,9 @@ type Arguments<'a> = &'a dyn Fn() -> Vec<OsString>;
 /// Runs the command of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = keep::child::launch::become_program() {
+        return ExitCode::from(code);
+    }
     let arguments = || std::env::args_os().collect::<Vec<_>>();
     let environment = Environment::of_process();
     let asking = complete::asking();

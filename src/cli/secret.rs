@@ -307,7 +307,7 @@ impl Program {
 
 /// Whether the terminal is ours to set. From the background that would stop us, and take it from who has it.
 #[cfg(target_os = "linux")]
-fn owns_terminal() -> bool {
+pub(super) fn owns_terminal() -> bool {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Behind the name, which may hold anything: state, parent, group, session, terminal, the terminal's group.
     let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().skip(2);
@@ -316,7 +316,7 @@ fn owns_terminal() -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn owns_terminal() -> bool {
+pub(super) fn owns_terminal() -> bool {
     true
 }
 

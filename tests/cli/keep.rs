@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::run::{Ran, command, finish};
+use crate::run::{Ran, command, finish, wait_until};
 use crate::serve::Server;
 
 /// A registrar that anybody may use; leases from a second on.
@@ -70,10 +70,13 @@ impl Keep {
         event
     }
 
+    /// Its process, which `setsid` has become.
+    pub fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
     pub fn signal(&self, signal: &str) {
-        // `setsid` has become it.
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &self.pid()]).status().unwrap().success());
     }
 
     /// Names of the events that are left, stderr, and the exit status.
@@ -204,6 +207,83 @@ fn a_program_runs_while_all_are_bound_and_its_status_is_ours() {
     let listed = client("list", &server.at[0], home.path(), &["--json"]).json();
     assert_eq!(listed["bindings"], serde_json::json!([]));
     server.stop();
+}
+
+/// A program is told to end by the signal that ends us, with all that it started, and its status is ours however it ends;
+/// the binding goes after it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_ends_before_its_binding_and_within_its_time() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let file = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    for (n, (script, signals, expected)) in [
+        ("trap 'echo cleaned > CLEAN; exit 5' TERM; echo > UP; sleep 60 & wait", &["-TERM"][..], 5),
+        ("trap 'echo cleaned > CLEAN; exit 6' INT; echo > UP; sleep 60 & wait", &["-INT"], 6),
+        ("echo > UP; exec sleep 60", &["-TERM"], 143),
+        ("trap '' TERM; echo > UP; sleep 60", &["-TERM"], 137),
+        ("trap '' TERM; echo > UP; sleep 60 & wait; wait", &["-TERM", "-TERM"], 143),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (up, clean) = (file(&format!("up{n}")), file(&format!("clean{n}")));
+        let script = script.replace("UP", &up).replace("CLEAN", &clean);
+        let args = ["alice@localhost", "--", "sh", "-c", &script];
+        let keep = keep(&server.at[0], home.path(), &args);
+        wait_until("the program runs", || std::path::Path::new(&up).exists());
+        let group = program(&keep);
+        for signal in signals {
+            keep.signal(signal);
+            // The first one has been heard by then.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        let (events, stderr, code) = keep.end();
+        assert_eq!(code, Some(expected), "{script}: {events:?} {stderr}");
+        assert_eq!(std::path::Path::new(&clean).exists(), script.contains("cleaned"), "{script}");
+        if signals.len() == 1 {
+            assert!(events.contains(&"unregistered".to_owned()), "{script}: {events:?}");
+        }
+        wait_until("all of its group have ended", || !is_there(&group));
+    }
+    server.stop();
+}
+
+/// Nobody is left behind by a death that can't be caught.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_ends_with_a_keep_that_is_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let up = home.path().join("up");
+    let script = format!("trap '' TERM INT HUP; echo > {}; while :; do sleep 0.1; done", up.display());
+    let keep = keep(&server.at[0], home.path(), &["alice@localhost", "--", "sh", "-c", &script]);
+    wait_until("the program runs", || up.exists());
+    let group = program(&keep);
+    keep.signal("-KILL");
+    wait_until("the program has ended", || !is_there(&group));
+    server.stop();
+}
+
+/// The program that a keep has started, whose process group has its id.
+#[cfg(target_os = "linux")]
+fn program(keep: &Keep) -> String {
+    let pid = keep.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    children.split_whitespace().next().unwrap().to_owned()
+}
+
+/// Whether any process of that group lives; whoever waits to be waited for does not.
+#[cfg(target_os = "linux")]
+fn is_there(group: &str) -> bool {
+    let lives = |stat: String| {
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+        let (state, own_group) = (fields.next(), fields.nth(1));
+        own_group == Some(group) && state != Some("Z")
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok());
+    let mut stats = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    stats.any(lives)
 }
 
 #[test]

@@ -202,6 +202,7 @@ fn without_passwords_anybody_registers_and_the_metrics_count() {
     assert_eq!((ran.code, ran.json()["auth"].as_array().unwrap().len()), (Some(0), 0), "{}", ran.all());
     let get = |path: &str| {
         let mut stream = TcpStream::connect(&free).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
@@ -223,9 +224,7 @@ fn without_passwords_anybody_registers_and_the_metrics_count() {
     assert!(get("/").starts_with("HTTP/1.1 404"));
     // Many who say nothing keep nobody waiting: the oldest of them goes.
     let silent: Vec<_> = (0..160).map(|_| TcpStream::connect(&free).unwrap()).collect();
-    let started = std::time::Instant::now();
     assert!(get("/metrics").starts_with("HTTP/1.1 200"));
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     drop(silent);
     let (rest, code) = server.stop();
     assert_eq!((rest.iter().map(name).collect::<Vec<_>>(), code), (vec!["bound", "stopped"], Some(0)));

@@ -1,7 +1,7 @@
 //! `sipreg keep`: accounts that stay bound until a signal, a time, or the end of a program.
 
 mod accounts;
-mod child;
+pub(super) mod child;
 mod hook;
 mod metrics;
 mod options;

@@ -15,7 +15,7 @@ use crate::cli::register;
 use crate::cli::report::Reporter;
 use crate::cli::report::events::KeepEvent;
 use crate::cli::session::{Input, Session};
-use crate::cli::signals::Signal;
+use crate::cli::signals::{Signal, Stop};
 use crate::cli::state::Slot;
 use crate::cli::usage::UsageError;
 use crate::proto::client::outcome::Report;
@@ -82,7 +82,10 @@ impl Loop<'_> {
                 () = tokio::time::sleep(lapse.unwrap_or_default()), if lapse.is_some() => Next::Nothing,
             };
             match next {
-                Next::Input(Input::Signal(Signal::Stop(signal))) if self.stopping => return Ok(signal.into()),
+                Next::Input(Input::Signal(Signal::Stop(signal))) if self.stopping => {
+                    self.child.kill();
+                    return Ok(signal.into());
+                }
                 Next::Input(input) => self.input(input, reporter),
                 Next::Read(read) => {
                     self.revise(read, reporter);
@@ -91,15 +94,19 @@ impl Loop<'_> {
                 Next::Complaint(complaint) => reporter.warning(&complaint),
                 Next::Over => {
                     is_over = true;
-                    self.stop();
+                    self.stop(None);
                 }
                 Next::Ended(exit) => {
-                    self.outcome = Some(exit);
-                    self.stop();
+                    self.outcome.get_or_insert(exit);
+                    self.end();
                 }
                 Next::Nothing => {}
             }
             if self.accounts.all.is_empty() && !self.reload.is_under_way() {
+                if self.child.is_running() {
+                    self.stop(None);
+                    continue;
+                }
                 if let Some(hook) = self.hook.take() {
                     hook.finish().await;
                 }
@@ -117,7 +124,7 @@ impl Loop<'_> {
                     notice = self.session.at_hand();
                 }
             }
-            Input::Signal(Signal::Stop(_)) => self.stop(),
+            Input::Signal(Signal::Stop(signal)) => self.stop(Some(signal)),
             Input::Signal(Signal::Reload) if self.stopping => {}
             Input::Signal(Signal::Reload) => {
                 self.manager.reloads();
@@ -136,7 +143,7 @@ impl Loop<'_> {
             Notice::Account { registration, what } => {
                 if self.account(*registration, what, reporter).is_err() {
                     // Nobody reads the events any more; that ends it as a signal would.
-                    self.stop();
+                    self.stop(None);
                 }
             }
             Notice::Finished(_)
@@ -148,14 +155,25 @@ impl Loop<'_> {
         }
     }
 
-    /// Has the bindings removed; nothing is started any more.
-    fn stop(&mut self) {
+    /// Has the program end, which was perhaps told to by that signal, and then the bindings removed; nothing is started
+    /// any more.
+    fn stop(&mut self, signal: Option<Stop>) {
         if !self.stopping {
             self.stopping = true;
             self.reload.end();
             self.manager.stops();
-            self.child.stop();
+            if !self.child.stop(signal) {
+                self.session.driver.command(Command::StopKeeping(None));
+            }
+        }
+    }
+
+    /// The program has ended: has the bindings removed.
+    fn end(&mut self) {
+        if self.stopping {
             self.session.driver.command(Command::StopKeeping(None));
+        } else {
+            self.stop(None);
         }
     }
 
@@ -284,7 +302,7 @@ impl Loop<'_> {
             if let Err((exit, message)) = self.child.start(&first.status.aor, &contact) {
                 reporter.warning(&message);
                 self.outcome = Some(exit);
-                self.stop();
+                self.stop(None);
             }
         }
     }
@@ -296,7 +314,7 @@ impl Loop<'_> {
             && let Some(exit) = members().find_map(|member| member.gave_up)
         {
             self.outcome = Some(exit);
-            self.stop();
+            self.stop(None);
         }
     }
 
