@@ -287,8 +287,12 @@ impl Network {
             let clock = self.clock;
             let check = waits.netwatch.check_due();
             if check.is_some_and(|at| at <= clock.now()) {
-                waits.netwatch.reset();
-                return Event::NetworkChanged { moved: self.moved_flows() };
+                let is_other = waits.netwatch.check();
+                let moved = self.moved_flows();
+                if is_other || !moved.is_empty() {
+                    return Event::NetworkChanged { moved };
+                }
+                continue;
             }
             let first = [due, check].into_iter().flatten().min();
             let rests = first.is_none_or(|at| at > clock.now());
