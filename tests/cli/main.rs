@@ -21,6 +21,7 @@ mod leaving;
 mod memory;
 mod moves;
 mod peer;
+mod refusals;
 mod register;
 mod registrar;
 mod reload;
