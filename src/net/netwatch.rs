@@ -29,8 +29,17 @@ pub(super) struct NetWatch {
     changes: Option<Changes>,
     /// The times of the first and the last report since the last check.
     burst: Option<(Time, Time)>,
-    /// The addresses and routes at the last check, as one number; `None`: the system did not say.
-    standing: Option<u64>,
+    /// The addresses and routes at the last check; `None`: the system did not say.
+    standing: Option<Standing>,
+}
+
+/// Addresses and routes as numbers, which are others when they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    /// All that lead beyond a link.
+    beyond: u64,
+    /// Addresses that are good for one link only.
+    links: u64,
 }
 
 impl NetWatch {
@@ -46,12 +55,16 @@ impl NetWatch {
         self.burst.map(|(first, last)| (last + QUIET).min(first + LONGEST))
     }
 
-    /// Checks whether addresses or routes are others than at the last check. What the system does not say
-    /// counts as changed.
-    pub(super) fn check(&mut self) -> bool {
+    /// Checks whether addresses or routes are others than at the last check; those that are good for one link
+    /// only if somebody is talked to by such a one. What the system does not say counts as changed.
+    pub(super) fn check(&mut self, counts_links: bool) -> bool {
         self.burst = None;
-        let before = mem::replace(&mut self.standing, standing().ok());
-        self.standing.is_none() || self.standing != before
+        match (mem::replace(&mut self.standing, standing().ok()), self.standing) {
+            (Some(before), Some(now)) => {
+                before.beyond != now.beyond || counts_links && before.links != now.links
+            }
+            (None, _) | (_, None) => true,
+        }
     }
 
     /// Ends when something is reported; never, when nothing is watched. Can be dropped at any time.
@@ -80,7 +93,7 @@ mod linux {
     };
     use tokio::net::unix::pipe::Receiver;
 
-    use super::hash_of;
+    use super::{Standing, hash_of};
 
     /// RTMGRP_LINK, and for IPv4 and IPv6 RTMGRP_IFADDR and RTMGRP_ROUTE.
     const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
@@ -121,22 +134,23 @@ mod linux {
     /// A router of the Internet has a million routes: so many parts, of some hundred routes each, are looked at.
     const MOST_PARTS: usize = 256;
 
-    /// All addresses and routes as one number, which is another when they are.
+    /// The addresses and routes there are.
     ///
     /// # Errors
     ///
     /// The kernel does not say what there is.
-    pub(crate) fn standing() -> io::Result<u64> {
-        let mut sum = 0_u64;
+    pub(super) fn standing() -> io::Result<Standing> {
+        let mut all = Standing::default();
         for wanted in [ADDRESSES_WANTED, ROUTES_WANTED] {
             for family in FAMILIES {
-                sum = sum.wrapping_add(sum_of(wanted, family)?);
+                add(wanted, family, &mut all)?;
             }
         }
-        Ok(sum)
+        Ok(all)
     }
 
-    fn sum_of(wanted: u16, family: u8) -> io::Result<u64> {
+    /// Adds all of one kind, in whatever order they come.
+    fn add(wanted: u16, family: u8, all: &mut Standing) -> io::Result<()> {
         let asking = netlink()?;
         let mut request = [0; HEAD + ROUTE_HEAD];
         request[..4].copy_from_slice(&((HEAD + ROUTE_HEAD) as u32).to_ne_bytes());
@@ -144,24 +158,27 @@ mod linux {
         request[6..8].copy_from_slice(&ALL_OF_THEM.to_ne_bytes());
         request[HEAD] = family;
         sendto(asking.as_raw_fd(), &request, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
-        let mut sum = 0_u64;
         let mut buffer = vec![0; 32_768];
         for _ in 0..MOST_PARTS {
             let length = recv(asking.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
             let mut rest = buffer.get(..length).unwrap_or_default();
             while let Some((kind, message)) = next_message(&mut rest) {
                 match kind {
-                    DONE => return Ok(sum),
+                    DONE => return Ok(()),
                     FAILED => return Err(ErrorKind::Unsupported.into()),
-                    ADDRESS | ROUTE if message.first() == Some(&family) => {
-                        let hash = if kind == ADDRESS { address(message) } else { route(message) };
-                        sum = sum.wrapping_add(hash.unwrap_or(0));
+                    ADDRESS if message.first() == Some(&family) => {
+                        let (scope, hash) = address(message).unwrap_or_default();
+                        let sum = if scope == SCOPE_LINK { &mut all.links } else { &mut all.beyond };
+                        *sum = sum.wrapping_add(hash);
+                    }
+                    ROUTE if message.first() == Some(&family) => {
+                        all.beyond = all.beyond.wrapping_add(route(message).unwrap_or(0));
                     }
                     _ => {}
                 }
             }
         }
-        Ok(sum)
+        Ok(())
     }
 
     fn netlink() -> io::Result<OwnedFd> {
@@ -189,12 +206,12 @@ mod linux {
         })
     }
 
-    /// The hash of an address that others may know us by.
-    fn address(message: &[u8]) -> Option<u64> {
+    /// The scope of an address, and its hash.
+    fn address(message: &[u8]) -> Option<(u8, u64)> {
         let (head, rest) = message.split_first_chunk::<ADDRESS_HEAD>()?;
         let [family, length, _flags, scope, interface @ ..] = head;
         let itself: Vec<_> = attributes(rest).filter(|(kind, _)| ADDRESS_ITSELF.contains(kind)).collect();
-        (*scope != SCOPE_LINK).then(|| hash_of((family, length, interface, itself)))
+        Some((*scope, hash_of((family, length, interface, itself))))
     }
 
     /// The hash of a route that leads beyond a link. Whether the link is there counts for those by a gateway:
@@ -294,7 +311,8 @@ mod linux {
             *renewed.last_mut().unwrap() = 9;
             assert!(one.is_some() && one == address(&renewed));
             assert_ne!(one, address(&new_address(0, &[192, 0, 2, 2])));
-            assert_eq!(address(&new_address(SCOPE_LINK, &[169, 254, 2, 2])), None);
+            let of_link = new_address(SCOPE_LINK, &[169, 254, 2, 2]);
+            assert_eq!(address(&of_link).map(|(scope, _)| scope), Some(SCOPE_LINK));
         }
 
         /// DES-016: a route counts by where it leads and how, and a link that is down where a gateway is behind it.
@@ -349,18 +367,18 @@ mod others {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
     use std::time::Duration;
 
-    use super::hash_of;
+    use super::{Standing, hash_of};
     use crate::net::sockets;
 
     /// The time between two checks.
     const PERIOD: Duration = Duration::from_secs(15);
 
-    /// The addresses that we would send from to somebody far away (RFC 5737, RFC 3849), as one number.
-    pub(crate) fn standing() -> io::Result<u64> {
+    /// The addresses that we would send from to somebody far away (RFC 5737, RFC 3849).
+    pub(super) fn standing() -> io::Result<Standing> {
         let far: [IpAddr; 2] =
             [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()];
         let source = |ip| sockets::source(SocketAddr::new(ip, 5060), None).ok().map(|from| from.ip());
-        Ok(hash_of(far.map(source)))
+        Ok(Standing { beyond: hash_of(far.map(source)), links: 0 })
     }
 
     /// A timer in the place of reports.
