@@ -30,6 +30,8 @@ wait $server
 const LINK: &str = r#"
 set -e
 ip link add near type veth peer name far
+ip link set near addrgenmode none
+ip link set far addrgenmode none
 ip address add fe80::aa/64 dev near nodad
 ip address add fe80::bb/64 dev far nodad
 ip link set near up
