@@ -165,7 +165,7 @@ fn late(waited_for: WaitedFor, account: &Account) -> Fault {
             "a longer --timeout waits longer; is somebody to type something, or to write into the pipe?",
         ),
     };
-    Fault { kind: Exit::Timeout, message, hint: Some(hint.to_owned()) }
+    Fault::new(Exit::Timeout, message, Some(hint.to_owned()))
 }
 
 async fn secrets(account: &mut Account) -> Result<(), UsageError> {

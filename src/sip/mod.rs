@@ -49,6 +49,7 @@ mod terms;
 mod tests;
 mod uri;
 mod via;
+mod warning;
 mod write;
 
 pub use auth::{AuthenticationInfo, Challenge, Credentials};

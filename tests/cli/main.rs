@@ -11,6 +11,7 @@ mod endings;
 #[cfg(target_os = "linux")]
 mod floods;
 // Other systems take no datagram of 64 KB.
+mod hints;
 #[cfg(target_os = "linux")]
 #[path = "../hostile/mod.rs"]
 mod hostile;

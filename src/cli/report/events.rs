@@ -186,7 +186,7 @@ impl KeepEvent {
                 Err(failure) => fields.with_error(diagnose(failure, report)),
             }
         };
-        let failed = |kind, message| bare().with_error(Fault { kind, message, hint: None });
+        let failed = |kind, message| bare().with_error(Fault::new(kind, message, None));
         let event = |event, registration, next: Option<Time>| {
             let span = |at: Time| at.since(now).as_secs_f64();
             let bound_for = until.filter(|until| now < *until).map(span);
@@ -264,7 +264,7 @@ impl ForPeople for KeepEvent {
         let KeepDetails { registration, next_attempt_in, bound_for, method, from } = &self.details;
         let aor = short(self.aor());
         let error = registration.error.as_ref();
-        let message = error.map_or("", |error| &error.message);
+        let message = error.map(human::with_remarks).unwrap_or_default();
         let bound_for = bound_for.map(span);
         let next = next_attempt_in.map(span);
         let or_nothing = |text: &Option<String>| text.clone().unwrap_or_default();

@@ -188,13 +188,13 @@ pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
             let _ = writeln!(attempts, "  {}", tried(attempt));
         }
     }
-    error(&failure.message, paint) + &attempts + &advice(failure, paint)
+    error(&failure.message, paint) + &attempts + &remarks(&failure.warnings, paint) + &advice(failure, paint)
 }
 
 /// A failure with its hint.
 #[must_use]
 pub fn fault(fault: &Fault, paint: Paint) -> String {
-    error(&fault.message, paint) + &advice(fault, paint)
+    error(&fault.message, paint) + &remarks(&fault.warnings, paint) + &advice(fault, paint)
 }
 
 fn advice(fault: &Fault, paint: Paint) -> String {
@@ -217,10 +217,27 @@ fn tried(attempt: &Attempt) -> String {
     format!("tried {remote}{over}: {result}")
 }
 
-/// The warnings, a line for each.
+/// The warnings, a line for each. What the registrar says of a failure comes with that.
 #[must_use]
 pub fn warnings(report: &Report, paint: Paint) -> String {
-    report.warnings.iter().map(|warning| line(&paint.odd("warning:"), &explain(warning))).collect()
+    let own = report.warnings.iter().map(|warning| line(&paint.odd("warning:"), &explain(warning)));
+    let its = report.result.is_ok().then(|| remarks(&report.remarks, paint));
+    own.chain(its).collect()
+}
+
+/// What the registrar says in Warning and Reason, a line for each.
+fn remarks(texts: &[String], paint: Paint) -> String {
+    texts.iter().map(|text| line(&paint.odd("warning:"), &format!("the registrar says: {text}"))).collect()
+}
+
+/// The message of a failure with what the registrar says of it, for a line of its own.
+#[must_use]
+pub fn with_remarks(fault: &Fault) -> String {
+    let mut text = fault.message.clone();
+    for remark in &fault.warnings {
+        let _ = write!(text, "; the registrar says: {remark}");
+    }
+    text
 }
 
 fn explain(warning: &Warning) -> String {

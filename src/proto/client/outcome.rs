@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Purpose;
-pub use crate::proto::digest::{Answered, CredentialsFailure, Skipped, WhySkipped};
+pub use crate::proto::digest::{Answered, Claimant, CredentialsFailure, Proof, Skipped, WhySkipped};
 use crate::proto::locate::Transport;
 use crate::proto::{Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{AnyUri, NameAddr, Q, Uri};
@@ -22,12 +22,20 @@ pub struct Report {
     pub result: Result<Success, Failure>,
     /// The last final response: status and reason phrase.
     pub response: Option<(u16, String)>,
+    /// What the Warning and Reason rows of that response say.
+    pub remarks: Vec<String>,
+    /// Credentials were asked for, whether or not that could be answered.
+    pub challenged: bool,
+    /// Challenges of the last final response that can't be read, as they came, cut short.
+    pub unreadable: Vec<String>,
     /// The Request-URI of the last request.
     pub request_uri: Arc<Uri>,
-    /// Where the last request went.
+    /// Where the last request went; once it is answered, who answered.
     pub hop: Option<Hop>,
     /// Challenges that were answered in the last request, in the order of its headers.
     pub auth: Vec<Answered>,
+    /// Who answered them.
+    pub claimants: Vec<Claimant>,
     /// The address the other side saw (Via `received` and `rport`), where it differs from [`Hop::local`].
     pub received: Option<SocketAddr>,
     /// The Call-ID of all requests.

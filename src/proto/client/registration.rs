@@ -241,8 +241,12 @@ pub(super) struct Tally {
     pub hop: Option<Hop>,
     pub sent: Option<Time>,
     pub round_trip: Option<Duration>,
-    /// The last final response.
+    /// The last final response, and what its Warning and Reason rows say.
     pub response: Option<(u16, String)>,
+    pub remarks: Vec<String>,
+    /// A final response asked for credentials; and the challenges of the last that can't be read.
+    pub challenged: bool,
+    pub unreadable: Vec<String>,
     /// Our address as the other side saw it.
     pub seen: Option<SocketAddr>,
     pub warnings: Vec<Warning>,
@@ -528,10 +532,14 @@ impl Registration {
             purpose: registrant.plan.purpose,
             result,
             response: tally.response,
+            remarks: tally.remarks,
+            challenged: tally.challenged,
+            unreadable: tally.unreadable,
             request_uri,
             received: tally.seen.filter(|seen| tally.hop.is_none_or(|hop| hop.local != *seen)),
             hop: tally.hop,
             auth: registrant.sessions.answered(),
+            claimants: registrant.sessions.claimants(),
             call_id: registrant.call_id.clone(),
             cseq: registrant.cseq,
             requests: tally.requests,

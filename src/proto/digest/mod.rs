@@ -16,7 +16,10 @@ mod nonce;
 mod server;
 mod users;
 
-pub use client::{Answered, ChallengeOutcome, CredentialsFailure, Sessions, Skipped, WhySkipped};
+pub use client::{
+    Answered, ChallengeOutcome, Claimant, CredentialsFailure, Proof, Sessions, Skipped, WhySkipped,
+    unreadable,
+};
 pub use server::{AuthFailure, Presented, Verdict, Verifier};
 pub use users::{User, Users, UsersError, UsersFault};
 

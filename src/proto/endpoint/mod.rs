@@ -365,7 +365,7 @@ impl Endpoint {
                 registration.on_retransmission();
                 Step::Wait
             }
-            Heard::Final(response, via) => registration.on_final(response, &via, random, now),
+            Heard::Final(response, via, peer) => registration.on_final(response, &via, peer, random, now),
             Heard::Timeout => registration.on_timeout(now),
             Heard::Undeliverable(cause) => registration.on_flow_lost(Some(cause), random, now),
         });
@@ -397,7 +397,7 @@ impl Endpoint {
         while let Some(arrival) = self.stack.flows.next(id, peer, &mut octets, &mut self.stack.context) {
             match (arrival, side) {
                 (Arrival::Message(Message::Response(response)), _) => {
-                    match (self.stack.receive(response), side) {
+                    match (self.stack.receive(response, peer), side) {
                         (Ok(heard), _) => self.hear(heard, now),
                         (Err(reason), Side::Client) => self.notify(Notice::Dropped { peer, reason }),
                         (Err(_), Side::Server) => {

@@ -75,8 +75,8 @@ pub struct Outgoing {
 pub(super) enum Heard {
     /// The request was sent once more.
     Copy,
-    /// The final response, with its Via.
-    Final(Response, Via),
+    /// The final response, with its Via, and who sent it.
+    Final(Response, Via, SocketAddr),
     /// Timer F: as if a 408 had come (§8.1.3.1).
     Timeout,
     /// The request does not arrive: as if a 503 had come (§8.1.3.1).
@@ -309,7 +309,11 @@ impl Transactions {
     ///
     /// # Errors
     /// It belongs to no transaction, or does not fit the one it claims to.
-    pub fn receive(&mut self, response: Response) -> Result<Option<(Owner, Heard)>, Dropped> {
+    pub fn receive(
+        &mut self,
+        response: Response,
+        peer: SocketAddr,
+    ) -> Result<Option<(Owner, Heard)>, Dropped> {
         let via = response.headers.top_via().map_err(|_| Dropped::Malformed)?;
         let branch = via.branch().and_then(Branch::parse).ok_or(Dropped::Stray)?;
         let transaction = self.clients.get_mut(&branch).ok_or(Dropped::Stray)?;
@@ -326,7 +330,7 @@ impl Transactions {
         let owner = transaction.owner;
         let input = if response.status < 200 { Input::Provisional } else { Input::Final };
         let tell = self.input(branch, input);
-        Ok((tell == Some(Tell::Final)).then_some((owner, Heard::Final(response, via))))
+        Ok((tell == Some(Tell::Final)).then_some((owner, Heard::Final(response, via, peer))))
     }
 
     /// The requests on a flow that wait for an answer from there. Mostly there is one: a request and the one it repeats

@@ -37,6 +37,9 @@ fn plan(host: &str) -> Box<Plan> {
     })
 }
 
+/// Who answers.
+const PEER: &str = "192.0.2.1:5060";
+
 /// Everything that can be told to a registration.
 const INPUTS: [&str; 19] = [
     "start",
@@ -106,7 +109,7 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
         status => {
             let response = response(registration, status);
             let via = response.headers.top_via().unwrap();
-            registration.on_final(response, &via, random, now)
+            registration.on_final(response, &via, PEER.parse().unwrap(), random, now)
         }
     }
 }
@@ -326,7 +329,8 @@ fn a_503_sets_the_least_pause_and_the_time_for_retries_the_longest() {
         let mut registration = brought_to(&["start", "resolved", "opened", "503", "opened"]);
         let busy = read(&registration, "503", &format!("Retry-After: {after}\r\n"));
         let via = busy.headers.top_via().unwrap();
-        let step = registration.on_final(busy, &via, &mut Counting::default(), Time::from_millis(2000));
+        let (peer, now) = (PEER.parse().unwrap(), Time::from_millis(2000));
+        let step = registration.on_final(busy, &via, peer, &mut Counting::default(), now);
         assert_eq!(shown(&step), expected, "{after}");
     }
 }
