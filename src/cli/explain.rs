@@ -611,8 +611,21 @@ pub const CAUSES: &[Entry] = &[
     ),
 ];
 
+/// A device at `sipreg serve` that answers no challenge, the first of which is not for MD5.
+pub const KNOWS_NO_SHA: Case = Case {
+    seen: "serve: unanswered, challenged three times",
+    hint: "old devices read the first challenge only, and know MD5: --algorithms MD5 suits them, or MD5,SHA-256 for all",
+};
+/// The same where MD5 is first.
+pub const NEVER_ANSWERS: Case = Case {
+    seen: "serve: unanswered, and MD5 is offered first",
+    hint: "the device has no password, or not for this realm: see what is configured there",
+};
+
 /// Troubles that end with 0: nothing failed, and yet it is not as it was meant.
 const TROUBLES: &[Case] = &[
+    KNOWS_NO_SHA,
+    NEVER_ANSWERS,
     Case {
         seen: "it hangs for half a minute",
         hint: "each address that is tried gets 32 s, as RFC 3261 has it; --timeout 5s bounds the whole",

@@ -14,7 +14,7 @@ use super::usage::Invalid;
 use crate::proto::Transport;
 use crate::proto::client::plan::OWN_ADDRESS;
 use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
-use crate::proto::registrar::service::Listen;
+use crate::proto::registrar::service::{Full, Listen};
 use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError, escape_user};
 
 /// Declares types that are read from one text, each with the function that reads it.
@@ -102,6 +102,25 @@ impl From<TransportName> for Transport {
         match name {
             TransportName::Udp => Transport::Udp,
             TransportName::Tcp => Transport::Tcp,
+        }
+    }
+}
+
+/// What a registrar does about one binding too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ContactsPolicy {
+    /// Answer 503, with Retry-After until the first of them ends
+    #[default]
+    Refuse,
+    /// Drop the one that was refreshed longest ago
+    ReplaceOldest,
+}
+
+impl From<ContactsPolicy> for Full {
+    fn from(policy: ContactsPolicy) -> Full {
+        match policy {
+            ContactsPolicy::Refuse => Full::Refuse,
+            ContactsPolicy::ReplaceOldest => Full::ReplaceOldest,
         }
     }
 }

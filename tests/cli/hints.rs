@@ -251,7 +251,11 @@ fn an_aor_with_odd_characters_is_written_rightly_in_the_hint() {
             );
         }
         let copied = right.trim_end_matches(';').trim_matches('\'');
-        assert_eq!(sipreg(&["register", copied, "--registrar", "127.0.0.1", "--dry-run"]).code, Some(0), "{copied}");
+        assert_eq!(
+            sipreg(&["register", copied, "--registrar", "127.0.0.1", "--dry-run"]).code,
+            Some(0),
+            "{copied}"
+        );
     }
     let ran = sipreg(&["register", "bob@munich.de", "--from", "9#1@host"]);
     assert!(ran.stderr.contains("9%231@host"), "{}", ran.all());

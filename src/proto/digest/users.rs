@@ -29,6 +29,20 @@ pub struct User {
 }
 
 impl User {
+    /// The user part of the own address: the name, without the domain where it is the whole address, as many phones
+    /// sign in: `alice` for `alice@munich.de` of realm `munich.de`. With another domain it is a name like any other.
+    #[must_use]
+    pub fn own_part(&self) -> &str {
+        local_part(&self.name, &self.realm).unwrap_or(&self.name)
+    }
+
+    /// Whether that is the user's own address. The user part is not escaped.
+    #[must_use]
+    pub fn owns(&self, aor_user: &str, aor_domain: &str) -> bool {
+        [self.name.as_str(), self.own_part()].contains(&aor_user)
+            && aor_domain.eq_ignore_ascii_case(&self.realm)
+    }
+
     /// Whether the user may change the bindings of that address: the own one, or one that was allowed (RFC
     /// 3261 §10.3 step 4). The user part is not escaped; the domain is compared in any letter case.
     #[must_use]
@@ -38,7 +52,7 @@ impl User {
             None => entry == "*" || is(entry, &self.realm),
             Some((user, domain)) => is(user, domain),
         };
-        is(&self.name, &self.realm) || self.may_register.iter().any(allows)
+        self.owns(aor_user, aor_domain) || self.may_register.iter().any(allows)
     }
 }
 
@@ -89,6 +103,12 @@ pub(super) fn lower(realm: &str) -> Cow<'_, str> {
     }
 }
 
+/// What stands before the realm in a name that is a whole address of that realm.
+pub(super) fn local_part<'a>(name: &'a str, realm: &str) -> Option<&'a str> {
+    let (user, domain) = name.rsplit_once('@')?;
+    (!user.is_empty() && domain.eq_ignore_ascii_case(realm)).then_some(user)
+}
+
 impl UserEntry {
     pub fn ha1(&self, algorithm: Algorithm) -> Option<&Hidden> {
         self.ha1s[place(algorithm)].as_ref()
@@ -96,10 +116,10 @@ impl UserEntry {
 }
 
 impl Users {
-    /// Whether there is a user of that name in that realm.
+    /// Whether there is a user of that name in that realm, or one whose name is the whole address.
     #[must_use]
     pub fn has(&self, realm: &str, name: &str) -> bool {
-        self.named(realm, name).is_some()
+        self.named(realm, name).is_some() || self.named(realm, &format!("{name}@{}", lower(realm))).is_some()
     }
 
     /// Some user, for an example.

@@ -13,6 +13,7 @@ pub fn read_all(headers: &Headers) {
     let _ = (headers.call_id(), headers.cseq(), headers.max_forwards(), headers.contacts(), headers.date());
     let _ = (headers.expires(), headers.min_expires(), headers.retry_after(), headers.flow_timer());
     let _ = headers.contact_values();
+    assert!(headers.remarks().iter().all(|text| !text.is_empty() && text.chars().count() <= 500));
     for row in headers {
         let name = row.name();
         let _ = (row.text(), headers.option_tags(name), headers.name_addrs(name));
