@@ -139,10 +139,11 @@ fn extensions(tags: &[String]) -> String {
 
 fn refusal_hint(refusal: &Refusal, report: &Report) -> Option<String> {
     match refusal {
-        Refusal::Status(403 | 503) | Refusal::RetryAfter { status: 403 | 503, .. }
-            if says_too_many(report) =>
-        {
+        Refusal::Status(403 | 503) if says_too_many(report) => {
             Some(explain::TOO_MANY_BINDINGS.hint.to_owned())
+        }
+        Refusal::RetryAfter { status: 403 | 503, seconds } if says_too_many(report) => {
+            Some(format!("{}; it asks to wait {seconds} s", explain::TOO_MANY_BINDINGS.hint))
         }
         Refusal::Status(403) if !was_challenged(report) => Some(explain::NOT_ASKED.hint.to_owned()),
         Refusal::RetryAfter { seconds, .. } => {

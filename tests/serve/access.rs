@@ -127,6 +127,7 @@ fn a_device_that_lets_three_challenges_pass_is_told_of_once() {
                     world.ask(&text)
                 };
                 assert_eq!(answer.status(), 401);
+                world.pass(Duration::from_secs(3));
                 told.push(world.news().len());
             }
         }
@@ -145,6 +146,8 @@ fn what_is_told_of_a_device_that_never_answers() {
                      response=\"\"";
         assert_eq!(world.ask(&register(n, begin)).status(), 401);
     }
+    assert_eq!(world.news(), [], "the third may still be answered");
+    world.pass(Duration::from_secs(2));
     match world.news().as_slice() {
         [ServerEvent::Unanswered { peer, aor, offers }] => {
             assert_eq!(
@@ -162,7 +165,8 @@ fn what_is_told_of_a_device_that_never_answers() {
 #[test]
 fn a_device_that_answered_in_between_is_not_told_of() {
     let nonce = |world: &mut World, n: u32| nonce_of(&world.ask(&register(n, "")), Algorithm::Md5);
-    let answers: [(fn(&str) -> String, u16); 4] = [
+    type Reply = fn(&str) -> String;
+    let answers: [(Reply, u16); 4] = [
         (|nonce| answer(&register(90, ""), nonce, "heisenberg", "uncertainty", Algorithm::Md5, 1), 200),
         (|nonce| answer(&register(90, ""), nonce, "heisenberg", "certainty", Algorithm::Md5, 1), 401),
         (|_| answer(&register(90, ""), "0123", "heisenberg", "uncertainty", Algorithm::Md5, 1), 401),
@@ -171,13 +175,16 @@ fn a_device_that_answered_in_between_is_not_told_of() {
     for (reply, status) in answers {
         let mut world = World::new(guarded());
         nonce(&mut world, 1);
-        let nonce_of_second = nonce(&mut world, 2);
-        assert_eq!(world.ask(&reply(&nonce_of_second)).status(), status);
-        nonce(&mut world, 3);
+        nonce(&mut world, 2);
+        let nonce_of_third = nonce(&mut world, 3);
+        assert_eq!(world.ask(&reply(&nonce_of_third)).status(), status);
         nonce(&mut world, 4);
+        nonce(&mut world, 5);
+        world.pass(Duration::from_secs(60));
         let unanswered = |what: &ServerEvent| matches!(what, ServerEvent::Unanswered { .. });
         assert!(!world.news().iter().any(unanswered));
-        nonce(&mut world, 5);
+        nonce(&mut world, 6);
+        world.pass(Duration::from_secs(60));
         assert_eq!(world.news().iter().filter(|what| unanswered(what)).count(), 1);
         world.stop();
     }

@@ -145,16 +145,15 @@ impl Verifier {
             body: presented.body,
         };
         let decoy = &self.decoys[place(claim.algorithm)];
-        let fits = |known: Option<&UserEntry>| {
+        let fits = |known: &Option<&UserEntry>| {
             let ha1 = known.and_then(|known| known.ha1(claim.algorithm));
             let expected = exchange.value(ha1.unwrap_or(decoy).reveal(), presented.method.as_str());
             // A computed decoy proves nothing, however unlikely it is.
             expected.is(claim.response) && ha1.is_some()
         };
-        let right: Vec<bool> = meant.iter().map(|known| fits(*known)).collect();
-        let proven = meant.iter().zip(&right).find_map(|(known, right)| known.filter(|_| *right));
+        let proven = meant.iter().find(|known| fits(known));
         let is_right = proven.is_some();
-        let user = proven.or(meant.into_iter().flatten().next()).map(|known| Arc::clone(&known.user));
+        let user = proven.or(meant.first()).copied().flatten().map(|known| Arc::clone(&known.user));
         let refused = |username: &str, why| Verdict::Refused { username: Arc::from(username), why };
         match (user, standing) {
             (Some(user), Standing::Good(id)) if is_right => {
@@ -175,15 +174,19 @@ impl Verifier {
         self.users.offered(realm, &self.algorithms)
     }
 
-    /// Who may be meant by the name of a claim, each existing or not: who is called so, and for a name that is a whole
-    /// address of the realm who is called as its user part. Their HA1s differ, and either may have been used.
+    /// Who may be meant by the name of a claim: who is called so, and for a name that is a whole address of the realm who
+    /// is called as its user part. Their HA1s differ, and either may have been used. `None` where nobody is called so.
     fn meant(&self, claim: &Claim<'_>, realm: &str) -> Vec<Option<&UserEntry>> {
-        match &claim.name {
+        let (same, short) = match &claim.name {
             ClaimedName::Plain(name) => {
-                let short = local_part(name, realm).map(|short| self.users.named(realm, short));
-                [Some(self.users.named(realm, name)), short].into_iter().flatten().collect()
+                let short = local_part(name, realm).and_then(|short| self.users.named(realm, short));
+                (self.users.named(realm, name), short)
             }
-            ClaimedName::Hashed(hash) => vec![self.users.hashed(realm, claim.algorithm, hash)],
+            ClaimedName::Hashed(hash) => self.users.hashed(realm, claim.algorithm, hash),
+        };
+        match (same, short) {
+            (Some(_), Some(_)) => vec![same, short],
+            (one, other) => vec![one.or(other)],
         }
     }
 

@@ -69,6 +69,8 @@ struct Realm {
     names: BTreeMap<String, usize>,
     /// By H(name:realm), as far as [`hash_key`] keeps it (RFC 7616 §3.4.4).
     hashes: BTreeMap<(Algorithm, u128), usize>,
+    /// The same of names with the domain behind them.
+    whole: BTreeMap<(Algorithm, u128), usize>,
     /// How many have an HA1 of each algorithm.
     having: PerAlgorithm<usize>,
 }
@@ -152,9 +154,12 @@ impl Users {
         for algorithm in Algorithm::ALL {
             if ha1s[place(algorithm)].is_some() {
                 realm.having[place(algorithm)] += 1;
-                let hash = hash::hash(algorithm, &[user.name.as_bytes(), user.realm.as_bytes()]);
-                if let Some(key) = hash_key(algorithm, hash.as_str()) {
-                    realm.hashes.insert((algorithm, key), at);
+                let whole = format!("{}@{}", user.name, user.realm);
+                for (name, hashes) in [(&user.name, &mut realm.hashes), (&whole, &mut realm.whole)] {
+                    let hash = hash::hash(algorithm, &[name.as_bytes(), user.realm.as_bytes()]);
+                    if let Some(key) = hash_key(algorithm, hash.as_str()) {
+                        hashes.insert((algorithm, key), at);
+                    }
                 }
             }
         }
@@ -167,10 +172,19 @@ impl Users {
         realm.entries.get(*realm.names.get(name)?)
     }
 
-    /// The user with that hash of the name (RFC 7616 §3.4.4).
-    pub(super) fn hashed(&self, realm: &str, algorithm: Algorithm, userhash: &str) -> Option<&UserEntry> {
-        let realm = self.realms.get(lower(realm).as_ref())?;
-        realm.entries.get(*realm.hashes.get(&(algorithm, hash_key(algorithm, userhash)?))?)
+    /// The user with that hash of the name (RFC 7616 §3.4.4), and the one with that of the whole address.
+    pub(super) fn hashed(
+        &self,
+        realm: &str,
+        algorithm: Algorithm,
+        userhash: &str,
+    ) -> (Option<&UserEntry>, Option<&UserEntry>) {
+        let key = hash_key(algorithm, userhash).map(|key| (algorithm, key));
+        let (Some(realm), Some(key)) = (self.realms.get(lower(realm).as_ref()), key) else {
+            return (None, None);
+        };
+        let entry = |hashes: &BTreeMap<_, usize>| hashes.get(&key).and_then(|at| realm.entries.get(*at));
+        (entry(&realm.hashes), entry(&realm.whole))
     }
 
     /// Of these algorithms those to offer in that realm: what all its users can do, else what any can, else

@@ -315,6 +315,9 @@ impl Endpoint {
             TimerKey::Registrar(RegistrarTimer::Bindings) => {
                 self.serve(|server, stack| server.bindings_due(stack));
             }
+            TimerKey::Registrar(RegistrarTimer::Unanswered) => {
+                self.serve(|server, stack| server.unanswered_due(stack));
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::location::{Location, Pending};
-use super::unanswered::{Unanswered, device};
+use super::unanswered::{Unanswered, Who, device};
 use super::{Dater, Refusal, Registrar, SUPPORTED, failed, full, granted};
 use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
 use crate::proto::digest::{Algorithm, Users, Verifier};
@@ -359,6 +359,7 @@ impl Server {
         }
         stack.stop_serving();
         stack.context.timers.cancel(RegistrarTimer::Bindings);
+        stack.context.timers.cancel(RegistrarTimer::Unanswered);
         self.stage = Stage::Over;
     }
 
@@ -521,10 +522,18 @@ impl Server {
             return;
         };
         let (peer, aor) = (incoming.peer, Aor::of(to));
-        if self.unanswered.challenge(device(&keys, &aor, peer.ip()), request) {
+        let device = device(&keys, &aor, peer.ip());
+        self.unanswered.challenge(device, Who { peer, aor }, request, stack.context.now);
+        self.unanswered_due(stack);
+    }
+
+    /// Tells of the devices that let all their challenges pass.
+    pub fn unanswered_due(&mut self, stack: &mut Transactions) {
+        for Who { peer, aor } in self.unanswered.due(stack.context.now) {
             let offers = self.registrar.offers(aor.host());
             tell(ServerEvent::Unanswered { peer, aor, offers }, stack);
         }
+        stack.context.wake(RegistrarTimer::Unanswered, self.unanswered.next());
     }
 
     /// The keys of a REGISTER that is new; `None`: it is a copy, or cannot be told from one, and has its answer.
