@@ -175,7 +175,7 @@ fn credentials(failure: &CredentialsFailure, report: &Report) -> String {
             format!("the registrar refused user \"{username}\": {}", answer(report))
         }
         CredentialsFailure::Unservable { offered } => {
-            let all: Vec<String> = offered.iter().map(offer).collect();
+            let all: Vec<String> = offered.iter().map(|skipped| offer(skipped, report)).collect();
             format!("no challenge that can be answered: {}", all.join("; "))
         }
         CredentialsFailure::NoChallenge => match report.unreadable.first() {
@@ -188,7 +188,7 @@ fn credentials(failure: &CredentialsFailure, report: &Report) -> String {
     }
 }
 
-fn offer(skipped: &Skipped) -> String {
+fn offer(skipped: &Skipped, report: &Report) -> String {
     let name = &skipped.offer;
     match skipped.why {
         WhySkipped::Scheme => format!("scheme {name} is not Digest"),
@@ -199,7 +199,10 @@ fn offer(skipped: &Skipped) -> String {
             format!("realm \"{}\" is not the one of --realm", skipped.realm.as_deref().unwrap_or_default())
         }
         WhySkipped::Ha1Algorithm => format!("algorithm {name} is not that of the HA1"),
-        WhySkipped::Incomplete => "one is unreadable, without realm or nonce".to_owned(),
+        WhySkipped::Incomplete => {
+            let row = report.unreadable.first().map_or("Digest", String::as_str);
+            format!("\"{row}\" is unreadable, without realm or nonce")
+        }
     }
 }
 
