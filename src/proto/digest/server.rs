@@ -78,8 +78,7 @@ pub enum AuthFailure {
 
 impl Verifier {
     /// A verifier that offers these algorithms in this order; none at all means every one, in that of
-    /// [`Algorithm::OFFERED`]. Its nonces are good
-    /// for an hour and die with it: the key is new.
+    /// [`Algorithm::OFFERED`]. Its nonces are good for an hour and die with it: the key is new.
     #[must_use]
     pub fn new(users: Users, algorithms: &[Algorithm], random: &mut dyn Random) -> Verifier {
         let mut taken: Vec<Algorithm> = Vec::new();
