@@ -153,6 +153,9 @@ fn timeout(report: &Report) -> String {
     if let Some((408, _)) = report.response {
         return format!("a server on the way gave up waiting: {}", answer(report));
     }
+    if let Some(answers) = unusable(report) {
+        return answers;
+    }
     let who = end(report, |result| result == AttemptResult::Timeout);
     let seconds = report.elapsed.as_secs_f64();
     if report.response.is_some() {
@@ -165,12 +168,21 @@ fn timeout(report: &Report) -> String {
     )
 }
 
+/// What came and could not be used, if anything did.
+fn unusable(report: &Report) -> Option<String> {
+    let (peer, count, fault) = report.unusable.most()?;
+    let answers = plural(count, "answer", "answers");
+    Some(format!("{count} {answers} came from {peer}, none usable: {fault}"))
+}
+
 fn plural(n: u32, one: &'static str, many: &'static str) -> &'static str {
     if n == 1 { one } else { many }
 }
 
 fn timeout_case(report: &Report) -> Case {
     match report.hop.map(|hop| hop.transport) {
+        _ if matches!(report.response, Some((408, _))) => explain::FELL_SILENT,
+        _ if report.unusable.most().is_some() => explain::UNUSABLE,
         _ if report.response.is_some() => explain::FELL_SILENT,
         Some(Transport::Udp) => explain::SILENT_UDP,
         Some(Transport::Tcp) => explain::SILENT_TCP,
@@ -196,7 +208,10 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
         }
         Unreachable::Closed => {
             let who = end(report, |result| result == AttemptResult::Closed);
-            format!("{who} closed the connection without an answer")
+            match unusable(report) {
+                Some(answers) => format!("{who} closed the connection; {answers}"),
+                None => format!("{who} closed the connection without an answer"),
+            }
         }
     }
 }

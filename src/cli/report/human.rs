@@ -223,6 +223,19 @@ pub fn warnings(report: &Report, paint: Paint) -> String {
     report.warnings.iter().map(|warning| line(&paint.odd("warning:"), &explain(warning))).collect()
 }
 
+/// What in the answer could not be read as it came, a sentence for each: for an account that is kept, whose other warnings
+/// would come again with each refresh.
+pub fn blemishes(report: &Report) -> impl Iterator<Item = String> {
+    let is_blemish = |warning: &&Warning| match warning {
+        Warning::Blemish(_) | Warning::LeftOut(_) | Warning::UnreadableContacts(_) => true,
+        Warning::Lengthened { .. }
+        | Warning::UnknownRequire(_)
+        | Warning::NoLifetime
+        | Warning::Rewritten => false,
+    };
+    report.warnings.iter().filter(is_blemish).map(explain)
+}
+
 fn explain(warning: &Warning) -> String {
     match warning {
         Warning::Lengthened { asked, granted } => format!(
@@ -243,6 +256,10 @@ fn explain(warning: &Warning) -> String {
         Warning::UnreadableContacts(number) => {
             format!("{number} bindings in the answer can't be read and are left out")
         }
+        Warning::Blemish(error) => {
+            format!("the answer has a blemish, and was read for what it must mean: {error}")
+        }
+        Warning::LeftOut(error) => format!("an entry of the answer can't be read and is left out: {error}"),
         Warning::Rewritten => {
             "the registrar changed the contact; it was recognised by its address".to_owned()
         }

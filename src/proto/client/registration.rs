@@ -33,7 +33,8 @@ use std::time::Duration;
 
 use super::bindings::OwnContacts;
 use super::outcome::{
-    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Warning,
+    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Unusable,
+    Warning,
 };
 use super::plan::Plan;
 use super::targets::{NextHop, Target, Targets};
@@ -41,7 +42,7 @@ use crate::proto::digest::Sessions;
 use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Locate, Transport};
 use crate::proto::transaction::Outgoing;
-use crate::proto::{Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
+use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{NameAddr, Response};
 
 /// The option-tags that the client can use at all.
@@ -246,6 +247,8 @@ pub(super) struct Tally {
     /// Our address as the other side saw it.
     pub seen: Option<SocketAddr>,
     pub warnings: Vec<Warning>,
+    /// Answers to the last request that could not be used.
+    pub unusable: Unusable,
 }
 
 /// What an input to a try leads to.
@@ -409,6 +412,7 @@ impl Registration {
         let mut tally = mem::take(&mut pause.tally);
         tally.tries += 1;
         tally.attempts.clear();
+        tally.unusable.clear();
         self.begin(Try::new(tally), now)
     }
 
@@ -419,6 +423,13 @@ impl Registration {
         let (Phase::Visiting(visit), _) = &**trying else { return None };
         let Await::Password(_, since) = &visit.awaits else { return None };
         Some(*since)
+    }
+
+    /// An answer came that can't be used.
+    pub fn on_unusable(&mut self, peer: SocketAddr, fault: AnswerFault) {
+        if let Some((_, attempt, Visit { awaits: Await::Response, .. })) = self.visit() {
+            attempt.tally.unusable.add(peer, fault);
+        }
     }
 
     /// Timer E sent a copy.
@@ -541,6 +552,7 @@ impl Registration {
             round_trip: tally.round_trip,
             attempts: tally.attempts,
             warnings: tally.warnings,
+            unusable: tally.unusable,
         }))
     }
 }
