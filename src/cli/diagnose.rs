@@ -5,7 +5,7 @@ use super::exit::{Exit, Fault};
 use super::explain::{self, Case};
 use crate::proto::client::outcome::{
     AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Remote, Report, Skipped, Unreachable,
-    WhySkipped,
+    Unusable, WhySkipped,
 };
 use crate::proto::client::plan::Purpose;
 use crate::proto::{Cause, ResolveError, Transport};
@@ -153,7 +153,7 @@ fn timeout(report: &Report) -> String {
     if let Some((408, _)) = report.response {
         return format!("a server on the way gave up waiting: {}", answer(report));
     }
-    if let Some(answers) = unusable(report) {
+    if let Some(answers) = unusable(&report.unusable) {
         return answers;
     }
     let who = end(report, |result| result == AttemptResult::Timeout);
@@ -169,8 +169,9 @@ fn timeout(report: &Report) -> String {
 }
 
 /// What came and could not be used, if anything did.
-fn unusable(report: &Report) -> Option<String> {
-    let (peer, count, fault) = report.unusable.most()?;
+#[must_use]
+pub fn unusable(answers: &Unusable) -> Option<String> {
+    let (peer, count, fault) = answers.most()?;
     let answers = plural(count, "answer", "answers");
     Some(format!("{count} {answers} came from {peer}, none usable: {fault}"))
 }
@@ -208,7 +209,7 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
         }
         Unreachable::Closed => {
             let who = end(report, |result| result == AttemptResult::Closed);
-            match unusable(report) {
+            match unusable(&report.unusable) {
                 Some(answers) => format!("{who} closed the connection; {answers}"),
                 None => format!("{who} closed the connection without an answer"),
             }

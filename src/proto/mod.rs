@@ -463,6 +463,8 @@ pub enum Notice {
         registration: RegistrationId,
         /// How the try ended.
         failure: client::outcome::Failure,
+        /// Answers to its last request that could not be used.
+        unusable: client::outcome::Unusable,
         /// The time until the next try begins.
         wait: std::time::Duration,
     },

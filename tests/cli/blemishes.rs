@@ -188,6 +188,15 @@ fn answers_that_cannot_be_used_are_told_at_the_end() {
     }
 }
 
+/// So says what is shown between two tries.
+#[test]
+fn another_try_says_why() {
+    let spoil: Spoil = |text| replace(&text, "Call-ID: ", "Call-ID: x");
+    let ran = spoiled("udp", &["register", "bob@munich.de", "--retry-for", "2s", "--json"], spoil);
+    assert_eq!(ran.code, Some(4), "{}", ran.all());
+    assert!(ran.stderr.contains("none usable: the Call-ID is not ours; trying again in"), "{}", ran.all());
+}
+
 /// TRN-016 TRN-020 TRN-021 TXN-012: what can only be meant for us is used.
 #[test]
 fn answers_that_are_safe_to_use_are_used() {

@@ -7,6 +7,7 @@ use sipreg::proto::client::plan::{Plan, Timing};
 use sipreg::proto::{AnswerFault, Dropped};
 use sipreg::sip::{ParseError, Problem};
 
+use crate::keep_world;
 use crate::world::*;
 
 type Spoil = fn(&str) -> String;
@@ -102,6 +103,26 @@ fn nothing_else_is_counted() {
     })
     .run(quick(plan()));
     assert_eq!((verdict(&course).as_str(), course.report.unusable.most()), ("Timeout", None));
+}
+
+/// Of accounts that share a flow only the one hears of it that it must have been for.
+#[test]
+fn an_answer_that_cannot_be_used_concerns_one_account() {
+    let mut world = keep_world::World::new(|asked| match asked.text.contains("sip:user0") {
+        true => keep_world::Reply::Say("200 OK|Via: SIP/2.0/UDP x;branch=z9hG4bKz".to_owned()),
+        false => keep_world::Reply::Silent,
+    });
+    for number in 0..2 {
+        world.keep(number + 1, Plan { aor: uri(&format!("sip:user{number}@munich.de")), ..plan() }, 0);
+    }
+    world.run(33_000);
+    assert_eq!(world.opened, 1);
+    let failed: Vec<&String> =
+        world.told.iter().map(|(_, told)| told).filter(|told| told.starts_with("failed")).collect();
+    assert_eq!(failed.len(), 2);
+    // The request and its ten copies.
+    assert!(failed[0].ends_with(", 11 unusable: the branch in Via is not ours"), "{failed:?}");
+    assert!(!failed[1].contains("unusable"), "{failed:?}");
 }
 
 /// The one who sent most is named, with what was wrong with most of that; senders are bounded.

@@ -6,10 +6,11 @@ use std::cmp::Reverse;
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::cli::diagnose;
 use crate::cli::exit::Fault;
 use crate::proto::Time;
 use crate::proto::client::outcome::{
-    Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Warning,
+    Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Unusable, Warning,
 };
 use crate::proto::client::plan::Purpose;
 
@@ -274,9 +275,9 @@ pub fn warning(message: &str, paint: Paint) -> String {
 
 /// The reason for another try, and its time.
 #[must_use]
-pub fn retrying(failure: &Failure, wait: Duration, paint: Paint) -> String {
+pub fn retrying(failure: &Failure, unusable: &Unusable, wait: Duration, paint: Paint) -> String {
     let why = match failure {
-        Failure::Timeout => "no answer".to_owned(),
+        Failure::Timeout => diagnose::unusable(unusable).unwrap_or_else(|| "no answer".to_owned()),
         Failure::Unreachable(Unreachable::Name { name, .. }) => format!("\"{name}\" can't be resolved"),
         Failure::Unreachable(Unreachable::Network(cause)) => cause.to_string(),
         Failure::Unreachable(Unreachable::Closed) => "the connection was closed".to_owned(),

@@ -432,6 +432,15 @@ impl Registration {
         }
     }
 
+    /// The answers to the last request of the try before this pause that could not be used.
+    #[must_use]
+    pub fn unusable(&self) -> Unusable {
+        match &self.state {
+            State::Pausing(pause) => pause.tally.unusable.clone(),
+            State::Fresh | State::Trying(_) | State::Resting(_) | State::Over => Unusable::default(),
+        }
+    }
+
     /// Timer E sent a copy.
     pub fn on_retransmission(&mut self) {
         if let State::Trying(trying) = &mut self.state {

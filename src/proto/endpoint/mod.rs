@@ -274,7 +274,8 @@ impl Endpoint {
                 self.stack.context.timers.cancel(ClientTimer::TryLimit(id));
                 let wait = wait + jitter(spread, &mut *self.stack.context.random);
                 self.stack.context.timers.set(ClientTimer::Retry(id), now + wait);
-                self.notify(Notice::Retrying { registration: id, failure, wait });
+                let unusable = self.registration(id).map(Registration::unusable).unwrap_or_default();
+                self.notify(Notice::Retrying { registration: id, failure, unusable, wait });
             }
             Step::Stranded(cause) => self.stranded(id, cause, now),
             Step::Finish(report) => {
