@@ -504,7 +504,8 @@ impl RetryAfter {
     /// Reads a Retry-After value. Only the seconds have to be right; comment and parameters are taken as far
     /// as they can be read. `None` without digits at the start.
     pub fn parse(value: &[u8]) -> Option<RetryAfter> {
-        let mut cursor = Cursor::of(value).ok()?;
+        let text = String::from_utf8_lossy(value);
+        let mut cursor = Cursor::new(text.trim_matches([' ', '\t']));
         let seconds = scan::seconds(cursor.run(|octet| octet.is_ascii_digit()).as_bytes())?;
         if cursor.peek().is_some_and(|octet| !scan::is_space(octet) && !matches!(octet, b'(' | b';')) {
             return None;
