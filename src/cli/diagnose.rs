@@ -5,7 +5,7 @@ use super::exit::{Exit, Fault, FaultCause};
 use super::explain::{self, Case};
 use crate::proto::client::outcome::{
     AttemptResult, Claimant, CredentialsFailure, Failure, Misbehaviour, Proof, Refusal, Remote, Report,
-    Skipped, Unreachable, WhySkipped,
+    Skipped, Unreachable, Unusable, WhySkipped,
 };
 use crate::proto::client::plan::Purpose;
 use crate::proto::{Cause, ResolveError, Transport};
@@ -276,6 +276,9 @@ fn timeout(report: &Report) -> String {
     if let Some((408, _)) = report.response {
         return format!("a server on the way gave up waiting: {}", answer(report));
     }
+    if let Some(answers) = unusable(&report.unusable) {
+        return answers;
+    }
     let who = end(report, |result| result == AttemptResult::Timeout);
     let seconds = report.elapsed.as_secs_f64();
     if fell_silent(report) {
@@ -286,6 +289,14 @@ fn timeout(report: &Report) -> String {
         "no answer from {who} within {seconds:.1} s ({sent} {} sent)",
         plural(sent, "request", "requests")
     )
+}
+
+/// What came and could not be used, if anything did.
+#[must_use]
+pub fn unusable(answers: &Unusable) -> Option<String> {
+    let (peer, count, fault) = answers.most()?;
+    let answers = plural(count, "answer", "answers");
+    Some(format!("{count} {answers} came from {peer}, none usable: {fault}"))
 }
 
 fn plural(n: u32, one: &'static str, many: &'static str) -> &'static str {
@@ -300,6 +311,8 @@ fn fell_silent(report: &Report) -> bool {
 
 fn timeout_case(report: &Report) -> Case {
     match report.hop.map(|hop| hop.transport) {
+        _ if matches!(report.response, Some((408, _))) => explain::FELL_SILENT,
+        _ if report.unusable.most().is_some() => explain::UNUSABLE,
         _ if fell_silent(report) => explain::FELL_SILENT,
         Some(Transport::Udp) => explain::SILENT_UDP,
         Some(Transport::Tcp) => explain::SILENT_TCP,
@@ -325,7 +338,10 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
         }
         Unreachable::Closed => {
             let who = end(report, |result| result == AttemptResult::Closed);
-            format!("{who} closed the connection without an answer")
+            match unusable(&report.unusable) {
+                Some(answers) => format!("{who} closed the connection; {answers}"),
+                None => format!("{who} closed the connection without an answer"),
+            }
         }
     }
 }

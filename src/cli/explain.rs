@@ -154,6 +154,12 @@ pub const SILENT_TCP: Case = Case {
     seen: "no answer from ... over TCP",
     hint: "the connection stands, but nothing comes back: is it a SIP port? -v shows what was sent",
 };
+/// Answers that can't be used, and then silence.
+pub const UNUSABLE: Case = Case {
+    seen: "answers came from ..., none usable",
+    hint: "what answers there, or a router on the way, spoils SIP: -vv shows what came; another --transport may get \
+           through untouched",
+};
 /// A connection that does not come about.
 pub const NOT_CONNECTED: Case = Case {
     seen: "no answer from ... (0 requests sent)",
@@ -313,7 +319,7 @@ pub const ENTRIES: &[Entry] = &[
         remedies: &[
             "each address that is tried gets 32 s, as RFC 3261 has it: --timeout 5s bounds the whole",
         ],
-        cases: &[SILENT_UDP, SILENT_TCP, NOT_CONNECTED, FELL_SILENT, BUSY],
+        cases: &[SILENT_UDP, SILENT_TCP, UNUSABLE, NOT_CONNECTED, FELL_SILENT, BUSY],
     },
     Entry {
         words: &["exit 5", "unreachable"],

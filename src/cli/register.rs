@@ -273,7 +273,7 @@ pub(super) async fn drive(
                 report.round_trip = watch.round_trip.or(report.round_trip);
                 return Ok(Outcome::Finished(report));
             }
-            Notice::Retrying { failure, wait, .. } => reporter.retrying(&failure, wait),
+            Notice::Retrying { failure, unusable, wait, .. } => reporter.retrying(&failure, &unusable, wait),
             notice @ (Notice::Message { .. }
             | Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }

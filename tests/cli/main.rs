@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
 mod bindings;
+mod blemishes;
 mod calls;
 mod clocks;
 mod config;

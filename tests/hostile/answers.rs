@@ -155,5 +155,9 @@ fn none() -> Vec<Case> {
         })
         .silent(),
         Case::saying("408", ("Timeout", "408", 1), &["408 Request Timeout"]),
+        Case::new("nothing but answers to somebody else", silence, |asked| {
+            vec![whole(asked.answer(OK).replacen("Call-ID: ", "Call-ID: x", 1))]
+        })
+        .silent(),
     ]
 }

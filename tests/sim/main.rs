@@ -34,4 +34,5 @@ mod scenario;
 mod script;
 mod seeds;
 mod transports;
+mod unusable;
 mod world;

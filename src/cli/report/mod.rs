@@ -24,7 +24,7 @@ use super::signals::Stop;
 use super::text;
 use super::values::ColorChoice;
 use crate::proto::Dropped;
-use crate::proto::client::outcome::{Failure, Report, Success, Warning};
+use crate::proto::client::outcome::{Failure, Report, Success, Unusable, Warning};
 use crate::proto::client::plan::Purpose;
 
 use crate::sip::AnyUri;
@@ -189,9 +189,9 @@ impl<'s, 'a> Reporter<'s, 'a> {
     }
 
     /// This try failed, and another follows.
-    pub fn retrying(&mut self, failure: &Failure, wait: Duration) {
+    pub fn retrying(&mut self, failure: &Failure, unusable: &Unusable, wait: Duration) {
         if !self.settings.quiet {
-            let text = human::retrying(failure, wait, self.err);
+            let text = human::retrying(failure, unusable, wait, self.err);
             self.stderr(&text);
         }
     }

@@ -33,7 +33,8 @@ use std::time::Duration;
 
 use super::bindings::OwnContacts;
 use super::outcome::{
-    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Warning,
+    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Unusable,
+    Warning,
 };
 use super::plan::Plan;
 use super::targets::{NextHop, Target, Targets};
@@ -41,7 +42,7 @@ use crate::proto::digest::Sessions;
 use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Locate, Transport};
 use crate::proto::transaction::Outgoing;
-use crate::proto::{Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
+use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{NameAddr, Response};
 
 /// The option-tags that the client can use at all.
@@ -250,6 +251,8 @@ pub(super) struct Tally {
     /// Our address as the other side saw it.
     pub seen: Option<SocketAddr>,
     pub warnings: Vec<Warning>,
+    /// Answers to the last request that could not be used.
+    pub unusable: Unusable,
 }
 
 /// What an input to a try leads to.
@@ -413,6 +416,7 @@ impl Registration {
         let mut tally = mem::take(&mut pause.tally);
         tally.tries += 1;
         tally.attempts.clear();
+        tally.unusable.clear();
         self.begin(Try::new(tally), now)
     }
 
@@ -423,6 +427,22 @@ impl Registration {
         let (Phase::Visiting(visit), _) = &**trying else { return None };
         let Await::Password(_, since) = &visit.awaits else { return None };
         Some(*since)
+    }
+
+    /// An answer came that can't be used.
+    pub fn on_unusable(&mut self, peer: SocketAddr, fault: AnswerFault) {
+        if let Some((_, attempt, Visit { awaits: Await::Response, .. })) = self.visit() {
+            attempt.tally.unusable.add(peer, fault);
+        }
+    }
+
+    /// The answers to the last request of the try before this pause that could not be used.
+    #[must_use]
+    pub fn unusable(&self) -> Unusable {
+        match &self.state {
+            State::Pausing(pause) => pause.tally.unusable.clone(),
+            State::Fresh | State::Trying(_) | State::Resting(_) | State::Over => Unusable::default(),
+        }
     }
 
     /// Timer E sent a copy.
@@ -551,6 +571,7 @@ impl Registration {
             round_trip: tally.round_trip,
             attempts: tally.attempts,
             warnings: tally.warnings,
+            unusable: tally.unusable,
         }))
     }
 }

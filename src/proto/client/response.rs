@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::bindings::{self, Expected};
-use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
+use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Warning};
 use super::plan::Purpose;
 use super::registration::{Await, Registrant, Registration, Step, Tally, Try, Turn, Visit};
 use super::targets::Redirect;
@@ -251,6 +251,10 @@ impl Tally {
         if let Some(hop) = &mut self.hop {
             hop.remote = peer;
         }
+        self.unusable.clear();
+        for blemish in response.headers.surplus_commas() {
+            bindings::warn_once(Warning::Blemish(blemish), &mut self.warnings);
+        }
         self.round_trip = self.sent.map(|sent| now.since(sent));
         let Some(local) = local else { return };
         let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == peer.is_ipv4());
@@ -267,11 +271,11 @@ impl Tally {
 /// header of its own: the reason phrase, Warning, or what Kamailio adds tells it.
 fn blames_cseq(response: &Response) -> bool {
     let says = |text: &str| text.to_ascii_lowercase().contains("cseq");
-    let row = |name: &[u8]| {
-        let name = HeaderName::parse(name).ok()?;
-        response.headers.get(&name)?.text().ok()
+    let row_says = |name: &[u8]| {
+        let row = HeaderName::parse(name).ok().and_then(|name| response.headers.get(&name));
+        row.is_some_and(|row| says(&row.text_lossy()))
     };
-    says(&response.reason) || row(b"Warning").is_some_and(says) || row(b"P-Registrar-Error").is_some_and(says)
+    says(&response.reason) || row_says(b"Warning") || row_says(b"P-Registrar-Error")
 }
 
 fn extension(status: u16, tags: Vec<String>) -> Failure {

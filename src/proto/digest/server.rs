@@ -322,7 +322,8 @@ fn protection(credentials: &Credentials) -> Result<(Option<Protection<'_>>, u32)
         .ok_or("credentials with a qop that was not offered")?;
     let nc = nc.ok_or("credentials with qop and without nc")?;
     let cnonce = cnonce.ok_or("credentials with qop and without cnonce")?;
-    let is_count = nc.len() == 8 && nc.bytes().all(|octet| octet.is_ascii_hexdigit());
+    // Some devices leave the leading zeros out; the digest is over what they sent.
+    let is_count = (1..=8).contains(&nc.len()) && nc.bytes().all(|octet| octet.is_ascii_hexdigit());
     match u32::from_str_radix(nc, 16) {
         Ok(count) if is_count => Ok((Some(Protection { qop, nc, cnonce }), count)),
         Ok(_) | Err(_) => Err("credentials with an nc that is not 8 hex digits"),

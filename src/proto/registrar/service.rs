@@ -419,6 +419,9 @@ impl Server {
         if incoming.request.method == Method::Ack {
             return;
         }
+        if let Some(fault) = incoming.fault.clone() {
+            return self.refuse(&incoming, fault.into(), stack);
+        }
         let head = match Head::read(&incoming.request) {
             Ok(head) => head,
             Err(reply) => return self.refuse(&incoming, reply, stack),

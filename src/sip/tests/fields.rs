@@ -193,6 +193,8 @@ fn retry_after_has_a_comment_and_a_duration() {
     for text in ["", "soon", "-1", "1.5", "Fri, 31 Dec 1999"] {
         assert_eq!(read(text), None, "{text}");
     }
+    let latin_1 = RetryAfter::parse(b"7 (M\xfcnchen);duration=9").unwrap();
+    assert_eq!((latin_1.seconds, latin_1.duration), (7, Some(9)));
 }
 
 /// HDR-014

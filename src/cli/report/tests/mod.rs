@@ -76,6 +76,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         round_trip: Some(Duration::from_micros(1_234)),
         attempts: vec![attempt(status)],
         warnings: Vec::new(),
+        unusable: Default::default(),
     }
 }
 
