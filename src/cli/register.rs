@@ -165,7 +165,7 @@ fn late(waited_for: WaitedFor, account: &Account) -> Fault {
             "a longer --timeout waits longer; is somebody to type something, or to write into the pipe?",
         ),
     };
-    Fault { kind: Exit::Timeout, message, hint: Some(hint.to_owned()) }
+    Fault::new(Exit::Timeout, message, Some(hint.to_owned()))
 }
 
 async fn secrets(account: &mut Account) -> Result<(), UsageError> {
@@ -273,7 +273,7 @@ pub(super) async fn drive(
                 report.round_trip = watch.round_trip.or(report.round_trip);
                 return Ok(Outcome::Finished(report));
             }
-            Notice::Retrying { failure, wait, .. } => reporter.retrying(&failure, wait),
+            Notice::Retrying { failure, unusable, wait, .. } => reporter.retrying(&failure, &unusable, wait),
             notice @ (Notice::Message { .. }
             | Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
 mod bindings;
+mod blemishes;
 mod calls;
 mod clocks;
 mod config;
@@ -12,6 +13,7 @@ mod files;
 #[cfg(target_os = "linux")]
 mod floods;
 // Other systems take no datagram of 64 KB.
+mod hints;
 #[cfg(target_os = "linux")]
 #[path = "../hostile/mod.rs"]
 mod hostile;

@@ -12,8 +12,8 @@ use super::systemd::Manager;
 use crate::cli::account::Account;
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::register;
-use crate::cli::report::Reporter;
 use crate::cli::report::events::KeepEvent;
+use crate::cli::report::{Reporter, human};
 use crate::cli::session::{Input, Session};
 use crate::cli::signals::Signal;
 use crate::cli::state::Slot;
@@ -183,6 +183,7 @@ impl Loop<'_> {
         let Some(member) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
         let others = member.update(what);
         let event = KeepEvent::of(&member.status.aor, what, member.status.until, now);
+        let aor = event.aor().to_owned();
         let mut read = self.tell(&event, reporter);
         if others == Others::Changed {
             read = read.and(self.tell(&event.into_bindings_changed(), reporter));
@@ -192,9 +193,13 @@ impl Loop<'_> {
             | AccountEvent::NetworkChanged
             | AccountEvent::Incoming { .. }
             | AccountEvent::FlowFailed { .. } => {}
-            AccountEvent::Registered { report, .. } | AccountEvent::Refreshed { report, .. } => {
+            AccountEvent::Registered { report, .. } => {
+                for blemish in human::blemishes(report) {
+                    reporter.warning(&format!("{aor}: {blemish}"));
+                }
                 self.bound(registration, report, reporter);
             }
+            AccountEvent::Refreshed { report, .. } => self.bound(registration, report, reporter),
             AccountEvent::Failed { report, until, next } => {
                 if until.is_none() && register::changed_nothing(report) {
                     self.accounts.with_slot(registration, Slot::restore);
