@@ -16,10 +16,11 @@ use crate::proto::{Cause, ResolveError, Transport};
 pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
     let hint = |case: Case| Some(case.hint.to_owned());
     let (message, hint) = match failure {
-        Failure::Refused(refusal) if refusal.status() == 404 && report.purpose == Purpose::Fetch => {
-            (refused(refusal, report), hint(explain::NOTHING_LISTED))
+        Failure::Refused(refusal) => (refused(refusal, report), refusal_hint(refusal, report)),
+        Failure::Credentials(failure @ CredentialsFailure::Forbidden { .. }) if report.domain.is_some() => {
+            let hint = format!("{}; {}", explain::FORBIDDEN.hint, explain::ADDRESSED.hint);
+            (credentials(failure, report), Some(hint))
         }
-        Failure::Refused(refusal) => (refused(refusal, report), refusal_hint(refusal)),
         Failure::Credentials(failure) => (credentials(failure, report), hint(credentials_case(failure))),
         Failure::Timeout => (timeout(report), hint(timeout_case(report))),
         Failure::Unreachable(why) => {
@@ -67,8 +68,15 @@ fn extensions(tags: &[String]) -> String {
     }
 }
 
-fn refusal_hint(refusal: &Refusal) -> Option<String> {
+fn refusal_hint(refusal: &Refusal, report: &Report) -> Option<String> {
+    let shows = matches!(report.purpose, Purpose::Fetch | Purpose::Remove | Purpose::RemoveAll);
+    let has_domain = report.domain.is_none();
     match refusal {
+        Refusal::Status(404) if shows && has_domain => Some(explain::NOTHING_LISTED.hint.to_owned()),
+        Refusal::Status(404) if shows => {
+            Some(format!("{}; {}", explain::NOTHING_LISTED.hint, explain::ADDRESSED.hint))
+        }
+        Refusal::Status(403 | 404) if !has_domain => Some(explain::ADDRESSED.hint.to_owned()),
         Refusal::RetryAfter { seconds, .. } => {
             Some(format!("it asks to wait {seconds} s before the next attempt"))
         }

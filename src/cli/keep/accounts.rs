@@ -12,6 +12,7 @@ use crate::cli::diagnose::diagnose;
 use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
 use crate::cli::report::board::AccountStatus;
+use crate::cli::report::events::KeepEvent;
 use crate::cli::state::{self, ProcessSlot, Slot};
 use crate::net::{Config, Driver, SystemRandom};
 use crate::proto::client::outcome::Success;
@@ -168,6 +169,8 @@ pub(super) struct Member {
     pub(super) contact: Option<Box<str>>,
     /// A hash of the bindings of other devices in the last answer.
     others: Option<u64>,
+    /// The last event of this account, once the removal of its binding has failed.
+    pub(super) not_removed: Option<Box<KeepEvent>>,
     /// The exit status for a failure that is not tried again.
     pub(super) gave_up: Option<Exit>,
 }

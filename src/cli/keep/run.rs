@@ -182,7 +182,17 @@ impl Loop<'_> {
         let now = self.session.driver.now();
         let Some(member) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
         let others = member.update(what);
-        let event = KeepEvent::of(&member.status.aor, what, member.status.until, now);
+        let (aor, until) = (&member.status.aor, member.status.until);
+        if let AccountEvent::Failed { report, .. } = what
+            && let (Purpose::Remove, Err(failure)) = (report.purpose, &report.result)
+        {
+            // Told when the account ends, which follows.
+            let event = KeepEvent::not_removed(aor, failure, report, until, now);
+            member.not_removed = Some(Box::new(event));
+            return Ok(());
+        }
+        let told = member.not_removed.take().filter(|_| matches!(what, AccountEvent::Stopped(_)));
+        let event = told.map_or_else(|| KeepEvent::of(aor, what, until, now), |event| *event);
         let mut read = self.tell(&event, reporter);
         if others == Others::Changed {
             read = read.and(self.tell(&event.into_bindings_changed(), reporter));
@@ -196,9 +206,11 @@ impl Loop<'_> {
                 self.bound(registration, report, reporter);
             }
             AccountEvent::Failed { report, until, next } => {
-                if until.is_none() && register::changed_nothing(report) {
-                    self.accounts.with_slot(registration, Slot::restore);
-                }
+                match register::changed_nothing(report) {
+                    true if until.is_none() => self.accounts.with_slot(registration, Slot::restore),
+                    true => None,
+                    false => self.accounts.with_slot(registration, Slot::hold),
+                };
                 if let (Err(failure), None, false) = (&report.result, next, self.stopping)
                     && let Some(member) = self.accounts.all.get_mut(&registration)
                 {
@@ -210,7 +222,7 @@ impl Loop<'_> {
                 if let Ok(success) = &report.result {
                     self.accounts.with_slot(registration, |slot| {
                         let bound = slot.record().bound();
-                        slot.settle(Purpose::Remove, &bound, success);
+                        slot.settle(Purpose::Remove, &bound, success, report.sent);
                     });
                 }
             }
@@ -236,7 +248,8 @@ impl Loop<'_> {
     /// An account is bound, or for longer.
     fn bound(&mut self, registration: RegistrationId, report: &Report, reporter: &mut Reporter<'_, '_>) {
         if let Ok(success) = &report.result {
-            self.accounts.with_slot(registration, |slot| slot.settle(report.purpose, &[], success));
+            self.accounts
+                .with_slot(registration, |slot| slot.settle(report.purpose, &[], success, report.sent));
             if self.child.waits()
                 && let Some(member) = self.accounts.all.get_mut(&registration)
             {

@@ -54,14 +54,14 @@ fn a_binding_goes_from_process_to_process_until_it_is_removed() {
     slot.own = true;
     slot.remember(&leaving(2, &["<sip:bob@192.0.2.9:5071>;q=0.5"]));
     assert_eq!(slot.record().memory().own.len(), 2);
-    slot.settle(BIND, &[], &success(&[]));
+    slot.settle(BIND, &[], &success(&[]), None);
     drop(slot);
 
     let (mut slot, _) = enter(&state);
     let bound = slot.record().bound();
     assert_eq!(bound[0].to_string(), "<sip:bob@192.0.2.9:5071>");
     slot.remember(&leaving(3, &[]));
-    slot.settle(Purpose::Remove, &bound, &success(&[]));
+    slot.settle(Purpose::Remove, &bound, &success(&[]), None);
     drop(slot);
     let (slot, _) = enter(&state);
     assert!(slot.record().bound().is_empty());
@@ -75,15 +75,15 @@ fn contacts_that_the_user_names_are_removed_only_where_there_is_no_own_one() {
     let state = State::in_dir(dir.path());
     let (mut slot, _) = enter(&state);
     slot.remember(&leaving(1, &["<sip:desk@192.0.2.20>", "<mailto:bob@munich.de>"]));
-    slot.settle(BIND, &[], &success(&[]));
+    slot.settle(BIND, &[], &success(&[]), None);
     assert_eq!((slot.record().bound().len(), slot.record().port()), (2, None));
-    slot.settle(BIND, &[], &success(&["<mailto:bob@munich.de>"]));
+    slot.settle(BIND, &[], &success(&["<mailto:bob@munich.de>"]), None);
     assert_eq!(slot.record().bound().len(), 1);
     slot.own = true;
     slot.remember(&leaving(2, &["<sip:bob@192.0.2.9:5070>"]));
-    slot.settle(BIND, &[], &success(&[]));
+    slot.settle(BIND, &[], &success(&[]), None);
     assert_eq!(slot.record().bound()[0].to_string(), "<sip:bob@192.0.2.9:5070>");
-    slot.settle(Purpose::RemoveAll, &[], &success(&[]));
+    slot.settle(Purpose::RemoveAll, &[], &success(&[]), None);
     assert!(slot.record().bound().is_empty());
     for n in 0..100 {
         slot.own = false;

@@ -36,10 +36,11 @@ impl Default for Device {
 }
 
 impl Device {
-    /// Takes a request that came in on a flow of this registration's, answers it and tells of it.
+    /// Takes a request that came in on a flow of registrations, answers it and tells the one that is called. With `None`
+    /// nobody is: the Request-URI is no contact of ours (RFC 3261 §8.2.2.1).
     pub(in crate::proto) fn receive(
         self,
-        registration: RegistrationId,
+        called: Option<RegistrationId>,
         request: Request,
         flow: FlowId,
         peer: SocketAddr,
@@ -65,12 +66,14 @@ impl Device {
         }
         // RFC 3261 §9.2: what is answered can't be cancelled any more, and the CANCEL itself is fine.
         let cancels = request.method == Method::Cancel && invite.is_some_and(|key| stack.has(key));
-        let reply = if cancels { Some(Reply::new(200)) } else { self.answer(request) };
+        let reply = if cancels { Some(Reply::new(200)) } else { self.reply(request, called.is_some()) };
         let Some(reply) = reply else { return };
         let from = request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default();
         let (method, status) = (request.method.as_str().to_owned(), reply.status);
-        let what = AccountEvent::Incoming { method, from, status };
-        stack.context.notify(Notice::Account { registration, what });
+        if let Some(registration) = called {
+            let what = AccountEvent::Incoming { method, from, status };
+            stack.context.notify(Notice::Account { registration, what });
+        }
         match key {
             Some(key) if request.method == Method::Invite => {
                 stack.refuse_invite(Owner::Device, key, &incoming, reply);
@@ -89,11 +92,17 @@ impl Device {
     /// under way.
     #[must_use]
     pub fn answer(self, request: &Request) -> Option<Reply> {
+        self.reply(request, true)
+    }
+
+    /// The same for a request that is for one of our contacts, or for none.
+    fn reply(self, request: &Request, is_ours: bool) -> Option<Reply> {
         if request.method == Method::Ack {
             return None;
         }
         Some(match Head::read(request) {
-            Ok(_) => self.decide(request),
+            Ok(_) if is_ours || is_within(&request.method) => self.decide(request),
+            Ok(_) => Reply::new(404),
             Err(answer) => answer,
         })
     }
@@ -126,6 +135,11 @@ impl Device {
             | Method::Other(_) => refuse_method(&request.method, ALLOW),
         }
     }
+}
+
+/// Whether a request of this method is about another one or a call, and not for whoever its Request-URI names.
+fn is_within(method: &Method) -> bool {
+    matches!(method, Method::Ack | Method::Bye | Method::Cancel)
 }
 
 /// RFC 6665 §4.1.3: only the package that needs no subscription is taken without one.

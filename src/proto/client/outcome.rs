@@ -9,7 +9,7 @@ use super::plan::Purpose;
 pub use crate::proto::digest::{Answered, CredentialsFailure, Skipped, WhySkipped};
 use crate::proto::locate::Transport;
 use crate::proto::{Cause, RegistrationId, ResolveError, Time};
-use crate::sip::{AnyUri, NameAddr, Q, Uri};
+use crate::sip::{AnyUri, Host, NameAddr, Q, Uri};
 
 /// The end of one [`super::plan::Plan`].
 #[derive(Debug)]
@@ -24,6 +24,9 @@ pub struct Report {
     pub response: Option<(u16, String)>,
     /// The Request-URI of the last request.
     pub request_uri: Arc<Uri>,
+    /// The domain of the AOR, where the Request-URI names an address in its place because the user said so; `None` where it
+    /// names the domain, or where a redirect led.
+    pub domain: Option<Host>,
     /// Where the last request went.
     pub hop: Option<Hop>,
     /// Challenges that were answered in the last request, in the order of its headers.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Endpoint, Entry};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose};
-use crate::proto::client::registration::Registration;
+use crate::proto::client::registration::{Registration, Step};
 use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
 use crate::proto::flow::Flow;
 use crate::proto::ids::Random;
@@ -27,6 +27,7 @@ impl Endpoint {
     ) {
         plan.keep = true;
         let first = now + delay;
+        self.namesakes.insert((user_part(&plan), id));
         let registration = Registration::new(id, plan, &mut *self.stack.context.random);
         let keep = Some(Schedule::new(first, probe));
         let before = self.registrations.insert(id, Entry::new(registration, keep));
@@ -134,7 +135,12 @@ impl Endpoint {
     }
 
     /// The removal has taken too long.
-    pub(super) fn leave_over(&mut self, id: RegistrationId) {
+    pub(super) fn leave_over(&mut self, id: RegistrationId, now: Time) {
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        if let Step::Finish(report) = entry.registration.on_give_up(now) {
+            let until = self.bound_until(id).filter(|until| now < *until);
+            self.tell(id, AccountEvent::Failed { report, until, next: None });
+        }
         self.drop_account(id, Departure::Unconfirmed);
     }
 
@@ -161,7 +167,35 @@ impl Endpoint {
         }
     }
 
+    /// Numbers an account that is about to register over flows that namesakes use as well, so that the contacts which they
+    /// make for themselves differ.
+    pub(super) fn number(&mut self, id: RegistrationId) {
+        let makes_its_own = |r: &&Registration| r.next_plan().keep && r.next_plan().contacts.is_empty();
+        let Some(registration) = self.registration(id).filter(makes_its_own) else { return };
+        let user = user_part(registration.next_plan());
+        let shares = |other: &RegistrationId| {
+            let mut flows = self.stack.flows.of(*other);
+            flows.any(|flow| self.stack.flows.of(id).any(|own| own == flow))
+        };
+        let namesakes = self
+            .namesakes
+            .range((user.clone(), RegistrationId(0))..)
+            .map_while(|(of, other)| (*of == user).then_some(*other));
+        let others = namesakes.filter(|other| *other != id).filter(shares);
+        let others = others.filter_map(|other| self.registration(other)).filter(makes_its_own);
+        let taken: BTreeSet<u16> = others.map(Registration::namesake).collect();
+        let before = registration.namesake();
+        let number = Some(before).filter(|number| !taken.contains(number));
+        let number = number.or_else(|| (0..u16::MAX).find(|number| !taken.contains(number)));
+        if let Some(entry) = self.registrations.get_mut(&id) {
+            entry.registration.set_namesake(number.unwrap_or(before));
+        }
+    }
+
     fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
+        if purpose != Purpose::Remove {
+            self.number(id);
+        }
         let Some(entry) = self.registrations.get_mut(&id) else { return };
         let step = entry.registration.again_for(purpose, &mut *self.stack.context.random, now);
         // Not before: this try may have another plan.
@@ -187,8 +221,17 @@ impl Endpoint {
         let Some((keep, random)) = self.schedule_mut(id) else { return };
         if report.purpose == Purpose::Remove {
             let left = if report.result.is_ok() { Departure::Removed } else { Departure::Unconfirmed };
+            let until = keep.bound_until().filter(|until| now < *until);
             keep.on_left();
-            self.tell(id, AccountEvent::Unregistered(report));
+            self.tell(
+                id,
+                match left {
+                    Departure::Removed => AccountEvent::Unregistered(report),
+                    Departure::Unbound | Departure::Unconfirmed => {
+                        AccountEvent::Failed { report, until, next: None }
+                    }
+                },
+            );
             return self.drop_account(id, left);
         }
         let was_bound = keep.is_bound(now);
@@ -274,7 +317,9 @@ impl Endpoint {
             self.stack.context.timers.cancel(key);
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
-        self.registrations.remove(&id);
+        if let Some(entry) = self.registrations.remove(&id) {
+            self.namesakes.remove(&(user_part(entry.registration.plan()), id));
+        }
         self.pacing.part();
         if self.pacing.is_empty() {
             self.pace();
@@ -285,4 +330,9 @@ impl Endpoint {
     fn tell(&mut self, registration: RegistrationId, what: AccountEvent) {
         self.notify(Notice::Account { registration, what });
     }
+}
+
+/// The user part of the AOR, its escapes undone: empty where there is none.
+fn user_part(plan: &Plan) -> Box<[u8]> {
+    plan.aor.user_octets().unwrap_or_default().into()
 }

@@ -62,6 +62,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
             qop: Some("auth"),
             realm: "munich.de".into(),
         }],
+        domain: None,
         received: None,
         call_id: "5b2b4c7a9e1f".into(),
         cseq: 2,
