@@ -2,6 +2,8 @@
 //! needs a server; where somebody has to answer, the test itself does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
+#[cfg(unix)]
+mod accounts;
 mod bindings;
 mod calls;
 mod clocks;
@@ -21,6 +23,7 @@ mod leaving;
 mod memory;
 mod moves;
 mod peer;
+mod recognised;
 mod register;
 mod registrar;
 mod reload;

@@ -100,17 +100,20 @@ impl Registration {
         self.registrant.namesake = number;
     }
 
+    /// The user part of its own contact with such a number, its escapes undone; empty where there is none.
+    #[must_use]
+    pub(in crate::proto) fn own_user(&self, number: u16) -> Box<[u8]> {
+        let aor = self.plan().aor.user_octets().unwrap_or_default();
+        [aor.as_slice(), suffix(number).as_bytes()].concat().into()
+    }
+
     /// Whether the contacts that it asks for have this user part, its escapes undone (RFC 3261 §8.2.2.1). Hosts don't
     /// count: what is between may have another one for us.
     #[must_use]
     pub fn is_called(&self, user: Option<&[u8]>) -> bool {
         let plan = self.plan();
         if plan.contacts.is_empty() {
-            let (aor, suffix) = (plan.aor.user_octets(), suffix(self.registrant.namesake));
-            return match user {
-                Some(user) => user.strip_suffix(suffix.as_bytes()) == Some(&*aor.unwrap_or_default()),
-                None => aor.is_none() && suffix.is_empty(),
-            };
+            return *self.own_user(self.registrant.namesake) == *user.unwrap_or_default();
         }
         let mut uris = plan.contacts.iter().filter_map(|contact| contact.uri.sip());
         uris.any(|uri| uri.user_octets().as_deref() == user)

@@ -218,14 +218,15 @@ struct Own {
 }
 
 /// The user part of the device's own contact: that of the AOR. Of accounts with the same one on one flow all but one have
-/// a number behind it (`alice~2`), so that a request finds the account that it is for.
+/// a number behind it (`alice-2`), so that a request finds the account that it is for.
 fn own_user(plan: &Plan, namesake: u16) -> Option<String> {
     let user = plan.aor.user.clone();
     if namesake == 0 { user } else { Some(user.unwrap_or_default() + &suffix(namesake)) }
 }
 
+/// The end of that user part: a number, from 2 on.
 pub(super) fn suffix(namesake: u16) -> String {
-    if namesake == 0 { String::new() } else { format!("~{}", u32::from(namesake) + 1) }
+    if namesake == 0 { String::new() } else { format!("-{}", u32::from(namesake) + 1) }
 }
 
 fn own_contact(plan: &Plan, own: Own) -> NameAddr {

@@ -27,8 +27,8 @@ impl Endpoint {
     ) {
         plan.keep = true;
         let first = now + delay;
-        self.namesakes.insert((user_part(&plan), id));
         let registration = Registration::new(id, plan, &mut *self.stack.context.random);
+        self.namesakes.insert((registration.own_user(0), id));
         let keep = Some(Schedule::new(first, probe));
         let before = self.registrations.insert(id, Entry::new(registration, keep));
         if before.is_none_or(|before| before.keep.is_none()) {
@@ -172,24 +172,30 @@ impl Endpoint {
     pub(super) fn number(&mut self, id: RegistrationId) {
         let makes_its_own = |r: &&Registration| r.next_plan().keep && r.next_plan().contacts.is_empty();
         let Some(registration) = self.registration(id).filter(makes_its_own) else { return };
-        let user = user_part(registration.next_plan());
+        let user = registration.own_user(0);
         let shares = |other: &RegistrationId| {
             let mut flows = self.stack.flows.of(*other);
             flows.any(|flow| self.stack.flows.of(id).any(|own| own == flow))
         };
-        let namesakes = self
-            .namesakes
-            .range((user.clone(), RegistrationId(0))..)
-            .map_while(|(of, other)| (*of == user).then_some(*other));
-        let others = namesakes.filter(|other| *other != id).filter(shares);
+        let others = self.called(&user).filter(|other| *other != id).filter(shares);
         let others = others.filter_map(|other| self.registration(other)).filter(makes_its_own);
         let taken: BTreeSet<u16> = others.map(Registration::namesake).collect();
+        // Nor is it the name of another account as it is.
+        let is_free = |number: &u16| {
+            let is_name = *number > 0 && self.called(&registration.own_user(*number)).next().is_some();
+            !is_name && !taken.contains(number)
+        };
         let before = registration.namesake();
-        let number = Some(before).filter(|number| !taken.contains(number));
-        let number = number.or_else(|| (0..u16::MAX).find(|number| !taken.contains(number)));
+        let number = Some(before).filter(is_free).or_else(|| (0..u16::MAX).find(is_free));
         if let Some(entry) = self.registrations.get_mut(&id) {
             entry.registration.set_namesake(number.unwrap_or(before));
         }
+    }
+
+    /// The accounts whose AOR has this user part.
+    fn called<'a>(&'a self, user: &'a [u8]) -> impl Iterator<Item = RegistrationId> + 'a {
+        let all = self.namesakes.range((Box::from(user), RegistrationId(0))..);
+        all.take_while(move |(of, _)| **of == *user).map(|(_, id)| *id)
     }
 
     fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
@@ -318,7 +324,7 @@ impl Endpoint {
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
         if let Some(entry) = self.registrations.remove(&id) {
-            self.namesakes.remove(&(user_part(entry.registration.plan()), id));
+            self.namesakes.remove(&(entry.registration.own_user(0), id));
         }
         self.pacing.part();
         if self.pacing.is_empty() {
@@ -330,9 +336,4 @@ impl Endpoint {
     fn tell(&mut self, registration: RegistrationId, what: AccountEvent) {
         self.notify(Notice::Account { registration, what });
     }
-}
-
-/// The user part of the AOR, its escapes undone: empty where there is none.
-fn user_part(plan: &Plan) -> Box<[u8]> {
-    plan.aor.user_octets().unwrap_or_default().into()
 }
