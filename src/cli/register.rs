@@ -18,10 +18,10 @@ use super::state::{self, Slot};
 use super::usage::UsageError;
 use crate::net::{Clock, SystemRandom};
 use crate::proto::client::contact::is_same;
-use crate::proto::client::outcome::{AttemptResult, Listed, Report};
+use crate::proto::client::outcome::{Listed, Report};
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::ids::Random;
-use crate::proto::{Cause, Command, Direction, Notice, RegistrationId};
+use crate::proto::{Command, Direction, Notice, RegistrationId};
 use crate::sip::NameAddr;
 
 /// There is one registration in the life of this process.
@@ -116,7 +116,7 @@ async fn carry_out(
                     unlisted.extend(live.into_iter().filter(|live| !is_listed(live, &success.bindings)));
                 }
             }
-            Err(_) if changed_nothing(report) => slot.restore(),
+            Err(_) if !report.took_effect => slot.restore(),
             Err(_) => {}
         }
     }
@@ -133,25 +133,6 @@ struct Memory {
     left: Vec<Slot>,
     /// What `list` should find, if the registrar shows all.
     live: Vec<NameAddr>,
-}
-
-/// Whether every request was refused, or never arrived: then nothing is bound that was not before.
-pub(super) fn changed_nothing(report: &Report) -> bool {
-    report.attempts.iter().all(|attempt| match attempt.result {
-        AttemptResult::Status(status) => status >= 300,
-        AttemptResult::Dns(_)
-        | AttemptResult::Failed(
-            Cause::Refused
-            | Cause::Unreachable
-            | Cause::ProtocolUnreachable
-            | Cause::TooLarge
-            | Cause::LocalAddress
-            | Cause::Denied,
-        ) => true,
-        AttemptResult::Timeout
-        | AttemptResult::Closed
-        | AttemptResult::Failed(Cause::TimedOut | Cause::Reset | Cause::Other(_)) => false,
-    })
 }
 
 /// Everything before the first request: the user's consent, the password, what is remembered.

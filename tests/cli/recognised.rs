@@ -182,3 +182,22 @@ fn hints_name_what_a_404_and_a_403_may_mean() {
         }
     }
 }
+
+/// DES-024: a request that nobody answered may have bound it, and the refusal of a later one takes nothing back.
+#[test]
+fn a_refusal_after_silence_leaves_what_may_be_bound_to_unregister() {
+    for transport in TRANSPORTS {
+        let state = tempfile::tempdir().unwrap();
+        let registrar = over(transport, |n, request| match n {
+            1 => Vec::new(),
+            2 => request.answer("404 Not Found", &[]),
+            _ => request.as_asked(),
+        });
+        let words = ["register", "--t1", "20ms", "--retry-for", "10s"];
+        assert_eq!(run(&registrar, transport, state.path(), &words).code, Some(1));
+        assert_eq!(run(&registrar, transport, state.path(), &["unregister"]).code, Some(0));
+        let came = registrar.requests();
+        let removed = came[2].all("Contact").join(" ");
+        assert!(removed.contains(&asked(&came[0])) && came[2].header("Expires") == "0", "{removed}");
+    }
+}

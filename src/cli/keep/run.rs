@@ -11,7 +11,6 @@ use super::reload::Reload;
 use super::systemd::Manager;
 use crate::cli::account::Account;
 use crate::cli::exit::{Exit, Fault};
-use crate::cli::register;
 use crate::cli::report::Reporter;
 use crate::cli::report::events::KeepEvent;
 use crate::cli::session::{Input, Session};
@@ -206,10 +205,10 @@ impl Loop<'_> {
                 self.bound(registration, report, reporter);
             }
             AccountEvent::Failed { report, until, next } => {
-                match register::changed_nothing(report) {
-                    true if until.is_none() => self.accounts.with_slot(registration, Slot::restore),
-                    true => None,
-                    false => self.accounts.with_slot(registration, Slot::hold),
+                match report.took_effect {
+                    true => self.accounts.with_slot(registration, Slot::hold),
+                    false if until.is_none() => self.accounts.with_slot(registration, Slot::restore),
+                    false => None,
                 };
                 if let (Err(failure), None, false) = (&report.result, next, self.stopping)
                     && let Some(member) = self.accounts.all.get_mut(&registration)

@@ -84,7 +84,8 @@ impl Registrant {
     }
 
     /// Notes that what the last request binds may be bound: the device's own contact, and whatever is kept.
-    pub(super) fn suppose_bound(&mut self, attempt: &Try) {
+    pub(super) fn suppose_bound(&mut self, attempt: &mut Try) {
+        attempt.tally.took_effect = true;
         let Registrant { plan, min_expires, own, .. } = self;
         let binds = plan.binds(&attempt.contacts, *min_expires);
         binds.filter(|contact| plan.keep || plan.is_own(contact)).for_each(|contact| own.add(contact));

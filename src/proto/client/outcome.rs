@@ -49,6 +49,8 @@ pub struct Report {
     pub round_trip: Option<Duration>,
     /// One per destination, in the order they were tried; names that could not be resolved are in here too.
     pub attempts: Vec<Attempt>,
+    /// A request of it may have taken effect: a 2xx came, whatever it says, or nobody knows what became of one.
+    pub took_effect: bool,
     /// Oddities that are no failure.
     pub warnings: Vec<Warning>,
 }

@@ -248,6 +248,8 @@ pub(super) struct Tally {
     /// Our address as the other side saw it.
     pub seen: Option<SocketAddr>,
     pub warnings: Vec<Warning>,
+    /// As [`Report::took_effect`].
+    pub took_effect: bool,
 }
 
 /// What an input to a try leads to.
@@ -545,6 +547,7 @@ impl Registration {
             elapsed: now.since(tally.started),
             round_trip: tally.round_trip,
             attempts: tally.attempts,
+            took_effect: tally.took_effect,
             warnings: tally.warnings,
         }))
     }

@@ -63,6 +63,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
             realm: "munich.de".into(),
         }],
         domain: None,
+        took_effect: true,
         received: None,
         call_id: "5b2b4c7a9e1f".into(),
         cseq: 2,
