@@ -15,7 +15,7 @@ use super::text::shown;
 use super::usage::UsageError;
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Aor, Contact, Lifetime, Preference, Proxy, Realm,
-    Registrant, Registrar, Span, UserAgent, UserName, aor_of,
+    Registrant, Registrar, Span, UserAgent, UserName, Zone, aor_of,
 };
 use super::{Environment, explain, prompt};
 use crate::net;
@@ -23,7 +23,7 @@ use crate::proto::Transport;
 use crate::proto::client::plan::{OWN_ADDRESS, Plan, Purpose, Timing, stands_here};
 use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
 use crate::proto::locate::Families;
-use crate::sip::{NameAddr, Q, Uri};
+use crate::sip::{Host, NameAddr, Q, Uri};
 
 /// What a command is about to do.
 pub struct Account {
@@ -96,7 +96,8 @@ impl Account {
         let aor = request.aor.as_deref().unwrap_or_default();
         let aor: Aor = aor.parse().map_err(|invalid| UsageError::invalid("AOR", aor, &invalid))?;
         let from = identity.from.clone().map(|Registrant(uri)| uri);
-        let (registrar, route) = targets(target, aor.target)?;
+        let bound = network.bind.and_then(|Address(.., zone)| zone);
+        let (registrar, route, zone) = targets(target, aor.target, bound)?;
         let wanted = Wanted::of(&request.command, binding)?;
         let (net, families) = network_config(network, output.dry_run)?;
         let timing = network.t1.map_or_else(Timing::default, |Span(t1)| Timing::with_t1(t1));
@@ -127,6 +128,7 @@ impl Account {
             route,
             transport: target.transport.map(Transport::from),
             families,
+            zone,
             contacts: wanted.contacts,
             q: wanted.q,
             advertise: advertise.map(|Advertised(host, port)| Box::new((host, port))),
@@ -219,15 +221,31 @@ impl Account {
     }
 }
 
-/// Request-URI and route set. The next hop is the first of the route, else the Request-URI (RFC 3261 §8.1.2).
-fn targets(target: &Target, default: Uri) -> Result<(Uri, Vec<Uri>), UsageError> {
-    let registrar = target.registrar.clone().map_or(default, |Registrar(uri)| uri);
-    let route: Vec<Uri> = target.proxy.iter().flatten().map(|Proxy(uri)| uri.clone()).collect();
-    let (option, next) = match (route.first(), &target.registrar) {
-        (Some(first), _) => ("--proxy", first),
-        (None, Some(_)) => ("--registrar", &registrar),
-        (None, None) => ("AOR", &registrar),
+/// Request-URI, route set, and the interface by which the next hop is reached, unless that is the one of the address
+/// that is bound. The next hop is the first of the route, else the Request-URI (RFC 3261 §8.1.2).
+fn targets(
+    target: &Target,
+    default: Uri,
+    bound: Option<Zone>,
+) -> Result<(Uri, Vec<Uri>, Option<Zone>), UsageError> {
+    let (registrar, zone) =
+        target.registrar.clone().map_or((default, None), |Registrar(uri, zone)| (uri, zone));
+    let route: Vec<Uri> = target.proxy.iter().flatten().map(|Proxy(uri, _)| uri.clone()).collect();
+    let first = target.proxy.iter().flatten().next();
+    let (option, next, zone) = match (first, &target.registrar) {
+        (Some(Proxy(first, zone)), _) => ("--proxy", first, *zone),
+        (None, Some(_)) => ("--registrar", &registrar, zone),
+        (None, None) => ("AOR", &registrar, None),
     };
+    let zone = zone.or(bound);
+    if let (Host::V6(address), None) = (&next.host, zone)
+        && address.is_unicast_link_local()
+    {
+        let error =
+            UsageError::value(option, &next.to_string(), "is link-local, and says not by which interface");
+        let option = if option == "AOR" { "--registrar" } else { option };
+        return Err(error.hint(format!("write {option} '[{address}%eth0]', with the name of the interface")));
+    }
     if target.transport.is_none()
         && let Some(asked) = next.transport()
         && Transport::parse(asked).is_none()
@@ -236,7 +254,7 @@ fn targets(target: &Target, default: Uri) -> Result<(Uri, Vec<Uri>), UsageError>
         return Err(UsageError::value(option, &next.to_string(), reason)
             .hint("udp and tcp are; --transport overrides what a URI says"));
     }
-    Ok((registrar, route))
+    Ok((registrar, route, zone))
 }
 
 /// What a command wants of the registrar.
@@ -381,9 +399,16 @@ fn settings(output: &Output, aor: &Uri, wanted: &Wanted) -> Settings {
 
 /// For the driver, but for the patience with name servers; and the address families that can be used.
 fn network_config(network: &Network, dry_run: bool) -> Result<(net::Config, Families), UsageError> {
-    let bind = network.bind.map(|Address(ip, port)| (ip, port.filter(|port| *port != 0)));
-    let nameservers = network.nameserver.iter().flatten();
-    let nameservers = nameservers.map(|Address(ip, port)| SocketAddr::new(*ip, port.unwrap_or(53))).collect();
+    let bind = network.bind.map(|Address(ip, port, _)| (ip, port.filter(|port| *port != 0)));
+    let mut nameservers = Vec::new();
+    for Address(ip, port, zone) in network.nameserver.iter().flatten() {
+        if zone.is_some() {
+            let what = "names an interface, by which no name server can be asked yet";
+            return Err(UsageError::value("--nameserver", &ip.to_string(), what)
+                .hint("leave --nameserver out, and the system's are asked, also where they are link-local"));
+        }
+        nameservers.push(SocketAddr::new(*ip, port.unwrap_or(53)));
+    }
     let families = families(network, bind.map(|(ip, _)| ip))?;
     Ok((net::Config { bind, port: None, nameservers, dns_timeout: Duration::ZERO, dry_run }, families))
 }

@@ -76,7 +76,7 @@ fn refusal_hint(refusal: &Refusal, report: &Report) -> Option<String> {
         Refusal::Status(404) if shows => {
             Some(format!("{}; {}", explain::NOTHING_LISTED.hint, explain::ADDRESSED.hint))
         }
-        Refusal::Status(403 | 404) if !has_domain => Some(explain::ADDRESSED.hint.to_owned()),
+        Refusal::Status(403 | 404) if !has_domain => Some(explain::ADDRESSED_OR_WRONG.join("; ")),
         Refusal::RetryAfter { seconds, .. } => {
             Some(format!("it asks to wait {seconds} s before the next attempt"))
         }

@@ -88,8 +88,10 @@ pub const UNKNOWN_ALGORITHM: Case = Case {
 pub const ADDRESSED: Case = Case {
     seen: "403 or 404, and --registrar is an address",
     hint: "the request names an address, and some servers know only their domain: --proxy with that address, in place \
-           of --registrar, keeps the domain in the request; else check the AOR",
+           of --registrar, keeps the domain in the request",
 };
+/// The hint of [`ADDRESSED`] for a request that binds.
+pub const ADDRESSED_OR_WRONG: [&str; 2] = [ADDRESSED.hint, "else check the AOR"];
 /// 404 to a request that only asks what is bound, or removes it.
 pub const NOTHING_LISTED: Case = Case {
     seen: "404 to 'sipreg list' or 'unregister'",

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::Environment;
 use super::options::Identity;
 use super::prompt::Restore;
-use super::text::shown;
+use super::text::{decode, shown};
 use super::usage::UsageError;
 use super::values::{CommandLine, Ha1};
 use crate::proto::digest::{Credential, Hidden, Secret};
@@ -154,18 +154,14 @@ pub fn first_line(input: impl BufRead, kind: Kind, name: &str) -> Result<Hidden,
     if line.len() as u64 == LONGEST_LINE {
         return Err(wrong("has a first line that is too long for a secret"));
     }
+    let text = decode(&line).map_err(|error| wrong(&error.to_string()))?;
     // A line that is there and has nothing in it is a password; a file that was emptied by mistake has no line.
-    let is_empty_password = kind == Kind::Password && !line.is_empty();
-    while line.last().is_some_and(|octet| matches!(octet, b'\r' | b'\n')) {
-        line.pop();
-    }
-    if line.is_empty() && !is_empty_password {
+    let is_empty_password = kind == Kind::Password && !text.is_empty();
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() && !is_empty_password {
         return Err(wrong("has nothing in its first line").hint("the first line is the secret"));
     }
-    match std::str::from_utf8(&line) {
-        Ok(text) => Ok(Hidden::new(text.to_owned())),
-        Err(_) => Err(wrong("is not UTF-8")),
-    }
+    Ok(Hidden::new(secret.to_owned()))
 }
 
 /// A secret of the file, for one realm or for any.
@@ -392,6 +388,12 @@ mod tests {
             (b"\nsecond", Some("")),
             (b"\r\n", Some("")),
             (b"\xff\n", None),
+            (b"\xef\xbb\xbfuncertainty\r\n", Some("uncertainty")),
+            (b"\xef\xbb\xbf\n", Some("")),
+            (b"\xef\xbb\xbf", None),
+            (b"\xff\xfeb\0o\0b\0\n\0", None),
+            (b"b\0o\0b\0\n\0", None),
+            (b"\0b\0o\0b\0\n", None),
         ] {
             let read = first_line(file, Kind::Password, "\"f\"").ok();
             assert_eq!(read.as_ref().map(Hidden::reveal), expected, "{file:?}");

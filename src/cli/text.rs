@@ -42,6 +42,49 @@ pub fn octets(bytes: &[u8]) -> String {
     text
 }
 
+/// What is wrong with a file whose octets are no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
+pub struct NoText {
+    /// What is wrong, said of the file.
+    pub fault: TextFault,
+    /// The octet that shows it, counted from 0 behind a byte order mark.
+    pub at: usize,
+}
+
+/// How a file can be no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextFault {
+    /// Two octets or more a character, as some editors of Windows and its shell's `>` write.
+    #[error("is UTF-16 and no UTF-8: save it as UTF-8")]
+    Utf16,
+    /// An octet that no text has; perhaps UTF-16 without its mark.
+    #[error("holds an octet 0, which no text does: save it as UTF-8")]
+    Zero,
+    /// An older encoding, or no text at all.
+    #[error("is not UTF-8")]
+    NotUtf8,
+}
+
+/// The byte order mark, which some editors of Windows begin a file with.
+pub const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The text of a small file that a person wrote, without its byte order mark.
+/// Every file that is read as text, or its first line, goes through this.
+///
+/// # Errors
+/// The octets are in another encoding.
+pub fn decode(octets: &[u8]) -> Result<&str, NoText> {
+    let octets = octets.strip_prefix(MARK).unwrap_or(octets);
+    if octets.starts_with(b"\xff\xfe") || octets.starts_with(b"\xfe\xff") {
+        return Err(NoText { fault: TextFault::Utf16, at: 0 });
+    }
+    if let Some(at) = octets.iter().position(|octet| *octet == 0) {
+        return Err(NoText { fault: TextFault::Zero, at });
+    }
+    std::str::from_utf8(octets).map_err(|error| NoText { fault: TextFault::NotUtf8, at: error.valid_up_to() })
+}
+
 /// A value of the command line as it may be repeated: in quotes, escaped, not endless, without the password
 /// that a URI may hold.
 #[must_use]
@@ -185,6 +228,25 @@ mod tests {
             assert_eq!(escape(text), safe);
         }
         assert_eq!(octets(b"a\xff\x1bb"), "a\\xff\\u{1b}b");
+    }
+
+    /// The mark of an editor goes; what is no UTF-8 is named.
+    #[test]
+    fn a_byte_order_mark_is_no_text_and_other_encodings_are_refused() {
+        for (file, expected) in [
+            (&b""[..], Ok("")),
+            (b"\xef\xbb\xbf", Ok("")),
+            (b"\xef\xbb\xbfbob\r\n", Ok("bob\r\n")),
+            ("ü\u{feff}€".as_bytes(), Ok("ü\u{feff}€")),
+            (b"\xff\xfeb\0o\0b\0", Err((TextFault::Utf16, 0))),
+            (b"\xfe\xff\0b\0o\0b", Err((TextFault::Utf16, 0))),
+            (b"\xff\xfe\0\0b\0\0\0", Err((TextFault::Utf16, 0))),
+            (b"b\0o\0b\0", Err((TextFault::Zero, 1))),
+            (b"\xef\xbb\xbfG\xfcnter", Err((TextFault::NotUtf8, 1))),
+            (b"\xef\xbb", Err((TextFault::NotUtf8, 0))),
+        ] {
+            assert_eq!(decode(file).map_err(|error| (error.fault, error.at)), expected, "{file:?}");
+        }
     }
 
     /// A password in a URI is never repeated.

@@ -1,8 +1,9 @@
 //! What the values of options mean, wherever they stand: addresses, contacts, headers, durations, names. Each type is
 //! read from one text; the option or key that it belongs to is known to who reads it.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use clap::ValueEnum;
 
 use super::text::shown;
 use super::usage::Invalid;
-use crate::proto::Transport;
 use crate::proto::client::plan::OWN_ADDRESS;
 use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
 use crate::proto::registrar::service::Listen;
+use crate::proto::{Transport, in_zone};
 use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError};
 
 /// Declares types that are read from one text, each with the function that reads it.
@@ -37,12 +38,12 @@ read_from_text! {
     /// Who registers the AOR of somebody else: what goes into From.
     Registrant(Uri) = registrant;
     /// The Request-URI: it has no user part (RFC 3261 §10.2) and no headers (§19.1.1).
-    Registrar(Uri) = registrar;
+    Registrar(Uri, Option<Zone>) = registrar;
     /// A route of a loose router (RFC 3261 §16.4), whatever the user wrote.
-    Proxy(Uri) = proxy;
+    Proxy(Uri, Option<Zone>) = proxy;
     /// An IP address, and perhaps a port.
     #[derive(Copy)]
-    Address(IpAddr, Option<u16>) = ip_address;
+    Address(IpAddr, Option<u16>, Option<Zone>) = ip_address;
     /// A host that others reach, and perhaps a port.
     Advertised(Host, Option<u16>) = advertised;
     /// Where something of ours listens.
@@ -147,6 +148,37 @@ pub fn choice<T: ValueEnum>(text: &str) -> Result<T, Invalid> {
 
 // --- addresses ------------------------------------------------------------------------------------
 
+/// The interface by which a link-local address is reached (RFC 4007 §11): its index. Written as `%eth0` behind the
+/// address, it is this host's affair and in no message.
+pub type Zone = u32;
+
+/// A text with an address, without the zone that may stand behind the address: `[fe80::1%eth0]:5060`, `fe80::1%2`,
+/// and with the `%25` of a URI (RFC 6874 §2). The other `%` of a text are its own.
+fn without_zone(text: &str) -> Result<(Cow<'_, str>, Option<Zone>), Invalid> {
+    let bracket = text.find('[').map_or(0, |at| at + 1);
+    let end = text.find(']').unwrap_or(text.len());
+    let inside = text.get(bracket..end).unwrap_or_default();
+    let Some((address, name)) = inside.split_once('%') else { return Ok((text.into(), None)) };
+    if address.parse::<Ipv6Addr>().is_err() {
+        return Ok((text.into(), None));
+    }
+    let zone = interface(name).or_else(|| interface(name.strip_prefix("25")?)).ok_or_else(|| {
+        Invalid::new(format_args!("names the interface {}, which this host does not have", shown(name)))
+            .hint("'ip link' shows those that there are; write [fe80::1%eth0]")
+    })?;
+    let (before, behind) = (text.get(..bracket).unwrap_or_default(), text.get(end..).unwrap_or_default());
+    Ok((format!("{before}{address}{behind}").into(), Some(zone)))
+}
+
+/// The index of an interface, by its name where the system can be asked, or as it is.
+fn interface(name: &str) -> Option<Zone> {
+    #[cfg(unix)]
+    if let Ok(index) = nix::net::if_::if_nametoindex(name) {
+        return Some(index);
+    }
+    name.parse().ok().filter(|index| *index != 0)
+}
+
 /// The address of record: its two parts.
 #[derive(Clone, Debug)]
 pub struct Aor {
@@ -188,16 +220,18 @@ fn registrant(text: &str) -> Result<Registrant, Invalid> {
 }
 
 fn registrar(text: &str) -> Result<Registrar, Invalid> {
-    Ok(Registrar(Uri { user: None, password: None, ..server(text)? }))
+    let (text, zone) = without_zone(text)?;
+    Ok(Registrar(Uri { user: None, password: None, ..server(&text)? }, zone))
 }
 
 fn proxy(text: &str) -> Result<Proxy, Invalid> {
-    let mut uri = server(text)?;
+    let (text, zone) = without_zone(text)?;
+    let mut uri = server(&text)?;
     uri.password = None;
     if !uri.params.has("lr") {
         uri.params.set("lr", None);
     }
-    Ok(Proxy(uri))
+    Ok(Proxy(uri, zone))
 }
 
 /// How an address of somebody is written.
@@ -310,7 +344,8 @@ fn host_port(text: &str) -> Option<(Host, Option<u16>)> {
 }
 
 fn ip_address(text: &str) -> Result<Address, Invalid> {
-    host_port(text).and_then(|(host, port)| Some(Address(host.ip()?, port))).ok_or_else(|| {
+    let (text, zone) = without_zone(text)?;
+    host_port(&text).and_then(|(host, port)| Some(Address(host.ip()?, port, zone))).ok_or_else(|| {
         Invalid::new("is not an IP address, with or without a port")
             .hint("write 192.0.2.7, 192.0.2.7:5070, ::1 or [::1]:5070")
     })
@@ -327,9 +362,16 @@ fn advertised(text: &str) -> Result<Advertised, Invalid> {
     Ok(Advertised(host, port))
 }
 
+/// An address with a port, and perhaps a zone, that something can be bound to; `None` if it is none.
+fn address_in_zone(text: &str) -> Result<Option<SocketAddr>, Invalid> {
+    let (text, zone) = without_zone(text)?;
+    Ok(text.parse().ok().map(|address| in_zone(address, zone)))
+}
+
 fn socket_address(text: &str) -> Result<SocketAddress, Invalid> {
-    let address = text.parse().map(SocketAddress);
-    address.map_err(|_| Invalid::new("is no address with a port").hint("write 127.0.0.1:9060"))
+    address_in_zone(text)?
+        .map(SocketAddress)
+        .ok_or_else(|| Invalid::new("is no address with a port").hint("write 127.0.0.1:9060"))
 }
 
 fn listener(text: &str) -> Result<Listener, Invalid> {
@@ -339,7 +381,7 @@ fn listener(text: &str) -> Result<Listener, Invalid> {
     let (transport, address) = text.split_once(':').ok_or_else(|| invalid("has no transport and address"))?;
     let transport =
         Transport::parse(transport).ok_or_else(|| invalid("has a transport that can't be served"))?;
-    let address = address.parse().map_err(|_| invalid("has no address with a port"))?;
+    let address = address_in_zone(address)?.ok_or_else(|| invalid("has no address with a port"))?;
     Ok(Listener(Listen { transport, address }))
 }
 

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::proto::{Cause, Destination, FlowId, Transport};
+use crate::proto::{Cause, Destination, FlowId, Transport, in_zone};
 
 /// The address and the port that the user wants to send from, each if they care. An unspecified address
 /// (`0.0.0.0`) leaves the choice to the system.
@@ -52,7 +52,10 @@ pub(super) fn source(destination: SocketAddr, bind: Option<Bind>) -> io::Result<
     let port = bind.and_then(|(_, port)| port).unwrap_or(0);
     match bind {
         Some((ip, _)) if ip.is_ipv4() != destination.is_ipv4() => Err(ErrorKind::AddrNotAvailable.into()),
-        Some((ip, _)) if !ip.is_unspecified() => Ok(SocketAddr::new(ip, port)),
+        Some((ip, _)) if !ip.is_unspecified() => {
+            let zone = if let SocketAddr::V6(to) = destination { Some(to.scope_id()) } else { None };
+            Ok(in_zone(SocketAddr::new(ip, port), zone))
+        }
         Some(_) | None => {
             let mut source = route(destination)?;
             source.set_port(port);
@@ -246,6 +249,8 @@ mod tests {
 
     #[test]
     fn the_users_address_is_bound_unless_it_is_of_the_other_family() {
+        let link_local = Some((at("[fe80::7]:0").ip(), Some(5080)));
+        assert_eq!(source(at("[fe80::1%3]:5060"), link_local).unwrap(), at("[fe80::7%3]:5080"));
         let bind = Some((at("127.0.0.9:0").ip(), Some(5080)));
         assert_eq!(source(at("127.0.0.1:5060"), bind).unwrap(), at("127.0.0.9:5080"));
         let error = source(at("[::1]:5060"), bind).unwrap_err();

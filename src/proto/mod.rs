@@ -33,7 +33,7 @@ use crate::sip::NameAddr;
 pub use endpoint::{Drain, Endpoint};
 pub use time::Time;
 pub use timers::{ClientTimer, FlowTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
-pub use transport::{Destination, Transport};
+pub use transport::{Destination, Transport, in_zone};
 
 /// Names one UDP socket, one connection, or one listener. It is never used twice. The core makes it up in
 /// [`Action::Open`] and [`Action::Listen`], counting from 1; the driver does for connections that come in, counting from

@@ -78,6 +78,19 @@ impl fmt::Display for Transport {
     }
 }
 
+/// The address, reached by that interface if it is link-local and names none (RFC 4007 §6): an index, which is of this
+/// host alone and in no message.
+#[must_use]
+pub fn in_zone(mut address: SocketAddr, zone: Option<u32>) -> SocketAddr {
+    if let (SocketAddr::V6(v6), Some(zone)) = (&mut address, zone)
+        && v6.ip().is_unicast_link_local()
+        && v6.scope_id() == 0
+    {
+        v6.set_scope_id(zone);
+    }
+    address
+}
+
 /// Where RFC 3263 says that a request can go. Accounts with the same destination share a flow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination {

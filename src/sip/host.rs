@@ -24,8 +24,8 @@ impl Host {
     /// before an IPv4 part that RFC 3261's own grammar allowed (RFC 5118 §4.10). It is never written.
     ///
     /// # Errors
-    /// [`UriError::Host`]: percent escapes, empty labels, a last label of digits only that makes no IPv4
-    /// address, an IPv6 address without brackets or with a zone.
+    /// [`UriError::Host`]: percent escapes, empty labels, a last label of digits only behind others that make
+    /// no IPv4 address, an IPv6 address without brackets or with a zone.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Host, UriError> {
         scan::text(text.as_ref()).map_err(|_| UriError::Host).and_then(Host::read)
     }
@@ -85,7 +85,8 @@ fn v6(text: &str) -> Option<Ipv6Addr> {
     })
 }
 
-/// Labels of letters, digits, `-`, `_`, the last one not of digits only; one dot may end it.
+/// Labels of letters, digits, `-`, `_`; one dot may end it. A last label of digits only is one of an address that was
+/// written wrong, unless it stands alone: domains of GB/T 28181 are numbers such as `3402000000`.
 fn is_name(octets: &[u8]) -> bool {
     let octets = octets.strip_suffix(b".").unwrap_or(octets);
     let mut label = 0;
@@ -96,7 +97,8 @@ fn is_name(octets: &[u8]) -> bool {
             return false;
         }
     }
-    octets.get(label..).is_some_and(|last| last.iter().any(|octet| !octet.is_ascii_digit()))
+    let is_number = |label: &[u8]| label.iter().all(u8::is_ascii_digit);
+    octets.get(label..).is_some_and(|last| !last.is_empty() && (label == 0 || !is_number(last)))
 }
 
 impl PartialEq for Host {

@@ -244,8 +244,12 @@ fn userinfo(cursor: &mut Cursor<'_>) -> Result<(Option<String>, Option<String>),
 }
 
 fn hostport(cursor: &mut Cursor<'_>) -> Result<(Host, Option<u16>), UriError> {
-    let host = Host::read(host_text(cursor))?;
-    let port = if cursor.eat(b':') { Some(port(cursor)?) } else { None };
+    let text = host_text(cursor);
+    let host = Host::read(text)?;
+    // A number before what is no port is an IPv6 address without brackets rather than a host.
+    let is_number = || text.bytes().all(|octet| octet.is_ascii_digit());
+    let wrong = |error| if is_number() { UriError::Host } else { error };
+    let port = if cursor.eat(b':') { Some(port(cursor).map_err(wrong)?) } else { None };
     Ok((host, port))
 }
 

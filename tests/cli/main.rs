@@ -10,6 +10,7 @@ mod clocks;
 mod config;
 #[cfg(unix)]
 mod endings;
+mod files;
 #[cfg(target_os = "linux")]
 mod floods;
 // Other systems take no datagram of 64 KB.

@@ -1,7 +1,9 @@
-//! A device that gets another address while it is kept bound, in a network of its own.
+//! Networks that loopback can't stand for, each in a namespace of its own: a device that gets another address while it
+//! is kept bound, and link-local addresses.
 #![cfg(target_os = "linux")]
 
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 /// The registrar sees the address that the routing table gives us; that is changed underneath. Needs a network namespace:
 /// root, or user namespaces, and iproute2.
@@ -24,26 +26,76 @@ kill $server
 wait $server
 "#;
 
-/// DES-016: the old contact goes with the request that brings the new one.
+/// A link with a registrar at one end and devices at the other, which know it by its link-local address alone.
+const LINK: &str = r#"
+set -e
+ip link add near type veth peer name far
+ip address add fe80::aa/64 dev near nodad
+ip address add fe80::bb/64 dev far nodad
+ip link set near up
+ip link set far up
+"$SIPREG" serve --no-auth --yes --domain localhost --json \
+    --listen 'udp:[fe80::bb%far]:5060' --listen 'tcp:[fe80::bb%far]:5060' >"$FOLDER/served" &
+server=$!
+until [ "$(wc -l <"$FOLDER/served")" = 2 ]; do sleep 0.05; done
+for transport in udp tcp; do
+    for command in register list unregister "keep --for 1s"; do
+        "$SIPREG" $command alice@localhost --registrar '[fe80::bb%near]:5060' --transport $transport \
+            --state-dir "$FOLDER/state" --json -vv >>"$FOLDER/said" 2>>"$FOLDER/wire"
+    done
+done
+"$SIPREG" list alice@localhost --proxy '[fe80::bb]' --bind fe80::aa%near --stateless --json >>"$FOLDER/said"
+kill $server
+wait $server
+"#;
+
+/// A zone is this host's name for one of its links (RFC 4007 §11): it chooses the link and is in no message, and an
+/// address with one is no other than the one that the registrar sees (NAT-002).
 #[test]
-fn another_address_is_bound_and_the_old_one_removed() {
+fn a_link_local_registrar_is_reached_by_its_zone() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(ran) = in_namespace(LINK, folder.path()) else { return };
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let all = format!("{ran:?}\n{}\n{}\n{}", read("said"), read("wire"), read("served"));
+    assert!(ran.status.success(), "{all}");
+    let said: Vec<serde_json::Value> =
+        read("said").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ends = said.iter().filter(|object| !object["status"].is_null());
+    assert_eq!(ends.clone().filter(|object| object["status"] == 200).count(), 11, "{all}");
+    for object in ends {
+        assert!(object["registrar"]["local"].as_str().unwrap().starts_with("[fe80::aa%"), "{object}");
+        let contact = object["contact"].as_str().unwrap_or("sip:alice@[fe80::aa]:");
+        assert!(contact.starts_with("sip:alice@[fe80::aa]:"), "{object}");
+    }
+    // Whole messages are further to the right than the line that names the peer.
+    let messages: Vec<_> =
+        read("wire").lines().filter(|line| line.starts_with("        ")).map(str::to_owned).collect();
+    assert!(messages.len() > 100 && !messages.iter().any(|line| line.contains('%')), "{all}");
+    assert!(!read("wire").contains("NAT"), "{all}");
+}
+
+/// Runs a script in a network namespace of its own. `None` where there is none to be had, which is said.
+fn in_namespace(script: &str, folder: &Path) -> Option<Output> {
     let works = |how: &&str| {
         let mut tried = Command::new("unshare");
         tried.args([how, "ip", "link"]).stdout(Stdio::null()).stderr(Stdio::null());
         tried.status().is_ok_and(|status| status.success())
     };
-    let namespace = ["-rn", "-n"].into_iter().find(works);
-    let Some(namespace) = namespace else {
+    let Some(namespace) = ["-rn", "-n"].into_iter().find(works) else {
         println!("skipped: no network namespace here, or no ip");
-        return;
+        return None;
     };
+    let mut shell = Command::new("unshare");
+    shell.args([namespace, "sh", "-c", script]);
+    shell.env("SIPREG", env!("CARGO_BIN_EXE_sipreg")).env("FOLDER", folder);
+    Some(shell.output().unwrap())
+}
+
+/// DES-016: the old contact goes with the request that brings the new one.
+#[test]
+fn another_address_is_bound_and_the_old_one_removed() {
     let folder = tempfile::tempdir().unwrap();
-    let ran = Command::new("unshare")
-        .args([namespace, "sh", "-c", SCRIPT])
-        .env("SIPREG", env!("CARGO_BIN_EXE_sipreg"))
-        .env("FOLDER", folder.path())
-        .output()
-        .unwrap();
+    let Some(ran) = in_namespace(SCRIPT, folder.path()) else { return };
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     let (kept, served) = (read("kept"), read("served"));
     let all = format!("{ran:?}\n{kept}\n{served}");

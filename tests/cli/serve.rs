@@ -20,7 +20,7 @@ pub struct Server {
 
 impl Server {
     /// Starts `sipreg serve --json` with these options; the first `wanted` events are its listeners.
-    fn start(options: &[&str], wanted: usize) -> Server {
+    pub fn start(options: &[&str], wanted: usize) -> Server {
         let mut arguments = vec!["serve", "--json"];
         arguments.extend(options);
         Server::started(command(&arguments), wanted)
@@ -96,6 +96,43 @@ fn client(arguments: &[&str], registrar: &str, state: &Path) -> Ran {
     let mut all = arguments.to_vec();
     all.extend(["--registrar", registrar, "--state-dir", state.to_str().unwrap()]);
     with_environment(&all, &[("SIPREG_PASSWORD", "uncertainty")])
+}
+
+/// GB/T 28181 has domains of digits: names, which no part takes for an address (URI-020).
+#[test]
+fn a_domain_may_be_a_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users.txt");
+    let users = users.to_str().unwrap();
+    let aor = "sip:34020000001320000001@3402000000";
+    let user = aor.trim_start_matches("sip:");
+    let added = with_environment(
+        &["serve", "--add-user", user, "--users", users],
+        &[("SIPREG_PASSWORD", "uncertainty")],
+    );
+    assert_eq!(added.code, Some(0), "{}", added.all());
+    let listen = ["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
+    let server = Server::start(&[&["--domain", "3402000000", "--users", users], &listen[..]].concat(), 2);
+    for (transport, at) in ["udp", "tcp"].iter().zip(&server.at) {
+        for (way, target) in [("--registrar", format!("sip:{at}")), ("--proxy", "sip:3402000000".to_owned())]
+        {
+            for command in ["register", "list", "unregister"] {
+                let state = folder.path().join(format!("state{transport}{way}"));
+                let args = [command, aor, way, at, "--transport", transport, "--json"];
+                let args = [&args[..], &["--state-dir", state.to_str().unwrap()]].concat();
+                let ran = with_environment(&args, &[("SIPREG_PASSWORD", "uncertainty")]);
+                let object = ran.json();
+                assert_eq!(ran.code, Some(0), "{}", ran.all());
+                assert_eq!(object["registrar"]["uri"], target.as_str());
+                assert_eq!(object["auth"][0]["realm"], "3402000000");
+            }
+        }
+    }
+    // The name service alone says where it is: as a number it would be the address 202.199.36.128.
+    let ran =
+        sipreg(&["register", aor, "--stateless", "--json", "--nameserver", "127.0.0.1:9", "--timeout", "2s"]);
+    assert_eq!(ran.code, Some(5), "{}", ran.all());
+    assert_eq!(ran.json()["requests"], 0);
 }
 
 /// RGR-011: the whole life of a binding, over UDP and TCP, IPv4 and IPv6, with a password.

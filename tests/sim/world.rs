@@ -233,6 +233,7 @@ pub fn plan() -> Plan {
         registrar: uri("sip:192.0.2.1").into(),
         route: Vec::new(),
         transport: None,
+        zone: None,
         families: Families::Both,
         contacts: Vec::new(),
         q: None,

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::Environment;
 use crate::cli::table::Base;
-use crate::cli::text::escape;
+use crate::cli::text::{MARK, decode, escape};
 use crate::cli::usage::UsageError;
 
 /// A longer file is no configuration, but the wrong file.
@@ -75,12 +75,13 @@ impl File {
         if octets.len() as u64 > LONGEST {
             return Err(UsageError::new(format!("the configuration file {shown} is longer than 1 MiB")));
         }
-        let text = match std::str::from_utf8(&octets) {
+        let text = match decode(&octets) {
             Ok(text) => Zeroizing::new(text.to_owned()),
             Err(error) => {
-                let sound = String::from_utf8_lossy(octets.get(..error.valid_up_to()).unwrap_or_default());
+                let octets = octets.strip_prefix(MARK).unwrap_or(&octets);
+                let sound = String::from_utf8_lossy(octets.get(..error.at).unwrap_or_default());
                 let (line, column) = position(&sound, sound.len());
-                return Err(UsageError::new("this is not UTF-8").at(format!("{shown}:{line}:{column}")));
+                return Err(UsageError::new(format!("this {error}")).at(format!("{shown}:{line}:{column}")));
             }
         };
         Ok(Some(File { path, text, access }))

@@ -1,13 +1,17 @@
 //! The users file: read, summary, and written by `--add-user`.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
+
+use zeroize::Zeroizing;
 
 use super::options;
 use crate::cli::Environment;
 use crate::cli::options::Access;
 use crate::cli::prompt;
 use crate::cli::secret::{self, Kind, Source};
-use crate::cli::text::shown;
+use crate::cli::text::{decode, shown};
 use crate::cli::usage::UsageError;
 use crate::proto::digest::{Hidden, Secret, User, Users};
 
@@ -26,17 +30,26 @@ pub(super) fn read(path: &Path) -> Result<Users, UsageError> {
     })
 }
 
-fn content(path: &Path) -> Result<String, UsageError> {
+fn content(path: &Path) -> Result<Zeroizing<String>, UsageError> {
     let unreadable = |error: std::io::Error| {
         let reason = format!("{} can't be read: {error}", shown(&path.to_string_lossy()));
         let error = UsageError::option("--users", reason);
         error.hint("'sipreg serve --add-user alice --users FILE' makes it")
     };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > LARGEST {
+    let file = File::open(path).map_err(unreadable)?;
+    // As long as it is, so that no copy is left behind by growing.
+    let length = file.metadata().map_err(unreadable)?.len().min(LARGEST);
+    let mut octets = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
+    file.take(LARGEST + 1).read_to_end(&mut octets).map_err(unreadable)?;
+    if octets.len() as u64 > LARGEST {
         return Err(unreadable(std::io::ErrorKind::FileTooLarge.into()));
     }
-    std::fs::read_to_string(path).map_err(unreadable)
+    match decode(&octets) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(error) => {
+            Err(UsageError::option("--users", format_args!("{} {error}", shown(&path.to_string_lossy()))))
+        }
+    }
 }
 
 /// A warning for a file that others than its owner may read: an HA1 is as good as the password.
@@ -82,7 +95,7 @@ pub(super) fn add_user(args: &Access, environment: &Environment) -> Result<Strin
     let bad = |what: String| UsageError::value("--add-user", wanted, what).hint("write alice@example.com");
     let old = match args.users.as_deref() {
         Some(path) if path.exists() => content(path)?,
-        Some(_) | None => String::new(),
+        Some(_) | None => Zeroizing::default(),
     };
     // Mistakes in the name or the file are reported before anybody types a password.
     User::line(name, &realm, &Hidden::new("any".to_owned())).map_err(|fault| bad(fault.to_string()))?;

@@ -7,9 +7,9 @@ use super::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachab
 use super::registration::{FlowTo, Phase, Registrant, Step, Tally, Try, Visit};
 use super::request::MOST_REQUESTS;
 use super::targets::MOST_DESTINATIONS;
-use crate::proto::Cause;
 use crate::proto::digest::Sessions;
 use crate::proto::locate::{Destination, Locate, LocateError, Start};
+use crate::proto::{Cause, in_zone};
 
 /// The pause after the first try; each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -39,7 +39,9 @@ impl Registrant {
 
     /// Goes to the first of these destinations.
     pub(super) fn visit_all(&mut self, attempt: &mut Try, found: Vec<Destination>) -> Option<(Phase, Step)> {
-        attempt.destinations = found.into();
+        let zone = self.plan.zone;
+        let in_zone = |found: Destination| Destination { address: in_zone(found.address, zone), ..found };
+        attempt.destinations = found.into_iter().map(in_zone).collect();
         self.next_destination(attempt)
     }
 

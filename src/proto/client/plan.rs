@@ -30,6 +30,9 @@ pub struct Plan {
     pub transport: Option<Transport>,
     /// Which addresses may be used.
     pub families: Families,
+    /// The interface by which link-local addresses are reached (RFC 4007 §6), by its index: an address of a URI names
+    /// none, since no other host knows it by that name.
+    pub zone: Option<u32>,
     /// The contacts to bind or remove. Empty: one of this device's own, made from the AOR's user part and the
     /// flow's local address. One whose host is [`OWN_ADDRESS`] is this device's own, too. `expires` and `q` of each
     /// are its Contact parameters.
@@ -76,6 +79,7 @@ impl Plan {
             route: Vec::new(),
             transport: None,
             families: Families::Both,
+            zone: None,
             contacts: Vec::new(),
             q: None,
             advertise: None,

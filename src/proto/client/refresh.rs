@@ -191,5 +191,6 @@ fn leads_the_same_way(one: &Plan, other: &Plan) -> bool {
         let hops = plan.route.iter().chain([&*plan.registrar]);
         hops.map(ToString::to_string).collect::<Vec<_>>()
     };
-    one.transport == other.transport && one.families == other.families && hops(one) == hops(other)
+    let ways = |plan: &Plan| (plan.transport, plan.families, plan.zone);
+    ways(one) == ways(other) && hops(one) == hops(other)
 }

@@ -27,7 +27,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -536,7 +536,9 @@ impl Registration {
             response: tally.response,
             request_uri,
             domain,
-            received: tally.seen.filter(|seen| tally.hop.is_none_or(|hop| hop.local != *seen)),
+            received: tally
+                .seen
+                .filter(|seen| tally.hop.is_none_or(|hop| ip_and_port(hop.local) != ip_and_port(*seen))),
             hop: tally.hop,
             auth: registrant.sessions.answered(),
             call_id: registrant.call_id.clone(),
@@ -641,6 +643,11 @@ impl Tally {
         self.sent = Some(now);
         self.round_trip = None;
     }
+}
+
+/// An address without the zone by which this host alone knows it, so that it is the same as others see it.
+fn ip_and_port(address: SocketAddr) -> (IpAddr, u16) {
+    (address.ip(), address.port())
 }
 
 #[cfg(test)]

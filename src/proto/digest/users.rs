@@ -334,7 +334,7 @@ impl Users {
         let mut there = false;
         for row in text.split_inclusive('\n') {
             let row_text = row.trim_end_matches(['\r', '\n']);
-            match Fields::of(row_text.trim_start_matches(BOM)) {
+            match Fields::of(row_text) {
                 Some(fields) if fields.name == name.as_str() && fields.realm.eq_ignore_ascii_case(&realm) => {
                     there = true;
                     out.push_str(line.reveal());
@@ -381,17 +381,13 @@ impl User {
     }
 }
 
-/// Editors of Windows put it before the first line.
-const BOM: char = '\u{feff}';
-
 fn normal(text: &str) -> Zeroizing<String> {
     Zeroizing::new(text.nfc().collect())
 }
 
 /// The lines that are users, counted from 0.
 fn lines(text: &str) -> impl Iterator<Item = (usize, Fields<'_>)> {
-    let rows = text.strip_prefix(BOM).unwrap_or(text).lines().enumerate();
-    rows.filter_map(|(at, row)| Some((at, Fields::of(row)?)))
+    text.lines().enumerate().filter_map(|(at, row)| Some((at, Fields::of(row)?)))
 }
 
 #[cfg(test)]

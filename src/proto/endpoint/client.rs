@@ -137,7 +137,9 @@ impl Endpoint {
     /// The removal has taken too long.
     pub(super) fn leave_over(&mut self, id: RegistrationId, now: Time) {
         let Some(entry) = self.registrations.get_mut(&id) else { return };
-        if let Step::Finish(report) = entry.registration.on_give_up(now) {
+        if let Step::Finish(report) = entry.registration.on_give_up(now)
+            && report.purpose == Purpose::Remove
+        {
             let until = self.bound_until(id).filter(|until| now < *until);
             self.tell(id, AccountEvent::Failed { report, until, next: None });
         }

@@ -100,15 +100,31 @@ fn hosts_are_names_or_addresses() {
         ("[::ffff:192.0.2.1]", "[::ffff:192.0.2.1]"),
         ("Example.COM", "Example.COM"),
         ("4f3c2a1b", "4f3c2a1b"),
+        ("3402000000", "3402000000"),
+        ("34020000002000000001", "34020000002000000001"),
+        ("34020000.spvmn.cn", "34020000.spvmn.cn"),
         ("xn--bcher-kva.example", "xn--bcher-kva.example"),
     ] {
         assert_eq!(Host::parse(text).map(|host| host.to_string()), Ok(written.to_owned()), "{text}");
     }
-    for text in
-        ["", ".", "a.", "..", "2001:db8::1", "[]", "[192.0.2.1]", "[1:::2]", "010.0.0.1", "a b", "a/b"]
-    {
+    for text in [
+        "",
+        ".",
+        "a.",
+        "..",
+        "2001:db8::1",
+        "[]",
+        "[192.0.2.1]",
+        "[1:::2]",
+        "010.0.0.1",
+        "a.1",
+        "1.2",
+        "1.",
+        "a b",
+        "a/b",
+    ] {
         let readable = Host::parse(text).is_ok();
-        assert_eq!(readable, text == "a.", "{text}");
+        assert_eq!(readable, text == "a." || text == "1.", "{text}");
     }
     assert_eq!(Host::parse("192.0.2.1").unwrap().ip(), Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))));
     assert_eq!(Host::parse("a").unwrap().ip(), None);

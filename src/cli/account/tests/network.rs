@@ -31,6 +31,46 @@ fn local_addresses_limit_the_family_they_are_of() {
     assert_eq!(servers, ["192.0.2.53:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
 }
 
+/// An interface is named behind a link-local address, by its name or number, and goes no further than the plan; `lo`
+/// is there on every Linux (RFC 4007 §11, RFC 6874 §2).
+#[test]
+#[cfg(target_os = "linux")]
+fn a_zone_is_kept_out_of_the_uri() {
+    let net = |arguments: &[&str]| account(&[&[AOR], arguments].concat(), None).ok().unwrap();
+    for text in ["[fe80::1%lo]:5070", "[fe80::1%25lo]:5070", "[fe80::1%1]:5070", "sip:[fe80::1%lo]:5070"] {
+        let plan = net(&["--registrar", text]).plan;
+        assert_eq!(
+            (plan.registrar.to_string().as_str(), plan.zone),
+            ("sip:[fe80::1]:5070", Some(1)),
+            "{text}"
+        );
+        let plan = net(&["--proxy", text]).plan;
+        assert_eq!(
+            (plan.route[0].to_string().as_str(), plan.zone),
+            ("sip:[fe80::1]:5070;lr", Some(1)),
+            "{text}"
+        );
+    }
+    assert_eq!(net(&["--registrar", "fe80::1%lo"]).plan.registrar.to_string(), "sip:[fe80::1]");
+    assert_eq!(net(&["--registrar", "[fe80::1]", "--bind", "fe80::2%lo"]).plan.zone, Some(1));
+    // The next hop's counts.
+    let proxied = ["--registrar", "[fe80::1%7]", "--proxy", "[fe80::2%lo]"];
+    assert_eq!(net(&proxied).plan.zone, Some(1));
+    for (arguments, expected) in [
+        (&["--registrar", "[fe80::1%nosuchif]"][..], "the interface \"nosuchif\""),
+        (&["--registrar", "[fe80::1%]"], "the interface \"\""),
+        (&["--registrar", "[fe80::1%0]"], "the interface \"0\""),
+        (&["--registrar", "[fe80::1]"], "'[fe80::1%eth0]'"),
+        (&["--proxy", "fe80::1"], "'[fe80::1%eth0]'"),
+        (&["--nameserver", "fe80::1%lo"], "names an interface"),
+        (&["--contact", "sip:w@[fe80::1%lo]"], "--contact"),
+        (&["--advertise", "fe80::1%lo"], "--advertise"),
+    ] {
+        let complaint = complaint_with(arguments);
+        assert!(complaint.contains(expected), "{complaint}");
+    }
+}
+
 #[test]
 fn an_advertised_address_may_leave_out_its_port() {
     for (text, host, port) in [

@@ -87,8 +87,7 @@ fn a_bad_line_is_told_by_number_and_what_to_do_without_its_secrets() {
 /// The same name in two realms is two users.
 #[test]
 fn users_are_told_apart_by_realm_and_name() {
-    let text =
-        format!("\u{feff}bob:biloxi.com:{MD5}\n#bob:x:y\n   \nbob:atlanta.com:{MD5}\nBob:biloxi.com:{MD5}");
+    let text = format!("bob:biloxi.com:{MD5}\n#bob:x:y\n   \nbob:atlanta.com:{MD5}\nBob:biloxi.com:{MD5}");
     let users = Users::parse(&text).unwrap();
     assert_eq!(users.len(), 3);
     assert!(!users.is_empty());
