@@ -18,7 +18,7 @@ use super::state::{self, Slot};
 use super::usage::UsageError;
 use crate::net::{Clock, SystemRandom};
 use crate::proto::client::contact::is_same;
-use crate::proto::client::outcome::{Listed, Report};
+use crate::proto::client::outcome::{Listed, Report, Warning};
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::ids::Random;
 use crate::proto::{Command, Direction, Notice, RegistrationId};
@@ -112,7 +112,8 @@ async fn carry_out(
                 // One that the registrar has moved may be any of them.
                 let is_moved =
                     |one: &Listed| one.own && !live.iter().any(|live| is_same(&live.uri, &one.contact.uri));
-                if !success.bindings.iter().any(is_moved) {
+                let is_unreadable = |warning: &Warning| matches!(warning, Warning::UnreadableContacts(_));
+                if !success.bindings.iter().any(is_moved) && !report.warnings.iter().any(is_unreadable) {
                     unlisted.extend(live.into_iter().filter(|live| !is_listed(live, &success.bindings)));
                 }
             }
@@ -120,7 +121,7 @@ async fn carry_out(
             Err(_) => {}
         }
     }
-    if let Some(complaint) = slot.complaint() {
+    for complaint in left.iter_mut().chain([&mut *slot]).filter_map(Slot::complaint) {
         reporter.warning(&complaint);
     }
     Ok(outcome)
@@ -252,7 +253,11 @@ async fn enter_state(
         Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => Vec::new(),
     };
     let mut bound = slot.record().bound();
-    bound.extend(left.iter().flat_map(|slot| slot.record().bound()));
+    for contact in left.iter().flat_map(|slot| slot.record().bound()) {
+        if !bound.iter().any(|known| is_same(&known.uri, &contact.uri)) {
+            bound.push(contact);
+        }
+    }
     if bound.is_empty() && account.recalls() && state.is_bound_by_keep(&aor, &registrar) {
         let error =
             UsageError::new(format!("a 'sipreg keep' that is running has bound {}", account.plan.aor));

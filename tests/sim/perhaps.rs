@@ -178,3 +178,53 @@ fn namesakes_on_one_flow_are_told_apart_by_their_contacts() {
         assert_eq!(ended.left, [Departure::Removed; 4]);
     }
 }
+
+/// INC-016: a name with a number that is somebody else's name is passed over; contacts that are the same by the user's wish
+/// are told apart by To, by its user and domain or else by its domain.
+#[test]
+fn a_name_is_given_once_and_to_decides_between_contacts_that_are_the_same() {
+    let bound = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&bound);
+    let mut world = World::new(move |asked| {
+        if !asked.text.starts_with("REGISTER") {
+            return Reply::Silent;
+        }
+        seen.borrow_mut().push(contacts(asked.text)[0].split(['@', ':']).nth(1).unwrap().to_owned());
+        Reply::Grant(600)
+    });
+    let account = |aor: &str, named: &[&str]| Plan {
+        aor: uri(aor),
+        contacts: named.iter().map(|text| contact(text)).collect(),
+        ..plan()
+    };
+    let desk = ["<sip:desk~192.0.2.99:5070>"];
+    let all = [
+        account("sip:alice~a.example", &[]),
+        account("sip:alice~b.example", &[]),
+        account("sip:alice-2~a.example", &[]),
+        account("sip:carol~a.example", &desk),
+        account("sip:carol~b.example", &desk),
+        account("sip:dave~b.example", &desk),
+    ];
+    for (n, plan) in all.into_iter().enumerate() {
+        world.keep(n as u64 + 1, plan, n as u64);
+    }
+    world.run(MINUTE);
+    assert_eq!(*bound.borrow(), ["alice", "alice-3", "alice-2", "desk", "desk", "desk"]);
+    let (flow, to) =
+        world.engine.stage.flows.first_key_value().map(|(flow, to)| (*flow, to.address)).unwrap();
+    let cases = [
+        ("carol@a.example", 4),
+        ("carol@b.example:5060", 5),
+        ("dave@b.example", 6),
+        ("+49@b.example", 5),
+        ("+49@example.com", 4),
+    ];
+    for (number, (called, account)) in cases.into_iter().enumerate() {
+        let bytes = call("OPTIONS", "sip:desk@x", &format!("sip:{called}"), number, Transport::Udp);
+        world.called.clear();
+        world.handle(Event::Received { flow, peer: to, bytes });
+        assert_eq!(world.called, [account], "{called}");
+    }
+    world.end("names");
+}

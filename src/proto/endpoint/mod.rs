@@ -38,7 +38,7 @@ use super::{
     Action, Cause, Checkpoint, Command, Destination, DnsAnswer, Dropped, Event, FlowId, Notice, QueryId,
     Question, RegistrationId, Time, TimerKey, Transport,
 };
-use crate::sip::{AnyUri, Message, NameAddr, Request, Uri};
+use crate::sip::{AnyUri, Message, NameAddr, Request};
 
 /// Room for so many actions is kept; what an event with more of them took is given back.
 const AT_ONCE: usize = 64;
@@ -571,13 +571,14 @@ impl Endpoint {
             let user = uri.user_octets();
             called.retain(|id| self.registration(*id).is_some_and(|r| r.is_called(user.as_deref())));
         }
-        if called.len() > 1
-            && let Ok(to) = request.headers.to()
-            && let Some(to) = to.uri.sip()
-        {
+        let to = request.headers.to().ok().filter(|_| called.len() > 1);
+        if let Some(to) = to.as_ref().and_then(|to| to.uri.sip()) {
             let aor = |id: &RegistrationId| self.registration(*id).map(|r| &r.plan().aor);
-            let is_meant = |aor: &Uri| aor.host == to.host && aor.user_octets() == to.user_octets();
-            if let Some(meant) = called.iter().find(|id| aor(id).is_some_and(is_meant)) {
+            let is_at = |id: &&RegistrationId| aor(id).is_some_and(|aor| aor.host == to.host);
+            let is_of =
+                |id: &&RegistrationId| aor(id).is_some_and(|aor| aor.user_octets() == to.user_octets());
+            let of_domain = || called.iter().filter(is_at);
+            if let Some(meant) = of_domain().find(is_of).or_else(|| of_domain().next()) {
                 return Some(*meant);
             }
         }
