@@ -176,7 +176,7 @@ fn late(waited_for: WaitedFor, account: &Account) -> Fault {
             "a longer --timeout waits longer; is somebody to type something, or to write into the pipe?",
         ),
     };
-    Fault { kind: Exit::Timeout, message, hint: Some(hint.to_owned()) }
+    Fault::new(Exit::Timeout, message, Some(hint.to_owned()))
 }
 
 async fn secrets(account: &mut Account) -> Result<(), UsageError> {
@@ -244,20 +244,12 @@ async fn enter_state(
     if let Some(warning) = warning.or(instance) {
         reporter.warning(&warning);
     }
-    let left = match account.plan.purpose {
-        Purpose::Remove | Purpose::RemoveAll => state.left_by_keep(&aor, &registrar),
-        Purpose::Bind { .. } | Purpose::Fetch => Vec::new(),
+    let (left, live) = match account.plan.purpose {
+        Purpose::Bind { .. } => (Vec::new(), Vec::new()),
+        Purpose::Remove | Purpose::RemoveAll => (state.left_by_keep(&aor, &registrar), Vec::new()),
+        Purpose::Fetch => (Vec::new(), state.live(&aor, &registrar, clock.now())),
     };
-    let live = match account.plan.purpose {
-        Purpose::Fetch => state.live(&aor, &registrar, clock.now()),
-        Purpose::Bind { .. } | Purpose::Remove | Purpose::RemoveAll => Vec::new(),
-    };
-    let mut bound = slot.record().bound();
-    for contact in left.iter().flat_map(|slot| slot.record().bound()) {
-        if !bound.iter().any(|known| is_same(&known.uri, &contact.uri)) {
-            bound.push(contact);
-        }
-    }
+    let bound = all_bound(&slot, &left);
     if bound.is_empty() && account.recalls() && state.is_bound_by_keep(&aor, &registrar) {
         let error =
             UsageError::new(format!("a 'sipreg keep' that is running has bound {}", account.plan.aor));
@@ -271,6 +263,17 @@ async fn enter_state(
         memory.own.extend(left.iter().flat_map(|slot| slot.record().memory().own));
     }
     Ok(Some(Memory { slot, left, live }))
+}
+
+/// The contacts that a slot and others remember, each of them once.
+fn all_bound(slot: &Slot, others: &[Slot]) -> Vec<NameAddr> {
+    let mut bound = slot.record().bound();
+    for contact in others.iter().flat_map(|slot| slot.record().bound()) {
+        if !bound.iter().any(|known| is_same(&known.uri, &contact.uri)) {
+            bound.push(contact);
+        }
+    }
+    bound
 }
 
 /// Has the core carry out a plan, until it has finished or a signal comes.
@@ -300,7 +303,7 @@ pub(super) async fn drive(
                 report.round_trip = watch.round_trip.or(report.round_trip);
                 return Ok(Outcome::Finished(report));
             }
-            Notice::Retrying { failure, wait, .. } => reporter.retrying(&failure, wait),
+            Notice::Retrying { failure, unusable, wait, .. } => reporter.retrying(&failure, &unusable, wait),
             notice @ (Notice::Message { .. }
             | Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }

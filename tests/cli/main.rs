@@ -5,6 +5,7 @@
 #[cfg(unix)]
 mod accounts;
 mod bindings;
+mod blemishes;
 mod calls;
 mod clocks;
 mod config;
@@ -14,6 +15,7 @@ mod files;
 #[cfg(target_os = "linux")]
 mod floods;
 // Other systems take no datagram of 64 KB.
+mod hints;
 #[cfg(target_os = "linux")]
 #[path = "../hostile/mod.rs"]
 mod hostile;

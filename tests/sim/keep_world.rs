@@ -222,7 +222,11 @@ impl Provider {
             AccountEvent::Registered { .. } => "registered".to_owned(),
             AccountEvent::Refreshed { .. } => "refreshed".to_owned(),
             AccountEvent::Failed { report, until, next } => {
-                format!("failed {:?} {:?} bound until {:?}", report.result.err(), next.map(ms), until.map(ms))
+                let unusable = report.unusable.most();
+                let unusable = unusable.map(|(_, count, fault)| format!(", {count} unusable: {fault}"));
+                let end = report.result.err();
+                format!("failed {end:?} {:?} bound until {:?}", next.map(ms), until.map(ms))
+                    + &unusable.unwrap_or_default()
             }
             AccountEvent::FlowFailed { cause, .. } => format!("flow failed {cause:?}"),
             AccountEvent::NetworkChanged => "network changed".to_owned(),

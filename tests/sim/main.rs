@@ -35,4 +35,5 @@ mod scenario;
 mod script;
 mod seeds;
 mod transports;
+mod unusable;
 mod world;

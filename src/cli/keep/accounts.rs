@@ -16,10 +16,10 @@ use crate::cli::report::events::KeepEvent;
 use crate::cli::state::{self, ProcessSlot, Slot};
 use crate::net::{Config, Driver, SystemRandom};
 use crate::proto::client::outcome::Success;
-use crate::proto::client::plan::Plan;
+use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::client::schedule::AccountEvent;
 use crate::proto::ids::Random;
-use crate::proto::{Command, RegistrationId};
+use crate::proto::{Command, RegistrationId, Time};
 
 /// Accounts that start together begin within this time for each of them, at random moments, and within the longest
 /// for all.
@@ -211,6 +211,22 @@ impl Member {
             AccountEvent::Registering | AccountEvent::NetworkChanged | AccountEvent::Stopped(_) => {}
         }
         Others::Same
+    }
+
+    /// What is told of an event; `None`: it is told by the next one, for the removal of a binding has failed, and so the
+    /// account ends.
+    pub(super) fn event(&mut self, what: &AccountEvent, now: Time) -> Option<KeepEvent> {
+        let (aor, until) = (&self.status.aor, self.status.until);
+        if let AccountEvent::Failed { report, .. } = what
+            && let (Purpose::Remove, Err(failure)) = (report.purpose, &report.result)
+        {
+            self.not_removed = Some(Box::new(KeepEvent::not_removed(aor, failure, report, until, now)));
+            return None;
+        }
+        match self.not_removed.take() {
+            Some(event) if matches!(what, AccountEvent::Stopped(_)) => Some(*event),
+            Some(_) | None => Some(KeepEvent::of(aor, what, until, now)),
+        }
     }
 
     fn compare(&mut self, success: &Success) -> Others {

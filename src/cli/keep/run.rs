@@ -11,8 +11,8 @@ use super::reload::Reload;
 use super::systemd::Manager;
 use crate::cli::account::Account;
 use crate::cli::exit::{Exit, Fault};
-use crate::cli::report::Reporter;
 use crate::cli::report::events::KeepEvent;
+use crate::cli::report::{Reporter, human};
 use crate::cli::session::{Input, Session};
 use crate::cli::signals::Signal;
 use crate::cli::state::Slot;
@@ -181,17 +181,8 @@ impl Loop<'_> {
         let now = self.session.driver.now();
         let Some(member) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
         let others = member.update(what);
-        let (aor, until) = (&member.status.aor, member.status.until);
-        if let AccountEvent::Failed { report, .. } = what
-            && let (Purpose::Remove, Err(failure)) = (report.purpose, &report.result)
-        {
-            // Told when the account ends, which follows.
-            let event = KeepEvent::not_removed(aor, failure, report, until, now);
-            member.not_removed = Some(Box::new(event));
-            return Ok(());
-        }
-        let told = member.not_removed.take().filter(|_| matches!(what, AccountEvent::Stopped(_)));
-        let event = told.map_or_else(|| KeepEvent::of(aor, what, until, now), |event| *event);
+        let Some(event) = member.event(what, now) else { return Ok(()) };
+        let aor = event.aor().to_owned();
         let mut read = self.tell(&event, reporter);
         if others == Others::Changed {
             read = read.and(self.tell(&event.into_bindings_changed(), reporter));
@@ -201,9 +192,13 @@ impl Loop<'_> {
             | AccountEvent::NetworkChanged
             | AccountEvent::Incoming { .. }
             | AccountEvent::FlowFailed { .. } => {}
-            AccountEvent::Registered { report, .. } | AccountEvent::Refreshed { report, .. } => {
+            AccountEvent::Registered { report, .. } => {
+                for blemish in human::blemishes(report) {
+                    reporter.warning(&format!("{aor}: {blemish}"));
+                }
                 self.bound(registration, report, reporter);
             }
+            AccountEvent::Refreshed { report, .. } => self.bound(registration, report, reporter),
             AccountEvent::Failed { report, until, next } => {
                 match report.took_effect {
                     true => self.accounts.with_slot(registration, Slot::hold),

@@ -19,13 +19,13 @@ use std::time::Duration;
 
 use super::diagnose::diagnose;
 use super::environment::Environment;
-use super::exit::{Exit, Fault};
+use super::exit::{Exit, Fault, FaultCause};
 use super::explain;
 use super::signals::Stop;
 use super::text;
 use super::values::ColorChoice;
 use crate::proto::Dropped;
-use crate::proto::client::outcome::{Failure, Report, Success, Warning};
+use crate::proto::client::outcome::{Failure, Report, Success, Unusable, Warning};
 use crate::proto::client::plan::Purpose;
 
 use crate::sip::{AnyUri, NameAddr};
@@ -190,9 +190,9 @@ impl<'s, 'a> Reporter<'s, 'a> {
     }
 
     /// This try failed, and another follows.
-    pub fn retrying(&mut self, failure: &Failure, wait: Duration) {
+    pub fn retrying(&mut self, failure: &Failure, unusable: &Unusable, wait: Duration) {
         if !self.settings.quiet {
-            let text = human::retrying(failure, wait, self.err);
+            let text = human::retrying(failure, unusable, wait, self.err);
             self.stderr(&text);
         }
     }
@@ -209,13 +209,14 @@ impl<'s, 'a> Reporter<'s, 'a> {
             let _ = self.success(report, success);
         }
         let unreadable = |warning: &Warning| matches!(warning, Warning::UnreadableContacts(_));
-        let hint = match unlisted {
-            _ if report.warnings.iter().any(unreadable) => explain::UNREADABLE_LIST.hint.to_owned(),
-            Some(contact) => explain::unlisted(&contact.uri.to_string()),
-            None => explain::COMPLETE_LIST.hint.to_owned(),
+        let (cause, hint) = match unlisted {
+            _ if report.warnings.iter().any(unreadable) => (None, explain::UNREADABLE_LIST.hint.to_owned()),
+            Some(contact) => (None, explain::unlisted(&contact.uri.to_string())),
+            None => (Some(FaultCause::NotListed), explain::COMPLETE_LIST.hint.to_owned()),
         };
         let message = format!("{} is not bound", text::shown(missing));
-        self.fault(Fault { kind: Exit::Unmet, message, hint: Some(hint) }, Some(report))
+        let fault = Fault::new(Exit::Unmet, message, Some(hint));
+        self.fault(Fault { cause, warnings: report.remarks.clone(), ..fault }, Some(report))
     }
 
     /// A signal ended it, with what is known until now.
@@ -231,7 +232,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             Purpose::Remove | Purpose::RemoveAll => Some("the registrar may have removed it all the same"),
         });
         let hint = hint.map(str::to_owned);
-        self.fault(Fault { kind: Exit::from(signal), message: message.to_owned(), hint }, report)
+        self.fault(Fault::new(Exit::from(signal), message, hint), report)
     }
 
     /// The command failed before there was a report.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use super::contact;
 use super::outcome::{Granted, Listed, Misbehaviour, Success, Warning};
 use super::plan::{Plan, Purpose};
-use crate::sip::{AnyUri, HeaderName, Host, NameAddr, Response, Uri};
+use crate::sip::{AnyUri, FieldError, HeaderName, Host, NameAddr, Reading, Response, Uri};
 
 /// What a 2xx has to say: the request that it answers, and how the other side saw us.
 pub(super) struct Expected<'a> {
@@ -75,13 +75,14 @@ pub(super) fn read(
             .collect();
         pair(&remembered, &mut bindings, expected.seen);
     }
-    let routes = |name| response.headers.name_addrs(&name).unwrap_or_default();
+    let service_route = routes(response, &HeaderName::ServiceRoute, &mut warnings);
+    let path = routes(response, &HeaderName::Path, &mut warnings);
     let success = verdict.map(|()| Success {
         contacts,
         // RFC 3261 §10.2.2: what has no time left is not bound.
         bindings: bindings.into_iter().map(|one| one.listed).filter(|one| one.expires > 0).collect(),
-        service_route: routes(HeaderName::ServiceRoute),
-        path: routes(HeaderName::Path),
+        service_route,
+        path,
     });
     (success, warnings)
 }
@@ -157,14 +158,17 @@ fn pair(
 }
 
 fn listed(response: &Response, header: Option<u32>, warnings: &mut Vec<Warning>) -> Vec<ListedContact> {
-    let values = response.headers.contact_values();
+    let values = response.headers.listed(&HeaderName::Contact);
     let mut unreadable = 0;
     let mut found = Vec::with_capacity(values.len());
     for value in values {
-        let Ok(contact) = value else {
+        let Ok(Reading { address: contact, blemish }) = value else {
             unreadable += 1;
             continue;
         };
+        if let Some(problem) = blemish {
+            warn_of(FieldError { header: HeaderName::Contact, problem }, warnings);
+        }
         let lifetime = contact.expires().or(header);
         let listed = Listed { expires: lifetime.unwrap_or(DEFAULT), q: contact.q(), own: false, contact };
         found.push(ListedContact { listed, says_lifetime: lifetime.is_some() });
@@ -173,6 +177,34 @@ fn listed(response: &Response, header: Option<u32>, warnings: &mut Vec<Warning>)
         warnings.push(Warning::UnreadableContacts(unreadable));
     }
     found
+}
+
+/// The entries of a Service-Route or Path that can be read; one that can't, and every blemish, is told of.
+fn routes(response: &Response, name: &HeaderName, warnings: &mut Vec<Warning>) -> Vec<NameAddr> {
+    let mut routes = Vec::new();
+    for value in response.headers.listed(name) {
+        match value {
+            Ok(Reading { address, blemish }) => {
+                if let Some(problem) = blemish {
+                    warn_of(FieldError { header: name.clone(), problem }, warnings);
+                }
+                routes.push(address);
+            }
+            Err(error) => warn_once(Warning::LeftOut(error), warnings),
+        }
+    }
+    routes
+}
+
+fn warn_of(blemish: FieldError, warnings: &mut Vec<Warning>) {
+    warn_once(Warning::Blemish(blemish), warnings);
+}
+
+/// A warning that says nothing new is none: of five thousand contacts each may have the same blemish.
+pub(super) fn warn_once(warning: Warning, warnings: &mut Vec<Warning>) {
+    if !warnings.contains(&warning) {
+        warnings.push(warning);
+    }
 }
 
 /// RFC 3261 §10.2: what a lifetime that can't be known counts as.

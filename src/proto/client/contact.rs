@@ -1,10 +1,10 @@
 //! When two contacts are one: the one comparison of every command that recognises a contact (RFC 3261 §19.1.4), with
 //! what registrars add on the way taken out.
 
-use crate::sip::{AnyUri, Scheme, Uri};
+use crate::sip::{AnyUri, Scheme, Uri, escape_user};
 
 /// Whether both URIs are one contact: equal by RFC 3261 §19.1.4, where a default port and a default transport make no
-/// difference. The defaults are those of §19.1.2: `transport=udp` for `sip:` and TLS over TCP for `sips:`; port 5060, or
+/// difference, nor do the escapes of the user part. The defaults are those of §19.1.2: `transport=udp` for `sip:` and TLS over TCP for `sips:`; port 5060, or
 /// 5061 with TLS. Another transport is another contact.
 #[must_use]
 pub fn is_same(one: &AnyUri, two: &AnyUri) -> bool {
@@ -16,7 +16,7 @@ pub fn is_same(one: &AnyUri, two: &AnyUri) -> bool {
     }
 }
 
-/// The URI with its port, and without a transport that goes without saying.
+/// The URI with its port, without a transport that goes without saying, and with the fewest escapes in its user part.
 pub(super) fn spelled_out(uri: &Uri) -> Uri {
     let mut uri = uri.clone();
     let transport = uri.transport().map(str::to_ascii_lowercase);
@@ -34,6 +34,8 @@ pub(super) fn spelled_out(uri: &Uri) -> Uri {
         (Scheme::Sip, Some(_) | None) => 5060,
     };
     uri.port = Some(uri.port.unwrap_or(port));
+    // A registrar that undoes escapes and makes them anew may choose others: `%2B` for `+`, `+` for `%2B`.
+    uri.user = uri.user_octets().map(escape_user);
     uri
 }
 
@@ -64,6 +66,7 @@ mod tests {
             ("sips:u@h.de", "sips:u@h.de;transport=tcp"),
             ("sips:u@h.de;transport=tls", "sips:u@h.de:5061"),
             ("sips:u@h.de;transport=ws", "sips:u@h.de:443;transport=ws"),
+            ("sip:%2B49@h.de", "sip:+49@h.de"),
             ("tel:+1", "tel:+1"),
         ] {
             assert!(is_one(one, two), "{one} {two}");

@@ -10,7 +10,7 @@ use super::schedule::AccountEvent;
 use crate::proto::transaction::{Lookup, Owner, Transactions};
 use crate::proto::uas::{Head, Reply, refuse_extensions, refuse_method};
 use crate::proto::{Dropped, FlowId, Notice, RegistrationId};
-use crate::sip::{HeaderName, Method, Request};
+use crate::sip::{HeaderName, Method, ParseError, Request};
 
 /// The methods that are understood, if not taken.
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
@@ -37,11 +37,12 @@ impl Default for Device {
 
 impl Device {
     /// Takes a request that came in on a flow of registrations, answers it and tells the one that is called. With `None`
-    /// nobody is: the Request-URI is no contact of ours (RFC 3261 §8.2.2.1).
+    /// nobody is: the Request-URI is no contact of ours (RFC 3261 §8.2.2.1). With a fault it is what could be read of
+    /// one, and gets 400 (§18.3, §21.4.1).
     pub(in crate::proto) fn receive(
         self,
         called: Option<RegistrationId>,
-        request: Request,
+        (request, fault): (Request, Option<ParseError>),
         flow: FlowId,
         peer: SocketAddr,
         stack: &mut Transactions,
@@ -66,7 +67,12 @@ impl Device {
         }
         // RFC 3261 §9.2: what is answered can't be cancelled any more, and the CANCEL itself is fine.
         let cancels = request.method == Method::Cancel && invite.is_some_and(|key| stack.has(key));
-        let reply = if cancels { Some(Reply::new(200)) } else { self.reply(request, called.is_some()) };
+        let fault = fault.map(|error| Reply::because(400, error.to_string()));
+        let reply = match fault.or_else(|| incoming.fault.clone().map(Reply::from)) {
+            Some(fault) => Some(fault),
+            None if cancels => Some(Reply::new(200)),
+            None => self.reply(request, called.is_some()),
+        };
         let Some(reply) = reply else { return };
         let from = request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default();
         let (method, status) = (request.method.as_str().to_owned(), reply.status);

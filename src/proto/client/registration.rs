@@ -33,7 +33,8 @@ use std::time::Duration;
 
 use super::bindings::OwnContacts;
 use super::outcome::{
-    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Warning,
+    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Unusable,
+    Warning,
 };
 use super::plan::Plan;
 use super::targets::{NextHop, Target, Targets};
@@ -41,7 +42,7 @@ use crate::proto::digest::Sessions;
 use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Locate, Transport};
 use crate::proto::transaction::Outgoing;
-use crate::proto::{Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
+use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Response};
 
 /// The option-tags that the client can use at all.
@@ -243,13 +244,19 @@ pub(super) struct Tally {
     pub hop: Option<Hop>,
     pub sent: Option<Time>,
     pub round_trip: Option<Duration>,
-    /// The last final response.
+    /// The last final response, and what its Warning and Reason rows say.
     pub response: Option<(u16, String)>,
+    pub remarks: Vec<String>,
+    /// A final response asked for credentials; and the challenges of the last that can't be read.
+    pub challenged: bool,
+    pub unreadable: Vec<String>,
     /// Our address as the other side saw it.
     pub seen: Option<SocketAddr>,
     pub warnings: Vec<Warning>,
     /// As [`Report::took_effect`].
     pub took_effect: bool,
+    /// Answers to the last request that could not be used.
+    pub unusable: Unusable,
 }
 
 /// What an input to a try leads to.
@@ -414,6 +421,7 @@ impl Registration {
         let mut tally = mem::take(&mut pause.tally);
         tally.tries += 1;
         tally.attempts.clear();
+        tally.unusable.clear();
         self.begin(Try::new(tally), now)
     }
 
@@ -424,6 +432,22 @@ impl Registration {
         let (Phase::Visiting(visit), _) = &**trying else { return None };
         let Await::Password(_, since) = &visit.awaits else { return None };
         Some(*since)
+    }
+
+    /// An answer came that can't be used.
+    pub fn on_unusable(&mut self, peer: SocketAddr, fault: AnswerFault) {
+        if let Some((_, attempt, Visit { awaits: Await::Response, .. })) = self.visit() {
+            attempt.tally.unusable.add(peer, fault);
+        }
+    }
+
+    /// The answers to the last request of the try before this pause that could not be used.
+    #[must_use]
+    pub fn unusable(&self) -> Unusable {
+        match &self.state {
+            State::Pausing(pause) => pause.tally.unusable.clone(),
+            State::Fresh | State::Trying(_) | State::Resting(_) | State::Over => Unusable::default(),
+        }
     }
 
     /// Timer E sent a copy.
@@ -534,6 +558,9 @@ impl Registration {
             purpose: registrant.plan.purpose,
             result,
             response: tally.response,
+            remarks: tally.remarks,
+            challenged: tally.challenged,
+            unreadable: tally.unreadable,
             request_uri,
             domain,
             received: tally
@@ -541,6 +568,7 @@ impl Registration {
                 .filter(|seen| tally.hop.is_none_or(|hop| ip_and_port(hop.local) != ip_and_port(*seen))),
             hop: tally.hop,
             auth: registrant.sessions.answered(),
+            claimants: registrant.sessions.claimants(),
             call_id: registrant.call_id.clone(),
             cseq: registrant.cseq,
             requests: tally.requests,
@@ -551,6 +579,7 @@ impl Registration {
             attempts: tally.attempts,
             took_effect: tally.took_effect,
             warnings: tally.warnings,
+            unusable: tally.unusable,
         }))
     }
 }

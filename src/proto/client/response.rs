@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use super::bindings::{self, Expected};
-use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
+use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Warning};
 use super::plan::Purpose;
 use super::registration::{Await, Registrant, Registration, Step, Tally, Try, Turn, Visit};
 use super::targets::Redirect;
 use crate::proto::Time;
-use crate::proto::digest::{ChallengeOutcome, Credential, Hidden, Secret};
+use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret};
 use crate::proto::ids::{self, Random};
 use crate::sip::{HeaderName, Response, Via};
 
@@ -24,11 +24,18 @@ const LONGEST_RAISE: u32 = 86_400;
 
 impl Registration {
     /// The final response to the request under way. Provisional ones don't come here: they change nothing.
-    /// `via` is the one Via of it.
-    pub fn on_final(&mut self, response: Response, via: &Via, random: &mut dyn Random, now: Time) -> Step {
+    /// `via` is the one Via of it, `peer` who sent it.
+    pub fn on_final(
+        &mut self,
+        response: Response,
+        via: &Via,
+        peer: SocketAddr,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Step {
         let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
         let Await::Response = visit.awaits else { return Step::Wait };
-        attempt.tally.on_response(&response, via, visit.flow.local, visit.flow.destination.address, now);
+        attempt.tally.on_response(&response, via, visit.flow.local, peer, now);
         let turn = registrant.on_final(attempt, visit, &response, random, now);
         self.settle(turn, now)
     }
@@ -228,23 +235,34 @@ impl Registrant {
 }
 
 impl Tally {
-    /// Notes a final response, and from its Via the address that we were seen at (RFC 3581 §4): without
+    /// Notes a final response, who sent it, and from its Via the address that we were seen at (RFC 3581 §4): without
     /// `received` the source address was what Via says, without `rport` the port was not looked at.
     fn on_response(
         &mut self,
         response: &Response,
         via: &Via,
         local: Option<SocketAddr>,
-        remote: SocketAddr,
+        peer: SocketAddr,
         now: Time,
     ) {
         self.response = Some((response.status, response.reason.clone()));
+        self.remarks = response.headers.remarks();
+        let asks = |header: &HeaderName| response.headers.get(header).is_some();
+        self.challenged |= [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate].iter().any(asks);
+        self.unreadable = digest::unreadable(&response.headers);
+        if let Some(hop) = &mut self.hop {
+            hop.remote = peer;
+        }
+        self.unusable.clear();
+        for blemish in response.headers.surplus_commas() {
+            bindings::warn_once(Warning::Blemish(blemish), &mut self.warnings);
+        }
         self.round_trip = self.sent.map(|sent| now.since(sent));
         let Some(local) = local else { return };
-        let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == remote.is_ipv4());
+        let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == peer.is_ipv4());
         let port = via.rport().flatten();
         if ip.is_some() || port.is_some() {
-            let sent_by = via.host.ip().filter(|host| host.is_ipv4() == remote.is_ipv4());
+            let sent_by = via.host.ip().filter(|host| host.is_ipv4() == peer.is_ipv4());
             let ip = ip.or(sent_by).unwrap_or(local.ip());
             self.seen = Some(SocketAddr::new(ip, port.unwrap_or(local.port())));
         }
@@ -255,11 +273,11 @@ impl Tally {
 /// header of its own: the reason phrase, Warning, or what Kamailio adds tells it.
 fn blames_cseq(response: &Response) -> bool {
     let says = |text: &str| text.to_ascii_lowercase().contains("cseq");
-    let row = |name: &[u8]| {
-        let name = HeaderName::parse(name).ok()?;
-        response.headers.get(&name)?.text().ok()
+    let row_says = |name: &[u8]| {
+        let row = HeaderName::parse(name).ok().and_then(|name| response.headers.get(&name));
+        row.is_some_and(|row| says(&row.text_lossy()))
     };
-    says(&response.reason) || row(b"Warning").is_some_and(says) || row(b"P-Registrar-Error").is_some_and(says)
+    says(&response.reason) || row_says(b"Warning") || row_says(b"P-Registrar-Error")
 }
 
 fn extension(status: u16, tags: Vec<String>) -> Failure {

@@ -96,10 +96,30 @@ pub enum CredentialsFailure {
         /// Each challenge offered and why it was skipped.
         offered: Vec<Skipped>,
     },
-    /// 401 or 407 without any challenge in it.
+    /// 401 or 407 without any challenge in it that can be read; [`unreadable`] has those that can't.
     NoChallenge,
     /// More challenges than the limit allows.
     Endless,
+}
+
+/// Who we said to be in answer to a challenge, and what it was proven with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// The protection domain that was asked for.
+    pub realm: String,
+    /// The user name that we answered with.
+    pub username: String,
+    /// The kind of secret.
+    pub proof: Proof,
+}
+
+/// The kind of secret that an answer was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A password, which fits any user and realm.
+    Password,
+    /// An HA1, made for one user and one realm.
+    Ha1,
 }
 
 /// A challenge that was not answered.
@@ -291,6 +311,12 @@ impl Sessions {
     pub fn username(&self) -> Option<&str> {
         self.0.iter().find(|s| s.sent).map(|s| s.username.as_str())
     }
+
+    /// Who we have said to be.
+    #[must_use]
+    pub fn claimants(&self) -> Vec<Claimant> {
+        self.0.iter().filter(|s| s.sent).map(Session::claimant).collect()
+    }
 }
 
 /// The `rspauth` of a 2xx is not made with our password.
@@ -349,6 +375,22 @@ fn skip(challenge: &Challenge, why: WhySkipped) -> Skipped {
     Skipped { offer, realm: challenge.realm().map(str::to_owned), why }
 }
 
+/// The challenges of a response of which nothing can be made out, or no realm and nonce: as they came, cut short, and
+/// not all of many.
+#[must_use]
+pub fn unreadable(headers: &Headers) -> Vec<String> {
+    const MOST: usize = 4;
+    const LONGEST: usize = 80;
+    let is_sound = |challenge: &Challenge| {
+        !challenge.is_digest() || challenge.realm().is_some() && challenge.nonce().is_some()
+    };
+    let rows =
+        CHALLENGERS.iter().flat_map(|challenger| headers.all(&challenger.challenge()).collect::<Vec<_>>());
+    let broken = rows.filter(|row| !Challenge::parse_all(row.value()).iter().any(is_sound));
+    let text = |row: &Header| String::from_utf8_lossy(row.value()).chars().take(LONGEST).collect();
+    broken.take(MOST).map(text).collect()
+}
+
 impl Credential {
     fn serves(&self, wanted: Algorithm) -> bool {
         match &self.secret {
@@ -373,6 +415,7 @@ struct Session {
     name: NameForm,
     username: String,
     ha1: Hidden,
+    proof: Proof,
     /// One cnonce for the life of a nonce: servers that compute A1 of -sess once and servers that compute it
     /// for every request then agree.
     cnonce: String,
@@ -405,13 +448,13 @@ impl Session {
         let utf8 = challenge.charset().is_some_and(|charset| charset.eq_ignore_ascii_case("UTF-8"));
         let normal = |text: &str| if utf8 { text.nfc().collect() } else { text.to_owned() };
         let username = normal(&credential.username);
-        let ha1 = match &credential.secret {
+        let (ha1, proof) = match &credential.secret {
             Secret::Password(password) => {
                 let password = Hidden::new(normal(password.reveal()));
                 let octets = password.reveal().as_bytes();
-                Hidden::new(hash::ha1(offer.algorithm, &username, offer.realm, octets))
+                (Hidden::new(hash::ha1(offer.algorithm, &username, offer.realm, octets)), Proof::Password)
             }
-            Secret::Ha1 { hex, .. } => hex.clone(),
+            Secret::Ha1 { hex, .. } => (hex.clone(), Proof::Ha1),
         };
         let name = if challenge.userhash() {
             NameForm::Hashed
@@ -432,6 +475,7 @@ impl Session {
             name,
             username,
             ha1,
+            proof,
             cnonce,
             nc: 0,
             sent: false,
@@ -488,6 +532,10 @@ impl Session {
         let Some(rspauth) = &info.rspauth else { return true };
         let expected = self.with_exchange(uri, body, |e| e.rspauth(self.ha1.reveal()));
         rspauth.eq_ignore_ascii_case(&expected)
+    }
+
+    fn claimant(&self) -> Claimant {
+        Claimant { realm: self.realm.clone(), username: self.username.clone(), proof: self.proof }
     }
 
     fn answered(&self) -> Answered {

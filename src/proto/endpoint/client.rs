@@ -137,13 +137,10 @@ impl Endpoint {
     /// The removal has taken too long.
     pub(super) fn leave_over(&mut self, id: RegistrationId, now: Time) {
         let Some(entry) = self.registrations.get_mut(&id) else { return };
-        if let Step::Finish(report) = entry.registration.on_give_up(now)
-            && report.purpose == Purpose::Remove
-        {
-            let until = self.bound_until(id).filter(|until| now < *until);
-            self.tell(id, AccountEvent::Failed { report, until, next: None });
+        match entry.registration.on_give_up(now) {
+            Step::Finish(report) if report.purpose == Purpose::Remove => self.left(id, report, now),
+            _ => self.drop_account(id, Departure::Unconfirmed),
         }
-        self.drop_account(id, Departure::Unconfirmed);
     }
 
     /// Does what the schedule of an account says.
@@ -228,19 +225,7 @@ impl Endpoint {
         let origin = self.pacing.origin();
         let Some((keep, random)) = self.schedule_mut(id) else { return };
         if report.purpose == Purpose::Remove {
-            let left = if report.result.is_ok() { Departure::Removed } else { Departure::Unconfirmed };
-            let until = keep.bound_until().filter(|until| now < *until);
-            keep.on_left();
-            self.tell(
-                id,
-                match left {
-                    Departure::Removed => AccountEvent::Unregistered(report),
-                    Departure::Unbound | Departure::Unconfirmed => {
-                        AccountEvent::Failed { report, until, next: None }
-                    }
-                },
-            );
-            return self.drop_account(id, left);
+            return self.left(id, report, now);
         }
         let was_bound = keep.is_bound(now);
         let next = match &report.result {
@@ -272,6 +257,20 @@ impl Endpoint {
         };
         self.tell(id, what);
         self.apply_schedule(id, next, now);
+    }
+
+    /// The removal of the binding of an account has ended.
+    fn left(&mut self, id: RegistrationId, report: Box<Report>, now: Time) {
+        let until = self.bound_until(id).filter(|until| now < *until);
+        if let Some((keep, _)) = self.schedule_mut(id) {
+            keep.on_left();
+        }
+        if report.result.is_ok() {
+            self.tell(id, AccountEvent::Unregistered(report));
+            return self.drop_account(id, Departure::Removed);
+        }
+        self.tell(id, AccountEvent::Failed { report, until, next: None });
+        self.drop_account(id, Departure::Unconfirmed);
     }
 
     /// The flow broke over which an account is bound.

@@ -33,12 +33,12 @@ use super::flow::{Arrival, Flow, Overload, Side};
 use super::ids::{Branch, Random, jitter};
 use super::registrar::service::{Counters, Server, ServerEvent};
 use super::timers::{ClientTimer, FlowTimer, RegistrarTimer, TransactionTimer};
-use super::transaction::{Heard, Outgoing, Owner, Transactions};
+use super::transaction::{Heard, Outgoing, Owner, Transactions, UnusableAnswer};
 use super::{
-    Action, Cause, Checkpoint, Command, Destination, DnsAnswer, Dropped, Event, FlowId, Notice, QueryId,
-    Question, RegistrationId, Time, TimerKey, Transport,
+    Action, AnswerFault, Cause, Checkpoint, Command, Destination, DnsAnswer, Dropped, Event, FlowId, Notice,
+    QueryId, Question, RegistrationId, Time, TimerKey, Transport,
 };
-use crate::sip::{AnyUri, Message, NameAddr, Request};
+use crate::sip::{AnyUri, Message, NameAddr, ParseError, Request};
 
 /// Room for so many actions is kept; what an event with more of them took is given back.
 const AT_ONCE: usize = 64;
@@ -202,7 +202,10 @@ impl Endpoint {
                 }
                 self.on_registration(id, now, |r, random| r.on_password(password, random, now));
             }
-            Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            Command::GiveUp { registration: id } => {
+                self.miss_unfinished(id);
+                self.on_registration(id, now, |r, _| r.on_give_up(now));
+            }
             Command::Keep { registration, plan, delay, probe } => {
                 self.begin_keeping(registration, plan, delay, probe, now);
             }
@@ -275,7 +278,8 @@ impl Endpoint {
                 self.stack.context.timers.cancel(ClientTimer::TryLimit(id));
                 let wait = wait + jitter(spread, &mut *self.stack.context.random);
                 self.stack.context.timers.set(ClientTimer::Retry(id), now + wait);
-                self.notify(Notice::Retrying { registration: id, failure, wait });
+                let unusable = self.registration(id).map(Registration::unusable).unwrap_or_default();
+                self.notify(Notice::Retrying { registration: id, failure, unusable, wait });
             }
             Step::Stranded(cause) => self.stranded(id, cause, now),
             Step::Finish(report) => {
@@ -319,14 +323,26 @@ impl Endpoint {
             TimerKey::Registrar(RegistrarTimer::Bindings) => {
                 self.serve(|server, stack| server.bindings_due(stack));
             }
+            TimerKey::Registrar(RegistrarTimer::Unanswered) => {
+                self.serve(|server, stack| server.unanswered_due(stack));
+            }
         }
     }
 
     fn client_due(&mut self, timer: ClientTimer, now: Time) {
         match timer {
-            ClientTimer::Destination(id) => self.on_registration(id, now, |r, _| r.on_timeout(now)),
-            ClientTimer::TryLimit(id) => self.on_registration(id, now, |r, _| r.on_try_over(now)),
-            ClientTimer::CommandLimit(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            ClientTimer::Destination(id) => {
+                self.miss_unfinished(id);
+                self.on_registration(id, now, |r, _| r.on_timeout(now));
+            }
+            ClientTimer::TryLimit(id) => {
+                self.miss_unfinished(id);
+                self.on_registration(id, now, |r, _| r.on_try_over(now));
+            }
+            ClientTimer::CommandLimit(id) => {
+                self.miss_unfinished(id);
+                self.on_registration(id, now, |r, _| r.on_give_up(now));
+            }
             ClientTimer::Retry(id) => {
                 let Some(registration) = self.registration(id) else { return };
                 self.stack.context.timers.set(ClientTimer::TryLimit(id), now + registration.plan().try_limit);
@@ -364,12 +380,15 @@ impl Endpoint {
     /// Tells the owner of a client transaction what came of it.
     fn hear(&mut self, heard: Option<(Owner, Heard)>, now: Time) {
         let Some((Owner::Registration(id), heard)) = heard else { return };
+        if matches!(heard, Heard::Timeout) {
+            self.miss_unfinished(id);
+        }
         self.on_registration(id, now, |registration, random| match heard {
             Heard::Copy => {
                 registration.on_retransmission();
                 Step::Wait
             }
-            Heard::Final(response, via) => registration.on_final(response, &via, random, now),
+            Heard::Final(response, via, peer) => registration.on_final(response, &via, peer, random, now),
             Heard::Timeout => registration.on_timeout(now),
             Heard::Undeliverable(cause) => registration.on_flow_lost(Some(cause), random, now),
         });
@@ -402,20 +421,24 @@ impl Endpoint {
         while let Some(arrival) = self.stack.flows.next(id, peer, &mut octets, &mut self.stack.context) {
             match (arrival, side) {
                 (Arrival::Message(Message::Response(response)), _) => {
-                    match (self.stack.receive(response), side) {
+                    match (self.stack.receive(id, response, peer), side) {
                         (Ok(heard), _) => self.hear(heard, now),
-                        (Err(reason), Side::Client) => self.notify(Notice::Dropped { peer, reason }),
+                        (Err(UnusableAnswer { fault, concerns }), Side::Client) => {
+                            self.unusable(peer, fault, &concerns);
+                        }
                         (Err(_), Side::Server) => {
                             self.serve(|server, _| server.counters.stray += 1);
                         }
                     }
                 }
-                (Arrival::Message(Message::Request(request)), Side::Client) => self.call(request, id, peer),
+                (Arrival::Message(Message::Request(request)), Side::Client) => {
+                    self.call(request, None, id, peer);
+                }
                 (Arrival::Message(Message::Request(request)), Side::Server) => {
                     self.serve(|server, stack| server.request(request, id, peer, stack));
                 }
-                (Arrival::Unreadable(..), Side::Client) => {
-                    self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+                (Arrival::Unreadable(octets, error), Side::Client) => {
+                    self.unreadable(&octets, error, id, peer)
                 }
                 (Arrival::Unreadable(octets, error), Side::Server) => {
                     self.serve(|server, stack| server.unreadable(&octets, &error, id, peer, stack));
@@ -436,6 +459,34 @@ impl Endpoint {
         }
     }
 
+    /// An answer came that can't be used: should no better one come, its registration can tell.
+    fn unusable(&mut self, peer: SocketAddr, fault: AnswerFault, concerns: &[RegistrationId]) {
+        for id in concerns {
+            if let Some(entry) = self.registrations.get_mut(id) {
+                entry.registration.on_unusable(peer, fault);
+            }
+        }
+        self.notify(Notice::Dropped { peer, reason: fault.into() });
+    }
+
+    /// Something came that can't be read: a request, which is told so, or an answer.
+    fn unreadable(&mut self, octets: &Bytes, error: ParseError, flow: FlowId, peer: SocketAddr) {
+        if let Some(request) = Request::salvage(octets) {
+            return self.call(request, Some(error), flow, peer);
+        }
+        // A keep-alive answers nothing.
+        let concerns = if error == ParseError::Empty { Vec::new() } else { self.stack.concerned(flow) };
+        self.unusable(peer, AnswerFault::Unreadable(error), &concerns);
+    }
+
+    /// The registration goes on without what its connection has brought of an answer so far.
+    fn miss_unfinished(&mut self, id: RegistrationId) {
+        let flow = |id| self.stack.flows.get(id).filter(|flow| flow.is_unfinished())?.remote();
+        let peers: Vec<SocketAddr> = self.stack.flows.of(id).filter_map(flow).collect();
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        peers.into_iter().for_each(|peer| entry.registration.on_unusable(peer, AnswerFault::Incomplete));
+    }
+
     /// A datagram that can't be delivered concerns the transactions with that peer only; anything else is lost as a
     /// whole.
     fn failed(&mut self, id: FlowId, peer: SocketAddr, cause: Cause, now: Time) {
@@ -453,6 +504,9 @@ impl Endpoint {
     fn lost(&mut self, id: FlowId, cause: Option<Cause>, now: Time) {
         match self.stack.flows.get(id).map(Flow::side) {
             Some(Side::Client) => {
+                for user in self.stack.concerned(id) {
+                    self.miss_unfinished(user);
+                }
                 for user in self.close(id) {
                     self.on_registration(user, now, |r, random| r.on_flow_lost(cause, random, now));
                 }
@@ -551,7 +605,8 @@ impl Endpoint {
     }
 
     /// A request came in on a flow that registrations have opened.
-    fn call(&mut self, request: Request, flow: FlowId, peer: SocketAddr) {
+    /// With `fault` no more of it could be read than what an answer needs.
+    fn call(&mut self, request: Request, fault: Option<ParseError>, flow: FlowId, peer: SocketAddr) {
         let is_kept = |id: &RegistrationId| self.registration(*id).is_some_and(|r| r.plan().keep);
         let mut accounts = self.stack.flows.users(flow);
         accounts.retain(is_kept);
@@ -559,7 +614,7 @@ impl Endpoint {
             return self.notify(Notice::Dropped { peer, reason: Dropped::Request });
         }
         let called = self.callee(&accounts, &request);
-        self.device.receive(called, request, flow, peer, &mut self.stack);
+        self.device.receive(called, (request, fault), flow, peer, &mut self.stack);
     }
 
     /// Which of the accounts on a flow is called: the one whose contact has the user part of the Request-URI (RFC 3261

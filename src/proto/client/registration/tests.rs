@@ -38,6 +38,9 @@ fn plan(host: &str) -> Box<Plan> {
     })
 }
 
+/// Who answers.
+const PEER: &str = "192.0.2.1:5060";
+
 /// Everything that can be told to a registration.
 const INPUTS: [&str; 19] = [
     "start",
@@ -107,7 +110,7 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
         status => {
             let response = response(registration, status);
             let via = response.headers.top_via().unwrap();
-            registration.on_final(response, &via, random, now)
+            registration.on_final(response, &via, PEER.parse().unwrap(), random, now)
         }
     }
 }
@@ -327,7 +330,26 @@ fn a_503_sets_the_least_pause_and_the_time_for_retries_the_longest() {
         let mut registration = brought_to(&["start", "resolved", "opened", "503", "opened"]);
         let busy = read(&registration, "503", &format!("Retry-After: {after}\r\n"));
         let via = busy.headers.top_via().unwrap();
-        let step = registration.on_final(busy, &via, &mut Counting::default(), Time::from_millis(2000));
+        let (peer, now) = (PEER.parse().unwrap(), Time::from_millis(2000));
+        let step = registration.on_final(busy, &via, peer, &mut Counting::default(), now);
         assert_eq!(shown(&step), expected, "{after}");
     }
+}
+
+/// The report names who answered, which may be another address than was asked (RFC 3581 §4), and what the answer says in
+/// words (RFC 3261 §20.43).
+#[test]
+fn the_report_names_who_answered_and_what_was_said() {
+    let mut registration = brought_to(&["start", "resolved", "opened"]);
+    let rows =
+        "Warning: 399 munich.de \"No\"\r\nReason: SIP;text=\"Never\"\r\nWWW-Authenticate: Digest realm\r\n";
+    let refused = read(&registration, "603", rows);
+    let (via, peer) = (refused.headers.top_via().unwrap(), "192.0.2.77:5080".parse().unwrap());
+    let step = registration.on_final(refused, &via, peer, &mut Counting::default(), Time::from_millis(1));
+    let Step::Finish(report) = step else { panic!("{step:?}") };
+    assert_eq!(report.hop.map(|hop| hop.remote), Some(peer));
+    assert_eq!(report.attempts[0].remote, Remote::Address("192.0.2.1:5060".parse().unwrap()));
+    assert_eq!(report.remarks, ["No", "Never"]);
+    assert!(report.challenged && report.claimants.is_empty());
+    assert_eq!(report.unreadable, ["Digest realm"]);
 }
