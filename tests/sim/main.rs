@@ -26,6 +26,7 @@ mod limits;
 mod links;
 mod locating;
 mod memory;
+mod perhaps;
 mod redirects;
 mod refusals;
 mod registrar;

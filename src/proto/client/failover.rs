@@ -83,13 +83,17 @@ impl Registrant {
     /// is not forgotten.
     pub(super) fn leave_unsettled(&mut self, attempt: &mut Try, visit: &Visit, result: AttemptResult) {
         attempt.leave(visit, result);
-        if self.plan.has_own() && visit.requests > 0 {
-            let Registrant { plan, min_expires, own, .. } = self;
-            for contact in plan.binds(&attempt.contacts, *min_expires).filter(|contact| plan.is_own(contact))
-            {
-                own.add(contact);
-            }
+        if visit.requests > 0 {
+            self.suppose_bound(attempt);
         }
+    }
+
+    /// Notes that what the last request binds may be bound: the device's own contact, and whatever is kept.
+    pub(super) fn suppose_bound(&mut self, attempt: &mut Try) {
+        attempt.tally.took_effect = true;
+        let Registrant { plan, min_expires, own, .. } = self;
+        let binds = plan.binds(&attempt.contacts, *min_expires);
+        binds.filter(|contact| plan.keep || plan.is_own(contact)).for_each(|contact| own.add(contact));
     }
 }
 

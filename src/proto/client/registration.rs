@@ -46,7 +46,7 @@ use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Locate, Transport};
 use crate::proto::transaction::Outgoing;
 use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
-use crate::sip::{NameAddr, Response};
+use crate::sip::{Host, NameAddr, Response};
 
 /// The option-tags that the client can use at all.
 pub(super) const KNOWN_TAGS: [&str; 1] = ["path"];
@@ -125,6 +125,8 @@ pub(super) struct Registrant {
     /// Contacts of this device that may be bound: remembered ones, and those of requests whose answer never
     /// came.
     pub own: OwnContacts,
+    /// Tells its own contact from those of other accounts with the same user part on the same flow.
+    pub namesake: u16,
     /// The plan has been replaced by another, so that contacts that the user named before are removed like
     /// the device's own.
     pub drop_stale: bool,
@@ -258,6 +260,8 @@ pub(super) struct Tally {
     /// Our address as the other side saw it.
     pub seen: Option<SocketAddr>,
     pub warnings: Vec<Warning>,
+    /// As [`Report::took_effect`].
+    pub took_effect: bool,
     /// Answers to the last request that could not be used.
     pub unusable: Unusable,
 }
@@ -297,6 +301,7 @@ impl Registration {
             sessions: Sessions::new(),
             target: None,
             own: plan.resume.iter().flat_map(|resume| resume.own.clone()).collect(),
+            namesake: 0,
             drop_stale: false,
             failed_over_since: None,
             plan,
@@ -546,6 +551,7 @@ impl Registration {
     ) -> Step {
         let registrant = &mut self.registrant;
         self.state = if registrant.plan.keep { State::Resting(flow) } else { State::Over };
+        let domain = registrant.hidden_domain();
         let request_uri = match &registrant.target {
             Some(target) => Arc::new(target.uri.clone()),
             None => Arc::clone(&registrant.plan.registrar),
@@ -563,6 +569,7 @@ impl Registration {
             challenged: tally.challenged,
             unreadable: tally.unreadable,
             request_uri,
+            domain,
             received: tally
                 .seen
                 .filter(|seen| tally.hop.is_none_or(|hop| ip_and_port(hop.local) != ip_and_port(*seen))),
@@ -577,6 +584,7 @@ impl Registration {
             elapsed: now.since(tally.started),
             round_trip: tally.round_trip,
             attempts: tally.attempts,
+            took_effect: tally.took_effect,
             warnings: tally.warnings,
             unusable: tally.unusable,
         }))
@@ -584,6 +592,15 @@ impl Registration {
 }
 
 impl Registrant {
+    /// The domain of the AOR, where the plan has an address in its place in the Request-URI. Who has bound something by
+    /// that Request-URI takes it.
+    fn hidden_domain(&self) -> Option<Host> {
+        let Plan { aor, registrar, .. } = &*self.plan;
+        let is_hidden = self.target.is_none() && registrar.host.ip().is_some() && aor.host.ip().is_none();
+        let is_taken = self.plan.keep && !self.own.is_empty();
+        (is_hidden && !is_taken).then(|| aor.host.clone())
+    }
+
     /// Where the requests of this moment go.
     pub(super) fn next_hop(&self) -> NextHop<'_> {
         match &self.target {

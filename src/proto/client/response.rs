@@ -138,6 +138,8 @@ impl Registrant {
 
     fn accepted(&mut self, attempt: &mut Try, visit: &Visit, response: &Response, now: Time) -> Turn {
         attempt.leave(visit, AttemptResult::Status(response.status));
+        // Whatever it says of it: a 2xx has bound something.
+        self.suppose_bound(attempt);
         // Without a session nobody reads it.
         let uri = if self.sessions.is_empty() { String::new() } else { self.next_hop().uri.to_string() };
         if self.sessions.on_success(&response.headers, &uri, &response.body).is_err() {

@@ -481,7 +481,7 @@ pub enum AccountEvent {
         /// When the next try is due.
         next: Time,
     },
-    /// A try failed.
+    /// A try failed, or the removal at the end.
     Failed {
         /// The try that ended so.
         report: Box<Report>,
@@ -508,7 +508,7 @@ pub enum AccountEvent {
         /// The status of the answer.
         status: u16,
     },
-    /// The removal has ended.
+    /// The binding is removed. A removal that failed is [`AccountEvent::Failed`].
     Unregistered(Box<Report>),
     /// It is kept no longer; nothing follows.
     Stopped(Departure),
