@@ -24,6 +24,7 @@ mod leaving;
 mod memory;
 mod moves;
 mod peer;
+mod refusals;
 mod register;
 mod registrar;
 mod reload;

@@ -27,6 +27,7 @@ mod links;
 mod locating;
 mod memory;
 mod redirects;
+mod refusals;
 mod registrar;
 mod requests;
 mod retries;
