@@ -40,7 +40,8 @@ fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
     match failure {
         Failure::Refused(refusal) => refusal_cause(refusal, report),
         Failure::Credentials(failure) => match failure {
-            CredentialsFailure::Missing { .. } => Some(FaultCause::PasswordMissing),
+            CredentialsFailure::Missing { has_others: true, .. } => Some(FaultCause::RealmUnserved),
+            CredentialsFailure::Missing { has_others: false, .. } => Some(FaultCause::PasswordMissing),
             CredentialsFailure::Rejected { .. } => Some(FaultCause::PasswordWrong),
             CredentialsFailure::Forbidden { .. } => Some(FaultCause::Forbidden),
             CredentialsFailure::Unservable { offered } => match decisive(offered) {
@@ -172,7 +173,7 @@ fn refusal_hint(refusal: &Refusal, report: &Report) -> Option<String> {
 
 fn credentials(failure: &CredentialsFailure, report: &Report) -> String {
     match failure {
-        CredentialsFailure::Missing { realm } => {
+        CredentialsFailure::Missing { realm, .. } => {
             format!("a password is needed for realm \"{realm}\", and none was given for it")
         }
         CredentialsFailure::Rejected { realm, username } => {

@@ -601,7 +601,7 @@ pub const CAUSES: &[Entry] = &[
     known_cause(
         &["realm_unserved"],
         "a password is there, for another realm than is asked for",
-        &[OTHER_REALM],
+        &[OTHER_REALM, PASSWORD_MISSING],
     ),
     known_cause(
         &["algorithm_unserved"],

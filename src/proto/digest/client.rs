@@ -78,6 +78,8 @@ pub enum CredentialsFailure {
     Missing {
         /// The realm of the challenge.
         realm: String,
+        /// There is one for another realm.
+        has_others: bool,
     },
     /// Challenged again after our answer, not because of a stale nonce.
     Rejected {
@@ -212,7 +214,10 @@ impl Sessions {
             (Some(realm), Some(username)) => {
                 ChallengeOutcome::PasswordWanted { username: username.clone(), realm }
             }
-            (Some(realm), None) => ChallengeOutcome::Fail(CredentialsFailure::Missing { realm }),
+            (Some(realm), None) => {
+                let has_others = !keyring.credentials.is_empty();
+                ChallengeOutcome::Fail(CredentialsFailure::Missing { realm, has_others })
+            }
             (None, _) if skipped.is_empty() => ChallengeOutcome::Fail(CredentialsFailure::NoChallenge),
             (None, _) => ChallengeOutcome::Fail(CredentialsFailure::Unservable { offered: skipped }),
         }

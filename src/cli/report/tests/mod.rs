@@ -292,7 +292,7 @@ fn failures_say_the_same_in_json_and_to_people() {
         (refused(Refusal::NoTarget(302)), Some((302, "Moved")), 1, "refused"),
         (Failure::Credentials(rejected), Some((401, "Unauthorized")), 3, "credentials"),
         (
-            Failure::Credentials(CredentialsFailure::Missing { realm: realm() }),
+            Failure::Credentials(CredentialsFailure::Missing { realm: realm(), has_others: false }),
             Some((401, "Unauthorized")),
             3,
             "credentials",

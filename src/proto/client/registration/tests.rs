@@ -268,7 +268,7 @@ fn every_state_answers_every_input() {
     Asking   retry       -> Asking   -
     Asking   give up     -> Over     Finish Timeout
     Asking   password    -> Waiting  Send udp CSeq 2
-    Asking   no password -> Over     Finish Credentials(Missing { realm: "r" })
+    Asking   no password -> Over     Finish Credentials(Missing { realm: "r", has_others: false })
     Asking   200         -> Asking   -
     Asking   302         -> Asking   -
     Asking   401         -> Asking   -
