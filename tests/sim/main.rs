@@ -28,6 +28,7 @@ mod locating;
 mod memory;
 mod perhaps;
 mod redirects;
+mod refusals;
 mod registrar;
 mod requests;
 mod retries;

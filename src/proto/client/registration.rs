@@ -15,6 +15,9 @@
 //!                                                            Resting, with Plan::keep
 //! ```
 //!
+//! A request that is sent ahead with a nonce at hand and refused, by 403 or without a challenge, is repeated
+//! without credentials, once a try: the registrar may have forgotten the nonce, and not the user.
+//!
 //! With [`Plan::keep`] it does not end but rests, and [`Registration::again_for`] has it register once more.
 //!
 //! The machine is pure. Every input returns one [`Step`], the thing to do next; [`crate::proto::endpoint`]
@@ -208,6 +211,8 @@ pub(super) struct Try {
     pub requests: u32,
     /// The contacts of the last request.
     pub contacts: Vec<NameAddr>,
+    /// The user whose credentials at hand were refused, so that a request was repeated without any.
+    pub outdated: Option<String>,
     /// The last final answer that was not acted upon.
     pub refusal: Option<Failure>,
     pub misbehaved: Option<Misbehaviour>,
@@ -231,6 +236,8 @@ pub(super) struct Tally {
     pub started: Time,
     /// Tries that are over.
     pub tries: u32,
+    /// The last of them in a row that ended with a Retry-After.
+    pub believed: u32,
     /// The first of them did not begin on the flow of an earlier registration, but with the first
     /// destination.
     pub began_at_first: bool,
@@ -523,7 +530,7 @@ impl Registration {
     }
 
     /// This try has failed: another follows if there is time for it and it could end otherwise.
-    fn fail(&mut self, failure: Failure, tally: Tally, now: Time) -> Step {
+    fn fail(&mut self, failure: Failure, mut tally: Tally, now: Time) -> Step {
         let left = self.plan().retry_for.saturating_sub(now.since(tally.started));
         match tally.pause(&failure) {
             Some((wait, spread)) if wait <= left => {
@@ -640,6 +647,7 @@ impl Try {
             visits: 0,
             requests: 0,
             contacts: Vec::new(),
+            outdated: None,
             refusal: None,
             misbehaved: None,
             silent: false,

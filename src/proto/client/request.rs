@@ -22,6 +22,8 @@ use crate::sip::{
 const LARGEST_DATAGRAM: usize = 1300;
 /// Most requests of one try.
 pub(super) const MOST_REQUESTS: u32 = 40;
+/// Most requests to one destination (DES-027).
+const MOST_OF_VISIT: u32 = 8;
 
 impl Registrant {
     /// Sends the mended request to the same destination, or ends the visit with `otherwise` at a limit.
@@ -34,7 +36,7 @@ impl Registrant {
         random: &mut dyn Random,
         now: Time,
     ) -> Turn {
-        if attempt.requests >= MOST_REQUESTS {
+        if attempt.requests >= MOST_REQUESTS || visit.requests >= MOST_OF_VISIT {
             attempt.refuse(visit, status, otherwise);
             return Turn::Fail;
         }

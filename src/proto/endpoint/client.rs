@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Endpoint, Entry};
-use crate::proto::client::outcome::Report;
+use crate::proto::client::outcome::{AttemptResult, Report};
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::client::registration::{Registration, Step};
 use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
@@ -215,8 +215,11 @@ impl Endpoint {
         let Some(registration) = self.registration(id) else { return };
         let may_be_bound = registration.may_be_bound();
         // A connection over which something failed is not for others; a socket for datagrams is as good as
-        // ever.
-        if !registration.rests_on_a_flow() {
+        // ever. So is a connection on which a refusal came: what is bound over it is called over it, still.
+        let last = report.attempts.last().map(|attempt| attempt.result);
+        let is_refused = matches!(last, Some(AttemptResult::Status(400..=499 | 600..)));
+        let is_good = is_refused && self.schedule(id).is_some_and(|keep| keep.is_bound(now));
+        if !registration.rests_on_a_flow() && !is_good {
             let is_stream = |flow: &Flow| flow.transport.is_reliable();
             let flows: Vec<_> = self.stack.flows.of(id).collect();
             if flows.iter().any(|flow| self.stack.flows.get(*flow).is_some_and(is_stream)) {
@@ -295,6 +298,8 @@ impl Endpoint {
                 self.close(flow);
             }
             for id in users {
+                // Before the try under way fails of it: that failure is the network's.
+                self.follow_network(id, now);
                 self.on_registration(id, now, |r, random| r.on_moved(random, now));
                 stranded.push(id);
             }
@@ -302,14 +307,18 @@ impl Endpoint {
         let known: BTreeSet<_> = stranded.iter().copied().collect();
         let failing = self.schedules().filter(|(_, keep)| keep.is_failing()).map(|(id, _)| id);
         let others: Vec<_> = failing.filter(|id| !known.contains(id)).collect();
-        for id in &stranded {
-            self.tell(*id, AccountEvent::NetworkChanged);
+        for id in stranded {
+            self.tell(id, AccountEvent::NetworkChanged);
         }
-        for id in stranded.into_iter().chain(others) {
-            let Some((keep, random)) = self.schedule_mut(id) else { continue };
-            let next = keep.on_network_changed(random, now);
-            self.apply_schedule(id, next, now);
+        for id in others {
+            self.follow_network(id, now);
         }
+    }
+
+    fn follow_network(&mut self, id: RegistrationId, now: Time) {
+        let Some((keep, random)) = self.schedule_mut(id) else { return };
+        let next = keep.on_network_changed(random, now);
+        self.apply_schedule(id, next, now);
     }
 
     fn drop_account(&mut self, id: RegistrationId, left: Departure) {
