@@ -613,7 +613,9 @@ impl Endpoint {
         if accounts.is_empty() {
             return self.notify(Notice::Dropped { peer, reason: Dropped::Request });
         }
-        let called = self.callee(&accounts, &request);
+        // One that can't be read is told whomever it is for.
+        let first = accounts.first().copied().filter(|_| fault.is_some());
+        let called = self.callee(&accounts, &request).or(first);
         self.device.receive(called, (request, fault), flow, peer, &mut self.stack);
     }
 
