@@ -168,12 +168,11 @@ async fn open_registrar(clock: Clock) -> Result<(Driver, SocketAddr), Fault> {
     let mut random = session::randomness()?;
     let users = User::line(USER, DOMAIN, &Hidden::new(PASSWORD.to_owned())).map_err(impossible)?;
     let users = Users::parse(users.reveal()).map_err(impossible)?;
-    let algorithms = [Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5];
     let service = Service {
         listen: vec![Listen { transport: Transport::Udp, address: SocketAddr::from(([127, 0, 0, 1], 0)) }],
         domains: vec![Host::Name(DOMAIN.to_owned())],
         policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10 },
-        verifier: Some(Verifier::new(users, &algorithms, &mut random)),
+        verifier: Some(Verifier::new(users, &Algorithm::OFFERED, &mut random)),
         limits: Limits::default(),
         timing: Timing::default(),
         tell_messages: false,

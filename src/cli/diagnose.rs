@@ -1,11 +1,11 @@
 //! The message for every failure of a registration, and the hint that goes with it: the texts of the hints are
 //! [`super::explain`]'s.
 
-use super::exit::{Exit, Fault};
+use super::exit::{Exit, Fault, FaultCause};
 use super::explain::{self, Case};
 use crate::proto::client::outcome::{
-    AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Remote, Report, Skipped, Unreachable,
-    WhySkipped,
+    AttemptResult, Claimant, CredentialsFailure, Failure, Misbehaviour, Proof, Refusal, Remote, Report,
+    Skipped, Unreachable, Unusable, WhySkipped,
 };
 use crate::proto::client::plan::Purpose;
 use crate::proto::{Cause, ResolveError, Transport};
@@ -16,11 +16,14 @@ use crate::proto::{Cause, ResolveError, Transport};
 pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
     let hint = |case: Case| Some(case.hint.to_owned());
     let (message, hint) = match failure {
-        Failure::Refused(refusal) if refusal.status() == 404 && report.purpose == Purpose::Fetch => {
-            (refused(refusal, report), hint(explain::NOTHING_LISTED))
+        Failure::Refused(refusal) => (refused(refusal, report), refusal_hint(refusal, report)),
+        Failure::Credentials(failure @ CredentialsFailure::Forbidden { .. }) if report.domain.is_some() => {
+            let hint = format!("{}; {}", credentials_hint(failure, report), explain::ADDRESSED.hint);
+            (credentials(failure, report), Some(hint))
         }
-        Failure::Refused(refusal) => (refused(refusal, report), refusal_hint(refusal)),
-        Failure::Credentials(failure) => (credentials(failure, report), hint(credentials_case(failure))),
+        Failure::Credentials(failure) => {
+            (credentials(failure, report), Some(credentials_hint(failure, report)))
+        }
         Failure::Timeout => (timeout(report), hint(timeout_case(report))),
         Failure::Unreachable(why) => {
             let hint = unreachable_case(why).map_or("-v shows how far it got", |case| case.hint);
@@ -28,7 +31,76 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
         }
         Failure::Misbehaved(how) => (misbehaved(*how, report), hint(misbehaved_case(*how))),
     };
-    Fault { kind: Exit::from(failure), message, hint }
+    let warnings = report.remarks.clone();
+    Fault { kind: Exit::from(failure), message, hint, cause: cause(failure, report), warnings }
+}
+
+/// Where a failure comes from, where nothing else can be meant.
+fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
+    match failure {
+        Failure::Refused(refusal) => refusal_cause(refusal, report),
+        Failure::Credentials(failure) => match failure {
+            CredentialsFailure::Missing { has_others: true, .. } => Some(FaultCause::RealmUnserved),
+            CredentialsFailure::Missing { has_others: false, .. } => Some(FaultCause::PasswordMissing),
+            CredentialsFailure::Rejected { .. } => Some(FaultCause::PasswordWrong),
+            CredentialsFailure::Forbidden { .. } => Some(FaultCause::Forbidden),
+            CredentialsFailure::Unservable { offered } => match decisive(offered) {
+                Some(WhySkipped::Realm) => Some(FaultCause::RealmUnserved),
+                Some(WhySkipped::Algorithm | WhySkipped::TooWeak | WhySkipped::Ha1Algorithm) => {
+                    Some(FaultCause::AlgorithmUnserved)
+                }
+                Some(WhySkipped::Scheme | WhySkipped::Qop | WhySkipped::Incomplete) | None => None,
+            },
+            CredentialsFailure::NoChallenge | CredentialsFailure::Endless => None,
+        },
+        Failure::Timeout => is_silence(report).then_some(FaultCause::Silent),
+        Failure::Unreachable(Unreachable::Name { error, .. }) => Some(match error {
+            Some(ResolveError::NoSuchName) => FaultCause::NameUnknown,
+            Some(ResolveError::ServerFailed) => FaultCause::NameserverFailed,
+            Some(ResolveError::TimedOut) => FaultCause::NameserverSilent,
+            None => FaultCause::NoRecords,
+        }),
+        Failure::Unreachable(Unreachable::Network(Cause::Refused)) => Some(FaultCause::Refused),
+        Failure::Unreachable(Unreachable::Network(Cause::Unreachable)) => Some(FaultCause::Unreachable),
+        Failure::Unreachable(Unreachable::Network(Cause::TimedOut)) => Some(FaultCause::Silent),
+        Failure::Unreachable(Unreachable::Network(_) | Unreachable::Closed) => None,
+        Failure::Misbehaved(how) => match how {
+            Misbehaviour::NotBound => Some(FaultCause::NotBound),
+            Misbehaviour::StillBound => Some(FaultCause::NotRemoved),
+            Misbehaviour::RedirectLoop | Misbehaviour::TooManyRedirects => Some(FaultCause::Redirected),
+            Misbehaviour::Framing => Some(FaultCause::NotSip),
+            Misbehaviour::FalseServer => None,
+        },
+    }
+}
+
+fn refusal_cause(refusal: &Refusal, report: &Report) -> Option<FaultCause> {
+    let binds = matches!(report.purpose, Purpose::Bind { .. });
+    match refusal {
+        Refusal::NoTarget(_) => Some(FaultCause::Redirected),
+        Refusal::Extension { status: 421, .. } => Some(FaultCause::ExtensionRequired),
+        Refusal::Extension { .. } | Refusal::TooBrief { .. } => None,
+        Refusal::Status(status) | Refusal::RetryAfter { status, .. } => match status {
+            403 | 503 if says_too_many(report) => Some(FaultCause::TooManyBindings),
+            503 => Some(FaultCause::Overloaded),
+            405 | 501 => Some(FaultCause::NoRegistrar),
+            404 if !report.auth.is_empty() => Some(FaultCause::UserUnknown),
+            404 if binds && !was_challenged(report) => Some(FaultCause::DomainNotServed),
+            _ => None,
+        },
+    }
+}
+
+/// Whether credentials were asked for, in this try or before it.
+fn was_challenged(report: &Report) -> bool {
+    report.challenged || !report.auth.is_empty()
+}
+
+/// Whether the registrar says that more is bound than it allows. No RFC gives this a status of its own.
+fn says_too_many(report: &Report) -> bool {
+    let reason = report.response.iter().map(|(_, reason)| reason);
+    let mut texts = reason.chain(&report.remarks).map(|text| text.to_ascii_lowercase());
+    texts.any(|text| text.contains("too many") && (text.contains("binding") || text.contains("contact")))
 }
 
 fn answer(report: &Report) -> String {
@@ -67,8 +139,25 @@ fn extensions(tags: &[String]) -> String {
     }
 }
 
-fn refusal_hint(refusal: &Refusal) -> Option<String> {
+fn refusal_hint(refusal: &Refusal, report: &Report) -> Option<String> {
+    let shows = matches!(report.purpose, Purpose::Fetch | Purpose::Remove | Purpose::RemoveAll);
+    let has_domain = report.domain.is_none();
     match refusal {
+        Refusal::Status(403 | 503) if says_too_many(report) => {
+            Some(explain::TOO_MANY_BINDINGS.hint.to_owned())
+        }
+        Refusal::RetryAfter { status: 403 | 503, seconds } if says_too_many(report) => {
+            Some(format!("{}; it asks to wait {seconds} s", explain::TOO_MANY_BINDINGS.hint))
+        }
+        Refusal::Status(404) if shows && has_domain => Some(explain::NOTHING_LISTED.hint.to_owned()),
+        Refusal::Status(404) if shows => {
+            Some(format!("{}; {}", explain::NOTHING_LISTED.hint, explain::ADDRESSED.hint))
+        }
+        Refusal::Status(403) if !has_domain && !was_challenged(report) => {
+            Some(format!("{}; {}", explain::ADDRESSED.hint, explain::NOT_ASKED.hint))
+        }
+        Refusal::Status(403 | 404) if !has_domain => Some(explain::ADDRESSED_OR_WRONG.join("; ")),
+        Refusal::Status(403) if !was_challenged(report) => Some(explain::NOT_ASKED.hint.to_owned()),
         Refusal::RetryAfter { seconds, .. } => {
             Some(format!("it asks to wait {seconds} s before the next attempt"))
         }
@@ -84,27 +173,34 @@ fn refusal_hint(refusal: &Refusal) -> Option<String> {
 
 fn credentials(failure: &CredentialsFailure, report: &Report) -> String {
     match failure {
-        CredentialsFailure::Missing { realm } => {
-            format!("a password is needed for realm \"{realm}\", and none was given")
+        CredentialsFailure::Missing { realm, .. } => {
+            format!("a password is needed for realm \"{realm}\", and none was given for it")
         }
         CredentialsFailure::Rejected { realm, username } => {
-            format!("user name or password is wrong: realm \"{realm}\" did not accept user \"{username}\"")
+            let secret = match made_of_ha1(failure, report) {
+                Some(_) => "HA1",
+                None => "password",
+            };
+            format!("user name or {secret} is wrong: realm \"{realm}\" did not accept user \"{username}\"")
         }
         CredentialsFailure::Forbidden { username } => {
-            format!("user \"{username}\" may not do this: {}", answer(report))
+            format!("the registrar refused user \"{username}\": {}", answer(report))
         }
         CredentialsFailure::Unservable { offered } => {
-            let all: Vec<String> = offered.iter().map(offer).collect();
+            let all: Vec<String> = offered.iter().map(|skipped| offer(skipped, report)).collect();
             format!("no challenge that can be answered: {}", all.join("; "))
         }
-        CredentialsFailure::NoChallenge => format!("{} without a challenge", answer(report)),
+        CredentialsFailure::NoChallenge => match report.unreadable.first() {
+            Some(row) => format!("{} with a challenge that is unreadable: \"{row}\"", answer(report)),
+            None => format!("{} without a challenge", answer(report)),
+        },
         CredentialsFailure::Endless => {
             format!("the registrar asks for credentials again and again: {}", answer(report))
         }
     }
 }
 
-fn offer(skipped: &Skipped) -> String {
+fn offer(skipped: &Skipped, report: &Report) -> String {
     let name = &skipped.offer;
     match skipped.why {
         WhySkipped::Scheme => format!("scheme {name} is not Digest"),
@@ -115,8 +211,47 @@ fn offer(skipped: &Skipped) -> String {
             format!("realm \"{}\" is not the one of --realm", skipped.realm.as_deref().unwrap_or_default())
         }
         WhySkipped::Ha1Algorithm => format!("algorithm {name} is not that of the HA1"),
-        WhySkipped::Incomplete => format!("{name} without realm or nonce"),
+        WhySkipped::Incomplete => {
+            let row = report.unreadable.first().map_or("Digest", String::as_str);
+            format!("\"{row}\" is unreadable, without realm or nonce")
+        }
     }
+}
+
+fn credentials_hint(failure: &CredentialsFailure, report: &Report) -> String {
+    match (made_of_ha1(failure, report), failure) {
+        (Some(Claimant { realm, username, .. }), CredentialsFailure::Rejected { .. }) => {
+            explain::HA1_WRONG.hint_about(&[username, realm])
+        }
+        (Some(Claimant { realm, username, .. }), CredentialsFailure::Forbidden { .. }) => {
+            explain::FORBIDDEN_HA1.hint_about(&[username, realm])
+        }
+        (_, CredentialsFailure::NoChallenge) if !report.unreadable.is_empty() => {
+            explain::UNREADABLE.hint.to_owned()
+        }
+        (_, failure) => credentials_case(failure).hint.to_owned(),
+    }
+}
+
+/// Who was refused with an answer that was made of an HA1.
+fn made_of_ha1<'a>(failure: &CredentialsFailure, report: &'a Report) -> Option<&'a Claimant> {
+    let mut by_ha1 = report.claimants.iter().filter(|claimant| claimant.proof == Proof::Ha1);
+    match failure {
+        CredentialsFailure::Rejected { realm, username } => {
+            by_ha1.find(|claimant| claimant.realm == *realm && claimant.username == *username)
+        }
+        CredentialsFailure::Forbidden { username } => by_ha1.find(|claimant| claimant.username == *username),
+        CredentialsFailure::Missing { .. }
+        | CredentialsFailure::Unservable { .. }
+        | CredentialsFailure::NoChallenge
+        | CredentialsFailure::Endless => None,
+    }
+}
+
+/// Why none of these was answered: of several reasons that of a Digest challenge.
+fn decisive(offered: &[Skipped]) -> Option<WhySkipped> {
+    let mut reasons = offered.iter().map(|skipped| skipped.why);
+    reasons.find(|why| *why != WhySkipped::Scheme).or(offered.first().map(|skipped| skipped.why))
 }
 
 fn credentials_case(failure: &CredentialsFailure) -> Case {
@@ -124,14 +259,14 @@ fn credentials_case(failure: &CredentialsFailure) -> Case {
         CredentialsFailure::Missing { .. } => explain::PASSWORD_MISSING,
         CredentialsFailure::Rejected { .. } => explain::PASSWORD_WRONG,
         CredentialsFailure::Forbidden { .. } => explain::FORBIDDEN,
-        CredentialsFailure::Unservable { offered } => match offered.first().map(|skipped| skipped.why) {
+        CredentialsFailure::Unservable { offered } => match decisive(offered) {
             Some(WhySkipped::Scheme) => explain::NO_DIGEST,
             Some(WhySkipped::TooWeak) => explain::TOO_WEAK,
             Some(WhySkipped::Realm) => explain::OTHER_REALM,
             Some(WhySkipped::Ha1Algorithm) => explain::OTHER_HA1,
-            Some(WhySkipped::Algorithm | WhySkipped::Qop | WhySkipped::Incomplete) | None => {
-                explain::UNKNOWN_ALGORITHM
-            }
+            Some(WhySkipped::Qop) => explain::UNKNOWN_QOP,
+            Some(WhySkipped::Incomplete) => explain::UNREADABLE,
+            Some(WhySkipped::Algorithm) | None => explain::UNKNOWN_ALGORITHM,
         },
         CredentialsFailure::NoChallenge => explain::NO_CHALLENGE,
         CredentialsFailure::Endless => explain::ENDLESS,
@@ -153,9 +288,12 @@ fn timeout(report: &Report) -> String {
     if let Some((408, _)) = report.response {
         return format!("a server on the way gave up waiting: {}", answer(report));
     }
+    if let Some(answers) = unusable(&report.unusable) {
+        return answers;
+    }
     let who = end(report, |result| result == AttemptResult::Timeout);
     let seconds = report.elapsed.as_secs_f64();
-    if report.response.is_some() {
+    if fell_silent(report) {
         return format!("{who} answered once, then fell silent for the rest of {seconds:.1} s");
     }
     let sent = report.requests + report.retransmissions;
@@ -165,13 +303,35 @@ fn timeout(report: &Report) -> String {
     )
 }
 
+/// What came and could not be used, if anything did.
+#[must_use]
+pub fn unusable(answers: &Unusable) -> Option<String> {
+    let (peer, count, fault) = answers.most()?;
+    let answers = plural(count, "answer", "answers");
+    Some(format!("{count} {answers} came from {peer}, none usable: {fault}"))
+}
+
 fn plural(n: u32, one: &'static str, many: &'static str) -> &'static str {
     if n == 1 { one } else { many }
 }
 
+/// Whether the one that is silent answered before: the last answer is not that of another destination.
+fn fell_silent(report: &Report) -> bool {
+    let of_another = |status| report.attempts.iter().any(|a| a.result == AttemptResult::Status(status));
+    report.response.as_ref().is_some_and(|(status, _)| !of_another(*status))
+}
+
+/// Whether nothing at all came from the one that is silent.
+fn is_silence(report: &Report) -> bool {
+    let gave_up = matches!(report.response, Some((408, _)));
+    !gave_up && report.unusable.most().is_none() && !fell_silent(report)
+}
+
 fn timeout_case(report: &Report) -> Case {
     match report.hop.map(|hop| hop.transport) {
-        _ if report.response.is_some() => explain::FELL_SILENT,
+        _ if matches!(report.response, Some((408, _))) => explain::FELL_SILENT,
+        _ if report.unusable.most().is_some() => explain::UNUSABLE,
+        _ if fell_silent(report) => explain::FELL_SILENT,
         Some(Transport::Udp) => explain::SILENT_UDP,
         Some(Transport::Tcp) => explain::SILENT_TCP,
         None => explain::NOT_CONNECTED,
@@ -196,7 +356,10 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
         }
         Unreachable::Closed => {
             let who = end(report, |result| result == AttemptResult::Closed);
-            format!("{who} closed the connection without an answer")
+            match unusable(&report.unusable) {
+                Some(answers) => format!("{who} closed the connection; {answers}"),
+                None => format!("{who} closed the connection without an answer"),
+            }
         }
     }
 }

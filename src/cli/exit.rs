@@ -3,6 +3,7 @@
 
 use std::io;
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -89,6 +90,61 @@ impl From<Stop> for Exit {
     }
 }
 
+/// Where a failure comes from, as far as that is known for certain.
+// Scripts rely on the names: they are those that `check` has for its findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+#[schemars(rename = "Cause")]
+pub enum FaultCause {
+    /// The registrar asks for a password, and there is none.
+    PasswordMissing,
+    /// Asked again after the answer: the password is wrong, or the user.
+    PasswordWrong,
+    /// 404 after the answer: the registrar does not know the user.
+    UserUnknown,
+    /// 403 after the answer: may be the password, too.
+    Forbidden,
+    /// A credential is there, for another realm.
+    RealmUnserved,
+    /// Only algorithms are offered that can't or may not be answered.
+    AlgorithmUnserved,
+    /// The name does not exist.
+    NameUnknown,
+    /// The name has no address that may be used.
+    NoRecords,
+    /// No name server answered.
+    NameserverSilent,
+    /// The name server failed.
+    NameserverFailed,
+    /// Nobody listens there.
+    Refused,
+    /// There is no way to that address.
+    Unreachable,
+    /// No answer at all.
+    Silent,
+    /// Something else than SIP comes back.
+    NotSip,
+    /// 405 or 501: the server takes no REGISTER.
+    NoRegistrar,
+    /// 404 to a registration that no challenge came before: the server does not serve this domain, or user.
+    DomainNotServed,
+    /// 503: overloaded or in maintenance.
+    Overloaded,
+    /// 421: the registrar insists on an extension.
+    ExtensionRequired,
+    /// Redirected in a circle, too often, or to nothing that can be tried.
+    Redirected,
+    /// A 2xx that does not list the contact.
+    NotBound,
+    /// `list --contact`: the contact is not in the list.
+    NotListed,
+    /// The registrar says that there are too many bindings.
+    TooManyBindings,
+    /// A 2xx to a removal that still lists the contact.
+    NotRemoved,
+}
+
 /// Why it failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
@@ -99,24 +155,30 @@ pub struct Fault {
     pub message: String,
     /// What to do about it, for people.
     pub hint: Option<String>,
+    /// Where it comes from. Null unless that is known for certain.
+    pub cause: Option<FaultCause>,
+    /// The texts of the Warning and Reason headers of the last answer, in this order.
+    pub warnings: Vec<String>,
 }
 
 impl Fault {
+    /// A failure without anything else that is known of it.
+    #[must_use]
+    pub fn new(kind: Exit, message: impl Into<String>, hint: Option<String>) -> Fault {
+        Fault { kind, message: message.into(), hint, cause: None, warnings: Vec::new() }
+    }
+
     /// A failure that nobody foresaw: a bug, or a system that has run out of something.
     #[must_use]
     pub fn internal(what: impl std::fmt::Display) -> Fault {
         let hint = "this is a bug in sipreg; please report it with the command line (without the password) and what -vv shows";
-        Fault {
-            kind: Exit::Internal,
-            message: format!("internal error: {what}"),
-            hint: Some(hint.to_owned()),
-        }
+        Fault::new(Exit::Internal, format!("internal error: {what}"), Some(hint.to_owned()))
     }
 }
 
 impl From<UsageError> for Fault {
     fn from(error: UsageError) -> Fault {
-        Fault { kind: Exit::Usage, message: error.message(), hint: error.hint }
+        Fault::new(Exit::Usage, error.message(), error.hint)
     }
 }
 

@@ -12,9 +12,9 @@ use super::help::{self, Help};
 use super::report::Settings;
 use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
-    AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, Domain, Ha1,
-    Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant, Registrar, Shell,
-    SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName, UserAgent, UserName,
+    AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, ContactsPolicy,
+    Domain, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant, Registrar,
+    Shell, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName, UserAgent, UserName,
 };
 
 /// The whole command line.
@@ -574,15 +574,16 @@ pub struct Access {
     /// Don't refuse --no-auth where others can reach it
     #[arg(long, requires = "no_auth")]
     pub yes: bool,
-    /// Digests to offer, best first
+    /// Digests to offer, in this order
     ///
-    /// Without it: SHA-512-256,SHA-256,MD5, as far as the users file has them.
+    /// Without it: SHA-256,SHA-512-256,MD5, as far as the users file has them. A device that is challenged three times
+    /// and never answers is told as an event: old ones read the first challenge only.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub algorithms: Vec<AlgorithmName>,
     /// Add a user or change the password, and exit
     ///
-    /// USER is alice@example.com; without a domain that of --domain counts. The line is written into the file of
-    /// --users, or printed without that option. The password comes from SIPREG_PASSWORD or --password-file, or you are
+    /// USER is alice@example.com; without a domain that of --domain counts. alice@example.com@example.com is for phones
+    /// that sign in with the whole address. The line is written into the file of --users, or printed without that option. The password comes from SIPREG_PASSWORD or --password-file, or you are
     /// asked.
     #[arg(long, value_name = "USER", conflicts_with_all = ["no_auth", "listen", "metrics"])]
     pub add_user: Option<String>,
@@ -608,6 +609,12 @@ pub struct Policy {
     /// Bindings per address [default: 10]
     #[arg(long, value_name = "NUMBER")]
     pub max_contacts: Option<usize>,
+    /// At one more: refuse, replace-oldest
+    ///
+    /// refuse, the default: 503, with Retry-After until the first of them ends. replace-oldest: the one that was refreshed longest ago
+    /// is removed. Those that are there may always be refreshed.
+    #[arg(long, value_name = "WHAT", ignore_case = true, hide_possible_values = true)]
+    pub max_contacts_policy: Option<ContactsPolicy>,
     /// Where bindings are kept [default: memory]
     #[arg(long, value_name = "STORE")]
     pub store: Option<StoreName>,

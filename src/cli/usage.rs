@@ -4,6 +4,7 @@
 //! No value of an option that may hold a secret is repeated, and nothing that nobody expected is: somebody may have
 //! put a password in the wrong place.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
@@ -48,7 +49,7 @@ impl UsageError {
     pub fn invalid(option: &str, value: &str, invalid: &Invalid) -> UsageError {
         UsageError {
             value: (!invalid.is_secret).then(|| value.to_owned()),
-            hint: invalid.hint.map(str::to_owned),
+            hint: invalid.hint.as_deref().map(str::to_owned),
             ..UsageError::option(option, &invalid.reason)
         }
     }
@@ -85,7 +86,7 @@ impl UsageError {
 #[derive(Clone, Debug)]
 pub struct Invalid {
     reason: String,
-    hint: Option<&'static str>,
+    hint: Option<Cow<'static, str>>,
     is_secret: bool,
 }
 
@@ -102,8 +103,8 @@ impl Invalid {
 
     /// The same with a word on what to write.
     #[must_use]
-    pub fn hint(self, hint: &'static str) -> Invalid {
-        Invalid { hint: Some(hint), ..self }
+    pub fn hint(self, hint: impl Into<Cow<'static, str>>) -> Invalid {
+        Invalid { hint: Some(hint.into()), ..self }
     }
 }
 

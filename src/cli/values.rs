@@ -13,9 +13,9 @@ use super::text::shown;
 use super::usage::Invalid;
 use crate::proto::client::plan::OWN_ADDRESS;
 use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
-use crate::proto::registrar::service::Listen;
+use crate::proto::registrar::service::{Full, Listen};
 use crate::proto::{Transport, in_zone};
-use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError};
+use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError, escape_user};
 
 /// Declares types that are read from one text, each with the function that reads it.
 macro_rules! read_from_text {
@@ -102,6 +102,25 @@ impl From<TransportName> for Transport {
         match name {
             TransportName::Udp => Transport::Udp,
             TransportName::Tcp => Transport::Tcp,
+        }
+    }
+}
+
+/// What a registrar does about one binding too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ContactsPolicy {
+    /// Answer 503, with Retry-After until the first of them ends
+    #[default]
+    Refuse,
+    /// Drop the one that was refreshed longest ago
+    ReplaceOldest,
+}
+
+impl From<ContactsPolicy> for Full {
+    fn from(policy: ContactsPolicy) -> Full {
+        match policy {
+            ContactsPolicy::Refuse => Full::Refuse,
+            ContactsPolicy::ReplaceOldest => Full::ReplaceOldest,
         }
     }
 }
@@ -275,7 +294,7 @@ fn person(text: &str) -> Result<Uri, Invalid> {
         let reason = if text.is_empty() { "is empty" } else { "is not an address: it has no @" };
         return Err(Invalid::new(reason).hint(PERSON));
     };
-    let uri = Uri::parse(spelled).map_err(|error| malformed(error).hint(PERSON))?;
+    let uri = Uri::parse(&spelled).map_err(|error| malformed(error).hint(person_hint(text)))?;
     if uri.user.is_none() {
         return Err(Invalid::new("has no user part").hint(PERSON));
     }
@@ -284,6 +303,49 @@ fn person(text: &str) -> Result<Uri, Invalid> {
             .hint("leave it out and give it with --password-file or SIPREG_PASSWORD"));
     }
     plain_scheme(uri)
+}
+
+/// How an address has to be written whose user part holds what no URI may hold as it is, such as `#` or a second `@`.
+fn person_hint(text: &str) -> Cow<'static, str> {
+    let Some((user, right)) = escaped(text) else { return PERSON.into() };
+    let (right, login) = (typed(&right), typed(user));
+    format!(
+        "write it as {right}; if {login} is only the name to sign in with, give that with --username {login}"
+    )
+    .into()
+}
+
+/// The user part of a URI, and the URI with that part escaped, where nothing else is wrong with it. No password is
+/// repeated.
+fn escaped(text: &str) -> Option<(&str, String)> {
+    const LONGEST: usize = 200;
+    if text.len() > LONGEST {
+        return None;
+    }
+    let start = if has_scheme(text) { text.find(':')? + 1 } else { 0 };
+    let (scheme, rest) = text.split_at_checked(start)?;
+    let (user, rest) = rest.rsplit_once('@')?;
+    let mut right = scheme.to_owned();
+    let mut pieces = user.split('%');
+    right.push_str(&escape_user(pieces.next()?));
+    for piece in pieces {
+        let is_escape = piece.len() >= 2 && piece.bytes().take(2).all(|octet| octet.is_ascii_hexdigit());
+        right.push_str(if is_escape { "%" } else { "%25" });
+        right.push_str(&escape_user(piece));
+    }
+    right = format!("{right}@{rest}");
+    let reads = !user.contains(':') && Uri::parse(with_scheme(&right)?).is_ok();
+    reads.then_some((user, right))
+}
+
+/// A word as a shell takes it.
+fn typed(word: &str) -> Cow<'_, str> {
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&octet);
+    if word.bytes().all(is_plain) {
+        Cow::Borrowed(word)
+    } else {
+        Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+    }
 }
 
 /// A URI of a server: scheme optional, so that `host`, `host:port` and `[::1]:5060` do.
@@ -407,8 +469,13 @@ fn contact(text: &str) -> Result<Contact, Invalid> {
     let stands_here = text.contains(OWN_ADDRESS);
     let spelled = if stands_here { spelled.replacen(OWN_ADDRESS, PLACE, 1) } else { spelled };
     let mut contact = NameAddr::parse(&spelled).map_err(|problem| {
-        Invalid::new(format_args!("is not a contact: it {problem}"))
-            .hint("write sip:you@192.0.2.7:5060, or '<sip:you@192.0.2.7:5060>;q=0.5' with Contact parameters")
+        let invalid = Invalid::new(format_args!("is not a contact: it {problem}"));
+        match escaped(text).filter(|_| !text.contains('<')) {
+            Some((_, right)) => invalid.hint(format!("write it as {}", typed(&right))),
+            None => invalid.hint(
+                "write sip:you@192.0.2.7:5060, or '<sip:you@192.0.2.7:5060>;q=0.5' with Contact parameters",
+            ),
+        }
     })?;
     if stands_here {
         match &mut contact.uri {

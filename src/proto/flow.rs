@@ -83,6 +83,11 @@ impl Flow {
         }
     }
 
+    /// Whether a message has begun to come in and is not complete.
+    pub fn is_unfinished(&self) -> bool {
+        self.framer.as_ref().is_some_and(StreamFramer::partial)
+    }
+
     /// Whether it waits for whoever comes: what the network says of one of them does not end it.
     pub fn is_listener(&self) -> bool {
         matches!(self.role, Role::Listener)

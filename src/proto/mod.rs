@@ -28,7 +28,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 
-use crate::sip::NameAddr;
+use crate::sip::{NameAddr, ParseError, Problem};
 
 pub use endpoint::{Drain, Endpoint};
 pub use time::Time;
@@ -373,6 +373,58 @@ pub enum Dropped {
     Incomplete,
 }
 
+/// What keeps an answer that came from being used, in words that say what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerFault {
+    /// It is no SIP message that can be understood (RFC 3261 §18.3).
+    #[error("{0}")]
+    Unreadable(ParseError),
+    /// Its topmost Via can't be read.
+    #[error("Via {0}")]
+    Via(Problem),
+    /// Its CSeq can't be read.
+    #[error("CSeq {0}")]
+    CSeq(Problem),
+    /// No request of ours has the branch of its Via (RFC 3261 §17.1.3).
+    #[error("the branch in Via is not ours")]
+    Branch,
+    /// Its Via names another sender (RFC 3261 §18.1.2).
+    #[error("the host or port in Via is not ours")]
+    SentBy,
+    /// More than one Via: it was routed to us by mistake (RFC 3261 §8.1.3.3).
+    #[error("there is more than one Via")]
+    Vias,
+    /// Its Call-ID is another.
+    #[error("the Call-ID is not ours")]
+    CallId,
+    /// Its From tag is another.
+    #[error("the tag in From is not ours")]
+    FromTag,
+    /// The number in its CSeq is another.
+    #[error("the number in CSeq is not ours")]
+    Number,
+    /// The method in its CSeq is another (RFC 3261 §17.1.3).
+    #[error("the method in CSeq is not ours")]
+    Method,
+    /// It announced more octets than it brought.
+    #[error("the message is not complete")]
+    Incomplete,
+}
+
+impl From<AnswerFault> for Dropped {
+    fn from(fault: AnswerFault) -> Dropped {
+        match fault {
+            AnswerFault::Unreadable(_) | AnswerFault::Via(_) | AnswerFault::CSeq(_) => Dropped::Malformed,
+            AnswerFault::Branch | AnswerFault::Method => Dropped::Stray,
+            AnswerFault::Vias => Dropped::Misrouted,
+            AnswerFault::SentBy | AnswerFault::CallId | AnswerFault::FromTag | AnswerFault::Number => {
+                Dropped::Forged
+            }
+            AnswerFault::Incomplete => Dropped::Incomplete,
+        }
+    }
+}
+
 /// What the user is told.
 #[derive(Debug)]
 pub enum Notice {
@@ -411,6 +463,8 @@ pub enum Notice {
         registration: RegistrationId,
         /// How the try ended.
         failure: client::outcome::Failure,
+        /// Answers to its last request that could not be used.
+        unusable: client::outcome::Unusable,
         /// The time until the next try begins.
         wait: std::time::Duration,
     },

@@ -117,6 +117,8 @@ pub enum ClientTimer {
 pub enum RegistrarTimer {
     /// A binding runs out.
     Bindings,
+    /// The last challenge of a device that never answers has had its time.
+    Unanswered,
 }
 
 impl From<TransactionTimer> for TimerKey {
@@ -143,7 +145,7 @@ impl From<RegistrarTimer> for TimerKey {
     }
 }
 
-const KINDS: usize = 16;
+const KINDS: usize = 17;
 
 impl TimerKey {
     fn kind(self) -> usize {
@@ -164,6 +166,7 @@ impl TimerKey {
             TimerKey::Client(ClientTimer::Leave(_)) => 13,
             TimerKey::Client(ClientTimer::Pace) => 14,
             TimerKey::Registrar(RegistrarTimer::Bindings) => 15,
+            TimerKey::Registrar(RegistrarTimer::Unanswered) => 16,
         }
     }
 }

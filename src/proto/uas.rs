@@ -14,8 +14,8 @@ use super::transaction::{Owner, TransactionKey, Transactions};
 use super::transport::Transport;
 use super::{Direction, FlowId};
 use crate::sip::{
-    AnyUri, CSeq, FieldError, Header, HeaderName, Headers, InjectionError, Method, NameAddr, Problem,
-    Request, Response, Scheme, Version, Via,
+    AnyUri, CSeq, FieldError, Header, HeaderName, Headers, Host, InjectionError, Method, NameAddr, Params,
+    Problem, Request, Response, Scheme, Version, Via,
 };
 
 /// Methods that a request may have which is refused with 405, not with 501: those of RFC 3261 and its extensions.
@@ -117,6 +117,8 @@ pub(super) struct Incoming {
     pub via: Via,
     pub peer: SocketAddr,
     pub path: ReturnPath,
+    /// The topmost Via can't be read, and the request is refused: `via` is what it must have meant.
+    pub fault: Option<FieldError>,
 }
 
 /// What a datagram can carry over IPv4, in octets.
@@ -124,13 +126,20 @@ const LARGEST: usize = 65_507;
 
 /// How a server takes requests and answers them.
 impl Transactions {
-    /// Takes in a request that came on an open flow. `None`: it has no Via that can be read, and so no way back.
+    /// Takes in a request that came on an open flow. `None`: it has no Via of SIP, and so its sender would not know the
+    /// answer. One whose Via can't be read otherwise is answered where it came from.
     pub fn incoming(&self, mut request: Request, flow: FlowId, peer: SocketAddr) -> Option<Incoming> {
         let transport = self.flows.get(flow)?.transport;
-        let via = receive(&mut request, peer).ok()?;
+        let (via, fault) = match receive(&mut request, peer) {
+            Ok(via) => (via, None),
+            Err(FieldError { problem: Problem::Missing | Problem::Empty | Problem::Protocol, .. }) => {
+                return None;
+            }
+            Err(error) => (sent_by(peer, transport), Some(error)),
+        };
         let port = via.port.unwrap_or(transport.default_port());
         let path = ReturnPath { flow, peer: return_address(&via, peer, transport), transport, port };
-        Some(Incoming { request, via, peer, path })
+        Some(Incoming { request, via, peer, path, fault })
     }
 
     /// Answers and forgets: without a transaction, and with the same tag whenever the same request comes (§8.2.7). Gives
@@ -216,6 +225,12 @@ pub fn receive(request: &mut Request, peer: SocketAddr) -> Result<Via, FieldErro
     Ok(via)
 }
 
+/// The Via of a sender of whom no more is known than where its request came from.
+fn sent_by(peer: SocketAddr, transport: Transport) -> Via {
+    let (host, port) = (Host::from(peer.ip()), Some(peer.port()));
+    Via { transport: transport.as_via().into(), host, port, params: Params::new() }
+}
+
 fn injected(error: InjectionError) -> FieldError {
     FieldError { header: error.header, problem: Problem::Parameter }
 }
@@ -277,8 +292,7 @@ fn tagged(row: &Header, tag: &str) -> Header {
     // Mostly it is no more than `<uri>`, and need not be read.
     let end = row.value().iter().position(|octet| *octet == b'>');
     let is_plain = row.value().starts_with(b"<") && end.is_some_and(|end| end + 1 == row.value().len());
-    let has_tag = || NameAddr::parse(row.value()).map_or(true, |to| to.tag().is_some());
-    if tag.is_empty() || (!is_plain && has_tag()) {
+    if tag.is_empty() || (!is_plain && has_tag(row)) {
         return row.clone();
     }
     let mut value = Vec::with_capacity(row.value().len() + 5 + tag.len());
@@ -286,6 +300,12 @@ fn tagged(row: &Header, tag: &str) -> Header {
     value.extend_from_slice(b";tag=");
     value.extend_from_slice(tag.as_bytes());
     Header::new(HeaderName::To, value).unwrap_or_else(|_| row.clone())
+}
+
+/// Whether a To has a tag, or nobody can tell.
+fn has_tag(row: &Header) -> bool {
+    let alone: Headers = [row.clone()].into_iter().collect();
+    alone.to().map_or(true, |to| to.tag().is_some())
 }
 
 /// Whether a URI asks for TLS on every hop.

@@ -76,16 +76,17 @@ impl Challenge {
         self.get("opaque")
     }
 
-    /// The algorithm token, spelled as it came. Absence means MD5 (RFC 7616 §3.3).
+    /// The algorithm token, spelled as it came. Absence means MD5 (RFC 7616 §3.3), and an empty one is as good as none.
     pub fn algorithm(&self) -> Option<&str> {
-        self.get("algorithm")
+        self.get("algorithm").filter(|token| !token.trim().is_empty())
     }
 
-    /// The offered qualities of protection; `None` when the parameter is absent, which means the form of RFC
-    /// 2069.
+    /// The offered qualities of protection; `None` when the parameter is absent or empty, which means the form of
+    /// RFC 2069.
     pub fn qops(&self) -> Option<Vec<&str>> {
         let list = self.get("qop")?;
-        Some(list.split([',', ' ', '\t']).filter(|qop| !qop.is_empty()).collect())
+        let qops: Vec<&str> = list.split([',', ' ', '\t']).filter(|qop| !qop.is_empty()).collect();
+        (!qops.is_empty()).then_some(qops)
     }
 
     /// Whether the credentials were right and only the nonce too old: `true` in any letter case, quoted or

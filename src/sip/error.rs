@@ -78,6 +78,9 @@ pub enum Problem {
     /// A date in another form than RFC 1123 with GMT.
     #[error("has a malformed date")]
     Date,
+    /// `*` with parameters (RFC 3261 §10.2.2): `*;expires=0`.
+    #[error("has `*` with parameters, which takes none: an Expires header of 0 goes with it")]
+    StarParameters,
     /// `*` beside other contacts (RFC 3261 §10.2.2).
     #[error("has `*` beside other values")]
     StarAmongOthers,

@@ -4,6 +4,7 @@ use super::error::Problem;
 use super::name::HeaderName;
 use super::scan;
 use bytes::Bytes;
+use std::borrow::Cow;
 
 /// A header that is needed and cannot be read. Headers nobody asks for are never looked into, so that a
 /// broken one among them harms nothing (RFC 3261 §8.2.2).
@@ -71,6 +72,11 @@ impl Header {
         scan::text(&self.value).map_err(|problem| self.error(problem))
     }
 
+    /// The value as text for people to read: octets that are not UTF-8 become U+FFFD.
+    pub fn text_lossy(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.value)
+    }
+
     /// The values of this row when its grammar is a comma list.
     pub(super) fn list(&self) -> List<'_> {
         List::new(&self.value)
@@ -79,7 +85,7 @@ impl Header {
     /// The row without its first value; `None` when that is the only one.
     pub(super) fn without_first_value(&self) -> Option<Header> {
         let mut list = self.list();
-        list.next();
+        list.skip_first();
         let others = list.rest()?;
         Some(Header::checked(self.name.clone(), self.value.slice_ref(scan::trim(others))))
     }
@@ -137,6 +143,11 @@ impl<'a> List<'a> {
     /// The row behind the comma that ends the value given last; `None` when that value ends the row.
     pub(super) fn rest(&self) -> Option<&'a [u8]> {
         self.rest
+    }
+
+    /// Goes behind the first value that is not empty.
+    pub(super) fn skip_first(&mut self) {
+        let _ = self.find(|value| !value.is_empty());
     }
 
     /// The end of the first value of `row`.

@@ -2,8 +2,9 @@
 
 use super::auth::{AuthenticationInfo, Challenge, Credentials};
 use super::date::Date;
-use super::error::Problem;
-use super::header::{FieldError, Header, InjectionError};
+use super::error::{Problem, UriError};
+use super::header::{FieldError, Header, InjectionError, List};
+use super::lenient::{self, Scope};
 use super::method::Method;
 use super::name::HeaderName;
 use super::name_addr::{Contacts, DEFAULT_EXPIRES, NameAddr};
@@ -97,12 +98,12 @@ impl Headers {
     /// # Errors
     /// `value` holds CR, LF or NUL.
     pub fn set_first_value(&mut self, name: &HeaderName, value: &str) -> Result<(), InjectionError> {
-        let Some(row) = self.0.iter_mut().find(|row| row.name() == name) else {
+        let Some(row) = self.first_row(name).and_then(|at| self.0.get_mut(at)) else {
             self.0.push(Header::new(name.clone(), value.to_owned())?);
             return Ok(());
         };
         let mut list = row.list();
-        list.next();
+        list.skip_first();
         let mut joined = value.as_bytes().to_vec();
         if let Some(others) = list.rest() {
             joined.extend_from_slice(b", ");
@@ -115,7 +116,7 @@ impl Headers {
     /// Takes out the first value of a comma list, and its row when that was all: a proxy's own Via from a
     /// response (RFC 3261 §16.7), its own Route from a request (§16.4). False when there was none.
     pub fn remove_first_value(&mut self, name: &HeaderName) -> bool {
-        let Some(at) = self.0.iter().position(|row| row.name() == name) else { return false };
+        let Some(at) = self.first_row(name) else { return false };
         if let Some(row) = self.0.get_mut(at)
             && let Some(shorter) = row.without_first_value()
         {
@@ -126,9 +127,28 @@ impl Headers {
         true
     }
 
-    /// All values of a header whose grammar is a comma list, over its rows, with the row they stand in.
+    /// Where the row is that holds the first value of a list.
+    fn first_row(&self, name: &HeaderName) -> Option<usize> {
+        let is_of_value = |octet: &u8| !scan::is_space(*octet) && *octet != b',';
+        self.0.iter().position(|row| row.name() == name && row.value().iter().any(is_of_value))
+    }
+
+    /// All values of a header whose grammar is a comma list, over its rows, with the row they stand in. A comma too many
+    /// makes no value.
     fn values(&self, name: &HeaderName) -> impl Iterator<Item = (&Header, &[u8])> {
-        self.all(name).flat_map(|row| row.list().map(move |value| (row, value)))
+        self.all(name)
+            .flat_map(|row| row.list().filter(|value| !value.is_empty()).map(move |value| (row, value)))
+    }
+
+    /// The lists among the headers that a client looks into which have a comma too many: each once.
+    pub fn surplus_commas(&self) -> Vec<FieldError> {
+        let mut found: Vec<FieldError> = Vec::new();
+        for row in self.0.iter().filter(|row| is_list(row.name()) && has_surplus_comma(row.value())) {
+            if !found.iter().any(|known| known.header == *row.name()) {
+                found.push(row.error(Problem::Empty));
+            }
+        }
+        found
     }
 
     /// The row of a header that occurs at most once.
@@ -146,24 +166,38 @@ impl Headers {
         self.single(name)?.ok_or_else(|| FieldError { header: name.clone(), problem: Problem::Missing })
     }
 
-    /// All Via values, topmost first (RFC 3261 §20.42).
+    /// All Via values, topmost first (RFC 3261 §20.42). Parameters that stray from the grammar are read for what they
+    /// hold, as in [`Headers::top_via`].
     ///
     /// # Errors
-    /// The first value that cannot be read.
+    /// The first value that strays, where one cannot be read at all.
     pub fn vias(&self) -> Result<Vec<Via>, FieldError> {
-        self.values(&HeaderName::Via)
-            .map(|(row, value)| Via::parse(value).map_err(|problem| row.error(problem)))
-            .collect()
+        let mut blemish = None;
+        let mut all = Vec::with_capacity(1);
+        for (row, value) in self.values(&HeaderName::Via) {
+            all.push(match Via::parse(value) {
+                Ok(via) => via,
+                Err(problem) => {
+                    let first = blemish.get_or_insert_with(|| row.error(problem));
+                    lenient::via(value).map_err(|_| first.clone())?
+                }
+            });
+        }
+        Ok(all)
     }
 
-    /// The topmost Via value; the others are not looked into.
+    /// The topmost Via value; the others are not looked into. Parameters that stray from the grammar (a trailing `;`, text
+    /// that is not UTF-8) don't keep it from being read, nor does the zone of an IPv6 address.
     ///
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn top_via(&self) -> Result<Via, FieldError> {
         let missing = || FieldError { header: HeaderName::Via, problem: Problem::Missing };
         let row = self.get(&HeaderName::Via).ok_or_else(missing)?;
-        Via::first(row.value()).map_err(|problem| row.error(problem))
+        // Where the first one strays, the others tell whether that is a slip or noise.
+        Via::first(row.value()).or_else(|problem| {
+            self.vias().ok().and_then(|all| all.into_iter().next()).ok_or_else(|| row.error(problem))
+        })
     }
 
     /// The number of Via values. A client drops a response with more than one (RFC 3261 §8.1.3.3).
@@ -173,10 +207,17 @@ impl Headers {
 
     fn address(&self, name: &HeaderName) -> Result<NameAddr, FieldError> {
         let row = self.required(name)?;
-        NameAddr::parse(row.value()).map_err(|problem| row.error(problem))
+        let reading = Reading::of(row.value(), Scope::AroundUri);
+        reading.map(|reading| reading.address).map_err(|problem| row.error(problem))
     }
 
-    /// From (RFC 3261 §20.20).
+    /// The tag of To or From, also where the URI before it cannot be read; `None` without one, or without one such row.
+    pub fn tag(&self, name: &HeaderName) -> Option<String> {
+        let reading = Reading::of(self.required(name).ok()?.value(), Scope::Everything).ok()?;
+        reading.address.tag().map(str::to_owned)
+    }
+
+    /// From (RFC 3261 §20.20). A display name or parameters that stray from the grammar don't keep it from being read.
     ///
     /// # Errors
     /// Missing, repeated or malformed.
@@ -184,7 +225,7 @@ impl Headers {
         self.address(&HeaderName::From)
     }
 
-    /// To (RFC 3261 §20.39).
+    /// To (RFC 3261 §20.39), read like [`Headers::from`].
     ///
     /// # Errors
     /// Missing, repeated or malformed.
@@ -226,21 +267,23 @@ impl Headers {
         hops.map(Some).ok_or_else(|| row.error(Problem::Number))
     }
 
-    /// The contacts of all Contact rows; no rows are an empty list (RFC 3261 §20.10).
+    /// The contacts of all Contact rows; no rows are an empty list (RFC 3261 §20.10). Display names and parameters that
+    /// stray from the grammar don't keep a contact from being read; its URI has to be sound.
     ///
     /// # Errors
-    /// [`Problem::StarAmongOthers`]. A single value that cannot be read is an error inside the list.
+    /// [`Problem::StarAmongOthers`]. A single value that cannot be read is an error inside the list; so is a row that
+    /// holds none, where there are no others.
     pub fn contacts(&self) -> Result<Contacts, FieldError> {
         let mut stars = 0usize;
         let mut list = Vec::with_capacity(1);
-        for row in self.all(&HeaderName::Contact) {
-            for value in row.list() {
-                if value == b"*" {
-                    stars += 1;
-                } else {
-                    list.push(NameAddr::parse(value).map_err(|problem| row.error(problem)));
-                }
+        for (row, value) in self.values(&HeaderName::Contact) {
+            match value {
+                b"*" => stars += 1,
+                value => list.push(contact(row, value, Scope::AroundUri).map(|reading| reading.address)),
             }
+        }
+        if stars == 0 && list.is_empty() {
+            list.extend(self.get(&HeaderName::Contact).map(|row| Err(row.error(Problem::Empty))));
         }
         match (stars, list.is_empty()) {
             (0, _) => Ok(Contacts::List(list)),
@@ -249,15 +292,26 @@ impl Headers {
         }
     }
 
-    /// The contacts of a response, one by one: there a `*` is nothing but a value that cannot be read, and
-    /// says nothing about the others.
+    /// The contacts of a response that requests are to go to, one by one, as [`Headers::contacts`] reads them: there a `*`
+    /// is nothing but a value that cannot be read, and says nothing about the others.
     pub fn contact_values(&self) -> Vec<Result<NameAddr, FieldError>> {
-        let read = |row: &Header, value: &[u8]| match value {
-            b"*" => Err(row.error(Problem::StarAmongOthers)),
-            value => NameAddr::parse(value).map_err(|problem| row.error(problem)),
-        };
-        let rows = self.all(&HeaderName::Contact);
-        rows.flat_map(|row| row.list().map(move |value| read(row, value))).collect()
+        match self.contacts() {
+            Ok(Contacts::List(list)) => list,
+            Ok(Contacts::Star) | Err(_) => {
+                let read = |(row, value): (&Header, &[u8])| match value {
+                    b"*" => Err(row.error(Problem::StarAmongOthers)),
+                    value => contact(row, value, Scope::AroundUri).map(|reading| reading.address),
+                };
+                self.values(&HeaderName::Contact).map(read).collect()
+            }
+        }
+    }
+
+    /// What a response lists in its Contact, Service-Route or Path, one by one, each read as far as anything can be made
+    /// out, its URI included: for showing it, and for finding what is known in it.
+    pub fn listed(&self, name: &HeaderName) -> Vec<Result<Reading, FieldError>> {
+        let read = |(row, value): (&Header, &[u8])| contact(row, value, Scope::Everything);
+        self.values(name).map(read).collect()
     }
 
     /// Expires, in seconds: `None` when absent, 3600 when malformed, held at `u32::MAX` when larger
@@ -304,14 +358,14 @@ impl Headers {
             .collect()
     }
 
-    /// The addresses of Route, Record-Route, Path, Service-Route and their like, in order.
+    /// The addresses of Route, Record-Route, Path, Service-Route and their like, in order. Display names and parameters
+    /// that stray from the grammar don't keep one from being read; its URI has to be sound.
     ///
     /// # Errors
     /// The first value that cannot be read.
     pub fn name_addrs(&self, name: &HeaderName) -> Result<Vec<NameAddr>, FieldError> {
-        self.values(name)
-            .map(|(row, value)| NameAddr::parse(value).map_err(|problem| row.error(problem)))
-            .collect()
+        let read = |value| Reading::of(value, Scope::AroundUri).map(|reading| reading.address);
+        self.values(name).map(|(row, value)| read(value).map_err(|problem| row.error(problem))).collect()
     }
 
     /// The challenges of WWW-Authenticate or Proxy-Authenticate, topmost first. Challenges wrongly joined in
@@ -350,6 +404,55 @@ impl<'a> IntoIterator for &'a Headers {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// An address as it could be read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// What was made out of it. Where something strays, the URI is spelled as it came all the same.
+    pub address: NameAddr,
+    /// Where it strays from the grammar; `None`: nowhere.
+    pub blemish: Option<Problem>,
+}
+
+impl Reading {
+    fn of(value: &[u8], scope: Scope) -> Result<Reading, Problem> {
+        NameAddr::parse(value).map(|address| Reading { address, blemish: None }).or_else(|problem| {
+            let address = lenient::name_addr(value, scope).map_err(|_| problem)?;
+            // There was a scheme, behind something that does not belong there.
+            let had_scheme = problem == Problem::Uri(UriError::Scheme);
+            let blemish = if had_scheme { Problem::Uri(UriError::Character) } else { problem };
+            Ok(Reading { address, blemish: Some(blemish) })
+        })
+    }
+}
+
+fn contact(row: &Header, value: &[u8], scope: Scope) -> Result<Reading, FieldError> {
+    let is_star =
+        |value: &[u8]| value.strip_prefix(b"*").is_some_and(|rest| scan::trim(rest).starts_with(b";"));
+    Reading::of(value, scope)
+        .map_err(|problem| row.error(if is_star(value) { Problem::StarParameters } else { problem }))
+}
+
+/// Whether the header is a list that a client looks into.
+fn is_list(name: &HeaderName) -> bool {
+    use HeaderName::{
+        Contact, Path, ProxyAuthenticate, Require, ServiceRoute, Supported, Unsupported, Via, WwwAuthenticate,
+    };
+    [Contact, Path, ProxyAuthenticate, Require, ServiceRoute, Supported, Unsupported, Via, WwwAuthenticate]
+        .contains(name)
+}
+
+/// Whether a list has a comma at an end, or two with nothing between them.
+fn has_surplus_comma(row: &[u8]) -> bool {
+    let mut rest = row;
+    let mut may_have = matches!(row, [b',', ..] | [.., b',']);
+    while !may_have && let Some(at) = scan::find_mark(rest, [b',']) {
+        rest = rest.get(at + 1..).unwrap_or_default();
+        may_have = scan::trim(rest).starts_with(b",");
+    }
+    // In quotes it is no comma of the list.
+    may_have && List::new(row).any(<[u8]>::is_empty)
 }
 
 /// Sequence number and method of a request (RFC 3261 §20.16).
@@ -401,7 +504,8 @@ impl RetryAfter {
     /// Reads a Retry-After value. Only the seconds have to be right; comment and parameters are taken as far
     /// as they can be read. `None` without digits at the start.
     pub fn parse(value: &[u8]) -> Option<RetryAfter> {
-        let mut cursor = Cursor::of(value).ok()?;
+        let text = String::from_utf8_lossy(value);
+        let mut cursor = Cursor::new(text.trim_matches([' ', '\t']));
         let seconds = scan::seconds(cursor.run(|octet| octet.is_ascii_digit()).as_bytes())?;
         if cursor.peek().is_some_and(|octet| !scan::is_space(octet) && !matches!(octet, b'(' | b';')) {
             return None;

@@ -42,7 +42,7 @@ pub struct Request {
 pub struct Response {
     /// The status code, 100 to 699.
     pub status: u16,
-    /// The reason phrase, for people; may be empty.
+    /// The reason phrase, for people; may be empty. Octets that are not UTF-8 have become U+FFFD.
     pub reason: String,
     /// The header rows.
     pub headers: Headers,
@@ -122,6 +122,8 @@ impl From<LineFault> for ParseError {
 enum Surplus {
     /// A datagram may hold more than its message.
     ThrownAway,
+    /// As in a datagram, where an empty Content-Length says nothing.
+    Forgiven,
     /// A frame holds nothing but its message.
     Refused,
 }
@@ -130,10 +132,16 @@ impl Message {
     /// Reads a datagram (RFC 3261 §18.3): octets behind the body are thrown away, without Content-Length the
     /// body runs to the end. A WebSocket message (RFC 7118 §5) is read the same way.
     ///
+    /// A response may lack the empty line behind its headers, when nothing stands behind them anyway, and an empty
+    /// Content-Length of its counts as none: that it is whole, the datagram tells.
+    ///
     /// # Errors
     /// The first fault of structure. Broken header values are none.
     pub fn parse_datagram(datagram: Bytes) -> Result<Message, ParseError> {
-        parse(&datagram, Surplus::ThrownAway)
+        match parse(&datagram, Surplus::ThrownAway) {
+            Err(fault @ (ParseError::Unterminated | ParseError::ContentLength)) => forgive(&datagram, fault),
+            parsed => parsed,
+        }
     }
 
     /// Reads exactly one message, as [`StreamFramer`](super::StreamFramer) cuts it.
@@ -167,7 +175,9 @@ fn parse(message: &Bytes, surplus: Surplus) -> Result<Message, ParseError> {
     while let Some(row) = lines.row() {
         let row = row?;
         let name = HeaderName::parse(row.name).map_err(|_| ParseError::HeaderName)?;
-        if matches!(name, HeaderName::ContentLength) {
+        if matches!(name, HeaderName::ContentLength)
+            && !(surplus == Surplus::Forgiven && row.value.octets().is_empty())
+        {
             length = length.and(row.value.octets());
         }
         headers.push(Header::checked(name, row.value.share(message)));
@@ -188,6 +198,27 @@ fn parse(message: &Bytes, surplus: Surplus) -> Result<Message, ParseError> {
         Length::Contradictory => return Err(ParseError::ContradictoryLength),
     };
     Ok(start.with(headers, message.slice_ref(body)))
+}
+
+/// Reads a response in a datagram once more, as what its sender must have meant.
+#[cold]
+fn forgive(datagram: &Bytes, fault: ParseError) -> Result<Message, ParseError> {
+    let is_response =
+        |octets: &[u8]| octets.first_chunk::<4>().is_some_and(|four| four.eq_ignore_ascii_case(b"SIP/"));
+    if !is_response(Lines::new(datagram).rest) {
+        return Err(fault);
+    }
+    let mut whole = datagram.clone();
+    if fault == ParseError::Unterminated {
+        let missing: &[u8] = match &**datagram {
+            [.., b'\r', b'\n', b'\r'] => b"\n",
+            [.., b'\r', b'\n'] => b"\r\n",
+            [.., b'\r'] => b"\n\r\n",
+            _ => b"\r\n\r\n",
+        };
+        whole = [datagram, missing].concat().into();
+    }
+    parse(&whole, Surplus::Forgiven).map_err(|_| fault)
 }
 
 fn split_at_space(line: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -228,8 +259,8 @@ impl Start {
         }
         let code = scan::number(code).ok_or(ParseError::StartLine)?;
         let status = u16::try_from(code).ok().filter(|code| (100..=699).contains(code));
-        let reason = scan::text(parts.next().unwrap_or_default()).map_err(|_| ParseError::NotUtf8)?;
-        Ok(Start::Response(status.ok_or(ParseError::Status)?, reason.to_owned()))
+        let reason = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+        Ok(Start::Response(status.ok_or(ParseError::Status)?, reason))
     }
 
     fn with(self, headers: Headers, body: Bytes) -> Message {

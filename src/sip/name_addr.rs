@@ -39,7 +39,7 @@ impl AnyUri {
         scan::text(text.as_ref()).map_err(|_| UriError::Character).and_then(AnyUri::read)
     }
 
-    fn read(text: &str) -> Result<AnyUri, UriError> {
+    pub(super) fn read(text: &str) -> Result<AnyUri, UriError> {
         match Uri::read(text) {
             Ok(uri) => return Ok(AnyUri::Sip(uri)),
             Err(UriError::Scheme) => {}

@@ -218,6 +218,11 @@ impl<'a> Cursor<'a> {
         self.rest.as_bytes()
     }
 
+    /// The text that has not been read yet.
+    pub(super) fn rest(&self) -> &'a str {
+        self.rest
+    }
+
     /// The text between `start`, an earlier place of the same cursor, and this place.
     pub(super) fn since(&self, start: Cursor<'a>) -> &'a str {
         start.rest.get(..start.rest.len() - self.rest.len()).unwrap_or_default()

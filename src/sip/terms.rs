@@ -61,10 +61,30 @@ pub(super) fn write_params(f: &mut fmt::Formatter<'_>, params: &Params, first: &
 /// scheme.
 pub(super) fn read(row: &[u8], current: Option<Terms>) -> Vec<Terms> {
     match Cursor::of(row) {
-        Ok(cursor) => Reader { cursor, done: Vec::new(), current, state: State::Sound }.read(),
-        Err(_) => Vec::new(),
+        Ok(cursor) => Reader::new(cursor, current).read(),
+        Err(_) => read_lossy(row, current),
     }
 }
+
+/// The terms of a row that is not UTF-8. Those whose meaning hangs on such octets cannot be used, as a digest is computed
+/// over the octets; a remark in another charset harms nobody.
+#[cold]
+fn read_lossy(row: &[u8], current: Option<Terms>) -> Vec<Terms> {
+    let text = String::from_utf8_lossy(scan::trim(row));
+    let mut all = Reader::new(Cursor::new(&text), current).read();
+    let is_whole = |value: &str| !value.contains(char::REPLACEMENT_CHARACTER);
+    all.retain(|terms| {
+        let mut params = terms.params.iter();
+        params.all(|(name, value)| {
+            !MEANINGFUL.contains(&&*name.to_ascii_lowercase()) || value.is_none_or(is_whole)
+        })
+    });
+    all
+}
+
+/// The parameters of challenges and credentials that digests are computed over, or that come back as they were.
+const MEANINGFUL: [&str; 10] =
+    ["realm", "nonce", "opaque", "username", "username*", "uri", "cnonce", "nextnonce", "algorithm", "qop"];
 
 /// A reader that takes one row apart.
 struct Reader<'a> {
@@ -84,6 +104,10 @@ enum State {
 }
 
 impl<'a> Reader<'a> {
+    fn new(cursor: Cursor<'a>, current: Option<Terms>) -> Reader<'a> {
+        Reader { cursor, done: Vec::new(), current, state: State::Sound }
+    }
+
     fn read(mut self) -> Vec<Terms> {
         loop {
             self.cursor.run(|octet| scan::is_space(octet) || octet == b',');

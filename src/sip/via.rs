@@ -1,6 +1,6 @@
 //! Via: the way back for responses (RFC 3261 §20.42, RFC 3581 for rport).
 
-use super::error::Problem;
+use super::error::{Problem, UriError};
 use super::host::Host;
 use super::params::Params;
 use super::scan::{self, Cursor};
@@ -14,7 +14,8 @@ use std::net::IpAddr;
 pub struct Via {
     /// `UDP`, `TCP`, `TLS`, `WS`, `WSS` or any other token, spelled as it came.
     pub transport: Cow<'static, str>,
-    /// The sender's host, as the sender knows it.
+    /// The sender's host, as the sender knows it. An IPv6 address with a zone is a name, brackets and all: only the
+    /// sender can tell which address that is.
     pub host: Host,
     /// The sender's port, if written.
     pub port: Option<u16>,
@@ -45,6 +46,16 @@ impl Via {
     }
 
     fn prefix(cursor: &mut Cursor<'_>) -> Result<Via, Problem> {
+        let via = Via::hop(cursor, Host::read)?;
+        Ok(Via { params: Params::prefix(cursor)?, ..via })
+    }
+
+    /// Reads all but the parameters.
+    #[inline]
+    pub(super) fn hop(
+        cursor: &mut Cursor<'_>,
+        read_host: impl Fn(&str) -> Result<Host, UriError>,
+    ) -> Result<Via, Problem> {
         if cursor.is_at_end() {
             return Err(Problem::Empty);
         }
@@ -61,10 +72,9 @@ impl Via {
             return Err(Problem::Protocol);
         }
         cursor.skip_space();
-        let host = Host::read(uri::host_text(cursor))?;
+        let host = read_host(uri::host_text(cursor))?;
         let port = if cursor.separator(b':') { Some(uri::port(cursor)?) } else { None };
-        let params = Params::prefix(cursor)?;
-        Ok(Via { transport: transport_name(transport), host, port, params })
+        Ok(Via { transport: transport_name(transport), host, port, params: Params::new() })
     }
 
     /// The `branch` parameter: the transaction's id when it begins with `z9hG4bK` (RFC 3261 §8.1.1.7).

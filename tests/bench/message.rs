@@ -66,13 +66,21 @@ pub const SHAPES: &[(&str, &str, &str)] = &[
     ("rows", "", "y:\r\n"),
     ("route-rows", "", "Route:<sip:a>\r\n"),
     ("comments", "Retry-After: 1 ", "("),
+    ("stray-params", "Contact: <sip:a>", ";=a"),
+    ("stray-quotes", "Contact: <sip:a>;;x=", "\""),
+    ("stray-quoted", "Contact: <sip:a>;", ";x=\"\\"),
+    ("stray-ats", "Contact: <sip:", "@["),
+    ("stray-uri-params", "Contact: <sip:a#@b", ";\"=\""),
+    ("stray-vias", "Via: ", "SIP/2.0/UDP a;;,"),
+    ("commas", "Contact: ", ","),
 ];
 
 /// Reads with every reader that takes its time over lists.
 fn read_hostile(datagram: &Bytes) {
     let message = Message::parse_datagram(datagram.clone()).unwrap();
     let headers = message.headers();
-    let _ = black_box(headers.contacts());
+    let _ = black_box((headers.contacts(), headers.listed(&HeaderName::Contact)));
+    let _ = black_box((headers.surplus_commas(), headers.tag(&HeaderName::Contact)));
     let _ = black_box((headers.vias(), headers.top_via(), headers.via_count()));
     let _ = black_box(headers.name_addrs(&HeaderName::Route));
     let _ = black_box(headers.option_tags(&HeaderName::Subject));

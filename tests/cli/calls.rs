@@ -67,6 +67,49 @@ fn incoming(keep: &mut Keep, method: &str, status: u16) {
     );
 }
 
+/// INC-007 TRN-020: what can't be read is told so, once each; an ACK and a response get nothing.
+#[test]
+fn a_request_whose_length_is_wrong_gets_400() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let mut keep = keep(&server.at[0].clone(), home.path(), &["alice@localhost"]);
+    keep.tells("registering");
+    let caller = Caller::of(&keep.tells("registered"));
+    let spoiled = |method: &str, branch: &str, length: &str| {
+        caller.text(method, branch, "").replace("Content-Length: 0", &format!("Content-Length: {length}"))
+    };
+    for (n, length) in ["99", "-1", "x", "", "0\r\nl: 1"].into_iter().enumerate() {
+        for method in ["OPTIONS", "INVITE", "MESSAGE", "NOTIFY", "BYE", "CANCEL"] {
+            let branch = format!("{method}{n}");
+            for text in [spoiled("ACK", &format!("ack{branch}"), length), spoiled(method, &branch, length)] {
+                caller.socket.send(text.as_bytes()).unwrap();
+            }
+            let mut answer = caller.receive();
+            if answer.starts_with("SIP/2.0 100 ") {
+                answer = caller.receive();
+            }
+            assert!(answer.starts_with("SIP/2.0 400 Bad Request: "), "{method} {length:?}: {answer}");
+            assert_eq!(row(&answer, "CSeq"), format!("1 {method}"));
+            incoming(&mut keep, method, 400);
+            if method == "INVITE" {
+                caller.send("ACK", &branch, "");
+            }
+        }
+    }
+    caller.socket.send(b"SIP/2.0 200 OK\r\nContent-Length: 99\r\n\r\n").unwrap();
+    let zone = caller.text("OPTIONS", "zone", "").replacen("UDP 127.0.0.1:", "UDP [fe80::1%eth0]:", 1);
+    caller.socket.send(zone.as_bytes()).unwrap();
+    assert!(caller.receive().starts_with("SIP/2.0 200 "));
+    incoming(&mut keep, "OPTIONS", 200);
+    let broken = caller.text("OPTIONS", "via", "").replacen("UDP 127.0.0.1:", "UDP 127.0.0.1:x", 1);
+    caller.socket.send(broken.as_bytes()).unwrap();
+    assert!(caller.receive().starts_with("SIP/2.0 400 Bad Request: Via: has a bad URI: malformed port"));
+    incoming(&mut keep, "OPTIONS", 400);
+    keep.signal("-TERM");
+    assert_eq!(keep.end().2, Some(0));
+    server.stop();
+}
+
 /// INC-001 INC-002 INC-008 INC-009 INC-010 INC-015: and a copy of a request gets the same answer, and is told once.
 #[test]
 fn requests_are_answered_and_told_once() {

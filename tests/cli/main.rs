@@ -2,7 +2,10 @@
 //! needs a server; where somebody has to answer, the test itself does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
+#[cfg(unix)]
+mod accounts;
 mod bindings;
+mod blemishes;
 mod calls;
 mod clocks;
 mod config;
@@ -12,6 +15,7 @@ mod files;
 #[cfg(target_os = "linux")]
 mod floods;
 // Other systems take no datagram of 64 KB.
+mod hints;
 #[cfg(target_os = "linux")]
 #[path = "../hostile/mod.rs"]
 mod hostile;
@@ -22,6 +26,8 @@ mod leaving;
 mod memory;
 mod moves;
 mod peer;
+mod recognised;
+mod refusals;
 mod register;
 mod registrar;
 mod reload;

@@ -163,7 +163,7 @@ fn devices_register_list_and_unregister() {
         let object = ran.json();
         assert_eq!(
             (ran.code, &object["auth"][0]["algorithm"]),
-            (Some(0), &"SHA-512-256".into()),
+            (Some(0), &"SHA-256".into()),
             "{}",
             ran.all()
         );
@@ -348,7 +348,7 @@ fn the_demonstration_goes_as_it_should() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     for part in
-        ["401 Unauthorized, digest SHA-512-256", "200 OK, 2 bindings", "Contact: *", "All went as it should."]
+        ["401 Unauthorized, digest SHA-256", "200 OK, 2 bindings", "Contact: *", "All went as it should."]
     {
         assert!(ran.stdout.contains(part), "{part} is not in {}", ran.stdout);
     }
@@ -364,6 +364,158 @@ fn the_demonstration_goes_as_it_should() {
     );
     let quiet = sipreg(&["demo", "--quiet"]);
     assert_eq!((quiet.code, quiet.stdout.as_str()), (Some(0), ""));
+}
+
+/// A server for both transports; `users` are those of a file.
+fn both(folder: &Path, users: &[&str], more: &[&str]) -> Server {
+    let file = folder.join("users.txt");
+    let file = file.to_str().unwrap();
+    for user in users {
+        let words = ["serve", "--add-user", user, "--users", file];
+        let ran = with_environment(&words, &[("SIPREG_PASSWORD", "uncertainty")]);
+        assert_eq!(ran.code, Some(0), "{}", ran.all());
+    }
+    let listen = ["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0", "--domain", "munich.de"];
+    let access = if users.is_empty() { &["--no-auth"][..] } else { &["--users", file] };
+    Server::start(&[&listen[..], access, more].concat(), 2)
+}
+
+/// Phones that sign in with the whole address: with the HA1 of the short name always, with one of the long name where the
+/// file has that.
+#[test]
+fn the_whole_address_signs_in() {
+    let folder = tempfile::tempdir().unwrap();
+    for (users, by_password) in
+        [(&["alice@munich.de", "bob@munich.de"][..], 3), (&["alice@munich.de@munich.de", "bob@munich.de"], 0)]
+    {
+        let mut server = both(folder.path(), users, &[]);
+        let file = std::fs::read_to_string(folder.path().join("users.txt")).unwrap();
+        let alice = file.lines().find(|line| line.starts_with("alice:")).unwrap();
+        let ha1 = format!("SHA-256:{}", alice.split(':').nth(3).unwrap());
+        for (n, transport) in ["udp", "tcp"].iter().enumerate() {
+            let at = server.at[n].clone();
+            let sign_in = |aor: &str, username: &str, secret: &[&str]| {
+                let words = ["register", aor, "--stateless", "--registrar", &at, "--transport", transport];
+                sipreg(&[&words[..], &["--username", username], secret].concat()).code
+            };
+            assert_eq!(sign_in("alice@munich.de", "alice@munich.de", &["--ha1", &ha1]), Some(0));
+            assert_eq!(name(&server.next()), "bound");
+            let password = ["--password", "uncertainty"];
+            assert_eq!(sign_in("alice@munich.de", "alice@munich.de", &password), Some(by_password));
+            assert_eq!(name(&server.next()), if by_password == 0 { "bound" } else { "auth_failed" });
+            assert_eq!(sign_in("alice@munich.de", "alice@berlin.de", &["--ha1", &ha1]), Some(3));
+            assert_eq!(name(&server.next()), "auth_failed");
+            assert_eq!(sign_in("bob@munich.de", "alice@munich.de", &["--ha1", &ha1]), Some(3));
+            assert_eq!(name(&server.next()), "auth_failed");
+        }
+    }
+}
+
+/// RGR-045: over both transports, for one contact and several; and our own commands at such a server.
+#[test]
+fn a_full_list_is_answered_with_503_until_the_first_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = both(folder.path(), &[], &["--max-contacts", "2"]);
+    for (n, transport) in ["udp", "tcp"].iter().enumerate() {
+        let at = server.at[n].clone();
+        let aor = format!("{transport}@munich.de");
+        let bind = |contacts: &[&str], more: &[&str]| {
+            let mut words =
+                vec!["register", &aor, "--registrar", &at, "--transport", transport, "--stateless", "--json"];
+            contacts.iter().for_each(|contact| words.extend(["--contact", contact]));
+            sipreg(&[&words[..], more].concat())
+        };
+        let two = ["sip:a@192.0.2.1", "<sip:b@192.0.2.1>;expires=90"];
+        assert_eq!(bind(&two, &[]).code, Some(0));
+        for contacts in [&["sip:c@192.0.2.1"][..], &["sip:c@192.0.2.1", "sip:a@192.0.2.1"]] {
+            let refused = bind(contacts, &[]);
+            let json = refused.json();
+            assert_eq!((refused.code, &json["status"]), (Some(1), &503.into()), "{}", refused.all());
+            assert_eq!(json["error"]["cause"], "too_many_bindings");
+            let hint = json["error"]["hint"].as_str().unwrap();
+            assert!(
+                hint.contains("sipreg list") && (80..=90).any(|n| hint.contains(&format!("{n} s"))),
+                "{hint}"
+            );
+        }
+        assert_eq!(bind(&two, &[]).code, Some(0), "what is there may be refreshed");
+        let keep = [
+            "keep",
+            &aor,
+            "--registrar",
+            &at,
+            "--transport",
+            transport,
+            "--json",
+            "--stateless",
+            "--for",
+            "1s",
+        ];
+        let keep = sipreg(&keep);
+        let failed = keep.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let failed = failed.into_iter().find(|event| name(event) == "failed").unwrap();
+        assert_eq!(failed["error"]["cause"], "too_many_bindings");
+        assert!(failed["next_attempt_in"].as_f64().unwrap() > 70.0, "{failed}");
+        assert_eq!(keep.code, Some(0), "{}", keep.all());
+    }
+    assert_eq!(name(&server.next()), "bound");
+}
+
+/// RGR-045
+#[test]
+fn the_oldest_is_replaced_where_that_is_wished() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server =
+        both(folder.path(), &[], &["--max-contacts", "1", "--max-contacts-policy", "replace-oldest"]);
+    for (n, transport) in ["udp", "tcp"].iter().enumerate() {
+        let at = server.at[n].clone();
+        let aor = format!("{transport}@munich.de");
+        for (contact, events) in [
+            ("sip:a@192.0.2.1", &["bound a"][..]),
+            ("sip:b@192.0.2.1", &["removed a", "bound b"]),
+            ("sip:b@192.0.2.1", &["refreshed b"]),
+        ] {
+            let words = ["register", &aor, "--registrar", &at, "--transport", transport, "--stateless"];
+            assert_eq!(sipreg(&[&words[..], &["--contact", contact]].concat()).code, Some(0));
+            for expected in events {
+                let event = server.next();
+                let contact = event["contact"].as_str().unwrap();
+                let user = &contact["sip:".len()..contact.find('@').unwrap()];
+                assert_eq!(format!("{} {user}", name(&event)), *expected);
+            }
+        }
+    }
+}
+
+/// RAU-004: a device that never answers, here because it has no password.
+#[test]
+fn a_device_that_never_answers_is_told_of_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = both(folder.path(), &["alice@munich.de", "bob@munich.de", "carol@munich.de"], &[]);
+    let try_it = |at: &str, transport: &str, aor: &str, secret: &[&str]| {
+        let words = ["register", aor, "--registrar", at, "--transport", transport, "--stateless"];
+        sipreg(&[&words[..], secret].concat()).code
+    };
+    for (n, (transport, aor)) in [("udp", "alice@munich.de"), ("tcp", "bob@munich.de")].iter().enumerate() {
+        let at = server.at[n].clone();
+        for _ in 0..4 {
+            assert_eq!(try_it(&at, transport, aor, &[]), Some(3));
+        }
+        let event = server.next();
+        assert_eq!((name(&event), &event["aor"]), ("unanswered", &format!("sip:{aor}").into()));
+        assert_eq!((&event["source"], &event["count"]), (&"127.0.0.1".into(), &1.into()));
+        assert!(event["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+        assert!(event["hint"].as_str().unwrap().contains("--algorithms MD5"), "{event}");
+        // One that answers in between, be it wrongly, is none.
+        for secret in [&[][..], &[], &["--password", "certainty"], &[], &[]] {
+            assert_eq!(try_it(&at, transport, "carol@munich.de", secret), Some(3));
+        }
+        assert_eq!(name(&server.next()), "auth_failed");
+        assert_eq!(try_it(&at, transport, "carol@munich.de", &["--password", "uncertainty"]), Some(0));
+        assert_eq!(name(&server.next()), "bound");
+    }
+    let (rest, _) = server.stop();
+    assert_eq!(rest.iter().map(name).collect::<Vec<_>>(), ["stopped"]);
 }
 
 /// A reader that goes away ends the server, as it would end any filter.

@@ -3,7 +3,7 @@
 use super::{Asked, BOUND, Case, OK, Piece, REALM, whole};
 
 pub fn all() -> Vec<Case> {
-    [provisional(), repeated(), foreign(), none()].into_iter().flatten().collect()
+    [provisional(), repeated(), foreign(), none(), wordy()].into_iter().flatten().collect()
 }
 
 fn pieces(name: &str, end: (&'static str, &str, u32), texts: &'static [&'static str]) -> Case {
@@ -63,6 +63,21 @@ fn repeated() -> Vec<Case> {
                 _ => vec![whole(late.answer("403 Forbidden")), whole(asked.answer(OK))],
             }
         }),
+    ]
+}
+
+/// Answers that say more than anybody wants to read, or not in the way that RFC 3261 §20.43 and RFC 3326 have it.
+fn wordy() -> Vec<Case> {
+    let refused = |name: &str, rows: String| {
+        Case::saying(name, ("Refused(Status(480))", "480", 1), &[&format!("480 No{rows}")])
+    };
+    vec![
+        refused("a Warning that is never closed", "|Warning: 399 a \"b, 399 c \\".into()),
+        refused("a Warning without code and agent", "|Warning: \"|Warning: ,,,|Warning: 399|Warning:".into()),
+        refused("a Warning of 60 KB", format!("|Warning: 399 a \"{}\"", "x".repeat(60_000))),
+        refused("9000 warnings", format!("|Warning: {}", "3 a b,".repeat(9000))),
+        refused("a Reason without end", format!("|Reason: SIP{}", ";text=\";".repeat(6000))),
+        refused("colours in a Warning", "|Warning: 399 a \"\u{1b}[2J\u{202e}\"".into()),
     ]
 }
 
@@ -140,5 +155,9 @@ fn none() -> Vec<Case> {
         })
         .silent(),
         Case::saying("408", ("Timeout", "408", 1), &["408 Request Timeout"]),
+        Case::new("nothing but answers to somebody else", silence, |asked| {
+            vec![whole(asked.answer(OK).replacen("Call-ID: ", "Call-ID: x", 1))]
+        })
+        .silent(),
     ]
 }

@@ -3,7 +3,7 @@
 use super::{BOUND, Case};
 
 pub fn all() -> Vec<Case> {
-    [lifetimes(), crowds()].into_iter().flatten().collect()
+    [lifetimes(), spellings(), crowds()].into_iter().flatten().collect()
 }
 
 const NOT_BOUND: &str = "Misbehaved(NotBound)";
@@ -33,8 +33,7 @@ fn lifetimes() -> Vec<Case> {
         (HOUR, "Contact: <@>;expires"),
         (HOUR, "Contact: <@>;expires=\"60\""),
         (HOUR, "Contact: <@>;expires=\"\""),
-        // No parameter at all, and so no contact.
-        (NOT_BOUND, "Contact: <@>;expires=６０"),
+        (HOUR, "Contact: <@>;expires=６０"),
         (HOUR, "Contact: <@>;expires=\"Sat, 13 Nov 2010 23:29:00 GMT\""),
         (HOUR, "Contact: <@>;expires=Sat, 13 Nov 2010 23:29:00 GMT"),
         (MOST, "Contact: <@>;expires=4294967295"),
@@ -67,6 +66,27 @@ fn lifetimes() -> Vec<Case> {
     .collect()
 }
 
+/// DES-020 REG-012 URI-012: what goes without saying may be added; whatever else differs is another contact.
+fn spellings() -> Vec<Case> {
+    let cases = [
+        (BOUND, "<@;transport=udp>"),
+        (BOUND, "<@;TRANSPORT=UDP;ob>"),
+        (NOT_BOUND, "<@;transport=tcp>"),
+        (NOT_BOUND, "<@;transport=tls>"),
+        (NOT_BOUND, "<@;transport=>"),
+        (NOT_BOUND, "<@;transport>"),
+        (NOT_BOUND, "<@;maddr=192.0.2.1>"),
+        (NOT_BOUND, "<@;user=phone>"),
+        (NOT_BOUND, "<@;method=INVITE>"),
+        (NOT_BOUND, "<@?Subject=x>"),
+    ];
+    let case = |(end, contact): (&'static str, &str)| {
+        let rows = format!("200 OK|Contact: {contact};expires=60");
+        Case::saying(contact, (end, "200", 1), &[&rows]).datagrams()
+    };
+    cases.into_iter().map(case).collect()
+}
+
 /// REG-010 REG-012 REG-035 REG-036 TRN-006
 fn crowds() -> Vec<Case> {
     let many = |count: usize, one: fn(usize) -> String| (0..count).map(one).collect::<String>();
@@ -91,7 +111,7 @@ fn crowds() -> Vec<Case> {
         (NOT_BOUND, "no binding", String::new()),
         (NOT_BOUND, "a star", "|m:*".to_owned()),
         (NOT_BOUND, "another user at our address", "|m:<sip:other~127.0.0.1>;expires=60".to_owned()),
-        (NOT_BOUND, "ours behind a quote that does not end", "|m:\"<@>;expires=60".to_owned()),
+        (BOUND, "ours behind a quote that does not end", "|m:\"<@>;expires=60".to_owned()),
         (NOT_BOUND, "ours as a name", "|m:\"<@>\" <sip:x~y>;expires=60".to_owned()),
         (
             BOUND,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sipreg::proto::digest::hash::{Exchange, Protection, ha1};
-use sipreg::proto::digest::{Algorithm, Qop, Variant};
-use sipreg::proto::registrar::service::{AuthFailure, ServerEvent};
+use sipreg::proto::digest::{Algorithm, Qop, Variant, Verifier};
+use sipreg::proto::ids::Counting;
+use sipreg::proto::registrar::service::{AuthFailure, ServerEvent, Service};
 use sipreg::proto::{Command, Event};
 use sipreg::sip::{Challenge, HeaderName};
 
@@ -62,7 +63,7 @@ fn a_stranger_is_challenged_once_per_algorithm_and_leaves_no_trace() {
     let rows = first.headers("WWW-Authenticate");
     let algorithms: Vec<_> =
         rows.iter().map(|row| row.split("algorithm=").nth(1).unwrap().split(',').next().unwrap()).collect();
-    assert_eq!(algorithms, ["SHA-512-256", "SHA-256", "MD5"]);
+    assert_eq!(algorithms, ["SHA-256", "SHA-512-256", "MD5"]);
     for row in &rows {
         assert!(
             row.starts_with("Digest ") && row.contains("realm=\"munich.de\"") && row.contains("qop=\""),
@@ -88,6 +89,144 @@ fn a_user_with_the_password_is_let_through_with_every_algorithm() {
         assert_eq!(bound(&world.ask(&text)).len(), 1, "{algorithm:?}");
         world.stop();
     }
+}
+
+/// RAU-004: the order is the server's, and one row each.
+#[test]
+fn the_order_of_the_challenges_is_that_of_the_options() {
+    for order in [&[Algorithm::Md5, Algorithm::Sha512_256][..], &[Algorithm::Sha512_256, Algorithm::Md5], &[]]
+    {
+        let users = users(&[("heisenberg", "munich.de", "uncertainty", "")]);
+        let verifier = Verifier::new(users, order, &mut Counting::default());
+        let mut world = World::new(Service { verifier: Some(verifier), ..service() });
+        let challenges =
+            world.ask(&register(1, "")).response().headers.challenges(&HeaderName::WwwAuthenticate);
+        let offered: Vec<_> = challenges.iter().filter_map(Challenge::algorithm).collect();
+        let wanted = if order.is_empty() { &Algorithm::OFFERED[..] } else { order };
+        assert_eq!(offered, wanted.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>());
+    }
+}
+
+/// A device without a password asks again and again; over UDP, and over a connection each.
+///
+/// RAU-004
+#[test]
+fn a_device_that_lets_three_challenges_pass_is_told_of_once() {
+    for over_tcp in [false, true] {
+        let mut world = World::new(guarded());
+        let mut told = Vec::new();
+        for n in 1..=6 {
+            let text = register(n, "Contact: <sip:a~b>");
+            // A copy is no other request.
+            for _ in 0..2 {
+                let answer = if over_tcp {
+                    let peer = format!("192.0.2.7:{}", 40_000 + n);
+                    let flow = world.connect(&peer);
+                    world.stream(flow, &peer, &wire(&text.replace("SIP/2.0/UDP", "SIP/2.0/TCP"))).remove(0)
+                } else {
+                    world.ask(&text)
+                };
+                assert_eq!(answer.status(), 401);
+                world.pass(Duration::from_secs(3));
+                told.push(world.news().len());
+            }
+        }
+        assert_eq!(told, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(world.asked.len(), 0);
+        world.stop();
+    }
+}
+
+#[test]
+fn what_is_told_of_a_device_that_never_answers() {
+    let mut world = World::new(guarded());
+    for n in 1..=3 {
+        // Begun without an answer, as IMS devices do: that is none.
+        let begin = "Authorization: Digest username=\"h\", realm=\"munich.de\", nonce=\"\", uri=\"sip:munich.de\", \
+                     response=\"\"";
+        assert_eq!(world.ask(&register(n, begin)).status(), 401);
+    }
+    assert_eq!(world.news(), [], "the third may still be answered");
+    world.pass(Duration::from_secs(2));
+    match world.news().as_slice() {
+        [ServerEvent::Unanswered { peer, aor, offers }] => {
+            assert_eq!(
+                (peer.to_string().as_str(), aor.to_string().as_str()),
+                (DEVICE, "sip:heisenberg@munich.de")
+            );
+            assert_eq!(offers, &Algorithm::OFFERED);
+        }
+        other => panic!("{other:?}"),
+    }
+    world.stop();
+}
+
+/// Whatever came of the answer: right, wrong, stale, for another realm, or unreadable.
+#[test]
+fn a_device_that_answered_in_between_is_not_told_of() {
+    let nonce = |world: &mut World, n: u32| nonce_of(&world.ask(&register(n, "")), Algorithm::Md5);
+    type Reply = fn(&str) -> String;
+    let answers: [(Reply, u16); 4] = [
+        (|nonce| answer(&register(90, ""), nonce, "heisenberg", "uncertainty", Algorithm::Md5, 1), 200),
+        (|nonce| answer(&register(90, ""), nonce, "heisenberg", "certainty", Algorithm::Md5, 1), 401),
+        (|_| answer(&register(90, ""), "0123", "heisenberg", "uncertainty", Algorithm::Md5, 1), 401),
+        (|_| register(90, "Authorization: Digest username=\"a\", realm=\"other\", response=\"1\""), 401),
+    ];
+    for (reply, status) in answers {
+        let mut world = World::new(guarded());
+        nonce(&mut world, 1);
+        nonce(&mut world, 2);
+        let nonce_of_third = nonce(&mut world, 3);
+        assert_eq!(world.ask(&reply(&nonce_of_third)).status(), status);
+        nonce(&mut world, 4);
+        nonce(&mut world, 5);
+        world.pass(Duration::from_secs(60));
+        let unanswered = |what: &ServerEvent| matches!(what, ServerEvent::Unanswered { .. });
+        assert!(!world.news().iter().any(unanswered));
+        nonce(&mut world, 6);
+        world.pass(Duration::from_secs(60));
+        assert_eq!(world.news().iter().filter(|what| unanswered(what)).count(), 1);
+        world.stop();
+    }
+}
+
+/// `username="heisenberg@munich.de"` where Heisenberg of munich.de is meant.
+#[test]
+fn the_whole_address_as_user_name_is_the_user_and_nobody_else() {
+    let sign_in = |world: &mut World, n: u32, user: &str, hashed: &str, password: &str| {
+        let text = register(n, "Contact: <sip:a~b>");
+        let nonce = nonce_of(&world.ask(&text), Algorithm::Sha256);
+        let signed = answer(&text, &nonce, hashed, password, Algorithm::Sha256, n);
+        world
+            .ask(&signed.replace(&format!("username=\"{hashed}\""), &format!("username=\"{user}\"")))
+            .status()
+    };
+    let mut world = World::new(guarded());
+    let (long, short) = ("heisenberg@munich.de", "heisenberg");
+    // Made with the HA1 of the short name, under the long one, in any letter case of the domain.
+    assert_eq!(sign_in(&mut world, 1, long, short, "uncertainty"), 200);
+    assert_eq!(sign_in(&mut world, 2, "heisenberg@MUNICH.de", short, "uncertainty"), 200);
+    assert_eq!(sign_in(&mut world, 3, long, short, "certainty"), 401);
+    // Made with an HA1 of the long name, of which nothing is known here.
+    assert_eq!(sign_in(&mut world, 4, long, long, "uncertainty"), 401);
+    // Others: of another domain, and another user under this address.
+    assert_eq!(sign_in(&mut world, 5, "heisenberg@berlin.de", short, "uncertainty"), 401);
+    assert_eq!(sign_in(&mut world, 6, "born@munich.de", "born", "probability"), 403);
+    assert_eq!(sign_in(&mut world, 7, "@munich.de", short, "uncertainty"), 401);
+    world.stop();
+    // With a line for the whole address either works, and both are Heisenberg.
+    let both = [
+        (short, "munich.de", "uncertainty", ""),
+        (long, "munich.de", "principle", ""),
+        ("born", "munich.de", "probability", ""),
+    ];
+    let verifier = Verifier::new(users(&both), &Algorithm::OFFERED, &mut Counting::default());
+    let mut world = World::new(Service { verifier: Some(verifier), ..service() });
+    assert_eq!(sign_in(&mut world, 1, long, long, "principle"), 200);
+    assert_eq!(sign_in(&mut world, 2, long, short, "uncertainty"), 200);
+    assert_eq!(sign_in(&mut world, 3, short, short, "uncertainty"), 200);
+    assert_eq!(sign_in(&mut world, 4, short, long, "principle"), 401);
+    world.stop();
 }
 
 /// RAU-009 RAU-019 RAU-002

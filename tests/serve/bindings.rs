@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipreg::proto::binding::{Fate, StoreFailure};
-use sipreg::proto::registrar::service::{Policy, ServerEvent};
+use sipreg::proto::registrar::service::{Full, Limits, Policy, ServerEvent, Service};
 
 use crate::world::*;
 
@@ -179,9 +179,97 @@ fn one_binding_too_many_is_refused_and_the_others_stay() {
         |from: u32, to: u32| (from..to).map(|n| format!("<sip:d{n}~b>")).collect::<Vec<_>>().join(", ");
     assert_eq!(bound(&world.ask(&register(1, &format!("Contact: {}", many(0, 10))))).len(), 10);
     let full = world.ask(&register(2, "Contact: <sip:x~b>"));
-    assert_eq!((full.status(), full.response().reason.as_str()), (403, "Forbidden: too many bindings"));
+    assert_eq!(
+        (full.status(), full.response().reason.as_str()),
+        (503, "Service Unavailable: too many bindings")
+    );
+    assert_eq!(full.header("Retry-After").as_deref(), Some("3600"));
     assert_eq!(bound(&world.ask(&register(3, "Contact: <sip:d1~b>, <sip:d2~b>"))).len(), 10);
     assert_eq!(bound(&world.ask(&register(4, "Contact: <sip:d1~b>;expires=0, <sip:x~b>"))).len(), 10);
+    world.stop();
+}
+
+/// A place for two.
+fn narrow(full: Full) -> World {
+    let policy = Policy { max_contacts: 2, ..service().policy };
+    let limits = Limits { full, ..Limits::default() };
+    World::new(Service { policy, limits, ..service() })
+}
+
+/// RGR-045: over UDP and TCP, for one contact and for several, until the first of those that are there ends.
+#[test]
+fn one_binding_too_many_may_come_when_the_first_has_ended() {
+    let mut world = narrow(Full::Refuse);
+    world.ask(&register(1, "Contact: <sip:a~b>;expires=100, <sip:c~b>;expires=300"));
+    world.pass(Duration::from_millis(10_500));
+    let flow = world.connect("192.0.2.9:40000");
+    for (n, rows) in [(2, "Contact: <sip:x~b>"), (3, "Contact: <sip:x~b>, <sip:y~b>, <sip:a~b>")] {
+        let over_tcp = register(n + 10, rows).replace("SIP/2.0/UDP", "SIP/2.0/TCP");
+        for full in
+            [world.ask(&register(n, rows)), world.stream(flow, "192.0.2.9:40000", &wire(&over_tcp)).remove(0)]
+        {
+            assert_eq!(
+                (full.status(), full.header("Retry-After").as_deref()),
+                (503, Some("90")),
+                "{}",
+                full.text()
+            );
+            assert_eq!(full.headers("Contact"), [""; 0]);
+        }
+    }
+    assert_eq!(
+        bound(&world.ask(&register(5, "Contact: <sip:a~b>;expires=100, <sip:c~b>;expires=300"))).len(),
+        2
+    );
+    world.pass(Duration::from_secs(100));
+    assert_eq!(bound(&world.ask(&register(6, "Contact: <sip:x~b>"))).len(), 2);
+    let alone = narrow(Full::Refuse).ask(&register(1, "Contact: <sip:a~b>, <sip:c~b>, <sip:d~b>"));
+    assert_eq!((alone.status(), alone.header("Retry-After").as_deref()), (503, Some("3600")));
+    world.stop();
+}
+
+/// RGR-045: the store may answer late, and the client is answered once, in turn.
+#[test]
+fn who_finds_no_room_is_answered_before_those_that_came_later() {
+    let mut world = narrow(Full::Refuse);
+    world.ask(&register(1, "Contact: <sip:a~b>, <sip:c~b>"));
+    world.shelf = Shelf::Slow;
+    world.asked.clear();
+    assert_eq!(world.datagram(DEVICE, &register(2, "Contact: <sip:x~b>")), []);
+    assert_eq!(world.datagram(DEVICE, &register(3, "Contact: <sip:a~b>;expires=0")), []);
+    let answered = |world: &mut World| {
+        world.sent.clear();
+        world.answer_store();
+        world.sent.iter().map(|sent| (sent.status(), sent.header("CSeq").unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(answered(&mut world), []);
+    assert_eq!(answered(&mut world), [(503, "2 REGISTER".to_owned())]);
+    assert_eq!(answered(&mut world), [(200, "3 REGISTER".to_owned())]);
+    let aor = "sip:heisenberg@munich.de";
+    assert_eq!(world.asked, [format!("change {aor}"), format!("fetch {aor}"), format!("change {aor}")]);
+    world.stop();
+}
+
+/// RGR-045: the one that was refreshed longest ago goes, and is told.
+#[test]
+fn the_oldest_makes_room_where_that_is_wished() {
+    let mut world = narrow(Full::ReplaceOldest);
+    world.ask(&register(1, "Contact: <sip:a~b>, <sip:c~b>"));
+    world.pass(Duration::from_secs(1));
+    world.ask(&register(2, "Contact: <sip:a~b>"));
+    world.news();
+    world.pass(Duration::from_secs(1));
+    let answer = world.ask(&register(3, "Contact: <sip:x~b>"));
+    assert_eq!(bound(&answer).len(), 2);
+    assert!(answer.text().contains("<sip:a@b>") && answer.text().contains("<sip:x@b>"), "{}", answer.text());
+    assert_eq!(fates(&mut world), "Removed <sip:c@b>, Bound <sip:x@b> 3600");
+    assert_eq!(bound(&world.ask(&register(4, "Contact: <sip:y~b>, <sip:z~b>"))).len(), 2);
+    assert_eq!(
+        fates(&mut world),
+        "Removed <sip:a@b>, Removed <sip:x@b>, Bound <sip:y@b> 3600, Bound <sip:z@b> 3600"
+    );
+    assert_eq!(world.ask(&register(5, "Contact: <sip:1~b>, <sip:2~b>, <sip:3~b>")).status(), 503);
+    assert_eq!(bound(&world.ask(&register(6, "Contact: <sip:y~b>"))).len(), 2);
     world.stop();
 }
 
@@ -307,7 +395,7 @@ fn what_the_location_service_does_not_take_is_not_confirmed() {
         (StoreFailure::Failed, 500),
         (StoreFailure::Unavailable, 503),
         (StoreFailure::OutOfOrder, 500),
-        (StoreFailure::TooMany, 403),
+        (StoreFailure::TooMany, 503),
     ] {
         let mut world = World::new(service());
         world.shelf = Shelf::Broken(failure);

@@ -52,7 +52,7 @@ fn ten_thousand_contacts_in_one_request_are_refused_whole() {
     let mut world = World::new(service());
     let contacts: Vec<String> = (0..3000).map(|n| format!("<sip:d{n}~b>")).collect();
     let answer = world.ask(&register(1, &format!("Contact: {}", contacts.join(","))));
-    assert_eq!(answer.status(), 403);
+    assert_eq!(answer.status(), 503);
     assert_eq!(world.news(), []);
     assert_eq!(bound(&world.ask(&register(2, ""))), [""; 0]);
     world.stop();

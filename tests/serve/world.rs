@@ -119,8 +119,7 @@ pub fn guarded() -> Service {
         ("born", "munich.de", "probability", ""),
         ("admin", "munich.de", "root", "*"),
     ]);
-    let algorithms = [Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5];
-    let verifier = Verifier::new(users, &algorithms, &mut Counting::default());
+    let verifier = Verifier::new(users, &Algorithm::OFFERED, &mut Counting::default());
     Service { verifier: Some(verifier), ..service() }
 }
 

@@ -111,8 +111,8 @@ fn what_cannot_or_may_not_be_served_is_never_answered() {
         (format!("{A}, algorithm=MD5"), sha, "TooWeak"),
         (A.to_owned(), other_realm, "Realm"),
         (format!("{A}, algorithm=SHA-256"), ha1, "Ha1Algorithm"),
-        (A.to_owned(), of_other_realm, "Missing { realm: \"r\" }"),
-        (A.to_owned(), nobody, "Missing { realm: \"r\" }"),
+        (A.to_owned(), of_other_realm, "Missing { realm: \"r\", has_others: true }"),
+        (A.to_owned(), nobody, "Missing { realm: \"r\", has_others: false }"),
     ] {
         let first = format!("401 Unauthorized|{challenge}");
         let course = course(&[&first], ring);
@@ -331,7 +331,7 @@ fn a_password_is_asked_for_after_the_challenge_and_thinking_takes_no_time() {
     assert!(course.report.result.is_ok(), "{}", verdict(&course));
     // Nobody answers the prompt.
     let course = World::answering(&[MD5, OK]).run(plan.clone());
-    assert_eq!(verdict(&course), r#"Credentials(Missing { realm: "munich.de" })"#);
+    assert_eq!(verdict(&course), r#"Credentials(Missing { realm: "munich.de", has_others: false })"#);
     // What was left of the destination's time before the prompt is left after it.
     let mut world = World::new(|request, n, _| match n {
         0 => vec![(10, Reaction::Send(answer(request, MD5)))],

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use sipreg::proto::client::plan::{OWN_ADDRESS, Plan, Purpose};
 use sipreg::proto::client::schedule::Departure;
-use sipreg::proto::{Command, RegistrationId, Transport};
+use sipreg::proto::{Command, Event, RegistrationId, Transport};
 use sipreg::sip::{AnyUri, Host};
 
 use crate::keep_world::{Reply, World};
@@ -407,4 +407,39 @@ fn what_is_removed_is_what_was_bound_not_what_was_going_to_be() {
     );
     assert!(!world.text.contains("desk"), "{}", world.text);
     assert_eq!(world.left, [Departure::Removed]);
+}
+
+/// INC-007 TRN-020: a request in a datagram whose length is wrong gets 400 while an account is kept bound; an ACK and a
+/// response get nothing, and a one-shot command answers nobody.
+#[test]
+fn a_request_that_cannot_be_read_is_told_so() {
+    let world = || {
+        World::one(|asked| match asked.text.starts_with("SIP/2.0") {
+            true => Reply::Silent,
+            false => Reply::Grant(3600),
+        })
+    };
+    for length in ["99", "-1", "x", ""] {
+        for start in ["OPTIONS sip:a", "INVITE sip:a", "MESSAGE sip:a", "ACK sip:a", "SIP/2.0 200"] {
+            let mut world = world();
+            world.run(1000);
+            let flow = *world.engine.stage.flows.keys().next().unwrap();
+            let method = start.split(' ').next().unwrap();
+            let text = format!(
+                "{start} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:b@b>;tag=1\r\n\
+                 To: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 {method}\r\nContent-Length: {length}\r\n\r\n"
+            );
+            let peer = "192.0.2.1:5060".parse().unwrap();
+            world.handle(Event::Received { flow, peer, bytes: text.into() });
+            let is_answered = !matches!(method, "ACK" | "SIP/2.0");
+            assert_eq!(
+                world.text.starts_with("SIP/2.0 400 Bad Request: "),
+                is_answered,
+                "{start} {length:?}"
+            );
+            let told = format!("incoming {method} sip:b@b 400");
+            assert_eq!(world.told.last().unwrap().1 == told, is_answered, "{:?}", world.told);
+            world.end("a request that can't be read");
+        }
+    }
 }

@@ -118,6 +118,20 @@ pub fn a_request_that_is_out_of_order_changes_nothing(store: &mut dyn Store) {
     assert_ends_empty(store);
 }
 
+/// RGR-045: with the end of the one that makes room.
+pub fn the_oldest_makes_room_where_that_is_wished(store: &mut dyn Store) {
+    two_devices(store);
+    change(store, register(ALICE, "one 6", &["<sip:u@a> 60"]), at(1000)).unwrap();
+    let contacts = ContactChange::Displacing(vec![wanted("<sip:new> 60")]);
+    let request = Change { limit: 2, contacts, ..register(ALICE, "three 1", &[]) };
+    let expected = ["<sip:u@a> 59 one 6", "<sip:new> 60 three 1"];
+    let effects = [(Removed, "<sip:u@b>"), (Bound, "<sip:new>")];
+    assert_eq!(change(store, request, at(2000)), Ok(said(&expected, &effects)));
+    assert_eq!(fetch(store, ALICE, at(2000)), said(&expected, &[]));
+    assert_eq!(store.len(), 2);
+    assert_ends_empty(store);
+}
+
 /// RGR-007, RGR-045: counted when all is removed that the request removes; refreshing is always possible.
 pub fn a_request_for_too_many_changes_nothing(store: &mut dyn Store) {
     let limited = |limit, contacts: &[&str]| Change { limit, ..register(ALICE, "three 1", contacts) };

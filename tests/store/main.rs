@@ -45,6 +45,7 @@ stores! {
             a_known_contact_is_updated
             a_request_that_is_out_of_order_changes_nothing
             a_request_for_too_many_changes_nothing
+            the_oldest_makes_room_where_that_is_wished
             removing_tells_what_is_left
             removing_what_is_not_bound_succeeds
             a_star_removes_every_binding_or_none

@@ -15,13 +15,18 @@ pub fn filled(head: &str, unit: &str, size: usize) -> Vec<u8> {
 }
 
 /// What stands before, and what is repeated.
-pub const SHAPES: [(&str, &str); 22] = [
+pub const SHAPES: [(&str, &str); 27] = [
     ("Route: ", "<sip:a>,"),
     ("Route: ", "<"),
     ("Route: ", "<,"),
     ("Contact: ", "\""),
     ("Contact: ", "\"\\"),
     ("Contact: <sip:a>", ";a"),
+    ("Contact: <sip:a>", ";=a"),
+    ("Contact: <sip:a>;x=", ";\""),
+    ("Contact: <sip:", "@["),
+    ("Contact: <sip:a#@b", ";\"=\""),
+    ("Via: SIP/2.0/UDP a", ";;x=="),
     ("Contact: <sip:a", ";a=%61"),
     ("Contact: <sip:a?b=", "%61"),
     ("Via: ", ","),

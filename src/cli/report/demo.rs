@@ -133,7 +133,7 @@ impl Reporter<'_, '_> {
         let success = report.result.as_ref();
         let success = success.map_err(|failure| Fault { hint: None, ..diagnose(failure, report) })?;
         if let Some(message) = difference {
-            return Err(Fault { kind: Exit::Misbehaved, message, hint: None });
+            return Err(Fault::new(Exit::Misbehaved, message, None));
         }
         let text = self.success_text(report, success, &aor.unwrap_or_default());
         self.show(&format!("\n{}", indented(&text)));

@@ -14,10 +14,12 @@ use super::zone::{Zone, rfc3339};
 use super::{Reporter, human};
 use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, Fault};
-use crate::cli::text::{escape, seconds};
+use crate::cli::explain;
+use crate::cli::text::{escape, rounded_seconds, seconds};
 use crate::proto::binding::Fate;
-use crate::proto::client::outcome::Report;
+use crate::proto::client::outcome::{Failure, Report};
 use crate::proto::client::schedule::{AccountEvent, Departure};
+use crate::proto::digest::Algorithm;
 use crate::proto::registrar::service::ServerEvent;
 use crate::proto::{Cause, Time};
 
@@ -155,9 +157,9 @@ pub enum KeepEventName {
     Incoming,
     /// Another device was bound or is no longer: `bindings` has all.
     BindingsChanged,
-    /// The removal has ended; `error` says whether it failed.
+    /// The binding is removed.
     Unregistered,
-    /// It is kept no longer: the last event of this account.
+    /// It is kept no longer: the last event of this account. `error` says why it may be bound still.
     Stopped,
 }
 
@@ -186,9 +188,9 @@ impl KeepEvent {
                 Err(failure) => fields.with_error(diagnose(failure, report)),
             }
         };
-        let failed = |kind, message| bare().with_error(Fault { kind, message, hint: None });
+        let failed = |kind, message| bare().with_error(Fault::new(kind, message, None));
         let event = |event, registration, next: Option<Time>| {
-            let span = |at: Time| at.since(now).as_secs_f64();
+            let span = |at: Time| rounded_seconds(at.since(now));
             let bound_for = until.filter(|until| now < *until).map(span);
             let next_attempt_in = next.map(span);
             let (method, from) = (None, None);
@@ -214,13 +216,29 @@ impl KeepEvent {
             }
             AccountEvent::Unregistered(report) => event(Name::Unregistered, full(report), None),
             AccountEvent::Stopped(Departure::Unconfirmed) => {
-                let message = "the registrar did not confirm in time that the binding is removed".to_owned();
+                let message = "no answer in time: the binding may be there still".to_owned();
                 event(Name::Stopped, failed(Exit::Timeout, message), None)
             }
             AccountEvent::Stopped(Departure::Unbound | Departure::Removed) => {
                 event(Name::Stopped, bare(), None)
             }
         }
+    }
+
+    /// The end of an account whose binding may be there still, for its removal ended so. Its time is that of the removal.
+    #[must_use]
+    pub fn not_removed(
+        aor: &str,
+        failure: &Failure,
+        report: &Report,
+        until: Option<Time>,
+        now: Time,
+    ) -> KeepEvent {
+        let mut fault = diagnose(failure, report);
+        fault.message = format!("the binding may be there still: {}", fault.message);
+        let mut event = KeepEvent::of(aor, &AccountEvent::Stopped(Departure::Unconfirmed), until, now);
+        event.details.registration = RegistrationFields::of(report, Some(aor.to_owned())).with_error(fault);
+        event
     }
 
     /// The event that other devices are bound than before, made of the event with the answer that says so.
@@ -264,7 +282,7 @@ impl ForPeople for KeepEvent {
         let KeepDetails { registration, next_attempt_in, bound_for, method, from } = &self.details;
         let aor = short(self.aor());
         let error = registration.error.as_ref();
-        let message = error.map_or("", |error| &error.message);
+        let message = error.map(human::with_remarks).unwrap_or_default();
         let bound_for = bound_for.map(span);
         let next = next_attempt_in.map(span);
         let or_nothing = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -294,10 +312,7 @@ impl ForPeople for KeepEvent {
                 (paint.strong("incoming    "), format!("{aor}: {method} from {from}: {status}"))
             }
             Name::BindingsChanged => (paint.strong("changed     "), format!("{aor}: {}", self.others())),
-            Name::Unregistered => match error {
-                Some(_) => (paint.bad("unregistered"), format!("{aor}: not confirmed: {message}")),
-                None => (paint.good("unregistered"), aor.to_owned()),
-            },
+            Name::Unregistered => (paint.good("unregistered"), aor.to_owned()),
             Name::Stopped => match error {
                 Some(_) => (paint.bad("stopped     "), format!("{aor}: {message}")),
                 None => (paint.strong("stopped     "), aor.to_owned()),
@@ -366,12 +381,16 @@ pub struct ServeDetails {
     expires: Option<u32>,
     /// Address and port of who sent it.
     peer: Option<String>,
+    /// `unanswered`: the address that the device sends from, without port.
+    source: Option<String>,
     /// `auth_failed`: as whom.
     username: Option<String>,
     /// `malformed`: the status it was answered with; null if it was not.
     status: Option<u16>,
     /// What is wrong, in words.
     message: Option<String>,
+    /// `unanswered`: what to do about it.
+    hint: Option<String>,
     /// How many events like this one there were since the last that was told; 1 unless there are too many to tell each.
     count: u64,
 }
@@ -393,6 +412,8 @@ pub enum ServeEventName {
     Expired,
     /// Credentials were refused.
     AuthFailed,
+    /// A device was challenged three times and never answered: told once for each.
+    Unanswered,
     /// Something came that could not be served.
     Malformed,
     /// A connection was closed because it was silent, slow, or one too many.
@@ -447,6 +468,18 @@ impl ServeEvent {
                 };
                 event(Name::AuthFailed, details)
             }
+            ServerEvent::Unanswered { peer, aor, offers } => {
+                let (message, hint) = unanswered(offers);
+                let details = ServeDetails {
+                    aor: Some(aor.to_string()),
+                    peer: from(peer),
+                    source: Some(peer.ip().to_canonical().to_string()),
+                    message: Some(message),
+                    hint: Some(hint),
+                    ..none
+                };
+                event(Name::Unanswered, details)
+            }
             ServerEvent::Malformed { peer, what, status } => {
                 let (peer, message) = (from(peer), Some(what.clone()));
                 event(Name::Malformed, ServeDetails { peer, message, status: *status, ..none })
@@ -487,6 +520,10 @@ impl ForPeople for ServeEvent {
                 let aor = or_nothing(&details.aor);
                 (paint.bad("refused  "), format!("{aor}{who}, from {peer}: {message}"))
             }
+            Name::Unanswered => {
+                let aor = or_nothing(&details.aor);
+                (paint.odd("unanswered"), format!("{aor}, from {peer}: {message}"))
+            }
             Name::Malformed => {
                 let status = details.status.map(|status| format!(", answered with {status}"));
                 let status = status.unwrap_or_default();
@@ -497,12 +534,24 @@ impl ForPeople for ServeEvent {
         if details.count > 1 {
             text += &format!(" ({} times)", details.count);
         }
-        self.row(&mark, &text, zone)
+        let hint = details.hint.as_deref().map(|hint| human::hint(hint, paint));
+        self.row(&mark, &text, zone) + &hint.unwrap_or_default()
     }
 
     fn weight(&self) -> Weight {
         Weight::News
     }
+}
+
+/// What is said of a device that lets challenges pass, and what to do: old ones read the first challenge only.
+fn unanswered(offers: &[Algorithm]) -> (String, String) {
+    let names: Vec<&str> = offers.iter().map(|algorithm| algorithm.as_str()).collect();
+    let message = format!("challenged three times with {}, and never answers", names.join(", "));
+    let hint = match offers.first() {
+        Some(Algorithm::Md5) => explain::NEVER_ANSWERS.hint,
+        Some(Algorithm::Sha256 | Algorithm::Sha512_256) | None => explain::KNOWS_NO_SHA.hint,
+    };
+    (message, hint.to_owned())
 }
 
 /// The URI of a contact as bindings hold it, which begins with its bracket.
@@ -515,9 +564,9 @@ fn uri_of(contact: &str) -> &str {
 #[derive(Debug, Default)]
 pub struct Throttle {
     second: u64,
-    passed: [u32; 3],
+    passed: [u32; 4],
     /// The number of those held back, and the last of them.
-    held_back: [(u64, Option<ServeEvent>); 3],
+    held_back: [(u64, Option<ServeEvent>); 4],
 }
 
 /// Events of one kind that pass within a second.
@@ -530,6 +579,7 @@ impl Throttle {
             ServeEventName::AuthFailed => 0,
             ServeEventName::Malformed => 1,
             ServeEventName::Dropped => 2,
+            ServeEventName::Unanswered => 3,
             ServeEventName::Listening
             | ServeEventName::Bound
             | ServeEventName::Refreshed
@@ -540,7 +590,7 @@ impl Throttle {
         let second = event.time.as_millis() / 1000;
         if second != self.second {
             self.second = second;
-            self.passed = [0; 3];
+            self.passed = [0; 4];
         }
         let (passed, held_back) = (self.passed.get_mut(kind)?, self.held_back.get_mut(kind)?);
         if *passed >= PER_SECOND {

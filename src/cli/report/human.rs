@@ -6,10 +6,11 @@ use std::cmp::Reverse;
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::cli::diagnose;
 use crate::cli::exit::Fault;
 use crate::proto::Time;
 use crate::proto::client::outcome::{
-    Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Warning,
+    Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Unusable, Warning,
 };
 use crate::proto::client::plan::Purpose;
 
@@ -188,13 +189,13 @@ pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
             let _ = writeln!(attempts, "  {}", tried(attempt));
         }
     }
-    error(&failure.message, paint) + &attempts + &advice(failure, paint)
+    error(&failure.message, paint) + &attempts + &remarks(&failure.warnings, paint) + &advice(failure, paint)
 }
 
 /// A failure with its hint.
 #[must_use]
 pub fn fault(fault: &Fault, paint: Paint) -> String {
-    error(&fault.message, paint) + &advice(fault, paint)
+    error(&fault.message, paint) + &remarks(&fault.warnings, paint) + &advice(fault, paint)
 }
 
 fn advice(fault: &Fault, paint: Paint) -> String {
@@ -217,10 +218,40 @@ fn tried(attempt: &Attempt) -> String {
     format!("tried {remote}{over}: {result}")
 }
 
-/// The warnings, a line for each.
+/// The warnings, a line for each. What the registrar says of a failure comes with that.
 #[must_use]
 pub fn warnings(report: &Report, paint: Paint) -> String {
-    report.warnings.iter().map(|warning| line(&paint.odd("warning:"), &explain(warning))).collect()
+    let own = report.warnings.iter().map(|warning| line(&paint.odd("warning:"), &explain(warning)));
+    let its = report.result.is_ok().then(|| remarks(&report.remarks, paint));
+    own.chain(its).collect()
+}
+
+/// What the registrar says in Warning and Reason, a line for each.
+fn remarks(texts: &[String], paint: Paint) -> String {
+    texts.iter().map(|text| line(&paint.odd("warning:"), &format!("the registrar says: {text}"))).collect()
+}
+
+/// The message of a failure with what the registrar says of it, for a line of its own.
+#[must_use]
+pub fn with_remarks(fault: &Fault) -> String {
+    let mut text = fault.message.clone();
+    for remark in &fault.warnings {
+        let _ = write!(text, "; the registrar says: {remark}");
+    }
+    text
+}
+
+/// What in the answer could not be read as it came, a sentence for each: for an account that is kept, whose other warnings
+/// would come again with each refresh.
+pub fn blemishes(report: &Report) -> impl Iterator<Item = String> {
+    let is_blemish = |warning: &&Warning| match warning {
+        Warning::Blemish(_) | Warning::LeftOut(_) | Warning::UnreadableContacts(_) => true,
+        Warning::Lengthened { .. }
+        | Warning::UnknownRequire(_)
+        | Warning::NoLifetime
+        | Warning::Rewritten => false,
+    };
+    report.warnings.iter().filter(is_blemish).map(explain)
 }
 
 fn explain(warning: &Warning) -> String {
@@ -243,6 +274,10 @@ fn explain(warning: &Warning) -> String {
         Warning::UnreadableContacts(number) => {
             format!("{number} bindings in the answer can't be read and are left out")
         }
+        Warning::Blemish(error) => {
+            format!("the answer has a blemish, and was read for what it must mean: {error}")
+        }
+        Warning::LeftOut(error) => format!("an entry of the answer can't be read and is left out: {error}"),
         Warning::Rewritten => {
             "the registrar changed the contact; it was recognised by its address".to_owned()
         }
@@ -257,9 +292,9 @@ pub fn warning(message: &str, paint: Paint) -> String {
 
 /// The reason for another try, and its time.
 #[must_use]
-pub fn retrying(failure: &Failure, wait: Duration, paint: Paint) -> String {
+pub fn retrying(failure: &Failure, unusable: &Unusable, wait: Duration, paint: Paint) -> String {
     let why = match failure {
-        Failure::Timeout => "no answer".to_owned(),
+        Failure::Timeout => diagnose::unusable(unusable).unwrap_or_else(|| "no answer".to_owned()),
         Failure::Unreachable(Unreachable::Name { name, .. }) => format!("\"{name}\" can't be resolved"),
         Failure::Unreachable(Unreachable::Network(cause)) => cause.to_string(),
         Failure::Unreachable(Unreachable::Closed) => "the connection was closed".to_owned(),

@@ -146,7 +146,7 @@ struct Registrar {
     uri: Option<String>,
     /// `udp` or `tcp`.
     transport: Option<String>,
-    /// Address and port it was sent to; IPv6 in brackets.
+    /// Address and port that the answer came from; without an answer, where it was sent to. IPv6 in brackets.
     remote: Option<String>,
     /// Address and port it was sent from.
     local: Option<String>,

@@ -19,15 +19,16 @@ use std::time::Duration;
 
 use super::diagnose::diagnose;
 use super::environment::Environment;
-use super::exit::{Exit, Fault};
+use super::exit::{Exit, Fault, FaultCause};
+use super::explain;
 use super::signals::Stop;
 use super::text;
 use super::values::ColorChoice;
 use crate::proto::Dropped;
-use crate::proto::client::outcome::{Failure, Report, Success, Warning};
+use crate::proto::client::outcome::{Failure, Report, Success, Unusable, Warning};
 use crate::proto::client::plan::Purpose;
 
-use crate::sip::AnyUri;
+use crate::sip::{AnyUri, NameAddr};
 
 use json::{CommandName, Object};
 use paint::Paint;
@@ -189,15 +190,16 @@ impl<'s, 'a> Reporter<'s, 'a> {
     }
 
     /// This try failed, and another follows.
-    pub fn retrying(&mut self, failure: &Failure, wait: Duration) {
+    pub fn retrying(&mut self, failure: &Failure, unusable: &Unusable, wait: Duration) {
         if !self.settings.quiet {
-            let text = human::retrying(failure, wait, self.err);
+            let text = human::retrying(failure, unusable, wait, self.err);
             self.stderr(&text);
         }
     }
 
     /// The registrar answered, but this is not bound.
-    pub fn unmet(&mut self, report: &Report, missing: &str) -> Exit {
+    /// `unlisted` is a contact that should be in the list by what is remembered, and is not.
+    pub fn unmet(&mut self, report: &Report, missing: &str, unlisted: Option<&NameAddr>) -> Exit {
         if !self.settings.quiet
             && !self.settings.json
             && let Ok(success) = &report.result
@@ -207,13 +209,14 @@ impl<'s, 'a> Reporter<'s, 'a> {
             let _ = self.success(report, success);
         }
         let unreadable = |warning: &Warning| matches!(warning, Warning::UnreadableContacts(_));
-        let hint = if report.warnings.iter().any(unreadable) {
-            "not every binding in the answer could be read: -vv shows them"
-        } else {
-            "the list is complete: whatever was bound there has run out or was removed"
+        let (cause, hint) = match unlisted {
+            _ if report.warnings.iter().any(unreadable) => (None, explain::UNREADABLE_LIST.hint.to_owned()),
+            Some(contact) => (None, explain::unlisted(&contact.uri.to_string())),
+            None => (Some(FaultCause::NotListed), explain::COMPLETE_LIST.hint.to_owned()),
         };
         let message = format!("{} is not bound", text::shown(missing));
-        self.fault(Fault { kind: Exit::Unmet, message, hint: Some(hint.to_owned()) }, Some(report))
+        let fault = Fault::new(Exit::Unmet, message, Some(hint));
+        self.fault(Fault { cause, warnings: report.remarks.clone(), ..fault }, Some(report))
     }
 
     /// A signal ended it, with what is known until now.
@@ -229,7 +232,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             Purpose::Remove | Purpose::RemoveAll => Some("the registrar may have removed it all the same"),
         });
         let hint = hint.map(str::to_owned);
-        self.fault(Fault { kind: Exit::from(signal), message: message.to_owned(), hint }, report)
+        self.fault(Fault::new(Exit::from(signal), message, hint), report)
     }
 
     /// The command failed before there was a report.

@@ -27,7 +27,7 @@ pub struct Options {
     pub policy: Policy,
     /// How much is borne.
     pub limits: Limits,
-    /// Digests to offer, best first.
+    /// Digests to offer, in this order.
     pub algorithms: Vec<Algorithm>,
     /// Where to serve the metrics.
     pub metrics: Option<SocketAddr>,
@@ -46,7 +46,10 @@ impl Options {
         Ok(Options {
             domains: domains(&args.access),
             policy: policy(&args.policy)?,
-            limits: limits(&args.listening)?,
+            limits: Limits {
+                full: args.policy.max_contacts_policy.unwrap_or_default().into(),
+                ..limits(&args.listening)?
+            },
             algorithms: algorithms(&args.access.algorithms)?,
             metrics: args.listening.metrics.map(|SocketAddress(address)| address),
             listen,
@@ -160,7 +163,7 @@ fn open_files() -> usize {
 
 fn algorithms(names: &[AlgorithmName]) -> Result<Vec<Algorithm>, UsageError> {
     if names.is_empty() {
-        return Ok(vec![Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5]);
+        return Ok(Algorithm::OFFERED.to_vec());
     }
     let mut all = Vec::with_capacity(names.len());
     for AlgorithmName(algorithm) in names {

@@ -15,6 +15,7 @@ use crate::cli::state::file;
 use crate::cli::text::{decode, shown};
 use crate::cli::usage::UsageError;
 use crate::proto::digest::{Hidden, Secret, User, Users};
+use crate::sip::escape_user;
 
 /// The largest file of users: whoever names a larger one has made a mistake.
 const LARGEST: u64 = 1 << 30;
@@ -83,13 +84,13 @@ pub(super) fn summary(users: &Users, path: Option<&Path>) -> String {
 
 /// The address of a user, to try it with.
 pub(super) fn example(users: &Users) -> Option<String> {
-    users.first().map(|user| format!("{}@{}", user.name, user.realm))
+    users.first().map(|user| format!("{}@{}", escape_user(user.own_part()), user.realm))
 }
 
 /// Adds a user, or changes the password. Returns the text to print.
 pub(super) fn add_user(args: &Access, environment: &Environment) -> Result<String, UsageError> {
     let wanted = args.add_user.as_deref().unwrap_or_default();
-    let (name, realm) = match wanted.split_once('@') {
+    let (name, realm) = match wanted.rsplit_once('@') {
         Some((name, realm)) => (name, realm.to_owned()),
         None => (wanted, options::domains(args).first().map(ToString::to_string).unwrap_or_default()),
     };

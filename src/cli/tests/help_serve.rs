@@ -23,7 +23,7 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --users <FILE>          File with the users
           --no-auth               Take anybody, without a password
           --yes                   Don't refuse --no-auth where others can reach it
-          --algorithms <LIST>     Digests to offer, best first
+          --algorithms <LIST>     Digests to offer, in this order
           --add-user <USER>       Add a user or change the password, and exit
           --password-file <FILE>  For --add-user: read the password; - is stdin
 
@@ -32,6 +32,7 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --max-expires <DURATION>      Longest lifetime [default: 2h]
           --default-expires <DURATION>  Lifetime if none is asked for [default: 1h]
           --max-contacts <NUMBER>       Bindings per address [default: 10]
+          --max-contacts-policy <WHAT>  At one more: refuse, replace-oldest
           --store <STORE>               Where bindings are kept [default: memory]
 
     Output:

@@ -32,6 +32,8 @@ pub struct Binding {
     pub cseq: u32,
     /// When it runs out. At that time it is no more.
     pub expires: Time,
+    /// When it was made or refreshed last.
+    pub refreshed: Time,
     /// Where the REGISTER came from: the way back through a NAT.
     pub source: Source,
 }
@@ -147,6 +149,9 @@ pub enum ContactChange {
     Clear,
     /// The contacts in order. Of those that name the same URI the last counts.
     Contacts(Vec<WantedContact>),
+    /// The same; where there would be too many, bindings that the request does not name make room, the one that was
+    /// refreshed longest ago first.
+    Displacing(Vec<WantedContact>),
 }
 
 /// One contact of a REGISTER.
@@ -209,7 +214,7 @@ pub enum Fate {
     Bound,
     /// It was bound, and is for longer.
     Refreshed,
-    /// A REGISTER removed it.
+    /// A REGISTER removed it, or a newer one took its place.
     Removed,
     /// Its time is over.
     Expired,
@@ -221,7 +226,7 @@ pub enum StoreFailure {
     /// The same Call-ID came with a CSeq that is not higher (RFC 3261 §10.3 step 7): 500.
     #[error("the request is older than the binding it would change")]
     OutOfOrder,
-    /// There would be more than [`Change::limit`] bindings: 403.
+    /// There would be more than [`Change::limit`] bindings: 503, until one ends.
     #[error("too many bindings")]
     TooMany,
     /// The store does not answer or does not take it: 503.

@@ -26,6 +26,7 @@ pub struct Applied {
 ///   that is not transitive it can be several: then it is the one spelled the same, or else the first.
 /// - A new URI is added, a known one updated, or removed when its lifetime is 0. Removing an unknown one is
 ///   no failure.
+/// - [`ContactChange::Displacing`] removes others for what is new, never what the request names.
 /// - A request may name a URI more than once, and the last counts. The order of CSeq is between requests.
 ///
 /// # Errors
@@ -38,6 +39,10 @@ pub fn apply(held: &[Binding], change: &Change, now: Time) -> Result<Applied, St
     match &change.contacts {
         ContactChange::Clear => slots.iter_mut().try_for_each(|slot| slot.wish(Wish::Remove, change))?,
         ContactChange::Contacts(contacts) => place(&mut slots, contacts, change)?,
+        ContactChange::Displacing(contacts) => {
+            place(&mut slots, contacts, change)?;
+            make_room(&mut slots, change.limit);
+        }
     }
     let bindings: Arc<[Binding]> = slots.iter().filter_map(|slot| slot.binding(change, now)).collect();
     effects.extend(slots.iter().filter_map(|slot| slot.effect(change)));
@@ -83,6 +88,23 @@ fn place<'a>(
         }
     }
     Ok(())
+}
+
+/// Where something is new and there are more than `limit`, removes what the request does not name: first what was
+/// refreshed longest ago, and of equals what was there first.
+fn make_room(slots: &mut [Slot<'_>], limit: usize) {
+    let is_new = |slot: &Slot<'_>| slot.held.is_none() && !slot.is_removed();
+    let count = slots.iter().filter(|slot| !slot.is_removed()).count();
+    let Some(surplus) = count.checked_sub(limit).filter(|_| slots.iter().any(is_new)) else { return };
+    let mut others: Vec<(Time, &mut Slot<'_>)> = slots
+        .iter_mut()
+        .filter(|slot| matches!(slot.wish, Wish::Leave))
+        .filter_map(|slot| Some((slot.held?.refreshed, slot)))
+        .collect();
+    others.sort_by_key(|(refreshed, _)| *refreshed);
+    for (_, slot) in others.into_iter().take(surplus) {
+        slot.wish = Wish::Remove;
+    }
 }
 
 /// The place of one binding: what it was, and what the request makes of it.
@@ -165,6 +187,7 @@ fn bind(held: Option<&Binding>, wanted: &WantedContact, change: &Change, now: Ti
         q: wanted.q,
         cseq: change.cseq,
         expires: now + Duration::from_secs(wanted.lifetime.into()),
+        refreshed: now,
         source: wanted.source,
     }
 }

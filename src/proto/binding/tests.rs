@@ -259,6 +259,69 @@ fn the_limit_counts_what_is_there_afterwards() {
     assert_eq!(limited(1, &["<sip:c> 1", "<sip:d> 1", "<sip:c> 0", "<sip:d> 0"]), Err(StoreFailure::TooMany));
 }
 
+/// RGR-045: what was refreshed longest ago makes room, never what the request names.
+#[test]
+fn the_oldest_makes_room_for_what_is_new() {
+    let displacing = |limit, cseq, contacts: &[&str]| {
+        let contacts = ContactChange::Displacing(contacts.iter().map(|text| wanted(text)).collect());
+        Change { limit, contacts, ..change("three", cseq, &[]) }
+    };
+    let later = |seconds| NOW + Duration::from_secs(seconds);
+    // `a` was there first, and `b` is refreshed earlier.
+    let bound = held(&[change("one", 1, &["<sip:a> 600", "<sip:b> 600", "<sip:c> 600"])]);
+    let bound = apply(&bound, &change("one", 2, &["<sip:a> 600"]), later(10)).unwrap().bindings;
+    let now = later(20);
+    for (limit, contacts, left, effects) in [
+        (
+            3,
+            &["<sip:d> 60"][..],
+            &["a", "c", "d"][..],
+            &[(Fate::Removed, "<sip:b>"), (Fate::Bound, "<sip:d>")][..],
+        ),
+        (4, &["<sip:d> 60"], &["a", "b", "c", "d"], &[(Fate::Bound, "<sip:d>")]),
+        (
+            3,
+            &["<sip:d> 60", "<sip:e> 60"],
+            &["a", "d", "e"],
+            &[
+                (Fate::Removed, "<sip:b>"),
+                (Fate::Removed, "<sip:c>"),
+                (Fate::Bound, "<sip:d>"),
+                (Fate::Bound, "<sip:e>"),
+            ],
+        ),
+        (
+            3,
+            &["<sip:b> 60", "<sip:d> 60"],
+            &["a", "b", "d"],
+            &[(Fate::Refreshed, "<sip:b>"), (Fate::Removed, "<sip:c>"), (Fate::Bound, "<sip:d>")],
+        ),
+        (
+            3,
+            &["<sip:c> 0", "<sip:d> 60"],
+            &["a", "b", "d"],
+            &[(Fate::Removed, "<sip:c>"), (Fate::Bound, "<sip:d>")],
+        ),
+        // Nothing is new: a limit that was lowered takes nothing away.
+        (1, &["<sip:c> 60"], &["a", "b", "c"], &[(Fate::Refreshed, "<sip:c>")]),
+        (1, &["<sip:c> 0", "<sip:x> 0"], &["a", "b"], &[(Fate::Removed, "<sip:c>")]),
+    ] {
+        let applied = apply(&bound, &displacing(limit, 1, contacts), now).unwrap();
+        let uris: Vec<&str> = applied
+            .bindings
+            .iter()
+            .map(|binding| &binding.contact()["<sip:".len()..binding.contact().len() - 1])
+            .collect();
+        assert_eq!(
+            (uris.as_slice(), fates(&applied.effects).as_slice()),
+            (left, effects),
+            "{limit} {contacts:?}"
+        );
+    }
+    let alone = apply(&bound, &displacing(1, 1, &["<sip:d> 60", "<sip:e> 60"]), now);
+    assert_eq!(alone.err(), Some(StoreFailure::TooMany), "no room for what one request names");
+}
+
 /// RGR-044: at its time a binding is no more: its Call-ID and CSeq say nothing, nor does it count for the
 /// limit.
 #[test]

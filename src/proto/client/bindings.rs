@@ -4,9 +4,10 @@
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 
+use super::contact;
 use super::outcome::{Granted, Listed, Misbehaviour, Success, Warning};
 use super::plan::{Plan, Purpose};
-use crate::sip::{AnyUri, HeaderName, Host, NameAddr, Response, Uri};
+use crate::sip::{AnyUri, FieldError, HeaderName, Host, NameAddr, Reading, Response, Uri};
 
 /// What a 2xx has to say: the request that it answers, and how the other side saw us.
 pub(super) struct Expected<'a> {
@@ -25,14 +26,14 @@ enum ContactMatch {
     Instance,
     /// Equal by RFC 3261 §19.1.4.
     Equal,
-    /// Equal but for `transport` and the default port.
-    Loose,
-    /// Loosely equal to our contact at the address that the registrar saw.
-    Seen,
+    /// Equal but for a default port and a default transport: [`contact::is_same`].
+    Spelling,
+    /// At the own address, without the transport that was asked for, or at the address that the registrar saw.
+    Place,
 }
 
 const CONTACT_MATCHES: [ContactMatch; 4] =
-    [ContactMatch::Instance, ContactMatch::Equal, ContactMatch::Loose, ContactMatch::Seen];
+    [ContactMatch::Instance, ContactMatch::Equal, ContactMatch::Spelling, ContactMatch::Place];
 
 /// Judges a 2xx: every contact asked for a lifetime must be live in it, every removed one gone.
 pub(super) fn read(
@@ -74,12 +75,14 @@ pub(super) fn read(
             .collect();
         pair(&remembered, &mut bindings, expected.seen);
     }
-    let routes = |name| response.headers.name_addrs(&name).unwrap_or_default();
+    let service_route = routes(response, &HeaderName::ServiceRoute, &mut warnings);
+    let path = routes(response, &HeaderName::Path, &mut warnings);
     let success = verdict.map(|()| Success {
         contacts,
-        bindings: bindings.into_iter().map(|binding| binding.listed).collect(),
-        service_route: routes(HeaderName::ServiceRoute),
-        path: routes(HeaderName::Path),
+        // RFC 3261 §10.2.2: what has no time left is not bound.
+        bindings: bindings.into_iter().map(|one| one.listed).filter(|one| one.expires > 0).collect(),
+        service_route,
+        path,
     });
     (success, warnings)
 }
@@ -103,7 +106,7 @@ impl<'a> RequestedContact<'a> {
     fn of(contact: &'a NameAddr, expected: &Expected<'_>) -> RequestedContact<'a> {
         let lifetime = expected.plan.lifetime_of(contact, expected.min_expires);
         let own = expected.plan.is_own(contact)
-            || remembered(expected.plan).any(|old| old.uri.matches(&contact.uri));
+            || remembered(expected.plan).any(|old| contact::is_same(&old.uri, &contact.uri));
         RequestedContact { contact, lifetime, own }
     }
 
@@ -111,13 +114,11 @@ impl<'a> RequestedContact<'a> {
         self.lifetime == Some(0)
     }
 
-    /// A contact that the user named is removed or not as it stands; only our own may have been rewritten
-    /// beyond recognition.
+    /// Only our own contact may have been moved.
     fn may_be(&self, rule: ContactMatch) -> bool {
         match rule {
-            ContactMatch::Instance | ContactMatch::Equal => true,
-            ContactMatch::Loose => self.own || !self.is_removed(),
-            ContactMatch::Seen => self.own,
+            ContactMatch::Instance | ContactMatch::Equal | ContactMatch::Spelling => true,
+            ContactMatch::Place => self.own,
         }
     }
 }
@@ -157,14 +158,17 @@ fn pair(
 }
 
 fn listed(response: &Response, header: Option<u32>, warnings: &mut Vec<Warning>) -> Vec<ListedContact> {
-    let values = response.headers.contact_values();
+    let values = response.headers.listed(&HeaderName::Contact);
     let mut unreadable = 0;
     let mut found = Vec::with_capacity(values.len());
     for value in values {
-        let Ok(contact) = value else {
+        let Ok(Reading { address: contact, blemish }) = value else {
             unreadable += 1;
             continue;
         };
+        if let Some(problem) = blemish {
+            warn_of(FieldError { header: HeaderName::Contact, problem }, warnings);
+        }
         let lifetime = contact.expires().or(header);
         let listed = Listed { expires: lifetime.unwrap_or(DEFAULT), q: contact.q(), own: false, contact };
         found.push(ListedContact { listed, says_lifetime: lifetime.is_some() });
@@ -173,6 +177,34 @@ fn listed(response: &Response, header: Option<u32>, warnings: &mut Vec<Warning>)
         warnings.push(Warning::UnreadableContacts(unreadable));
     }
     found
+}
+
+/// The entries of a Service-Route or Path that can be read; one that can't, and every blemish, is told of.
+fn routes(response: &Response, name: &HeaderName, warnings: &mut Vec<Warning>) -> Vec<NameAddr> {
+    let mut routes = Vec::new();
+    for value in response.headers.listed(name) {
+        match value {
+            Ok(Reading { address, blemish }) => {
+                if let Some(problem) = blemish {
+                    warn_of(FieldError { header: name.clone(), problem }, warnings);
+                }
+                routes.push(address);
+            }
+            Err(error) => warn_once(Warning::LeftOut(error), warnings),
+        }
+    }
+    routes
+}
+
+fn warn_of(blemish: FieldError, warnings: &mut Vec<Warning>) {
+    warn_once(Warning::Blemish(blemish), warnings);
+}
+
+/// A warning that says nothing new is none: of five thousand contacts each may have the same blemish.
+pub(super) fn warn_once(warning: Warning, warnings: &mut Vec<Warning>) {
+    if !warnings.contains(&warning) {
+        warnings.push(warning);
+    }
 }
 
 /// RFC 3261 §10.2: what a lifetime that can't be known counts as.
@@ -189,17 +221,23 @@ fn alike(asked: &NameAddr, listed: &NameAddr, rule: ContactMatch, seen: Option<S
         (AnyUri::Sip(asked), AnyUri::Sip(listed)) => match (rule, seen) {
             (ContactMatch::Instance, _) => false,
             (ContactMatch::Equal, _) => asked.matches(listed),
-            (ContactMatch::Loose, _) => loose(asked).matches(&loose(listed)),
-            (ContactMatch::Seen, Some(seen)) => loose(&moved(asked, seen)).matches(&loose(listed)),
-            (ContactMatch::Seen, None) => false,
+            (ContactMatch::Spelling, _) => contact::spelled_out(asked).matches(&contact::spelled_out(listed)),
+            (ContactMatch::Place, seen) => {
+                let places = [Some(asked.clone()), seen.map(|seen| moved(asked, seen))];
+                let is_there = |place: Uri| {
+                    let listed = contact::spelled_out(listed);
+                    [plain(&place), contact::spelled_out(&place)].iter().any(|place| place.matches(&listed))
+                };
+                places.into_iter().flatten().any(is_there)
+            }
         },
     }
 }
 
-fn loose(uri: &Uri) -> Uri {
-    let mut uri = uri.clone();
+/// Without the transport: some registrars keep no URI parameters.
+fn plain(uri: &Uri) -> Uri {
+    let mut uri = contact::spelled_out(uri);
     uri.params.remove("transport");
-    uri.port = Some(uri.port.unwrap_or(5060));
     uri
 }
 
@@ -227,6 +265,9 @@ fn unknown_requirements(response: &Response, expected: &Expected<'_>, warnings: 
     }
 }
 
+/// Contacts that may be bound and are remembered at a time: all of them are removed by one request.
+const MOST: usize = 16;
+
 /// The contacts of this device that may be bound, each as a text: ten thousand accounts rest most of the
 /// time, and a text takes a fifth of the room.
 #[derive(Debug, Default)]
@@ -246,7 +287,7 @@ impl OwnContacts {
     pub fn beside(&self, others: &[NameAddr]) -> Vec<NameAddr> {
         let strange = self.0.iter().filter(|text| !others.iter().any(|other| spells(text, other)));
         let strange = strange.filter_map(|text| parse(text));
-        strange.filter(|contact| !others.iter().any(|other| other.uri.matches(&contact.uri))).collect()
+        strange.filter(|own| !others.iter().any(|other| contact::is_same(&other.uri, &own.uri))).collect()
     }
 
     /// Forgets what was, and takes these instead.
@@ -266,11 +307,16 @@ impl OwnContacts {
         self.0.truncate(count);
     }
 
-    /// Adds a contact, if it is new.
+    /// Adds a contact, if it is new. Beyond [`MOST`] the oldest goes.
     pub fn add(&mut self, contact: &NameAddr) {
-        if !self.contacts().iter().any(|known| known.uri.matches(&contact.uri)) {
-            self.0.push(contact.to_string().into());
+        let is_known = |known: &NameAddr| contact::is_same(&known.uri, &contact.uri);
+        if self.0.iter().any(|text| spells(text, contact)) || self.contacts().iter().any(is_known) {
+            return;
         }
+        if self.0.len() >= MOST {
+            self.0.remove(0);
+        }
+        self.0.push(contact.to_string().into());
     }
 }
 

@@ -10,7 +10,7 @@ use super::schedule::AccountEvent;
 use crate::proto::transaction::{Lookup, Owner, Transactions};
 use crate::proto::uas::{Head, Reply, refuse_extensions, refuse_method};
 use crate::proto::{Dropped, FlowId, Notice, RegistrationId};
-use crate::sip::{HeaderName, Method, Request};
+use crate::sip::{HeaderName, Method, ParseError, Request};
 
 /// The methods that are understood, if not taken.
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
@@ -36,11 +36,13 @@ impl Default for Device {
 }
 
 impl Device {
-    /// Takes a request that came in on a flow of this registration's, answers it and tells of it.
+    /// Takes a request that came in on a flow of registrations, answers it and tells the one that is called. With `None`
+    /// nobody is: the Request-URI is no contact of ours (RFC 3261 §8.2.2.1). With a fault it is what could be read of
+    /// one, and gets 400 (§18.3, §21.4.1).
     pub(in crate::proto) fn receive(
         self,
-        registration: RegistrationId,
-        request: Request,
+        called: Option<RegistrationId>,
+        (request, fault): (Request, Option<ParseError>),
         flow: FlowId,
         peer: SocketAddr,
         stack: &mut Transactions,
@@ -65,12 +67,19 @@ impl Device {
         }
         // RFC 3261 §9.2: what is answered can't be cancelled any more, and the CANCEL itself is fine.
         let cancels = request.method == Method::Cancel && invite.is_some_and(|key| stack.has(key));
-        let reply = if cancels { Some(Reply::new(200)) } else { self.answer(request) };
+        let fault = fault.map(|error| Reply::because(400, error.to_string()));
+        let reply = match fault.or_else(|| incoming.fault.clone().map(Reply::from)) {
+            Some(fault) => Some(fault),
+            None if cancels => Some(Reply::new(200)),
+            None => self.reply(request, called.is_some()),
+        };
         let Some(reply) = reply else { return };
         let from = request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default();
         let (method, status) = (request.method.as_str().to_owned(), reply.status);
-        let what = AccountEvent::Incoming { method, from, status };
-        stack.context.notify(Notice::Account { registration, what });
+        if let Some(registration) = called {
+            let what = AccountEvent::Incoming { method, from, status };
+            stack.context.notify(Notice::Account { registration, what });
+        }
         match key {
             Some(key) if request.method == Method::Invite => {
                 stack.refuse_invite(Owner::Device, key, &incoming, reply);
@@ -89,11 +98,17 @@ impl Device {
     /// under way.
     #[must_use]
     pub fn answer(self, request: &Request) -> Option<Reply> {
+        self.reply(request, true)
+    }
+
+    /// The same for a request that is for one of our contacts, or for none.
+    fn reply(self, request: &Request, is_ours: bool) -> Option<Reply> {
         if request.method == Method::Ack {
             return None;
         }
         Some(match Head::read(request) {
-            Ok(_) => self.decide(request),
+            Ok(_) if is_ours || is_within(&request.method) => self.decide(request),
+            Ok(_) => Reply::new(404),
             Err(answer) => answer,
         })
     }
@@ -126,6 +141,11 @@ impl Device {
             | Method::Other(_) => refuse_method(&request.method, ALLOW),
         }
     }
+}
+
+/// Whether a request of this method is about another one or a call, and not for whoever its Request-URI names.
+fn is_within(method: &Method) -> bool {
+    matches!(method, Method::Ack | Method::Bye | Method::Cancel)
 }
 
 /// RFC 6665 §4.1.3: only the package that needs no subscription is taken without one.

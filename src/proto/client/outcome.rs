@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Purpose;
-pub use crate::proto::digest::{Answered, CredentialsFailure, Skipped, WhySkipped};
+pub use crate::proto::digest::{Answered, Claimant, CredentialsFailure, Proof, Skipped, WhySkipped};
 use crate::proto::locate::Transport;
-use crate::proto::{Cause, RegistrationId, ResolveError, Time};
-use crate::sip::{AnyUri, NameAddr, Q, Uri};
+use crate::proto::{AnswerFault, Cause, RegistrationId, ResolveError, Time};
+use crate::sip::{AnyUri, FieldError, Host, NameAddr, Q, Uri};
 
 /// The end of one [`super::plan::Plan`].
 #[derive(Debug)]
@@ -22,12 +22,23 @@ pub struct Report {
     pub result: Result<Success, Failure>,
     /// The last final response: status and reason phrase.
     pub response: Option<(u16, String)>,
+    /// What the Warning and Reason rows of that response say.
+    pub remarks: Vec<String>,
+    /// Credentials were asked for, whether or not that could be answered.
+    pub challenged: bool,
+    /// Challenges of the last final response that can't be read, as they came, cut short.
+    pub unreadable: Vec<String>,
     /// The Request-URI of the last request.
     pub request_uri: Arc<Uri>,
-    /// Where the last request went.
+    /// The domain of the AOR, where the Request-URI names an address in its place because the user said so; `None` where it
+    /// names the domain, or where a redirect led.
+    pub domain: Option<Host>,
+    /// Where the last request went; once it is answered, who answered.
     pub hop: Option<Hop>,
     /// Challenges that were answered in the last request, in the order of its headers.
     pub auth: Vec<Answered>,
+    /// Who answered them.
+    pub claimants: Vec<Claimant>,
     /// The address the other side saw (Via `received` and `rport`), where it differs from [`Hop::local`].
     pub received: Option<SocketAddr>,
     /// The Call-ID of all requests.
@@ -46,8 +57,54 @@ pub struct Report {
     pub round_trip: Option<Duration>,
     /// One per destination, in the order they were tried; names that could not be resolved are in here too.
     pub attempts: Vec<Attempt>,
+    /// A request of it may have taken effect: a 2xx came, whatever it says, or nobody knows what became of one.
+    pub took_effect: bool,
     /// Oddities that are no failure.
     pub warnings: Vec<Warning>,
+    /// Answers to the last request that could not be used, since the last one that could.
+    pub unusable: Unusable,
+}
+
+/// Answers that came and could not be used, counted by who sent them and what was wrong with each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unusable(Vec<(SocketAddr, AnswerFault, u32)>);
+
+/// So many senders are told apart; what others send is not counted.
+const MOST_SENDERS: usize = 16;
+/// So many faults are told apart, of all senders together.
+const MOST_FAULTS: usize = 64;
+
+impl Unusable {
+    /// One more came.
+    pub fn add(&mut self, peer: SocketAddr, fault: AnswerFault) {
+        let known = self.0.iter_mut().find(|(sender, known, _)| (*sender, *known) == (peer, fault));
+        if let Some((.., count)) = known {
+            *count = count.saturating_add(1);
+            return;
+        }
+        // Each sender has one entry at least.
+        let is_known = self.0.iter().any(|(sender, ..)| *sender == peer);
+        if self.0.len() < if is_known { MOST_FAULTS } else { MOST_SENDERS } {
+            self.0.push((peer, fault, 1));
+        }
+    }
+
+    /// Nothing that has come until now counts any more.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Who sent the most of them, how many, and what was wrong with most of those; `None` when none came.
+    #[must_use]
+    pub fn most(&self) -> Option<(SocketAddr, u32, AnswerFault)> {
+        let of = |peer: SocketAddr| self.0.iter().filter(move |(sender, ..)| *sender == peer);
+        let count = |peer: SocketAddr| of(peer).map(|(.., count)| *count).fold(0, u32::saturating_add);
+        // The first of several alike.
+        let peers = self.0.iter().map(|(peer, ..)| *peer).rev();
+        let peer = peers.max_by_key(|peer| count(*peer))?;
+        let (_, fault, _) = of(peer).rev().max_by_key(|(.., count)| *count)?;
+        Some((peer, count(peer), *fault))
+    }
 }
 
 /// The two ends of a flow.
@@ -237,6 +294,10 @@ pub enum Warning {
     NoLifetime,
     /// Contact values of the response that can't be read.
     UnreadableContacts(usize),
+    /// Something in a header that strays from the grammar, and was read for what could be made out.
+    Blemish(FieldError),
+    /// An entry of a list that can't be read.
+    LeftOut(FieldError),
     /// The binding was only found by looser rules than RFC 3261 §19.1.4 (transport and default port aside, or
     /// our address as the registrar saw it).
     Rewritten,

@@ -15,6 +15,9 @@
 //!                                                            Resting, with Plan::keep
 //! ```
 //!
+//! A request that is sent ahead with a nonce at hand and refused, by 403 or without a challenge, is repeated
+//! without credentials, once a try: the registrar may have forgotten the nonce, and not the user.
+//!
 //! With [`Plan::keep`] it does not end but rests, and [`Registration::again_for`] has it register once more.
 //!
 //! The machine is pure. Every input returns one [`Step`], the thing to do next; [`crate::proto::endpoint`]
@@ -33,7 +36,8 @@ use std::time::Duration;
 
 use super::bindings::OwnContacts;
 use super::outcome::{
-    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Warning,
+    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Unusable,
+    Warning,
 };
 use super::plan::Plan;
 use super::targets::{NextHop, Target, Targets};
@@ -41,8 +45,8 @@ use crate::proto::digest::Sessions;
 use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Locate, Transport};
 use crate::proto::transaction::Outgoing;
-use crate::proto::{Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
-use crate::sip::{NameAddr, Response};
+use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
+use crate::sip::{Host, NameAddr, Response};
 
 /// The option-tags that the client can use at all.
 pub(super) const KNOWN_TAGS: [&str; 1] = ["path"];
@@ -121,6 +125,8 @@ pub(super) struct Registrant {
     /// Contacts of this device that may be bound: remembered ones, and those of requests whose answer never
     /// came.
     pub own: OwnContacts,
+    /// Tells its own contact from those of other accounts with the same user part on the same flow.
+    pub namesake: u16,
     /// The plan has been replaced by another, so that contacts that the user named before are removed like
     /// the device's own.
     pub drop_stale: bool,
@@ -205,6 +211,8 @@ pub(super) struct Try {
     pub requests: u32,
     /// The contacts of the last request.
     pub contacts: Vec<NameAddr>,
+    /// The user whose credentials at hand were refused, so that a request was repeated without any.
+    pub outdated: Option<String>,
     /// The last final answer that was not acted upon.
     pub refusal: Option<Failure>,
     pub misbehaved: Option<Misbehaviour>,
@@ -228,6 +236,8 @@ pub(super) struct Tally {
     pub started: Time,
     /// Tries that are over.
     pub tries: u32,
+    /// The last of them in a row that ended with a Retry-After.
+    pub believed: u32,
     /// The first of them did not begin on the flow of an earlier registration, but with the first
     /// destination.
     pub began_at_first: bool,
@@ -241,11 +251,19 @@ pub(super) struct Tally {
     pub hop: Option<Hop>,
     pub sent: Option<Time>,
     pub round_trip: Option<Duration>,
-    /// The last final response.
+    /// The last final response, and what its Warning and Reason rows say.
     pub response: Option<(u16, String)>,
+    pub remarks: Vec<String>,
+    /// A final response asked for credentials; and the challenges of the last that can't be read.
+    pub challenged: bool,
+    pub unreadable: Vec<String>,
     /// Our address as the other side saw it.
     pub seen: Option<SocketAddr>,
     pub warnings: Vec<Warning>,
+    /// As [`Report::took_effect`].
+    pub took_effect: bool,
+    /// Answers to the last request that could not be used.
+    pub unusable: Unusable,
 }
 
 /// What an input to a try leads to.
@@ -283,6 +301,7 @@ impl Registration {
             sessions: Sessions::new(),
             target: None,
             own: plan.resume.iter().flat_map(|resume| resume.own.clone()).collect(),
+            namesake: 0,
             drop_stale: false,
             failed_over_since: None,
             plan,
@@ -409,6 +428,7 @@ impl Registration {
         let mut tally = mem::take(&mut pause.tally);
         tally.tries += 1;
         tally.attempts.clear();
+        tally.unusable.clear();
         self.begin(Try::new(tally), now)
     }
 
@@ -419,6 +439,22 @@ impl Registration {
         let (Phase::Visiting(visit), _) = &**trying else { return None };
         let Await::Password(_, since) = &visit.awaits else { return None };
         Some(*since)
+    }
+
+    /// An answer came that can't be used.
+    pub fn on_unusable(&mut self, peer: SocketAddr, fault: AnswerFault) {
+        if let Some((_, attempt, Visit { awaits: Await::Response, .. })) = self.visit() {
+            attempt.tally.unusable.add(peer, fault);
+        }
+    }
+
+    /// The answers to the last request of the try before this pause that could not be used.
+    #[must_use]
+    pub fn unusable(&self) -> Unusable {
+        match &self.state {
+            State::Pausing(pause) => pause.tally.unusable.clone(),
+            State::Fresh | State::Trying(_) | State::Resting(_) | State::Over => Unusable::default(),
+        }
     }
 
     /// Timer E sent a copy.
@@ -494,7 +530,7 @@ impl Registration {
     }
 
     /// This try has failed: another follows if there is time for it and it could end otherwise.
-    fn fail(&mut self, failure: Failure, tally: Tally, now: Time) -> Step {
+    fn fail(&mut self, failure: Failure, mut tally: Tally, now: Time) -> Step {
         let left = self.plan().retry_for.saturating_sub(now.since(tally.started));
         match tally.pause(&failure) {
             Some((wait, spread)) if wait <= left => {
@@ -515,6 +551,7 @@ impl Registration {
     ) -> Step {
         let registrant = &mut self.registrant;
         self.state = if registrant.plan.keep { State::Resting(flow) } else { State::Over };
+        let domain = registrant.hidden_domain();
         let request_uri = match &registrant.target {
             Some(target) => Arc::new(target.uri.clone()),
             None => Arc::clone(&registrant.plan.registrar),
@@ -528,12 +565,17 @@ impl Registration {
             purpose: registrant.plan.purpose,
             result,
             response: tally.response,
+            remarks: tally.remarks,
+            challenged: tally.challenged,
+            unreadable: tally.unreadable,
             request_uri,
+            domain,
             received: tally
                 .seen
                 .filter(|seen| tally.hop.is_none_or(|hop| ip_and_port(hop.local) != ip_and_port(*seen))),
             hop: tally.hop,
             auth: registrant.sessions.answered(),
+            claimants: registrant.sessions.claimants(),
             call_id: registrant.call_id.clone(),
             cseq: registrant.cseq,
             requests: tally.requests,
@@ -542,12 +584,23 @@ impl Registration {
             elapsed: now.since(tally.started),
             round_trip: tally.round_trip,
             attempts: tally.attempts,
+            took_effect: tally.took_effect,
             warnings: tally.warnings,
+            unusable: tally.unusable,
         }))
     }
 }
 
 impl Registrant {
+    /// The domain of the AOR, where the plan has an address in its place in the Request-URI. Who has bound something by
+    /// that Request-URI takes it.
+    fn hidden_domain(&self) -> Option<Host> {
+        let Plan { aor, registrar, .. } = &*self.plan;
+        let is_hidden = self.target.is_none() && registrar.host.ip().is_some() && aor.host.ip().is_none();
+        let is_taken = self.plan.keep && !self.own.is_empty();
+        (is_hidden && !is_taken).then(|| aor.host.clone())
+    }
+
     /// Where the requests of this moment go.
     pub(super) fn next_hop(&self) -> NextHop<'_> {
         match &self.target {
@@ -594,6 +647,7 @@ impl Try {
             visits: 0,
             requests: 0,
             contacts: Vec::new(),
+            outdated: None,
             refusal: None,
             misbehaved: None,
             silent: false,

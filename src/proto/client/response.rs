@@ -3,17 +3,18 @@
 use std::net::SocketAddr;
 
 use super::bindings::{self, Expected};
-use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal};
+use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Warning};
 use super::plan::Purpose;
 use super::registration::{Await, Registrant, Registration, Step, Tally, Try, Turn, Visit};
 use super::targets::Redirect;
 use crate::proto::Time;
-use crate::proto::digest::{ChallengeOutcome, Credential, Hidden, Secret};
+use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret, Sessions};
 use crate::proto::ids::{self, Random};
 use crate::sip::{HeaderName, Response, Via};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises,
-// one 420 (there is one tag to drop) and one new Call-ID.
+// one 420 (there is one tag to drop) and one new Call-ID. One that is repeated without the credentials at
+// hand has to do with what these leave.
 
 /// Most challenges that one destination gets answered.
 const MOST_CHALLENGES: u8 = 3;
@@ -24,11 +25,18 @@ const LONGEST_RAISE: u32 = 86_400;
 
 impl Registration {
     /// The final response to the request under way. Provisional ones don't come here: they change nothing.
-    /// `via` is the one Via of it.
-    pub fn on_final(&mut self, response: Response, via: &Via, random: &mut dyn Random, now: Time) -> Step {
+    /// `via` is the one Via of it, `peer` who sent it.
+    pub fn on_final(
+        &mut self,
+        response: Response,
+        via: &Via,
+        peer: SocketAddr,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Step {
         let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
         let Await::Response = visit.awaits else { return Step::Wait };
-        attempt.tally.on_response(&response, via, visit.flow.local, visit.flow.destination.address, now);
+        attempt.tally.on_response(&response, via, visit.flow.local, peer, now);
         let turn = registrant.on_final(attempt, visit, &response, random, now);
         self.settle(turn, now)
     }
@@ -57,6 +65,11 @@ impl Registrant {
         random: &mut dyn Random,
         now: Time,
     ) -> Turn {
+        let is_sent_ahead = self.sessions.used_known_nonce() && attempt.outdated.is_none();
+        if response.status == 403 && is_sent_ahead {
+            let otherwise = self.forbidden(attempt).unwrap_or_else(|| refusal(response));
+            return self.send_bare(attempt, visit, 403, otherwise, random, now);
+        }
         if !matches!(response.status, 401 | 407) {
             self.sessions.on_accepted();
         }
@@ -82,13 +95,8 @@ impl Registrant {
                 attempt.refuse(visit, 503, refusal(response));
                 self.next_destination(attempt).into()
             }
-            status @ 403 if let Some(username) = self.sessions.username() => {
-                let username = username.to_owned();
-                attempt.refuse(
-                    visit,
-                    status,
-                    Failure::Credentials(CredentialsFailure::Forbidden { username }),
-                );
+            403 if let Some(failure) = self.forbidden(attempt) => {
+                attempt.refuse(visit, 403, failure);
                 Turn::Fail
             }
             408 => {
@@ -107,8 +115,31 @@ impl Registrant {
         }
     }
 
+    /// What a 403 means where credentials were sent in this try.
+    fn forbidden(&self, attempt: &Try) -> Option<Failure> {
+        let username = self.sessions.username().or(attempt.outdated.as_deref())?.to_owned();
+        Some(Failure::Credentials(CredentialsFailure::Forbidden { username }))
+    }
+
+    /// Repeats a request without the credentials at hand, which were refused. What comes back to that decides.
+    fn send_bare(
+        &mut self,
+        attempt: &mut Try,
+        visit: &mut Visit,
+        status: u16,
+        otherwise: Failure,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Turn {
+        attempt.outdated = self.sessions.username().map(str::to_owned);
+        self.sessions = Sessions::new();
+        self.send_again(attempt, visit, status, otherwise, random, now)
+    }
+
     fn accepted(&mut self, attempt: &mut Try, visit: &Visit, response: &Response, now: Time) -> Turn {
         attempt.leave(visit, AttemptResult::Status(response.status));
+        // Whatever it says of it: a 2xx has bound something.
+        self.suppose_bound(attempt);
         // Without a session nobody reads it.
         let uri = if self.sessions.is_empty() { String::new() } else { self.next_hop().uri.to_string() };
         if self.sessions.on_success(&response.headers, &uri, &response.body).is_err() {
@@ -169,6 +200,12 @@ impl Registrant {
                 visit.awaits = Await::Password(Box::new(response.clone()), now);
                 return Turn::Stay(Step::AskPassword { username, realm });
             }
+            ChallengeOutcome::Fail(
+                failure @ (CredentialsFailure::NoChallenge | CredentialsFailure::Unservable { .. }),
+            ) if self.sessions.used_known_nonce() && attempt.outdated.is_none() => {
+                let otherwise = Failure::Credentials(failure);
+                return self.send_bare(attempt, visit, response.status, otherwise, random, now);
+            }
             ChallengeOutcome::Fail(failure) => failure,
         };
         // Another target would only be shown the same credentials (RFC 3261 §22.1).
@@ -226,23 +263,34 @@ impl Registrant {
 }
 
 impl Tally {
-    /// Notes a final response, and from its Via the address that we were seen at (RFC 3581 §4): without
+    /// Notes a final response, who sent it, and from its Via the address that we were seen at (RFC 3581 §4): without
     /// `received` the source address was what Via says, without `rport` the port was not looked at.
     fn on_response(
         &mut self,
         response: &Response,
         via: &Via,
         local: Option<SocketAddr>,
-        remote: SocketAddr,
+        peer: SocketAddr,
         now: Time,
     ) {
         self.response = Some((response.status, response.reason.clone()));
+        self.remarks = response.headers.remarks();
+        let asks = |header: &HeaderName| response.headers.get(header).is_some();
+        self.challenged |= [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate].iter().any(asks);
+        self.unreadable = digest::unreadable(&response.headers);
+        if let Some(hop) = &mut self.hop {
+            hop.remote = peer;
+        }
+        self.unusable.clear();
+        for blemish in response.headers.surplus_commas() {
+            bindings::warn_once(Warning::Blemish(blemish), &mut self.warnings);
+        }
         self.round_trip = self.sent.map(|sent| now.since(sent));
         let Some(local) = local else { return };
-        let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == remote.is_ipv4());
+        let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == peer.is_ipv4());
         let port = via.rport().flatten();
         if ip.is_some() || port.is_some() {
-            let sent_by = via.host.ip().filter(|host| host.is_ipv4() == remote.is_ipv4());
+            let sent_by = via.host.ip().filter(|host| host.is_ipv4() == peer.is_ipv4());
             let ip = ip.or(sent_by).unwrap_or(local.ip());
             self.seen = Some(SocketAddr::new(ip, port.unwrap_or(local.port())));
         }
@@ -253,11 +301,11 @@ impl Tally {
 /// header of its own: the reason phrase, Warning, or what Kamailio adds tells it.
 fn blames_cseq(response: &Response) -> bool {
     let says = |text: &str| text.to_ascii_lowercase().contains("cseq");
-    let row = |name: &[u8]| {
-        let name = HeaderName::parse(name).ok()?;
-        response.headers.get(&name)?.text().ok()
+    let row_says = |name: &[u8]| {
+        let row = HeaderName::parse(name).ok().and_then(|name| response.headers.get(&name));
+        row.is_some_and(|row| says(&row.text_lossy()))
     };
-    says(&response.reason) || row(b"Warning").is_some_and(says) || row(b"P-Registrar-Error").is_some_and(says)
+    says(&response.reason) || row_says(b"Warning") || row_says(b"P-Registrar-Error")
 }
 
 fn extension(status: u16, tags: Vec<String>) -> Failure {

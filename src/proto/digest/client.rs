@@ -78,6 +78,8 @@ pub enum CredentialsFailure {
     Missing {
         /// The realm of the challenge.
         realm: String,
+        /// There is one for another realm.
+        has_others: bool,
     },
     /// Challenged again after our answer, not because of a stale nonce.
     Rejected {
@@ -96,10 +98,30 @@ pub enum CredentialsFailure {
         /// Each challenge offered and why it was skipped.
         offered: Vec<Skipped>,
     },
-    /// 401 or 407 without any challenge in it.
+    /// 401 or 407 without any challenge in it that can be read; [`unreadable`] has those that can't.
     NoChallenge,
     /// More challenges than the limit allows.
     Endless,
+}
+
+/// Who we said to be in answer to a challenge, and what it was proven with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// The protection domain that was asked for.
+    pub realm: String,
+    /// The user name that we answered with.
+    pub username: String,
+    /// The kind of secret.
+    pub proof: Proof,
+}
+
+/// The kind of secret that an answer was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A password, which fits any user and realm.
+    Password,
+    /// An HA1, made for one user and one realm.
+    Ha1,
 }
 
 /// A challenge that was not answered.
@@ -192,7 +214,10 @@ impl Sessions {
             (Some(realm), Some(username)) => {
                 ChallengeOutcome::PasswordWanted { username: username.clone(), realm }
             }
-            (Some(realm), None) => ChallengeOutcome::Fail(CredentialsFailure::Missing { realm }),
+            (Some(realm), None) => {
+                let has_others = !keyring.credentials.is_empty();
+                ChallengeOutcome::Fail(CredentialsFailure::Missing { realm, has_others })
+            }
             (None, _) if skipped.is_empty() => ChallengeOutcome::Fail(CredentialsFailure::NoChallenge),
             (None, _) => ChallengeOutcome::Fail(CredentialsFailure::Unservable { offered: skipped }),
         }
@@ -233,6 +258,14 @@ impl Sessions {
     /// A final response came that asks for no credentials: the answers were good.
     pub fn on_accepted(&mut self) {
         self.note_accepted(|_| true);
+        self.0.iter_mut().filter(|session| session.sent).for_each(|session| session.known = true);
+    }
+
+    /// Whether the last request was sent ahead with a nonce that had served an earlier one. A registrar that
+    /// refuses that may have forgotten the nonce, and not the user.
+    #[must_use]
+    pub fn used_known_nonce(&self) -> bool {
+        self.0.iter().any(|session| session.sent && session.known)
     }
 
     fn note_accepted(&mut self, passed: impl Fn(&Session) -> bool) {
@@ -290,6 +323,12 @@ impl Sessions {
     #[must_use]
     pub fn username(&self) -> Option<&str> {
         self.0.iter().find(|s| s.sent).map(|s| s.username.as_str())
+    }
+
+    /// Who we have said to be.
+    #[must_use]
+    pub fn claimants(&self) -> Vec<Claimant> {
+        self.0.iter().filter(|s| s.sent).map(Session::claimant).collect()
     }
 }
 
@@ -349,6 +388,22 @@ fn skip(challenge: &Challenge, why: WhySkipped) -> Skipped {
     Skipped { offer, realm: challenge.realm().map(str::to_owned), why }
 }
 
+/// The challenges of a response of which nothing can be made out, or no realm and nonce: as they came, cut short, and
+/// not all of many.
+#[must_use]
+pub fn unreadable(headers: &Headers) -> Vec<String> {
+    const MOST: usize = 4;
+    const LONGEST: usize = 80;
+    let is_sound = |challenge: &Challenge| {
+        !challenge.is_digest() || challenge.realm().is_some() && challenge.nonce().is_some()
+    };
+    let rows =
+        CHALLENGERS.iter().flat_map(|challenger| headers.all(&challenger.challenge()).collect::<Vec<_>>());
+    let broken = rows.filter(|row| !Challenge::parse_all(row.value()).iter().any(is_sound));
+    let text = |row: &Header| String::from_utf8_lossy(row.value()).chars().take(LONGEST).collect();
+    broken.take(MOST).map(text).collect()
+}
+
 impl Credential {
     fn serves(&self, wanted: Algorithm) -> bool {
         match &self.secret {
@@ -373,6 +428,7 @@ struct Session {
     name: NameForm,
     username: String,
     ha1: Hidden,
+    proof: Proof,
     /// One cnonce for the life of a nonce: servers that compute A1 of -sess once and servers that compute it
     /// for every request then agree.
     cnonce: String,
@@ -381,6 +437,8 @@ struct Session {
     sent: bool,
     /// The answer was accepted at least once: another challenge is about the nonce, not about the user.
     proven: bool,
+    /// A request with the answer came to an end without another challenge: the next is sent ahead with it.
+    known: bool,
 }
 
 /// How the user name goes into the header (RFC 7616 §3.4, §3.4.4).
@@ -405,13 +463,13 @@ impl Session {
         let utf8 = challenge.charset().is_some_and(|charset| charset.eq_ignore_ascii_case("UTF-8"));
         let normal = |text: &str| if utf8 { text.nfc().collect() } else { text.to_owned() };
         let username = normal(&credential.username);
-        let ha1 = match &credential.secret {
+        let (ha1, proof) = match &credential.secret {
             Secret::Password(password) => {
                 let password = Hidden::new(normal(password.reveal()));
                 let octets = password.reveal().as_bytes();
-                Hidden::new(hash::ha1(offer.algorithm, &username, offer.realm, octets))
+                (Hidden::new(hash::ha1(offer.algorithm, &username, offer.realm, octets)), Proof::Password)
             }
-            Secret::Ha1 { hex, .. } => hex.clone(),
+            Secret::Ha1 { hex, .. } => (hex.clone(), Proof::Ha1),
         };
         let name = if challenge.userhash() {
             NameForm::Hashed
@@ -432,10 +490,12 @@ impl Session {
             name,
             username,
             ha1,
+            proof,
             cnonce,
             nc: 0,
             sent: false,
             proven: false,
+            known: false,
         }
     }
 
@@ -488,6 +548,10 @@ impl Session {
         let Some(rspauth) = &info.rspauth else { return true };
         let expected = self.with_exchange(uri, body, |e| e.rspauth(self.ha1.reveal()));
         rspauth.eq_ignore_ascii_case(&expected)
+    }
+
+    fn claimant(&self) -> Claimant {
+        Claimant { realm: self.realm.clone(), username: self.username.clone(), proof: self.proof }
     }
 
     fn answered(&self) -> Answered {

@@ -16,7 +16,10 @@ mod nonce;
 mod server;
 mod users;
 
-pub use client::{Answered, ChallengeOutcome, CredentialsFailure, Sessions, Skipped, WhySkipped};
+pub use client::{
+    Answered, ChallengeOutcome, Claimant, CredentialsFailure, Proof, Sessions, Skipped, WhySkipped,
+    unreadable,
+};
 pub use server::{AuthFailure, Presented, Verdict, Verifier};
 pub use users::{User, Users, UsersError, UsersFault};
 
@@ -60,6 +63,10 @@ pub enum Algorithm {
 impl Algorithm {
     /// Every algorithm, weakest first.
     pub const ALL: [Algorithm; 3] = [Algorithm::Md5, Algorithm::Sha256, Algorithm::Sha512_256];
+
+    /// The order in which a server offers them if nobody says another. Clients take the first that they know (RFC 8760
+    /// §2.4); some read the first only, and know SHA-256 but not SHA-512-256.
+    pub const OFFERED: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5];
 
     /// Reads the token of a challenge or an option: the algorithm, and whether it is the `-sess` variant.
     /// Any case (RFC 7616 §3.3; tokens are compared without).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::hash::{self, Exchange, Protection};
 use super::nonce::{self, Nonces, Standing};
-use super::users::{PerAlgorithm, lower, place};
+use super::users::{PerAlgorithm, UserEntry, local_part, lower, place};
 use super::{Algorithm, Hidden, Qop, User, Users, Variant};
 use crate::proto::Time;
 use crate::proto::ids::Random;
@@ -18,7 +18,7 @@ use crate::sip::{Credentials, Method, ParamValue, Uri};
 #[derive(Debug)]
 pub struct Verifier {
     users: Users,
-    /// Best first; not empty, and none twice.
+    /// In the order of the challenges; not empty, and none twice.
     algorithms: Vec<Algorithm>,
     nonces: Nonces,
     /// The HA1s of users who don't exist. Nobody knows their password.
@@ -77,8 +77,8 @@ pub enum AuthFailure {
 }
 
 impl Verifier {
-    /// A verifier that takes these algorithms, best first; none at all means every one. Its nonces are good
-    /// for an hour and die with it: the key is new.
+    /// A verifier that offers these algorithms in this order; none at all means every one, in that of
+    /// [`Algorithm::OFFERED`]. Its nonces are good for an hour and die with it: the key is new.
     #[must_use]
     pub fn new(users: Users, algorithms: &[Algorithm], random: &mut dyn Random) -> Verifier {
         let mut taken: Vec<Algorithm> = Vec::new();
@@ -88,7 +88,7 @@ impl Verifier {
             }
         }
         if taken.is_empty() {
-            taken.extend(Algorithm::ALL.iter().rev());
+            taken.extend(Algorithm::OFFERED);
         }
         let nonces = Nonces::new(nonce::LIFETIME, nonce::REMEMBERED, random);
         let nobodys: [u8; 16] = (u128::from(random.next()) << 64 | u128::from(random.next())).to_be_bytes();
@@ -133,11 +133,7 @@ impl Verifier {
 
     fn judge(&mut self, claim: &Claim<'_>, presented: &Presented<'_>, now: Time) -> Verdict {
         let standing = self.nonces.judge(claim.nonce, &lower(presented.realm), now);
-        let known = match &claim.name {
-            ClaimedName::Plain(name) => self.users.named(presented.realm, name),
-            ClaimedName::Hashed(hash) => self.users.hashed(presented.realm, claim.algorithm, hash),
-        };
-        let ha1 = known.and_then(|known| known.ha1(claim.algorithm));
+        let meant = self.meant(claim, presented.realm);
         let exchange = Exchange {
             algorithm: claim.algorithm,
             variant: Variant::Plain,
@@ -148,10 +144,15 @@ impl Verifier {
             body: presented.body,
         };
         let decoy = &self.decoys[place(claim.algorithm)];
-        let expected = exchange.value(ha1.unwrap_or(decoy).reveal(), presented.method.as_str());
-        // A computed decoy proves nothing, however unlikely it is.
-        let is_right = expected.is(claim.response) && ha1.is_some();
-        let user = known.map(|known| Arc::clone(&known.user));
+        let fits = |known: &Option<&UserEntry>| {
+            let ha1 = known.and_then(|known| known.ha1(claim.algorithm));
+            let expected = exchange.value(ha1.unwrap_or(decoy).reveal(), presented.method.as_str());
+            // A computed decoy proves nothing, however unlikely it is.
+            expected.is(claim.response) && ha1.is_some()
+        };
+        let proven = meant.iter().find(|known| fits(known));
+        let is_right = proven.is_some();
+        let user = proven.or(meant.first()).copied().flatten().map(|known| Arc::clone(&known.user));
         let refused = |username: &str, why| Verdict::Refused { username: Arc::from(username), why };
         match (user, standing) {
             (Some(user), Standing::Good(id)) if is_right => {
@@ -167,7 +168,28 @@ impl Verifier {
         }
     }
 
-    /// The values of the WWW-Authenticate rows for that realm: one for each algorithm, best first, with one
+    /// The algorithms that are offered for that realm, in order.
+    pub fn offers(&self, realm: &str) -> impl Iterator<Item = Algorithm> {
+        self.users.offered(realm, &self.algorithms)
+    }
+
+    /// Who may be meant by the name of a claim: who is called so, and for a name that is a whole address of the realm who
+    /// is called as its user part. Their HA1s differ, and either may have been used. `None` where nobody is called so.
+    fn meant(&self, claim: &Claim<'_>, realm: &str) -> Vec<Option<&UserEntry>> {
+        let (same, short) = match &claim.name {
+            ClaimedName::Plain(name) => {
+                let short = local_part(name, realm).and_then(|short| self.users.named(realm, short));
+                (self.users.named(realm, name), short)
+            }
+            ClaimedName::Hashed(hash) => self.users.hashed(realm, claim.algorithm, hash),
+        };
+        match (same, short) {
+            (Some(_), Some(_)) => vec![same, short],
+            (one, other) => vec![one.or(other)],
+        }
+    }
+
+    /// The values of the WWW-Authenticate rows for that realm: one for each algorithm, in their order, with one
     /// fresh nonce (RFC 7616 §3.7, RFC 8760 §2.3). Keeps nothing.
     pub fn challenges(&self, realm: &str, stale: bool, random: &mut dyn Random, now: Time) -> Vec<String> {
         let realm = lower(realm);
@@ -300,7 +322,8 @@ fn protection(credentials: &Credentials) -> Result<(Option<Protection<'_>>, u32)
         .ok_or("credentials with a qop that was not offered")?;
     let nc = nc.ok_or("credentials with qop and without nc")?;
     let cnonce = cnonce.ok_or("credentials with qop and without cnonce")?;
-    let is_count = nc.len() == 8 && nc.bytes().all(|octet| octet.is_ascii_hexdigit());
+    // Some devices leave the leading zeros out; the digest is over what they sent.
+    let is_count = (1..=8).contains(&nc.len()) && nc.bytes().all(|octet| octet.is_ascii_hexdigit());
     match u32::from_str_radix(nc, 16) {
         Ok(count) if is_count => Ok((Some(Protection { qop, nc, cnonce }), count)),
         Ok(_) | Err(_) => Err("credentials with an nc that is not 8 hex digits"),

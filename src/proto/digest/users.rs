@@ -29,6 +29,20 @@ pub struct User {
 }
 
 impl User {
+    /// The user part of the own address: the name, without the domain where it is the whole address, as many phones
+    /// sign in: `alice` for `alice@munich.de` of realm `munich.de`. With another domain it is a name like any other.
+    #[must_use]
+    pub fn own_part(&self) -> &str {
+        local_part(&self.name, &self.realm).unwrap_or(&self.name)
+    }
+
+    /// Whether that is the user's own address. The user part is not escaped.
+    #[must_use]
+    pub fn owns(&self, aor_user: &str, aor_domain: &str) -> bool {
+        [self.name.as_str(), self.own_part()].contains(&aor_user)
+            && aor_domain.eq_ignore_ascii_case(&self.realm)
+    }
+
     /// Whether the user may change the bindings of that address: the own one, or one that was allowed (RFC
     /// 3261 §10.3 step 4). The user part is not escaped; the domain is compared in any letter case.
     #[must_use]
@@ -38,7 +52,7 @@ impl User {
             None => entry == "*" || is(entry, &self.realm),
             Some((user, domain)) => is(user, domain),
         };
-        is(&self.name, &self.realm) || self.may_register.iter().any(allows)
+        self.owns(aor_user, aor_domain) || self.may_register.iter().any(allows)
     }
 }
 
@@ -55,6 +69,8 @@ struct Realm {
     names: BTreeMap<String, usize>,
     /// By H(name:realm), as far as [`hash_key`] keeps it (RFC 7616 §3.4.4).
     hashes: BTreeMap<(Algorithm, u128), usize>,
+    /// The same of names with the domain behind them.
+    whole: BTreeMap<(Algorithm, u128), usize>,
     /// How many have an HA1 of each algorithm.
     having: PerAlgorithm<usize>,
 }
@@ -89,6 +105,12 @@ pub(super) fn lower(realm: &str) -> Cow<'_, str> {
     }
 }
 
+/// What stands before the realm in a name that is a whole address of that realm.
+pub(super) fn local_part<'a>(name: &'a str, realm: &str) -> Option<&'a str> {
+    let (user, domain) = name.rsplit_once('@')?;
+    (!user.is_empty() && domain.eq_ignore_ascii_case(realm)).then_some(user)
+}
+
 impl UserEntry {
     pub fn ha1(&self, algorithm: Algorithm) -> Option<&Hidden> {
         self.ha1s[place(algorithm)].as_ref()
@@ -96,10 +118,10 @@ impl UserEntry {
 }
 
 impl Users {
-    /// Whether there is a user of that name in that realm.
+    /// Whether there is a user of that name in that realm, or one whose name is the whole address.
     #[must_use]
     pub fn has(&self, realm: &str, name: &str) -> bool {
-        self.named(realm, name).is_some()
+        self.named(realm, name).is_some() || self.named(realm, &format!("{name}@{}", lower(realm))).is_some()
     }
 
     /// Some user, for an example.
@@ -132,9 +154,12 @@ impl Users {
         for algorithm in Algorithm::ALL {
             if ha1s[place(algorithm)].is_some() {
                 realm.having[place(algorithm)] += 1;
-                let hash = hash::hash(algorithm, &[user.name.as_bytes(), user.realm.as_bytes()]);
-                if let Some(key) = hash_key(algorithm, hash.as_str()) {
-                    realm.hashes.insert((algorithm, key), at);
+                let whole = format!("{}@{}", user.name, user.realm);
+                for (name, hashes) in [(&user.name, &mut realm.hashes), (&whole, &mut realm.whole)] {
+                    let hash = hash::hash(algorithm, &[name.as_bytes(), user.realm.as_bytes()]);
+                    if let Some(key) = hash_key(algorithm, hash.as_str()) {
+                        hashes.insert((algorithm, key), at);
+                    }
                 }
             }
         }
@@ -147,10 +172,19 @@ impl Users {
         realm.entries.get(*realm.names.get(name)?)
     }
 
-    /// The user with that hash of the name (RFC 7616 §3.4.4).
-    pub(super) fn hashed(&self, realm: &str, algorithm: Algorithm, userhash: &str) -> Option<&UserEntry> {
-        let realm = self.realms.get(lower(realm).as_ref())?;
-        realm.entries.get(*realm.hashes.get(&(algorithm, hash_key(algorithm, userhash)?))?)
+    /// The user with that hash of the name (RFC 7616 §3.4.4), and the one with that of the whole address.
+    pub(super) fn hashed(
+        &self,
+        realm: &str,
+        algorithm: Algorithm,
+        userhash: &str,
+    ) -> (Option<&UserEntry>, Option<&UserEntry>) {
+        let key = hash_key(algorithm, userhash).map(|key| (algorithm, key));
+        let (Some(realm), Some(key)) = (self.realms.get(lower(realm).as_ref()), key) else {
+            return (None, None);
+        };
+        let entry = |hashes: &BTreeMap<_, usize>| hashes.get(&key).and_then(|at| realm.entries.get(*at));
+        (entry(&realm.hashes), entry(&realm.whole))
     }
 
     /// Of these algorithms those to offer in that realm: what all its users can do, else what any can, else

@@ -19,7 +19,7 @@
 
 mod client;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -33,12 +33,12 @@ use super::flow::{Arrival, Flow, Overload, Side};
 use super::ids::{Branch, Random, jitter};
 use super::registrar::service::{Counters, Server, ServerEvent};
 use super::timers::{ClientTimer, FlowTimer, RegistrarTimer, TransactionTimer};
-use super::transaction::{Heard, Outgoing, Owner, Transactions};
+use super::transaction::{Heard, Outgoing, Owner, Transactions, UnusableAnswer};
 use super::{
-    Action, Cause, Checkpoint, Command, Destination, DnsAnswer, Dropped, Event, FlowId, Notice, QueryId,
-    Question, RegistrationId, Time, TimerKey, Transport,
+    Action, AnswerFault, Cause, Checkpoint, Command, Destination, DnsAnswer, Dropped, Event, FlowId, Notice,
+    QueryId, Question, RegistrationId, Time, TimerKey, Transport,
 };
-use crate::sip::{AnyUri, Message, NameAddr, Request};
+use crate::sip::{AnyUri, Message, NameAddr, ParseError, Request};
 
 /// Room for so many actions is kept; what an event with more of them took is given back.
 const AT_ONCE: usize = 64;
@@ -50,6 +50,8 @@ pub struct Endpoint {
     registrations: BTreeMap<RegistrationId, Box<Entry>>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     pacing: Pacing,
+    /// The accounts that are kept, by the user part of their AOR, its escapes undone.
+    namesakes: BTreeSet<(Box<[u8]>, RegistrationId)>,
     device: Device,
     server: Option<Box<Server>>,
     /// Limits that stand still while a user thinks, with the time they were due.
@@ -90,6 +92,7 @@ impl Endpoint {
             registrations: BTreeMap::new(),
             queries: BTreeMap::new(),
             pacing: Pacing::default(),
+            namesakes: BTreeSet::new(),
             device: Device::default(),
             server: None,
             stopped: BTreeMap::new(),
@@ -153,6 +156,7 @@ impl Endpoint {
             && self.stopped.is_empty()
             && self.server.is_none()
             && self.pacing.is_empty()
+            && self.namesakes.is_empty()
             && self.stack.context.timers.next().is_none()
     }
 
@@ -198,7 +202,10 @@ impl Endpoint {
                 }
                 self.on_registration(id, now, |r, random| r.on_password(password, random, now));
             }
-            Command::GiveUp { registration: id } => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            Command::GiveUp { registration: id } => {
+                self.miss_unfinished(id);
+                self.on_registration(id, now, |r, _| r.on_give_up(now));
+            }
             Command::Keep { registration, plan, delay, probe } => {
                 self.begin_keeping(registration, plan, delay, probe, now);
             }
@@ -271,7 +278,8 @@ impl Endpoint {
                 self.stack.context.timers.cancel(ClientTimer::TryLimit(id));
                 let wait = wait + jitter(spread, &mut *self.stack.context.random);
                 self.stack.context.timers.set(ClientTimer::Retry(id), now + wait);
-                self.notify(Notice::Retrying { registration: id, failure, wait });
+                let unusable = self.registration(id).map(Registration::unusable).unwrap_or_default();
+                self.notify(Notice::Retrying { registration: id, failure, unusable, wait });
             }
             Step::Stranded(cause) => self.stranded(id, cause, now),
             Step::Finish(report) => {
@@ -315,21 +323,33 @@ impl Endpoint {
             TimerKey::Registrar(RegistrarTimer::Bindings) => {
                 self.serve(|server, stack| server.bindings_due(stack));
             }
+            TimerKey::Registrar(RegistrarTimer::Unanswered) => {
+                self.serve(|server, stack| server.unanswered_due(stack));
+            }
         }
     }
 
     fn client_due(&mut self, timer: ClientTimer, now: Time) {
         match timer {
-            ClientTimer::Destination(id) => self.on_registration(id, now, |r, _| r.on_timeout(now)),
-            ClientTimer::TryLimit(id) => self.on_registration(id, now, |r, _| r.on_try_over(now)),
-            ClientTimer::CommandLimit(id) => self.on_registration(id, now, |r, _| r.on_give_up(now)),
+            ClientTimer::Destination(id) => {
+                self.miss_unfinished(id);
+                self.on_registration(id, now, |r, _| r.on_timeout(now));
+            }
+            ClientTimer::TryLimit(id) => {
+                self.miss_unfinished(id);
+                self.on_registration(id, now, |r, _| r.on_try_over(now));
+            }
+            ClientTimer::CommandLimit(id) => {
+                self.miss_unfinished(id);
+                self.on_registration(id, now, |r, _| r.on_give_up(now));
+            }
             ClientTimer::Retry(id) => {
                 let Some(registration) = self.registration(id) else { return };
                 self.stack.context.timers.set(ClientTimer::TryLimit(id), now + registration.plan().try_limit);
                 self.on_registration(id, now, |r, _| r.on_retry(now));
             }
             ClientTimer::Keep(id) => self.keep_due(id, now),
-            ClientTimer::Leave(id) => self.leave_over(id),
+            ClientTimer::Leave(id) => self.leave_over(id, now),
             ClientTimer::Pace => self.pace_due(now),
         }
     }
@@ -360,12 +380,15 @@ impl Endpoint {
     /// Tells the owner of a client transaction what came of it.
     fn hear(&mut self, heard: Option<(Owner, Heard)>, now: Time) {
         let Some((Owner::Registration(id), heard)) = heard else { return };
+        if matches!(heard, Heard::Timeout) {
+            self.miss_unfinished(id);
+        }
         self.on_registration(id, now, |registration, random| match heard {
             Heard::Copy => {
                 registration.on_retransmission();
                 Step::Wait
             }
-            Heard::Final(response, via) => registration.on_final(response, &via, random, now),
+            Heard::Final(response, via, peer) => registration.on_final(response, &via, peer, random, now),
             Heard::Timeout => registration.on_timeout(now),
             Heard::Undeliverable(cause) => registration.on_flow_lost(Some(cause), random, now),
         });
@@ -379,6 +402,7 @@ impl Endpoint {
         match self.stack.flows.get(id).map(Flow::side) {
             Some(Side::Client) => {
                 for user in self.stack.flows.users(id) {
+                    self.number(user);
                     self.on_registration(user, now, |r, random| r.on_opened(local, random, now));
                 }
             }
@@ -397,20 +421,24 @@ impl Endpoint {
         while let Some(arrival) = self.stack.flows.next(id, peer, &mut octets, &mut self.stack.context) {
             match (arrival, side) {
                 (Arrival::Message(Message::Response(response)), _) => {
-                    match (self.stack.receive(response), side) {
+                    match (self.stack.receive(id, response, peer), side) {
                         (Ok(heard), _) => self.hear(heard, now),
-                        (Err(reason), Side::Client) => self.notify(Notice::Dropped { peer, reason }),
+                        (Err(UnusableAnswer { fault, concerns }), Side::Client) => {
+                            self.unusable(peer, fault, &concerns);
+                        }
                         (Err(_), Side::Server) => {
                             self.serve(|server, _| server.counters.stray += 1);
                         }
                     }
                 }
-                (Arrival::Message(Message::Request(request)), Side::Client) => self.call(request, id, peer),
+                (Arrival::Message(Message::Request(request)), Side::Client) => {
+                    self.call(request, None, id, peer);
+                }
                 (Arrival::Message(Message::Request(request)), Side::Server) => {
                     self.serve(|server, stack| server.request(request, id, peer, stack));
                 }
-                (Arrival::Unreadable(..), Side::Client) => {
-                    self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
+                (Arrival::Unreadable(octets, error), Side::Client) => {
+                    self.unreadable(&octets, error, id, peer)
                 }
                 (Arrival::Unreadable(octets, error), Side::Server) => {
                     self.serve(|server, stack| server.unreadable(&octets, &error, id, peer, stack));
@@ -431,6 +459,34 @@ impl Endpoint {
         }
     }
 
+    /// An answer came that can't be used: should no better one come, its registration can tell.
+    fn unusable(&mut self, peer: SocketAddr, fault: AnswerFault, concerns: &[RegistrationId]) {
+        for id in concerns {
+            if let Some(entry) = self.registrations.get_mut(id) {
+                entry.registration.on_unusable(peer, fault);
+            }
+        }
+        self.notify(Notice::Dropped { peer, reason: fault.into() });
+    }
+
+    /// Something came that can't be read: a request, which is told so, or an answer.
+    fn unreadable(&mut self, octets: &Bytes, error: ParseError, flow: FlowId, peer: SocketAddr) {
+        if let Some(request) = Request::salvage(octets) {
+            return self.call(request, Some(error), flow, peer);
+        }
+        // A keep-alive answers nothing.
+        let concerns = if error == ParseError::Empty { Vec::new() } else { self.stack.concerned(flow) };
+        self.unusable(peer, AnswerFault::Unreadable(error), &concerns);
+    }
+
+    /// The registration goes on without what its connection has brought of an answer so far.
+    fn miss_unfinished(&mut self, id: RegistrationId) {
+        let flow = |id| self.stack.flows.get(id).filter(|flow| flow.is_unfinished())?.remote();
+        let peers: Vec<SocketAddr> = self.stack.flows.of(id).filter_map(flow).collect();
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        peers.into_iter().for_each(|peer| entry.registration.on_unusable(peer, AnswerFault::Incomplete));
+    }
+
     /// A datagram that can't be delivered concerns the transactions with that peer only; anything else is lost as a
     /// whole.
     fn failed(&mut self, id: FlowId, peer: SocketAddr, cause: Cause, now: Time) {
@@ -448,6 +504,9 @@ impl Endpoint {
     fn lost(&mut self, id: FlowId, cause: Option<Cause>, now: Time) {
         match self.stack.flows.get(id).map(Flow::side) {
             Some(Side::Client) => {
+                for user in self.stack.concerned(id) {
+                    self.miss_unfinished(user);
+                }
                 for user in self.close(id) {
                     self.on_registration(user, now, |r, random| r.on_flow_lost(cause, random, now));
                 }
@@ -487,6 +546,7 @@ impl Endpoint {
         let (shares, patience) = (plan.keep, plan.timing.patience());
         if let Some(local) = self.stack.flows.open(destination, id, shares, patience, &mut self.stack.context)
         {
+            self.number(id);
             self.on_registration(id, now, |r, random| r.on_opened(local, random, now));
         }
     }
@@ -545,26 +605,41 @@ impl Endpoint {
     }
 
     /// A request came in on a flow that registrations have opened.
-    fn call(&mut self, request: Request, flow: FlowId, peer: SocketAddr) {
-        let Some(registration) = self.callee(flow, &request) else {
+    /// With `fault` no more of it could be read than what an answer needs.
+    fn call(&mut self, request: Request, fault: Option<ParseError>, flow: FlowId, peer: SocketAddr) {
+        let is_kept = |id: &RegistrationId| self.registration(*id).is_some_and(|r| r.plan().keep);
+        let mut accounts = self.stack.flows.users(flow);
+        accounts.retain(is_kept);
+        if accounts.is_empty() {
             return self.notify(Notice::Dropped { peer, reason: Dropped::Request });
-        };
-        self.device.receive(registration, request, flow, peer, &mut self.stack);
+        }
+        // One that can't be read is told whomever it is for.
+        let first = accounts.first().copied().filter(|_| fault.is_some());
+        let called = self.callee(&accounts, &request).or(first);
+        self.device.receive(called, (request, fault), flow, peer, &mut self.stack);
     }
 
-    /// Which account of those on the flow is called: by the user part of the Request-URI, else the first (registrars
-    /// rewrite it).
-    fn callee(&self, flow: FlowId, request: &Request) -> Option<RegistrationId> {
-        let users = self.stack.flows.users(flow);
-        let uri = AnyUri::parse(&request.uri).ok();
-        let user = uri.as_ref().and_then(AnyUri::sip).and_then(|uri| uri.user_octets());
-        let plan = |id: &RegistrationId| self.registration(*id).map(Registration::plan);
-        let is_kept = |id: &&RegistrationId| plan(id).is_some_and(|plan| plan.keep);
-        let is_called = |id: &&RegistrationId| {
-            user.is_some() && plan(id).is_some_and(|plan| plan.aor.user_octets() == user)
-        };
-        let called = users.iter().filter(is_kept).find(is_called);
-        called.or_else(|| users.iter().find(is_kept)).copied()
+    /// Which of the accounts on a flow is called: the one whose contact has the user part of the Request-URI (RFC 3261
+    /// §8.2.2.1), if any. Where several have, To decides, and else the first is called; so it is with a Request-URI that
+    /// can't be read, which is refused.
+    fn callee(&self, accounts: &[RegistrationId], request: &Request) -> Option<RegistrationId> {
+        let mut called = accounts.to_vec();
+        if let Ok(AnyUri::Sip(uri)) = AnyUri::parse(&request.uri) {
+            let user = uri.user_octets();
+            called.retain(|id| self.registration(*id).is_some_and(|r| r.is_called(user.as_deref())));
+        }
+        let to = request.headers.to().ok().filter(|_| called.len() > 1);
+        if let Some(to) = to.as_ref().and_then(|to| to.uri.sip()) {
+            let aor = |id: &RegistrationId| self.registration(*id).map(|r| &r.plan().aor);
+            let is_at = |id: &&RegistrationId| aor(id).is_some_and(|aor| aor.host == to.host);
+            let is_of =
+                |id: &&RegistrationId| aor(id).is_some_and(|aor| aor.user_octets() == to.user_octets());
+            let of_domain = || called.iter().filter(is_at);
+            if let Some(meant) = of_domain().find(is_of).or_else(|| of_domain().next()) {
+                return Some(*meant);
+            }
+        }
+        called.first().copied()
     }
 }
 

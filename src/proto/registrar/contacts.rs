@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::proto::binding::{ContactChange, Source, WantedContact};
-use crate::proto::registrar::service::Policy;
+use crate::proto::registrar::service::{Full, Policy};
 use crate::proto::uas::{Reply, is_secure};
 use crate::sip::{Contacts, HeaderName, NameAddr, Request, Scheme, Uri};
 
@@ -18,6 +18,7 @@ pub(super) struct Wishes<'a> {
     /// The Request-URI of it.
     pub(super) uri: &'a Uri,
     pub(super) policy: &'a Policy,
+    pub(super) full: Full,
     pub(super) source: Source,
 }
 
@@ -42,7 +43,10 @@ impl Wishes<'_> {
             let contact = contact?;
             wanted.push(self.wanted(contact, expires, &path)?);
         }
-        Ok(Some(ContactChange::Contacts(wanted)))
+        Ok(Some(match self.full {
+            Full::Refuse => ContactChange::Contacts(wanted),
+            Full::ReplaceOldest => ContactChange::Displacing(wanted),
+        }))
     }
 
     fn wanted(

@@ -16,6 +16,8 @@ pub(super) struct Pending {
     pub(super) request: Request,
     pub(super) peer: SocketAddr,
     pub(super) aor: Aor,
+    /// There is no room for what it would bind: only what is bound is asked for any more.
+    pub(super) is_refused: bool,
 }
 
 /// All questions that are open.
@@ -60,6 +62,12 @@ impl Location {
             }
         }
         self.waiting.insert(key, Box::new(pending));
+    }
+
+    /// Asks what is bound, in place of the question that was just answered: there was no room.
+    pub(super) fn ask_room(&mut self, key: TransactionKey, pending: Pending, context: &mut Context) {
+        self.put(key, Operation::Fetch(pending.aor.clone()), context);
+        self.waiting.insert(key, Box::new(Pending { is_refused: true, ..pending }));
     }
 
     fn put(&mut self, key: TransactionKey, operation: Operation, context: &mut Context) {

@@ -10,18 +10,19 @@ mod contacts;
 mod location;
 mod response;
 pub mod service;
+mod unanswered;
 
 use std::sync::Arc;
 
 use super::binding::{Aor, Change, ContactChange, Operation, Source};
-use super::digest::{Presented, Verdict, Verifier};
+use super::digest::{Algorithm, Presented, Verdict, Verifier};
 use super::ids::Random;
 use super::{Time, digest};
-use crate::proto::registrar::service::{AuthFailure, Policy};
+use crate::proto::registrar::service::{AuthFailure, Full, Policy};
 use crate::proto::uas::{Head, Reply, refuse_extensions};
 use crate::sip::{AnyUri, HeaderName, Host, Request, Uri};
 
-pub use response::{Dater, failed, granted};
+pub use response::{Dater, failed, full, granted};
 
 /// The option-tags that a request may require.
 pub const SUPPORTED: [&str; 1] = ["path"];
@@ -33,6 +34,7 @@ pub struct Registrar {
     /// It listens on all addresses of the host, so that any address may be meant for it.
     all_addresses: bool,
     policy: Policy,
+    full: Full,
     verifier: Option<Verifier>,
 }
 
@@ -55,7 +57,13 @@ impl Registrar {
     /// A registrar for these domains; `verifier` says who may register, without it everybody may.
     #[must_use]
     pub fn new(domains: Vec<Host>, policy: Policy, verifier: Option<Verifier>) -> Registrar {
-        Registrar { domains, all_addresses: false, policy, verifier }
+        Registrar { domains, all_addresses: false, policy, full: Full::Refuse, verifier }
+    }
+
+    /// What it does about one binding more than [`Policy::max_contacts`]; without this it refuses.
+    #[must_use]
+    pub fn when_full(self, full: Full) -> Registrar {
+        Registrar { full, ..self }
     }
 
     /// Is responsible for one more domain, or address.
@@ -87,6 +95,12 @@ impl Registrar {
         if let Some(verifier) = &mut self.verifier {
             verifier.replace_users(users);
         }
+    }
+
+    /// The algorithms that a challenge for that domain offers, in its order.
+    #[must_use]
+    pub fn offers(&self, domain: &str) -> Vec<Algorithm> {
+        self.verifier.iter().flat_map(|verifier| verifier.offers(domain)).collect()
     }
 
     /// Takes a REGISTER through RFC 3261 §10.3, up to the location service.
@@ -170,8 +184,11 @@ impl Registrar {
             let auth = Some((user.name.as_str().into(), AuthFailure::NotAllowed));
             return Err(Refusal { answer: Reply::new(403), auth });
         }
-        let is_own = user.name == name && user.realm == realm;
-        if is_own || verifier.users().has(&realm, &name) { Ok(()) } else { Err(Reply::new(404).into()) }
+        if user.owns(&name, &realm) || verifier.users().has(&realm, &name) {
+            Ok(())
+        } else {
+            Err(Reply::new(404).into())
+        }
     }
 
     /// Steps 6 and 7, up to what only the store knows.
@@ -184,9 +201,9 @@ impl Registrar {
         aor: Aor,
         source: Source,
     ) -> Result<Operation, Refusal> {
-        let wishes = contacts::Wishes { request, uri, policy: &self.policy, source };
+        let wishes = contacts::Wishes { request, uri, policy: &self.policy, full: self.full, source };
         let Some(contacts) = wishes.read()? else { return Ok(Operation::Fetch(aor)) };
-        if let ContactChange::Contacts(wanted) = &contacts {
+        if let ContactChange::Contacts(wanted) | ContactChange::Displacing(wanted) = &contacts {
             for contact in wanted.iter().filter(|contact| contact.lifetime > 0) {
                 self.refuse_loop(&contact.uri, to)?;
             }

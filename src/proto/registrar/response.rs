@@ -10,6 +10,9 @@ use crate::sip::{Date, HeaderName, Request};
 /// How long a client is asked to wait when the location service does not answer, in seconds.
 const RETRY_AFTER: &str = "5";
 
+/// How long a client is asked to wait whose request alone binds more than is allowed, in seconds.
+const NEVER_FREE: u32 = 3600;
+
 /// The 200: every binding that is live now, each with the time it has left, and the time of day.
 #[must_use]
 pub fn granted(request: &Request, stored: &Stored, dater: &mut Dater, now: Time) -> Reply {
@@ -43,10 +46,18 @@ fn listed(binding: &Binding, now: Time) -> String {
 pub fn failed(failure: StoreFailure) -> Reply {
     match failure {
         StoreFailure::OutOfOrder => Reply::because(500, "CSeq is not higher than before"),
-        StoreFailure::TooMany => Reply::because(403, "too many bindings"),
+        StoreFailure::TooMany => full(&[], Time::default()),
         StoreFailure::Unavailable => Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER),
         StoreFailure::Failed => Reply::new(500),
     }
+}
+
+/// The answer to one binding too many while these are held: not now, but when the first of them has ended. (403 would
+/// make clients give up for good, or ask again and again.)
+#[must_use]
+pub fn full(held: &[Binding], now: Time) -> Reply {
+    let first = held.iter().map(|binding| binding.left(now)).min().unwrap_or(NEVER_FREE);
+    Reply::because(503, "too many bindings").with(HeaderName::RetryAfter, first.max(1).to_string())
 }
 
 /// Writes the Date row, once a second.

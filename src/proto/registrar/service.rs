@@ -15,15 +15,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::location::{Location, Pending};
-use super::{Dater, Refusal, Registrar, SUPPORTED, failed, granted};
+use super::unanswered::{Unanswered, Who, device};
+use super::{Dater, Refusal, Registrar, SUPPORTED, failed, full, granted};
 use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
-use crate::proto::digest::{Users, Verifier};
+use crate::proto::digest::{Algorithm, Users, Verifier};
 use crate::proto::flow::Bounds;
 use crate::proto::timers::RegistrarTimer;
 use crate::proto::transaction::{Lookup, Owner, TransactionKey, Transactions};
 use crate::proto::uas::{self, Head, Incoming, Reply};
 use crate::proto::{Action, AskId, Cause, FlowId, Notice, Time, Timing, Transport};
-use crate::sip::{FramingError, HeaderName, Host, Method, ParseError, Request};
+use crate::sip::{Credentials, FramingError, HeaderName, Host, Method, ParseError, Request};
 
 pub use crate::proto::digest::AuthFailure;
 pub use crate::proto::flow::Overload;
@@ -65,8 +66,19 @@ pub struct Policy {
     pub max_expires: u32,
     /// Granted when none is asked for.
     pub default_expires: u32,
-    /// Bindings per address-of-record.
+    /// Bindings per address-of-record; [`Limits::full`] says what becomes of one more.
     pub max_contacts: usize,
+}
+
+/// What a registrar does about one binding more than [`Policy::max_contacts`]. Those that are there may always be
+/// refreshed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Full {
+    /// It answers 503, with Retry-After until the first of them ends.
+    #[default]
+    Refuse,
+    /// It drops the one that was refreshed longest ago.
+    ReplaceOldest,
 }
 
 /// How much of others a server bears before it lets go of something.
@@ -86,6 +98,8 @@ pub struct Limits {
     pub replay: usize,
     /// Requests that may wait for the location service.
     pub pending: usize,
+    /// What becomes of a binding for which there is no room.
+    pub full: Full,
 }
 
 impl Default for Limits {
@@ -98,6 +112,7 @@ impl Default for Limits {
             unfinished: 16 << 20,
             replay: 64 << 20,
             pending: 10_000,
+            full: Full::Refuse,
         }
     }
 }
@@ -140,6 +155,15 @@ pub enum ServerEvent {
         username: Arc<str>,
         /// Why it was refused.
         why: AuthFailure,
+    },
+    /// A device lets every challenge pass. Told once for each.
+    Unanswered {
+        /// Who sent the request that was challenged last.
+        peer: SocketAddr,
+        /// Whose bindings it is about.
+        aor: Aor,
+        /// What it was offered, in this order.
+        offers: Vec<Algorithm>,
     },
     /// Something came that is no SIP, or cannot be served as it is.
     Malformed {
@@ -212,6 +236,7 @@ pub(in crate::proto) struct Server {
     listeners: Vec<(FlowId, Listen)>,
     registrar: Registrar,
     location: Location,
+    unanswered: Unanswered,
     dater: Dater,
     limits: Limits,
     pub counters: Counters,
@@ -231,8 +256,9 @@ impl Server {
         Server {
             stage: Stage::Opening,
             listeners: listen.into_iter().map(open).collect(),
-            registrar: Registrar::new(domains, policy, verifier),
+            registrar: Registrar::new(domains, policy, verifier).when_full(limits.full),
             location: Location::default(),
+            unanswered: Unanswered::default(),
             dater: Dater::default(),
             limits,
             counters: Counters::default(),
@@ -333,6 +359,7 @@ impl Server {
         }
         stack.stop_serving();
         stack.context.timers.cancel(RegistrarTimer::Bindings);
+        stack.context.timers.cancel(RegistrarTimer::Unanswered);
         self.stage = Stage::Over;
     }
 
@@ -392,6 +419,9 @@ impl Server {
         if incoming.request.method == Method::Ack {
             return;
         }
+        if let Some(fault) = incoming.fault.clone() {
+            return self.refuse(&incoming, fault.into(), stack);
+        }
         let head = match Head::read(&incoming.request) {
             Ok(head) => head,
             Err(reply) => return self.refuse(&incoming, reply, stack),
@@ -439,6 +469,7 @@ impl Server {
                 None => return,
             },
         };
+        let answers = self.answers_challenge(&incoming, head, stack);
         let source =
             Source { flow: incoming.path.flow, peer: incoming.peer, transport: incoming.path.transport };
         let (random, now) = (&mut *stack.context.random, stack.context.now);
@@ -451,7 +482,8 @@ impl Server {
                 let Some(aor) = aor_of(&operation) else { return };
                 let Incoming { request, peer, path, .. } = incoming;
                 stack.begin(Owner::Registrar, key, Some(merged), path);
-                self.location.ask(key, Pending { request, peer, aor }, operation, &mut stack.context);
+                let pending = Pending { request, peer, aor, is_refused: false };
+                self.location.ask(key, pending, operation, &mut stack.context);
             }
             (Ok(_), None) => {}
             (Err(Refusal { answer, auth }), _) => {
@@ -460,9 +492,51 @@ impl Server {
                     let (peer, aor) = (incoming.peer, Aor::of(to));
                     tell(ServerEvent::AuthFailed { peer, aor, username, why }, stack);
                 }
+                if answer.status == 401 && !answers {
+                    self.challenged(&incoming, head, stack);
+                }
                 self.refuse(&incoming, answer, stack);
             }
         }
+    }
+
+    /// Whether a REGISTER answers a challenge, rightly or not. Credentials without a digest are none, as IMS devices begin
+    /// with them (3GPP TS 24.229 §5.1.1.2).
+    fn answers_challenge(&mut self, incoming: &Incoming, head: &Head, stack: &mut Transactions) -> bool {
+        let headers = &incoming.request.headers;
+        if !self.registrar.is_guarded() || headers.get(&HeaderName::Authorization).is_none() {
+            return false;
+        }
+        let credentials = headers.credentials(&HeaderName::Authorization);
+        let is_begin = |one: &Credentials| one.is_digest() && one.get("response").is_none_or(str::is_empty);
+        if !credentials.is_empty() && credentials.iter().all(is_begin) {
+            return false;
+        }
+        if let Some(to) = head.to.uri.sip() {
+            self.unanswered.answer(device(&stack.keys(), &Aor::of(to), incoming.peer.ip()));
+        }
+        true
+    }
+
+    /// A REGISTER is challenged that answers none.
+    fn challenged(&mut self, incoming: &Incoming, head: &Head, stack: &mut Transactions) {
+        let keys = stack.keys();
+        let (Some(to), Ok(request)) = (head.to.uri.sip(), keys.of(&incoming.request, &incoming.via)) else {
+            return;
+        };
+        let (peer, aor) = (incoming.peer, Aor::of(to));
+        let device = device(&keys, &aor, peer.ip());
+        self.unanswered.challenge(device, Who { peer, aor }, request, stack.context.now);
+        self.unanswered_due(stack);
+    }
+
+    /// Tells of the devices that let all their challenges pass.
+    pub fn unanswered_due(&mut self, stack: &mut Transactions) {
+        for Who { peer, aor } in self.unanswered.due(stack.context.now) {
+            let offers = self.registrar.offers(aor.host());
+            tell(ServerEvent::Unanswered { peer, aor, offers }, stack);
+        }
+        stack.context.wake(RegistrarTimer::Unanswered, self.unanswered.next());
     }
 
     /// The keys of a REGISTER that is new; `None`: it is a copy, or cannot be told from one, and has its answer.
@@ -531,8 +605,14 @@ impl Server {
             }
             return;
         }
-        let Some((key, Pending { request, peer, aor })) = self.location.answered(ask) else { return };
+        let Some((key, pending)) = self.location.answered(ask) else { return };
+        if answer.as_ref().is_err_and(|failure| *failure == StoreFailure::TooMany) && !pending.is_refused {
+            // Its answer says when there will be room.
+            return self.location.ask_room(key, pending, &mut stack.context);
+        }
+        let Pending { request, peer, aor, is_refused } = pending;
         let reply = match &answer {
+            Ok(stored) if is_refused => full(&stored.bindings, stack.context.now),
             Ok(stored) => granted(&request, stored, &mut self.dater, stack.context.now),
             Err(failure) => failed(*failure),
         };

@@ -66,6 +66,14 @@ impl Keys {
         hasher.finish()
     }
 
+    /// A hash of anything else that is to be known again.
+    #[must_use]
+    pub fn of_any(&self, what: impl Hash) -> u64 {
+        let mut hasher = self.hasher();
+        what.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// A To tag that is the same for every copy of a request, with nothing kept (§8.2.7).
     #[must_use]
     pub fn tag(&self, request: &Request) -> String {

@@ -33,7 +33,7 @@ use super::context::Context;
 use super::flow::{Flows, ReturnPath};
 use super::ids::{Branch, Random, Tag};
 use super::timers::{Timing, TransactionTimer};
-use super::{Cause, Direction, Dropped, FlowId, RegistrationId, Time};
+use super::{AnswerFault, Cause, Direction, FlowId, RegistrationId, Time};
 use crate::sip::{CSeq, HeaderName, Headers, Host, Method, Response, Via};
 use invite_server::InviteServer;
 use replay::{Replay, Span};
@@ -75,13 +75,26 @@ pub struct Outgoing {
 pub(super) enum Heard {
     /// The request was sent once more.
     Copy,
-    /// The final response, with its Via.
-    Final(Response, Via),
+    /// The final response, with its Via, and who sent it.
+    Final(Response, Via, SocketAddr),
     /// Timer F: as if a 408 had come (§8.1.3.1).
     Timeout,
     /// The request does not arrive: as if a 503 had come (§8.1.3.1).
     Undeliverable(Cause),
 }
+
+/// An answer that cannot be used.
+#[derive(Debug)]
+pub(super) struct UnusableAnswer {
+    /// What keeps it from being used.
+    pub fault: AnswerFault,
+    /// The registrations that it must have been for.
+    pub concerns: Vec<RegistrationId>,
+}
+
+/// So many registrations hear of an answer on their flow that can't be used and says nothing about whose it is: ten
+/// thousand may share that flow.
+const MOST_CONCERNED: usize = 64;
 
 struct ClientTransaction {
     owner: Owner,
@@ -102,14 +115,20 @@ struct Pending {
 }
 
 impl Pending {
-    /// Whether a response with our branch, with this Via and CSeq, really answers this request.
-    fn fits(&self, response: &Response, via: &Via, cseq: &CSeq) -> bool {
+    /// Whether a response with our branch, with this Via and CSeq, really answers this request. A server that drops the
+    /// port from our Via is forgiven: what else has to fit, nobody guesses.
+    fn fits(&self, response: &Response, via: &Via, cseq: &CSeq) -> Result<(), AnswerFault> {
         let Outgoing { sent_by: (host, port), from_tag, call_id, cseq: number, .. } = &self.outgoing;
-        via.host == *host
-            && via.port.unwrap_or(5060) == *port
-            && cseq.number == *number
-            && response.headers.call_id().is_ok_and(|id| *id == **call_id)
-            && has_tag(&response.headers, *from_tag)
+        if via.host != *host || via.port.is_some_and(|other| other != *port) {
+            return Err(AnswerFault::SentBy);
+        }
+        if cseq.number != *number {
+            return Err(AnswerFault::Number);
+        }
+        if !response.headers.call_id().is_ok_and(|id| *id == **call_id) {
+            return Err(AnswerFault::CallId);
+        }
+        if has_tag(&response.headers, *from_tag) { Ok(()) } else { Err(AnswerFault::FromTag) }
     }
 }
 
@@ -118,7 +137,7 @@ fn has_tag(headers: &Headers, tag: Tag) -> bool {
     let Ok(row) = headers.required(&HeaderName::From) else { return false };
     let last = row.value().rsplit(|octet| *octet == b';').next().and_then(|last| last.strip_prefix(b"tag="));
     last.and_then(|last| str::from_utf8(last).ok()).is_some_and(|last| tag.is(last))
-        || headers.from().is_ok_and(|from| from.tag().is_some_and(|other| tag.is(other)))
+        || headers.tag(&HeaderName::From).is_some_and(|other| tag.is(&other))
 }
 
 struct ServerTransaction {
@@ -309,40 +328,102 @@ impl Transactions {
     ///
     /// # Errors
     /// It belongs to no transaction, or does not fit the one it claims to.
-    pub fn receive(&mut self, response: Response) -> Result<Option<(Owner, Heard)>, Dropped> {
-        let via = response.headers.top_via().map_err(|_| Dropped::Malformed)?;
-        let branch = via.branch().and_then(Branch::parse).ok_or(Dropped::Stray)?;
-        let transaction = self.clients.get_mut(&branch).ok_or(Dropped::Stray)?;
-        let cseq = response.headers.cseq().map_err(|_| Dropped::Malformed)?;
-        if cseq.method != transaction.method {
-            return Err(Dropped::Stray);
-        }
-        if response.headers.via_count() > 1 {
-            return Err(Dropped::Misrouted);
-        }
-        if transaction.pending.as_ref().is_some_and(|pending| !pending.fits(&response, &via, &cseq)) {
-            return Err(Dropped::Forged);
-        }
-        let owner = transaction.owner;
+    pub fn receive(
+        &mut self,
+        flow: FlowId,
+        response: Response,
+        peer: SocketAddr,
+    ) -> Result<Option<(Owner, Heard)>, UnusableAnswer> {
+        let (branch, via) = match self.recognise(&response) {
+            Ok(known) => known,
+            Err(fault) => return Err(self.refuse_answer(flow, &response, fault)),
+        };
+        let Some(owner) = self.clients.get(&branch).map(|transaction| transaction.owner) else {
+            return Ok(None);
+        };
         let input = if response.status < 200 { Input::Provisional } else { Input::Final };
         let tell = self.input(branch, input);
-        Ok((tell == Some(Tell::Final)).then_some((owner, Heard::Final(response, via))))
+        Ok((tell == Some(Tell::Final)).then_some((owner, Heard::Final(response, via, peer))))
+    }
+
+    /// The transaction that a response belongs to.
+    fn recognise(&self, response: &Response) -> Result<(Branch, Via), AnswerFault> {
+        let headers = &response.headers;
+        let via = headers.top_via().map_err(|error| AnswerFault::Via(error.problem))?;
+        let branch = via.branch().and_then(Branch::parse).ok_or(AnswerFault::Branch)?;
+        let transaction = self.clients.get(&branch).ok_or(AnswerFault::Branch)?;
+        let cseq = headers.cseq().map_err(|error| AnswerFault::CSeq(error.problem))?;
+        if cseq.method != transaction.method {
+            return Err(AnswerFault::Method);
+        }
+        if headers.via_count() > 1 {
+            return Err(AnswerFault::Vias);
+        }
+        if let Some(pending) = &transaction.pending {
+            pending.fits(response, &via, &cseq)?;
+        }
+        Ok((branch, via))
+    }
+
+    /// Whose request an answer must have meant that can't be used: by its branch, else by its Call-ID, else any that waits.
+    #[cold]
+    fn refuse_answer(&self, flow: FlowId, response: &Response, fault: AnswerFault) -> UnusableAnswer {
+        let headers = &response.headers;
+        let branch = headers.top_via().ok().and_then(|via| Branch::parse(via.branch()?));
+        let mut concerns = self.waiting_on(flow);
+        if let Some(known) = branch.filter(|branch| self.clients.contains_key(branch)) {
+            concerns.retain(|branch| *branch == known);
+        } else if let Ok(id) = headers.call_id() {
+            let is_of = |branch: &Branch| {
+                let pending = self.clients.get(branch).and_then(|transaction| transaction.pending.as_ref());
+                pending.is_some_and(|pending| *pending.outgoing.call_id == *id)
+            };
+            if concerns.iter().any(is_of) {
+                concerns.retain(is_of);
+            }
+        }
+        UnusableAnswer { fault, concerns: self.owners(&concerns) }
+    }
+
+    /// The registrations whose requests wait on a flow for an answer that something unreadable may have been.
+    #[cold]
+    pub fn concerned(&self, flow: FlowId) -> Vec<RegistrationId> {
+        self.owners(&self.waiting_on(flow))
+    }
+
+    /// The first of the requests on a flow that wait for an answer.
+    fn waiting_on(&self, flow: FlowId) -> Vec<Branch> {
+        let waits = |branch: &Branch| {
+            self.clients.get(branch).is_some_and(|transaction| transaction.pending.is_some())
+        };
+        self.clients_of(flow).filter(waits).take(MOST_CONCERNED).collect()
+    }
+
+    fn owners(&self, branches: &[Branch]) -> Vec<RegistrationId> {
+        let owner = |branch: &Branch| match self.clients.get(branch)?.owner {
+            Owner::Registration(id) => Some(id),
+            Owner::Registrar | Owner::Device => None,
+        };
+        branches.iter().filter_map(owner).collect()
+    }
+
+    fn clients_of(&self, flow: FlowId) -> impl Iterator<Item = Branch> {
+        let first = (flow, OfFlow::Client(Branch(0)));
+        let of_flow = self.by_flow.range(first..).take_while(move |(of, _)| *of == flow);
+        of_flow.filter_map(|(_, row)| match row {
+            OfFlow::Client(branch) => Some(*branch),
+            OfFlow::Server(_) => None,
+        })
     }
 
     /// The requests on a flow that wait for an answer from there. Mostly there is one: a request and the one it repeats
     /// with credentials go to the same peer, and only the second still waits.
     pub fn waiting(&self, flow: FlowId, peer: SocketAddr) -> Vec<Branch> {
-        let first = (flow, OfFlow::Client(Branch(0)));
-        let of_flow = self.by_flow.range(first..).take_while(|(of, _)| *of == flow);
         let waits = |branch: &Branch| {
             let pending = self.clients.get(branch).and_then(|transaction| transaction.pending.as_ref());
             pending.is_some_and(|pending| pending.peer == peer)
         };
-        let client = |(_, row): &(FlowId, OfFlow)| match row {
-            OfFlow::Client(branch) => Some(*branch),
-            OfFlow::Server(_) => None,
-        };
-        of_flow.filter_map(client).filter(waits).collect()
+        self.clients_of(flow).filter(waits).collect()
     }
 
     /// The network says that a request does not arrive.

@@ -43,7 +43,11 @@ fn absent_parameters_are_absent() {
     for (value, stale) in [("true", true), ("\"True\"", true), ("false", false), ("yes", false)] {
         assert_eq!(one(&format!("Digest stale={value}")).stale(), stale, "{value}");
     }
-    assert_eq!(one("Digest qop=\"\"").qops(), Some(vec![]));
+    for row in
+        ["Digest qop=\"\", algorithm=\"\"", "Digest qop=, algorithm=", "Digest qop=\" ,\", algorithm=\" \""]
+    {
+        assert_eq!((one(row).qops(), one(row).algorithm()), (None, None), "{row}");
+    }
 }
 
 /// AUT-025

@@ -1,6 +1,9 @@
 //! Typed header values: addresses, Via, CSeq, q, Retry-After, Date.
 
-use crate::sip::{CSeq, Date, Header, HeaderName, Method, NameAddr, Problem, Q, RetryAfter, UriError, Via};
+use super::headers;
+use crate::sip::{
+    CSeq, Date, Header, HeaderName, Headers, Method, NameAddr, Problem, Q, RetryAfter, UriError, Via,
+};
 
 /// An address, read and written again.
 fn address(text: &str) -> Result<String, Problem> {
@@ -190,6 +193,8 @@ fn retry_after_has_a_comment_and_a_duration() {
     for text in ["", "soon", "-1", "1.5", "Fri, 31 Dec 1999"] {
         assert_eq!(read(text), None, "{text}");
     }
+    let latin_1 = RetryAfter::parse(b"7 (M\xfcnchen);duration=9").unwrap();
+    assert_eq!((latin_1.seconds, latin_1.duration), (7, Some(9)));
 }
 
 /// HDR-014
@@ -249,4 +254,32 @@ fn text_that_is_not_utf_8_is_an_error_of_its_header_alone() {
     assert_eq!(row.text().unwrap_err().to_string(), "Server: is not UTF-8");
     assert_eq!(row.value(), b"\xFF");
     assert!(NameAddr::parse(b"\"\xFF\" <sip:a@b>").is_err());
+}
+
+#[test]
+fn what_a_response_says_in_words_is_read_whatever_its_form() {
+    let long = format!("Warning: 399 a \"{}\"", "x".repeat(600));
+    for (rows, texts) in [
+        (&["Warning: 399 munich.de \"No such user\""][..], &["No such user"][..]),
+        (
+            &["Warning: 399 a \"one, two\", 301 b:5060 \"three\"", "Warning: 399 c \"4\""],
+            &["one, two", "three", "4"],
+        ),
+        (&["Reason: SIP ;cause=580 ;text=\"Precondition; Failure\""], &["Precondition; Failure"]),
+        (&["Reason: Q.850;cause=21;x=\";text=no\";TEXT=Call rejected;a=b"], &["Call rejected"]),
+        (&["Reason: Q.850;cause=21", "Warning: 399 a \"w\"", "Reason: SIP;text=\"r\""], &["w", "r"]),
+        (&["Warning: 399 a \"say \\\"friend\\\"\""], &["say \"friend\""]),
+        (
+            &["Warning: 399 a no quotes", "Warning: all of it", "Warning: 399 a \"open"],
+            &["no quotes", "all of it", "open"],
+        ),
+        (&["Warning: ", "Warning: 399 a \"\"", "Warning: 399", "Reason:"], &["399"]),
+        (&["Warning: 399 [2001:db8::1]:5060 \"six\"", "Subject: no"], &["six"]),
+    ] {
+        assert_eq!(headers(rows).remarks(), texts, "{rows:?}");
+    }
+    assert_eq!(headers(&[&long]).remarks()[0].len(), 500);
+    assert_eq!(headers(&["Warning: 399 a \"x\""; 100]).remarks().len(), 16);
+    let latin1 = Header::new(HeaderName::Warning, b"399 a \"Gesch\xfctzt\"".to_vec()).unwrap();
+    assert_eq!(Headers::from_iter([latin1]).remarks(), ["Gesch\u{fffd}tzt"]);
 }

@@ -59,12 +59,25 @@ fn a_broken_foreign_contact_spoils_no_other() {
     for (row, problem) in [
         ("Contact: <sip:bad host>, <sip:own@a>;expires=60", Problem::Uri(crate::sip::UriError::Character)),
         ("Contact: nonsense, <sip:own@a>;expires=60", Problem::Uri(crate::sip::UriError::Scheme)),
-        ("Contact: , <sip:own@a>;expires=60", Problem::Empty),
         ("Contact: <sip:x@y, <sip:own@a>;expires=60", Problem::UnterminatedBracket),
         ("Contact: \"open <sip:x@y>, <sip:own@a>;expires=60", Problem::UnterminatedQuote),
     ] {
         assert_eq!(list(&headers(&[row])), [Err(problem), own()], "{row}");
     }
+}
+
+/// A comma too many makes no contact; a row without any is broken.
+#[test]
+fn an_empty_value_spoils_no_other() {
+    let own = || Ok("<sip:own@a>;expires=60".to_owned());
+    for row in
+        ["Contact: , <sip:own@a>;expires=60", "m: <sip:own@a>;expires=60,", "m: ,,<sip:own@a>;expires=60, ,"]
+    {
+        assert_eq!(list(&headers(&[row])), [own()], "{row}");
+    }
+    assert_eq!(list(&headers(&["Contact:"])), [Err(Problem::Empty)]);
+    assert_eq!(list(&headers(&["Contact: ,"])), [Err(Problem::Empty)]);
+    assert_eq!(list(&headers(&["Contact: ,", "Contact: <sip:own@a>;expires=60"])), [own()]);
 }
 
 /// RGR-021

@@ -6,6 +6,7 @@ mod auth;
 mod convert;
 mod fields;
 mod headers;
+mod lenient;
 mod messages;
 mod names;
 mod uris;

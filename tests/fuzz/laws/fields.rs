@@ -13,9 +13,12 @@ pub fn read_all(headers: &Headers) {
     let _ = (headers.call_id(), headers.cseq(), headers.max_forwards(), headers.contacts(), headers.date());
     let _ = (headers.expires(), headers.min_expires(), headers.retry_after(), headers.flow_timer());
     let _ = headers.contact_values();
+    assert!(headers.remarks().iter().all(|text| !text.is_empty() && text.chars().count() <= 500));
+    let _ = (headers.contact_values(), headers.surplus_commas(), headers.tag(&HeaderName::From));
     for row in headers {
         let name = row.name();
-        let _ = (row.text(), headers.option_tags(name), headers.name_addrs(name));
+        let _ = (row.text(), row.text_lossy(), headers.option_tags(name), headers.name_addrs(name));
+        listed(headers, name);
         let _ = (headers.challenges(name), headers.credentials(name), headers.authentication_info(name));
         if let Ok(via) = Via::parse(row.value()) {
             let _ = (via.branch(), via.received(), via.rport());
@@ -28,6 +31,19 @@ pub fn read_all(headers: &Headers) {
         }
     }
     loses_one_value(headers, &HeaderName::Via);
+}
+
+/// What is listed shows in one line, and so does what was made out of an address that strays; a sound one has no blemish.
+fn listed(headers: &Headers, name: &HeaderName) {
+    for reading in headers.listed(name).into_iter().flatten() {
+        let _ = (reading.address.tag(), reading.address.q(), reading.address.expires());
+        let text = reading.address.to_string();
+        assert!(!text.contains(['\r', '\n']), "{text:?}");
+        assert!(reading.blemish.is_some() || NameAddr::parse(&text).is_ok(), "{text}");
+        if let Some(uri) = reading.address.uri.sip() {
+            uris::read_all(uri);
+        }
+    }
 }
 
 fn loses_one_value(headers: &Headers, name: &HeaderName) {
@@ -105,6 +121,13 @@ pub fn address(octets: &[u8]) {
         assert_eq!(debug(&joined.name_addrs(&name).unwrap()), debug(&routes));
     }
     if let Ok(Contacts::List(list)) = headers.contacts() {
+        // Whoever takes less has read the same of it.
+        let all = headers.listed(&name).into_iter();
+        for (taken, listed) in list.iter().zip(all) {
+            let (Ok(taken), Ok(listed)) = (taken, listed) else { continue };
+            assert_eq!(debug(std::slice::from_ref(taken)), debug(&[listed.address]));
+            assert!(NameAddr::parse(taken.to_string()).is_ok(), "{taken} is taken, and written it is broken");
+        }
         assert_eq!(format!("{list:?}"), format!("{:?}", headers.contact_values()));
     }
 }

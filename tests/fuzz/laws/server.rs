@@ -10,7 +10,7 @@ use sipreg::proto::binding::{Operation, StoreFailure};
 use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Hidden, User, Users, Verifier};
 use sipreg::proto::ids::Counting;
-use sipreg::proto::registrar::service::{Limits, Listen, Policy, ServerEvent, Service};
+use sipreg::proto::registrar::service::{Full, Limits, Listen, Policy, ServerEvent, Service};
 use sipreg::proto::{Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Time, Transport};
 use sipreg::sip::{Host, Message};
 use sipreg::store::{Memory, Store};
@@ -69,12 +69,13 @@ fn service(input: &mut Input<'_>) -> Service {
         let users = Users::parse(line.reveal()).unwrap();
         Verifier::new(users, &[Algorithm::Sha256, Algorithm::Md5], &mut Counting::default())
     });
+    let full = input.one(&[Full::Refuse, Full::ReplaceOldest]);
     Service {
         listen: vec![at(Transport::Udp, 5060), at(Transport::Tcp, 5060)],
         domains: ["example.com", "example.net"].map(|name| Host::parse(name).unwrap()).to_vec(),
         policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 3 },
         verifier,
-        limits: Limits { connections: CONNECTIONS, replay: 5000, pending: 3, ..Limits::default() },
+        limits: Limits { connections: CONNECTIONS, replay: 5000, pending: 3, full, ..Limits::default() },
         timing: Timing::default(),
         tell_messages: input.chance(),
     }

@@ -7,6 +7,7 @@ use crate::cli::report::events::{ForPeople, KeepEvent, ServeEvent, Throttle, Wei
 use crate::cli::report::zone::Zone;
 use crate::proto::binding::{Aor, Effect, Fate};
 use crate::proto::client::schedule::{AccountEvent, Departure};
+use crate::proto::digest::Algorithm;
 use crate::proto::registrar::service::{AuthFailure, Overload, ServerEvent};
 
 fn text(event: &impl ForPeople) -> String {
@@ -38,7 +39,6 @@ fn events_of_keep_are_lines_for_people() {
             until,
         ),
         (AccountEvent::Unregistered(success()), None),
-        (AccountEvent::Unregistered(refused(500, "Oops")), until),
         (AccountEvent::Stopped(Departure::Removed), None),
         (AccountEvent::Stopped(Departure::Unconfirmed), until),
     ];
@@ -51,6 +51,9 @@ fn events_of_keep_are_lines_for_people() {
         }
     }
     assert_eq!(loud, ["failed", "failed", "stopped"], "what --quiet shows");
+    let report = refused(500, "Oops");
+    let failure = report.result.as_ref().unwrap_err();
+    lines += &text(&KeepEvent::not_removed(AOR, failure, &report, until, SENT));
     insta::assert_snapshot!(lines, @r#"
     13:03:12 UTC  registering   werner.heisenberg@munich.de
     13:03:12 UTC  registered    werner.heisenberg@munich.de for 1h, next in 51m 18s
@@ -63,9 +66,9 @@ fn events_of_keep_are_lines_for_people() {
     13:03:12 UTC  moved         werner.heisenberg@munich.de: the network has changed
     13:03:12 UTC  incoming      werner.heisenberg@munich.de: INVITE from sip:bob@\u{7}: 480
     13:03:12 UTC  unregistered  werner.heisenberg@munich.de
-    13:03:12 UTC  unregistered  werner.heisenberg@munich.de: not confirmed: the registrar refused: 500 Oops
     13:03:12 UTC  stopped       werner.heisenberg@munich.de
-    13:03:12 UTC  stopped       werner.heisenberg@munich.de: the registrar did not confirm in time that the binding is removed
+    13:03:12 UTC  stopped       werner.heisenberg@munich.de: no answer in time: the binding may be there still
+    13:03:12 UTC  stopped       werner.heisenberg@munich.de: the binding may be there still: the registrar refused: 500 Oops
     "#);
 }
 
@@ -105,6 +108,10 @@ fn events_of_serve_are_lines_for_people() {
         username: Arc::from(username),
         why: AuthFailure::Wrong,
     };
+    let unanswered = |offers: &[Algorithm]| {
+        let (aor, offers) = (aor.clone(), offers.to_vec());
+        ServerEvent::Unanswered { peer, aor, offers }
+    };
     let malformed = |status| ServerEvent::Malformed { peer, what: "a \u{1b} in it".into(), status };
     let events = [
         ServerEvent::Listening { transport: Transport::Udp, address: "127.0.0.1:5060".parse().unwrap() },
@@ -114,6 +121,8 @@ fn events_of_serve_are_lines_for_people() {
         changed(Fate::Expired, None),
         auth_failed("mallory\u{7}"),
         auth_failed(""),
+        unanswered(&Algorithm::OFFERED),
+        unanswered(&[Algorithm::Md5]),
         malformed(Some(400)),
         malformed(None),
         ServerEvent::Dropped { peer, why: Overload::Idle },
@@ -128,6 +137,10 @@ fn events_of_serve_are_lines_for_people() {
     13:03:12 UTC  expired    werner.heisenberg@munich.de: sip:w@192.0.2.8
     13:03:12 UTC  refused    sip:werner.heisenberg@munich.de as "mallory\u{7}", from 192.0.2.7:5060: unknown user or wrong password
     13:03:12 UTC  refused    sip:werner.heisenberg@munich.de, from 192.0.2.7:5060: unknown user or wrong password
+    13:03:12 UTC  unanswered  sip:werner.heisenberg@munich.de, from 192.0.2.7:5060: challenged three times with SHA-256, SHA-512-256, MD5, and never answers
+    hint: old devices read the first challenge only, and know MD5: --algorithms MD5 suits them, or MD5,SHA-256 for all
+    13:03:12 UTC  unanswered  sip:werner.heisenberg@munich.de, from 192.0.2.7:5060: challenged three times with MD5, and never answers
+    hint: the device has no password, or not for this realm: see what is configured there
     13:03:12 UTC  malformed  from 192.0.2.7:5060: a \u{1b} in it, answered with 400
     13:03:12 UTC  malformed  from 192.0.2.7:5060: a \u{1b} in it
     13:03:12 UTC  dropped    the connection of 192.0.2.7:5060: silent for too long

@@ -40,9 +40,7 @@ fn outputs_keep_to_the_schema() {
     let mut success = bound();
     success.bindings.push(listed("<sip:w@192.0.2.7>;q=0.5;ob;x=\"y\"", 60, false));
     success.path = vec![NameAddr::parse(b"<sip:edge1.munich.de;lr>").unwrap()];
-    let usage = Object::without_report(None, None)
-        .with_error(Fault { kind: Exit::Usage, message: "m".into(), hint: None })
-        .line();
+    let usage = Object::without_report(None, None).with_error(Fault::new(Exit::Usage, "m", None)).line();
     for output in [
         json(&report(Ok(success), Some((200, "OK")))),
         json(&failed(Failure::Timeout, None)),

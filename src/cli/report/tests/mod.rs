@@ -54,6 +54,9 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         purpose: Purpose::Bind { expires: Some(3600) },
         result,
         response: response.map(|(status, reason)| (status, reason.to_owned())),
+        remarks: Vec::new(),
+        challenged: true,
+        unreadable: Vec::new(),
         request_uri: Uri::parse("sip:munich.de").unwrap().into(),
         hop: Some(hop()),
         auth: vec![Answered {
@@ -62,6 +65,9 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
             qop: Some("auth"),
             realm: "munich.de".into(),
         }],
+        domain: None,
+        took_effect: true,
+        claimants: Vec::new(),
         received: None,
         call_id: "5b2b4c7a9e1f".into(),
         cseq: 2,
@@ -72,6 +78,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         round_trip: Some(Duration::from_micros(1_234)),
         attempts: vec![attempt(status)],
         warnings: Vec::new(),
+        unusable: Default::default(),
     }
 }
 
@@ -246,11 +253,8 @@ fn several_destinations_are_told_one_by_one() {
         attempt(AttemptResult::Timeout),
     ];
     let report = Report { attempts, ..failed(Failure::Timeout, None) };
-    let fault = Fault {
-        kind: Exit::Timeout,
-        message: "nobody answered for munich.de".into(),
-        hint: Some("is the address right?".into()),
-    };
+    let hint = Some("is the address right?".into());
+    let fault = Fault::new(Exit::Timeout, "nobody answered for munich.de", hint);
     insta::assert_snapshot!(human::failure(&report, &fault, Paint::plain()), @r#"
     error: nobody answered for munich.de
       tried sip1.munich.de: no such name
@@ -288,7 +292,7 @@ fn failures_say_the_same_in_json_and_to_people() {
         (refused(Refusal::NoTarget(302)), Some((302, "Moved")), 1, "refused"),
         (Failure::Credentials(rejected), Some((401, "Unauthorized")), 3, "credentials"),
         (
-            Failure::Credentials(CredentialsFailure::Missing { realm: realm() }),
+            Failure::Credentials(CredentialsFailure::Missing { realm: realm(), has_others: false }),
             Some((401, "Unauthorized")),
             3,
             "credentials",

@@ -38,6 +38,9 @@ fn plan(host: &str) -> Box<Plan> {
     })
 }
 
+/// Who answers.
+const PEER: &str = "192.0.2.1:5060";
+
 /// Everything that can be told to a registration.
 const INPUTS: [&str; 19] = [
     "start",
@@ -107,7 +110,7 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
         status => {
             let response = response(registration, status);
             let via = response.headers.top_via().unwrap();
-            registration.on_final(response, &via, random, now)
+            registration.on_final(response, &via, PEER.parse().unwrap(), random, now)
         }
     }
 }
@@ -265,7 +268,7 @@ fn every_state_answers_every_input() {
     Asking   retry       -> Asking   -
     Asking   give up     -> Over     Finish Timeout
     Asking   password    -> Waiting  Send udp CSeq 2
-    Asking   no password -> Over     Finish Credentials(Missing { realm: "r" })
+    Asking   no password -> Over     Finish Credentials(Missing { realm: "r", has_others: false })
     Asking   200         -> Asking   -
     Asking   302         -> Asking   -
     Asking   401         -> Asking   -
@@ -317,17 +320,77 @@ fn every_state_answers_every_input() {
 #[test]
 fn a_503_sets_the_least_pause_and_the_time_for_retries_the_longest() {
     for (after, expected) in [
-        (0, "Pause 500ms + 500ms"),
-        (1, "Pause 1s + 500ms"),
-        (2, "Pause 2s + 200ms"),
+        (0, "Pause 500ms + 100ms"),
+        (1, "Pause 1s + 200ms"),
+        (2, "Pause 2s + 400ms"),
         // One second of the sixty has passed.
-        (59, "Pause 59s + 5.9s"),
+        (59, "Pause 59s + 11.8s"),
         (60, "Finish Refused(RetryAfter { status: 503, seconds: 60 })"),
     ] {
         let mut registration = brought_to(&["start", "resolved", "opened", "503", "opened"]);
         let busy = read(&registration, "503", &format!("Retry-After: {after}\r\n"));
         let via = busy.headers.top_via().unwrap();
-        let step = registration.on_final(busy, &via, &mut Counting::default(), Time::from_millis(2000));
+        let (peer, now) = (PEER.parse().unwrap(), Time::from_millis(2000));
+        let step = registration.on_final(busy, &via, peer, &mut Counting::default(), now);
         assert_eq!(shown(&step), expected, "{after}");
     }
+}
+
+/// AUT-009 COD-005 COD-006 COD-009: whatever is asked for, a nonce at hand that is refused is done without, once; then the fresh
+/// challenge is answered, and what follows that is meant.
+#[test]
+fn a_nonce_that_is_refused_costs_one_request_more_for_every_purpose() {
+    let (random, now) = (&mut Counting::default(), Time::from_millis(1000));
+    let sent = |step: &Step| {
+        let Step::Send { outgoing, .. } = step else { panic!("{step:?}") };
+        String::from_utf8(outgoing.bytes.to_vec()).unwrap().contains("\r\nAuthorization: ")
+    };
+    for purpose in [Purpose::Bind { expires: Some(60) }, Purpose::Remove, Purpose::RemoveAll, Purpose::Fetch]
+    {
+        for refusal in ["401", "403", "407"] {
+            for last in ["403", "200"] {
+                let mut kept = plan("munich.de");
+                kept.keep = true;
+                let mut registration = Registration::new(RegistrationId(1), kept, random);
+                for input in ["start", "resolved", "opened", "401", "password", "200"] {
+                    let _ = feed(&mut registration, input);
+                }
+                let mut answer = |registration: &mut Registration, status: &str, more: &str| {
+                    let response = read(registration, status, more);
+                    let via = response.headers.top_via().unwrap();
+                    registration.on_final(response, &via, PEER.parse().unwrap(), random, now)
+                };
+                let ahead = registration.again_for(purpose, &mut Counting::default(), now);
+                assert!(sent(&ahead), "{purpose:?}");
+                let bare = answer(&mut registration, refusal, "");
+                assert!(!sent(&bare), "{purpose:?} {refusal}");
+                let challenge = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n2\"\r\n";
+                assert!(sent(&answer(&mut registration, "401", challenge)), "{purpose:?} {refusal}");
+                let bound = "Contact: <sip:werner@192.0.2.99:5070>;expires=60\r\n";
+                let binds = matches!(purpose, Purpose::Bind { .. });
+                let end = shown(&answer(&mut registration, last, if binds { bound } else { "" }));
+                let expected =
+                    if last == "200" { "Finish" } else { "Finish Credentials(Forbidden { username" };
+                assert!(end.starts_with(expected) && (last == "403") == end.contains("Forbidden"), "{end}");
+            }
+        }
+    }
+}
+
+/// The report names who answered, which may be another address than was asked (RFC 3581 §4), and what the answer says in
+/// words (RFC 3261 §20.43).
+#[test]
+fn the_report_names_who_answered_and_what_was_said() {
+    let mut registration = brought_to(&["start", "resolved", "opened"]);
+    let rows =
+        "Warning: 399 munich.de \"No\"\r\nReason: SIP;text=\"Never\"\r\nWWW-Authenticate: Digest realm\r\n";
+    let refused = read(&registration, "603", rows);
+    let (via, peer) = (refused.headers.top_via().unwrap(), "192.0.2.77:5080".parse().unwrap());
+    let step = registration.on_final(refused, &via, peer, &mut Counting::default(), Time::from_millis(1));
+    let Step::Finish(report) = step else { panic!("{step:?}") };
+    assert_eq!(report.hop.map(|hop| hop.remote), Some(peer));
+    assert_eq!(report.attempts[0].remote, Remote::Address("192.0.2.1:5060".parse().unwrap()));
+    assert_eq!(report.remarks, ["No", "Never"]);
+    assert!(report.challenged && report.claimants.is_empty());
+    assert_eq!(report.unreadable, ["Digest realm"]);
 }

@@ -92,10 +92,10 @@ fn name(verdict: &Verdict) -> Option<&str> {
     }
 }
 
-/// RAU-001, RAU-003, RAU-004, RAU-015, RAU-018: one row for each algorithm, best first, all with qop and
-/// userhash.
+/// RAU-001, RAU-003, RAU-004, RAU-015, RAU-018: one row for each algorithm, in the order of the
+/// options, all with qop and userhash.
 #[test]
-fn a_challenge_offers_each_algorithm_once_and_best_first() {
+fn a_challenge_offers_each_algorithm_once_and_in_order() {
     use Algorithm::{Md5, Sha256, Sha512_256};
     let mut server = Server::new(&[Sha256, Sha512_256, Sha256, Md5]);
     let rows = server.challenges(false, START);
@@ -117,11 +117,11 @@ fn a_challenge_offers_each_algorithm_once_and_best_first() {
     }
     let again = server.challenges(true, START);
     assert!(again.iter().all(|row| row.ends_with(", stale=true") && !row.contains(&nonce)));
-    // Everything, strongest first, when nothing is said.
+    // Everything when nothing is said: those that read the first only know SHA-256.
     let mut server = Server::new(&[]);
     let named = |row: &String| Challenge::parse_all(row.as_bytes())[0].algorithm().map(str::to_owned);
     let offered: Vec<_> = server.challenges(false, START).iter().filter_map(named).collect();
-    assert_eq!(offered, ["SHA-512-256", "SHA-256", "MD5"]);
+    assert_eq!(offered, ["SHA-256", "SHA-512-256", "MD5"]);
 }
 
 /// RAU-001, RAU-004: what all users of the realm can do; never nothing; the same for a realm that has no
@@ -181,6 +181,74 @@ fn our_own_client_proves_itself_by_every_algorithm_qop_and_form_of_its_name() {
                 }
             }
         }
+    }
+}
+
+/// Phones sign in with the whole address, in any form of the name: with the HA1 of the short name, or one of the long.
+#[test]
+fn the_whole_address_is_the_name_of_its_user() {
+    const WHOLE: &str = "werner@munich.de";
+    let line = |name: &str, password: &str| {
+        User::line(name, REALM, &Hidden::new(password.to_owned())).unwrap().reveal().to_owned()
+    };
+    let short = line("werner", PASSWORD);
+    let both = format!("{short}\n{}", line(WHOLE, "principle"));
+    for (file, secret_of, password, expected) in [
+        (&short, "werner", PASSWORD, Some("werner")),
+        (&short, "werner", "wrong", None),
+        (&short, WHOLE, PASSWORD, None),
+        (&both, "werner", PASSWORD, Some("werner")),
+        (&both, WHOLE, "principle", Some(WHOLE)),
+        (&both, "werner", "principle", None),
+        (&both, WHOLE, PASSWORD, None),
+    ] {
+        for (username, left_out) in
+            [(WHOLE, ""), (WHOLE, ", userhash=true"), ("werner@MUNICH.de", ", userhash=true")]
+        {
+            for algorithm in Algorithm::ALL {
+                let mut server = Server::of(Users::parse(file).unwrap(), &[algorithm]);
+                let mut client = Client::new(username, "");
+                let hex = Hidden::new(hash::ha1(algorithm, secret_of, REALM, password.as_bytes()));
+                client.keyring.credentials[0].secret = Secret::Ha1 { algorithm, hex };
+                let rows = server
+                    .challenges(false, START)
+                    .iter()
+                    .map(|row| row.replace(left_out, ""))
+                    .collect::<Vec<_>>();
+                assert!(client.challenged(&rows));
+                let verdict = server.check(&client.answer(b""), b"", START);
+                // The long name's own line is found in its own spelling only.
+                let expected = expected.filter(|name| *name != WHOLE || username == WHOLE);
+                assert_eq!(name(&verdict), expected, "{username} {left_out} {secret_of} {password}");
+            }
+        }
+    }
+}
+
+/// RAU-014: with another domain it is another name, and one user is never another.
+#[test]
+fn an_address_of_another_domain_is_nobody_elses_name() {
+    let password = Hidden::new(PASSWORD.to_owned());
+    let text = ["werner", "werner@berlin.de"]
+        .map(|name| User::line(name, REALM, &password).unwrap().reveal().to_owned())
+        .join("\n");
+    let sign_in = |username: &str, secret_of: &str| {
+        let mut server = Server::of(Users::parse(&text).unwrap(), &[Algorithm::Md5]);
+        let mut client = Client::new(username, "");
+        let hex = Hidden::new(hash::ha1(Algorithm::Md5, secret_of, REALM, PASSWORD.as_bytes()));
+        client.keyring.credentials[0].secret = Secret::Ha1 { algorithm: Algorithm::Md5, hex };
+        assert!(client.challenged(&server.challenges(false, START)));
+        match server.check(&client.answer(b""), b"", START) {
+            Verdict::Proven(user) => Some((user.name.clone(), user.may("werner", REALM))),
+            Verdict::Refused { .. } => None,
+            other @ (Verdict::Unproven | Verdict::Stale | Verdict::Malformed(_)) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(sign_in("werner@berlin.de", "werner@berlin.de"), Some(("werner@berlin.de".to_owned(), false)));
+    for name in
+        ["werner@berlin.de", "werner@", "@munich.de", "werner@munich.de@munich.de", "werner@sub.munich.de"]
+    {
+        assert_eq!(sign_in(name, "werner"), None, "{name}");
     }
 }
 

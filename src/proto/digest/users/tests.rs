@@ -160,6 +160,31 @@ fn the_line_of_a_new_user_is_read_back() {
     assert!(User::line("werner", "[2001:db8::1]", &password()).is_ok());
 }
 
+/// A name that is a whole address of its realm is the user of that address.
+#[test]
+fn a_user_owns_the_address_whichever_name_is_used() {
+    let user = |name: &str| {
+        let line = User::line(name, "munich.de", &password()).unwrap();
+        Fields::of(line.reveal()).unwrap().user().unwrap().0
+    };
+    for (name, part, owns) in [
+        ("alice", "alice", [true, false, false]),
+        ("alice@munich.de", "alice", [true, true, false]),
+        ("alice@berlin.de", "alice@berlin.de", [false, false, false]),
+        ("@munich.de", "@munich.de", [false, false, false]),
+    ] {
+        let user = user(name);
+        assert_eq!(user.own_part(), part);
+        let owned = ["alice", "alice@munich.de", "bob"].map(|aor_user| user.owns(aor_user, "Munich.de"));
+        assert_eq!(owned, owns, "{name}");
+        assert_eq!(["alice", "alice@munich.de", "bob"].map(|aor_user| user.may(aor_user, "munich.de")), owns);
+        assert!(!user.owns("alice", "berlin.de"));
+    }
+    let whole = User::line("alice@munich.de", "munich.de", &password()).unwrap();
+    let users = Users::parse(whole.reveal()).unwrap();
+    assert!(users.has("munich.de", "alice") && !users.has("munich.de", "bob"));
+}
+
 /// `--add-user` changes one line, and keeps comments, order, line ends and what the user may do.
 #[test]
 fn a_user_is_put_into_a_file_that_stays_as_it_is_otherwise() {

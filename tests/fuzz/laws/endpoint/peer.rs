@@ -9,7 +9,7 @@ const STATUSES: [u16; 24] = [
 ];
 
 /// `@` is the request's Contact, `#` a number, `%` a word, both from the input.
-const ROWS: [&str; 31] = [
+const ROWS: [&str; 37] = [
     "Contact: <@>;expires=#",
     "Contact: <@>",
     "Contact: <@>, <sip:b@192.0.2.9>;expires=#;q=0.%",
@@ -41,6 +41,13 @@ const ROWS: [&str; 31] = [
     "Via: SIP/2.0/UDP %",
     "Date: %",
     "CSeq: # REGISTER",
+    // Slips that are forgiven.
+    "Contact: <@;t=\"%==\">;expires=#;",
+    "Contact: %. <@>;;x=%==;+sip.instance=<urn:%>;expires=#,",
+    "Contact: \"% <@;expires=#",
+    "WWW-Authenticate: Digest realm=\"a\", nonce=\"%\", algorithm=\"\", qop=\"\",",
+    "Service-Route: ,<sip:%;lr>,, %",
+    "Content-Length: ",
 ];
 
 /// The answer to `request`, a few octets of it perhaps changed.

@@ -3,13 +3,18 @@ use crate::proto::digest::hash::Protection;
 
 /// Credentials that werner's client would make for that nonce, as texts that can be changed.
 fn fields(nonce: &str) -> Vec<(&'static str, String)> {
+    counted(nonce, "00000001")
+}
+
+/// As [`fields`], with that count.
+fn counted(nonce: &str, nc: &str) -> Vec<(&'static str, String)> {
     let ha1 = hash::ha1(Algorithm::Md5, "werner", REALM, PASSWORD.as_bytes());
     let exchange = Exchange {
         algorithm: Algorithm::Md5,
         variant: Variant::Plain,
         nonce,
         session_cnonce: "",
-        protection: Some(Protection { qop: Qop::Auth, nc: "00000001", cnonce: "0a4f113b" }),
+        protection: Some(Protection { qop: Qop::Auth, nc, cnonce: "0a4f113b" }),
         uri: URI,
         body: b"",
     };
@@ -21,7 +26,7 @@ fn fields(nonce: &str) -> Vec<(&'static str, String)> {
         ("response", &exchange.response(&ha1, "REGISTER")),
         ("algorithm", "MD5"),
         ("qop", "auth"),
-        ("nc", "00000001"),
+        ("nc", nc),
         ("cnonce", "0a4f113b"),
     ]
     .map(|(name, value)| (name, value.to_owned()))
@@ -217,7 +222,7 @@ fn credentials_with_missing_or_contradicting_parameters_are_malformed() {
         (&[("qop", Some("auth-conf"))], "credentials with a qop that was not offered"),
         (&[("nc", None)], "credentials with qop and without nc"),
         (&[("cnonce", None)], "credentials with qop and without cnonce"),
-        (&[("nc", Some("1"))], "credentials with an nc that is not 8 hex digits"),
+        (&[("nc", Some(""))], "credentials with an nc that is not 8 hex digits"),
         (&[("nc", Some("0000000g"))], "credentials with an nc that is not 8 hex digits"),
         (&[("nc", Some("+0000001"))], "credentials with an nc that is not 8 hex digits"),
         (&[("nc", Some("000000001"))], "credentials with an nc that is not 8 hex digits"),
@@ -229,6 +234,21 @@ fn credentials_with_missing_or_contradicting_parameters_are_malformed() {
     let shouted =
         changed(&nonce, &[("realm", Some("MUNICH.DE")), ("algorithm", Some("md5")), ("qop", Some("AUTH"))]);
     assert_eq!(name(&server.check(&[shouted], b"", START)), Some("werner"));
+}
+
+/// RAU-009: some devices leave the leading zeros of the count out; what they sent is what the digest is over.
+#[test]
+fn a_short_count_counts() {
+    let mut server = Server::new(&[]);
+    let nonce = nonce(&mut server);
+    let mut check = |nc| server.check(&[credentials(&counted(&nonce, nc))], b"", START);
+    for nc in ["1", "02", "a", "0000000b"] {
+        assert_eq!(name(&check(nc)), Some("werner"), "{nc}");
+    }
+    for used in ["2", "0000000a"] {
+        let replayed = Verdict::Refused { username: "werner".into(), why: AuthFailure::Replayed };
+        assert_eq!(check(used), replayed, "{used}");
+    }
 }
 
 /// RAU-016: a response that can't be one is a wrong one.
