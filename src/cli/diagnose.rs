@@ -16,10 +16,11 @@ use crate::proto::{Cause, ResolveError, Transport};
 pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
     let hint = |case: Case| Some(case.hint.to_owned());
     let (message, hint) = match failure {
-        Failure::Refused(refusal) if refusal.status() == 404 && report.purpose == Purpose::Fetch => {
-            (refused(refusal, report), hint(explain::NOTHING_LISTED))
-        }
         Failure::Refused(refusal) => (refused(refusal, report), refusal_hint(refusal, report)),
+        Failure::Credentials(failure @ CredentialsFailure::Forbidden { .. }) if report.domain.is_some() => {
+            let hint = format!("{}; {}", credentials_hint(failure, report), explain::ADDRESSED.hint);
+            (credentials(failure, report), Some(hint))
+        }
         Failure::Credentials(failure) => {
             (credentials(failure, report), Some(credentials_hint(failure, report)))
         }
@@ -138,6 +139,8 @@ fn extensions(tags: &[String]) -> String {
 }
 
 fn refusal_hint(refusal: &Refusal, report: &Report) -> Option<String> {
+    let shows = matches!(report.purpose, Purpose::Fetch | Purpose::Remove | Purpose::RemoveAll);
+    let has_domain = report.domain.is_none();
     match refusal {
         Refusal::Status(403 | 503) if says_too_many(report) => {
             Some(explain::TOO_MANY_BINDINGS.hint.to_owned())
@@ -145,6 +148,14 @@ fn refusal_hint(refusal: &Refusal, report: &Report) -> Option<String> {
         Refusal::RetryAfter { status: 403 | 503, seconds } if says_too_many(report) => {
             Some(format!("{}; it asks to wait {seconds} s", explain::TOO_MANY_BINDINGS.hint))
         }
+        Refusal::Status(404) if shows && has_domain => Some(explain::NOTHING_LISTED.hint.to_owned()),
+        Refusal::Status(404) if shows => {
+            Some(format!("{}; {}", explain::NOTHING_LISTED.hint, explain::ADDRESSED.hint))
+        }
+        Refusal::Status(403) if !has_domain && !was_challenged(report) => {
+            Some(format!("{}; {}", explain::ADDRESSED.hint, explain::NOT_ASKED.hint))
+        }
+        Refusal::Status(403 | 404) if !has_domain => Some(explain::ADDRESSED_OR_WRONG.join("; ")),
         Refusal::Status(403) if !was_challenged(report) => Some(explain::NOT_ASKED.hint.to_owned()),
         Refusal::RetryAfter { seconds, .. } => {
             Some(format!("it asks to wait {seconds} s before the next attempt"))

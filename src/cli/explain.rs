@@ -130,12 +130,43 @@ pub const TOO_MANY_BINDINGS: Case = Case {
            others end by themselves",
 };
 
-/// 404 to a request that only asks what is bound.
+/// 403 or 404 to a request whose Request-URI has an address where the domain would stand.
+pub const ADDRESSED: Case = Case {
+    seen: "403 or 404, and --registrar is an address",
+    hint: "the request names an address, and some servers know only their domain: --proxy with that address, in place \
+           of --registrar, keeps the domain in the request",
+};
+/// The hint of [`ADDRESSED`] for a request that binds.
+pub const ADDRESSED_OR_WRONG: [&str; 2] = [ADDRESSED.hint, "else check the AOR"];
+/// 404 to a request that only asks what is bound, or removes it.
 pub const NOTHING_LISTED: Case = Case {
-    seen: "404 to 'sipreg list'",
+    seen: "404 to 'sipreg list' or 'unregister'",
     hint: "some registrars say this when nothing is bound; or there is no such user or domain: check \
            the AOR, and name the registrar with --registrar",
 };
+
+/// A contact that is looked for and is not in a list that shows all.
+pub const COMPLETE_LIST: Case = Case {
+    seen: "... is not bound",
+    hint: "the list is complete: whatever was bound there has run out or was removed",
+};
+/// A contact that is looked for in a list of which not all can be read.
+pub const UNREADABLE_LIST: Case = Case {
+    seen: "... is not bound, and bindings can't be read",
+    hint: "not every binding in the answer could be read: -vv shows them",
+};
+/// A contact that sipreg has bound and that should be in the list.
+pub const UNLISTED: Case = Case {
+    seen: "sipreg bound ... here, and it is not listed",
+    hint: "either something else has removed it, or the registrar does not show every binding",
+};
+
+/// The sentence about a contact of [`UNLISTED`].
+#[must_use]
+pub fn unlisted(contact: &str) -> String {
+    let (head, tail) = UNLISTED.seen.split_once("...").unwrap_or_default();
+    format!("{head}{contact}{tail}: {}", UNLISTED.hint)
+}
 
 /// `unregister` that knows of nothing.
 pub const NOTHING_REMEMBERED: Case = Case {
@@ -360,7 +391,7 @@ pub const ENTRIES: &[Entry] = &[
         meaning: "'list --contact': that contact is not bound",
         causes: &["the device is off, or its binding has run out", "it is bound with another URI"],
         remedies: &["'sipreg list AOR' shows what is bound"],
-        ..NONE
+        cases: &[COMPLETE_LIST, UNREADABLE_LIST, UNLISTED],
     },
     Entry {
         words: &["exit 70", "internal"],
@@ -449,7 +480,7 @@ pub const ENTRIES: &[Entry] = &[
         meaning: "no such user or domain there; to 'list', some registrars say this when nothing is bound",
         causes: &["a misspelt AOR", "a registrar that does not serve the domain"],
         remedies: &["no such user or domain there: check the AOR, and name the registrar with --registrar"],
-        cases: &[NOTHING_LISTED],
+        cases: &[NOTHING_LISTED, ADDRESSED],
     },
     Entry {
         words: &["405", "501"],
@@ -821,6 +852,15 @@ mod tests {
 
         what to do:
           - 'sipreg list AOR' shows what is bound
+
+        what the message says, and what to do then:
+          - ... is not bound
+              the list is complete: whatever was bound there has run out or was removed
+          - ... is not bound, and bindings can't be read
+              not every binding in the answer could be read: -vv shows them
+          - sipreg bound ... here, and it is not listed
+              either something else has removed it, or the registrar does not show
+              every binding
         ");
         assert_eq!(said("Exit 7"), said("exit 7"));
         assert_eq!(

@@ -17,10 +17,11 @@ use super::signals::{Listens, Signal, Stop};
 use super::state::{self, Slot};
 use super::usage::UsageError;
 use crate::net::{Clock, SystemRandom};
-use crate::proto::client::outcome::{AttemptResult, Report};
+use crate::proto::client::contact::is_same;
+use crate::proto::client::outcome::{Listed, Report, Warning};
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::ids::Random;
-use crate::proto::{Cause, Command, Direction, Notice, RegistrationId};
+use crate::proto::{Command, Direction, Notice, RegistrationId};
 use crate::sip::NameAddr;
 
 /// There is one registration in the life of this process.
@@ -51,11 +52,19 @@ enum WaitedFor {
 /// Does what an account asks for, once, and reports the outcome.
 pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
     let required = account.required.clone();
-    let ended = session::run(Listens::Stop, async |setup| carry_out(account, setup, &mut *reporter).await);
+    let mut unlisted = Vec::new();
+    let ended = session::run(Listens::Stop, async |setup| {
+        carry_out(account, setup, &mut *reporter, &mut unlisted).await
+    });
     match ended {
         Ok(Outcome::Finished(report)) => match missing(&required, &report) {
-            Some(missing) => reporter.unmet(&report, &missing),
-            None => reporter.finished(&report),
+            Some(missing) => reporter.unmet(&report, &missing, unlisted.first()),
+            None => {
+                if let Some(contact) = unlisted.first() {
+                    reporter.warning(&explain::unlisted(&contact.uri.to_string()));
+                }
+                reporter.finished(&report)
+            }
         },
         Ok(Outcome::Stopped(signal, report)) => reporter.interrupted(signal, report.as_deref()),
         Ok(Outcome::Rehearsed(request)) => reporter.request(&request),
@@ -66,63 +75,65 @@ pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
 /// The first contact that should be bound and is not (RFC 3261 §19.1.4).
 fn missing(required: &[NameAddr], report: &Report) -> Option<String> {
     let bindings = &report.result.as_ref().ok()?.bindings;
-    let is_bound = |contact: &&NameAddr| {
-        bindings.iter().any(|binding| binding.expires > 0 && contact.uri.matches(&binding.contact.uri))
-    };
-    required.iter().find(|contact| !is_bound(contact)).map(|contact| contact.uri.to_string())
+    required.iter().find(|contact| !is_listed(contact, bindings)).map(|contact| contact.uri.to_string())
+}
+
+fn is_listed(contact: &NameAddr, bindings: &[Listed]) -> bool {
+    bindings.iter().any(|binding| binding.expires > 0 && is_same(&contact.uri, &binding.contact.uri))
 }
 
 async fn carry_out(
     mut account: Account,
     mut setup: Setup,
     reporter: &mut Reporter<'_, '_>,
+    unlisted: &mut Vec<NameAddr>,
 ) -> Result<Outcome, Fault> {
-    let slot = tokio::select! {
+    let memory = tokio::select! {
         biased;
         signal = setup.signals.stop() => return Ok(Outcome::Stopped(signal, None)),
-        slot = prepare(&mut account, &mut setup.random, setup.clock, reporter) => slot?,
+        memory = prepare(&mut account, &mut setup.random, setup.clock, reporter) => memory?,
     };
-    let slot = slot.map(|slot| Rc::new(RefCell::new(slot)));
+    let memory = memory.map(|Memory { slot, left, live }| (Rc::new(RefCell::new(slot)), left, live));
     let (purpose, contacts) = (account.plan.purpose, account.plan.contacts.clone());
     let mut session = setup.begin(account.net, None)?;
-    if let Some(slot) = &slot {
+    if let Some((slot, ..)) = &memory {
         let slot = Rc::clone(slot);
         session.driver.remember_with(Box::new(move |what| slot.borrow_mut().remember(what)));
     }
     let outcome = drive(&mut session, account.plan, reporter).await?;
-    if let Some(slot) = slot {
-        let mut slot = slot.borrow_mut();
-        if let Outcome::Finished(report) = &outcome {
-            match &report.result {
-                Ok(success) => slot.settle(purpose, &contacts, success),
-                Err(_) if changed_nothing(report) => slot.restore(),
-                Err(_) => {}
+    let Some((slot, mut left, live)) = memory else { return Ok(outcome) };
+    let mut slot = slot.borrow_mut();
+    if let Outcome::Finished(report) = &outcome {
+        match &report.result {
+            Ok(success) => {
+                for slot in left.iter_mut().chain([&mut *slot]) {
+                    slot.settle(purpose, &contacts, success, report.sent);
+                }
+                // One that the registrar has moved may be any of them.
+                let is_moved =
+                    |one: &Listed| one.own && !live.iter().any(|live| is_same(&live.uri, &one.contact.uri));
+                let is_unreadable = |warning: &Warning| matches!(warning, Warning::UnreadableContacts(_));
+                if !success.bindings.iter().any(is_moved) && !report.warnings.iter().any(is_unreadable) {
+                    unlisted.extend(live.into_iter().filter(|live| !is_listed(live, &success.bindings)));
+                }
             }
+            Err(_) if !report.took_effect => slot.restore(),
+            Err(_) => {}
         }
-        if let Some(complaint) = slot.complaint() {
-            reporter.warning(&complaint);
-        }
+    }
+    for complaint in left.iter_mut().chain([&mut *slot]).filter_map(Slot::complaint) {
+        reporter.warning(&complaint);
     }
     Ok(outcome)
 }
 
-/// Whether every request was refused, or never arrived: then nothing is bound that was not before.
-pub(super) fn changed_nothing(report: &Report) -> bool {
-    report.attempts.iter().all(|attempt| match attempt.result {
-        AttemptResult::Status(status) => status >= 300,
-        AttemptResult::Dns(_)
-        | AttemptResult::Failed(
-            Cause::Refused
-            | Cause::Unreachable
-            | Cause::ProtocolUnreachable
-            | Cause::TooLarge
-            | Cause::LocalAddress
-            | Cause::Denied,
-        ) => true,
-        AttemptResult::Timeout
-        | AttemptResult::Closed
-        | AttemptResult::Failed(Cause::TimedOut | Cause::Reset | Cause::Other(_)) => false,
-    })
+/// What is remembered of one AOR at one registrar.
+struct Memory {
+    slot: Slot,
+    /// What `sipreg keep` processes that have ended have left: to be removed with the rest.
+    left: Vec<Slot>,
+    /// What `list` should find, if the registrar shows all.
+    live: Vec<NameAddr>,
 }
 
 /// Everything before the first request: the user's consent, the password, what is remembered.
@@ -131,7 +142,7 @@ async fn prepare(
     random: &mut SystemRandom,
     clock: Clock,
     reporter: &mut Reporter<'_, '_>,
-) -> Result<Option<Slot>, Fault> {
+) -> Result<Option<Memory>, Fault> {
     if account.consent == Consent::Needed && !account.net.dry_run {
         consent(account).await?;
     }
@@ -142,12 +153,12 @@ async fn prepare(
         return Err(late(WaitedFor::Secret, account));
     };
     read?;
-    let slot = enter_state(account, random, remaining(), reporter).await?;
+    let memory = enter_state(account, random, (clock, remaining()), reporter).await?;
     // Waiting for a pipe or another process counts towards --timeout; for a person it does not.
     let waited = clock.elapsed().saturating_sub(began);
     account.plan.try_limit = account.plan.try_limit.saturating_sub(waited);
     account.plan.command_limit = account.plan.command_limit.map(|whole| whole.saturating_sub(waited));
-    Ok(slot)
+    Ok(memory)
 }
 
 /// The time was over before anything could be sent.
@@ -195,9 +206,9 @@ async fn consent(account: &Account) -> Result<(), UsageError> {
 async fn enter_state(
     account: &mut Account,
     random: &mut SystemRandom,
-    limit: Duration,
+    (clock, limit): (Clock, Duration),
     reporter: &mut Reporter<'_, '_>,
-) -> Result<Option<Slot>, Fault> {
+) -> Result<Option<Memory>, Fault> {
     let (aor, registrar) = (state::key(&account.plan.aor), state::key(&account.plan.registrar));
     let Some(state) = account.state.take() else { return Ok(None) };
     if account.net.dry_run {
@@ -233,7 +244,12 @@ async fn enter_state(
     if let Some(warning) = warning.or(instance) {
         reporter.warning(&warning);
     }
-    let bound = slot.record().bound();
+    let (left, live) = match account.plan.purpose {
+        Purpose::Bind { .. } => (Vec::new(), Vec::new()),
+        Purpose::Remove | Purpose::RemoveAll => (state.left_by_keep(&aor, &registrar), Vec::new()),
+        Purpose::Fetch => (Vec::new(), state.live(&aor, &registrar, clock.now())),
+    };
+    let bound = all_bound(&slot, &left);
     if bound.is_empty() && account.recalls() && state.is_bound_by_keep(&aor, &registrar) {
         let error =
             UsageError::new(format!("a 'sipreg keep' that is running has bound {}", account.plan.aor));
@@ -243,7 +259,21 @@ async fn enter_state(
     account.recall(bound)?;
     slot.begin(account.plan.has_own());
     account.remember(slot.record());
-    Ok(Some(slot))
+    if let Some(memory) = &mut account.plan.resume {
+        memory.own.extend(left.iter().flat_map(|slot| slot.record().memory().own));
+    }
+    Ok(Some(Memory { slot, left, live }))
+}
+
+/// The contacts that a slot and others remember, each of them once.
+fn all_bound(slot: &Slot, others: &[Slot]) -> Vec<NameAddr> {
+    let mut bound = slot.record().bound();
+    for contact in others.iter().flat_map(|slot| slot.record().bound()) {
+        if !bound.iter().any(|known| is_same(&known.uri, &contact.uri)) {
+            bound.push(contact);
+        }
+    }
+    bound
 }
 
 /// Has the core carry out a plan, until it has finished or a signal comes.

@@ -133,6 +133,12 @@ pub fn tenths(span: Duration) -> f64 {
     (span.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
+/// Seconds rounded to milliseconds, as JSON has them.
+#[must_use]
+pub fn rounded_seconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
 /// Columns of the terminal that stderr is; `None` where it does not say, or says nonsense.
 #[must_use]
 pub fn terminal_width() -> Option<usize> {
@@ -264,5 +270,9 @@ mod tests {
         assert_eq!(seconds(1390), "23m 10s");
         assert_eq!(milliseconds(Duration::from_micros(1234)), "1.2 ms");
         assert_eq!(milliseconds(Duration::from_millis(500)), "500 ms");
+        for ms in (0..10_000).chain([86_399_999, 604_799_887]) {
+            let shown = rounded_seconds(Duration::from_millis(ms)).to_string();
+            assert!(shown.split('.').nth(1).is_none_or(|decimals| decimals.len() <= 3), "{shown}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -181,6 +181,8 @@ pub(super) struct Network {
     listeners: Listeners,
     /// The number of connections accepted so far, which numbers their flows.
     accepted: u64,
+    /// Somebody is to be talked to by an address that is good for one link only.
+    talks_on_link: bool,
     connections: BTreeMap<FlowId, Flow>,
     dry: DryFlows,
     resolver: Resolver,
@@ -215,6 +217,7 @@ impl Network {
             sockets: UdpSockets::default(),
             listeners: Listeners::default(),
             accepted: 0,
+            talks_on_link: false,
             connections: BTreeMap::new(),
             dry: DryFlows::default(),
             resolver,
@@ -287,8 +290,12 @@ impl Network {
             let clock = self.clock;
             let check = waits.netwatch.check_due();
             if check.is_some_and(|at| at <= clock.now()) {
-                waits.netwatch.reset();
-                return Event::NetworkChanged { moved: self.moved_flows() };
+                let is_other = waits.netwatch.check(self.talks_on_link);
+                let moved = self.moved_flows();
+                if is_other || !moved.is_empty() {
+                    return Event::NetworkChanged { moved };
+                }
+                continue;
             }
             let first = [due, check].into_iter().flatten().min();
             let rests = first.is_none_or(|at| at > clock.now());
@@ -420,6 +427,10 @@ impl Network {
     fn open(&mut self, flow: FlowId, destination: Destination) {
         let Config { bind, port, .. } = self.config;
         let Destination { transport, address, .. } = destination;
+        self.talks_on_link |= match address.ip() {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
         let choices = sockets::choices(address, bind, port);
         match transport {
             Transport::Udp => {

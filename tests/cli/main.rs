@@ -2,6 +2,8 @@
 //! needs a server; where somebody has to answer, the test itself does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
+#[cfg(unix)]
+mod accounts;
 mod bindings;
 mod blemishes;
 mod calls;
@@ -24,6 +26,8 @@ mod leaving;
 mod memory;
 mod moves;
 mod peer;
+mod recognised;
+mod refusals;
 mod register;
 mod registrar;
 mod reload;

@@ -1,5 +1,5 @@
 //! Networks that loopback can't stand for, each in a namespace of its own: a device that gets another address while it
-//! is kept bound, and link-local addresses.
+//! is kept bound, or whose links come and go, and link-local addresses.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
@@ -30,6 +30,8 @@ wait $server
 const LINK: &str = r#"
 set -e
 ip link add near type veth peer name far
+ip link set near addrgenmode none
+ip link set far addrgenmode none
 ip address add fe80::aa/64 dev near nodad
 ip address add fe80::bb/64 dev far nodad
 ip link set near up
@@ -127,4 +129,55 @@ fn another_address_is_bound_and_the_old_one_removed() {
     let expected =
         ["listening", "bound 10.9.1.2", "bound 10.9.1.3", "removed 10.9.1.2", "removed 10.9.1.3", "stopped"];
     assert_eq!(told, expected, "{all}");
+}
+
+/// Nobody listens where the registrar should be. Links come and go, as those of containers and captures do; then there is an
+/// address more, and a route.
+const NEWS: &str = r#"
+set -e
+ip link set lo up
+ip address add 10.9.0.1/32 dev lo
+"$SIPREG" keep alice@localhost --registrar 10.9.0.1 $TRANSPORT --for 12s --json --stateless >"$FOLDER/kept" &
+keep=$!
+until grep -q failed "$FOLDER/kept"; do sleep 0.05; done
+ip link add box type bridge
+ip link set box up
+ip link set box promisc on
+ip link add here type veth peer name there
+ip link set here up
+ip link set there up
+sleep 2
+ip link del here
+ip link del box
+sleep 2.5
+grep -c failed "$FOLDER/kept" >"$FOLDER/quiet"
+ip address add 10.9.1.2/32 dev lo
+sleep 3
+grep -c failed "$FOLDER/kept" >"$FOLDER/address"
+ip link set lo mtu 60000
+ip route add blackhole 10.10.0.0/16
+wait $keep
+"#;
+
+/// DES-016 DES-017: a link whose coming and going changes neither addresses nor routes is no news; what does change them makes
+/// what fails be tried at once, and the wait after that is no longer than before.
+#[test]
+fn links_that_come_and_go_are_no_news_and_addresses_and_routes_are() {
+    for transport in ["udp", "tcp"] {
+        let folder = tempfile::tempdir().unwrap();
+        let script = NEWS.replace("$TRANSPORT", &format!("--transport {transport}"));
+        let Some(ran) = in_namespace(&script, folder.path()) else { return };
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let all = format!("{ran:?}\n{}", read("kept"));
+        assert!(ran.status.success(), "{all}");
+        assert_eq!((read("quiet").trim(), read("address").trim()), ("1", "2"), "{all}");
+        let kept = read("kept");
+        let events = kept.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let failed: Vec<_> = events.filter(|event| event["event"] == "failed").collect();
+        assert_eq!(failed.len(), 3, "{all}");
+        for event in failed {
+            let wait = event["next_attempt_in"].as_f64().unwrap();
+            assert!((15.0..=30.0).contains(&wait), "{all}");
+        }
+    }
 }

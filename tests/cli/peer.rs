@@ -32,6 +32,11 @@ pub fn receive(socket: &UdpSocket) -> (String, SocketAddr) {
 
 /// Answers a request: the rows that RFC 3261 §8.2.6.2 copies, and more.
 pub fn answer(socket: &UdpSocket, peer: SocketAddr, request: &str, status: &str, more: &[&str]) {
+    socket.send_to(response(request, status, more).as_bytes(), peer).unwrap();
+}
+
+/// The answer to a request.
+pub fn response(request: &str, status: &str, more: &[&str]) -> String {
     let mut response = format!("SIP/2.0 {status}\r\n");
     for name in ["Via:", "From:", "To:", "Call-ID:", "CSeq:"] {
         for row in request.lines().filter(|row| row.starts_with(name)) {
@@ -44,7 +49,7 @@ pub fn answer(socket: &UdpSocket, peer: SocketAddr, request: &str, status: &str,
         response += "\r\n";
     }
     response += "Content-Length: 0\r\n\r\n";
-    socket.send_to(response.as_bytes(), peer).unwrap();
+    response
 }
 
 /// A challenge that every client can answer.

@@ -3,7 +3,7 @@
 use super::{BOUND, Case};
 
 pub fn all() -> Vec<Case> {
-    [lifetimes(), crowds()].into_iter().flatten().collect()
+    [lifetimes(), spellings(), crowds()].into_iter().flatten().collect()
 }
 
 const NOT_BOUND: &str = "Misbehaved(NotBound)";
@@ -64,6 +64,27 @@ fn lifetimes() -> Vec<Case> {
     .into_iter()
     .map(|(end, rows)| Case::saying(rows, (end, "200", 1), &[&format!("200 OK|{rows}")]))
     .collect()
+}
+
+/// DES-020 REG-012 URI-012: what goes without saying may be added; whatever else differs is another contact.
+fn spellings() -> Vec<Case> {
+    let cases = [
+        (BOUND, "<@;transport=udp>"),
+        (BOUND, "<@;TRANSPORT=UDP;ob>"),
+        (NOT_BOUND, "<@;transport=tcp>"),
+        (NOT_BOUND, "<@;transport=tls>"),
+        (NOT_BOUND, "<@;transport=>"),
+        (NOT_BOUND, "<@;transport>"),
+        (NOT_BOUND, "<@;maddr=192.0.2.1>"),
+        (NOT_BOUND, "<@;user=phone>"),
+        (NOT_BOUND, "<@;method=INVITE>"),
+        (NOT_BOUND, "<@?Subject=x>"),
+    ];
+    let case = |(end, contact): (&'static str, &str)| {
+        let rows = format!("200 OK|Contact: {contact};expires=60");
+        Case::saying(contact, (end, "200", 1), &[&rows]).datagrams()
+    };
+    cases.into_iter().map(case).collect()
 }
 
 /// REG-010 REG-012 REG-035 REG-036 TRN-006

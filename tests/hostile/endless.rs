@@ -77,6 +77,39 @@ fn challenges() -> Vec<Case> {
             ("Credentials(Forbidden { username: \"heisenberg\" })", "403", 2),
             |n| if n == 0 { origin(n) } else { "403 Forbidden".to_owned() },
         ),
+        // A nonce that has served, refused: once it is done without.
+        Case::answering(
+            "a nonce that served, and then 403 for ever",
+            ("Credentials(Forbidden { username: \"heisenberg\" })", "403", 4),
+            |n| match n {
+                0 => origin(n),
+                1 => "423 T|Min-Expires: 1000".to_owned(),
+                _ => "403 Forbidden".to_owned(),
+            },
+        ),
+        Case::answering("a nonce that served, and then 401 without one for ever", (NONE, "401", 4), |n| {
+            match n {
+                0 => origin(n),
+                1 => "423 T|Min-Expires: 1000".to_owned(),
+                _ => "401 Unauthorized".to_owned(),
+            }
+        }),
+        Case::answering(
+            "a nonce that served and is refused again and again",
+            ("Credentials(Forbidden { username: \"heisenberg\" })", "403", 7),
+            |n| match n {
+                0 | 4 => origin(n),
+                1 | 5 => format!("423 T|Min-Expires: {}", 1000 + n),
+                2 => "420 B|Unsupported: path".to_owned(),
+                _ => "403 Forbidden".to_owned(),
+            },
+        ),
+        Case::answering("everything, and nonces that are forgotten", (ENDLESS, "401", 8), |n| match n {
+            1 | 6 => format!("423 T|Min-Expires: {}", 1000 + n),
+            2 => "420 B|Unsupported: path".to_owned(),
+            3 => "403 Forbidden".to_owned(),
+            _ => format!("{}, stale=true", origin(n)),
+        }),
     ]
 }
 

@@ -79,6 +79,8 @@ pub struct Provider {
     last: BTreeMap<String, Bytes>,
     pub told: Vec<(u64, String)>,
     pub left: Vec<Departure>,
+    /// The accounts that requests of others were for.
+    pub called: Vec<u64>,
     pub opened: u32,
     /// Where the system sends from.
     local: SocketAddr,
@@ -111,6 +113,7 @@ impl World {
             last: BTreeMap::new(),
             told: Vec::new(),
             left: Vec::new(),
+            called: Vec::new(),
             opened: 0,
             local: "192.0.2.99:5070".parse().unwrap(),
             text: String::new(),
@@ -189,7 +192,12 @@ impl Others for Provider {
                 stage.event(1, Event::Opened { flow, local: self.local });
             }
             Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes, stage),
-            Action::Notify(Notice::Account { what, .. }) => self.tell(what, stage.at()),
+            Action::Notify(Notice::Account { what, registration }) => {
+                if let AccountEvent::Incoming { .. } = what {
+                    self.called.push(registration.0);
+                }
+                self.tell(what, stage.at());
+            }
             Action::Notify(_) | Action::Checkpoint(_) | Action::Close { .. } => {}
             // Every name has two addresses.
             Action::Resolve { query, question: Question::A(_) } => {

@@ -209,4 +209,10 @@ proptest! {
     fn every_registration_ends_whatever_happens(octets in prop::collection::vec(any::<u8>(), 16..400)) {
         laws::endpoint::everything_ends(&octets);
     }
+
+    /// DES-008, DES-009: the timetable of an account through random tries and events.
+    #[test]
+    fn no_wait_is_endless_and_no_good_account_given_up(octets in prop::collection::vec(any::<u8>(), 16..2000)) {
+        laws::timetable::gives_up_nobody_good(&octets);
+    }
 }

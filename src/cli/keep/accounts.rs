@@ -12,13 +12,14 @@ use crate::cli::diagnose::diagnose;
 use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
 use crate::cli::report::board::AccountStatus;
+use crate::cli::report::events::KeepEvent;
 use crate::cli::state::{self, ProcessSlot, Slot};
 use crate::net::{Config, Driver, SystemRandom};
 use crate::proto::client::outcome::Success;
-use crate::proto::client::plan::Plan;
+use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::client::schedule::AccountEvent;
 use crate::proto::ids::Random;
-use crate::proto::{Command, RegistrationId};
+use crate::proto::{Command, RegistrationId, Time};
 
 /// Accounts that start together begin within this time for each of them, at random moments, and within the longest
 /// for all.
@@ -168,6 +169,8 @@ pub(super) struct Member {
     pub(super) contact: Option<Box<str>>,
     /// A hash of the bindings of other devices in the last answer.
     others: Option<u64>,
+    /// The last event of this account, once the removal of its binding has failed.
+    pub(super) not_removed: Option<Box<KeepEvent>>,
     /// The exit status for a failure that is not tried again.
     pub(super) gave_up: Option<Exit>,
 }
@@ -208,6 +211,22 @@ impl Member {
             AccountEvent::Registering | AccountEvent::NetworkChanged | AccountEvent::Stopped(_) => {}
         }
         Others::Same
+    }
+
+    /// What is told of an event; `None`: it is told by the next one, for the removal of a binding has failed, and so the
+    /// account ends.
+    pub(super) fn event(&mut self, what: &AccountEvent, now: Time) -> Option<KeepEvent> {
+        let (aor, until) = (&self.status.aor, self.status.until);
+        if let AccountEvent::Failed { report, .. } = what
+            && let (Purpose::Remove, Err(failure)) = (report.purpose, &report.result)
+        {
+            self.not_removed = Some(Box::new(KeepEvent::not_removed(aor, failure, report, until, now)));
+            return None;
+        }
+        match self.not_removed.take() {
+            Some(event) if matches!(what, AccountEvent::Stopped(_)) => Some(*event),
+            Some(_) | None => Some(KeepEvent::of(aor, what, until, now)),
+        }
     }
 
     fn compare(&mut self, success: &Success) -> Others {

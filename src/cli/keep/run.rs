@@ -11,7 +11,6 @@ use super::reload::Reload;
 use super::systemd::Manager;
 use crate::cli::account::Account;
 use crate::cli::exit::{Exit, Fault};
-use crate::cli::register;
 use crate::cli::report::events::KeepEvent;
 use crate::cli::report::{Reporter, human};
 use crate::cli::session::{Input, Session};
@@ -182,7 +181,7 @@ impl Loop<'_> {
         let now = self.session.driver.now();
         let Some(member) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
         let others = member.update(what);
-        let event = KeepEvent::of(&member.status.aor, what, member.status.until, now);
+        let Some(event) = member.event(what, now) else { return Ok(()) };
         let aor = event.aor().to_owned();
         let mut read = self.tell(&event, reporter);
         if others == Others::Changed {
@@ -201,9 +200,11 @@ impl Loop<'_> {
             }
             AccountEvent::Refreshed { report, .. } => self.bound(registration, report, reporter),
             AccountEvent::Failed { report, until, next } => {
-                if until.is_none() && register::changed_nothing(report) {
-                    self.accounts.with_slot(registration, Slot::restore);
-                }
+                match report.took_effect {
+                    true => self.accounts.with_slot(registration, Slot::hold),
+                    false if until.is_none() => self.accounts.with_slot(registration, Slot::restore),
+                    false => None,
+                };
                 if let (Err(failure), None, false) = (&report.result, next, self.stopping)
                     && let Some(member) = self.accounts.all.get_mut(&registration)
                 {
@@ -215,7 +216,7 @@ impl Loop<'_> {
                 if let Ok(success) = &report.result {
                     self.accounts.with_slot(registration, |slot| {
                         let bound = slot.record().bound();
-                        slot.settle(Purpose::Remove, &bound, success);
+                        slot.settle(Purpose::Remove, &bound, success, report.sent);
                     });
                 }
             }
@@ -241,7 +242,8 @@ impl Loop<'_> {
     /// An account is bound, or for longer.
     fn bound(&mut self, registration: RegistrationId, report: &Report, reporter: &mut Reporter<'_, '_>) {
         if let Ok(success) = &report.result {
-            self.accounts.with_slot(registration, |slot| slot.settle(report.purpose, &[], success));
+            self.accounts
+                .with_slot(registration, |slot| slot.settle(report.purpose, &[], success, report.sent));
             if self.child.waits()
                 && let Some(member) = self.accounts.all.get_mut(&registration)
             {

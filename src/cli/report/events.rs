@@ -15,9 +15,9 @@ use super::{Reporter, human};
 use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::explain;
-use crate::cli::text::{escape, seconds};
+use crate::cli::text::{escape, rounded_seconds, seconds};
 use crate::proto::binding::Fate;
-use crate::proto::client::outcome::Report;
+use crate::proto::client::outcome::{Failure, Report};
 use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::digest::Algorithm;
 use crate::proto::registrar::service::ServerEvent;
@@ -157,9 +157,9 @@ pub enum KeepEventName {
     Incoming,
     /// Another device was bound or is no longer: `bindings` has all.
     BindingsChanged,
-    /// The removal has ended; `error` says whether it failed.
+    /// The binding is removed.
     Unregistered,
-    /// It is kept no longer: the last event of this account.
+    /// It is kept no longer: the last event of this account. `error` says why it may be bound still.
     Stopped,
 }
 
@@ -190,7 +190,7 @@ impl KeepEvent {
         };
         let failed = |kind, message| bare().with_error(Fault::new(kind, message, None));
         let event = |event, registration, next: Option<Time>| {
-            let span = |at: Time| at.since(now).as_secs_f64();
+            let span = |at: Time| rounded_seconds(at.since(now));
             let bound_for = until.filter(|until| now < *until).map(span);
             let next_attempt_in = next.map(span);
             let (method, from) = (None, None);
@@ -216,13 +216,29 @@ impl KeepEvent {
             }
             AccountEvent::Unregistered(report) => event(Name::Unregistered, full(report), None),
             AccountEvent::Stopped(Departure::Unconfirmed) => {
-                let message = "the registrar did not confirm in time that the binding is removed".to_owned();
+                let message = "no answer in time: the binding may be there still".to_owned();
                 event(Name::Stopped, failed(Exit::Timeout, message), None)
             }
             AccountEvent::Stopped(Departure::Unbound | Departure::Removed) => {
                 event(Name::Stopped, bare(), None)
             }
         }
+    }
+
+    /// The end of an account whose binding may be there still, for its removal ended so. Its time is that of the removal.
+    #[must_use]
+    pub fn not_removed(
+        aor: &str,
+        failure: &Failure,
+        report: &Report,
+        until: Option<Time>,
+        now: Time,
+    ) -> KeepEvent {
+        let mut fault = diagnose(failure, report);
+        fault.message = format!("the binding may be there still: {}", fault.message);
+        let mut event = KeepEvent::of(aor, &AccountEvent::Stopped(Departure::Unconfirmed), until, now);
+        event.details.registration = RegistrationFields::of(report, Some(aor.to_owned())).with_error(fault);
+        event
     }
 
     /// The event that other devices are bound than before, made of the event with the answer that says so.
@@ -296,10 +312,7 @@ impl ForPeople for KeepEvent {
                 (paint.strong("incoming    "), format!("{aor}: {method} from {from}: {status}"))
             }
             Name::BindingsChanged => (paint.strong("changed     "), format!("{aor}: {}", self.others())),
-            Name::Unregistered => match error {
-                Some(_) => (paint.bad("unregistered"), format!("{aor}: not confirmed: {message}")),
-                None => (paint.good("unregistered"), aor.to_owned()),
-            },
+            Name::Unregistered => (paint.good("unregistered"), aor.to_owned()),
             Name::Stopped => match error {
                 Some(_) => (paint.bad("stopped     "), format!("{aor}: {message}")),
                 None => (paint.strong("stopped     "), aor.to_owned()),

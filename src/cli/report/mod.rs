@@ -20,6 +20,7 @@ use std::time::Duration;
 use super::diagnose::diagnose;
 use super::environment::Environment;
 use super::exit::{Exit, Fault, FaultCause};
+use super::explain;
 use super::signals::Stop;
 use super::text;
 use super::values::ColorChoice;
@@ -27,7 +28,7 @@ use crate::proto::Dropped;
 use crate::proto::client::outcome::{Failure, Report, Success, Unusable, Warning};
 use crate::proto::client::plan::Purpose;
 
-use crate::sip::AnyUri;
+use crate::sip::{AnyUri, NameAddr};
 
 use json::{CommandName, Object};
 use paint::Paint;
@@ -197,7 +198,8 @@ impl<'s, 'a> Reporter<'s, 'a> {
     }
 
     /// The registrar answered, but this is not bound.
-    pub fn unmet(&mut self, report: &Report, missing: &str) -> Exit {
+    /// `unlisted` is a contact that should be in the list by what is remembered, and is not.
+    pub fn unmet(&mut self, report: &Report, missing: &str, unlisted: Option<&NameAddr>) -> Exit {
         if !self.settings.quiet
             && !self.settings.json
             && let Ok(success) = &report.result
@@ -207,14 +209,13 @@ impl<'s, 'a> Reporter<'s, 'a> {
             let _ = self.success(report, success);
         }
         let unreadable = |warning: &Warning| matches!(warning, Warning::UnreadableContacts(_));
-        let (cause, hint) = if report.warnings.iter().any(unreadable) {
-            (None, "not every binding in the answer could be read: -vv shows them")
-        } else {
-            let hint = "the list is complete: whatever was bound there has run out or was removed";
-            (Some(FaultCause::NotListed), hint)
+        let (cause, hint) = match unlisted {
+            _ if report.warnings.iter().any(unreadable) => (None, explain::UNREADABLE_LIST.hint.to_owned()),
+            Some(contact) => (None, explain::unlisted(&contact.uri.to_string())),
+            None => (Some(FaultCause::NotListed), explain::COMPLETE_LIST.hint.to_owned()),
         };
         let message = format!("{} is not bound", text::shown(missing));
-        let fault = Fault::new(Exit::Unmet, message, Some(hint.to_owned()));
+        let fault = Fault::new(Exit::Unmet, message, Some(hint));
         self.fault(Fault { cause, warnings: report.remarks.clone(), ..fault }, Some(report))
     }
 

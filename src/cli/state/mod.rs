@@ -22,15 +22,16 @@ mod lock;
 mod record;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 pub use lock::LockRequest;
 pub use record::Record;
 
-use crate::proto::Checkpoint;
 use crate::proto::client::outcome::Success;
 use crate::proto::client::plan::Purpose;
+use crate::proto::{Checkpoint, Time};
 use crate::sip::{Host, NameAddr, Uri};
 
 /// `sipreg keep` processes that can use the state at a time.
@@ -116,10 +117,9 @@ impl State {
     /// Whether a running `sipreg keep` has bound this address.
     #[must_use]
     pub fn is_bound_by_keep(&self, aor: &str, registrar: &str) -> bool {
-        (1..=PLACES).any(|number| {
-            let path = self.registrations().join(keep_file_name(aor, registrar, number));
-            let holds = path.exists() && !Record::read(&path, aor, registrar).0.bound().is_empty();
-            holds
+        self.files_of_keep(aor, registrar).any(|(number, name)| {
+            let path = self.registrations().join(name);
+            !Record::read(&path, aor, registrar).0.bound().is_empty()
                 && LockRequest::at(&self.dir.join(format!("keep-{number}.lock")))
                     .and_then(LockRequest::try_now)
                     .is_ok_and(|taken| taken.is_err())
@@ -147,6 +147,33 @@ impl State {
         file::make_dir(&self.dir)
             .and_then(|()| file::make_dir(&self.registrations()))
             .map_err(|error| format!("the state directory {} can't be used: {error}", self.dir.display()))
+    }
+
+    /// What `sipreg keep` processes that have ended may have left bound: a slot for each, locked.
+    #[must_use]
+    pub fn left_by_keep(&self, aor: &str, registrar: &str) -> Vec<Slot> {
+        let take = |(number, name): (u32, String)| {
+            let lock =
+                LockRequest::at(&self.dir.join(format!("keep-{number}.lock"))).ok()?.try_now().ok()?.ok()?;
+            Some(self.enter_file(&name, aor, registrar, Some(lock)).0)
+        };
+        let slots = self.files_of_keep(aor, registrar).filter_map(take);
+        slots.filter(|slot| !slot.record.bound().is_empty()).collect()
+    }
+
+    /// The contacts that this device has bound, with `sipreg register` or `sipreg keep`, and whose lifetime has not ended.
+    #[must_use]
+    pub fn live(&self, aor: &str, registrar: &str, now: Time) -> Vec<NameAddr> {
+        let name = format!("{}.json", file_name(aor, registrar));
+        let names = self.files_of_keep(aor, registrar).map(|(_, name)| name).chain([name]);
+        let records = names.map(|name| Record::read(&self.registrations().join(name), aor, registrar).0);
+        records.flat_map(|record| record.live(now)).collect()
+    }
+
+    /// The files of `sipreg keep` that are there, each with the number of its process.
+    fn files_of_keep(&self, aor: &str, registrar: &str) -> impl Iterator<Item = (u32, String)> {
+        let name = |number| (number, keep_file_name(aor, registrar, number));
+        (1..=PLACES).map(name).filter(|(_, name)| self.registrations().join(name).exists())
     }
 
     /// The record, without lock and without touching anything: for `--dry-run`.
@@ -244,7 +271,9 @@ impl Slot {
     }
 
     /// Writes what the registrar confirmed.
-    pub fn settle(&mut self, purpose: Purpose, named: &[NameAddr], success: &Success) {
+    ///
+    /// Lifetimes count from when the request was `sent`.
+    pub fn settle(&mut self, purpose: Purpose, named: &[NameAddr], success: &Success, sent: Option<Time>) {
         match purpose {
             Purpose::Fetch => return,
             Purpose::RemoveAll => self.record.forget_all(),
@@ -256,12 +285,23 @@ impl Slot {
                 let removed = success.contacts.iter().filter(|contact| contact.expires == 0);
                 let gone: Vec<String> = removed.map(|contact| format!("<{}>", contact.uri)).collect();
                 self.record.forget(&gone);
+                let granted = success.contacts.iter().map(|contact| contact.expires).filter(|left| *left > 0);
+                if let (Some(sent), Some(shortest)) = (sent, granted.min()) {
+                    let until = sent + Duration::from_secs(shortest.into());
+                    self.record.extend(&self.asked, until);
+                }
                 if self.own {
                     self.record.own = std::mem::take(&mut self.asked);
                 }
             }
         }
+        self.hold();
         self.write();
+    }
+
+    /// What is remembered now may be bound, whatever becomes of the requests that follow.
+    pub fn hold(&mut self) {
+        self.before = (self.record.own.clone(), self.record.named.clone());
     }
 
     /// Nothing came of it: what was bound before is bound now.

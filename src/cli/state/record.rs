@@ -1,13 +1,15 @@
 //! The content of a state file.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::file;
-use crate::proto::Checkpoint;
+use crate::proto::client::contact::is_same;
 use crate::proto::client::plan::Resume;
+use crate::proto::{Checkpoint, Time};
 use crate::sip::NameAddr;
 
 /// Contacts that are remembered at most; the oldest go first. Own ones are few: only those of runs that
@@ -35,6 +37,9 @@ pub struct Record {
     pub(super) named: Vec<String>,
     /// Local port of the own contact.
     port: Option<u16>,
+    /// When the lifetime that was granted to a contact ends, in milliseconds since 1970, where that is known.
+    #[serde(default)]
+    until: BTreeMap<String, u64>,
 }
 
 impl Record {
@@ -48,6 +53,7 @@ impl Record {
             own: Vec::new(),
             named: Vec::new(),
             port: None,
+            until: BTreeMap::new(),
         }
     }
 
@@ -110,6 +116,21 @@ impl Record {
         bound.iter().filter_map(|text| NameAddr::parse(text).ok()).collect()
     }
 
+    /// The contacts whose lifetime has not ended.
+    pub(super) fn live(&self, now: Time) -> Vec<NameAddr> {
+        let is_live =
+            |text: &&String| self.until.get(*text).is_some_and(|until| now < Time::from_millis(*until));
+        let live = self.own.iter().chain(&self.named).filter(is_live);
+        live.filter_map(|text| NameAddr::parse(text).ok()).collect()
+    }
+
+    /// Notes until when contacts are bound.
+    pub(super) fn extend(&mut self, contacts: &[String], until: Time) {
+        let Record { own, named, until: all, .. } = self;
+        all.retain(|text, _| own.contains(text) || named.contains(text));
+        all.extend(contacts.iter().map(|text| (text.clone(), until.as_millis())));
+    }
+
     /// Adds what a request is about to make true; nothing is dropped before it is confirmed.
     pub(super) fn remember(&mut self, what: &Checkpoint, own: bool) {
         self.call_id.clone_from(&what.call_id);
@@ -132,7 +153,7 @@ impl Record {
     pub(super) fn forget(&mut self, gone: &[String]) {
         let gone: Vec<NameAddr> = gone.iter().filter_map(|text| NameAddr::parse(text).ok()).collect();
         let stays = |text: &String| {
-            NameAddr::parse(text).is_ok_and(|kept| !gone.iter().any(|gone| kept.uri.matches(&gone.uri)))
+            NameAddr::parse(text).is_ok_and(|kept| !gone.iter().any(|gone| is_same(&kept.uri, &gone.uri)))
         };
         self.own.retain(stays);
         self.named.retain(stays);

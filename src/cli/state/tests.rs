@@ -54,14 +54,14 @@ fn a_binding_goes_from_process_to_process_until_it_is_removed() {
     slot.own = true;
     slot.remember(&leaving(2, &["<sip:bob@192.0.2.9:5071>;q=0.5"]));
     assert_eq!(slot.record().memory().own.len(), 2);
-    slot.settle(BIND, &[], &success(&[]));
+    slot.settle(BIND, &[], &success(&[]), None);
     drop(slot);
 
     let (mut slot, _) = enter(&state);
     let bound = slot.record().bound();
     assert_eq!(bound[0].to_string(), "<sip:bob@192.0.2.9:5071>");
     slot.remember(&leaving(3, &[]));
-    slot.settle(Purpose::Remove, &bound, &success(&[]));
+    slot.settle(Purpose::Remove, &bound, &success(&[]), None);
     drop(slot);
     let (slot, _) = enter(&state);
     assert!(slot.record().bound().is_empty());
@@ -75,15 +75,15 @@ fn contacts_that_the_user_names_are_removed_only_where_there_is_no_own_one() {
     let state = State::in_dir(dir.path());
     let (mut slot, _) = enter(&state);
     slot.remember(&leaving(1, &["<sip:desk@192.0.2.20>", "<mailto:bob@munich.de>"]));
-    slot.settle(BIND, &[], &success(&[]));
+    slot.settle(BIND, &[], &success(&[]), None);
     assert_eq!((slot.record().bound().len(), slot.record().port()), (2, None));
-    slot.settle(BIND, &[], &success(&["<mailto:bob@munich.de>"]));
+    slot.settle(BIND, &[], &success(&["<mailto:bob@munich.de>"]), None);
     assert_eq!(slot.record().bound().len(), 1);
     slot.own = true;
     slot.remember(&leaving(2, &["<sip:bob@192.0.2.9:5070>"]));
-    slot.settle(BIND, &[], &success(&[]));
+    slot.settle(BIND, &[], &success(&[]), None);
     assert_eq!(slot.record().bound()[0].to_string(), "<sip:bob@192.0.2.9:5070>");
-    slot.settle(Purpose::RemoveAll, &[], &success(&[]));
+    slot.settle(Purpose::RemoveAll, &[], &success(&[]), None);
     assert!(slot.record().bound().is_empty());
     for n in 0..100 {
         slot.own = false;
@@ -276,4 +276,59 @@ fn what_is_no_regular_file_is_a_warning_and_never_waited_for() {
     assert!(state.approach(AOR, REGISTRAR).unwrap_err().contains("not a regular file"));
     pipe(&dir.path().join("instance"));
     assert!(state.instance(&mut || 7).is_ok());
+}
+
+/// DES-024: a lease is remembered until it ends, is given up, or another contact takes its place.
+#[test]
+fn what_should_still_be_bound_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::in_dir(dir.path());
+    let sent = Time::from_millis(1_792_000_000_000);
+    let live = |after: u64| -> Vec<String> {
+        let all = state.live(AOR, REGISTRAR, sent + Duration::from_secs(after));
+        all.iter().map(ToString::to_string).collect()
+    };
+    let granted = |expires| {
+        let uri = contact("<sip:bob@192.0.2.9:5070>").uri;
+        Success { contacts: vec![Granted { uri, expires }], ..success(&[]) }
+    };
+    let (mut slot, _) = enter(&state);
+    slot.begin(true);
+    slot.remember(&leaving(1, &["<sip:bob@192.0.2.9:5070>"]));
+    assert!(live(0).is_empty(), "nobody has granted it yet");
+    slot.settle(BIND, &[], &granted(60), Some(sent));
+    assert_eq!((live(59), live(60)), (vec!["<sip:bob@192.0.2.9:5070>".to_owned()], vec![]));
+    slot.remember(&leaving(2, &["<sip:bob@192.0.2.9:5071>"]));
+    slot.settle(BIND, &[], &granted(600), Some(sent));
+    assert_eq!(live(60), ["<sip:bob@192.0.2.9:5071>"]);
+    slot.settle(Purpose::Remove, &[contact("<sip:bob@192.0.2.9:5071>")], &success(&[]), Some(sent));
+    assert!(live(60).is_empty());
+    // And that of a 'sipreg keep', which runs or has ended.
+    let place = state.process_slot().unwrap();
+    let (mut slot, _) = state.enter_for_keep(AOR, REGISTRAR, &place);
+    slot.begin(true);
+    slot.remember(&leaving(1, &["<sip:bob@192.0.2.9:5072>"]));
+    slot.settle(BIND, &[], &granted(60), Some(sent));
+    assert_eq!(live(1), ["<sip:bob@192.0.2.9:5072>"]);
+    assert!(state.left_by_keep(AOR, REGISTRAR).is_empty() && state.is_bound_by_keep(AOR, REGISTRAR));
+    drop((slot, place));
+    assert_eq!(live(1), ["<sip:bob@192.0.2.9:5072>"]);
+    let left = state.left_by_keep(AOR, REGISTRAR);
+    assert_eq!(left[0].record().bound()[0].to_string(), "<sip:bob@192.0.2.9:5072>");
+    drop(left);
+    assert!(!state.is_bound_by_keep(AOR, REGISTRAR), "it does not run");
+}
+
+/// What may be bound since the last confirmation stays so when a later request is refused.
+#[test]
+fn a_refusal_takes_back_no_more_than_its_own_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut slot, _) = enter(&State::in_dir(dir.path()));
+    slot.begin(true);
+    slot.remember(&leaving(1, &["<sip:bob@192.0.2.9:5070>"]));
+    slot.hold();
+    slot.remember(&leaving(2, &["<sip:bob@192.0.2.9:5071>"]));
+    slot.restore();
+    let bound: Vec<String> = slot.record().bound().iter().map(ToString::to_string).collect();
+    assert_eq!(bound, ["<sip:bob@192.0.2.9:5070>"]);
 }

@@ -4,9 +4,10 @@
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 
+use super::contact;
 use super::outcome::{Granted, Listed, Misbehaviour, Success, Warning};
 use super::plan::{Plan, Purpose};
-use crate::sip::{AnyUri, FieldError, HeaderName, Host, NameAddr, Reading, Response, Uri, escape_user};
+use crate::sip::{AnyUri, FieldError, HeaderName, Host, NameAddr, Reading, Response, Uri};
 
 /// What a 2xx has to say: the request that it answers, and how the other side saw us.
 pub(super) struct Expected<'a> {
@@ -25,14 +26,14 @@ enum ContactMatch {
     Instance,
     /// Equal by RFC 3261 §19.1.4.
     Equal,
-    /// Equal but for `transport` and the default port.
-    Loose,
-    /// Loosely equal to our contact at the address that the registrar saw.
-    Seen,
+    /// Equal but for a default port and a default transport: [`contact::is_same`].
+    Spelling,
+    /// At the own address, without the transport that was asked for, or at the address that the registrar saw.
+    Place,
 }
 
 const CONTACT_MATCHES: [ContactMatch; 4] =
-    [ContactMatch::Instance, ContactMatch::Equal, ContactMatch::Loose, ContactMatch::Seen];
+    [ContactMatch::Instance, ContactMatch::Equal, ContactMatch::Spelling, ContactMatch::Place];
 
 /// Judges a 2xx: every contact asked for a lifetime must be live in it, every removed one gone.
 pub(super) fn read(
@@ -78,7 +79,8 @@ pub(super) fn read(
     let path = routes(response, &HeaderName::Path, &mut warnings);
     let success = verdict.map(|()| Success {
         contacts,
-        bindings: bindings.into_iter().map(|binding| binding.listed).collect(),
+        // RFC 3261 §10.2.2: what has no time left is not bound.
+        bindings: bindings.into_iter().map(|one| one.listed).filter(|one| one.expires > 0).collect(),
         service_route,
         path,
     });
@@ -104,7 +106,7 @@ impl<'a> RequestedContact<'a> {
     fn of(contact: &'a NameAddr, expected: &Expected<'_>) -> RequestedContact<'a> {
         let lifetime = expected.plan.lifetime_of(contact, expected.min_expires);
         let own = expected.plan.is_own(contact)
-            || remembered(expected.plan).any(|old| old.uri.matches(&contact.uri));
+            || remembered(expected.plan).any(|old| contact::is_same(&old.uri, &contact.uri));
         RequestedContact { contact, lifetime, own }
     }
 
@@ -112,13 +114,11 @@ impl<'a> RequestedContact<'a> {
         self.lifetime == Some(0)
     }
 
-    /// A contact that the user named is removed or not as it stands; only our own may have been rewritten
-    /// beyond recognition.
+    /// Only our own contact may have been moved.
     fn may_be(&self, rule: ContactMatch) -> bool {
         match rule {
-            ContactMatch::Instance | ContactMatch::Equal => true,
-            ContactMatch::Loose => self.own || !self.is_removed(),
-            ContactMatch::Seen => self.own,
+            ContactMatch::Instance | ContactMatch::Equal | ContactMatch::Spelling => true,
+            ContactMatch::Place => self.own,
         }
     }
 }
@@ -221,19 +221,23 @@ fn alike(asked: &NameAddr, listed: &NameAddr, rule: ContactMatch, seen: Option<S
         (AnyUri::Sip(asked), AnyUri::Sip(listed)) => match (rule, seen) {
             (ContactMatch::Instance, _) => false,
             (ContactMatch::Equal, _) => asked.matches(listed),
-            (ContactMatch::Loose, _) => loose(asked).matches(&loose(listed)),
-            (ContactMatch::Seen, Some(seen)) => loose(&moved(asked, seen)).matches(&loose(listed)),
-            (ContactMatch::Seen, None) => false,
+            (ContactMatch::Spelling, _) => contact::spelled_out(asked).matches(&contact::spelled_out(listed)),
+            (ContactMatch::Place, seen) => {
+                let places = [Some(asked.clone()), seen.map(|seen| moved(asked, seen))];
+                let is_there = |place: Uri| {
+                    let listed = contact::spelled_out(listed);
+                    [plain(&place), contact::spelled_out(&place)].iter().any(|place| place.matches(&listed))
+                };
+                places.into_iter().flatten().any(is_there)
+            }
         },
     }
 }
 
-fn loose(uri: &Uri) -> Uri {
-    let mut uri = uri.clone();
-    // A registrar that undoes escapes and makes them anew may choose others: `%2B` for `+`, `+` for `%2B`.
-    uri.user = uri.user_octets().map(escape_user);
+/// Without the transport: some registrars keep no URI parameters.
+fn plain(uri: &Uri) -> Uri {
+    let mut uri = contact::spelled_out(uri);
     uri.params.remove("transport");
-    uri.port = Some(uri.port.unwrap_or(5060));
     uri
 }
 
@@ -261,6 +265,9 @@ fn unknown_requirements(response: &Response, expected: &Expected<'_>, warnings: 
     }
 }
 
+/// Contacts that may be bound and are remembered at a time: all of them are removed by one request.
+const MOST: usize = 16;
+
 /// The contacts of this device that may be bound, each as a text: ten thousand accounts rest most of the
 /// time, and a text takes a fifth of the room.
 #[derive(Debug, Default)]
@@ -280,7 +287,7 @@ impl OwnContacts {
     pub fn beside(&self, others: &[NameAddr]) -> Vec<NameAddr> {
         let strange = self.0.iter().filter(|text| !others.iter().any(|other| spells(text, other)));
         let strange = strange.filter_map(|text| parse(text));
-        strange.filter(|contact| !others.iter().any(|other| other.uri.matches(&contact.uri))).collect()
+        strange.filter(|own| !others.iter().any(|other| contact::is_same(&other.uri, &own.uri))).collect()
     }
 
     /// Forgets what was, and takes these instead.
@@ -300,11 +307,16 @@ impl OwnContacts {
         self.0.truncate(count);
     }
 
-    /// Adds a contact, if it is new.
+    /// Adds a contact, if it is new. Beyond [`MOST`] the oldest goes.
     pub fn add(&mut self, contact: &NameAddr) {
-        if !self.contacts().iter().any(|known| known.uri.matches(&contact.uri)) {
-            self.0.push(contact.to_string().into());
+        let is_known = |known: &NameAddr| contact::is_same(&known.uri, &contact.uri);
+        if self.0.iter().any(|text| spells(text, contact)) || self.contacts().iter().any(is_known) {
+            return;
         }
+        if self.0.len() >= MOST {
+            self.0.remove(0);
+        }
+        self.0.push(contact.to_string().into());
     }
 }
 

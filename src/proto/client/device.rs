@@ -36,11 +36,12 @@ impl Default for Device {
 }
 
 impl Device {
-    /// Takes a request that came in on a flow of this registration's, answers it and tells of it. With a fault it is
-    /// what could be read of one, and gets 400 (RFC 3261 §18.3, §21.4.1).
+    /// Takes a request that came in on a flow of registrations, answers it and tells the one that is called. With `None`
+    /// nobody is: the Request-URI is no contact of ours (RFC 3261 §8.2.2.1). With a fault it is what could be read of
+    /// one, and gets 400 (§18.3, §21.4.1).
     pub(in crate::proto) fn receive(
         self,
-        registration: RegistrationId,
+        called: Option<RegistrationId>,
         (request, fault): (Request, Option<ParseError>),
         flow: FlowId,
         peer: SocketAddr,
@@ -70,13 +71,15 @@ impl Device {
         let reply = match fault.or_else(|| incoming.fault.clone().map(Reply::from)) {
             Some(fault) => Some(fault),
             None if cancels => Some(Reply::new(200)),
-            None => self.answer(request),
+            None => self.reply(request, called.is_some()),
         };
         let Some(reply) = reply else { return };
         let from = request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default();
         let (method, status) = (request.method.as_str().to_owned(), reply.status);
-        let what = AccountEvent::Incoming { method, from, status };
-        stack.context.notify(Notice::Account { registration, what });
+        if let Some(registration) = called {
+            let what = AccountEvent::Incoming { method, from, status };
+            stack.context.notify(Notice::Account { registration, what });
+        }
         match key {
             Some(key) if request.method == Method::Invite => {
                 stack.refuse_invite(Owner::Device, key, &incoming, reply);
@@ -95,11 +98,17 @@ impl Device {
     /// under way.
     #[must_use]
     pub fn answer(self, request: &Request) -> Option<Reply> {
+        self.reply(request, true)
+    }
+
+    /// The same for a request that is for one of our contacts, or for none.
+    fn reply(self, request: &Request, is_ours: bool) -> Option<Reply> {
         if request.method == Method::Ack {
             return None;
         }
         Some(match Head::read(request) {
-            Ok(_) => self.decide(request),
+            Ok(_) if is_ours || is_within(&request.method) => self.decide(request),
+            Ok(_) => Reply::new(404),
             Err(answer) => answer,
         })
     }
@@ -132,6 +141,11 @@ impl Device {
             | Method::Other(_) => refuse_method(&request.method, ALLOW),
         }
     }
+}
+
+/// Whether a request of this method is about another one or a call, and not for whoever its Request-URI names.
+fn is_within(method: &Method) -> bool {
+    matches!(method, Method::Ack | Method::Bye | Method::Cancel)
 }
 
 /// RFC 6665 §4.1.3: only the package that needs no subscription is taken without one.

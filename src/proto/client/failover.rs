@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
 use super::registration::{FlowTo, Phase, Registrant, Step, Tally, Try, Visit};
 use super::request::MOST_REQUESTS;
+use super::schedule::{BELIEVED, SPREAD};
 use super::targets::MOST_DESTINATIONS;
 use crate::proto::digest::Sessions;
 use crate::proto::locate::{Destination, Locate, LocateError, Start};
@@ -14,6 +15,8 @@ use crate::proto::{Cause, in_zone};
 /// The pause after the first try; each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The shortest pause that a Retry-After can ask for.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Registrant {
     /// Goes to the next target; `None` when there is none.
@@ -80,13 +83,17 @@ impl Registrant {
     /// is not forgotten.
     pub(super) fn leave_unsettled(&mut self, attempt: &mut Try, visit: &Visit, result: AttemptResult) {
         attempt.leave(visit, result);
-        if self.plan.has_own() && visit.requests > 0 {
-            let Registrant { plan, min_expires, own, .. } = self;
-            for contact in plan.binds(&attempt.contacts, *min_expires).filter(|contact| plan.is_own(contact))
-            {
-                own.add(contact);
-            }
+        if visit.requests > 0 {
+            self.suppose_bound(attempt);
         }
+    }
+
+    /// Notes that what the last request binds may be bound: the device's own contact, and whatever is kept.
+    pub(super) fn suppose_bound(&mut self, attempt: &mut Try) {
+        attempt.tally.took_effect = true;
+        let Registrant { plan, min_expires, own, .. } = self;
+        let binds = plan.binds(&attempt.contacts, *min_expires);
+        binds.filter(|contact| plan.keep || plan.is_own(contact)).for_each(|contact| own.add(contact));
     }
 }
 
@@ -122,25 +129,28 @@ impl Try {
 
 impl Tally {
     /// The pause after a try that ended so, and how much longer it may be; `None`: another would end as this
-    /// one.
-    pub(super) fn pause(&self, failure: &Failure) -> Option<(Duration, Duration)> {
-        let least = may_pass(failure)?;
-        let backoff = FIRST_PAUSE.saturating_mul(1 << self.tries.min(8)).min(LONGEST_PAUSE);
-        let (wait, spread) = if least > backoff { (least, least / 10) } else { (backoff / 2, backoff / 2) };
-        Some((wait.max(least), spread))
-    }
-}
-
-/// Whether a failure may pass by itself, and how long the other side wants to be left alone.
-fn may_pass(failure: &Failure) -> Option<Duration> {
-    match failure {
-        Failure::Timeout | Failure::Unreachable(_) | Failure::Refused(Refusal::Status(503)) => {
-            Some(Duration::ZERO)
+    /// one. A 503 that says by Retry-After how long to wait is believed a few times in a row, then the longer
+    /// of both counts (DES-008).
+    pub(super) fn pause(&mut self, failure: &Failure) -> Option<(Duration, Duration)> {
+        let longest = FIRST_PAUSE.saturating_mul(1 << self.tries.min(8)).min(LONGEST_PAUSE);
+        let least = longest / 2;
+        match failure {
+            Failure::Timeout | Failure::Unreachable(_) | Failure::Refused(Refusal::Status(503)) => {
+                self.believed = 0;
+                Some((least, longest - least))
+            }
+            Failure::Refused(Refusal::RetryAfter { status: 503, seconds }) => {
+                self.believed = self.believed.saturating_add(1);
+                let wanted = Duration::from_secs((*seconds).into()).max(SHORTEST_PAUSE);
+                let (most, spread) = (wanted + wanted / SPREAD, wanted / SPREAD);
+                if self.believed <= BELIEVED {
+                    return Some((wanted, spread));
+                }
+                let least = least.max(wanted);
+                Some((least, longest.max(most) - least))
+            }
+            Failure::Refused(_) | Failure::Credentials(_) | Failure::Misbehaved(_) => None,
         }
-        Failure::Refused(Refusal::RetryAfter { status: 503, seconds }) => {
-            Some(Duration::from_secs(u64::from(*seconds)))
-        }
-        Failure::Refused(_) | Failure::Credentials(_) | Failure::Misbehaved(_) => None,
     }
 }
 

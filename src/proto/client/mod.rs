@@ -6,6 +6,7 @@
 //! again; a [`device::Device`] answers those who call where it is bound.
 
 mod bindings;
+pub mod contact;
 pub mod device;
 mod failover;
 pub mod outcome;

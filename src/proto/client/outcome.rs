@@ -9,7 +9,7 @@ use super::plan::Purpose;
 pub use crate::proto::digest::{Answered, Claimant, CredentialsFailure, Proof, Skipped, WhySkipped};
 use crate::proto::locate::Transport;
 use crate::proto::{AnswerFault, Cause, RegistrationId, ResolveError, Time};
-use crate::sip::{AnyUri, FieldError, NameAddr, Q, Uri};
+use crate::sip::{AnyUri, FieldError, Host, NameAddr, Q, Uri};
 
 /// The end of one [`super::plan::Plan`].
 #[derive(Debug)]
@@ -30,6 +30,9 @@ pub struct Report {
     pub unreadable: Vec<String>,
     /// The Request-URI of the last request.
     pub request_uri: Arc<Uri>,
+    /// The domain of the AOR, where the Request-URI names an address in its place because the user said so; `None` where it
+    /// names the domain, or where a redirect led.
+    pub domain: Option<Host>,
     /// Where the last request went; once it is answered, who answered.
     pub hop: Option<Hop>,
     /// Challenges that were answered in the last request, in the order of its headers.
@@ -54,6 +57,8 @@ pub struct Report {
     pub round_trip: Option<Duration>,
     /// One per destination, in the order they were tried; names that could not be resolved are in here too.
     pub attempts: Vec<Attempt>,
+    /// A request of it may have taken effect: a 2xx came, whatever it says, or nobody knows what became of one.
+    pub took_effect: bool,
     /// Oddities that are no failure.
     pub warnings: Vec<Warning>,
     /// Answers to the last request that could not be used, since the last one that could.

@@ -4,8 +4,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::contact;
 use super::plan::{Plan, Purpose, stands_here};
 use super::registration::{KNOWN_TAGS, Phase, Registrant, Registration, State, Step, Tally, Try, Visit};
+use super::request::suffix;
 use crate::proto::digest::Sessions;
 use crate::proto::ids::Random;
 use crate::proto::{Cause, Time};
@@ -72,13 +74,49 @@ impl Registration {
     /// The lifetime that is asked for, in seconds; it does not shrink with what is granted.
     #[must_use]
     pub fn lifetime(&self) -> Option<u32> {
-        self.revised.as_ref().unwrap_or(&self.registrant.plan).lifetime()
+        self.next_plan().lifetime()
     }
 
     /// Whether it rests, with a flow that it is bound over.
     #[must_use]
     pub fn rests_on_a_flow(&self) -> bool {
         matches!(self.state, State::Resting(Some(_)))
+    }
+
+    /// The plan of the next try.
+    #[must_use]
+    pub fn next_plan(&self) -> &Plan {
+        self.revised.as_ref().unwrap_or(&self.registrant.plan)
+    }
+
+    /// The number that tells its own contact from those of its namesakes on the same flow; 0 for one of them.
+    #[must_use]
+    pub(in crate::proto) fn namesake(&self) -> u16 {
+        self.registrant.namesake
+    }
+
+    /// Takes another such number from the next request on.
+    pub(in crate::proto) fn set_namesake(&mut self, number: u16) {
+        self.registrant.namesake = number;
+    }
+
+    /// The user part of its own contact with such a number, its escapes undone; empty where there is none.
+    #[must_use]
+    pub(in crate::proto) fn own_user(&self, number: u16) -> Box<[u8]> {
+        let aor = self.plan().aor.user_octets().unwrap_or_default();
+        [aor.as_slice(), suffix(number).as_bytes()].concat().into()
+    }
+
+    /// Whether the contacts that it asks for have this user part, its escapes undone (RFC 3261 §8.2.2.1). Hosts don't
+    /// count: what is between may have another one for us.
+    #[must_use]
+    pub fn is_called(&self, user: Option<&[u8]>) -> bool {
+        let plan = self.plan();
+        if plan.contacts.is_empty() {
+            return *self.own_user(self.registrant.namesake) == *user.unwrap_or_default();
+        }
+        let mut uris = plan.contacts.iter().filter_map(|contact| contact.uri.sip());
+        uris.any(|uri| uri.user_octets().as_deref() == user)
     }
 
     /// Whether something of it may be bound: by a 2xx, or by a request whose answer never came.
@@ -119,7 +157,7 @@ impl Registrant {
         contacts.retain(|contact| !stands_here(contact));
         if self.plan.has_own() || self.drop_stale {
             for own in self.own.contacts() {
-                if !contacts.iter().any(|contact| contact.uri.matches(&own.uri)) {
+                if !contacts.iter().any(|contact| contact::is_same(&contact.uri, &own.uri)) {
                     contacts.push(own);
                 }
             }

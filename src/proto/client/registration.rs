@@ -15,6 +15,9 @@
 //!                                                            Resting, with Plan::keep
 //! ```
 //!
+//! A request that is sent ahead with a nonce at hand and refused, by 403 or without a challenge, is repeated
+//! without credentials, once a try: the registrar may have forgotten the nonce, and not the user.
+//!
 //! With [`Plan::keep`] it does not end but rests, and [`Registration::again_for`] has it register once more.
 //!
 //! The machine is pure. Every input returns one [`Step`], the thing to do next; [`crate::proto::endpoint`]
@@ -43,7 +46,7 @@ use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Locate, Transport};
 use crate::proto::transaction::Outgoing;
 use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
-use crate::sip::{NameAddr, Response};
+use crate::sip::{Host, NameAddr, Response};
 
 /// The option-tags that the client can use at all.
 pub(super) const KNOWN_TAGS: [&str; 1] = ["path"];
@@ -122,6 +125,8 @@ pub(super) struct Registrant {
     /// Contacts of this device that may be bound: remembered ones, and those of requests whose answer never
     /// came.
     pub own: OwnContacts,
+    /// Tells its own contact from those of other accounts with the same user part on the same flow.
+    pub namesake: u16,
     /// The plan has been replaced by another, so that contacts that the user named before are removed like
     /// the device's own.
     pub drop_stale: bool,
@@ -206,6 +211,8 @@ pub(super) struct Try {
     pub requests: u32,
     /// The contacts of the last request.
     pub contacts: Vec<NameAddr>,
+    /// The user whose credentials at hand were refused, so that a request was repeated without any.
+    pub outdated: Option<String>,
     /// The last final answer that was not acted upon.
     pub refusal: Option<Failure>,
     pub misbehaved: Option<Misbehaviour>,
@@ -229,6 +236,8 @@ pub(super) struct Tally {
     pub started: Time,
     /// Tries that are over.
     pub tries: u32,
+    /// The last of them in a row that ended with a Retry-After.
+    pub believed: u32,
     /// The first of them did not begin on the flow of an earlier registration, but with the first
     /// destination.
     pub began_at_first: bool,
@@ -251,6 +260,8 @@ pub(super) struct Tally {
     /// Our address as the other side saw it.
     pub seen: Option<SocketAddr>,
     pub warnings: Vec<Warning>,
+    /// As [`Report::took_effect`].
+    pub took_effect: bool,
     /// Answers to the last request that could not be used.
     pub unusable: Unusable,
 }
@@ -290,6 +301,7 @@ impl Registration {
             sessions: Sessions::new(),
             target: None,
             own: plan.resume.iter().flat_map(|resume| resume.own.clone()).collect(),
+            namesake: 0,
             drop_stale: false,
             failed_over_since: None,
             plan,
@@ -518,7 +530,7 @@ impl Registration {
     }
 
     /// This try has failed: another follows if there is time for it and it could end otherwise.
-    fn fail(&mut self, failure: Failure, tally: Tally, now: Time) -> Step {
+    fn fail(&mut self, failure: Failure, mut tally: Tally, now: Time) -> Step {
         let left = self.plan().retry_for.saturating_sub(now.since(tally.started));
         match tally.pause(&failure) {
             Some((wait, spread)) if wait <= left => {
@@ -539,6 +551,7 @@ impl Registration {
     ) -> Step {
         let registrant = &mut self.registrant;
         self.state = if registrant.plan.keep { State::Resting(flow) } else { State::Over };
+        let domain = registrant.hidden_domain();
         let request_uri = match &registrant.target {
             Some(target) => Arc::new(target.uri.clone()),
             None => Arc::clone(&registrant.plan.registrar),
@@ -556,6 +569,7 @@ impl Registration {
             challenged: tally.challenged,
             unreadable: tally.unreadable,
             request_uri,
+            domain,
             received: tally
                 .seen
                 .filter(|seen| tally.hop.is_none_or(|hop| ip_and_port(hop.local) != ip_and_port(*seen))),
@@ -570,6 +584,7 @@ impl Registration {
             elapsed: now.since(tally.started),
             round_trip: tally.round_trip,
             attempts: tally.attempts,
+            took_effect: tally.took_effect,
             warnings: tally.warnings,
             unusable: tally.unusable,
         }))
@@ -577,6 +592,15 @@ impl Registration {
 }
 
 impl Registrant {
+    /// The domain of the AOR, where the plan has an address in its place in the Request-URI. Who has bound something by
+    /// that Request-URI takes it.
+    fn hidden_domain(&self) -> Option<Host> {
+        let Plan { aor, registrar, .. } = &*self.plan;
+        let is_hidden = self.target.is_none() && registrar.host.ip().is_some() && aor.host.ip().is_none();
+        let is_taken = self.plan.keep && !self.own.is_empty();
+        (is_hidden && !is_taken).then(|| aor.host.clone())
+    }
+
     /// Where the requests of this moment go.
     pub(super) fn next_hop(&self) -> NextHop<'_> {
         match &self.target {
@@ -623,6 +647,7 @@ impl Try {
             visits: 0,
             requests: 0,
             contacts: Vec::new(),
+            outdated: None,
             refusal: None,
             misbehaved: None,
             silent: false,

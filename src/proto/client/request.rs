@@ -22,6 +22,8 @@ use crate::sip::{
 const LARGEST_DATAGRAM: usize = 1300;
 /// Most requests of one try.
 pub(super) const MOST_REQUESTS: u32 = 40;
+/// Most requests to one destination (DES-027).
+const MOST_OF_VISIT: u32 = 8;
 
 impl Registrant {
     /// Sends the mended request to the same destination, or ends the visit with `otherwise` at a limit.
@@ -34,7 +36,7 @@ impl Registrant {
         random: &mut dyn Random,
         now: Time,
     ) -> Turn {
-        if attempt.requests >= MOST_REQUESTS {
+        if attempt.requests >= MOST_REQUESTS || visit.requests >= MOST_OF_VISIT {
             attempt.refuse(visit, status, otherwise);
             return Turn::Fail;
         }
@@ -62,8 +64,9 @@ impl Registrant {
         let mut sessions = self.sessions.clone();
         let next_hop = self.next_hop();
         let uri = next_hop.uri.to_string();
+        let own = Own { transport, local, namesake: self.namesake };
         let before = (self.plan.has_own() || self.drop_stale).then_some(&self.own);
-        let contacts = requested_contacts(&self.plan, transport, local, self.min_expires, before);
+        let contacts = requested_contacts(&self.plan, own, self.min_expires, before);
         let branch = Branch(random.next());
         let request = RegisterBuilder {
             plan: &self.plan,
@@ -152,21 +155,20 @@ struct RegisterBuilder<'a> {
 /// that are not asked for again are removed.
 fn requested_contacts(
     plan: &Plan,
-    transport: Transport,
-    local: SocketAddr,
+    own: Own,
     min_expires: Option<u32>,
     before: Option<&OwnContacts>,
 ) -> Vec<NameAddr> {
     let mut contacts = match plan.purpose {
         Purpose::Fetch | Purpose::RemoveAll => return Vec::new(),
         Purpose::Bind { .. } | Purpose::Remove if !plan.contacts.is_empty() => plan.contacts.clone(),
-        Purpose::Bind { .. } | Purpose::Remove => vec![own_contact(plan, transport, local)],
+        Purpose::Bind { .. } | Purpose::Remove => vec![own_contact(plan, own)],
     };
     for contact in &mut contacts {
         if stands_here(contact)
             && let AnyUri::Sip(uri) = &mut contact.uri
         {
-            let (host, port) = sent_by(plan, local);
+            let (host, port) = sent_by(plan, own.local);
             (uri.host, uri.port) = (host, Some(port));
         }
         if let (Some(q), None) = (plan.q, contact.q()) {
@@ -209,16 +211,36 @@ fn sent_by(plan: &Plan, local: SocketAddr) -> (Host, u16) {
     }
 }
 
-fn own_contact(plan: &Plan, transport: Transport, local: SocketAddr) -> NameAddr {
-    let (host, port) = sent_by(plan, local);
+/// What the device's own contact is made of, besides the plan.
+#[derive(Clone, Copy)]
+struct Own {
+    transport: Transport,
+    local: SocketAddr,
+    namesake: u16,
+}
+
+/// The user part of the device's own contact: that of the AOR. Of accounts with the same one on one flow all but one have
+/// a number behind it (`alice-2`), so that a request finds the account that it is for.
+fn own_user(plan: &Plan, namesake: u16) -> Option<String> {
+    let user = plan.aor.user.clone();
+    if namesake == 0 { user } else { Some(user.unwrap_or_default() + &suffix(namesake)) }
+}
+
+/// The end of that user part: a number, from 2 on.
+pub(super) fn suffix(namesake: u16) -> String {
+    if namesake == 0 { String::new() } else { format!("-{}", u32::from(namesake) + 1) }
+}
+
+fn own_contact(plan: &Plan, own: Own) -> NameAddr {
+    let (host, port) = sent_by(plan, own.local);
     let mut params = Params::new();
-    match transport {
+    match own.transport {
         Transport::Udp => {}
-        Transport::Tcp => params.set("transport", Some(transport.as_str())),
+        Transport::Tcp => params.set("transport", Some(own.transport.as_str())),
     }
     let uri = Uri {
         scheme: plan.aor.scheme,
-        user: plan.aor.user.clone(),
+        user: own_user(plan, own.namesake),
         password: None,
         host,
         port: Some(port),

@@ -8,12 +8,13 @@ use super::plan::Purpose;
 use super::registration::{Await, Registrant, Registration, Step, Tally, Try, Turn, Visit};
 use super::targets::Redirect;
 use crate::proto::Time;
-use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret};
+use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret, Sessions};
 use crate::proto::ids::{self, Random};
 use crate::sip::{HeaderName, Response, Via};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises,
-// one 420 (there is one tag to drop) and one new Call-ID.
+// one 420 (there is one tag to drop) and one new Call-ID. One that is repeated without the credentials at
+// hand has to do with what these leave.
 
 /// Most challenges that one destination gets answered.
 const MOST_CHALLENGES: u8 = 3;
@@ -64,6 +65,11 @@ impl Registrant {
         random: &mut dyn Random,
         now: Time,
     ) -> Turn {
+        let is_sent_ahead = self.sessions.used_known_nonce() && attempt.outdated.is_none();
+        if response.status == 403 && is_sent_ahead {
+            let otherwise = self.forbidden(attempt).unwrap_or_else(|| refusal(response));
+            return self.send_bare(attempt, visit, 403, otherwise, random, now);
+        }
         if !matches!(response.status, 401 | 407) {
             self.sessions.on_accepted();
         }
@@ -89,13 +95,8 @@ impl Registrant {
                 attempt.refuse(visit, 503, refusal(response));
                 self.next_destination(attempt).into()
             }
-            status @ 403 if let Some(username) = self.sessions.username() => {
-                let username = username.to_owned();
-                attempt.refuse(
-                    visit,
-                    status,
-                    Failure::Credentials(CredentialsFailure::Forbidden { username }),
-                );
+            403 if let Some(failure) = self.forbidden(attempt) => {
+                attempt.refuse(visit, 403, failure);
                 Turn::Fail
             }
             408 => {
@@ -114,8 +115,31 @@ impl Registrant {
         }
     }
 
+    /// What a 403 means where credentials were sent in this try.
+    fn forbidden(&self, attempt: &Try) -> Option<Failure> {
+        let username = self.sessions.username().or(attempt.outdated.as_deref())?.to_owned();
+        Some(Failure::Credentials(CredentialsFailure::Forbidden { username }))
+    }
+
+    /// Repeats a request without the credentials at hand, which were refused. What comes back to that decides.
+    fn send_bare(
+        &mut self,
+        attempt: &mut Try,
+        visit: &mut Visit,
+        status: u16,
+        otherwise: Failure,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Turn {
+        attempt.outdated = self.sessions.username().map(str::to_owned);
+        self.sessions = Sessions::new();
+        self.send_again(attempt, visit, status, otherwise, random, now)
+    }
+
     fn accepted(&mut self, attempt: &mut Try, visit: &Visit, response: &Response, now: Time) -> Turn {
         attempt.leave(visit, AttemptResult::Status(response.status));
+        // Whatever it says of it: a 2xx has bound something.
+        self.suppose_bound(attempt);
         // Without a session nobody reads it.
         let uri = if self.sessions.is_empty() { String::new() } else { self.next_hop().uri.to_string() };
         if self.sessions.on_success(&response.headers, &uri, &response.body).is_err() {
@@ -175,6 +199,12 @@ impl Registrant {
             ChallengeOutcome::PasswordWanted { username, realm } => {
                 visit.awaits = Await::Password(Box::new(response.clone()), now);
                 return Turn::Stay(Step::AskPassword { username, realm });
+            }
+            ChallengeOutcome::Fail(
+                failure @ (CredentialsFailure::NoChallenge | CredentialsFailure::Unservable { .. }),
+            ) if self.sessions.used_known_nonce() && attempt.outdated.is_none() => {
+                let otherwise = Failure::Credentials(failure);
+                return self.send_bare(attempt, visit, response.status, otherwise, random, now);
             }
             ChallengeOutcome::Fail(failure) => failure,
         };

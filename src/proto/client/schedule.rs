@@ -4,8 +4,9 @@
 //! ```text
 //!            due                    2xx: due before the lease ends
 //!  Waiting ───────▶ Trying ───────────────────────────────────────▶ Waiting
-//!     ▲               │ failure that may pass: backoff                 │
-//!     ├───────────────┤                                                │ flow lost, network changed: soon
+//!     ▲               │ failure that may pass, or of an account that   │
+//!     ├───────────────┤ was bound and whose refusal hasn't stood long  │ flow lost, network changed: soon
+//!     │               │ enough: backoff, or what Retry-After says      │
 //!     │               │ failure for good ──▶ Resigned ──▶ (probe) ─────┤
 //!     │               │                                                │
 //!     └───────────────┴───────────── stop ──▶ Leaving ──▶ Over ◀───────┘
@@ -15,6 +16,7 @@
 //! most one is under way; what asks for another in the meantime is not lost, and makes one. It lives in
 //! [`crate::proto::endpoint`], which has the tries carried out by a [`super::registration::Registration`].
 
+use std::mem;
 use std::time::Duration;
 
 use super::outcome::{CredentialsFailure, Failure, Refusal, Report};
@@ -31,6 +33,18 @@ const CAP: Duration = Duration::from_secs(1800);
 /// The longest Retry-After that is obeyed: nobody wants to be away for a day because a server once said so.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// Retry-After is believed so often in a row. A registrar that goes on asking for the same short time is then
+/// met with the backoff, if that is longer.
+pub(super) const BELIEVED: u32 = 5;
+
+/// The part of a Retry-After by which a wait is longer at most, so that not all come back at once (DES-008).
+pub(super) const SPREAD: u32 = 5;
+
+/// An account that was bound before is good: a refusal of it has to stand for so many tries in a row, and for
+/// so long, before it is given up (DES-009). A registrar that restarts may refuse everybody for a moment.
+const STANDING_TRIES: u32 = 3;
+const STANDING_TIME: Duration = Duration::from_secs(120);
+
 /// The first try after a failure of something that worked comes within that time.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -42,9 +56,16 @@ const LATE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Schedule {
     state: State,
+    /// The last lease, also when it has run out: the account was bound before.
     lease: Option<Lease>,
-    /// Failures since the last lease that has lived.
+    /// Failures, without those before a lease that has lived.
     failures: u32,
+    /// The last answers in a row that said by Retry-After how long to wait.
+    believed: u32,
+    /// Since when, and for how many tries in a row, the registrar has refused.
+    refused: Option<(Time, u32)>,
+    /// News of the network caused the try that is due or under way, or disturbed it.
+    news: bool,
     /// When the last try began.
     began: Option<Time>,
     probe: Option<Duration>,
@@ -94,7 +115,16 @@ impl Schedule {
     /// often an account that failed for good is tried again.
     #[must_use]
     pub fn new(first: Time, probe: Option<Duration>) -> Schedule {
-        Schedule { state: State::Waiting(first), lease: None, failures: 0, began: None, probe }
+        Schedule {
+            state: State::Waiting(first),
+            lease: None,
+            failures: 0,
+            believed: 0,
+            refused: None,
+            news: false,
+            began: None,
+            probe,
+        }
     }
 
     /// Until when it is bound, as far as is known.
@@ -149,10 +179,16 @@ impl Schedule {
     /// The try ended with a binding: for `granted` seconds from when its request was `sent`.
     pub fn on_bound(&mut self, sent: Time, granted: u32, random: &mut dyn Random, now: Time) -> Due {
         let State::Trying(after) = self.state else { return self.next() };
-        // A lease that follows one that lived begins a new count.
+        // A lease that follows one that lived, or was refreshed without a failure in between, begins a new count.
         self.forgive(now);
+        if self.lease.is_some_and(|lease| now < lease.end() && !lease.disturbed) {
+            self.failures = 0;
+        }
+        (self.believed, self.refused) = (0, None);
+        self.news &= after == After::Again;
         let mut lease = Lease::granted(granted, sent, random);
         lease.refresh = self.not_before(lease.refresh);
+        lease.failures_before = self.failures;
         self.lease = Some(lease);
         match after {
             After::Wait => self.wait(lease.refresh),
@@ -183,16 +219,18 @@ impl Schedule {
         now: Time,
     ) -> Due {
         let State::Trying(after) = self.state else { return self.next() };
+        let is_for_good = self.is_for_good(failure, now);
         match after {
             After::Leave if may_be_bound => return self.leave(),
             After::Leave => return self.over(),
             After::Again => {
-                self.failures = self.failures.saturating_add(1);
+                self.failures = self.failures.saturating_add(u32::from(!self.news));
                 return self.wait(now);
             }
             After::Wait => {}
         }
-        if is_permanent(failure) {
+        let news = mem::take(&mut self.news);
+        if is_for_good {
             return match self.probe {
                 Some(probe) => self.wait(now + probe),
                 None => {
@@ -201,17 +239,23 @@ impl Schedule {
                 }
             };
         }
-        let backoff = self.backoff(random, now);
+        let setback = if news { Setback::News } else { Setback::Try };
+        let backoff = self.backoff(setback, random, now);
         let wait = match failure {
             Failure::Refused(Refusal::RetryAfter { seconds, .. }) => {
+                self.believed = self.believed.saturating_add(1);
                 let least = Duration::from_secs((*seconds).into()).min(LONGEST_RETRY_AFTER);
-                backoff.max(least + jitter(least / 10, random))
+                let wanted = least + jitter(least / SPREAD, random);
+                if self.believed <= BELIEVED { wanted } else { backoff.max(wanted) }
             }
             Failure::Refused(_)
             | Failure::Credentials(_)
             | Failure::Timeout
             | Failure::Unreachable(_)
-            | Failure::Misbehaved(_) => backoff,
+            | Failure::Misbehaved(_) => {
+                self.believed = 0;
+                backoff
+            }
         };
         self.wait(now + wait)
     }
@@ -220,7 +264,7 @@ impl Schedule {
     pub fn on_flow_lost(&mut self, random: &mut dyn Random, now: Time) -> Due {
         match self.state {
             State::Waiting(at) => {
-                let wait = self.backoff(random, now);
+                let wait = self.backoff(Setback::Flow, random, now);
                 self.wait(at.min(now + wait))
             }
             State::Trying(_) | State::Resigned | State::Leaving | State::Over => self.next(),
@@ -230,7 +274,10 @@ impl Schedule {
     /// Something has changed that makes a try worthwhile: now, or after the one under way.
     pub fn on_refresh_requested(&mut self, now: Time) -> Due {
         match self.state {
-            State::Waiting(_) | State::Resigned => self.wait(now),
+            State::Waiting(_) | State::Resigned => {
+                self.news = false;
+                self.wait(now)
+            }
             State::Trying(After::Wait) => {
                 self.state = State::Trying(After::Again);
                 Due::Busy
@@ -242,18 +289,24 @@ impl Schedule {
     /// Whether the last try failed, and the next is still to come.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        matches!(self.state, State::Waiting(_)) && self.failures > 0
+        let failed = self.lease.map_or(self.failures > 0, |lease| lease.disturbed);
+        matches!(self.state, State::Waiting(_)) && failed
     }
 
     /// The network has changed: what failed may work now, and what worked may not. A try comes within a
-    /// second, and no failure is counted (DES-016, DES-017).
+    /// second, and no failure is counted: neither this one, nor that of the try if it fails, too (DES-016,
+    /// DES-017).
     pub fn on_network_changed(&mut self, random: &mut dyn Random, now: Time) -> Due {
         match self.state {
             State::Waiting(at) => {
                 let soon = now + jitter(SHORTEST_GAP, random);
+                self.news |= soon < at;
                 self.wait(at.min(soon))
             }
-            State::Trying(_) => self.on_refresh_requested(now),
+            State::Trying(_) => {
+                self.news = true;
+                self.on_refresh_requested(now)
+            }
             State::Resigned | State::Leaving | State::Over => self.next(),
         }
     }
@@ -306,53 +359,102 @@ impl Schedule {
         Due::Over
     }
 
-    /// Counts a failure, and says how long to wait after it: what worked is tried again soon, once (DES-006).
+    /// Counts a setback, and says how long to wait after it: what worked is tried again soon, once (DES-006).
     /// That holds as well when the lease ran out meanwhile: a device that slept wakes to a flow that may lead
-    /// nowhere (DES-015).
-    fn backoff(&mut self, random: &mut dyn Random, now: Time) -> Duration {
+    /// nowhere (DES-015). A lost flow is excused so only where nothing failed before: a server may let
+    /// everybody in and break down at once (DES-018).
+    fn backoff(&mut self, setback: Setback, random: &mut dyn Random, now: Time) -> Duration {
         self.forgive(now);
-        let before = self.failures;
-        self.failures = before.saturating_add(1);
-        let worked = self.lease.is_some();
-        if worked && before == 0 {
+        let (before, is_excused) = match setback {
+            Setback::Try => (self.failures, true),
+            Setback::Flow => (self.failures, self.failures == 0),
+            Setback::News => (self.failures.saturating_sub(1), true),
+        };
+        if setback != Setback::News {
+            self.failures = self.failures.saturating_add(1);
+        }
+        let is_first = self.lease.as_mut().is_some_and(|lease| !mem::replace(&mut lease.disturbed, true));
+        if is_first && is_excused {
             return jitter(SOON, random);
         }
-        let doublings = before - u32::from(worked);
+        let doublings = before.saturating_sub(u32::from(self.lease.is_some()));
         let longest = BASE.saturating_mul(1 << doublings.min(10)).min(CAP);
         longest / 2 + jitter(longest / 2, random)
     }
 
-    /// What failed before is forgotten when a lease has lived for half its time (DES-007): a server that lets
-    /// one in and breaks down at once does not start a fast cycle.
+    /// What failed before a lease is forgotten when that has lived until its refresh, or for half its time
+    /// (DES-007): a server that lets one in and breaks down at once does not start a fast cycle.
     fn forgive(&mut self, now: Time) {
         if let Some(lease) = &mut self.lease
-            && !lease.proved
-            && now.since(lease.from) >= lease.length / 2
+            && (now >= lease.refresh || now.since(lease.from) >= lease.length / 2)
         {
-            lease.proved = true;
-            self.failures = 0;
+            self.failures = self.failures.saturating_sub(mem::take(&mut lease.failures_before));
+        }
+    }
+
+    /// Whether a failure is one for good. Of a refusal it counts how long it stands.
+    fn is_for_good(&mut self, failure: &Failure, now: Time) -> bool {
+        match Prospect::of(failure) {
+            Prospect::Open => {
+                self.refused = None;
+                false
+            }
+            Prospect::Refused => {
+                let (since, before) = self.refused.unwrap_or((now, 0));
+                let tries = before.saturating_add(1);
+                self.refused = Some((since, tries));
+                let has_stood = tries >= STANDING_TRIES && now.since(since) >= STANDING_TIME;
+                self.lease.is_none() || has_stood
+            }
+            Prospect::Hopeless => true,
         }
     }
 }
 
-/// Whether trying again, as it is, would only annoy the registrar, or lock the account (DES-009).
-fn is_permanent(failure: &Failure) -> bool {
-    match failure {
-        Failure::Refused(Refusal::RetryAfter { .. }) => false,
-        Failure::Refused(refusal) => match refusal.status() {
-            408 | 429 | 480 | 486 | 491 | 494 => false,
-            400..=499 | 501 | 505 | 600.. => true,
-            _ => false,
-        },
-        Failure::Credentials(CredentialsFailure::Endless) => false,
-        Failure::Credentials(
-            CredentialsFailure::Missing { .. }
-            | CredentialsFailure::Rejected { .. }
-            | CredentialsFailure::Forbidden { .. }
-            | CredentialsFailure::Unservable { .. }
-            | CredentialsFailure::NoChallenge,
-        ) => true,
-        Failure::Timeout | Failure::Unreachable(_) | Failure::Misbehaved(_) => false,
+/// What went wrong, as far as the backoff asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Setback {
+    /// A try failed.
+    Try,
+    /// A try failed that news of the network caused: it does not raise the backoff.
+    News,
+    /// The flow was lost over which the registrar reaches us.
+    Flow,
+}
+
+/// Whether another try may do better after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prospect {
+    /// It may pass by itself.
+    Open,
+    /// The registrar refused. Trying again, as it is, would only annoy it, unless it errs for the moment,
+    /// which is likely where it has bound the account before (DES-009).
+    Refused,
+    /// Trying again, as it is, may lock the account, or can't change anything.
+    Hopeless,
+}
+
+impl Prospect {
+    fn of(failure: &Failure) -> Prospect {
+        match failure {
+            Failure::Refused(Refusal::RetryAfter { .. }) => Prospect::Open,
+            Failure::Refused(Refusal::TooBrief { .. } | Refusal::Extension { .. }) => Prospect::Hopeless,
+            Failure::Refused(Refusal::Status(status) | Refusal::NoTarget(status)) => match status {
+                408 | 429 | 480 | 486 | 491 | 494 => Prospect::Open,
+                400..=499 | 501 | 505 | 600.. => Prospect::Refused,
+                _ => Prospect::Open,
+            },
+            Failure::Credentials(CredentialsFailure::Endless) => Prospect::Open,
+            // What came was no answer to a password of ours, or a 403, which says nothing of it.
+            Failure::Credentials(
+                CredentialsFailure::Missing { .. }
+                | CredentialsFailure::Forbidden { .. }
+                | CredentialsFailure::Unservable { .. }
+                | CredentialsFailure::NoChallenge,
+            ) => Prospect::Refused,
+            Failure::Credentials(CredentialsFailure::Rejected { .. }) => Prospect::Hopeless,
+            Failure::Timeout | Failure::Unreachable(_) | Failure::Misbehaved(_) => Prospect::Open,
+        }
     }
 }
 
@@ -379,7 +481,7 @@ pub enum AccountEvent {
         /// When the next try is due.
         next: Time,
     },
-    /// A try failed.
+    /// A try failed, or the removal at the end.
     Failed {
         /// The try that ended so.
         report: Box<Report>,
@@ -406,7 +508,7 @@ pub enum AccountEvent {
         /// The status of the answer.
         status: u16,
     },
-    /// The removal has ended.
+    /// The binding is removed. A removal that failed is [`AccountEvent::Failed`].
     Unregistered(Box<Report>),
     /// It is kept no longer; nothing follows.
     Stopped(Departure),
@@ -442,8 +544,10 @@ struct Lease {
     length: Duration,
     /// When it is to be refreshed, if nothing comes in between.
     refresh: Time,
-    /// It has lived so long that failures before it no longer count. They are forgotten once.
-    proved: bool,
+    /// How many of the failures that count were before it.
+    failures_before: u32,
+    /// A try has failed since, or the flow was lost.
+    disturbed: bool,
 }
 
 impl Lease {
@@ -452,7 +556,7 @@ impl Lease {
         let length = Duration::from_secs(granted.into()).min(LONGEST);
         let after = due_after(length);
         let refresh = from + (after - jitter(after / 10, random));
-        Lease { from, length, refresh, proved: false }
+        Lease { from, length, refresh, failures_before: 0, disturbed: false }
     }
 
     fn end(self) -> Time {

@@ -253,6 +253,14 @@ impl Sessions {
     /// A final response came that asks for no credentials: the answers were good.
     pub fn on_accepted(&mut self) {
         self.note_accepted(|_| true);
+        self.0.iter_mut().filter(|session| session.sent).for_each(|session| session.known = true);
+    }
+
+    /// Whether the last request was sent ahead with a nonce that had served an earlier one. A registrar that
+    /// refuses that may have forgotten the nonce, and not the user.
+    #[must_use]
+    pub fn used_known_nonce(&self) -> bool {
+        self.0.iter().any(|session| session.sent && session.known)
     }
 
     fn note_accepted(&mut self, passed: impl Fn(&Session) -> bool) {
@@ -424,6 +432,8 @@ struct Session {
     sent: bool,
     /// The answer was accepted at least once: another challenge is about the nonce, not about the user.
     proven: bool,
+    /// A request with the answer came to an end without another challenge: the next is sent ahead with it.
+    known: bool,
 }
 
 /// How the user name goes into the header (RFC 7616 §3.4, §3.4.4).
@@ -480,6 +490,7 @@ impl Session {
             nc: 0,
             sent: false,
             proven: false,
+            known: false,
         }
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Endpoint, Entry};
-use crate::proto::client::outcome::Report;
+use crate::proto::client::outcome::{AttemptResult, Report};
 use crate::proto::client::plan::{Plan, Purpose};
-use crate::proto::client::registration::Registration;
+use crate::proto::client::registration::{Registration, Step};
 use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
 use crate::proto::flow::Flow;
 use crate::proto::ids::Random;
@@ -28,6 +28,7 @@ impl Endpoint {
         plan.keep = true;
         let first = now + delay;
         let registration = Registration::new(id, plan, &mut *self.stack.context.random);
+        self.namesakes.insert((registration.own_user(0), id));
         let keep = Some(Schedule::new(first, probe));
         let before = self.registrations.insert(id, Entry::new(registration, keep));
         if before.is_none_or(|before| before.keep.is_none()) {
@@ -134,8 +135,12 @@ impl Endpoint {
     }
 
     /// The removal has taken too long.
-    pub(super) fn leave_over(&mut self, id: RegistrationId) {
-        self.drop_account(id, Departure::Unconfirmed);
+    pub(super) fn leave_over(&mut self, id: RegistrationId, now: Time) {
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        match entry.registration.on_give_up(now) {
+            Step::Finish(report) if report.purpose == Purpose::Remove => self.left(id, report, now),
+            _ => self.drop_account(id, Departure::Unconfirmed),
+        }
     }
 
     /// Does what the schedule of an account says.
@@ -161,7 +166,41 @@ impl Endpoint {
         }
     }
 
+    /// Numbers an account that is about to register over flows that namesakes use as well, so that the contacts which they
+    /// make for themselves differ.
+    pub(super) fn number(&mut self, id: RegistrationId) {
+        let makes_its_own = |r: &&Registration| r.next_plan().keep && r.next_plan().contacts.is_empty();
+        let Some(registration) = self.registration(id).filter(makes_its_own) else { return };
+        let user = registration.own_user(0);
+        let shares = |other: &RegistrationId| {
+            let mut flows = self.stack.flows.of(*other);
+            flows.any(|flow| self.stack.flows.of(id).any(|own| own == flow))
+        };
+        let others = self.called(&user).filter(|other| *other != id).filter(shares);
+        let others = others.filter_map(|other| self.registration(other)).filter(makes_its_own);
+        let taken: BTreeSet<u16> = others.map(Registration::namesake).collect();
+        // Nor is it the name of another account as it is.
+        let is_free = |number: &u16| {
+            let is_name = *number > 0 && self.called(&registration.own_user(*number)).next().is_some();
+            !is_name && !taken.contains(number)
+        };
+        let before = registration.namesake();
+        let number = Some(before).filter(is_free).or_else(|| (0..u16::MAX).find(is_free));
+        if let Some(entry) = self.registrations.get_mut(&id) {
+            entry.registration.set_namesake(number.unwrap_or(before));
+        }
+    }
+
+    /// The accounts whose AOR has this user part.
+    fn called<'a>(&'a self, user: &'a [u8]) -> impl Iterator<Item = RegistrationId> + 'a {
+        let all = self.namesakes.range((Box::from(user), RegistrationId(0))..);
+        all.take_while(move |(of, _)| **of == *user).map(|(_, id)| *id)
+    }
+
     fn try_for(&mut self, id: RegistrationId, purpose: Purpose, now: Time) {
+        if purpose != Purpose::Remove {
+            self.number(id);
+        }
         let Some(entry) = self.registrations.get_mut(&id) else { return };
         let step = entry.registration.again_for(purpose, &mut *self.stack.context.random, now);
         // Not before: this try may have another plan.
@@ -174,8 +213,11 @@ impl Endpoint {
         let Some(registration) = self.registration(id) else { return };
         let may_be_bound = registration.may_be_bound();
         // A connection over which something failed is not for others; a socket for datagrams is as good as
-        // ever.
-        if !registration.rests_on_a_flow() {
+        // ever. So is a connection on which a refusal came: what is bound over it is called over it, still.
+        let last = report.attempts.last().map(|attempt| attempt.result);
+        let is_refused = matches!(last, Some(AttemptResult::Status(400..=499 | 600..)));
+        let is_good = is_refused && self.schedule(id).is_some_and(|keep| keep.is_bound(now));
+        if !registration.rests_on_a_flow() && !is_good {
             let is_stream = |flow: &Flow| flow.transport.is_reliable();
             let flows: Vec<_> = self.stack.flows.of(id).collect();
             if flows.iter().any(|flow| self.stack.flows.get(*flow).is_some_and(is_stream)) {
@@ -186,10 +228,7 @@ impl Endpoint {
         let origin = self.pacing.origin();
         let Some((keep, random)) = self.schedule_mut(id) else { return };
         if report.purpose == Purpose::Remove {
-            let left = if report.result.is_ok() { Departure::Removed } else { Departure::Unconfirmed };
-            keep.on_left();
-            self.tell(id, AccountEvent::Unregistered(report));
-            return self.drop_account(id, left);
+            return self.left(id, report, now);
         }
         let was_bound = keep.is_bound(now);
         let next = match &report.result {
@@ -223,6 +262,20 @@ impl Endpoint {
         self.apply_schedule(id, next, now);
     }
 
+    /// The removal of the binding of an account has ended.
+    fn left(&mut self, id: RegistrationId, report: Box<Report>, now: Time) {
+        let until = self.bound_until(id).filter(|until| now < *until);
+        if let Some((keep, _)) = self.schedule_mut(id) {
+            keep.on_left();
+        }
+        if report.result.is_ok() {
+            self.tell(id, AccountEvent::Unregistered(report));
+            return self.drop_account(id, Departure::Removed);
+        }
+        self.tell(id, AccountEvent::Failed { report, until, next: None });
+        self.drop_account(id, Departure::Unconfirmed);
+    }
+
     /// The flow broke over which an account is bound.
     pub(super) fn stranded(&mut self, id: RegistrationId, cause: Option<Cause>, now: Time) {
         let Some((keep, random)) = self.schedule_mut(id) else { return };
@@ -243,6 +296,8 @@ impl Endpoint {
                 self.close(flow);
             }
             for id in users {
+                // Before the try under way fails of it: that failure is the network's.
+                self.follow_network(id, now);
                 self.on_registration(id, now, |r, random| r.on_moved(random, now));
                 stranded.push(id);
             }
@@ -250,14 +305,18 @@ impl Endpoint {
         let known: BTreeSet<_> = stranded.iter().copied().collect();
         let failing = self.schedules().filter(|(_, keep)| keep.is_failing()).map(|(id, _)| id);
         let others: Vec<_> = failing.filter(|id| !known.contains(id)).collect();
-        for id in &stranded {
-            self.tell(*id, AccountEvent::NetworkChanged);
+        for id in stranded {
+            self.tell(id, AccountEvent::NetworkChanged);
         }
-        for id in stranded.into_iter().chain(others) {
-            let Some((keep, random)) = self.schedule_mut(id) else { continue };
-            let next = keep.on_network_changed(random, now);
-            self.apply_schedule(id, next, now);
+        for id in others {
+            self.follow_network(id, now);
         }
+    }
+
+    fn follow_network(&mut self, id: RegistrationId, now: Time) {
+        let Some((keep, random)) = self.schedule_mut(id) else { return };
+        let next = keep.on_network_changed(random, now);
+        self.apply_schedule(id, next, now);
     }
 
     fn drop_account(&mut self, id: RegistrationId, left: Departure) {
@@ -274,7 +333,9 @@ impl Endpoint {
             self.stack.context.timers.cancel(key);
         }
         self.queries.retain(|_, (asker, _)| *asker != id);
-        self.registrations.remove(&id);
+        if let Some(entry) = self.registrations.remove(&id) {
+            self.namesakes.remove(&(entry.registration.own_user(0), id));
+        }
         self.pacing.part();
         if self.pacing.is_empty() {
             self.pace();

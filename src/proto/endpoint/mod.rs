@@ -19,7 +19,7 @@
 
 mod client;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -50,6 +50,8 @@ pub struct Endpoint {
     registrations: BTreeMap<RegistrationId, Box<Entry>>,
     queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     pacing: Pacing,
+    /// The accounts that are kept, by the user part of their AOR, its escapes undone.
+    namesakes: BTreeSet<(Box<[u8]>, RegistrationId)>,
     device: Device,
     server: Option<Box<Server>>,
     /// Limits that stand still while a user thinks, with the time they were due.
@@ -90,6 +92,7 @@ impl Endpoint {
             registrations: BTreeMap::new(),
             queries: BTreeMap::new(),
             pacing: Pacing::default(),
+            namesakes: BTreeSet::new(),
             device: Device::default(),
             server: None,
             stopped: BTreeMap::new(),
@@ -153,6 +156,7 @@ impl Endpoint {
             && self.stopped.is_empty()
             && self.server.is_none()
             && self.pacing.is_empty()
+            && self.namesakes.is_empty()
             && self.stack.context.timers.next().is_none()
     }
 
@@ -345,7 +349,7 @@ impl Endpoint {
                 self.on_registration(id, now, |r, _| r.on_retry(now));
             }
             ClientTimer::Keep(id) => self.keep_due(id, now),
-            ClientTimer::Leave(id) => self.leave_over(id),
+            ClientTimer::Leave(id) => self.leave_over(id, now),
             ClientTimer::Pace => self.pace_due(now),
         }
     }
@@ -398,6 +402,7 @@ impl Endpoint {
         match self.stack.flows.get(id).map(Flow::side) {
             Some(Side::Client) => {
                 for user in self.stack.flows.users(id) {
+                    self.number(user);
                     self.on_registration(user, now, |r, random| r.on_opened(local, random, now));
                 }
             }
@@ -541,6 +546,7 @@ impl Endpoint {
         let (shares, patience) = (plan.keep, plan.timing.patience());
         if let Some(local) = self.stack.flows.open(destination, id, shares, patience, &mut self.stack.context)
         {
+            self.number(id);
             self.on_registration(id, now, |r, random| r.on_opened(local, random, now));
         }
     }
@@ -601,25 +607,37 @@ impl Endpoint {
     /// A request came in on a flow that registrations have opened.
     /// With `fault` no more of it could be read than what an answer needs.
     fn call(&mut self, request: Request, fault: Option<ParseError>, flow: FlowId, peer: SocketAddr) {
-        let Some(registration) = self.callee(flow, &request) else {
+        let is_kept = |id: &RegistrationId| self.registration(*id).is_some_and(|r| r.plan().keep);
+        let mut accounts = self.stack.flows.users(flow);
+        accounts.retain(is_kept);
+        if accounts.is_empty() {
             return self.notify(Notice::Dropped { peer, reason: Dropped::Request });
-        };
-        self.device.receive(registration, (request, fault), flow, peer, &mut self.stack);
+        }
+        let called = self.callee(&accounts, &request);
+        self.device.receive(called, (request, fault), flow, peer, &mut self.stack);
     }
 
-    /// Which account of those on the flow is called: by the user part of the Request-URI, else the first (registrars
-    /// rewrite it).
-    fn callee(&self, flow: FlowId, request: &Request) -> Option<RegistrationId> {
-        let users = self.stack.flows.users(flow);
-        let uri = AnyUri::parse(&request.uri).ok();
-        let user = uri.as_ref().and_then(AnyUri::sip).and_then(|uri| uri.user_octets());
-        let plan = |id: &RegistrationId| self.registration(*id).map(Registration::plan);
-        let is_kept = |id: &&RegistrationId| plan(id).is_some_and(|plan| plan.keep);
-        let is_called = |id: &&RegistrationId| {
-            user.is_some() && plan(id).is_some_and(|plan| plan.aor.user_octets() == user)
-        };
-        let called = users.iter().filter(is_kept).find(is_called);
-        called.or_else(|| users.iter().find(is_kept)).copied()
+    /// Which of the accounts on a flow is called: the one whose contact has the user part of the Request-URI (RFC 3261
+    /// §8.2.2.1), if any. Where several have, To decides, and else the first is called; so it is with a Request-URI that
+    /// can't be read, which is refused.
+    fn callee(&self, accounts: &[RegistrationId], request: &Request) -> Option<RegistrationId> {
+        let mut called = accounts.to_vec();
+        if let Ok(AnyUri::Sip(uri)) = AnyUri::parse(&request.uri) {
+            let user = uri.user_octets();
+            called.retain(|id| self.registration(*id).is_some_and(|r| r.is_called(user.as_deref())));
+        }
+        let to = request.headers.to().ok().filter(|_| called.len() > 1);
+        if let Some(to) = to.as_ref().and_then(|to| to.uri.sip()) {
+            let aor = |id: &RegistrationId| self.registration(*id).map(|r| &r.plan().aor);
+            let is_at = |id: &&RegistrationId| aor(id).is_some_and(|aor| aor.host == to.host);
+            let is_of =
+                |id: &&RegistrationId| aor(id).is_some_and(|aor| aor.user_octets() == to.user_octets());
+            let of_domain = || called.iter().filter(is_at);
+            if let Some(meant) = of_domain().find(is_of).or_else(|| of_domain().next()) {
+                return Some(*meant);
+            }
+        }
+        called.first().copied()
     }
 }
 

@@ -9,5 +9,6 @@ pub mod framing;
 mod input;
 pub mod message;
 pub mod server;
+pub mod timetable;
 pub mod uris;
 pub mod writing;

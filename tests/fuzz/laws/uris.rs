@@ -1,7 +1,8 @@
 //! URIs are written as they were read. Comparison (RFC 3261 §19.1.4) is an equivalence, except where a
 //! parameter is in one of them only.
 
-use sipreg::sip::{AnyUri, Host, NameAddr, Param, Uri};
+use sipreg::proto::client::contact::is_same;
+use sipreg::sip::{AnyUri, Host, NameAddr, Param, Scheme, Uri};
 
 /// Calls every reader of a URI.
 pub fn read_all(uri: &Uri) {
@@ -25,6 +26,7 @@ fn single(octets: &[u8]) -> Option<Uri> {
     let again = Uri::parse(uri.to_string()).expect("a written URI reads");
     assert_eq!(format!("{again:?}"), format!("{uri:?}"));
     other_spellings_match(&uri);
+    defaults_go_without_saying(&uri);
     Some(uri)
 }
 
@@ -69,6 +71,24 @@ fn other_spellings_match(uri: &Uri) {
     }
 }
 
+/// What goes without saying makes no other contact of it: port and transport of a URI that has neither.
+fn defaults_go_without_saying(uri: &Uri) {
+    if uri.port.is_some() || uri.param("transport").is_some() {
+        return;
+    }
+    let (port, transport) = match uri.scheme {
+        Scheme::Sip => (5060, "udp"),
+        Scheme::Sips => (5061, "tcp"),
+    };
+    let with_port = Uri { port: Some(port), ..uri.clone() };
+    let mut with_both = with_port.clone();
+    with_both.params.set("transport", Some(transport));
+    let all = [uri.clone(), with_port, with_both].map(AnyUri::Sip);
+    assert!(all.iter().all(|one| all.iter().all(|other| is_same(one, other))), "{uri}");
+    let elsewhere = Uri { port: Some(port + 2), ..uri.clone() };
+    assert!(!is_same(&AnyUri::Sip(elsewhere), &AnyUri::Sip(uri.clone())), "{uri}");
+}
+
 fn escape_letters(text: &str) -> String {
     let mut escaped = String::new();
     let mut rest = text;
@@ -108,6 +128,9 @@ pub fn comparison_is_an_equivalence(octets: &[u8]) {
     for one in &uris {
         for two in &uris {
             assert_eq!(one.matches(two), two.matches(one), "{one} and {two}");
+            let [any, other] = [one, two].map(|uri| AnyUri::Sip(uri.clone()));
+            assert_eq!(is_same(&any, &other), is_same(&other, &any), "{one} and {two}");
+            assert!(!one.matches(two) || is_same(&any, &other), "{one} and {two}");
         }
     }
     let [a, b, c] = uris.as_slice() else { return };

@@ -65,6 +65,8 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
             qop: Some("auth"),
             realm: "munich.de".into(),
         }],
+        domain: None,
+        took_effect: true,
         claimants: Vec::new(),
         received: None,
         call_id: "5b2b4c7a9e1f".into(),

@@ -320,11 +320,11 @@ fn every_state_answers_every_input() {
 #[test]
 fn a_503_sets_the_least_pause_and_the_time_for_retries_the_longest() {
     for (after, expected) in [
-        (0, "Pause 500ms + 500ms"),
-        (1, "Pause 1s + 500ms"),
-        (2, "Pause 2s + 200ms"),
+        (0, "Pause 500ms + 100ms"),
+        (1, "Pause 1s + 200ms"),
+        (2, "Pause 2s + 400ms"),
         // One second of the sixty has passed.
-        (59, "Pause 59s + 5.9s"),
+        (59, "Pause 59s + 11.8s"),
         (60, "Finish Refused(RetryAfter { status: 503, seconds: 60 })"),
     ] {
         let mut registration = brought_to(&["start", "resolved", "opened", "503", "opened"]);
@@ -333,6 +333,47 @@ fn a_503_sets_the_least_pause_and_the_time_for_retries_the_longest() {
         let (peer, now) = (PEER.parse().unwrap(), Time::from_millis(2000));
         let step = registration.on_final(busy, &via, peer, &mut Counting::default(), now);
         assert_eq!(shown(&step), expected, "{after}");
+    }
+}
+
+/// AUT-009 COD-005 COD-006 COD-009: whatever is asked for, a nonce at hand that is refused is done without, once; then the fresh
+/// challenge is answered, and what follows that is meant.
+#[test]
+fn a_nonce_that_is_refused_costs_one_request_more_for_every_purpose() {
+    let (random, now) = (&mut Counting::default(), Time::from_millis(1000));
+    let sent = |step: &Step| {
+        let Step::Send { outgoing, .. } = step else { panic!("{step:?}") };
+        String::from_utf8(outgoing.bytes.to_vec()).unwrap().contains("\r\nAuthorization: ")
+    };
+    for purpose in [Purpose::Bind { expires: Some(60) }, Purpose::Remove, Purpose::RemoveAll, Purpose::Fetch]
+    {
+        for refusal in ["401", "403", "407"] {
+            for last in ["403", "200"] {
+                let mut kept = plan("munich.de");
+                kept.keep = true;
+                let mut registration = Registration::new(RegistrationId(1), kept, random);
+                for input in ["start", "resolved", "opened", "401", "password", "200"] {
+                    let _ = feed(&mut registration, input);
+                }
+                let mut answer = |registration: &mut Registration, status: &str, more: &str| {
+                    let response = read(registration, status, more);
+                    let via = response.headers.top_via().unwrap();
+                    registration.on_final(response, &via, PEER.parse().unwrap(), random, now)
+                };
+                let ahead = registration.again_for(purpose, &mut Counting::default(), now);
+                assert!(sent(&ahead), "{purpose:?}");
+                let bare = answer(&mut registration, refusal, "");
+                assert!(!sent(&bare), "{purpose:?} {refusal}");
+                let challenge = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n2\"\r\n";
+                assert!(sent(&answer(&mut registration, "401", challenge)), "{purpose:?} {refusal}");
+                let bound = "Contact: <sip:werner@192.0.2.99:5070>;expires=60\r\n";
+                let binds = matches!(purpose, Purpose::Bind { .. });
+                let end = shown(&answer(&mut registration, last, if binds { bound } else { "" }));
+                let expected =
+                    if last == "200" { "Finish" } else { "Finish Credentials(Forbidden { username" };
+                assert!(end.starts_with(expected) && (last == "403") == end.contains("Forbidden"), "{end}");
+            }
+        }
     }
 }
 

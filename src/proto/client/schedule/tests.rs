@@ -147,29 +147,72 @@ fn a_server_that_drops_every_connection_makes_no_fast_cycle() {
     }
 }
 
-/// DES-008
+/// DES-008 COD-007 COD-018: with a lease that lives, one that has ended, and none.
 #[test]
-fn retry_after_is_the_least_and_is_capped() {
-    for (seconds, random, least, most) in [
-        (5, 0, 15.0, 15.0),
-        (100, 0, 100.0, 100.0),
-        (100, 1000, 110.0, 110.0),
-        (1_000_000_000, 0, 3600.0, 3960.0),
+fn retry_after_is_believed_and_is_capped() {
+    for (seconds, random, wanted) in [
+        (0, 0, 1.0),
+        (5, 0, 5.0),
+        (5, 1000, 6.0),
+        (100, 0, 100.0),
+        (100, 1000, 120.0),
+        (1_000_000_000, 0, 3600.0),
+        (u32::MAX, 1000, 4320.0),
     ] {
-        for status in [503, 500, 404] {
-            let mut keep = Schedule::new(at(0.0), None);
-            keep.on_due(at(0.0));
+        for status in [404, 413, 480, 486, 500, 503, 600, 603] {
             let failure = Failure::Refused(Refusal::RetryAfter { status, seconds });
-            let due = wait(keep.on_failed(&failure, false, &mut Fixed(random), at(0.0)));
-            assert!((least..=most).contains(&due), "{status} {seconds}: {due}");
+            for (lease, at_s) in [(None, 0.0), (Some(3600), 3000.0), (Some(3600), 9000.0)] {
+                let mut keep = match lease {
+                    Some(lease) => bound(lease, &mut Fixed(0)).0,
+                    None => Schedule::new(at(0.0), None),
+                };
+                keep.on_refresh_requested(at(at_s));
+                keep.on_due(at(at_s));
+                let due = wait(keep.on_failed(&failure, lease.is_some(), &mut Fixed(random), at(at_s)));
+                assert_eq!(due - at_s, wanted, "{status} {seconds} {lease:?} {at_s}");
+            }
         }
     }
+}
+
+/// The waits after these failures, each with the longest and the shortest jitter, beginning at 0.
+fn waits(keep: &mut Schedule, random: u64, failures: &[Failure]) -> Vec<f64> {
+    let mut now = wait(keep.on_refresh_requested(at(0.0)));
+    let mut waits = Vec::new();
+    for failure in failures {
+        assert_eq!(keep.on_due(at(now)), Due::Bind);
+        let due = wait(keep.on_failed(failure, true, &mut Fixed(random), at(now)));
+        waits.push(due - now);
+        now = due;
+    }
+    waits
+}
+
+/// DES-008 DES-006: five times in a row it is as the registrar says, then the longer of both counts. Something else in between,
+/// or a success, begins a new row.
+#[test]
+fn a_registrar_that_asks_for_the_same_short_time_again_and_again_meets_the_backoff() {
+    let busy = |seconds| Failure::Refused(Refusal::RetryAfter { status: 503, seconds });
+    let fresh = || Schedule::new(at(0.0), None);
+    let seven = vec![busy(5); 7];
+    assert_eq!(waits(&mut fresh(), 0, &seven), [5.0, 5.0, 5.0, 5.0, 5.0, 480.0, 900.0]);
+    assert_eq!(waits(&mut fresh(), 1000, &seven), [6.0, 6.0, 6.0, 6.0, 6.0, 960.0, 1800.0]);
+    let long = vec![busy(3000); 7];
+    assert_eq!(waits(&mut fresh(), 1000, &long), [3600.0; 7]);
+    let mixed: Vec<_> = [vec![busy(5); 4], vec![Failure::Timeout], vec![busy(5); 6]].concat();
+    let waited = waits(&mut fresh(), 0, &mixed);
+    assert!(waited[5..10].iter().all(|wait| *wait == 5.0) && waited[10] > 100.0, "{waited:?}");
+    let mut keep = fresh();
+    waits(&mut keep, 0, &seven[..5]);
+    keep.on_due(at(1000.0));
+    keep.on_bound(at(1000.0), 60, &mut Fixed(0), at(1000.0));
+    keep.on_due(at(1030.0));
+    assert_eq!(wait(keep.on_failed(&busy(5), true, &mut Fixed(0), at(1030.0))), 1035.0);
 }
 
 /// DES-009 COD-022: what can't pass stops it, or is probed slowly.
 #[test]
 fn what_failed_for_good_is_not_hammered() {
-    let refused = |status| Failure::Refused(Refusal::Status(status));
     let wrong = || {
         Failure::Credentials(CredentialsFailure::Rejected { realm: "r".to_owned(), username: "u".to_owned() })
     };
@@ -206,6 +249,194 @@ fn what_failed_for_good_is_not_hammered() {
         keep.on_due(at(0.0));
         assert_eq!(wait(keep.on_failed(&failure, false, &mut Fixed(0), at(0.0))), 15.0, "{failure:?}");
     }
+}
+
+fn refused(status: u16) -> Failure {
+    Failure::Refused(Refusal::Status(status))
+}
+
+/// RSP-023 COD-004 COD-006 COD-007 COD-008 COD-011 COD-012 COD-015 COD-024 DES-006 DES-009: an account that was bound before is
+/// good, whatever the registrar says for a moment. The first retry is soon, the others at the usual distance.
+#[test]
+fn a_good_account_is_given_up_only_after_three_tries_over_two_minutes() {
+    let statuses = [400, 403, 404, 405, 406, 410, 416, 430, 481, 482, 499, 501, 505, 600, 603, 604, 606, 699];
+    let forbidden = Failure::Credentials(CredentialsFailure::Forbidden { username: "u".to_owned() });
+    let unasked = Failure::Credentials(CredentialsFailure::NoChallenge);
+    for failure in statuses.map(refused).into_iter().chain([forbidden, unasked]) {
+        for (random, expected) in
+            [(0, vec![1.0, 15.0, 30.0, 60.0, 120.0]), (1000, vec![2.0, 30.0, 60.0, 120.0])]
+        {
+            let (mut keep, _) = bound(3600, &mut Fixed(0));
+            let mut waited = Vec::new();
+            let mut now = wait(keep.on_refresh_requested(at(2000.0)));
+            let end = loop {
+                assert_eq!(keep.on_due(at(now)), Due::Bind);
+                let next = keep.on_failed(&failure, true, &mut Fixed(random), at(now));
+                let Due::Wait(_) = next else { break next };
+                waited.push(wait(next) - now);
+                now = wait(next);
+            };
+            assert_eq!(end, Due::Resigned, "{failure:?}");
+            assert_eq!(waited, expected, "{failure:?}");
+            assert!(waited.len() >= 3 && waited.iter().sum::<f64>() >= 120.0);
+            assert!(keep.bound_until().is_some(), "what it holds is not forgotten");
+        }
+    }
+}
+
+/// DES-009: three tries are needed however long they take, and the answer must have stood: what may pass in between, or a
+/// success, begins anew.
+#[test]
+fn a_refusal_that_does_not_stand_gives_nobody_up() {
+    let (mut keep, _) = bound(60, &mut Fixed(0));
+    // The lease has ended long ago, and so has the silence that came before.
+    let silence = vec![Failure::Timeout; 8];
+    waits(&mut keep, 0, &silence);
+    let mut now = 10_000.0;
+    for failure in [
+        refused(404),
+        refused(404),
+        Failure::Timeout,
+        refused(404),
+        refused(404),
+        Failure::Refused(Refusal::RetryAfter { status: 404, seconds: 3600 }),
+        refused(404),
+        refused(404),
+    ] {
+        keep.on_refresh_requested(at(now));
+        keep.on_due(at(now));
+        assert!(matches!(keep.on_failed(&failure, true, &mut Fixed(0), at(now)), Due::Wait(_)), "{now}");
+        now += 1000.0;
+    }
+    keep.on_refresh_requested(at(now));
+    keep.on_due(at(now));
+    keep.on_bound(at(now), 60, &mut Fixed(0), at(now));
+    for _ in 0..2 {
+        now += 1000.0;
+        keep.on_due(at(now));
+        assert!(matches!(keep.on_failed(&refused(403), true, &mut Fixed(0), at(now)), Due::Wait(_)));
+    }
+    now += 1000.0;
+    keep.on_due(at(now));
+    assert_eq!(keep.on_failed(&refused(403), true, &mut Fixed(0), at(now)), Due::Resigned);
+}
+
+/// DES-009: a wrong password may lock the account, and an extension or a lifetime won't be another in a minute.
+#[test]
+fn what_trying_again_makes_worse_ends_at_once_also_for_a_good_account() {
+    for failure in [
+        Failure::Credentials(CredentialsFailure::Rejected {
+            realm: "r".to_owned(),
+            username: "u".to_owned(),
+        }),
+        Failure::Refused(Refusal::TooBrief { min_expires: None }),
+        Failure::Refused(Refusal::Extension { status: 420, tags: vec![] }),
+        Failure::Refused(Refusal::Extension { status: 421, tags: vec![] }),
+    ] {
+        let (mut keep, due) = bound(3600, &mut Fixed(0));
+        keep.on_due(at(due));
+        assert_eq!(keep.on_failed(&failure, true, &mut Fixed(0), at(due)), Due::Resigned, "{failure:?}");
+    }
+}
+
+/// DES-006 DES-007: a registrar that was away at the start, and fails at every second refresh, twice in a row or once.
+#[test]
+fn short_leases_forgive_too() {
+    for granted in [1, 2, 4, 20, 60, 74, 75, 100, 3600] {
+        for random in [0, 500, 1000] {
+            let mut keep = Schedule::new(at(0.0), None);
+            let away = vec![Failure::Timeout; 6];
+            waits(&mut keep, random, &away);
+            let mut now = 5000.0;
+            keep.on_due(at(now));
+            now = wait(keep.on_bound(at(now), granted, &mut Fixed(random), at(now)));
+            for cycle in 0..5 {
+                keep.on_due(at(now));
+                let soon = wait(keep.on_failed(&refused(500), true, &mut Fixed(random), at(now)));
+                assert!((1.0..=2.0).contains(&(soon - now)), "{granted} {cycle}: {}", soon - now);
+                now = soon;
+                if cycle == 4 {
+                    keep.on_due(at(now));
+                    let later = wait(keep.on_failed(&refused(500), true, &mut Fixed(random), at(now)));
+                    assert!((15.0..=30.0).contains(&(later - now)), "{granted}: {}", later - now);
+                }
+                keep.on_due(at(now));
+                now = wait(keep.on_bound(at(now), granted, &mut Fixed(random), at(now)));
+            }
+        }
+    }
+}
+
+/// DES-006 DES-007: the first failure of a live lease is excused whatever was before it; only the second meets what it has
+/// come to. A refresh that succeeds before its time forgives as well.
+#[test]
+fn the_first_retry_with_a_live_lease_is_soon_however_long_the_failures_before_it() {
+    let away = vec![Failure::Timeout; 4];
+    let mut keep = Schedule::new(at(0.0), None);
+    waits(&mut keep, 0, &away);
+    keep.on_due(at(1000.0));
+    keep.on_bound(at(1000.0), 3600, &mut Fixed(0), at(1000.0));
+    for (now, least, most) in [(1010.0, 1.0, 2.0), (1020.0, 240.0, 480.0)] {
+        keep.on_refresh_requested(at(now));
+        keep.on_due(at(now));
+        let waited = wait(keep.on_failed(&Failure::Timeout, true, &mut Fixed(1000), at(now))) - now;
+        assert!((least..=most).contains(&waited), "{waited}");
+    }
+    let mut keep = Schedule::new(at(0.0), None);
+    waits(&mut keep, 0, &away);
+    for now in [1000.0, 1010.0] {
+        keep.on_refresh_requested(at(now));
+        keep.on_due(at(now));
+        keep.on_bound(at(now), 3600, &mut Fixed(0), at(now));
+    }
+    assert_eq!(wait(keep.on_flow_lost(&mut Fixed(1000), at(1011.0))), 1013.0);
+}
+
+/// DES-016 DES-017: news of the network that lead to a failure again and again, also while a try is under way.
+#[test]
+fn tries_that_the_network_caused_do_not_raise_the_backoff() {
+    for is_bound in [false, true] {
+        let mut keep = if is_bound { bound(3600, &mut Fixed(0)).0 } else { Schedule::new(at(0.0), None) };
+        let before = waits(&mut keep, 1000, &[Failure::Timeout, Failure::Timeout]);
+        let level = *before.last().unwrap();
+        let mut now = before.iter().sum::<f64>() - 20.0;
+        for _ in 0..9 {
+            assert!(keep.is_failing());
+            assert_eq!(wait(keep.on_network_changed(&mut Fixed(1000), at(now))), now + 1.0);
+            now += 1.0;
+            keep.on_due(at(now));
+            let due = wait(keep.on_failed(&Failure::Timeout, is_bound, &mut Fixed(1000), at(now)));
+            assert_eq!(due - now, level, "{is_bound}");
+            now += 6.0;
+        }
+        // One under way when the news come is disturbed by them, and the next caused by them.
+        keep.on_refresh_requested(at(now));
+        keep.on_due(at(now));
+        assert_eq!(keep.on_network_changed(&mut Fixed(0), at(now + 3.0)), Due::Busy);
+        let again = wait(keep.on_failed(&Failure::Timeout, is_bound, &mut Fixed(1000), at(now + 5.0)));
+        assert_eq!(again, now + 5.0);
+        keep.on_due(at(again));
+        let due = wait(keep.on_failed(&Failure::Timeout, is_bound, &mut Fixed(1000), at(again)));
+        assert_eq!(due - again, level);
+        // The next is the timetable's, and counts.
+        keep.on_due(at(due));
+        let later = wait(keep.on_failed(&Failure::Timeout, is_bound, &mut Fixed(1000), at(due)));
+        assert_eq!(later - due, level * 2.0);
+    }
+}
+
+/// DES-016: an account that is bound again is not among those that fail.
+#[test]
+fn what_failed_before_a_success_is_no_failure_any_more() {
+    let mut keep = Schedule::new(at(0.0), None);
+    assert!(!keep.is_failing());
+    waits(&mut keep, 0, &[Failure::Timeout, Failure::Timeout]);
+    assert!(keep.is_failing());
+    keep.on_due(at(1000.0));
+    keep.on_bound(at(1000.0), 60, &mut Fixed(0), at(1000.0));
+    assert!(!keep.is_failing());
+    keep.on_flow_lost(&mut Fixed(0), at(1001.0));
+    assert!(keep.is_failing());
 }
 
 /// DES-011 DES-013 REG-018: ten triggers while one is under way make one more, a second after it began.

@@ -40,8 +40,8 @@ pub struct Ledger {
 impl Ledger {
     pub fn new(plan: &Plan, start: Time) -> Ledger {
         // The last try begins when the time for tries is over, and a random part of its pause later.
-        let tries =
-            if plan.retry_for.is_zero() { Duration::ZERO } else { plan.retry_for + Duration::from_secs(15) };
+        let later = (plan.retry_for / 5).max(Duration::from_secs(15));
+        let tries = if plan.retry_for.is_zero() { Duration::ZERO } else { plan.retry_for + later };
         let limit = tries + plan.try_limit;
         let most_copies = plan.timing.patience().div_duration_f32(plan.timing.t2()) as u32 + 8;
         Ledger {
