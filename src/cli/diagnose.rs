@@ -52,7 +52,7 @@ fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
             },
             CredentialsFailure::NoChallenge | CredentialsFailure::Endless => None,
         },
-        Failure::Timeout => report.response.is_none().then_some(FaultCause::Silent),
+        Failure::Timeout => is_silence(report).then_some(FaultCause::Silent),
         Failure::Unreachable(Unreachable::Name { error, .. }) => Some(match error {
             Some(ResolveError::NoSuchName) => FaultCause::NameUnknown,
             Some(ResolveError::ServerFailed) => FaultCause::NameserverFailed,
@@ -318,6 +318,12 @@ fn plural(n: u32, one: &'static str, many: &'static str) -> &'static str {
 fn fell_silent(report: &Report) -> bool {
     let of_another = |status| report.attempts.iter().any(|a| a.result == AttemptResult::Status(status));
     report.response.as_ref().is_some_and(|(status, _)| !of_another(*status))
+}
+
+/// Whether nothing at all came from the one that is silent.
+fn is_silence(report: &Report) -> bool {
+    let gave_up = matches!(report.response, Some((408, _)));
+    !gave_up && report.unusable.most().is_none() && !fell_silent(report)
 }
 
 fn timeout_case(report: &Report) -> Case {

@@ -227,6 +227,14 @@ fn causes_are_words_of_what_is_known() {
         let (people, json) = over("udp", words, script);
         assert_eq!(json["error"]["cause"], cause, "{}", people.all());
     }
+    let stray = |_: usize, request: &Request| {
+        let answer = String::from_utf8(request.response("200 OK", &[])).unwrap();
+        vec![Answer::Octets(answer.replace("CSeq: ", "CSeq: 9").into_bytes())]
+    };
+    let (_, json) = over("udp", &["register", "--timeout", "500ms"], stray);
+    assert_eq!(json["error"]["cause"], Value::Null, "an answer that is of no use is no silence: {json}");
+    let (_, json) = over("udp", &["register"], |_, request| request.answer("408 Request Timeout", &[]));
+    assert_eq!((&json["error"]["kind"], &json["error"]["cause"]), (&json!("timeout"), &Value::Null));
     let (people, json) = over("udp", &["register", "--timeout", "300ms"], |_, _| Vec::new());
     assert_eq!((people.code, &json["error"]["cause"]), (Some(4), &json!("silent")));
 }
