@@ -137,10 +137,12 @@ impl Endpoint {
     /// The removal has taken too long.
     pub(super) fn leave_over(&mut self, id: RegistrationId, now: Time) {
         let Some(entry) = self.registrations.get_mut(&id) else { return };
-        match entry.registration.on_give_up(now) {
-            Step::Finish(report) if report.purpose == Purpose::Remove => self.left(id, report, now),
-            _ => self.drop_account(id, Departure::Unconfirmed),
+        if let Step::Finish(report) = entry.registration.on_give_up(now)
+            && report.purpose == Purpose::Remove
+        {
+            return self.left(id, report, now);
         }
+        self.drop_account(id, Departure::Unconfirmed);
     }
 
     /// Does what the schedule of an account says.
