@@ -207,8 +207,7 @@ impl Headers {
 
     fn address(&self, name: &HeaderName) -> Result<NameAddr, FieldError> {
         let row = self.required(name)?;
-        let reading = Reading::of(row.value(), Scope::AroundUri);
-        reading.map(|reading| reading.address).map_err(|problem| row.error(problem))
+        around_uri(row, row.value())
     }
 
     /// The tag of To or From, also where the URI before it cannot be read; `None` without one, or without one such row.
@@ -279,7 +278,7 @@ impl Headers {
         for (row, value) in self.values(&HeaderName::Contact) {
             match value {
                 b"*" => stars += 1,
-                value => list.push(contact(row, value, Scope::AroundUri).map(|reading| reading.address)),
+                value => list.push(around_uri(row, value)),
             }
         }
         if stars == 0 && list.is_empty() {
@@ -300,7 +299,7 @@ impl Headers {
             Ok(Contacts::Star) | Err(_) => {
                 let read = |(row, value): (&Header, &[u8])| match value {
                     b"*" => Err(row.error(Problem::StarAmongOthers)),
-                    value => contact(row, value, Scope::AroundUri).map(|reading| reading.address),
+                    value => around_uri(row, value),
                 };
                 self.values(&HeaderName::Contact).map(read).collect()
             }
@@ -364,8 +363,7 @@ impl Headers {
     /// # Errors
     /// The first value that cannot be read.
     pub fn name_addrs(&self, name: &HeaderName) -> Result<Vec<NameAddr>, FieldError> {
-        let read = |value| Reading::of(value, Scope::AroundUri).map(|reading| reading.address);
-        self.values(name).map(|(row, value)| read(value).map_err(|problem| row.error(problem))).collect()
+        self.values(name).map(|(row, value)| around_uri(row, value)).collect()
     }
 
     /// The challenges of WWW-Authenticate or Proxy-Authenticate, topmost first. Challenges wrongly joined in
@@ -434,13 +432,29 @@ fn contact(row: &Header, value: &[u8], scope: Scope) -> Result<Reading, FieldErr
         .map_err(|problem| row.error(if is_star(value) { Problem::StarParameters } else { problem }))
 }
 
+/// An address whose URI has to be sound. Mostly all of it is, and nothing is moved about.
+#[inline]
+fn around_uri(row: &Header, value: &[u8]) -> Result<NameAddr, FieldError> {
+    match NameAddr::parse(value) {
+        Ok(address) => Ok(address),
+        Err(_) => contact(row, value, Scope::AroundUri).map(|reading| reading.address),
+    }
+}
+
 /// Whether the header is a list that a client looks into.
 fn is_list(name: &HeaderName) -> bool {
-    use HeaderName::{
-        Contact, Path, ProxyAuthenticate, Require, ServiceRoute, Supported, Unsupported, Via, WwwAuthenticate,
-    };
-    [Contact, Path, ProxyAuthenticate, Require, ServiceRoute, Supported, Unsupported, Via, WwwAuthenticate]
-        .contains(name)
+    matches!(
+        name,
+        HeaderName::Contact
+            | HeaderName::Path
+            | HeaderName::ProxyAuthenticate
+            | HeaderName::Require
+            | HeaderName::ServiceRoute
+            | HeaderName::Supported
+            | HeaderName::Unsupported
+            | HeaderName::Via
+            | HeaderName::WwwAuthenticate
+    )
 }
 
 /// Whether a list has a comma at an end, or two with nothing between them.

@@ -46,12 +46,13 @@ impl Via {
     }
 
     fn prefix(cursor: &mut Cursor<'_>) -> Result<Via, Problem> {
-        let via = Via::hop(cursor, Host::read)?;
-        Ok(Via { params: Params::prefix(cursor)?, ..via })
+        let mut via = Via::hop(cursor, Host::read)?;
+        via.params = Params::prefix(cursor)?;
+        Ok(via)
     }
 
     /// Reads all but the parameters.
-    #[inline]
+    #[inline(always)]
     pub(super) fn hop(
         cursor: &mut Cursor<'_>,
         read_host: impl Fn(&str) -> Result<Host, UriError>,

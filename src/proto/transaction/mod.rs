@@ -334,12 +334,9 @@ impl Transactions {
         response: Response,
         peer: SocketAddr,
     ) -> Result<Option<(Owner, Heard)>, UnusableAnswer> {
-        let (branch, via) = match self.recognise(&response) {
+        let (owner, branch, via) = match self.recognise(&response) {
             Ok(known) => known,
             Err(fault) => return Err(self.refuse_answer(flow, &response, fault)),
-        };
-        let Some(owner) = self.clients.get(&branch).map(|transaction| transaction.owner) else {
-            return Ok(None);
         };
         let input = if response.status < 200 { Input::Provisional } else { Input::Final };
         let tell = self.input(branch, input);
@@ -347,7 +344,7 @@ impl Transactions {
     }
 
     /// The transaction that a response belongs to.
-    fn recognise(&self, response: &Response) -> Result<(Branch, Via), AnswerFault> {
+    fn recognise(&self, response: &Response) -> Result<(Owner, Branch, Via), AnswerFault> {
         let headers = &response.headers;
         let via = headers.top_via().map_err(|error| AnswerFault::Via(error.problem))?;
         let branch = via.branch().and_then(Branch::parse).ok_or(AnswerFault::Branch)?;
@@ -362,7 +359,7 @@ impl Transactions {
         if let Some(pending) = &transaction.pending {
             pending.fits(response, &via, &cseq)?;
         }
-        Ok((branch, via))
+        Ok((transaction.owner, branch, via))
     }
 
     /// Whose request an answer must have meant that can't be used: by its branch, else by its Call-ID, else any that waits.
