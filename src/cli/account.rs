@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::config::Configuration;
 use super::options::{Binding, ClientCommand, Identity, Network, Options, Output, Request, Target};
 use super::report::Settings;
-use super::secret::{self, ConfiguredSecret, SecretSource, Source};
+use super::secret::{self, ConfiguredSecret, SecretSource, Secrets, Source};
 use super::state::{Record, State};
 use super::text::shown;
 use super::usage::UsageError;
@@ -209,6 +209,15 @@ impl Account {
     #[must_use]
     pub fn username(&self) -> &str {
         &self.username
+    }
+
+    /// Reads the files that hold its secrets, those that need nobody's answer, each once for all accounts that name it.
+    ///
+    /// # Errors
+    /// As for [`Source::read`].
+    pub fn load_secrets(&mut self, read: &mut Secrets) -> Result<(), UsageError> {
+        self.secret.as_mut().map_or(Ok(()), |source| source.load(read))?;
+        self.locked.iter_mut().try_for_each(|locked| locked.load(read))
     }
 
     /// Adds the secret, as the one credential for whatever realm may be answered.

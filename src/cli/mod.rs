@@ -27,6 +27,7 @@ mod signals;
 pub mod state;
 mod table;
 mod text;
+mod thread;
 mod usage;
 mod values;
 

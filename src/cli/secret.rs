@@ -1,6 +1,7 @@
 //! Where the secret comes from: the command line, a file, standard input, the environment. Nothing here prints or
 //! repeats what was read, not even when it makes no sense.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -10,13 +11,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::Environment;
 use super::options::Identity;
 use super::prompt::Restore;
 use super::text::{decode, shown};
+use super::thread::beside;
 use super::usage::UsageError;
 use super::values::{CommandLine, Ha1};
 use crate::proto::digest::{Credential, Hidden, Secret};
@@ -36,7 +37,7 @@ const GRACE: Duration = Duration::from_millis(100);
 const PIECE: usize = 1024;
 
 /// Which kind of secret a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The password in clear.
     Password,
@@ -63,6 +64,10 @@ pub enum Source {
     /// The first line of standard input.
     Stdin(Kind),
 }
+
+/// Secrets of files that have been read.
+#[derive(Default)]
+pub struct Secrets(BTreeMap<(PathBuf, Kind), Secret>);
 
 /// The password of the environment.
 ///
@@ -96,12 +101,28 @@ impl Source {
         if !self.may_wait() {
             return self.read();
         }
-        let (done, read) = oneshot::channel();
-        // A thread of its own, which nobody waits for when a signal ends the command.
-        std::thread::spawn(move || {
-            let _ = done.send(self.read());
-        });
-        read.await.unwrap_or_else(|_| Err(UsageError::new("the password could not be read")))
+        // Nobody waits for the thread when a signal ends the command.
+        let read = beside(move || self.read()).await;
+        read.unwrap_or_else(|| Err(UsageError::new("the password could not be read")))
+    }
+
+    /// Reads it if it is in a file that nobody has to be waited for, and has not been read yet.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn load(&mut self, read: &mut Secrets) -> Result<(), UsageError> {
+        let Source::File(path, kind) = &*self else { return Ok(()) };
+        if self.may_wait() {
+            return Ok(());
+        }
+        let key = (path.clone(), *kind);
+        let secret = match read.0.get(&key) {
+            Some(secret) => secret.clone(),
+            None => of_file(path, *kind)?,
+        };
+        read.0.insert(key, secret.clone());
+        *self = Source::Known(secret);
+        Ok(())
     }
 
     /// Whether reading may wait for somebody: a terminal, a pipe.
@@ -119,22 +140,29 @@ impl Source {
     /// # Errors
     /// There is no file, nothing in it, or no secret.
     pub fn read(self) -> Result<Secret, UsageError> {
-        let (line, kind) = match self {
-            Source::Known(secret) => return Ok(secret),
-            Source::Stdin(kind) => (first_line(std::io::stdin().lock(), kind, "standard input")?, kind),
-            Source::File(path, kind) => {
-                let name = shown(&path.to_string_lossy());
-                let file = File::open(&path).map_err(|error| unreadable(kind, &name, &error))?;
-                (first_line(BufReader::new(file), kind, &name)?, kind)
-            }
-        };
-        match kind {
-            Kind::Password => Ok(Secret::Password(line)),
-            Kind::Ha1 => match line.reveal().trim().parse::<Ha1>() {
-                Ok(ha1) => Ok(ha1.into()),
-                Err(invalid) => Err(UsageError::invalid(kind.option(), "", &invalid)),
-            },
+        match self {
+            Source::Known(secret) => Ok(secret),
+            Source::Stdin(kind) => meant(first_line(std::io::stdin().lock(), kind, "standard input")?, kind),
+            Source::File(path, kind) => of_file(&path, kind),
         }
+    }
+}
+
+/// The secret in the first line of a file.
+fn of_file(path: &Path, kind: Kind) -> Result<Secret, UsageError> {
+    let name = shown(&path.to_string_lossy());
+    let file = File::open(path).map_err(|error| unreadable(kind, &name, &error))?;
+    meant(first_line(BufReader::new(file), kind, &name)?, kind)
+}
+
+/// The secret that a line is.
+fn meant(line: Hidden, kind: Kind) -> Result<Secret, UsageError> {
+    match kind {
+        Kind::Password => Ok(Secret::Password(line)),
+        Kind::Ha1 => match line.reveal().trim().parse::<Ha1>() {
+            Ok(ha1) => Ok(ha1.into()),
+            Err(invalid) => Err(UsageError::invalid(kind.option(), "", &invalid)),
+        },
     }
 }
 
@@ -219,6 +247,17 @@ impl SecretSource {
 }
 
 impl ConfiguredSecret {
+    /// Reads it if it is in a file that nobody has to be waited for.
+    ///
+    /// # Errors
+    /// As [`Source::load`], with its place.
+    pub fn load(&mut self, read: &mut Secrets) -> Result<(), UsageError> {
+        match &mut self.source {
+            SecretSource::Source(source) => source.load(read).map_err(|error| self.origin.complain(error)),
+            SecretSource::Program(_) => Ok(()),
+        }
+    }
+
     /// Fetches the secret, for this user unless it has one of its own. In a rehearsal no program runs, since nothing
     /// is going to be proved; `None` then.
     ///

@@ -253,10 +253,24 @@ fn sighup_reads_the_users_again_and_a_mistake_leaves_the_old_ones() {
     add("born@localhost");
     server.signal("-HUP");
     crate::run::wait_until("the new user counts", || register("born@localhost") == Some(0));
-    std::fs::write(&file, "nonsense\n").unwrap();
-    server.signal("-HUP");
-    assert_eq!(register("heisenberg@localhost"), Some(0));
-    server.stop();
+    // What can't be the users is told, and nobody waits for it: a mistake, no user at all, a pipe that nobody writes to.
+    let replace = |what: &dyn Fn()| {
+        std::fs::remove_file(&file).unwrap();
+        what();
+        server.signal("-HUP");
+        assert_eq!(register("heisenberg@localhost"), Some(0));
+    };
+    replace(&|| std::fs::write(&file, "nonsense\n").unwrap());
+    replace(&|| std::fs::write(&file, "# nobody\n").unwrap());
+    replace(&|| assert!(Command::new("mkfifo").arg(&file).status().unwrap().success()));
+    let (events, code) = server.stop();
+    let failed = events.iter().filter(|event| name(event) == "reload_failed");
+    let said: Vec<_> = failed.map(|event| (&event["file"], event["message"].as_str().unwrap())).collect();
+    assert!(said.iter().all(|(path, _)| **path == *users), "{said:?}");
+    let said: Vec<_> = said.iter().map(|(_, message)| *message).collect();
+    assert_eq!((said.len(), code), (3, Some(0)), "{said:?}");
+    assert!(said[0].contains(":1: ") && said[1].contains("no user any more"), "{said:?}");
+    assert!(said[2].contains("no regular file"), "{said:?}");
 }
 
 #[test]

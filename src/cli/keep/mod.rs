@@ -9,6 +9,8 @@ mod reload;
 mod run;
 mod systemd;
 
+use std::sync::Arc;
+
 use super::account::Account;
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
@@ -18,11 +20,14 @@ use super::report::json::CommandName;
 use super::report::{Reporter, Settings, Streams};
 use super::session::{self, Setup};
 use super::signals::Listens;
+use super::thread::beside;
+use super::usage::UsageError;
 use super::values;
 use crate::proto::Command;
+use crate::proto::digest::Secret;
 use accounts::Accounts;
 use child::Child;
-use options::{Options, rehearse, resolve, secrets};
+use options::{Options, load, rehearse, resolve, secrets};
 use reload::Reload;
 use systemd::Manager;
 
@@ -34,16 +39,17 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
     if format.json_schema {
         return Reporter::new(streams, settings, Some(CommandName::Keep), environment).data(&keep_schema());
     }
-    let meant = resolve(&args, environment);
+    let (args, environment) = (Arc::new(args), Arc::new(environment.clone()));
+    let meant = resolve(&args, &environment);
     // The options of output in the configuration file hold for all accounts.
     let settings = match &meant {
         Ok((accounts, _)) => accounts.first().map_or(settings, |first| first.settings.clone()),
         Err(_) => settings,
     };
-    let mut reporter = Reporter::new(streams, settings, Some(CommandName::Keep), environment);
+    let mut reporter = Reporter::new(streams, settings, Some(CommandName::Keep), &environment);
     match meant {
         Ok((accounts, _)) if args.options.output.dry_run => rehearse(accounts, &mut reporter),
-        Ok((accounts, life)) => start(accounts, life, (&args, environment), &mut reporter),
+        Ok((accounts, life)) => start(accounts, life, (args, environment), &mut reporter),
         Err(error) => reporter.fail(error),
     }
 }
@@ -51,7 +57,7 @@ pub fn run(args: Args, environment: &Environment, streams: &mut Streams<'_>) -> 
 fn start(
     accounts: Vec<Account>,
     life: Options,
-    again: (&Args, &Environment),
+    again: (Arc<Args>, Arc<Environment>),
     reporter: &mut Reporter<'_, '_>,
 ) -> Exit {
     let ended =
@@ -63,13 +69,13 @@ async fn keep(
     mut accounts: Vec<Account>,
     life: Options,
     mut setup: Setup,
-    again: (&Args, &Environment),
+    again: (Arc<Args>, Arc<Environment>),
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Exit, Fault> {
     let typed = tokio::select! {
         biased;
         signal = setup.signals.stop() => return Ok(reporter.interrupted(signal, None)),
-        typed = secrets(&mut accounts, None) => typed?,
+        typed = unlock(&mut accounts) => typed?,
     };
     let mut all = Accounts::new(&accounts, life.probe, session::randomness()?, reporter);
     let begin = all.begin(accounts, reporter);
@@ -90,4 +96,12 @@ async fn keep(
         outcome: None,
     };
     keep.run(life.stop_after, reporter).await
+}
+
+/// Reads what unlocks the accounts; what was typed for all of them comes back.
+async fn unlock(accounts: &mut Vec<Account>) -> Result<Option<Secret>, UsageError> {
+    let locked = std::mem::take(accounts);
+    let unread = || Err(UsageError::new("the passwords could not be read"));
+    *accounts = beside(move || load(locked)).await.unwrap_or_else(unread)?;
+    secrets(accounts, None).await
 }

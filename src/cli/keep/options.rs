@@ -11,6 +11,7 @@ use crate::cli::config::Configuration;
 use crate::cli::exit::Exit;
 use crate::cli::options::Keep as Args;
 use crate::cli::report::Reporter;
+use crate::cli::secret::Secrets;
 use crate::cli::state::{self, ProcessSlot, Slot};
 use crate::cli::usage::UsageError;
 use crate::cli::values::{Refusal, SocketAddress, Span};
@@ -72,6 +73,13 @@ pub(super) fn accounts(args: &Args, environment: &Environment) -> Result<Vec<Acc
         Some(twice) => Err(UsageError::new(format!("{} is there twice", twice.plan.aor))),
         None => Ok(accounts),
     }
+}
+
+/// The accounts with what files hold of their secrets. May take as long as a disk does.
+pub(super) fn load(mut accounts: Vec<Account>) -> Result<Vec<Account>, UsageError> {
+    let mut read = Secrets::default();
+    accounts.iter_mut().try_for_each(|account| account.load_secrets(&mut read))?;
+    Ok(accounts)
 }
 
 /// There may be ten thousand accounts of one domain.

@@ -23,10 +23,10 @@ use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::{Command, Notice, RegistrationId, Time};
 
 /// The accounts that are kept, and everything that runs beside them.
-pub(super) struct Loop<'a> {
+pub(super) struct Loop {
     pub(super) session: Session,
     pub(super) accounts: Accounts,
-    pub(super) reload: Reload<'a>,
+    pub(super) reload: Reload,
     pub(super) hook: Option<Hook>,
     pub(super) child: Child,
     pub(super) manager: Manager,
@@ -50,7 +50,7 @@ enum Next {
     Nothing,
 }
 
-impl Loop<'_> {
+impl Loop {
     /// Goes on until nothing is kept any more.
     pub(super) async fn run(
         mut self,
@@ -183,6 +183,13 @@ impl Loop<'_> {
             Ok(accounts) => self.accounts.revise(accounts, &self.session.driver, reporter),
             Err(error) => {
                 reporter.warning(&format!("what is configured stays as it was: {}", error.message()));
+                let file = self.reload.file().map(|path| path.display().to_string());
+                let event = KeepEvent::reload_failed(file, error.into(), self.session.driver.now());
+                if self.tell(&event, reporter).is_err() {
+                    // Nobody reads the events any more; that ends it as a signal would.
+                    self.stop(None);
+                    return;
+                }
                 vec![Command::Refresh(None)]
             }
         };

@@ -55,6 +55,8 @@ pub enum Weight {
     News,
     /// Also with `--quiet`, on stderr.
     Failure,
+    /// Never: a warning says it.
+    Warned,
 }
 
 /// An event as people get it.
@@ -106,6 +108,7 @@ impl Reporter<'_, '_> {
                 self.stderr(&text);
                 Ok(())
             }
+            Weight::Warned => Ok(()),
             Weight::Failure | Weight::News | Weight::Routine if self.settings.quiet => Ok(()),
             Weight::Routine if !self.drawn.is_empty() => Ok(()),
             Weight::Failure | Weight::News | Weight::Routine => {
@@ -134,6 +137,8 @@ pub struct KeepDetails {
     method: Option<String>,
     /// `incoming`: who they said they are; their URI.
     from: Option<String>,
+    /// `reload_failed`: the configuration file. `error` says what is wrong with it.
+    file: Option<String>,
 }
 
 /// What can happen to an account.
@@ -161,6 +166,8 @@ pub enum KeepEventName {
     Unregistered,
     /// It is kept no longer: the last event of this account. `error` says why it may be bound still.
     Stopped,
+    /// The configuration could not be read again: all stays as it was, of every account.
+    ReloadFailed,
 }
 
 impl fmt::Display for KeepEventName {
@@ -193,8 +200,8 @@ impl KeepEvent {
             let span = |at: Time| rounded_seconds(at.since(now));
             let bound_for = until.filter(|until| now < *until).map(span);
             let next_attempt_in = next.map(span);
-            let (method, from) = (None, None);
-            let details = KeepDetails { registration, next_attempt_in, bound_for, method, from };
+            let (method, from, file) = (None, None, None);
+            let details = KeepDetails { registration, next_attempt_in, bound_for, method, from, file };
             Event { event, time: now, details }
         };
         match what {
@@ -241,6 +248,17 @@ impl KeepEvent {
         event
     }
 
+    /// The configuration in that file can't be read again.
+    #[must_use]
+    pub fn reload_failed(file: Option<String>, error: Fault, now: Time) -> KeepEvent {
+        let mut event = KeepEvent::of("", &AccountEvent::NetworkChanged, None, now);
+        event.event = KeepEventName::ReloadFailed;
+        event.details.registration.aor = None;
+        event.details.registration = event.details.registration.with_error(error);
+        event.details.file = file;
+        event
+    }
+
     /// The event that other devices are bound than before, made of the event with the answer that says so.
     #[must_use]
     pub fn into_bindings_changed(mut self) -> KeepEvent {
@@ -279,7 +297,7 @@ impl KeepEvent {
 impl ForPeople for KeepEvent {
     fn text(&self, paint: Paint, zone: &Zone) -> String {
         use KeepEventName as Name;
-        let KeepDetails { registration, next_attempt_in, bound_for, method, from } = &self.details;
+        let KeepDetails { registration, next_attempt_in, bound_for, method, from, file: _ } = &self.details;
         let aor = short(self.aor());
         let error = registration.error.as_ref();
         let message = error.map(human::with_remarks).unwrap_or_default();
@@ -317,6 +335,7 @@ impl ForPeople for KeepEvent {
                 Some(_) => (paint.bad("stopped     "), format!("{aor}: {message}")),
                 None => (paint.strong("stopped     "), aor.to_owned()),
             },
+            Name::ReloadFailed => (paint.bad("not reread  "), message),
         };
         let hint = error.and_then(|error| error.hint.as_deref());
         let hint = hint.filter(|_| self.event == Name::Failed && next.is_none());
@@ -328,6 +347,7 @@ impl ForPeople for KeepEvent {
         match self.event {
             Name::Registering | Name::Refreshed => Weight::Routine,
             Name::Failed => Weight::Failure,
+            Name::ReloadFailed => Weight::Warned,
             Name::Stopped if self.details.registration.error.is_some() => Weight::Failure,
             Name::Registered
             | Name::FlowFailed
@@ -385,6 +405,8 @@ pub struct ServeDetails {
     source: Option<String>,
     /// `auth_failed`: as whom.
     username: Option<String>,
+    /// `reload_failed`: the file of users.
+    file: Option<String>,
     /// `malformed`: the status it was answered with; null if it was not.
     status: Option<u16>,
     /// What is wrong, in words.
@@ -418,6 +440,8 @@ pub enum ServeEventName {
     Malformed,
     /// A connection was closed because it was silent, slow, or one too many.
     Dropped,
+    /// The users could not be read again: they stay as they were.
+    ReloadFailed,
     /// It serves no more: the last event.
     Stopped,
 }
@@ -493,6 +517,16 @@ impl ServeEvent {
     }
 }
 
+impl ServeEvent {
+    /// The users in that file can't be read again.
+    #[must_use]
+    pub fn reload_failed(file: String, message: String, now: Time) -> ServeEvent {
+        let (file, message) = (Some(file), Some(message));
+        let details = ServeDetails { file, message, count: 1, ..ServeDetails::default() };
+        Event { event: ServeEventName::ReloadFailed, time: now, details }
+    }
+}
+
 impl ForPeople for ServeEvent {
     fn text(&self, paint: Paint, zone: &Zone) -> String {
         use ServeEventName as Name;
@@ -530,6 +564,7 @@ impl ForPeople for ServeEvent {
                 (paint.odd("malformed"), format!("from {peer}: {message}{status}"))
             }
             Name::Dropped => (paint.odd("dropped  "), format!("the connection of {peer}: {message}")),
+            Name::ReloadFailed => (paint.bad("not reread"), message),
         };
         if details.count > 1 {
             text += &format!(" ({} times)", details.count);
@@ -539,7 +574,7 @@ impl ForPeople for ServeEvent {
     }
 
     fn weight(&self) -> Weight {
-        Weight::News
+        if self.event == ServeEventName::ReloadFailed { Weight::Warned } else { Weight::News }
     }
 }
 
@@ -585,6 +620,7 @@ impl Throttle {
             | ServeEventName::Refreshed
             | ServeEventName::Removed
             | ServeEventName::Expired
+            | ServeEventName::ReloadFailed
             | ServeEventName::Stopped => return Some(event),
         };
         let second = event.time.as_millis() / 1000;

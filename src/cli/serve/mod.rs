@@ -6,6 +6,7 @@ mod users;
 
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
@@ -14,10 +15,11 @@ use super::report::Reporter;
 use super::report::events::{Banner, ServeEvent, Throttle};
 use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal};
+use super::thread::beside;
 use super::usage::UsageError;
 use crate::net::Config;
 use crate::proto::client::plan::Timing;
-use crate::proto::digest::Verifier;
+use crate::proto::digest::{Users, Verifier};
 use crate::proto::registrar::service::{Listen, ServerEvent, Service};
 use crate::proto::{Cause, Command, Notice, Transport};
 use crate::store::Memory;
@@ -69,6 +71,7 @@ async fn serve(
     let server = Server {
         session,
         users: file,
+        reading: None,
         throttle: Throttle::default(),
         listening: Vec::new(),
         wanted,
@@ -80,10 +83,14 @@ async fn serve(
     server.run(reporter).await
 }
 
+/// Users that are being read; `None` if that could not be done at all.
+type Reading = Pin<Box<dyn Future<Output = Option<Result<Users, UsageError>>>>>;
+
 /// A server at work.
 struct Server {
     session: Session,
     users: Option<PathBuf>,
+    reading: Option<Reading>,
     throttle: Throttle,
     listening: Vec<Listen>,
     wanted: usize,
@@ -97,10 +104,18 @@ impl Server {
     /// Serves until a signal ends it.
     async fn run(mut self, reporter: &mut Reporter<'_, '_>) -> Result<Exit, Fault> {
         loop {
-            match self.session.next(reporter).await? {
+            let input = tokio::select! {
+                biased;
+                input = self.session.next(reporter) => input?,
+                read = read(&mut self.reading) => {
+                    self.revise(read, reporter);
+                    continue;
+                }
+            };
+            match input {
                 Input::Signal(Signal::Stop(signal)) if self.stopping => return Ok(signal.into()),
                 Input::Signal(Signal::Stop(_)) => self.stop(),
-                Input::Signal(Signal::Reload) => self.reload(reporter),
+                Input::Signal(Signal::Reload) => self.reload(),
                 Input::Signal(Signal::Status) => {}
                 Input::Reader(reader) => {
                     reader.answer(metrics::text(self.session.driver.endpoint().counters()));
@@ -179,14 +194,36 @@ impl Server {
         }
     }
 
-    /// Reads the users again; with a mistake in their file the old ones stay.
-    fn reload(&mut self, reporter: &mut Reporter<'_, '_>) {
-        let Some(path) = &self.users else { return };
-        match users::read(path) {
-            Ok(users) => self.session.driver.command(Command::Users(Box::new(users))),
-            Err(error) => reporter.warning(&format!("the users stay as they were: {}", error.message())),
+    /// Begins to read the users again; from the start if that was under way.
+    fn reload(&mut self) {
+        if let Some(path) = self.users.clone() {
+            let read = beside(move || users::read_again(&path));
+            self.reading = Some(Box::pin(read));
         }
     }
+
+    /// Goes on with the users as they are now; with a mistake in their file the old ones stay.
+    fn revise(&mut self, read: Result<Users, UsageError>, reporter: &mut Reporter<'_, '_>) {
+        match read {
+            Ok(users) => self.session.driver.command(Command::Users(Box::new(users))),
+            Err(error) => {
+                reporter.warning(&format!("the users stay as they were: {}", error.message()));
+                let file = self.users.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+                let now = self.session.driver.now();
+                if reporter.event(&ServeEvent::reload_failed(file, error.message(), now)).is_err() {
+                    self.stop();
+                }
+            }
+        }
+    }
+}
+
+/// The users that are being read again; never ends while none are. Can be dropped at any time.
+async fn read(reading: &mut Option<Reading>) -> Result<Users, UsageError> {
+    let Some(under_way) = reading else { return std::future::pending().await };
+    let read = under_way.await;
+    *reading = None;
+    read.unwrap_or_else(|| Err(UsageError::new("the users could not be read")))
 }
 
 fn cannot_listen(transport: Transport, address: std::net::SocketAddr, cause: Cause) -> UsageError {

@@ -13,6 +13,7 @@ use crate::cli::prompt;
 use crate::cli::secret::{self, Kind, Source};
 use crate::cli::state::file;
 use crate::cli::text::{decode, shown};
+use crate::cli::thread::regular;
 use crate::cli::usage::UsageError;
 use crate::proto::digest::{Hidden, Secret, User, Users};
 use crate::sip::escape_user;
@@ -30,6 +31,20 @@ pub(super) fn read(path: &Path) -> Result<Users, UsageError> {
         UsageError::option("--users", format_args!("{}:{}: {}", path.display(), error.line, error.what))
             .hint("a line is user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]; --add-user writes it")
     })
+}
+
+/// Reads the users of a server that runs.
+///
+/// # Errors
+/// As [`read`]; or there is none any more, which is hardly meant.
+pub(super) fn read_again(path: &Path) -> Result<Users, UsageError> {
+    regular(path)?;
+    let users = read(path)?;
+    if users.is_empty() {
+        let what = format!("{} has no user any more", shown(&path.to_string_lossy()));
+        return Err(UsageError::option("--users", what));
+    }
+    Ok(users)
 }
 
 fn content(path: &Path) -> Result<Zeroizing<String>, UsageError> {
