@@ -211,6 +211,16 @@ impl Account {
         &self.username
     }
 
+    /// Warnings for files of secrets that others may read, and for a memory that others may write.
+    #[must_use]
+    pub fn exposures(&self) -> Vec<String> {
+        let typed = self.secret.iter();
+        let configured = self.locked.iter().filter_map(ConfiguredSecret::file);
+        let mut warnings: Vec<String> = typed.chain(configured).filter_map(Source::exposure).collect();
+        warnings.extend(self.state.as_ref().and_then(State::exposure));
+        warnings
+    }
+
     /// Reads the files that hold its secrets, those that need nobody's answer, each once for all accounts that name it.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub mod diagnose;
 mod environment;
 mod exit;
 pub mod explain;
+mod exposure;
 mod help;
 mod keep;
 mod man;

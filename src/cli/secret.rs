@@ -14,6 +14,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use super::Environment;
+use super::exposure::{Right, others_may};
 use super::options::Identity;
 use super::prompt::Restore;
 use super::text::{decode, shown};
@@ -123,6 +124,18 @@ impl Source {
         read.0.insert(key, secret.clone());
         *self = Source::Known(secret);
         Ok(())
+    }
+
+    /// A warning for a file that others than its owner may read.
+    #[must_use]
+    pub fn exposure(&self) -> Option<String> {
+        match self {
+            Source::File(path, kind) if others_may(Right::Read, path) => {
+                let (option, name) = (kind.option(), shown(&path.to_string_lossy()));
+                Some(format!("{option}: others may read {name}: chmod 600 it"))
+            }
+            Source::File(..) | Source::Known(_) | Source::Stdin(_) => None,
+        }
     }
 
     /// Whether reading may wait for somebody: a terminal, a pipe.
@@ -247,6 +260,15 @@ impl SecretSource {
 }
 
 impl ConfiguredSecret {
+    /// Where it is to be read from, if that is no program.
+    #[must_use]
+    pub fn file(&self) -> Option<&Source> {
+        match &self.source {
+            SecretSource::Source(source) => Some(source),
+            SecretSource::Program(_) => None,
+        }
+    }
+
     /// Reads it if it is in a file that nobody has to be waited for.
     ///
     /// # Errors

@@ -123,6 +123,56 @@ fn users_that_are_added_at_once_are_all_there() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
+/// What gives away more than its owner may think is named, with what to do, and works all the same.
+#[cfg(unix)]
+#[test]
+fn files_that_others_may_read_or_write_are_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (users, secret, config, state) = (at("users.txt"), at("secret.txt"), at("config.toml"), at("state"));
+    let mode = |path: &str, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::write(&secret, "uncertainty\n").unwrap();
+    mode(&secret, 0o600);
+    let add = ["serve", "--add-user", "bob@munich.de", "--users", &users, "--password-file", &secret];
+    let added = sipreg(&add);
+    assert_eq!(added.code, Some(0), "{}", added.all());
+    std::fs::write(&config, "[accounts.desk]\naor = 'bob@munich.de'\npassword_file = 'secret.txt'\n")
+        .unwrap();
+    std::fs::create_dir(&state).unwrap();
+    mode(&state, 0o700);
+    let server = serve(&users);
+    let base = ["list", "--registrar", &server.at[0], "--state-dir", &state];
+    let typed = [&base[..], &["bob@munich.de", "--password-file", &secret]].concat();
+    let configured = [&base[..], &["desk", "--config", &config]].concat();
+    let warned = |args: &[&str]| {
+        let ran = sipreg(args);
+        assert_eq!(ran.code, Some(0), "{}", ran.all());
+        ran.stderr
+    };
+    assert_eq!((warned(&typed), warned(&configured)), (String::new(), String::new()));
+    mode(&secret, 0o644);
+    mode(&state, 0o777);
+    for args in [&typed, &configured] {
+        let stderr = warned(args);
+        assert!(
+            stderr.contains("--password-file: others may read") && stderr.contains("chmod 600"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("others may write the state directory"), "{stderr}");
+    }
+    assert_eq!(warned(&[&typed[..], &["--quiet"]].concat()), "");
+    for (bits, what) in [(0o640, "others may read"), (0o660, "others may write"), (0o602, "others may write")]
+    {
+        mode(&users, bits);
+        // It ends before it listens, and after the warning.
+        let ran = sipreg(&["serve", "--users", &users, "--listen", &format!("udp:{}", server.at[0])]);
+        assert!(ran.stderr.contains(what) && ran.code == Some(2), "{}", ran.all());
+    }
+}
+
 fn serve(users: &str) -> Server {
     assert!(Path::new(users).exists());
     Server::start(&["--domain", "munich.de", "--users", users, "--listen", "udp:127.0.0.1:0"], 1)

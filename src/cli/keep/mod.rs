@@ -9,6 +9,7 @@ mod reload;
 mod run;
 mod systemd;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::account::Account;
@@ -72,6 +73,9 @@ async fn keep(
     again: (Arc<Args>, Arc<Environment>),
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Exit, Fault> {
+    // Many accounts may have the same file.
+    let exposures: BTreeSet<String> = accounts.iter().flat_map(Account::exposures).collect();
+    exposures.iter().for_each(|warning| reporter.warning(warning));
     let typed = tokio::select! {
         biased;
         signal = setup.signals.stop() => return Ok(reporter.interrupted(signal, None)),

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::options;
 use crate::cli::Environment;
+use crate::cli::exposure::{Right, others_may};
 use crate::cli::options::Access;
 use crate::cli::prompt;
 use crate::cli::secret::{self, Kind, Source};
@@ -69,23 +70,16 @@ fn content(path: &Path) -> Result<Zeroizing<String>, UsageError> {
     }
 }
 
-/// A warning for a file that others than its owner may read: an HA1 is as good as the password.
-#[cfg(unix)]
+/// A warning for a file that others than its owner may write or read: an HA1 is as good as the password.
 pub(super) fn exposure(path: &Path) -> Option<String> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).ok()?.permissions().mode();
-    (mode & 0o044 != 0).then(|| {
-        format!(
-            "--users: others may read {}, and a hash in it is as good as the password: chmod 600 it",
-            path.display()
-        )
-    })
-}
-
-/// Elsewhere there are no such bits.
-#[cfg(not(unix))]
-pub(super) fn exposure(_path: &Path) -> Option<String> {
-    None
+    let name = path.display();
+    if others_may(Right::Write, path) {
+        return Some(format!("--users: others may write {name}, and so sign in as anybody: chmod 600 it"));
+    }
+    let warning = || {
+        format!("--users: others may read {name}, and a hash in it is as good as the password: chmod 600 it")
+    };
+    others_may(Right::Read, path).then(warning)
 }
 
 /// The number of users who may register, for the banner.

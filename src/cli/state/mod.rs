@@ -29,6 +29,8 @@ use sha2::{Digest, Sha256};
 pub use lock::LockRequest;
 pub use record::Record;
 
+use crate::cli::exposure::{Right, others_may};
+use crate::cli::text::shown;
 use crate::proto::client::outcome::Success;
 use crate::proto::client::plan::Purpose;
 use crate::proto::{Checkpoint, Time};
@@ -71,6 +73,15 @@ impl State {
     #[must_use]
     pub fn in_dir(dir: &Path) -> State {
         State { dir: dir.to_owned() }
+    }
+
+    /// A warning for a folder that others may write: what they put there is removed, or kept from being.
+    #[must_use]
+    pub fn exposure(&self) -> Option<String> {
+        let is_open = |dir: &Path| others_may(Right::Write, dir);
+        let dir = [self.dir.clone(), self.registrations()].into_iter().find(|dir| is_open(dir))?;
+        let name = shown(&dir.to_string_lossy());
+        Some(format!("others may write the state directory {name}: chmod go-w it"))
     }
 
     fn registrations(&self) -> PathBuf {
