@@ -40,6 +40,7 @@ fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
     match failure {
         Failure::Refused(refusal) => refusal_cause(refusal, report),
         Failure::Credentials(failure) => match failure {
+            CredentialsFailure::Strange { .. } => Some(FaultCause::RealmUnserved),
             CredentialsFailure::Missing { has_others: true, .. } => Some(FaultCause::RealmUnserved),
             CredentialsFailure::Missing { has_others: false, .. } => Some(FaultCause::PasswordMissing),
             CredentialsFailure::Rejected { .. } => Some(FaultCause::PasswordWrong),
@@ -194,6 +195,9 @@ fn credentials(failure: &CredentialsFailure, report: &Report) -> String {
             Some(row) => format!("{} with a challenge that is unreadable: \"{row}\"", answer(report)),
             None => format!("{} without a challenge", answer(report)),
         },
+        CredentialsFailure::Strange { realm, host, .. } => {
+            format!("{host}, which only a redirect named, asks for the password of realm \"{realm}\"")
+        }
         CredentialsFailure::Endless => {
             format!("the registrar asks for credentials again and again: {}", answer(report))
         }
@@ -229,6 +233,10 @@ fn credentials_hint(failure: &CredentialsFailure, report: &Report) -> String {
         (_, CredentialsFailure::NoChallenge) if !report.unreadable.is_empty() => {
             explain::UNREADABLE.hint.to_owned()
         }
+        (_, CredentialsFailure::Strange { realm, host, named }) => {
+            let (named, host) = (named.to_string(), host.to_string());
+            explain::STRANGE.hint_about(&[&named, &host, &host, realm])
+        }
         (_, failure) => credentials_case(failure).hint.to_owned(),
     }
 }
@@ -243,6 +251,7 @@ fn made_of_ha1<'a>(failure: &CredentialsFailure, report: &'a Report) -> Option<&
         CredentialsFailure::Forbidden { username } => by_ha1.find(|claimant| claimant.username == *username),
         CredentialsFailure::Missing { .. }
         | CredentialsFailure::Unservable { .. }
+        | CredentialsFailure::Strange { .. }
         | CredentialsFailure::NoChallenge
         | CredentialsFailure::Endless => None,
     }
@@ -268,6 +277,7 @@ fn credentials_case(failure: &CredentialsFailure) -> Case {
             Some(WhySkipped::Incomplete) => explain::UNREADABLE,
             Some(WhySkipped::Algorithm) | None => explain::UNKNOWN_ALGORITHM,
         },
+        CredentialsFailure::Strange { .. } => explain::STRANGE,
         CredentialsFailure::NoChallenge => explain::NO_CHALLENGE,
         CredentialsFailure::Endless => explain::ENDLESS,
     }

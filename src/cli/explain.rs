@@ -110,6 +110,11 @@ pub const OTHER_REALM: Case = Case {
     seen: "... is not the one of --realm",
     hint: "leave --realm out, or name the realm that the registrar uses",
 };
+/// A realm that is not answered where only a redirect led.
+pub const STRANGE: Case = Case {
+    seen: "..., which only a redirect named, asks for the password of realm ...",
+    hint: "... led to ..., and nothing ties that to this account: if it is right, --registrar ... asks it directly, or --realm '...' allows the realm",
+};
 /// Only algorithms that the HA1 is not for.
 pub const OTHER_HA1: Case = Case {
     seen: "... is not that of the HA1",
@@ -337,6 +342,7 @@ pub const ENTRIES: &[Entry] = &[
             UNKNOWN_QOP,
             TOO_WEAK,
             OTHER_REALM,
+            STRANGE,
             OTHER_HA1,
             UNREADABLE,
             NO_CHALLENGE,
@@ -601,7 +607,7 @@ pub const CAUSES: &[Entry] = &[
     known_cause(
         &["realm_unserved"],
         "a password is there, for another realm than is asked for",
-        &[OTHER_REALM, PASSWORD_MISSING],
+        &[OTHER_REALM, STRANGE, PASSWORD_MISSING],
     ),
     known_cause(
         &["algorithm_unserved"],

@@ -44,10 +44,10 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// Asks for the password of `username`; the realm tells what for (RFC 3261 §22.1).
+    /// Asks for the password of `username`; the host tells who wants it, the realm what for (RFC 3261 §22.1).
     #[must_use]
-    pub fn ask(username: &str, realm: &str) -> Prompt {
-        let question = question(username, realm);
+    pub fn ask(username: &str, host: &str, realm: &str) -> Prompt {
+        let question = question(username, host, realm);
         let restore = Restore::remember();
         let (answer, typed) = oneshot::channel();
         // Not on the runtime's pool: a runtime waits for its pool when it ends, and nobody may ever type.
@@ -133,8 +133,17 @@ fn read_line(input: impl io::Read) -> io::Result<String> {
     Ok(line)
 }
 
-fn question(username: &str, realm: &str) -> String {
-    format!("Password for {} at realm \"{}\": ", escape(username), escape(realm))
+/// The question, which is one line: what others wrote is cut.
+fn question(username: &str, host: &str, realm: &str) -> String {
+    let cut = |text: &str, most: usize| {
+        let text = escape(text).into_owned();
+        match text.char_indices().nth(most) {
+            Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
+            None => text,
+        }
+    };
+    let (host, realm) = (cut(host, 60), cut(realm, 40));
+    format!("Password for {} at realm \"{realm}\" (asked by {host}): ", cut(username, 40))
 }
 
 /// The terminal's settings before they were changed. Dropping it restores them.
@@ -184,7 +193,12 @@ mod tests {
     /// AUT-049: the realm is in the question, and it can't command the terminal.
     #[test]
     fn the_question_names_user_and_realm() {
-        assert_eq!(question("bob", "munich.de"), "Password for bob at realm \"munich.de\": ");
-        assert!(!question("bob", "\u{1b}[2J").contains('\u{1b}'));
+        assert_eq!(
+            question("bob", "192.0.2.1", "munich.de"),
+            "Password for bob at realm \"munich.de\" (asked by 192.0.2.1): "
+        );
+        assert!(!question("bob", "munich.de", "\u{1b}[2J").contains('\u{1b}'));
+        let long = question(&"u".repeat(500), &"h".repeat(500), &"é".repeat(500));
+        assert!(long.chars().count() < 200 && !long.contains('\n'), "{long}");
     }
 }

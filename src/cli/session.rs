@@ -47,6 +47,7 @@ struct Question {
     registration: RegistrationId,
     username: String,
     realm: String,
+    host: String,
 }
 
 /// Something that happened, for the command to act upon.
@@ -109,10 +110,10 @@ impl Session {
     pub async fn next(&mut self, reporter: &mut Reporter<'_, '_>) -> Result<Input, Fault> {
         loop {
             if self.prompt.is_none()
-                && let Some(Question { username, realm, .. }) = self.questions.front()
+                && let Some(Question { username, realm, host, .. }) = self.questions.front()
             {
                 reporter.erase();
-                self.prompt = Some(Prompt::ask(username, realm));
+                self.prompt = Some(Prompt::ask(username, host, realm));
             }
             let input = tokio::select! {
                 biased;
@@ -172,8 +173,8 @@ impl Session {
     /// Takes questions for a password out; everything else is for the command.
     fn sift(&mut self, notice: Notice) -> Option<Notice> {
         match notice {
-            Notice::PasswordWanted { registration, username, realm } => {
-                self.questions.push_back(Question { registration, username, realm });
+            Notice::PasswordWanted { registration, username, realm, host } => {
+                self.questions.push_back(Question { registration, username, realm, host });
                 None
             }
             notice @ (Notice::Message { .. }

@@ -456,6 +456,8 @@ pub enum Notice {
         username: String,
         /// What for (RFC 3261 §22.1: the user is shown the realm).
         realm: String,
+        /// Who asks: the host of the Request-URI.
+        host: String,
     },
     /// This try failed; another follows.
     Retrying {

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use sipreg::proto::client::plan::{Plan, Timing};
-use sipreg::proto::digest::{Credential, Hidden, Secret, Sessions};
+use sipreg::proto::digest::{Credential, Hidden, Secret, Sessions, Trust};
 use sipreg::proto::ids::Counting;
 use sipreg::proto::transaction::{Client, Input, Timer};
 use sipreg::proto::{Action, Command, Endpoint, Event, Notice, RegistrationId, Time};
@@ -37,7 +37,7 @@ fn digest(algorithm: &str) -> Box<dyn Fn(usize)> {
     Box::new(move |times| {
         for _ in 0..times {
             let mut sessions = Sessions::new();
-            sessions.on_challenge(black_box(&headers), &keyring, &mut Counting::default());
+            sessions.on_challenge(black_box(&headers), &keyring, Trust::Named, &mut Counting::default());
             let rows = sessions.authorize("REGISTER", "sip:munich.de", b"");
             assert_eq!(black_box(rows).len(), 1);
         }

@@ -27,6 +27,7 @@ mod memory;
 mod moves;
 mod peer;
 mod recognised;
+mod redirected;
 mod refusals;
 mod register;
 mod registrar;

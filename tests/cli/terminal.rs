@@ -68,7 +68,7 @@ fn a_password_is_asked_for_after_a_challenge() {
     let (request, peer) = peer::receive(&socket);
     assert!(echoes(&terminal), "nobody is asked before a challenge");
     peer::answer(&socket, peer, &request, "401 Unauthorized", &[CHALLENGE]);
-    wait_for(&mut keyboard, "Password for bob at realm \"munich.de\": ");
+    wait_for(&mut keyboard, "Password for bob at realm \"munich.de\" (asked by 127.0.0.1): ");
     wait_for_silence(&terminal);
     keyboard.write_all(b"uncertainty\r").unwrap();
     let (request, peer) = peer::receive(&socket);
@@ -90,7 +90,7 @@ fn a_pipe_on_stdin_is_not_read_for_the_password() {
     );
     let (request, peer) = peer::receive(&socket);
     peer::answer(&socket, peer, &request, "401 Unauthorized", &[CHALLENGE]);
-    wait_for(&mut keyboard, "Password for bob at realm \"munich.de\": ");
+    wait_for(&mut keyboard, "Password for bob at realm \"munich.de\" (asked by 127.0.0.1): ");
     wait_for_silence(&terminal);
     keyboard.write_all(b"uncertainty\r").unwrap();
     let (request, peer) = peer::receive(&socket);

@@ -1,6 +1,6 @@
 //! Digest at work: which challenge is answered, how often, and when to stop.
 
-use sipreg::proto::digest::{Algorithm, Credential, Hidden, Secret};
+use sipreg::proto::digest::{Algorithm, Credential, Hidden, Secret, Trust};
 
 use crate::world::*;
 
@@ -368,7 +368,7 @@ fn the_next_nonce_of_a_success_serves_the_next_request_with_a_count_of_1() {
     };
     let mut sessions = Sessions::new();
     let challenge = headers("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n1\", qop=\"auth\"");
-    sessions.on_challenge(&challenge, &keyring("x"), &mut Counting::default());
+    sessions.on_challenge(&challenge, &keyring("x"), Trust::Named, &mut Counting::default());
     let mut row = || {
         let rows = sessions.authorize("REGISTER", "sip:munich.de", b"");
         let row = rows[0].text().unwrap().to_owned();

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
 
-use sipreg::proto::client::outcome::{Failure, Unreachable};
+use sipreg::proto::client::outcome::{Failure, Unreachable, Warning};
+use sipreg::proto::client::plan::Plan;
 use sipreg::proto::locate::Transport;
 use sipreg::proto::{Cause, ResolveError};
 
@@ -56,6 +57,68 @@ fn targets_are_tried_by_falling_q_until_one_serves() {
     // A global failure ends the walk at once.
     let answers: &[(u16, &str)] = &[(5060, moved), (5062, "600 Busy Everywhere")];
     assert_eq!(verdict(&by_port(answers).run(plan())), "Refused(Status(600))");
+}
+
+/// A host that only a redirect named gets no answer for a realm of its own choice; ports, transports and the
+/// address of a named host make no other host.
+#[test]
+fn a_redirect_does_not_borrow_the_password() {
+    const ELSEWHERE: &str = "302 Moved|Contact: <sip:198.51.100.9>";
+    const STRANGE: &str = "401 Who|WWW-Authenticate: Digest realm=\"evil\", nonce=\"n\"";
+    const DOMAIN: &str = "401 Who|WWW-Authenticate: Digest realm=\"Munich.DE\", nonce=\"n\"";
+    let of = |realm: &str| {
+        let mut plan = plan();
+        plan.keyring.credentials[0].realm = Some(realm.to_owned());
+        plan
+    };
+    let only = |realm: &str| {
+        let mut plan = plan();
+        plan.keyring.realm = Some(realm.to_owned());
+        plan
+    };
+    let named = |uri_text: &str| Plan { aor: uri(uri_text), ..plan() };
+    // What the registrar answers first and with credentials, what the other host asks, whether it gets an answer, and
+    // whether that is warned of.
+    const PROXY: &str = "407 Who|Proxy-Authenticate: Digest realm=\"evil\", nonce=\"n\"";
+    const PORT: &str = "302 Moved|Contact: <sip:192.0.2.1:5070>";
+    const STREAM: &str = "302 Moved|Contact: <sip:192.0.2.1:5070;transport=tcp>";
+    let table = [
+        ("a realm of its own", plan(), [ELSEWHERE; 2], STRANGE, false, false),
+        ("the same as a proxy", plan(), [ELSEWHERE; 2], PROXY, false, false),
+        ("the domain of the address", plan(), [ELSEWHERE; 2], DOMAIN, true, true),
+        ("a realm that a named host was answered for", plan(), [STRANGE, ELSEWHERE], STRANGE, true, true),
+        ("the realm of the secret", of("evil"), [ELSEWHERE; 2], STRANGE, true, true),
+        ("the realm of --realm", only("evil"), [ELSEWHERE; 2], STRANGE, true, true),
+        ("another port", plan(), [PORT; 2], STRANGE, true, false),
+        ("another transport", plan(), [STREAM; 2], STRANGE, true, false),
+        ("the host of the address", named("sip:werner~198.51.100.9"), [ELSEWHERE; 2], STRANGE, true, false),
+    ];
+    for (what, plan, [first, then], challenge, answered, warned) in table {
+        let world = World::new(move |request, _, to| {
+            let answers = request
+                .to_bytes()
+                .windows(14)
+                .any(|part| part == b"Authorization:" || part == b"-Authorization");
+            let text = match (to.address.to_string().as_str(), answers) {
+                ("192.0.2.1:5060", false) => first,
+                ("192.0.2.1:5060", true) => then,
+                (_, false) => challenge,
+                (_, true) => OK,
+            };
+            vec![(10, Reaction::Send(answer(request, text)))]
+        });
+        let course = world.run(plan);
+        let has =
+            |sent: &&Sent| sent.header("Authorization").or(sent.header("Proxy-Authorization")).is_some();
+        let there = course.sent.iter().filter(|sent| sent.to.address.to_string() != "192.0.2.1:5060");
+        assert_eq!(there.filter(has).count(), usize::from(answered), "{what}");
+        let is_warning = |warning: &Warning| matches!(warning, Warning::Strange { .. });
+        assert_eq!(course.report.warnings.iter().any(is_warning), warned, "{what}");
+        let verdict =
+            course.report.result.map_or_else(|failure| format!("{failure:?}"), |_| "bound".to_owned());
+        let expected = if answered { "bound" } else { "Credentials(Strange {" };
+        assert!(verdict.starts_with(expected), "{what}: {verdict}");
+    }
 }
 
 /// DES-027

@@ -172,7 +172,7 @@ impl Others for Scripted<'_> {
             Action::Notify(Notice::Retrying { wait, .. }) => seen.pauses.push(wait.as_millis() as u64),
             Action::Notify(Notice::Finished(done)) => self.report = Some(*done),
             Action::Notify(Notice::Dropped { reason, .. }) => seen.dropped.push(reason),
-            Action::Notify(Notice::PasswordWanted { registration, username, realm }) => {
+            Action::Notify(Notice::PasswordWanted { registration, username, realm, .. }) => {
                 seen.prompts.push(format!("{username} at {realm}"));
                 let password = self.world.password.map(|text| Hidden::new(text.to_owned()));
                 // The user takes ten minutes to find it.

@@ -266,6 +266,10 @@ impl Loop {
 
     /// An account is bound, or for longer.
     fn bound(&mut self, registration: RegistrationId, report: &Report, reporter: &mut Reporter<'_, '_>) {
+        if let (Some(uri), Some(member)) = (&report.moved_to, self.accounts.all.get(&registration)) {
+            let aor = &member.status.aor;
+            reporter.warning(&format!("{aor}: the registrar is {uri} from now on: name it with --registrar"));
+        }
         if let Ok(success) = &report.result {
             self.accounts
                 .with_slot(registration, |slot| slot.settle(report.purpose, &[], success, report.sent));

@@ -137,6 +137,8 @@ pub struct KeepDetails {
     method: Option<String>,
     /// `incoming`: who they said they are; their URI.
     from: Option<String>,
+    /// `registered`, `refreshed`: where the registrar is from now on, if it said so; its URI.
+    moved_to: Option<String>,
     /// `reload_failed`: the configuration file. `error` says what is wrong with it.
     file: Option<String>,
 }
@@ -201,15 +203,19 @@ impl KeepEvent {
             let bound_for = until.filter(|until| now < *until).map(span);
             let next_attempt_in = next.map(span);
             let (method, from, file) = (None, None, None);
-            let details = KeepDetails { registration, next_attempt_in, bound_for, method, from, file };
+            let moved_to = None;
+            let details =
+                KeepDetails { registration, next_attempt_in, bound_for, method, from, moved_to, file };
             Event { event, time: now, details }
         };
         match what {
             AccountEvent::Registering => event(Name::Registering, bare(), None),
             AccountEvent::Registered { report, next, .. } => {
-                event(Name::Registered, full(report), Some(*next))
+                event(Name::Registered, full(report), Some(*next)).moved_by(report)
             }
-            AccountEvent::Refreshed { report, next, .. } => event(Name::Refreshed, full(report), Some(*next)),
+            AccountEvent::Refreshed { report, next, .. } => {
+                event(Name::Refreshed, full(report), Some(*next)).moved_by(report)
+            }
             AccountEvent::Failed { report, next, .. } => event(Name::Failed, full(report), *next),
             AccountEvent::FlowFailed { cause, next } => {
                 event(Name::FlowFailed, failed(Exit::Unreachable, broken(*cause)), Some(*next))
@@ -230,6 +236,11 @@ impl KeepEvent {
                 event(Name::Stopped, bare(), None)
             }
         }
+    }
+
+    fn moved_by(mut self, report: &Report) -> KeepEvent {
+        self.details.moved_to = report.moved_to.as_ref().map(ToString::to_string);
+        self
     }
 
     /// The end of an account whose binding may be there still, for its removal ended so. Its time is that of the removal.
@@ -297,7 +308,7 @@ impl KeepEvent {
 impl ForPeople for KeepEvent {
     fn text(&self, paint: Paint, zone: &Zone) -> String {
         use KeepEventName as Name;
-        let KeepDetails { registration, next_attempt_in, bound_for, method, from, file: _ } = &self.details;
+        let KeepDetails { registration, next_attempt_in, bound_for, method, from, .. } = &self.details;
         let aor = short(self.aor());
         let error = registration.error.as_ref();
         let message = error.map(human::with_remarks).unwrap_or_default();

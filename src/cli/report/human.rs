@@ -245,7 +245,10 @@ pub fn with_remarks(fault: &Fault) -> String {
 /// would come again with each refresh.
 pub fn blemishes(report: &Report) -> impl Iterator<Item = String> {
     let is_blemish = |warning: &&Warning| match warning {
-        Warning::Blemish(_) | Warning::LeftOut(_) | Warning::UnreadableContacts(_) => true,
+        Warning::Blemish(_)
+        | Warning::LeftOut(_)
+        | Warning::UnreadableContacts(_)
+        | Warning::Strange { .. } => true,
         Warning::Lengthened { .. }
         | Warning::UnknownRequire(_)
         | Warning::NoLifetime
@@ -278,6 +281,10 @@ fn explain(warning: &Warning) -> String {
             format!("the answer has a blemish, and was read for what it must mean: {error}")
         }
         Warning::LeftOut(error) => format!("an entry of the answer can't be read and is left out: {error}"),
+        Warning::Strange { host, realm } => format!(
+            "{host} asked for the password, and only a redirect named it: it was answered for realm \"{}\"",
+            escape(realm)
+        ),
         Warning::Rewritten => {
             "the registrar changed the contact; it was recognised by its address".to_owned()
         }

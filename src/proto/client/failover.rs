@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
+use super::plan::Plan;
 use super::registration::{FlowTo, Phase, Registrant, Step, Tally, Try, Visit};
 use super::request::MOST_REQUESTS;
 use super::schedule::{BELIEVED, SPREAD};
@@ -11,10 +12,14 @@ use super::targets::MOST_DESTINATIONS;
 use crate::proto::digest::Sessions;
 use crate::proto::locate::{Destination, Locate, LocateError, Start};
 use crate::proto::{Cause, in_zone};
+use crate::sip::Host;
 
 /// The pause after the first try; each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Most addresses and realms of named hosts that are remembered.
+const MOST_NAMED: usize = 16;
 /// The shortest pause that a Retry-After can ask for.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -94,6 +99,39 @@ impl Registrant {
         let Registrant { plan, min_expires, own, .. } = self;
         let binds = plan.binds(&attempt.contacts, *min_expires);
         binds.filter(|contact| plan.keep || plan.is_own(contact)).for_each(|contact| own.add(contact));
+    }
+}
+
+impl Registrant {
+    /// The host that is asked now, or that passes it on, if it is one that only a redirect named. Another port or
+    /// transport makes no other host, and an address that a named one was reached by is that one.
+    pub(super) fn stranger(&self) -> Option<&Host> {
+        let target = self.target.as_deref()?;
+        let Plan { aor, registrar, route, .. } = &*self.plan;
+        let is_named = |host: &Host| {
+            let mut hosts = route.iter().map(|uri| &uri.host).chain([&aor.host, &registrar.host]);
+            let addresses = self.named.iter().flat_map(|named| &named.addresses);
+            hosts.any(|named| named == host) || addresses.copied().map(Host::from).any(|named| named == *host)
+        };
+        let through = target.route.first().map(|uri| &uri.host);
+        [Some(&target.uri.host), through].into_iter().flatten().find(|host| !is_named(host))
+    }
+
+    /// A redirect came: notes what a named host was reached by and asked for.
+    pub(super) fn note_named(&mut self, visit: &Visit) {
+        if self.stranger().is_some() {
+            return;
+        }
+        let named = self.named.get_or_insert_default();
+        let address = visit.flow.destination.address.ip();
+        if named.addresses.len() < MOST_NAMED && !named.addresses.contains(&address) {
+            named.addresses.push(address);
+        }
+        for realm in self.sessions.realms() {
+            if named.realms.len() < MOST_NAMED && !named.realms.iter().any(|known| known == realm) {
+                named.realms.push(realm.to_owned());
+            }
+        }
     }
 }
 

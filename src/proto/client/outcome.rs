@@ -55,6 +55,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// From the first sending of the last request to its final answer; `None` while it has none.
     pub round_trip: Option<Duration>,
+    /// Where the registrar is from now on, as a 301 of this try said (RFC 3261 §21.3.2).
+    pub moved_to: Option<Uri>,
     /// One per destination, in the order they were tried; names that could not be resolved are in here too.
     pub attempts: Vec<Attempt>,
     /// A request of it may have taken effect: a 2xx came, whatever it says, or nobody knows what became of one.
@@ -298,6 +300,13 @@ pub enum Warning {
     Blemish(FieldError),
     /// An entry of a list that can't be read.
     LeftOut(FieldError),
+    /// A host that only a redirect named was answered for that realm.
+    Strange {
+        /// Who asked.
+        host: Host,
+        /// The realm.
+        realm: String,
+    },
     /// The binding was only found by looser rules than RFC 3261 §19.1.4 (transport and default port aside, or
     /// our address as the registrar saw it).
     Rewritten,

@@ -79,6 +79,8 @@ pub enum Step {
         username: String,
         /// The protection domain it is for.
         realm: String,
+        /// Who asks.
+        host: String,
     },
     /// Wait for what is under way.
     Wait,
@@ -122,6 +124,8 @@ pub(super) struct Registrant {
     pub sessions: Sessions,
     /// Where a 3xx led; `None`: where the plan says.
     pub target: Option<Box<Target>>,
+    /// What is known of the hosts that the user named, once one of them has sent us elsewhere.
+    pub named: Option<Box<Named>>,
     /// Contacts of this device that may be bound: remembered ones, and those of requests whose answer never
     /// came.
     pub own: OwnContacts,
@@ -132,6 +136,13 @@ pub(super) struct Registrant {
     pub drop_stale: bool,
     /// Since when another destination than the first has served (RFC 3263 §4.3).
     pub failed_over_since: Option<Time>,
+}
+
+/// What hosts that the user named were reached by and asked for: those of a redirect are held against it.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    pub addresses: Vec<IpAddr>,
+    pub realms: Vec<String>,
 }
 
 /// Where a registration stands.
@@ -262,6 +273,8 @@ pub(super) struct Tally {
     pub warnings: Vec<Warning>,
     /// As [`Report::took_effect`].
     pub took_effect: bool,
+    /// The last redirect that was followed was for good.
+    pub moved: bool,
     /// Answers to the last request that could not be used.
     pub unusable: Unusable,
 }
@@ -299,6 +312,7 @@ impl Registration {
             offered: Cow::Borrowed(&KNOWN_TAGS),
             min_expires: None,
             sessions: Sessions::new(),
+            named: None,
             target: None,
             own: plan.resume.iter().flat_map(|resume| resume.own.clone()).collect(),
             namesake: 0,
@@ -552,6 +566,7 @@ impl Registration {
         let registrant = &mut self.registrant;
         self.state = if registrant.plan.keep { State::Resting(flow) } else { State::Over };
         let domain = registrant.hidden_domain();
+        let moved_to = tally.moved.then(|| registrant.next_hop().uri.clone()).filter(|_| result.is_ok());
         let request_uri = match &registrant.target {
             Some(target) => Arc::new(target.uri.clone()),
             None => Arc::clone(&registrant.plan.registrar),
@@ -587,6 +602,7 @@ impl Registration {
             took_effect: tally.took_effect,
             warnings: tally.warnings,
             unusable: tally.unusable,
+            moved_to,
         }))
     }
 }

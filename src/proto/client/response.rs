@@ -8,7 +8,7 @@ use super::plan::Purpose;
 use super::registration::{Await, Registrant, Registration, Step, Tally, Try, Turn, Visit};
 use super::targets::Redirect;
 use crate::proto::Time;
-use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret, Sessions};
+use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret, Sessions, Trust};
 use crate::proto::ids::{self, Random};
 use crate::sip::{HeaderName, Response, Via};
 
@@ -168,8 +168,11 @@ impl Registrant {
 
     fn redirected(&mut self, attempt: &mut Try, visit: &Visit, response: &Response) -> Turn {
         let status = response.status;
+        self.note_named(visit);
+        let is_for_good = status == 301 && self.next_hop().is_for_good;
         let failure = match attempt.targets.redirect(response, self.next_hop(), &self.plan) {
             Redirect::Followed => {
+                attempt.tally.moved = is_for_good;
                 attempt.leave(visit, AttemptResult::Status(status));
                 return self.next_target(attempt).into();
             }
@@ -189,16 +192,37 @@ impl Registrant {
         random: &mut dyn Random,
         now: Time,
     ) -> Turn {
-        let failure = match self.sessions.on_challenge(&response.headers, &self.plan.keyring, random) {
+        let stranger = self.stranger().cloned();
+        let domain = if stranger.is_some() { self.plan.aor.host.to_string() } else { String::new() };
+        let trust = match &stranger {
+            Some(_) => {
+                let proven = self.named.as_ref().map(|named| named.realms.as_slice()).unwrap_or_default();
+                Trust::Strange { domain: &domain, proven }
+            }
+            None => Trust::Named,
+        };
+        let failure = match self.sessions.on_challenge(&response.headers, &self.plan.keyring, trust, random) {
             ChallengeOutcome::Answer if visit.challenges < MOST_CHALLENGES => {
                 visit.challenges += 1;
+                if let Some(host) = stranger {
+                    for realm in self.sessions.asked() {
+                        let warning = Warning::Strange { host: host.clone(), realm: realm.to_owned() };
+                        bindings::warn_once(warning, &mut attempt.tally.warnings);
+                    }
+                }
                 let otherwise = Failure::Credentials(CredentialsFailure::Endless);
                 return self.send_again(attempt, visit, response.status, otherwise, random, now);
             }
             ChallengeOutcome::Answer => CredentialsFailure::Endless,
             ChallengeOutcome::PasswordWanted { username, realm } => {
                 visit.awaits = Await::Password(Box::new(response.clone()), now);
-                return Turn::Stay(Step::AskPassword { username, realm });
+                let host = self.next_hop().uri.host.to_string();
+                return Turn::Stay(Step::AskPassword { username, realm, host });
+            }
+            ChallengeOutcome::Strange { realm } => {
+                let named = self.plan.registrar.host.clone();
+                let host = stranger.unwrap_or_else(|| named.clone());
+                CredentialsFailure::Strange { realm, host, named }
             }
             ChallengeOutcome::Fail(
                 failure @ (CredentialsFailure::NoChallenge | CredentialsFailure::Unservable { .. }),

@@ -450,6 +450,7 @@ impl Prospect {
                 CredentialsFailure::Missing { .. }
                 | CredentialsFailure::Forbidden { .. }
                 | CredentialsFailure::Unservable { .. }
+                | CredentialsFailure::Strange { .. }
                 | CredentialsFailure::NoChallenge,
             ) => Prospect::Refused,
             Failure::Credentials(CredentialsFailure::Rejected { .. }) => Prospect::Hopeless,

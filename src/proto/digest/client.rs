@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::hash::{self, Exchange, Protection};
 use super::{Algorithm, Credential, Hidden, Keyring, Qop, Secret, Variant};
 use crate::proto::ids::{self, Random};
-use crate::sip::{AuthenticationInfo, Challenge, Credentials, Header, HeaderName, Headers};
+use crate::sip::{AuthenticationInfo, Challenge, Credentials, Header, HeaderName, Headers, Host};
 
 /// Who challenges: decides the header of the answer (RFC 3261 §22.2, §22.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,44 @@ pub enum ChallengeOutcome {
         /// The protection domain it is for.
         realm: String,
     },
+    /// A realm is asked for that is not answered here: [`Trust::Strange`].
+    Strange {
+        /// The realm of the challenge.
+        realm: String,
+    },
     /// No request with other credentials will do better.
     Fail(CredentialsFailure),
+}
+
+/// What the one who asks may be answered.
+#[derive(Clone, Copy, Debug)]
+pub enum Trust<'a> {
+    /// The user named the host: any realm.
+    Named,
+    /// Only a redirect named it, and whoever sent that may have been anybody: the realm has to be the domain of the
+    /// address, one that a named host asked for and was answered, or one that a secret is bound to.
+    Strange {
+        /// The domain of the address.
+        domain: &'a str,
+        /// Realms of named hosts.
+        proven: &'a [String],
+    },
+}
+
+impl Trust<'_> {
+    fn covers(self, realm: &str, keyring: &Keyring) -> bool {
+        match self {
+            Trust::Named => true,
+            Trust::Strange { domain, proven } => {
+                let mut bound =
+                    keyring.credentials.iter().filter_map(|credential| credential.realm.as_deref());
+                realm.eq_ignore_ascii_case(domain)
+                    || proven.iter().any(|proven| proven == realm)
+                    || keyring.realm.as_deref() == Some(realm)
+                    || bound.any(|bound| bound == realm)
+            }
+        }
+    }
 }
 
 /// A challenge that was answered.
@@ -92,6 +128,15 @@ pub enum CredentialsFailure {
     Forbidden {
         /// The user name that we answered with.
         username: String,
+    },
+    /// A host that only a redirect named asks for a realm that nothing ties to the account.
+    Strange {
+        /// The realm of the challenge.
+        realm: String,
+        /// Who asks.
+        host: Host,
+        /// The host that the user named.
+        named: Host,
     },
     /// No challenge that we can or may serve.
     Unservable {
@@ -175,11 +220,13 @@ impl Sessions {
     /// challenge that can be served is taken (RFC 8760 §2.4); challenges with unknown scheme, algorithm or
     /// qop are skipped; Basic is never answered. A realm that is challenged again after our answer has
     /// rejected us (RFC 3261 §22.1), unless the nonce is stale, or had been accepted before: registrars that
-    /// change it without saying `stale` do that.
+    /// change it without saying `stale` do that. A realm that who asks is not trusted with is not answered, nor is
+    /// anybody asked for its password.
     pub fn on_challenge(
         &mut self,
         headers: &Headers,
         keyring: &Keyring,
+        trust: Trust<'_>,
         random: &mut dyn Random,
     ) -> ChallengeOutcome {
         self.note_accepted(|session| {
@@ -188,11 +235,16 @@ impl Sessions {
         });
         let mut fresh: Vec<Session> = Vec::new();
         let mut skipped = Vec::new();
+        let mut strange = None;
         let mut missing = None;
         for challenger in CHALLENGERS {
             for challenge in headers.challenges(&challenger.challenge()) {
                 let realm = challenge.realm().unwrap_or_default();
                 if fresh.iter().any(|s| s.challenger == challenger && s.realm == realm) {
+                    continue;
+                }
+                if challenge.realm().is_some() && !trust.covers(realm, keyring) {
+                    strange.get_or_insert_with(|| realm.to_owned());
                     continue;
                 }
                 match self.serve(challenger, &challenge, keyring, random) {
@@ -209,6 +261,9 @@ impl Sessions {
             });
             self.0.extend(fresh);
             return ChallengeOutcome::Answer;
+        }
+        if let Some(realm) = strange {
+            return ChallengeOutcome::Strange { realm };
         }
         match (missing, &keyring.ask) {
             (Some(realm), Some(username)) => {
@@ -253,6 +308,16 @@ impl Sessions {
             return Selection::Skip(WhySkipped::Ha1Algorithm);
         };
         Selection::Session(Session::begin(challenger, challenge, &offer, credential, ids::cnonce(random)))
+    }
+
+    /// The realms that are going to be answered.
+    pub fn asked(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|session| &*session.realm)
+    }
+
+    /// The realms that the last request was answered for.
+    pub fn realms(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|session| session.sent).map(|session| &*session.realm)
     }
 
     /// A final response came that asks for no credentials: the answers were good.

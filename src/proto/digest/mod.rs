@@ -17,7 +17,7 @@ mod server;
 mod users;
 
 pub use client::{
-    Answered, ChallengeOutcome, Claimant, CredentialsFailure, Proof, Sessions, Skipped, WhySkipped,
+    Answered, ChallengeOutcome, Claimant, CredentialsFailure, Proof, Sessions, Skipped, Trust, WhySkipped,
     unreadable,
 };
 pub use server::{AuthFailure, Presented, Verdict, Verifier};

@@ -263,14 +263,14 @@ impl Endpoint {
             }
             Step::Switch(destination) => self.open(id, destination, now),
             Step::Send { transport, outgoing, binds } => self.send(id, transport, *outgoing, binds, now),
-            Step::AskPassword { username, realm } => {
+            Step::AskPassword { username, realm, host } => {
                 for key in limits(id) {
                     if let Some(due) = self.stack.context.timers.due(key) {
                         self.stack.context.timers.cancel(key);
                         self.stopped.insert(key, due);
                     }
                 }
-                self.notify(Notice::PasswordWanted { registration: id, username, realm });
+                self.notify(Notice::PasswordWanted { registration: id, username, realm, host });
             }
             Step::Pause { failure, wait, spread } => {
                 self.leave_destination(id);

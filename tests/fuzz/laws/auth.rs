@@ -2,7 +2,9 @@
 
 use super::fields;
 use sipreg::proto::client::outcome::CredentialsFailure;
-use sipreg::proto::digest::{Algorithm, ChallengeOutcome, Credential, Hidden, Keyring, Secret, Sessions};
+use sipreg::proto::digest::{
+    Algorithm, ChallengeOutcome, Credential, Hidden, Keyring, Secret, Sessions, Trust,
+};
 use sipreg::proto::ids::Counting;
 use sipreg::sip::{Challenge, Credentials, Header, HeaderName, Headers};
 
@@ -42,7 +44,7 @@ fn keyring() -> Keyring {
 /// challenge again means that they were wrong.
 fn credentials_fit(headers: &Headers) {
     let (mut sessions, mut random) = (Sessions::new(), Counting::default());
-    if sessions.on_challenge(headers, &keyring(), &mut random) != ChallengeOutcome::Answer {
+    if sessions.on_challenge(headers, &keyring(), Trust::Named, &mut random) != ChallengeOutcome::Answer {
         assert!(sessions.authorize("REGISTER", "sip:a", b"").is_empty());
         return;
     }
@@ -70,7 +72,7 @@ fn credentials_fit(headers: &Headers) {
         }
     }
     if offers.iter().all(|(_, challenge)| !challenge.stale()) {
-        let again = sessions.clone().on_challenge(headers, &keyring(), &mut random);
+        let again = sessions.clone().on_challenge(headers, &keyring(), Trust::Named, &mut random);
         assert!(matches!(again, ChallengeOutcome::Fail(CredentialsFailure::Rejected { .. })), "{again:?}");
     }
     let infos: Headers = headers

@@ -66,6 +66,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
             realm: "munich.de".into(),
         }],
         domain: None,
+        moved_to: None,
         took_effect: true,
         claimants: Vec::new(),
         received: None,

@@ -147,7 +147,7 @@ fn shown(step: &Step) -> String {
         Step::Visit(to) => format!("Visit {} {}", to.transport, to.address),
         Step::Switch(to) => format!("Switch {} {}", to.transport, to.address),
         Step::Send { transport, outgoing, .. } => format!("Send {transport} CSeq {}", outgoing.cseq),
-        Step::AskPassword { username, realm } => format!("AskPassword {username} {realm}"),
+        Step::AskPassword { username, realm, .. } => format!("AskPassword {username} {realm}"),
         Step::Wait => "-".to_owned(),
         Step::Stranded(cause) => format!("Stranded {cause:?}"),
         Step::Pause { wait, spread, .. } => format!("Pause {wait:?} + {spread:?}"),

@@ -4,7 +4,7 @@ mod vectors;
 use std::time::Duration;
 
 use super::*;
-use crate::proto::digest::{ChallengeOutcome, Credential, Keyring, Qop, Secret, Sessions};
+use crate::proto::digest::{ChallengeOutcome, Credential, Keyring, Qop, Secret, Sessions, Trust};
 use crate::proto::ids::Counting;
 use crate::sip::{Challenge, Header, HeaderName, Headers};
 
@@ -74,7 +74,7 @@ impl Client {
         for row in rows {
             headers.push(Header::new(HeaderName::WwwAuthenticate, row.clone()).unwrap());
         }
-        let challenged = self.sessions.on_challenge(&headers, &self.keyring, &mut self.random);
+        let challenged = self.sessions.on_challenge(&headers, &self.keyring, Trust::Named, &mut self.random);
         challenged == ChallengeOutcome::Answer
     }
 
