@@ -258,7 +258,9 @@ fn a_registrar_that_flaps_is_met_with_patience_that_begins_anew() {
         let bound = ended.told.iter().position(|(_, told)| told == "registered").unwrap();
         let late = &ended.told[bound..];
         let mut failures = 0;
-        for pair in late.windows(2).filter(|pair| pair[0].1.starts_with("failed")) {
+        // The removal at the end may be the one that fails.
+        let is_refresh = |pair: &&[(u64, String)]| pair[0].0 < HOUR && pair[0].1.starts_with("failed");
+        for pair in late.windows(2).filter(is_refresh) {
             failures += 1;
             assert!(pair[1].1 == "refreshed" && pair[1].0 - pair[0].0 <= 2030, "{pair:?}");
         }
