@@ -390,6 +390,7 @@ fn unreachable_case(why: &Unreachable) -> Option<Case> {
             Cause::TooLarge => explain::TOO_LARGE,
             Cause::LocalAddress => explain::LOCAL_ADDRESS,
             Cause::Denied => explain::NOT_PERMITTED,
+            Cause::Exhausted => explain::EXHAUSTED,
             Cause::Other(_) => return None,
         },
         Unreachable::Closed => explain::CONNECTION_CLOSED,

@@ -7,9 +7,11 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::explain;
 use super::signals::Stop;
 use super::usage::UsageError;
-use crate::net::NoEntropy;
+use crate::net::{self, NoEntropy};
+use crate::proto::Cause;
 use crate::proto::client::outcome::Failure;
 
 /// The kinds of failure and their exit status.
@@ -191,6 +193,10 @@ impl From<NoEntropy> for Fault {
 /// The system gave no runtime, or no signals.
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Fault {
+        if net::cause(&error) == Cause::Exhausted {
+            let message = format!("the system gives no event loop: {}", Cause::Exhausted);
+            return Fault::new(Exit::Unreachable, message, Some(explain::EXHAUSTED.hint.to_owned()));
+        }
         Fault::internal(format_args!("the system gives no event loop: {error}"))
     }
 }

@@ -263,6 +263,11 @@ pub const NOT_PERMITTED: Case = Case {
     seen: "not permitted",
     hint: "the operating system forbids it: a firewall rule, or a port that needs root",
 };
+/// EMFILE, ENFILE, ENOMEM.
+pub const EXHAUSTED: Case = Case {
+    seen: "too many open files, or no memory for a socket",
+    hint: "'ulimit -n' says how many files a process may have open: raise it, or end what holds them",
+};
 /// The other side hangs up.
 pub const CONNECTION_CLOSED: Case = Case {
     seen: "closed the connection without an answer",
@@ -379,6 +384,7 @@ pub const ENTRIES: &[Entry] = &[
             TOO_LARGE,
             LOCAL_ADDRESS,
             NOT_PERMITTED,
+            EXHAUSTED,
         ],
     },
     Entry {

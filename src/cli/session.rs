@@ -6,6 +6,7 @@
 //! `keep`, it waits for beside that.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 
 use super::crash;
@@ -67,10 +68,25 @@ pub enum Input {
 pub fn run<T>(listens: Listens, command: impl AsyncFnOnce(Setup) -> Result<T, Fault>) -> Result<T, Fault> {
     let clock = Clock::start();
     let random = randomness()?;
+    reserve()?;
     net::runtime()?.block_on(async {
         let signals = Signals::new(listens)?;
         command(Setup { clock, random, signals }).await
     })
+}
+
+/// Makes sure of the descriptors that the event loop needs, since its library panics without them.
+#[cfg(unix)]
+fn reserve() -> io::Result<()> {
+    use std::os::unix::net::UnixStream;
+    let _descriptors = [UnixStream::pair()?, UnixStream::pair()?, UnixStream::pair()?];
+    Ok(())
+}
+
+/// Makes sure of what the event loop needs: here nothing is known to be wanting.
+#[cfg(not(unix))]
+fn reserve() -> io::Result<()> {
+    Ok(())
 }
 
 /// A generator of random numbers.

@@ -42,7 +42,7 @@ use std::io;
 pub use clock::Clock;
 pub use driver::{Config, Driver, Keeper};
 pub use random::{NoEntropy, SystemRandom};
-pub use sockets::Bind;
+pub use sockets::{Bind, cause};
 
 /// A runtime as the driver needs it: one thread, no workers.
 ///

@@ -147,7 +147,8 @@ impl DryFlows {
 }
 
 /// The cause that an error of opening, sending or receiving is to the core (RFC 3261 §18.4).
-pub(super) fn cause(error: &io::Error) -> Cause {
+#[must_use]
+pub fn cause(error: &io::Error) -> Cause {
     if let Some(cause) = error.raw_os_error().and_then(of_errno) {
         return cause;
     }
@@ -180,7 +181,7 @@ pub(super) fn is_of_a_datagram(error: &io::Error) -> bool {
         // Windows' word for port unreachable. (Aborted is what an administrator does to a socket.)
         Cause::Reset => error.kind() == ErrorKind::ConnectionReset,
         Cause::Other(kind) => matches!(kind, ErrorKind::InvalidInput | ErrorKind::Interrupted),
-        Cause::TimedOut | Cause::LocalAddress => false,
+        Cause::TimedOut | Cause::LocalAddress | Cause::Exhausted => false,
     }
 }
 
@@ -205,6 +206,7 @@ fn of_errno(code: i32) -> Option<Cause> {
         libc::EMSGSIZE => Some(Cause::TooLarge),
         libc::ENOPROTOOPT => Some(Cause::ProtocolUnreachable),
         libc::EHOSTDOWN | libc::ENONET | libc::EAFNOSUPPORT | libc::EPFNOSUPPORT => Some(Cause::Unreachable),
+        libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS => Some(Cause::Exhausted),
         libc::EPROTO => Some(Cause::Other(ErrorKind::InvalidInput)),
         _ => None,
     }
@@ -214,6 +216,7 @@ fn of_errno(code: i32) -> Option<Cause> {
 #[cfg(all(unix, not(target_os = "linux")))]
 fn of_errno(code: i32) -> Option<Cause> {
     match code {
+        12 | 23 | 24 | 55 => Some(Cause::Exhausted),
         40 => Some(Cause::TooLarge),
         47 | 64 => Some(Cause::Unreachable),
         _ => None,
@@ -224,6 +227,7 @@ fn of_errno(code: i32) -> Option<Cause> {
 #[cfg(windows)]
 fn of_errno(code: i32) -> Option<Cause> {
     match code {
+        10024 | 10055 => Some(Cause::Exhausted),
         10040 => Some(Cause::TooLarge),
         10047 | 10064 => Some(Cause::Unreachable),
         _ => None,
@@ -283,6 +287,9 @@ mod tests {
             (libc::ENOPROTOOPT, Cause::ProtocolUnreachable),
             (libc::EAFNOSUPPORT, Cause::Unreachable),
             (libc::EPERM, Cause::Denied),
+            (libc::EMFILE, Cause::Exhausted),
+            (libc::ENFILE, Cause::Exhausted),
+            (libc::ENOMEM, Cause::Exhausted),
             (libc::EACCES, Cause::Denied),
             (libc::ECONNRESET, Cause::Reset),
             (libc::ENETDOWN, Cause::Unreachable),

@@ -334,6 +334,9 @@ pub enum Cause {
     /// The operating system forbade it (a firewall rule, a sandbox).
     #[error("not permitted")]
     Denied,
+    /// This process has as many files open as it may, or there is no memory for a socket.
+    #[error("too many open files, or no memory for a socket")]
+    Exhausted,
     /// Whatever has no word of its own here.
     #[error("{0}")]
     Other(std::io::ErrorKind),

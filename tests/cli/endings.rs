@@ -334,3 +334,34 @@ fn wide_characters_leave_the_columns_where_they_are() {
     assert!(lines.iter().all(|line| width(line) <= 80), "{}", ran.all());
     assert!(!ran.stdout.contains('\u{202e}'));
 }
+
+/// Too few descriptors are told as what they are, by whoever needs them: 5 for a client, 2 for a server that begins; and
+/// never as a bug.
+#[cfg(target_os = "linux")]
+#[test]
+fn too_few_descriptors_are_no_bug() {
+    let limited = |many: u32, args: &[&str]| {
+        let script = format!("ulimit -n {many} && exec timeout 5 \"$0\" \"$@\"");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_sipreg")]).args(args).env_clear();
+        command.stdin(std::process::Stdio::null()).output().unwrap()
+    };
+    let mut seen = [0, 0];
+    for many in 4..12 {
+        let register = ["register", "bob@munich.de", "--registrar", "127.0.0.1:9", "--stateless"];
+        let serve = ["serve", "--no-auth", "--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0"];
+        for (which, (args, code)) in [(&register[..], 5), (&serve, 2)].into_iter().enumerate() {
+            let ran = limited(many, args);
+            let said = String::from_utf8_lossy(&ran.stderr);
+            // With so many that it works, the registrar refuses, or the server is ended.
+            let works = said.contains("connection refused") || ran.status.code() == Some(124);
+            if works || ran.status.code() == Some(127) {
+                continue;
+            }
+            assert_eq!(ran.status.code(), Some(code), "{many}: {said}");
+            assert!(said.contains("too many open files") && said.contains("ulimit -n"), "{many}: {said}");
+            seen[which] += 1;
+        }
+    }
+    assert!(seen.iter().all(|times| *times > 0), "{seen:?}");
+}

@@ -360,6 +360,7 @@ impl Attempt {
                 | Cause::TooLarge
                 | Cause::LocalAddress
                 | Cause::Denied
+                | Cause::Exhausted
                 | Cause::Other(_),
             ) => "refused".to_owned(),
             AttemptResult::Dns(_) => "dns".to_owned(),

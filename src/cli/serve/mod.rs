@@ -10,6 +10,7 @@ use std::pin::Pin;
 
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
+use super::explain;
 use super::options::Serve;
 use super::report::Reporter;
 use super::report::events::{Banner, ServeEvent, Throttle};
@@ -34,7 +35,9 @@ pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '
             session::run(Listens::Reload, async |setup| serve(options, args, setup, &mut *reporter).await)
         })
     };
-    ended.unwrap_or_else(|fault| reporter.fail(fault))
+    // What keeps a client from its registrar keeps a server from its listeners.
+    let at_start = |kind| if kind == Exit::Unreachable { Exit::Usage } else { kind };
+    ended.unwrap_or_else(|fault| reporter.fail(Fault { kind: at_start(fault.kind), ..fault }))
 }
 
 async fn serve(
@@ -232,6 +235,7 @@ fn cannot_listen(transport: Transport, address: std::net::SocketAddr, cause: Cau
         Cause::LocalAddress => error
             .hint("is another server there, or is the address not of this machine? --listen takes another"),
         Cause::Denied => error.hint("ports below 1024 need more rights: --listen takes another"),
+        Cause::Exhausted => error.hint(explain::EXHAUSTED.hint),
         Cause::Refused
         | Cause::Unreachable
         | Cause::ProtocolUnreachable

@@ -200,6 +200,7 @@ fn may_have_arrived(cause: Cause) -> bool {
         | Cause::ProtocolUnreachable
         | Cause::TooLarge
         | Cause::LocalAddress
+        | Cause::Exhausted
         | Cause::Denied => false,
         Cause::TimedOut | Cause::Reset | Cause::Other(_) => true,
     }
