@@ -189,7 +189,11 @@ impl Registrant {
         random: &mut dyn Random,
         now: Time,
     ) -> Turn {
-        let failure = match self.sessions.on_challenge(&response.headers, &self.plan.keyring, random) {
+        let outcome = self.sessions.on_challenge(&response.headers, &self.plan.keyring, random);
+        if matches!(outcome, ChallengeOutcome::Fail(_)) {
+            attempt.tally.unreadable = digest::unreadable(&response.headers);
+        }
+        let failure = match outcome {
             ChallengeOutcome::Answer if visit.challenges < MOST_CHALLENGES => {
                 visit.challenges += 1;
                 let otherwise = Failure::Credentials(CredentialsFailure::Endless);
@@ -277,7 +281,7 @@ impl Tally {
         self.remarks = response.headers.remarks();
         let asks = |header: &HeaderName| response.headers.get(header).is_some();
         self.challenged |= [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate].iter().any(asks);
-        self.unreadable = digest::unreadable(&response.headers);
+        self.unreadable.clear();
         if let Some(hop) = &mut self.hop {
             hop.remote = peer;
         }
