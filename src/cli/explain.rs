@@ -665,6 +665,11 @@ pub const KNOWS_NO_SHA: Case = Case {
     seen: "serve: unanswered, challenged three times",
     hint: "old devices read the first challenge only, and know MD5: --algorithms MD5 suits them, or MD5,SHA-256 for all",
 };
+/// The same where MD5 is not offered at all: nobody may have an HA1 for it.
+pub const OFFERS_NO_MD5: Case = Case {
+    seen: "serve: unanswered, and MD5 is not offered",
+    hint: "old devices know MD5 only: --algorithms MD5 suits them, where the users file has their HA1 for it",
+};
 /// The same where MD5 is first.
 pub const NEVER_ANSWERS: Case = Case {
     seen: "serve: unanswered, and MD5 is offered first",
@@ -674,6 +679,7 @@ pub const NEVER_ANSWERS: Case = Case {
 /// Troubles that end with 0: nothing failed, and yet it is not as it was meant.
 const TROUBLES: &[Case] = &[
     KNOWS_NO_SHA,
+    OFFERS_NO_MD5,
     NEVER_ANSWERS,
     Case {
         seen: "it hangs for half a minute",

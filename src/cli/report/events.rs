@@ -595,6 +595,9 @@ fn unanswered(offers: &[Algorithm]) -> (String, String) {
     let message = format!("challenged three times with {}, and never answers", names.join(", "));
     let hint = match offers.first() {
         Some(Algorithm::Md5) => explain::NEVER_ANSWERS.hint,
+        Some(Algorithm::Sha256 | Algorithm::Sha512_256) | None if !offers.contains(&Algorithm::Md5) => {
+            explain::OFFERS_NO_MD5.hint
+        }
         Some(Algorithm::Sha256 | Algorithm::Sha512_256) | None => explain::KNOWS_NO_SHA.hint,
     };
     (message, hint.to_owned())

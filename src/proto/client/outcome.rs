@@ -26,7 +26,8 @@ pub struct Report {
     pub remarks: Vec<String>,
     /// Credentials were asked for, whether or not that could be answered.
     pub challenged: bool,
-    /// Challenges of the last final response that can't be read, as they came, cut short.
+    /// Where the last final response has no challenge that can be answered: those of it that can't be read, as they
+    /// came, cut short.
     pub unreadable: Vec<String>,
     /// The Request-URI of the last request.
     pub request_uri: Arc<Uri>,

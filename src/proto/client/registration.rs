@@ -265,7 +265,7 @@ pub(super) struct Tally {
     /// The last final response, and what its Warning and Reason rows say.
     pub response: Option<(u16, String)>,
     pub remarks: Vec<String>,
-    /// A final response asked for credentials; and the challenges of the last that can't be read.
+    /// A final response asked for credentials; and as [`Report::unreadable`].
     pub challenged: bool,
     pub unreadable: Vec<String>,
     /// Our address as the other side saw it.

@@ -184,6 +184,18 @@ impl Registrant {
         self.next_target(attempt).into()
     }
 
+    /// What the challenges of a response come to, which a stranger may have sent.
+    fn judged(&mut self, response: &Response, is_strange: bool, random: &mut dyn Random) -> ChallengeOutcome {
+        let domain = if is_strange { self.plan.aor.host.to_string() } else { String::new() };
+        let trust = if is_strange {
+            let proven = self.named.as_ref().map(|named| named.realms.as_slice()).unwrap_or_default();
+            Trust::Strange { domain: &domain, proven }
+        } else {
+            Trust::Named
+        };
+        self.sessions.on_challenge(&response.headers, &self.plan.keyring, trust, random)
+    }
+
     fn challenged(
         &mut self,
         attempt: &mut Try,
@@ -193,15 +205,11 @@ impl Registrant {
         now: Time,
     ) -> Turn {
         let stranger = self.stranger().cloned();
-        let domain = if stranger.is_some() { self.plan.aor.host.to_string() } else { String::new() };
-        let trust = match &stranger {
-            Some(_) => {
-                let proven = self.named.as_ref().map(|named| named.realms.as_slice()).unwrap_or_default();
-                Trust::Strange { domain: &domain, proven }
-            }
-            None => Trust::Named,
-        };
-        let failure = match self.sessions.on_challenge(&response.headers, &self.plan.keyring, trust, random) {
+        let outcome = self.judged(response, stranger.is_some(), random);
+        if matches!(outcome, ChallengeOutcome::Fail(_)) {
+            attempt.tally.unreadable = digest::unreadable(&response.headers);
+        }
+        let failure = match outcome {
             ChallengeOutcome::Answer if visit.challenges < MOST_CHALLENGES => {
                 visit.challenges += 1;
                 if let Some(host) = stranger {
@@ -301,7 +309,7 @@ impl Tally {
         self.remarks = response.headers.remarks();
         let asks = |header: &HeaderName| response.headers.get(header).is_some();
         self.challenged |= [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate].iter().any(asks);
-        self.unreadable = digest::unreadable(&response.headers);
+        self.unreadable.clear();
         if let Some(hop) = &mut self.hop {
             hop.remote = peer;
         }

@@ -123,6 +123,7 @@ fn events_of_serve_are_lines_for_people() {
         auth_failed(""),
         unanswered(&Algorithm::OFFERED),
         unanswered(&[Algorithm::Md5]),
+        unanswered(&[Algorithm::Sha256]),
         malformed(Some(400)),
         malformed(None),
         ServerEvent::Dropped { peer, why: Overload::Idle },
@@ -141,6 +142,8 @@ fn events_of_serve_are_lines_for_people() {
     hint: old devices read the first challenge only, and know MD5: --algorithms MD5 suits them, or MD5,SHA-256 for all
     13:03:12 UTC  unanswered  sip:werner.heisenberg@munich.de, from 192.0.2.7:5060: challenged three times with MD5, and never answers
     hint: the device has no password, or not for this realm: see what is configured there
+    13:03:12 UTC  unanswered  sip:werner.heisenberg@munich.de, from 192.0.2.7:5060: challenged three times with SHA-256, and never answers
+    hint: old devices know MD5 only: --algorithms MD5 suits them, where the users file has their HA1 for it
     13:03:12 UTC  malformed  from 192.0.2.7:5060: a \u{1b} in it, answered with 400
     13:03:12 UTC  malformed  from 192.0.2.7:5060: a \u{1b} in it
     13:03:12 UTC  dropped    the connection of 192.0.2.7:5060: silent for too long

@@ -384,7 +384,7 @@ fn the_report_names_who_answered_and_what_was_said() {
     let mut registration = brought_to(&["start", "resolved", "opened"]);
     let rows =
         "Warning: 399 munich.de \"No\"\r\nReason: SIP;text=\"Never\"\r\nWWW-Authenticate: Digest realm\r\n";
-    let refused = read(&registration, "603", rows);
+    let refused = read(&registration, "401", rows);
     let (via, peer) = (refused.headers.top_via().unwrap(), "192.0.2.77:5080".parse().unwrap());
     let step = registration.on_final(refused, &via, peer, &mut Counting::default(), Time::from_millis(1));
     let Step::Finish(report) = step else { panic!("{step:?}") };
