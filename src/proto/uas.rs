@@ -235,24 +235,33 @@ fn injected(error: InjectionError) -> FieldError {
     FieldError { header: error.header, problem: Problem::Parameter }
 }
 
-/// Where the answer of a request goes that came over UDP (§18.2.2, RFC 3581 §4): to `maddr`, to where it came from, or
-/// to the port that its Via says. Over a connection it goes back on that.
+/// Where the answer of a request goes that came over UDP (§18.2.2, RFC 3581 §4): to the address it came from, at the
+/// port that it came from or that its Via says. Over a connection it goes back on that.
+///
+/// `maddr` was made for multicast, and is obeyed where it is that or the source itself. Any other address is not: a
+/// request would make this host send to whomever it names, and nobody would have to forge an address for it.
 #[must_use]
 pub fn return_address(via: &Via, peer: SocketAddr, transport: Transport) -> SocketAddr {
     if transport.is_reliable() {
         return peer;
     }
-    let port = via.port.unwrap_or(5060);
-    let maddr = via.params.get("maddr").flatten().and_then(|text| text.trim_matches(['[', ']']).parse().ok());
-    match maddr {
-        Some(address) if same_family(address, peer) => SocketAddr::new(address, port),
+    let at_port = |mut address: SocketAddr| {
+        address.set_port(via.port.unwrap_or(transport.default_port()));
+        address
+    };
+    match maddr(via) {
+        Some(group) if group.is_multicast() && group.is_ipv4() == peer.is_ipv4() => {
+            at_port(SocketAddr::new(group, 0))
+        }
+        Some(source) if source.to_canonical() == peer.ip().to_canonical() => at_port(peer),
         Some(_) | None if via.params.has("rport") => peer,
-        Some(_) | None => SocketAddr::new(peer.ip(), port),
+        Some(_) | None => at_port(peer),
     }
 }
 
-fn same_family(address: IpAddr, peer: SocketAddr) -> bool {
-    address.is_ipv4() == peer.is_ipv4()
+/// The address in `maddr`, of IPv6 with or without brackets; `None` where it is a name or missing.
+fn maddr(via: &Via) -> Option<IpAddr> {
+    via.params.get("maddr").flatten()?.trim_matches(['[', ']']).parse().ok()
 }
 
 /// The status of a response, as it was written; 0 for anything else.
