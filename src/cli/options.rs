@@ -546,6 +546,18 @@ pub struct Listening {
     /// system allows fewer open files.
     #[arg(long, value_name = "NUMBER")]
     pub max_connections: Option<usize>,
+    /// Answers/s before a login [default: 100]
+    ///
+    /// For one source: an IPv4 address, or the /64 network of an IPv6 address; loopback is exempt. Requests beyond get no
+    /// answer and are told as an event. With --no-auth every request counts, else those without a right password.
+    #[arg(long, value_name = "NUMBER")]
+    pub rate: Option<u32>,
+    /// Failed logins a minute [default: 30]
+    ///
+    /// For one source, as with --rate. Logins beyond get 503 with Retry-After, even with the right password, but for users
+    /// who have logged in from there before: they are limited by their own failures there. No user is ever locked out elsewhere.
+    #[arg(long, value_name = "NUMBER")]
+    pub login_failures: Option<u32>,
     /// Prometheus metrics, at /metrics there
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics: Option<SocketAddress>,

@@ -119,6 +119,8 @@ pub(super) struct Incoming {
     pub path: ReturnPath,
     /// The topmost Via can't be read, and the request is refused: `via` is what it must have meant.
     pub fault: Option<FieldError>,
+    /// Its answer counts among those that its source may have, or need not: where a server limits them.
+    pub is_admitted: bool,
 }
 
 /// What a datagram can carry over IPv4, in octets.
@@ -139,7 +141,7 @@ impl Transactions {
         };
         let port = via.port.unwrap_or(transport.default_port());
         let path = ReturnPath { flow, peer: return_address(&via, peer, transport), transport, port };
-        Some(Incoming { request, via, peer, path, fault })
+        Some(Incoming { request, via, peer, path, fault, is_admitted: false })
     }
 
     /// Answers and forgets: without a transaction, and with the same tag whenever the same request comes (§8.2.7). Gives

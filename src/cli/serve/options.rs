@@ -144,7 +144,16 @@ fn limits(args: &Listening) -> Result<Limits, UsageError> {
         Some(wanted) => wanted,
         None => CONNECTIONS.min(possible),
     };
-    Ok(Limits { connections, ..Limits::default() })
+    let default = Limits::default();
+    let rate = args.rate.unwrap_or(default.rate);
+    let login_failures = args.login_failures.unwrap_or(default.login_failures);
+    if rate == 0 {
+        return Err(UsageError::option("--rate", "with 0 nobody would get a challenge"));
+    }
+    if login_failures == 0 {
+        return Err(UsageError::option("--login-failures", "with 0 nobody could sign in"));
+    }
+    Ok(Limits { connections, rate, login_failures, ..default })
 }
 
 /// How many files may be open: the soft limit of this process.

@@ -16,6 +16,8 @@ fn the_short_help_of_serve_is_a_line_per_option() {
     Where to listen:
           --listen <TRANSPORT:ADDR:PORT>  Listen there (repeatable)
           --max-connections <NUMBER>      Connections at a time
+          --rate <NUMBER>                 Answers/s before a login [default: 100]
+          --login-failures <NUMBER>       Failed logins a minute [default: 30]
           --metrics <ADDR:PORT>           Prometheus metrics, at /metrics there
 
     Who may register:
