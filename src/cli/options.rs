@@ -14,7 +14,7 @@ use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, ContactsPolicy,
     Domain, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant, Registrar,
-    Shell, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName, UserAgent, UserName,
+    Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName, UserAgent, UserName,
 };
 
 /// The whole command line.
@@ -630,6 +630,11 @@ pub struct Policy {
     /// Where bindings are kept [default: memory]
     #[arg(long, value_name = "STORE")]
     pub store: Option<StoreName>,
+    /// Memory for bindings [default: 128MiB]
+    ///
+    /// 128MiB, 64k or 1G. When bindings take more than that, new ones are refused with 503; refreshes and removals still go.
+    #[arg(long, value_name = "SIZE")]
+    pub max_store: Option<Size>,
 }
 
 /// `sipreg demo`.

@@ -396,6 +396,7 @@ fn what_the_location_service_does_not_take_is_not_confirmed() {
         (StoreFailure::Unavailable, 503),
         (StoreFailure::OutOfOrder, 500),
         (StoreFailure::TooMany, 503),
+        (StoreFailure::Full, 503),
     ] {
         let mut world = World::new(service());
         world.shelf = Shelf::Broken(failure);

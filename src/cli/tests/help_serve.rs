@@ -36,6 +36,7 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --max-contacts <NUMBER>       Bindings per address [default: 10]
           --max-contacts-policy <WHAT>  At one more: refuse, replace-oldest
           --store <STORE>               Where bindings are kept [default: memory]
+          --max-store <SIZE>            Memory for bindings [default: 128MiB]
 
     Output:
           --json          Print a JSON object per event
