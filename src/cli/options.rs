@@ -574,8 +574,8 @@ pub struct Access {
     /// File with the users
     ///
     /// A line for each, as --add-user writes it: user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]. The realm is
-    /// the domain of the user's address. The last field says whose addresses the user may register besides the own:
-    /// user names or addresses with commas between, or *.
+    /// the domain of the user's address. The last field says whose addresses of that realm the user may register
+    /// besides the own: user names or addresses with commas between, or *.
     #[arg(long, value_name = "FILE", conflicts_with = "no_auth")]
     pub users: Option<PathBuf>,
     /// Take anybody, without a password

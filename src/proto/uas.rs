@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
+
 use super::flow::ReturnPath;
 use super::transaction::{Owner, TransactionKey, Transactions};
 use super::transport::Transport;
@@ -147,24 +149,17 @@ impl Transactions {
     /// Answers and forgets: without a transaction, and with the same tag whenever the same request comes (§8.2.7). Gives
     /// the status.
     pub fn refuse(&mut self, incoming: &Incoming, reply: Reply) -> u16 {
-        let status = reply.status;
         let tag = self.keys().tag(&incoming.request);
-        let bytes = self.context.write(&respond(&incoming.request, reply, &tag));
+        let (status, bytes) = self.written(&incoming.request, reply, &tag, incoming.path.transport);
         self.flows.respond(incoming.path, bytes, Direction::Sent, &mut self.context);
         status
     }
 
     /// Answers in a transaction. Gives the status; `None`: it was answered before, or is no more.
     pub fn answer(&mut self, key: TransactionKey, request: &Request, reply: Reply) -> Option<u16> {
-        let mut status = reply.status;
         let path = self.path(key)?;
         let tag = self.keys().tag(request);
-        let mut bytes = self.context.write(&respond(request, reply, &tag));
-        // What no datagram can carry does not arrive; the client hears that much.
-        if !path.transport.is_reliable() && bytes.len() > LARGEST {
-            status = 513;
-            bytes = self.context.write(&respond(request, Reply::new(status), &tag));
-        }
+        let (status, bytes) = self.written(request, reply, &tag, path.transport);
         self.complete(key, bytes).then_some(status)
     }
 
@@ -174,8 +169,19 @@ impl Transactions {
         let trying = self.context.write(&respond(&incoming.request, Reply::new(100), ""));
         self.flows.respond(incoming.path, trying, Direction::Sent, &mut self.context);
         let tag = self.keys().tag(&incoming.request);
-        let bytes = self.context.write(&respond(&incoming.request, reply, &tag));
+        let (_, bytes) = self.written(&incoming.request, reply, &tag, incoming.path.transport);
         self.complete_invite(owner, key, incoming.path, bytes);
+    }
+
+    /// The octets of an answer, and its status. What no datagram can carry does not arrive: the client hears that much, with
+    /// 513.
+    fn written(&mut self, request: &Request, reply: Reply, tag: &str, transport: Transport) -> (u16, Bytes) {
+        let status = reply.status;
+        let bytes = self.context.write(&respond(request, reply, tag));
+        if transport.is_reliable() || bytes.len() <= LARGEST {
+            return (status, bytes);
+        }
+        (513, self.context.write(&respond(request, Reply::new(513), tag)))
     }
 
     /// Tells the client of a transaction that its request is being worked on (RFC 4320 §4.1). Gives the status.

@@ -169,3 +169,21 @@ fn where_anybody_may_every_request_counts() {
     assert_eq!((1..=10).flat_map(|n| world.datagram("127.0.0.1:9", &register(100 + n, ""))).count(), 10);
     world.stop();
 }
+
+/// A refusal that no datagram can carry is 513 and no silence; over a connection it is what it is.
+#[test]
+fn a_refusal_that_is_too_large_is_told_as_513() {
+    let tags = (0..9000).map(|n| format!("x{n:05}")).collect::<Vec<_>>();
+    let require = format!("Require: {}", tags.join(","));
+    for method in ["REGISTER", "OPTIONS"] {
+        let mut world = World::new(service());
+        let text = request(method, "sip:munich.de", 1, &require);
+        assert!(text.len() < 65_500);
+        assert_eq!(world.ask(&text).status(), 513, "{method}");
+        let peer = "192.0.2.7:40000";
+        let flow = world.connect(peer);
+        let sent = world.stream(flow, peer, &wire(&text));
+        assert!(sent[0].bytes.starts_with(b"SIP/2.0 420 "), "{method}");
+        world.stop();
+    }
+}

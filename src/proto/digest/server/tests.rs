@@ -286,3 +286,16 @@ fn users_are_replaced_while_nonces_stay_good() {
     let gone = server.check(&client.answer(b""), b"", START);
     assert!(matches!(gone, Verdict::Refused { why: AuthFailure::Wrong, .. }), "{gone:?}");
 }
+
+/// Of the realms of one response the first sixteen are answered.
+#[test]
+fn at_most_sixteen_realms_of_one_response_are_answered() {
+    let mut client = Client::new("werner", PASSWORD);
+    let rows: Vec<String> = (0..100)
+        .map(|n| format!("Digest realm=\"r{n}\", nonce=\"n\", algorithm=MD5, qop=\"auth\""))
+        .collect();
+    assert!(client.challenged(&rows));
+    let answers = client.answer(b"");
+    assert_eq!(answers.len(), 16);
+    assert_eq!(answers.last().and_then(|answer| answer.get("realm")), Some("r15"));
+}
