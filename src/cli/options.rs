@@ -14,7 +14,7 @@ use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, ContactsPolicy,
     Domain, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant, Registrar,
-    Shell, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName, UserAgent, UserName,
+    Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName, UserAgent, UserName,
 };
 
 /// The whole command line.
@@ -546,6 +546,18 @@ pub struct Listening {
     /// system allows fewer open files.
     #[arg(long, value_name = "NUMBER")]
     pub max_connections: Option<usize>,
+    /// Answers/s before a login [default: 100]
+    ///
+    /// For one source: an IPv4 address, or the /64 network of an IPv6 address; loopback is exempt. Requests beyond get no
+    /// answer and are told as an event. With --no-auth every request counts, else those without a right password.
+    #[arg(long, value_name = "NUMBER")]
+    pub rate: Option<u32>,
+    /// Failed logins a minute [default: 30]
+    ///
+    /// For one source, as with --rate. Logins beyond get 503 with Retry-After, even with the right password, but for users
+    /// who have logged in from there before: they are limited by their own failures there. No user is ever locked out elsewhere.
+    #[arg(long, value_name = "NUMBER")]
+    pub login_failures: Option<u32>,
     /// Prometheus metrics, at /metrics there
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics: Option<SocketAddress>,
@@ -562,8 +574,8 @@ pub struct Access {
     /// File with the users
     ///
     /// A line for each, as --add-user writes it: user:realm:HA1:[SHA-256]:[SHA-512-256]:[may-register]. The realm is
-    /// the domain of the user's address. The last field says whose addresses the user may register besides the own:
-    /// user names or addresses with commas between, or *.
+    /// the domain of the user's address. The last field says whose addresses of that realm the user may register
+    /// besides the own: user names or addresses with commas between, or *.
     #[arg(long, value_name = "FILE", conflicts_with = "no_auth")]
     pub users: Option<PathBuf>,
     /// Take anybody, without a password
@@ -618,6 +630,11 @@ pub struct Policy {
     /// Where bindings are kept [default: memory]
     #[arg(long, value_name = "STORE")]
     pub store: Option<StoreName>,
+    /// Memory for bindings [default: 128MiB]
+    ///
+    /// 128MiB, 64k or 1G. When bindings take more than that, new ones are refused with 503; refreshes and removals still go.
+    #[arg(long, value_name = "SIZE")]
+    pub max_store: Option<Size>,
 }
 
 /// `sipreg demo`.

@@ -70,6 +70,9 @@ read_from_text! {
     /// A time above zero.
     #[derive(Copy)]
     Span(Duration) = span;
+    /// Octets, above zero.
+    #[derive(Copy)]
+    Size(usize) = size;
     /// A time, or 0 for none: that undoes what a file says.
     #[derive(Copy, Default)]
     SpanOrNone(Duration) = span_or_none;
@@ -656,6 +659,35 @@ fn span_or_never(text: &str) -> Result<SpanOrNever, Invalid> {
     text.parse().map(|Span(span)| SpanOrNever(Some(span)))
 }
 
+const SIZE: &str = "write 128MiB, 64k or 1G; kB, MB and GB are powers of 1000";
+
+fn size(text: &str) -> Result<Size, Invalid> {
+    let text = text.trim();
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let unit: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(Invalid::new("is not a size").hint(SIZE)),
+    };
+    if digits.is_empty() {
+        return Err(Invalid::new("is not a size").hint(SIZE));
+    }
+    let octets = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    match octets.and_then(|octets| usize::try_from(octets).ok()) {
+        Some(0) => Err(Invalid::new("is no room at all").hint(SIZE)),
+        Some(octets) => Ok(Size(octets)),
+        None => Err(Invalid::new("is more than there can be").hint(SIZE)),
+    }
+}
+
 // --- who proves what ------------------------------------------------------------------------------
 
 fn user_name(text: &str) -> Result<UserName, Invalid> {
@@ -759,6 +791,32 @@ impl FromStr for StoreName {
         match text {
             "memory" => Ok(StoreName::Memory),
             _ => Err(Invalid::new("is no store").hint("memory is the one there is")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_numbers_of_octets_with_units() {
+        for (text, octets) in [
+            ("1", 1),
+            ("128MiB", 128 << 20),
+            ("64k", 64 << 10),
+            ("64 KiB", 64 << 10),
+            ("1G", 1 << 30),
+            ("2m", 2 << 20),
+            ("10kB", 10_000),
+            ("512B", 512),
+        ] {
+            assert_eq!(text.parse::<Size>().map(|Size(octets)| octets).ok(), Some(octets), "{text}");
+        }
+        for text in
+            ["", "k", "-1", "1.5G", "0", "0MiB", "1 X", "MiB1", "99999999999999999999", "99999999999T", "1e3"]
+        {
+            assert!(text.parse::<Size>().is_err(), "{text}");
         }
     }
 }

@@ -484,7 +484,9 @@ impl Flows {
         if transport.is_reliable() && self.returns < RETURNS {
             self.returns += 1;
             let id = FlowId(context.new_id());
-            let address = SocketAddr::new(peer.ip(), port);
+            // Not a new address: that of a link has its zone.
+            let mut address = peer;
+            address.set_port(port);
             self.all.insert(id, self.of_role(Role::Return(address, bytes), transport, None));
             context.push(Action::Open { flow: id, destination: Destination::new(transport, address) });
         }

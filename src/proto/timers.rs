@@ -119,6 +119,8 @@ pub enum RegistrarTimer {
     Bindings,
     /// The last challenge of a device that never answers has had its time.
     Unanswered,
+    /// A stretch in which a source was limited may be over.
+    RateLimited,
 }
 
 impl From<TransactionTimer> for TimerKey {
@@ -145,7 +147,7 @@ impl From<RegistrarTimer> for TimerKey {
     }
 }
 
-const KINDS: usize = 17;
+const KINDS: usize = 18;
 
 impl TimerKey {
     fn kind(self) -> usize {
@@ -167,6 +169,7 @@ impl TimerKey {
             TimerKey::Client(ClientTimer::Pace) => 14,
             TimerKey::Registrar(RegistrarTimer::Bindings) => 15,
             TimerKey::Registrar(RegistrarTimer::Unanswered) => 16,
+            TimerKey::Registrar(RegistrarTimer::RateLimited) => 17,
         }
     }
 }

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
+
 use super::flow::ReturnPath;
 use super::transaction::{Owner, TransactionKey, Transactions};
 use super::transport::Transport;
@@ -119,6 +121,8 @@ pub(super) struct Incoming {
     pub path: ReturnPath,
     /// The topmost Via can't be read, and the request is refused: `via` is what it must have meant.
     pub fault: Option<FieldError>,
+    /// Its answer counts among those that its source may have, or need not: where a server limits them.
+    pub is_admitted: bool,
 }
 
 /// What a datagram can carry over IPv4, in octets.
@@ -139,30 +143,23 @@ impl Transactions {
         };
         let port = via.port.unwrap_or(transport.default_port());
         let path = ReturnPath { flow, peer: return_address(&via, peer, transport), transport, port };
-        Some(Incoming { request, via, peer, path, fault })
+        Some(Incoming { request, via, peer, path, fault, is_admitted: false })
     }
 
     /// Answers and forgets: without a transaction, and with the same tag whenever the same request comes (§8.2.7). Gives
     /// the status.
     pub fn refuse(&mut self, incoming: &Incoming, reply: Reply) -> u16 {
-        let status = reply.status;
         let tag = self.keys().tag(&incoming.request);
-        let bytes = self.context.write(&respond(&incoming.request, reply, &tag));
+        let (status, bytes) = self.written(&incoming.request, reply, &tag, incoming.path.transport);
         self.flows.respond(incoming.path, bytes, Direction::Sent, &mut self.context);
         status
     }
 
     /// Answers in a transaction. Gives the status; `None`: it was answered before, or is no more.
     pub fn answer(&mut self, key: TransactionKey, request: &Request, reply: Reply) -> Option<u16> {
-        let mut status = reply.status;
         let path = self.path(key)?;
         let tag = self.keys().tag(request);
-        let mut bytes = self.context.write(&respond(request, reply, &tag));
-        // What no datagram can carry does not arrive; the client hears that much.
-        if !path.transport.is_reliable() && bytes.len() > LARGEST {
-            status = 513;
-            bytes = self.context.write(&respond(request, Reply::new(status), &tag));
-        }
+        let (status, bytes) = self.written(request, reply, &tag, path.transport);
         self.complete(key, bytes).then_some(status)
     }
 
@@ -172,8 +169,19 @@ impl Transactions {
         let trying = self.context.write(&respond(&incoming.request, Reply::new(100), ""));
         self.flows.respond(incoming.path, trying, Direction::Sent, &mut self.context);
         let tag = self.keys().tag(&incoming.request);
-        let bytes = self.context.write(&respond(&incoming.request, reply, &tag));
+        let (_, bytes) = self.written(&incoming.request, reply, &tag, incoming.path.transport);
         self.complete_invite(owner, key, incoming.path, bytes);
+    }
+
+    /// The octets of an answer, and its status. What no datagram can carry does not arrive: the client hears that much, with
+    /// 513.
+    fn written(&mut self, request: &Request, reply: Reply, tag: &str, transport: Transport) -> (u16, Bytes) {
+        let status = reply.status;
+        let bytes = self.context.write(&respond(request, reply, tag));
+        if transport.is_reliable() || bytes.len() <= LARGEST {
+            return (status, bytes);
+        }
+        (513, self.context.write(&respond(request, Reply::new(513), tag)))
     }
 
     /// Tells the client of a transaction that its request is being worked on (RFC 4320 §4.1). Gives the status.
@@ -235,24 +243,33 @@ fn injected(error: InjectionError) -> FieldError {
     FieldError { header: error.header, problem: Problem::Parameter }
 }
 
-/// Where the answer of a request goes that came over UDP (§18.2.2, RFC 3581 §4): to `maddr`, to where it came from, or
-/// to the port that its Via says. Over a connection it goes back on that.
+/// Where the answer of a request goes that came over UDP (§18.2.2, RFC 3581 §4): to the address it came from, at the
+/// port that it came from or that its Via says. Over a connection it goes back on that.
+///
+/// `maddr` was made for multicast, and is obeyed where it is that or the source itself. Any other address is not: a
+/// request would make this host send to whomever it names, and nobody would have to forge an address for it.
 #[must_use]
 pub fn return_address(via: &Via, peer: SocketAddr, transport: Transport) -> SocketAddr {
     if transport.is_reliable() {
         return peer;
     }
-    let port = via.port.unwrap_or(5060);
-    let maddr = via.params.get("maddr").flatten().and_then(|text| text.trim_matches(['[', ']']).parse().ok());
-    match maddr {
-        Some(address) if same_family(address, peer) => SocketAddr::new(address, port),
+    let at_port = |mut address: SocketAddr| {
+        address.set_port(via.port.unwrap_or(transport.default_port()));
+        address
+    };
+    match maddr(via) {
+        Some(group) if group.is_multicast() && group.is_ipv4() == peer.is_ipv4() => {
+            at_port(SocketAddr::new(group, 0))
+        }
+        Some(source) if source.to_canonical() == peer.ip().to_canonical() => at_port(peer),
         Some(_) | None if via.params.has("rport") => peer,
-        Some(_) | None => SocketAddr::new(peer.ip(), port),
+        Some(_) | None => at_port(peer),
     }
 }
 
-fn same_family(address: IpAddr, peer: SocketAddr) -> bool {
-    address.is_ipv4() == peer.is_ipv4()
+/// The address in `maddr`, of IPv6 with or without brackets; `None` where it is a name or missing.
+fn maddr(via: &Via) -> Option<IpAddr> {
+    via.params.get("maddr").flatten()?.trim_matches(['[', ']']).parse().ok()
 }
 
 /// The status of a response, as it was written; 0 for anything else.

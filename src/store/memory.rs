@@ -25,7 +25,17 @@ pub struct Memory {
     queue: Queue,
     /// The bindings in `table`.
     len: usize,
+    /// What they take, in octets, and how much they may; `None`: any number.
+    octets: usize,
+    limit: Option<usize>,
 }
+
+/// What one address-of-record takes in memory besides its name and its bindings, in octets, about: its places in the table
+/// and in the queue.
+const PER_RECORD: usize = 160;
+
+/// A refresh may make a binding so large, in octets, also where no memory is left: it may say other words than before.
+const ORDINARY: usize = 1024;
 
 /// [`Record::due`] of every record.
 #[derive(Debug, Default)]
@@ -77,6 +87,13 @@ impl Store for Memory {
 type Told = (Arc<[Binding]>, Vec<Effect>);
 
 impl Memory {
+    /// Bindings that take so many octets at most, their addresses-of-record included. What would take more is refused with
+    /// [`StoreFailure::Full`]; refreshes and removals still go.
+    #[must_use]
+    pub fn bounded(limit: usize) -> Memory {
+        Memory { limit: Some(limit), ..Memory::default() }
+    }
+
     fn change(&mut self, change: &Change, now: Time) -> Result<Told, StoreFailure> {
         let entry = self.table.entry(change.aor.clone());
         let held: &[Binding] = match &entry {
@@ -84,6 +101,13 @@ impl Memory {
             Entry::Vacant(_) => &[],
         };
         let Applied { bindings, effects } = apply(held, change, now)?;
+        let (before, after) = (octets(&change.aor, held), octets(&change.aor, &bindings));
+        let all = self.octets - before + after;
+        let is_more = after > before && (bindings.len() > held.len() || is_large(&bindings));
+        if is_more && self.limit.is_some_and(|limit| all > limit) {
+            return Err(StoreFailure::Full);
+        }
+        self.octets = all;
         self.len = self.len - held.len() + bindings.len();
         keep(entry, bindings.clone(), now, &mut self.queue);
         Ok((bindings, effects))
@@ -116,9 +140,23 @@ impl Memory {
             record.get().bindings.iter().filter(|binding| binding.is_live(now)).cloned().collect()
         };
         self.len -= effects.len();
+        self.octets -= octets(record.key(), &record.get().bindings);
+        self.octets += octets(record.key(), &live);
         keep(Entry::Occupied(record), Arc::clone(&live), now, &mut self.queue);
         (live, effects)
     }
+}
+
+/// What an address-of-record takes with its bindings, in octets.
+fn octets(aor: &Aor, bindings: &[Binding]) -> usize {
+    match bindings {
+        [] => 0,
+        some => PER_RECORD + aor.octets() + some.iter().map(Binding::octets).sum::<usize>(),
+    }
+}
+
+fn is_large(bindings: &[Binding]) -> bool {
+    bindings.iter().any(|binding| binding.octets() > ORDINARY)
 }
 
 /// Makes these the bindings of a record, drops it when there are none, and has it queued.

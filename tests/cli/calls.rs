@@ -110,6 +110,39 @@ fn a_request_whose_length_is_wrong_gets_400() {
     server.stop();
 }
 
+/// STX-027: whoever is named in `maddr` hears nothing, of `keep` or of `serve`: not even who stands at the same port.
+#[test]
+#[cfg(target_os = "linux")]
+fn nobody_can_make_us_send_to_somebody_else() {
+    let home = tempfile::tempdir().unwrap();
+    let server = serve();
+    let mut keep = keep(&server.at[0], home.path(), &["alice@localhost"]);
+    keep.tells("registering");
+    let kept = Caller::of(&keep.tells("registered"));
+    let served = Caller::of(&serde_json::json!({ "contact": format!("sip:localhost@{}", server.at[0]) }));
+    for (caller, method) in [(&kept, "OPTIONS"), (&kept, "INVITE"), (&served, "OPTIONS"), (&served, "INVITE")]
+    {
+        let own = caller.socket.local_addr().unwrap();
+        let victim = UdpSocket::bind(("127.0.0.2", own.port())).unwrap();
+        for (n, params) in
+            ["maddr=127.0.0.2", "maddr=127.0.0.2;rport", "received=127.0.0.2;rport=1;maddr=[::1]"]
+                .iter()
+                .enumerate()
+        {
+            let text = caller.text(method, &format!("{method}{n}"), "").replacen("rport", params, 1);
+            caller.socket.send(text.as_bytes()).unwrap();
+            let answer = caller.receive();
+            assert!(row(&answer, "Via").contains("maddr="), "{answer}");
+        }
+        victim.set_nonblocking(true).unwrap();
+        let came = victim.recv(&mut [0; 2000]).map_err(|error| error.kind());
+        assert_eq!(came, Err(std::io::ErrorKind::WouldBlock), "{method}");
+    }
+    keep.signal("-TERM");
+    keep.end();
+    server.stop();
+}
+
 /// INC-001 INC-002 INC-008 INC-009 INC-010 INC-015: and a copy of a request gets the same answer, and is told once.
 #[test]
 fn requests_are_answered_and_told_once() {

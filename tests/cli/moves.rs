@@ -76,6 +76,63 @@ fn a_link_local_registrar_is_reached_by_its_zone() {
     assert!(!read("wire").contains("NAT"), "{all}");
 }
 
+/// Others than this host, who guess passwords and ask without end: each is its own address.
+const GUESSES: &str = r#"
+set -e
+ip link set lo up
+for last in 1 2 3 4; do ip address add 10.9.0.$last/32 dev lo; done
+export SIPREG_PASSWORD=uncertainty
+"$SIPREG" serve --add-user alice@localhost --users "$FOLDER/users"
+"$SIPREG" serve --users "$FOLDER/users" --listen udp:10.9.0.1:5060 --listen tcp:10.9.0.1:5060 --json     --login-failures 2 --rate 6 >"$FOLDER/served" &
+server=$!
+until [ "$(wc -l <"$FOLDER/served")" = 2 ]; do sleep 0.05; done
+try() {
+    status=0
+    "$SIPREG" register alice@localhost --registrar 10.9.0.1 --stateless --json "$@" >>"$FOLDER/said" || status=$?
+    echo $status >>"$FOLDER/status"
+}
+SIPREG_PASSWORD=wrong try --bind 10.9.0.2
+SIPREG_PASSWORD=wrong try --bind 10.9.0.2 --transport tcp
+sleep 1.1
+try --bind 10.9.0.2
+try --bind 10.9.0.2 --transport tcp
+try --bind 10.9.0.3
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+    ( status=0; unset SIPREG_PASSWORD
+      "$SIPREG" list alice@localhost --registrar 10.9.0.1 --stateless --bind 10.9.0.4 --timeout 400ms           --json >/dev/null || status=$?
+      echo $status >>"$FOLDER/flood" ) &
+    pids="$pids $!"
+done
+wait $pids
+kill $server
+wait $server
+"#;
+
+/// DSR-002: failed logins stop those of their source, over any transport, and nobody elsewhere; who asks without end gets
+/// silence; both are told.
+#[test]
+fn sources_are_limited_and_users_are_not_locked_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(ran) = in_namespace(GUESSES, folder.path()) else { return };
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    let all = format!("{ran:?}\n{}\n{}\n{}", read("said"), read("served"), read("flood"));
+    assert!(ran.status.success(), "{all}");
+    assert_eq!(read("status").lines().collect::<Vec<_>>(), ["3", "3", "1", "1", "0"], "{all}");
+    let json = |text: &str| -> Vec<serde_json::Value> {
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let said = json(&read("said"));
+    assert_eq!((&said[2]["status"], &said[3]["status"]), (&503.into(), &503.into()), "{all}");
+    let flood = read("flood");
+    assert!(flood.contains('3') && flood.contains('4'), "{all}");
+    let limited: Vec<_> =
+        json(&read("served")).into_iter().filter(|event| event["event"] == "rate_limited").collect();
+    let source = |address: &str| limited.iter().filter(|event| event["source"] == address).count();
+    assert_eq!((source("10.9.0.2"), source("10.9.0.3"), source("10.9.0.4")), (1, 0, 1), "{all}");
+    let logins = limited.iter().find(|event| event["source"] == "10.9.0.2").unwrap();
+    assert_eq!((&logins["count"], &logins["aor"]), (&2.into(), &serde_json::Value::Null), "{all}");
+}
+
 /// Runs a script in a network namespace of its own. `None` where there is none to be had, which is said.
 fn in_namespace(script: &str, folder: &Path) -> Option<Output> {
     let works = |how: &&str| {

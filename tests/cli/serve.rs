@@ -555,3 +555,34 @@ fn nobody_who_listens_ends_the_server() {
     child.stderr.take();
     assert_eq!(finish(child).code, Some(0));
 }
+
+/// DSR-002: when the memory for bindings is used up, new ones get 503 with Retry-After; those that are there are refreshed and
+/// removed.
+#[test]
+fn a_full_store_refuses_new_bindings_and_keeps_the_old() {
+    let home = tempfile::tempdir().unwrap();
+    let options = ["--no-auth", "--max-store", "2k", "--listen", "udp:127.0.0.1:0"];
+    let server = Server::start(&options, 1);
+    let bind = |user: &str, more: &[&str]| {
+        let aor = format!("{user}@localhost");
+        let contact = format!("sip:{user}@127.0.0.1:9");
+        let mut words = vec!["register", aor.as_str(), "--json", "--contact", contact.as_str()];
+        words.extend(more);
+        client(&words, &server.at[0], home.path())
+    };
+    let refused = (0..40).map(|n| (n, bind(&format!("u{n}"), &[]))).find(|(_, ran)| ran.code != Some(0));
+    let (n, ran) = refused.unwrap();
+    assert!(n > 0 && ran.code == Some(1) && ran.json()["status"] == 503, "{n}: {}", ran.all());
+    assert_eq!(bind("u0", &[]).code, Some(0));
+    assert_eq!(bind("u0", &["--expires", "0"]).code, Some(0));
+    assert_eq!(bind("new", &[]).code, Some(0));
+    server.stop();
+    for (value, why) in [("0", "is no room at all"), ("lots", "is not a size")] {
+        let ran = sipreg(&["serve", "--no-auth", "--max-store", value]);
+        assert!(ran.code == Some(2) && ran.stderr.contains(why), "{}", ran.all());
+    }
+    for option in ["--rate", "--login-failures"] {
+        let ran = sipreg(&["serve", "--no-auth", option, "0"]);
+        assert!(ran.code == Some(2) && ran.stderr.contains(option), "{}", ran.all());
+    }
+}

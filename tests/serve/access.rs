@@ -25,7 +25,7 @@ pub fn signed(
     answer(text, &nonce_of(&challenge, algorithm), user, password, algorithm, nc)
 }
 
-fn nonce_of(challenge: &Sent, algorithm: Algorithm) -> String {
+pub fn nonce_of(challenge: &Sent, algorithm: Algorithm) -> String {
     let challenges: Vec<Challenge> = challenge.response().headers.challenges(&HeaderName::WwwAuthenticate);
     let wanted = challenges.iter().find(|challenge| challenge.algorithm() == Some(algorithm.as_str()));
     wanted.expect("the algorithm is offered").nonce().unwrap().to_owned()

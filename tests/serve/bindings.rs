@@ -192,7 +192,7 @@ fn one_binding_too_many_is_refused_and_the_others_stay() {
 /// A place for two.
 fn narrow(full: Full) -> World {
     let policy = Policy { max_contacts: 2, ..service().policy };
-    let limits = Limits { full, ..Limits::default() };
+    let limits = Limits { full, ..limits() };
     World::new(Service { policy, limits, ..service() })
 }
 
@@ -396,6 +396,7 @@ fn what_the_location_service_does_not_take_is_not_confirmed() {
         (StoreFailure::Unavailable, 503),
         (StoreFailure::OutOfOrder, 500),
         (StoreFailure::TooMany, 503),
+        (StoreFailure::Full, 503),
     ] {
         let mut world = World::new(service());
         world.shelf = Shelf::Broken(failure);

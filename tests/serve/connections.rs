@@ -8,7 +8,7 @@ use sipreg::proto::registrar::service::{Limits, Overload, ServerEvent, Service};
 use crate::world::*;
 
 fn limited(connections: usize) -> Service {
-    Service { limits: Limits { connections, ..Limits::default() }, ..service() }
+    Service { limits: Limits { connections, ..limits() }, ..service() }
 }
 
 fn dropped(world: &mut World) -> Vec<Overload> {
@@ -107,7 +107,7 @@ fn ten_thousand_connections_that_say_nothing_do_not_keep_a_good_client_out() {
 /// What is complete, or short, is not what fills the memory.
 #[test]
 fn of_too_much_that_is_unfinished_the_longest_goes() {
-    let limits = Limits { unfinished: 100_000, ..Limits::default() };
+    let limits = Limits { unfinished: 100_000, ..limits() };
     let mut world = World::new(Service { limits, ..service() });
     let half = |length: usize| {
         wire(&register(1, "")).replace("Content-Length: 0", "Content-Length: 60000") + &"x".repeat(length)

@@ -94,10 +94,15 @@ pub fn service() -> Service {
         domains: vec![Host::parse("munich.de").unwrap()],
         policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10 },
         verifier: None,
-        limits: Limits::default(),
+        limits: limits(),
         timing: Timing::default(),
         tell_messages: false,
     }
+}
+
+/// The usual limits, but those of one source: nearly all comes from the device.
+pub fn limits() -> Limits {
+    Limits { rate: u32::MAX, login_failures: u32::MAX, ..Limits::default() }
 }
 
 /// Users as the file has them: name, realm, password, and whom they may register besides.

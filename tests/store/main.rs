@@ -12,7 +12,7 @@ mod expiry;
 mod model;
 mod script;
 
-use sipreg::store::Memory;
+use sipreg::store::{Memory, Store};
 
 macro_rules! tests {
     ($make:expr; ($($module:ident: $($behaviour:ident)+;)+)) => {
@@ -66,4 +66,40 @@ stores! {
             ten_thousand_random_operations_are_answered_as_the_naive_model_does;
     )
     for in_memory: Memory::default();
+}
+
+/// DSR-002: what is beyond the octets that may be taken is refused; refreshes, removals and lists still go, and what has
+/// gone makes room.
+#[test]
+fn a_full_memory_takes_no_more_and_keeps_what_it_has() {
+    use script::{at, change, fetch, register, said};
+    use sipreg::proto::binding::{Fate, StoreFailure};
+    let store = &mut Memory::bounded(10_000);
+    let user = |n: usize| format!("sip:u{n}@h");
+    let bind = |store: &mut Memory, n: usize, request: &str, contacts: &[&str], ms| {
+        change(store, register(&user(n), request, contacts), at(ms))
+    };
+    let taken = (0..1000).find(|n| bind(store, *n, "a 1", &["<sip:d@x> 60"], 0).is_err()).unwrap();
+    assert!((10..40).contains(&taken), "{taken}");
+    // Whoever is bound is refreshed, also with somewhat other words, and seen; nothing is added anywhere.
+    for n in 0..taken {
+        assert!(bind(store, n, "another 2", &["<sip:d@x> 60"], 1).is_ok(), "{n}");
+    }
+    // What is left is no more than a single one could take.
+    let added = (1..taken).filter(|n| bind(store, *n, "b 1", &["<sip:e@x> 60"], 1).is_ok()).count();
+    assert!(added <= 1, "{added}");
+    assert_eq!(bind(store, 0, "b 1", &["<sip:e@x> 60"], 1), Err(StoreFailure::Full));
+    let giant = "x".repeat(2000);
+    assert_eq!(bind(store, 0, &format!("{giant} 3"), &["<sip:d@x> 60"], 2), Err(StoreFailure::Full));
+    assert_eq!(fetch(store, &user(0), at(2)).bindings.len(), 1);
+    let removed = said(&[], &[(Fate::Removed, "<sip:d@x>")]);
+    assert_eq!(bind(store, 0, "c 1", &["<sip:d@x> 0"], 3), Ok(removed));
+    assert!(bind(store, 0, "c 2", &["<sip:d@x> 60"], 4).is_ok());
+    // All has run out.
+    assert!(fetch(store, &user(1), at(70_000)).bindings.is_empty());
+    while !store.is_empty() {
+        script::expire(store, at(70_000));
+    }
+    let again = (0..1000).find(|n| bind(store, *n, "a 1", &["<sip:d@x> 60"], 70_000).is_err()).unwrap();
+    assert_eq!(again, taken);
 }

@@ -204,6 +204,25 @@ proptest! {
         laws::server::nothing_is_left(&octets);
     }
 
+    /// STX-027: whatever a Via names, a server sends to nobody but who has asked it.
+    #[test]
+    fn a_via_makes_a_server_send_to_nobody_else(
+        via in r"(192\.0\.2\.7|127\.0\.0\.1|b|\[::1\])(:[1-9][0-9]{0,3})?(;(maddr|received|rport|ttl|%6daddr|MADDR)(=(127\.0\.0\.1|203\.0\.113\.5|\[2001:db8::1\]|::1|::ffff:10\.0\.0\.1|239\.1\.2\.3|b|[0-9]{1,5}|198\.51\.100\.1))?){0,4}",
+        method in "REGISTER|OPTIONS|INVITE|CANCEL",
+        peer in any::<u8>(),
+        guarded in any::<bool>(),
+    ) {
+        let text = format!(
+            "{method} sip:example.com SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bK1\r\nFrom: <sip:a@example.com>;tag=1\r\n\
+             To: <sip:a@example.com>\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\nContact: <sip:a@192.0.2.7>\r\n\r\n"
+        );
+        let mut octets = vec![u8::from(guarded), 0, 0, peer, 0];
+        octets.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
+        octets.extend(text.as_bytes());
+        octets.extend([peer, 6, 0]);
+        laws::server::nothing_is_left(&octets);
+    }
+
     /// DES-027, DSR-003: the client endpoint in a world of random events.
     #[test]
     fn every_registration_ends_whatever_happens(octets in prop::collection::vec(any::<u8>(), 16..400)) {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -412,7 +412,8 @@ pub struct ServeDetails {
     expires: Option<u32>,
     /// Address and port of who sent it.
     peer: Option<String>,
-    /// `unanswered`: the address that the device sends from, without port.
+    /// `unanswered`: the address that the device sends from, without port. `rate_limited`: an IPv4 address, or a network
+    /// of IPv6 with its length.
     source: Option<String>,
     /// `auth_failed`: as whom.
     username: Option<String>,
@@ -425,6 +426,7 @@ pub struct ServeDetails {
     /// `unanswered`: what to do about it.
     hint: Option<String>,
     /// How many events like this one there were since the last that was told; 1 unless there are too many to tell each.
+    /// `rate_limited`: requests without an answer and logins that got 503.
     count: u64,
 }
 
@@ -453,6 +455,8 @@ pub enum ServeEventName {
     Dropped,
     /// The users could not be read again: they stay as they were.
     ReloadFailed,
+    /// A source has sent more than it may without proving who it is, or logins of it have failed too often: told when that is over, or goes on.
+    RateLimited,
     /// It serves no more: the last event.
     Stopped,
 }
@@ -523,6 +527,11 @@ impl ServeEvent {
                 let (peer, message) = (from(peer), Some(why.to_string()));
                 event(Name::Dropped, ServeDetails { peer, message, ..none })
             }
+            ServerEvent::RateLimited { source, unanswered, logins } => {
+                let (source, message) = (Some(network(*source)), Some(left_out(*unanswered, *logins)));
+                let count = unanswered + logins;
+                event(Name::RateLimited, ServeDetails { source, message, count, ..none })
+            }
             ServerEvent::Stopped => event(Name::Stopped, none),
         }
     }
@@ -576,8 +585,12 @@ impl ForPeople for ServeEvent {
             }
             Name::Dropped => (paint.odd("dropped  "), format!("the connection of {peer}: {message}")),
             Name::ReloadFailed => (paint.bad("not reread"), message),
+            Name::RateLimited => {
+                let source = or_nothing(&details.source);
+                (paint.odd("limited  "), format!("{source}: {message}"))
+            }
         };
-        if details.count > 1 {
+        if details.count > 1 && self.event != Name::RateLimited {
             text += &format!(" ({} times)", details.count);
         }
         let hint = details.hint.as_deref().map(|hint| human::hint(hint, paint));
@@ -603,6 +616,24 @@ fn unanswered(offers: &[Algorithm]) -> (String, String) {
     (message, hint.to_owned())
 }
 
+/// A source as it is written: an IPv4 address, or a network of IPv6 addresses.
+fn network(source: Ipv6Addr) -> String {
+    match source.to_ipv4_mapped() {
+        Some(address) => address.to_string(),
+        None => format!("{source}/64"),
+    }
+}
+
+/// What a source did not get.
+fn left_out(unanswered: u64, logins: u64) -> String {
+    let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let both = [
+        some(unanswered, "requests beyond --rate got no answer"),
+        some(logins, "logins beyond --login-failures got 503"),
+    ];
+    both.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// The URI of a contact as bindings hold it, which begins with its bracket.
 fn uri_of(contact: &str) -> &str {
     let inside = contact.strip_prefix('<').unwrap_or(contact);
@@ -613,10 +644,13 @@ fn uri_of(contact: &str) -> &str {
 #[derive(Debug, Default)]
 pub struct Throttle {
     second: u64,
-    passed: [u32; 4],
+    passed: [u32; KINDS],
     /// The number of those held back, and the last of them.
-    held_back: [(u64, Option<ServeEvent>); 4],
+    held_back: [(u64, Option<ServeEvent>); KINDS],
 }
+
+/// Kinds of events that come in floods.
+const KINDS: usize = 5;
 
 /// Events of one kind that pass within a second.
 const PER_SECOND: u32 = 20;
@@ -629,6 +663,7 @@ impl Throttle {
             ServeEventName::Malformed => 1,
             ServeEventName::Dropped => 2,
             ServeEventName::Unanswered => 3,
+            ServeEventName::RateLimited => 4,
             ServeEventName::Listening
             | ServeEventName::Bound
             | ServeEventName::Refreshed
@@ -640,15 +675,15 @@ impl Throttle {
         let second = event.time.as_millis() / 1000;
         if second != self.second {
             self.second = second;
-            self.passed = [0; 4];
+            self.passed = [0; KINDS];
         }
         let (passed, held_back) = (self.passed.get_mut(kind)?, self.held_back.get_mut(kind)?);
         if *passed >= PER_SECOND {
-            *held_back = (held_back.0 + 1, Some(event));
+            *held_back = (held_back.0 + event.details.count, Some(event));
             return None;
         }
         *passed += 1;
-        event.details.count = std::mem::take(held_back).0 + 1;
+        event.details.count += std::mem::take(held_back).0;
         Some(event)
     }
 

@@ -28,6 +28,7 @@ impl Collector for Counted {
             ("requests", "Requests received", counted.requests),
             ("retransmissions", "Copies of requests", counted.retransmissions),
             ("auth_failed", "Requests with credentials that were refused", counted.auth_failed),
+            ("rate_limited", "Requests and logins beyond what their source may have", counted.rate_limited),
             ("malformed", "Messages that could not be served", counted.malformed),
             ("stray_responses", "Responses that nobody waits for", counted.stray),
             ("connections", "Connections that came in", counted.accepted),

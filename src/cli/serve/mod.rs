@@ -69,7 +69,7 @@ async fn serve(
     };
     let wanted = service.listen.len();
     let mut session = setup.begin(Config::default(), options.metrics)?;
-    session.driver.store_with(Box::new(Memory::default()));
+    session.driver.store_with(Box::new(Memory::bounded(options.max_store)));
     session.driver.command(Command::Serve(Box::new(service)));
     let server = Server {
         session,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::cli::options::{Access, Listening, Policy as Granting, Serve};
 use crate::cli::usage::UsageError;
-use crate::cli::values::{AlgorithmName, Domain, Lifetime, Listener, SocketAddress, StoreName};
+use crate::cli::values::{AlgorithmName, Domain, Lifetime, Listener, Size, SocketAddress, StoreName};
 use crate::proto::Transport;
 use crate::proto::digest::Algorithm;
 use crate::proto::registrar::service::{Limits, Listen, Policy};
@@ -12,6 +12,9 @@ use crate::sip::Host;
 
 /// Connections at a time, where the system allows that many.
 const CONNECTIONS: usize = 8192;
+
+/// Octets that bindings may take, where nothing else is said.
+const STORE: usize = 128 << 20;
 
 /// Open files that are not connections: listeners, the store, the metrics and their readers, what the runtime needs.
 const OTHER_FILES: usize = 64;
@@ -27,6 +30,8 @@ pub struct Options {
     pub policy: Policy,
     /// How much is borne.
     pub limits: Limits,
+    /// Octets that bindings may take.
+    pub max_store: usize,
     /// Digests to offer, in this order.
     pub algorithms: Vec<Algorithm>,
     /// Where to serve the metrics.
@@ -45,6 +50,7 @@ impl Options {
         let StoreName::Memory = args.policy.store.unwrap_or_default();
         Ok(Options {
             domains: domains(&args.access),
+            max_store: args.policy.max_store.map_or(STORE, |Size(octets)| octets),
             policy: policy(&args.policy)?,
             limits: Limits {
                 full: args.policy.max_contacts_policy.unwrap_or_default().into(),
@@ -144,7 +150,16 @@ fn limits(args: &Listening) -> Result<Limits, UsageError> {
         Some(wanted) => wanted,
         None => CONNECTIONS.min(possible),
     };
-    Ok(Limits { connections, ..Limits::default() })
+    let default = Limits::default();
+    let rate = args.rate.unwrap_or(default.rate);
+    let login_failures = args.login_failures.unwrap_or(default.login_failures);
+    if rate == 0 {
+        return Err(UsageError::option("--rate", "with 0 nobody would get a challenge"));
+    }
+    if login_failures == 0 {
+        return Err(UsageError::option("--login-failures", "with 0 nobody could sign in"));
+    }
+    Ok(Limits { connections, rate, login_failures, ..default })
 }
 
 /// How many files may be open: the soft limit of this process.

@@ -16,6 +16,8 @@ fn the_short_help_of_serve_is_a_line_per_option() {
     Where to listen:
           --listen <TRANSPORT:ADDR:PORT>  Listen there (repeatable)
           --max-connections <NUMBER>      Connections at a time
+          --rate <NUMBER>                 Answers/s before a login [default: 100]
+          --login-failures <NUMBER>       Failed logins a minute [default: 30]
           --metrics <ADDR:PORT>           Prometheus metrics, at /metrics there
 
     Who may register:
@@ -34,6 +36,7 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --max-contacts <NUMBER>       Bindings per address [default: 10]
           --max-contacts-policy <WHAT>  At one more: refuse, replace-oldest
           --store <STORE>               Where bindings are kept [default: memory]
+          --max-store <SIZE>            Memory for bindings [default: 128MiB]
 
     Output:
           --json          Print a JSON object per event

@@ -41,6 +41,12 @@ impl Aor {
         (user, std::str::from_utf8(host).unwrap_or_default())
     }
 
+    /// The number of its octets.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.0.len()
+    }
+
     /// The octets of the user part, unescaped; `None` for the address of a whole domain.
     #[must_use]
     pub fn user(&self) -> Option<&[u8]> {

@@ -64,6 +64,13 @@ impl Binding {
         now < self.expires
     }
 
+    /// What it takes in memory, in octets, about.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        // The counts of the shared text are as large as two of its lengths.
+        size_of::<Binding>() + 2 * size_of::<usize>() + self.texts.joined.len()
+    }
+
     /// The seconds that are left, a part of one counting as whole, so that a lease just granted is told as it
     /// was granted. 0 only when it has run out.
     #[must_use]
@@ -229,6 +236,9 @@ pub enum StoreFailure {
     /// There would be more than [`Change::limit`] bindings: 503, until one ends.
     #[error("too many bindings")]
     TooMany,
+    /// All the memory is taken that bindings may have: 503. Those that are there can be refreshed and removed.
+    #[error("the location service is full")]
+    Full,
     /// The store does not answer or does not take it: 503.
     #[error("the location service is not available")]
     Unavailable,

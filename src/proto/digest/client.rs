@@ -203,6 +203,9 @@ pub enum WhySkipped {
 #[derive(Clone, Debug, Default)]
 pub struct Sessions(Vec<Session>);
 
+/// Realms of one response that are answered: each costs a digest and a row of the next request.
+const MOST_REALMS: usize = 16;
+
 impl Sessions {
     /// Sessions without any nonce.
     #[must_use]
@@ -216,7 +219,7 @@ impl Sessions {
         self.0.is_empty()
     }
 
-    /// Reads the challenges of a 401 or 407 and decides. Of each realm and kind of header the topmost
+    /// Reads the challenges of a 401 or 407 and decides. Of each realm and kind of header, 16 at most, the topmost
     /// challenge that can be served is taken (RFC 8760 §2.4); challenges with unknown scheme, algorithm or
     /// qop are skipped; Basic is never answered. A realm that is challenged again after our answer has
     /// rejected us (RFC 3261 §22.1), unless the nonce is stale, or had been accepted before: registrars that
@@ -240,7 +243,9 @@ impl Sessions {
         for challenger in CHALLENGERS {
             for challenge in headers.challenges(&challenger.challenge()) {
                 let realm = challenge.realm().unwrap_or_default();
-                if fresh.iter().any(|s| s.challenger == challenger && s.realm == realm) {
+                if fresh.len() >= MOST_REALMS
+                    || fresh.iter().any(|s| s.challenger == challenger && s.realm == realm)
+                {
                     continue;
                 }
                 if challenge.realm().is_some() && !trust.covers(realm, keyring) {

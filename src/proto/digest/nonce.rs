@@ -19,7 +19,7 @@ use crate::proto::ids::Random;
 /// How long a nonce is good for: as long as the usual registration, so that a refresh needs one exchange.
 pub(super) const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// How many nonces are remembered with their counts, at about 50 octets each.
+/// How many nonces are remembered with their counts, at about 60 octets each.
 pub(super) const REMEMBERED: usize = 131_072;
 
 /// Octets of the time, of what is random, and of the MAC (cut to 96 bits, RFC 2104 §5).
@@ -27,6 +27,9 @@ const TIME: usize = 6;
 const SALT: usize = 6;
 const MAC: usize = 12;
 const LENGTH: usize = TIME + SALT + MAC;
+
+/// Octets that stand for a user.
+const MARK: usize = 8;
 
 /// Makes nonces, knows its own again, and remembers their counts.
 pub(super) struct Nonces {
@@ -55,10 +58,22 @@ pub(super) enum Standing {
     Stale,
 }
 
-/// Which counts were used: the highest, and of the 64 up to it those whose bit is set. Datagrams may overtake
+/// What a use of a good nonce is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// The first with its count.
+    First,
+    /// Another with a count that was used before, or is too old to tell.
+    Again,
+    /// One by another user than its own.
+    Foreign,
+}
+
+/// Whose a nonce is, and which counts were used: the highest, and of the 64 up to it those whose bit is set. Datagrams may overtake
 /// each other; what is further behind counts as used.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
+    user: [u8; MARK],
     highest: u32,
     /// Bit n stands for the highest less n.
     used: u64,
@@ -107,11 +122,16 @@ impl Nonces {
         Standing::Good(id)
     }
 
-    /// Notes a use of a good nonce, and says whether it is the first with that count. Only for who has shown
-    /// to know the password: otherwise anybody could use up the counts of others.
-    pub fn count(&mut self, id: Id, nc: u32, now: Time) -> bool {
+    /// Notes a use of a good nonce, and says what it is. Only for who has shown to know the password: otherwise anybody
+    /// could use up the counts of others. A nonce belongs to the user who is the first to use it.
+    pub fn count(&mut self, id: Id, user: &str, nc: u32, now: Time) -> Use {
+        let user = self.mark(user);
         if let Some(counts) = self.counts.get_mut(&id) {
-            return counts.note(nc);
+            return match counts.user == user {
+                true if counts.note(nc) => Use::First,
+                true => Use::Again,
+                false => Use::Foreign,
+            };
         }
         // Two for one that comes: the old ones go, and no request pays for many.
         for _ in 0..2 {
@@ -120,11 +140,18 @@ impl Nonces {
                 Some(_) | None => break,
             }
         }
-        self.counts.insert(id, Counts { highest: nc, used: 1 });
+        self.counts.insert(id, Counts { user, highest: nc, used: 1 });
         if self.counts.len() > self.capacity {
             self.forgotten = self.counts.pop_first().map(|(oldest, _)| oldest);
         }
-        true
+        Use::First
+    }
+
+    /// By what a user is known again, in few octets.
+    fn mark(&self, user: &str) -> [u8; MARK] {
+        let mut mark = [0; MARK];
+        mark.copy_from_slice(&self.mac(user.as_bytes(), "").finalize().into_bytes()[..MARK]);
+        mark
     }
 
     fn mac(&self, said: &[u8], realm: &str) -> Hmac<Sha256> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::hash::{self, Exchange, Protection};
-use super::nonce::{self, Nonces, Standing};
+use super::nonce::{self, Nonces, Standing, Use};
 use super::users::{PerAlgorithm, UserEntry, local_part, lower, place};
 use super::{Algorithm, Hidden, Qop, User, Users, Variant};
 use crate::proto::Time;
@@ -48,8 +48,8 @@ pub enum Verdict {
     Proven(Arc<User>),
     /// Challenge it. Nothing was offered, or only what this realm does not take.
     Unproven,
-    /// Challenge it with `stale=true`: the password is right, the nonce too old or not made by us.
-    Stale,
+    /// Challenge it with `stale=true`: this user's password is right, the nonce too old, not made by us, or another user's.
+    Stale(Arc<User>),
     /// Challenge it, and tell. With `stale=true` when it was a replay: then the password was right, and a
     /// client that came by its nonce count honestly can go on.
     Refused {
@@ -156,13 +156,13 @@ impl Verifier {
         let refused = |username: &str, why| Verdict::Refused { username: Arc::from(username), why };
         match (user, standing) {
             (Some(user), Standing::Good(id)) if is_right => {
-                if self.nonces.count(id, claim.nc, now) {
-                    Verdict::Proven(user)
-                } else {
-                    refused(&user.name, AuthFailure::Replayed)
+                match self.nonces.count(id, &user.name, claim.nc, now) {
+                    Use::First => Verdict::Proven(user),
+                    Use::Again => refused(&user.name, AuthFailure::Replayed),
+                    Use::Foreign => Verdict::Stale(user),
                 }
             }
-            (Some(_), Standing::Stale) if is_right => Verdict::Stale,
+            (Some(user), Standing::Stale) if is_right => Verdict::Stale(user),
             (Some(user), Standing::Good(_) | Standing::Stale) => refused(&user.name, AuthFailure::Wrong),
             (None, Standing::Good(_) | Standing::Stale) => refused(claim.name.as_str(), AuthFailure::Wrong),
         }

@@ -249,6 +249,11 @@ pub enum UsersFault {
         "the last field is no list of addresses; write user parts, user@domain or *, with commas between, without sip:"
     )]
     MayRegister,
+    /// An entry of the last field is an address of another realm, where the user has no password.
+    #[error(
+        "the last field names an address of another realm, where this user can't sign in; give the user a line in that realm"
+    )]
+    OtherRealm,
     /// Another line is for the same user.
     #[error("line {first} is for the same user and realm; remove one of the two")]
     Duplicate {
@@ -306,6 +311,13 @@ impl<'a> Fields<'a> {
             return Err(UsersFault::NoHa1);
         }
         let may_register = may_register(fields.next().unwrap_or_default())?;
+        // Who registers an address is challenged for the realm of its domain.
+        let is_foreign = |entry: &String| {
+            entry.rsplit_once('@').is_some_and(|(_, domain)| !domain.eq_ignore_ascii_case(self.realm))
+        };
+        if may_register.iter().any(is_foreign) {
+            return Err(UsersFault::OtherRealm);
+        }
         Ok((User { realm: self.realm.to_owned(), name: self.name.to_owned(), may_register }, ha1s))
     }
 }

@@ -326,6 +326,9 @@ impl Endpoint {
             TimerKey::Registrar(RegistrarTimer::Unanswered) => {
                 self.serve(|server, stack| server.unanswered_due(stack));
             }
+            TimerKey::Registrar(RegistrarTimer::RateLimited) => {
+                self.serve(|server, stack| server.stretches_due(stack));
+            }
         }
     }
 

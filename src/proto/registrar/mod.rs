@@ -10,13 +10,18 @@ mod contacts;
 mod location;
 mod response;
 pub mod service;
+mod sources;
 mod unanswered;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use sources::Logins;
 
 use super::binding::{Aor, Change, ContactChange, Operation, Source};
 use super::digest::{Algorithm, Presented, Verdict, Verifier};
 use super::ids::Random;
+use super::transaction::Keys;
 use super::{Time, digest};
 use crate::proto::registrar::service::{AuthFailure, Full, Policy};
 use crate::proto::uas::{Head, Reply, refuse_extensions};
@@ -36,6 +41,18 @@ pub struct Registrar {
     policy: Policy,
     full: Full,
     verifier: Option<Verifier>,
+    logins: Option<Logins>,
+}
+
+/// What is known of who gets a [`Refusal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Anybody could have sent that request.
+    Unproven,
+    /// The request has right credentials.
+    Proven,
+    /// Too many logins have failed there, so that this one was not looked at.
+    Limited,
 }
 
 /// What a client gets whose REGISTER changes nothing.
@@ -45,11 +62,24 @@ pub struct Refusal {
     pub answer: Reply,
     /// Credentials that were refused, for the log: as whom, and why.
     pub auth: Option<(Arc<str>, AuthFailure)>,
+    /// What is known of its sender.
+    pub standing: Standing,
+}
+
+impl Refusal {
+    /// Credentials that were refused: as whom, and why.
+    fn of(answer: Reply, username: Arc<str>, why: AuthFailure) -> Refusal {
+        Refusal { auth: Some((username, why)), ..Refusal::from(answer) }
+    }
+
+    fn proven(self) -> Refusal {
+        Refusal { standing: Standing::Proven, ..self }
+    }
 }
 
 impl From<Reply> for Refusal {
     fn from(answer: Reply) -> Refusal {
-        Refusal { answer, auth: None }
+        Refusal { answer, auth: None, standing: Standing::Unproven }
     }
 }
 
@@ -57,7 +87,13 @@ impl Registrar {
     /// A registrar for these domains; `verifier` says who may register, without it everybody may.
     #[must_use]
     pub fn new(domains: Vec<Host>, policy: Policy, verifier: Option<Verifier>) -> Registrar {
-        Registrar { domains, all_addresses: false, policy, full: Full::Refuse, verifier }
+        Registrar { domains, all_addresses: false, policy, full: Full::Refuse, verifier, logins: None }
+    }
+
+    /// Bears so many failed logins a minute from one source; without this any number. Those beyond get 503.
+    #[must_use]
+    pub fn with_login_failures(self, most: u32, keys: Keys) -> Registrar {
+        Registrar { logins: Some(Logins::new(most, keys)), ..self }
     }
 
     /// What it does about one binding more than [`Policy::max_contacts`]; without this it refuses.
@@ -131,13 +167,14 @@ impl Registrar {
         if !self.serves(&to.host) {
             return Err(Reply::new(404).into());
         }
-        self.authorise(request, to, random, now)?;
+        let is_guarded = self.is_guarded();
+        self.authorise(request, to, source.peer.ip(), random, now)?;
         let aor = Aor::of(to);
-        if let Some(uri) = head.uri.sip() {
-            self.operation(request, head, uri, to, aor, source)
-        } else {
-            Err(Reply::new(416).into())
-        }
+        let operation = match head.uri.sip() {
+            Some(uri) => self.operation(request, head, uri, to, aor, source),
+            None => Err(Reply::new(416).into()),
+        };
+        operation.map_err(|refusal| if is_guarded { refusal.proven() } else { refusal })
     }
 
     /// Steps 3 to 5: who is it, may they, and is there such an address?
@@ -145,6 +182,7 @@ impl Registrar {
         &mut self,
         request: &Request,
         to: &Uri,
+        source: IpAddr,
         random: &mut dyn Random,
         now: Time,
     ) -> Result<(), Refusal> {
@@ -159,6 +197,7 @@ impl Registrar {
             credentials: &credentials,
         };
         let verdict = verifier.check(presented, now);
+        limit(self.logins.as_mut(), &verdict, source, now)?;
         let mut challenge = |stale: bool| {
             let rows = verifier.challenges(&realm, stale, random, now);
             rows.into_iter()
@@ -167,13 +206,13 @@ impl Registrar {
         let user = match verdict {
             Verdict::Proven(user) => user,
             Verdict::Unproven => return Err(challenge(false).into()),
-            Verdict::Stale => return Err(challenge(true).into()),
+            Verdict::Stale(_) => return Err(challenge(true).into()),
             // The password is right; with a new nonce the client can go on by itself.
             Verdict::Refused { username, why: why @ AuthFailure::Replayed } => {
-                return Err(Refusal { answer: challenge(true), auth: Some((username, why)) });
+                return Err(Refusal::of(challenge(true), username, why));
             }
             Verdict::Refused { username, why } => {
-                return Err(Refusal { answer: challenge(false), auth: Some((username, why)) });
+                return Err(Refusal::of(challenge(false), username, why));
             }
             Verdict::Malformed(what) => {
                 return Err(Reply::bad("Authorization", what).into());
@@ -181,13 +220,13 @@ impl Registrar {
         };
         let name = to.user_decoded().unwrap_or_default();
         if !user.may(&name, &realm) {
-            let auth = Some((user.name.as_str().into(), AuthFailure::NotAllowed));
-            return Err(Refusal { answer: Reply::new(403), auth });
+            let name = user.name.as_str().into();
+            return Err(Refusal::of(Reply::new(403), name, AuthFailure::NotAllowed).proven());
         }
         if user.owns(&name, &realm) || verifier.users().has(&realm, &name) {
             Ok(())
         } else {
-            Err(Reply::new(404).into())
+            Err(Refusal::from(Reply::new(404)).proven())
         }
     }
 
@@ -229,4 +268,30 @@ impl Registrar {
             && uri.user_octets() == to.user_octets();
         if is_aor { Err(Reply::because(403, "a Contact is the address-of-record itself")) } else { Ok(()) }
     }
+}
+
+/// Refuses a login where too many have failed, whatever came of it: else who guesses would still hear when the guess is
+/// right. Notes what came of the others.
+fn limit(logins: Option<&mut Logins>, verdict: &Verdict, source: IpAddr, now: Time) -> Result<(), Refusal> {
+    let Some(logins) = logins else { return Ok(()) };
+    let name: &str = match verdict {
+        Verdict::Proven(user) | Verdict::Stale(user) => &user.name,
+        Verdict::Refused { username, .. } => username,
+        Verdict::Unproven | Verdict::Malformed(_) => return Ok(()),
+    };
+    if let Some(wait) = logins.wait(source, name, now) {
+        let seconds = wait.as_millis().div_ceil(1000);
+        let answer = Reply::because(503, "too many failed logins");
+        let answer = answer.with(HeaderName::RetryAfter, seconds.to_string());
+        return Err(Refusal { standing: Standing::Limited, ..Refusal::from(answer) });
+    }
+    match verdict {
+        Verdict::Refused { why: AuthFailure::Wrong, .. } => logins.fail(source, name, now),
+        Verdict::Proven(_) => logins.succeed(source, name, now),
+        Verdict::Refused { why: AuthFailure::Replayed | AuthFailure::NotAllowed, .. }
+        | Verdict::Stale(_)
+        | Verdict::Unproven
+        | Verdict::Malformed(_) => {}
+    }
+    Ok(())
 }

@@ -10,6 +10,9 @@ use crate::sip::{Date, HeaderName, Request};
 /// How long a client is asked to wait when the location service does not answer, in seconds.
 const RETRY_AFTER: &str = "5";
 
+/// The same where bindings have to end first, which takes longer.
+const RETRY_AFTER_FULL: &str = "60";
+
 /// How long a client is asked to wait whose request alone binds more than is allowed, in seconds.
 const NEVER_FREE: u32 = 3600;
 
@@ -47,6 +50,9 @@ pub fn failed(failure: StoreFailure) -> Reply {
     match failure {
         StoreFailure::OutOfOrder => Reply::because(500, "CSeq is not higher than before"),
         StoreFailure::TooMany => full(&[], Time::default()),
+        StoreFailure::Full => {
+            Reply::because(503, "the location service is full").with(HeaderName::RetryAfter, RETRY_AFTER_FULL)
+        }
         StoreFailure::Unavailable => Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER),
         StoreFailure::Failed => Reply::new(500),
     }

@@ -8,15 +8,16 @@
 //! request gets the same answer, To tag included, and a flood of them costs no memory. Only a REGISTER that the
 //! registrar lets through makes a transaction.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::location::{Location, Pending};
+use super::sources::{Answers, Limit, Stretch, Stretches};
 use super::unanswered::{Unanswered, Who, device};
-use super::{Dater, Refusal, Registrar, SUPPORTED, failed, full, granted};
+use super::{Dater, Refusal, Registrar, SUPPORTED, Standing, failed, full, granted};
 use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
 use crate::proto::digest::{Algorithm, Users, Verifier};
 use crate::proto::flow::Bounds;
@@ -100,10 +101,16 @@ pub struct Limits {
     pub pending: usize,
     /// What becomes of a binding for which there is no room.
     pub full: Full,
+    /// Answers a second for one source that has not proven who it is; requests beyond get none. A source is an IPv4
+    /// address or the /64 network of an IPv6 address; loopback is exempt, here and below.
+    pub rate: u32,
+    /// Logins a minute that may fail for one source; those beyond get 503, with Retry-After.
+    pub login_failures: u32,
 }
 
 impl Default for Limits {
-    /// Enough for a test or a small office: 8192 connections, 16 MiB of unfinished messages, 64 MiB of answers.
+    /// Enough for a test or a small office: 8192 connections, 16 MiB of unfinished messages, 64 MiB of answers, 100 answers
+    /// a second and 30 failed logins a minute for one source.
     fn default() -> Limits {
         Limits {
             connections: 8192,
@@ -113,6 +120,8 @@ impl Default for Limits {
             replay: 64 << 20,
             pending: 10_000,
             full: Full::Refuse,
+            rate: 100,
+            login_failures: 30,
         }
     }
 }
@@ -181,6 +190,15 @@ pub enum ServerEvent {
         /// The limit that was reached.
         why: Overload,
     },
+    /// A source has had as much as it may have. Told once for each stretch of that.
+    RateLimited {
+        /// Its IPv4 address, mapped, or the first address of its /64 network.
+        source: Ipv6Addr,
+        /// Requests that got no answer.
+        unanswered: u64,
+        /// Logins that got 503.
+        logins: u64,
+    },
     /// It serves no more; nothing follows.
     Stopped,
 }
@@ -204,6 +222,8 @@ pub struct Counters {
     pub expired: u64,
     /// Requests whose credentials were not accepted.
     pub auth_failed: u64,
+    /// Requests without an answer, and logins that got 503, because their source has had too many.
+    pub rate_limited: u64,
     /// Messages that were no SIP or could not be served.
     pub malformed: u64,
     /// Responses that nobody waits for.
@@ -237,6 +257,8 @@ pub(in crate::proto) struct Server {
     registrar: Registrar,
     location: Location,
     unanswered: Unanswered,
+    answers: Answers,
+    stretches: Stretches,
     dater: Dater,
     limits: Limits,
     pub counters: Counters,
@@ -247,18 +269,23 @@ impl Server {
     /// Begins to listen.
     pub fn start(service: Service, stack: &mut Transactions) -> Server {
         let Service { listen, domains, policy, verifier, limits, timing, tell_messages } = service;
-        let Limits { connections, idle, incomplete, unfinished, replay, .. } = limits;
+        let Limits { connections, idle, incomplete, unfinished, replay, full, rate, login_failures, .. } =
+            limits;
         stack.bound(timing, replay);
         stack.flows.bound(Bounds { connections, idle, incomplete, unfinished, tells: tell_messages });
         let open = |listen: Listen| {
             (stack.flows.listen(listen.transport, listen.address, &mut stack.context), listen)
         };
+        let listeners = listen.into_iter().map(open).collect();
+        let registrar = Registrar::new(domains, policy, verifier).when_full(full);
         Server {
             stage: Stage::Opening,
-            listeners: listen.into_iter().map(open).collect(),
-            registrar: Registrar::new(domains, policy, verifier).when_full(limits.full),
+            listeners,
+            registrar: registrar.with_login_failures(login_failures, stack.keys()),
             location: Location::default(),
             unanswered: Unanswered::default(),
+            answers: Answers::new(rate),
+            stretches: Stretches::default(),
             dater: Dater::default(),
             limits,
             counters: Counters::default(),
@@ -358,8 +385,11 @@ impl Server {
             stack.flows.close(flow, &mut stack.context);
         }
         stack.stop_serving();
+        let rest = self.stretches.rest();
+        rest.into_iter().for_each(|stretch| tell_stretch(stretch, stack));
         stack.context.timers.cancel(RegistrarTimer::Bindings);
         stack.context.timers.cancel(RegistrarTimer::Unanswered);
+        stack.context.timers.cancel(RegistrarTimer::RateLimited);
         self.stage = Stage::Over;
     }
 
@@ -387,7 +417,7 @@ impl Server {
     ) {
         let request = Request::salvage(octets);
         match request.and_then(|request| stack.incoming(request, flow, peer)) {
-            Some(incoming) => self.refuse(&incoming, Reply::because(400, error.to_string()), stack),
+            Some(mut incoming) => self.refuse(&mut incoming, Reply::because(400, error.to_string()), stack),
             None => self.malformed(peer, error.to_string(), None, stack),
         }
     }
@@ -412,19 +442,23 @@ impl Server {
     /// A request came in.
     pub fn request(&mut self, request: Request, flow: FlowId, peer: SocketAddr, stack: &mut Transactions) {
         self.counters.requests += 1;
-        let Some(incoming) = stack.incoming(request, flow, peer) else {
+        let Some(mut incoming) = stack.incoming(request, flow, peer) else {
             return self.malformed(peer, "Via: is missing or malformed".to_owned(), None, stack);
         };
         // What it acknowledges was answered without a transaction: there is nothing to end.
         if incoming.request.method == Method::Ack {
             return;
         }
+        // Of a login it shows later whose it is; all else costs nothing more where it gets no answer.
+        if !self.is_login(&incoming.request) && !self.admit(&mut incoming, stack) {
+            return;
+        }
         if let Some(fault) = incoming.fault.clone() {
-            return self.refuse(&incoming, fault.into(), stack);
+            return self.refuse(&mut incoming, fault.into(), stack);
         }
         let head = match Head::read(&incoming.request) {
             Ok(head) => head,
-            Err(reply) => return self.refuse(&incoming, reply, stack),
+            Err(reply) => return self.refuse(&mut incoming, reply, stack),
         };
         let reply = match incoming.request.method {
             Method::Register => return self.register(incoming, &head, stack),
@@ -443,7 +477,41 @@ impl Server {
             | Method::Update
             | Method::Other(_) => uas::refuse_method(&incoming.request.method, ALLOW),
         };
-        self.refuse(&incoming, reply, stack);
+        self.refuse(&mut incoming, reply, stack);
+    }
+
+    /// Whether a request has credentials that are looked at.
+    fn is_login(&self, request: &Request) -> bool {
+        let has_proof = request.headers.get(&HeaderName::Authorization).is_some();
+        request.method == Method::Register && self.registrar.is_guarded() && has_proof
+    }
+
+    /// Whether the source of a request may have an answer. Then it counts among those that it may have, once.
+    fn admit(&mut self, incoming: &mut Incoming, stack: &mut Transactions) -> bool {
+        let (address, now) = (incoming.peer.ip(), stack.context.now);
+        if !incoming.is_admitted {
+            let keys = stack.keys();
+            incoming.is_admitted = self.answers.admit(address, keys, now);
+            if !incoming.is_admitted {
+                self.left_out(address, Limit::Answer, stack);
+            }
+        }
+        incoming.is_admitted
+    }
+
+    /// Something was left out, and is told when no more has been for a while.
+    fn left_out(&mut self, source: IpAddr, what: Limit, stack: &mut Transactions) {
+        self.counters.rate_limited += 1;
+        self.stretches.note(source, what, stack.context.now);
+        self.stretches_due(stack);
+    }
+
+    /// Tells of the sources that were limited, and are no more or have long been.
+    pub fn stretches_due(&mut self, stack: &mut Transactions) {
+        for stretch in self.stretches.over(stack.context.now) {
+            tell_stretch(stretch, stack);
+        }
+        stack.context.wake(RegistrarTimer::RateLimited, self.stretches.next());
     }
 
     /// OPTIONS (RFC 3261 §11.2): what this server can do.
@@ -459,15 +527,15 @@ impl Server {
         })
     }
 
-    fn register(&mut self, incoming: Incoming, head: &Head, stack: &mut Transactions) {
+    fn register(&mut self, mut incoming: Incoming, head: &Head, stack: &mut Transactions) {
         // Where passwords are wanted, nothing without credentials has ever begun a transaction.
-        let has_proof = incoming.request.headers.get(&HeaderName::Authorization).is_some();
-        let keys = match (self.registrar.is_guarded(), has_proof) {
-            (true, false) => None,
-            (true, true) | (false, _) => match self.recognise(&incoming, head, stack) {
+        let keys = if self.is_login(&incoming.request) || !self.registrar.is_guarded() {
+            match self.recognise(&mut incoming, head, stack) {
                 Some(keys) => Some(keys),
                 None => return,
-            },
+            }
+        } else {
+            None
         };
         let answers = self.answers_challenge(&incoming, head, stack);
         let source =
@@ -476,7 +544,8 @@ impl Server {
         match (self.registrar.on_register(&incoming.request, head, source, random, now), keys) {
             (Ok(_), _) if self.location.len() >= self.limits.pending => {
                 let busy = Reply::new(503).with(HeaderName::RetryAfter, "5");
-                self.refuse(&incoming, busy, stack);
+                incoming.is_admitted = true;
+                self.refuse(&mut incoming, busy, stack);
             }
             (Ok(operation), Some((key, merged))) => {
                 let Some(aor) = aor_of(&operation) else { return };
@@ -486,7 +555,12 @@ impl Server {
                 self.location.ask(key, pending, operation, &mut stack.context);
             }
             (Ok(_), None) => {}
-            (Err(Refusal { answer, auth }), _) => {
+            (Err(Refusal { answer, auth, standing }), _) => {
+                match standing {
+                    Standing::Unproven => {}
+                    Standing::Proven => incoming.is_admitted = true,
+                    Standing::Limited => self.left_out(incoming.peer.ip(), Limit::Login, stack),
+                }
                 if let (Some((username, why)), Some(to)) = (auth, head.to.uri.sip()) {
                     self.counters.auth_failed += 1;
                     let (peer, aor) = (incoming.peer, Aor::of(to));
@@ -495,7 +569,7 @@ impl Server {
                 if answer.status == 401 && !answers {
                     self.challenged(&incoming, head, stack);
                 }
-                self.refuse(&incoming, answer, stack);
+                self.refuse(&mut incoming, answer, stack);
             }
         }
     }
@@ -542,7 +616,7 @@ impl Server {
     /// The keys of a REGISTER that is new; `None`: it is a copy, or cannot be told from one, and has its answer.
     fn recognise(
         &mut self,
-        incoming: &Incoming,
+        incoming: &mut Incoming,
         head: &Head,
         stack: &mut Transactions,
     ) -> Option<(TransactionKey, u64)> {
@@ -567,13 +641,16 @@ impl Server {
         None
     }
 
-    /// Answers without a transaction.
-    fn refuse(&mut self, incoming: &Incoming, reply: Reply, stack: &mut Transactions) {
+    /// Answers without a transaction, if the source may have an answer.
+    fn refuse(&mut self, incoming: &mut Incoming, reply: Reply, stack: &mut Transactions) {
+        let is_admitted = self.admit(incoming, stack);
         if reply.status == 400 {
             let what = reply.detail.as_deref().unwrap_or_default().to_owned();
-            self.malformed(incoming.peer, what, Some(reply.status), stack);
+            self.malformed(incoming.peer, what, is_admitted.then_some(reply.status), stack);
         }
-        self.count(stack.refuse(incoming, reply));
+        if is_admitted {
+            self.count(stack.refuse(incoming, reply));
+        }
     }
 
     fn count(&mut self, status: u16) {
@@ -662,6 +739,11 @@ impl Server {
 
 fn tell(what: ServerEvent, stack: &mut Transactions) {
     stack.context.notify(Notice::Server(what));
+}
+
+fn tell_stretch(stretch: Stretch, stack: &mut Transactions) {
+    let Stretch { source, answers, logins, .. } = stretch;
+    tell(ServerEvent::RateLimited { source, unanswered: answers, logins }, stack);
 }
 
 fn expires_of(stored: &Stored, effect: &Effect) -> Option<Time> {

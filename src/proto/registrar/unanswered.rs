@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::sources::network;
 use crate::proto::Time;
 use crate::proto::binding::Aor;
 use crate::proto::transaction::{Keys, TransactionKey};
@@ -141,11 +142,7 @@ impl Unanswered {
 
 /// A device: who is to be bound, and the address that the request comes from, of IPv6 its network.
 pub(super) fn device(keys: &Keys, aor: &Aor, source: IpAddr) -> u64 {
-    let source = match source.to_canonical() {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64),
-    };
-    keys.of_any((aor, source))
+    keys.of_any((aor, network(source)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The server endpoint in a world that does as the octets say: whatever comes, each event leads to a bounded number of
-//! actions, every message that leaves is a response that reads, and when it is told to stop nothing is left.
+//! actions, every message that leaves is a response that reads and goes to who has asked, and when it is told to stop
+//! nothing is left.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,13 @@ use super::input::Input;
 
 /// Connections at a time: few, so that the limit is met.
 const CONNECTIONS: usize = 4;
+
+/// All who ever send anything.
+const PEERS: [IpAddr; 4] = [peer(0), peer(1), peer(2), peer(3)];
+
+const fn peer(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, last))
+}
 
 struct World<'a> {
     input: Input<'a>,
@@ -104,7 +112,10 @@ impl World<'_> {
                 self.listeners.push(flow);
                 self.happens(Event::Opened { flow, local: address });
             }
-            Action::Transmit { flow, bytes, .. } => {
+            Action::Transmit { flow, peer, bytes } => {
+                // RFC 3261 §18.2.2: whatever a Via says, nobody hears from us who has not asked, but a group.
+                let asked = PEERS.contains(&peer.ip()) || peer.ip().is_multicast();
+                assert!(asked, "an answer goes to {peer}, who has not asked");
                 let known = self.listeners.contains(&flow)
                     || self.connections.contains(&flow)
                     || self.late.iter().any(|(late, _)| *late == flow);
@@ -117,7 +128,10 @@ impl World<'_> {
                 self.connections.remove(&flow);
                 self.late.retain(|(late, _)| *late != flow);
             }
-            Action::Open { flow, destination } => self.late.push_back((flow, destination.address)),
+            Action::Open { flow, destination } => {
+                assert!(PEERS.contains(&destination.address.ip()), "a connection to who has not asked");
+                self.late.push_back((flow, destination.address));
+            }
             Action::Store { ask, operation } => self.asked.push_back((ask, operation)),
             Action::Notify(Notice::Server(what)) => self.stopped |= what == ServerEvent::Stopped,
             Action::Notify(Notice::Message { .. }) => {}
@@ -142,7 +156,7 @@ impl World<'_> {
     }
 
     fn one_thing(&mut self) {
-        let peer = SocketAddr::from(([198, 51, 100, self.input.octet() % 4], 5060));
+        let peer = SocketAddr::new(PEERS[self.input.below(PEERS.len())], 5060);
         match self.input.below(12) {
             0..=2 => {
                 let bytes = Bytes::copy_from_slice(self.input.octets());

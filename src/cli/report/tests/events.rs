@@ -127,6 +127,8 @@ fn events_of_serve_are_lines_for_people() {
         malformed(Some(400)),
         malformed(None),
         ServerEvent::Dropped { peer, why: Overload::Idle },
+        ServerEvent::RateLimited { source: "::ffff:192.0.2.7".parse().unwrap(), unanswered: 250, logins: 0 },
+        ServerEvent::RateLimited { source: "2001:db8:0:1::".parse().unwrap(), unanswered: 1, logins: 2 },
         ServerEvent::Stopped,
     ];
     let lines: String = events.iter().filter_map(|what| Some(text(&ServeEvent::of(what, SENT)?))).collect();
@@ -147,6 +149,8 @@ fn events_of_serve_are_lines_for_people() {
     13:03:12 UTC  malformed  from 192.0.2.7:5060: a \u{1b} in it, answered with 400
     13:03:12 UTC  malformed  from 192.0.2.7:5060: a \u{1b} in it
     13:03:12 UTC  dropped    the connection of 192.0.2.7:5060: silent for too long
+    13:03:12 UTC  limited    192.0.2.7: 250 requests beyond --rate got no answer
+    13:03:12 UTC  limited    2001:db8:0:1::/64: 1 requests beyond --rate got no answer, 2 logins beyond --login-failures got 503
     Stopped
     "#);
 }

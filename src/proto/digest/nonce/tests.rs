@@ -98,7 +98,7 @@ fn a_nonce_count_is_taken_once() {
         (u32::MAX - 64, false),
         (0, false),
     ] {
-        assert_eq!(nonces.count(id, nc, START), is_new, "{nc}");
+        assert_eq!(nonces.count(id, "werner", nc, START) == Use::First, is_new, "{nc}");
     }
 }
 
@@ -110,19 +110,19 @@ fn a_forgotten_nonce_is_stale_and_so_is_every_older_one() {
     // The first is never used.
     for nonce in &all[1..4] {
         let id = good(&nonces, nonce, after(10));
-        assert!(nonces.count(id, 1, after(10)));
+        assert_eq!(nonces.count(id, "werner", 1, after(10)), Use::First);
     }
     good(&nonces, &all[0], after(10));
     let fifth = good(&nonces, &all[4], after(10));
-    assert!(nonces.count(fifth, 1, after(10)));
+    assert_eq!(nonces.count(fifth, "werner", 1, after(10)), Use::First);
     assert_eq!(nonces.counts.len(), 3);
     for nonce in &all[..2] {
         assert_eq!(nonces.judge(nonce, REALM, after(10)), Standing::Stale);
     }
     for nonce in &all[2..5] {
         let id = good(&nonces, nonce, after(10));
-        assert!(!nonces.count(id, 1, after(10)), "a replay");
-        assert!(nonces.count(id, 2, after(10)));
+        assert_eq!(nonces.count(id, "werner", 1, after(10)), Use::Again, "a replay");
+        assert_eq!(nonces.count(id, "werner", 2, after(10)), Use::First);
     }
     good(&nonces, &all[5], after(10));
 }
@@ -134,10 +134,10 @@ fn an_old_nonce_that_finds_no_room_is_taken_once() {
     let old = made(&nonces, 0);
     for ms in [1, 2] {
         let id = good(&nonces, &made(&nonces, ms), after(10));
-        assert!(nonces.count(id, 1, after(10)));
+        assert_eq!(nonces.count(id, "werner", 1, after(10)), Use::First);
     }
     let id = good(&nonces, &old, after(10));
-    assert!(nonces.count(id, 1, after(10)));
+    assert_eq!(nonces.count(id, "werner", 1, after(10)), Use::First);
     assert_eq!(nonces.judge(&old, REALM, after(10)), Standing::Stale);
     assert_eq!(nonces.counts.len(), 2);
 }
@@ -148,12 +148,12 @@ fn memory_of_nonces_whose_time_is_over_is_given_back() {
     let mut nonces = nonces(1000);
     for ms in 0..100 {
         let id = good(&nonces, &made(&nonces, ms), after(200));
-        assert!(nonces.count(id, 1, after(200)));
+        assert_eq!(nonces.count(id, "werner", 1, after(200)), Use::First);
     }
     let later = 4_000_000;
     for ms in later..later + 100 {
         let id = good(&nonces, &made(&nonces, ms), after(later + 200));
-        assert!(nonces.count(id, 1, after(later + 200)));
+        assert_eq!(nonces.count(id, "werner", 1, after(later + 200)), Use::First);
     }
     assert_eq!(nonces.counts.len(), 100);
     assert_eq!(nonces.forgotten, None);
@@ -164,4 +164,16 @@ fn memory_of_nonces_whose_time_is_over_is_given_back() {
 fn what_is_printed_of_nonces_has_no_key() {
     let said = format!("{:?}", nonces(10));
     assert_eq!(said, "Nonces { lifetime: 3600s, remembered: 0, forgotten: None, .. }");
+}
+
+/// RAU-010: whoever knows a password of his own uses up no count of somebody else, and gets a nonce for himself.
+#[test]
+fn a_nonce_belongs_to_the_user_who_uses_it_first() {
+    let mut nonces = nonces(4);
+    let id = good(&nonces, &made(&nonces, 0), START);
+    assert_eq!(nonces.count(id, "werner", 1, START), Use::First);
+    assert_eq!(nonces.count(id, "max", 2, START), Use::Foreign);
+    assert_eq!(nonces.count(id, "werner", 2, START), Use::First);
+    assert_eq!(nonces.count(id, "max", 2, START), Use::Foreign);
+    assert_eq!(nonces.count(id, "werner", 2, START), Use::Again);
 }

@@ -88,7 +88,7 @@ impl Client {
 fn name(verdict: &Verdict) -> Option<&str> {
     match verdict {
         Verdict::Proven(user) => Some(&user.name),
-        Verdict::Unproven | Verdict::Stale | Verdict::Refused { .. } | Verdict::Malformed(_) => None,
+        Verdict::Unproven | Verdict::Stale(_) | Verdict::Refused { .. } | Verdict::Malformed(_) => None,
     }
 }
 
@@ -241,7 +241,7 @@ fn an_address_of_another_domain_is_nobody_elses_name() {
         match server.check(&client.answer(b""), b"", START) {
             Verdict::Proven(user) => Some((user.name.clone(), user.may("werner", REALM))),
             Verdict::Refused { .. } => None,
-            other @ (Verdict::Unproven | Verdict::Stale | Verdict::Malformed(_)) => panic!("{other:?}"),
+            other @ (Verdict::Unproven | Verdict::Stale(_) | Verdict::Malformed(_)) => panic!("{other:?}"),
         }
     };
     assert_eq!(sign_in("werner@berlin.de", "werner@berlin.de"), Some(("werner@berlin.de".to_owned(), false)));
@@ -260,14 +260,14 @@ fn a_client_goes_on_after_its_nonce_became_stale() {
     assert!(client.challenged(&server.challenges(false, START)));
     assert_eq!(name(&server.check(&client.answer(b""), b"", START)), Some("werner"));
     let later = START + Duration::from_secs(3600);
-    assert_eq!(server.check(&client.answer(b""), b"", later), Verdict::Stale);
+    assert!(matches!(server.check(&client.answer(b""), b"", later), Verdict::Stale(_)));
     assert!(client.challenged(&server.challenges(true, later)));
     assert_eq!(name(&server.check(&client.answer(b""), b"", later)), Some("werner"));
 
     let mut random = Counting::default();
     random.next();
     server.verifier = Verifier::new(std::mem::take(&mut server.verifier.users), &[], &mut random);
-    assert_eq!(server.check(&client.answer(b""), b"", later), Verdict::Stale);
+    assert!(matches!(server.check(&client.answer(b""), b"", later), Verdict::Stale(_)));
     assert!(client.challenged(&server.challenges(true, later)));
     assert_eq!(name(&server.check(&client.answer(b""), b"", later)), Some("werner"));
 }
@@ -285,4 +285,17 @@ fn users_are_replaced_while_nonces_stay_good() {
     server.verifier.replace_users(Users::default());
     let gone = server.check(&client.answer(b""), b"", START);
     assert!(matches!(gone, Verdict::Refused { why: AuthFailure::Wrong, .. }), "{gone:?}");
+}
+
+/// Of the realms of one response the first sixteen are answered.
+#[test]
+fn at_most_sixteen_realms_of_one_response_are_answered() {
+    let mut client = Client::new("werner", PASSWORD);
+    let rows: Vec<String> = (0..100)
+        .map(|n| format!("Digest realm=\"r{n}\", nonce=\"n\", algorithm=MD5, qop=\"auth\""))
+        .collect();
+    assert!(client.challenged(&rows));
+    let answers = client.answer(b"");
+    assert_eq!(answers.len(), 16);
+    assert_eq!(answers.last().and_then(|answer| answer.get("realm")), Some("r15"));
 }

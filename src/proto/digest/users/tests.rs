@@ -25,11 +25,13 @@ fn a_line_has_name_realm_hashes_and_who_may_be_registered() {
         (format!("bob:biloxi.com::{SHA}"), "bob", "biloxi.com", [false, true, false], nobody),
         (format!("bob:biloxi.com:::{SHA}:*"), "bob", "biloxi.com", [false, false, true], &["*"]),
         (
-            format!(" bob smith : biloxi.com : {MD5} : {SHA} : {SHA} : eve, mallory@[::1] ,, x@biloxi.com "),
+            format!(
+                " bob smith : biloxi.com : {MD5} : {SHA} : {SHA} : eve, mallory@Biloxi.com ,, x@biloxi.com "
+            ),
             "bob smith",
             "biloxi.com",
             [true, true, true],
-            &["eve", "mallory@[::1]", "x@biloxi.com"],
+            &["eve", "mallory@Biloxi.com", "x@biloxi.com"],
         ),
         (
             format!("jürgen:[2001:db8::1]:{MD5}::{SHA}"),
@@ -67,6 +69,8 @@ fn a_bad_line_is_told_by_number_and_what_to_do_without_its_secrets() {
         (format!("bob:biloxi.com:::{}g", &SHA[1..]), UsersFault::Ha1(Algorithm::Sha512_256)),
         (format!("bob:biloxi.com:{MD5}:::sip:eve@biloxi.com"), UsersFault::MayRegister),
         (format!("bob:biloxi.com:{MD5}:::eve@"), UsersFault::MayRegister),
+        (format!("bob:biloxi.com:{MD5}:::eve,carol@atlanta.com"), UsersFault::OtherRealm),
+        (format!("bob:biloxi.com:{MD5}:::eve@[::1]"), UsersFault::OtherRealm),
         (format!("bob:biloxi.com:{MD5}:::@biloxi.com"), UsersFault::MayRegister),
         (format!("bob:biloxi.com:{MD5}:::eve:{MD5}"), UsersFault::MayRegister),
         (format!("alice:atlanta.com:{MD5}"), duplicate(3)),

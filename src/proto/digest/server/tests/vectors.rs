@@ -53,7 +53,7 @@ fn the_digests_of_all_vectors_that_a_server_takes_are_right() {
                 credentials: &credentials,
             };
             match server.verifier.check(asked, START) {
-                Verdict::Stale => assert!(is_right, "{id}"),
+                Verdict::Stale(_) => assert!(is_right, "{id}"),
                 Verdict::Refused { username, why: AuthFailure::Wrong } => {
                     assert!(!is_right, "{id}");
                     assert_eq!(&*username, get("username").unwrap(), "{id}");
