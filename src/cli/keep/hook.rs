@@ -49,7 +49,7 @@ impl Hook {
             (sender, tokio::spawn(work(self.command.clone(), receiver, self.complain.clone())))
         });
         if sender
-            .try_send(HookEvent { name: event.name(), aor: event.aor().to_owned(), line: event.line() })
+            .try_send(HookEvent { name: event.name(), aor: event.aor().to_owned(), line: event.line(0) })
             .is_err()
         {
             let _ = self.complain.try_send("--on-event is too slow: an event is left out".to_owned());
