@@ -77,7 +77,7 @@ impl Reporter<'_, '_> {
         self.erase();
         // Nobody looks any more if it fails; events say so.
         if let (true, Ok(Put::Taken)) =
-            (self.drawn.is_empty(), self.streams.put(Stream::Stdout, drawing.as_bytes()))
+            (self.drawn.is_empty(), self.streams.put(Stream::Data, drawing.as_bytes()))
         {
             self.drawn = lines;
         }
@@ -89,7 +89,7 @@ impl Reporter<'_, '_> {
         if drawn > 0 {
             let erasing = format!("\u{1b}[{drawn}A\r\u{1b}[J");
             // It stands there still if nobody looks.
-            if !matches!(self.streams.put(Stream::Stdout, erasing.as_bytes()), Ok(Put::LeftOut)) {
+            if !matches!(self.streams.put(Stream::Data, erasing.as_bytes()), Ok(Put::LeftOut)) {
                 self.drawn.clear();
             }
         }

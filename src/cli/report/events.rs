@@ -121,7 +121,7 @@ impl Reporter<'_, '_> {
     /// Writes an event, or counts that it is left out.
     fn event_text(&mut self, text: &str) -> io::Result<()> {
         self.erase();
-        let put = self.streams.put(Stream::Stdout, text.as_bytes())?;
+        let put = self.streams.put(Stream::Data, text.as_bytes())?;
         self.events_left_out.count(put);
         Ok(())
     }

@@ -81,11 +81,11 @@ impl Streams<'_> {
             return writer.put(stream, text);
         }
         match stream {
-            Stream::Stdout => {
+            Stream::Data => {
                 self.stdout.write_all(text)?;
                 self.stdout.flush()?;
             }
-            Stream::Stderr => self.stderr.write_all(text)?,
+            Stream::Messages => self.stderr.write_all(text)?,
         }
         Ok(Put::Taken)
     }
@@ -382,7 +382,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
 
     fn stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.erase();
-        self.streams.put(Stream::Stdout, bytes).map(drop)
+        self.streams.put(Stream::Data, bytes).map(drop)
     }
 
     /// Nobody can be told when stderr fails.
@@ -393,7 +393,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
         self.erase();
         let text = fit(text, self.streams.stderr_is_terminal);
         let text = self.messages_left_out.remark() + &text;
-        if let Ok(put) = self.streams.put(Stream::Stderr, text.as_bytes()) {
+        if let Ok(put) = self.streams.put(Stream::Messages, text.as_bytes()) {
             self.messages_left_out.count(put);
         }
     }

@@ -30,10 +30,10 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// One of the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// The stream for data.
-    Stdout,
-    /// The stream for what is about the data.
-    Stderr,
+    /// The stream for data, which is stdout.
+    Data,
+    /// The stream for what is about the data, which is stderr.
+    Messages,
 }
 
 /// What became of a text.
@@ -112,7 +112,7 @@ impl Writer {
     pub fn put(&self, stream: Stream, text: &[u8]) -> io::Result<Put> {
         let queue = self.queue(stream);
         let mut waiting = queue.lock();
-        if let (Stream::Stdout, Some(error)) = (stream, &waiting.error) {
+        if let (Stream::Data, Some(error)) = (stream, &waiting.error) {
             return Err(again(error));
         }
         if text.is_empty() {
@@ -154,8 +154,8 @@ impl Writer {
 
     fn queue(&self, stream: Stream) -> &Queue {
         match stream {
-            Stream::Stdout => &self.stdout,
-            Stream::Stderr => &self.stderr,
+            Stream::Data => &self.stdout,
+            Stream::Messages => &self.stderr,
         }
     }
 }
@@ -202,13 +202,13 @@ impl Queue {
         loop {
             let (stream, text) = self.next();
             let sink = match stream {
-                Stream::Stdout => &mut stdout,
-                Stream::Stderr => &mut stderr,
+                Stream::Data => &mut stdout,
+                Stream::Messages => &mut stderr,
             };
             let result = sink.as_mut().map_or(Ok(()), |sink| self.write(sink, &text));
             let mut waiting = self.lock();
             waiting.octets -= text.len();
-            if let (Stream::Stdout, Err(error)) = (stream, result) {
+            if let (Stream::Data, Err(error)) = (stream, result) {
                 waiting.error = Some(error);
                 self.failed.notify_one();
             }

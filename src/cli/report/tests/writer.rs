@@ -68,7 +68,7 @@ fn a_late_reader_gets_everything_in_order() {
     let writer = begun(pipe.sink(), Box::new(io::sink()), false);
     let lines: Vec<String> = (0..1000).map(|n| format!("{n:>999}\n")).collect();
     for line in &lines {
-        assert_eq!(writer.put(Stream::Stdout, line.as_bytes()).unwrap(), Put::Taken);
+        assert_eq!(writer.put(Stream::Data, line.as_bytes()).unwrap(), Put::Taken);
     }
     pipe.opens();
     writer.finish().unwrap();
@@ -82,17 +82,17 @@ fn without_a_reader_nobody_waits() {
     let writer = begun(out.sink(), err.sink(), false);
     let line = format!("{:>9999}\n", "x");
     let taken =
-        (0..1000).filter(|_| writer.put(Stream::Stdout, line.as_bytes()).unwrap() == Put::Taken).count();
+        (0..1000).filter(|_| writer.put(Stream::Data, line.as_bytes()).unwrap() == Put::Taken).count();
     assert_eq!(taken, 104, "what fits into a MiB");
     err.opens();
-    assert_eq!(writer.put(Stream::Stderr, b"warning\n").unwrap(), Put::Taken);
+    assert_eq!(writer.put(Stream::Messages, b"warning\n").unwrap(), Put::Taken);
     writer.finish().unwrap();
     assert_eq!((out.text().as_str(), err.text().as_str()), ("", "warning\n"));
     // Longer than the queue, it is taken where nothing waits.
     let (out, long) = (Pipe::default(), "x".repeat(3 << 20));
     let writer = begun(out.sink(), Box::new(io::sink()), false);
-    assert_eq!(writer.put(Stream::Stdout, long.as_bytes()).unwrap(), Put::Taken);
-    assert_eq!(writer.put(Stream::Stdout, b"x").unwrap(), Put::LeftOut);
+    assert_eq!(writer.put(Stream::Data, long.as_bytes()).unwrap(), Put::Taken);
+    assert_eq!(writer.put(Stream::Data, b"x").unwrap(), Put::LeftOut);
     out.opens();
     writer.finish().unwrap();
     assert_eq!(out.text(), long);
@@ -106,7 +106,7 @@ fn streams_of_one_place_keep_their_order() {
     let writer = begun(pipe.sink(), pipe.sink(), true);
     let mut expected = String::new();
     for n in 0..200 {
-        let stream = if n % 3 == 0 { Stream::Stderr } else { Stream::Stdout };
+        let stream = if n % 3 == 0 { Stream::Messages } else { Stream::Data };
         let line = format!("{n}\n");
         writer.put(stream, line.as_bytes()).unwrap();
         expected += &line;
@@ -120,11 +120,11 @@ fn streams_of_one_place_keep_their_order() {
 async fn a_reader_that_has_gone_is_told_of() {
     for kind in [io::ErrorKind::BrokenPipe, io::ErrorKind::StorageFull] {
         let writer = begun(Box::new(Broken(kind)), Box::new(Broken(kind)), false);
-        writer.put(Stream::Stderr, b"nobody cares\n").unwrap();
-        writer.put(Stream::Stdout, b"event\n").unwrap();
+        writer.put(Stream::Messages, b"nobody cares\n").unwrap();
+        writer.put(Stream::Data, b"event\n").unwrap();
         writer.failed().await;
-        assert_eq!(writer.put(Stream::Stdout, b"event\n").unwrap_err().kind(), kind);
-        assert_eq!(writer.put(Stream::Stderr, b"still\n").unwrap(), Put::Taken);
+        assert_eq!(writer.put(Stream::Data, b"event\n").unwrap_err().kind(), kind);
+        assert_eq!(writer.put(Stream::Messages, b"still\n").unwrap(), Put::Taken);
         assert_eq!(writer.finish().unwrap_err().kind(), kind);
     }
 }
