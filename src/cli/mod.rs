@@ -57,6 +57,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = keep::child::launch::become_program() {
         return ExitCode::from(code);
     }
+    signals::outlive_file_limit();
     let arguments = || std::env::args_os().collect::<Vec<_>>();
     let environment = Environment::of_process();
     let asking = complete::asking();
