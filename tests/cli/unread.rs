@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::keep::{keep, name, serve};
-use crate::run::command;
+use crate::run::{command, wait_until};
 
 /// A command whose stdout, a pipe, is full from now on.
 struct Unread {
@@ -214,6 +214,48 @@ fn requests_of_strangers_are_told_at_a_rate_with_their_count() {
     }
     assert_eq!((count, keep.end().2), (500, Some(0)));
     assert!((20..200).contains(&told), "{told}");
+    registrar.stop();
+}
+
+/// A hook that is slower than strangers ask gets the account's own events all the same, one complaint is made, and what it
+/// has started ends with it.
+#[test]
+fn a_slow_hook_gets_the_events_of_the_account_and_ends_with_its_group() {
+    let home = tempfile::tempdir().unwrap();
+    let registrar = serve();
+    let heard = home.path().join("heard");
+    let pids = home.path().join("pids");
+    let hook = format!(
+        "echo $SIPREG_EVENT >> {}; case $SIPREG_EVENT in incoming) sleep 77 & echo $! >> {}; wait;; esac",
+        heard.display(),
+        pids.display()
+    );
+    let mut keep = keep(&registrar.at[0], home.path(), &["alice@localhost", "--on-event", &hook]);
+    keep.tells("registering");
+    let registered = keep.tells("registered");
+    let contact = registered["contact"].as_str().unwrap();
+    let peer = Peer::new(contact.trim_start_matches("sip:").split(['@', ';']).nth(1).unwrap());
+    wait_until("the hook has heard of it", || {
+        std::fs::read_to_string(&heard).unwrap_or_default().contains("registered")
+    });
+    for round in 0..7 {
+        for n in 0..50 {
+            assert_eq!(peer.ask("OPTIONS", contact, round * 50 + n, ""), "200");
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let started = std::fs::read_to_string(&pids).unwrap();
+    keep.signal("-TERM");
+    let (events, stderr, code) = keep.end();
+    assert_eq!((events.last().map(String::as_str), code), (Some("stopped"), Some(0)));
+    assert_eq!(stderr.matches("--on-event is too slow").count(), 1, "{stderr}");
+    let heard = std::fs::read_to_string(&heard).unwrap();
+    assert!(heard.contains("unregistered\nstopped\n"), "{heard}");
+    let pid = started.lines().next().unwrap();
+    wait_until("what the hook has started has ended", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    });
     registrar.stop();
 }
 
