@@ -47,6 +47,7 @@ pub use environment::Environment;
 pub use exit::{Exit, Fault};
 use options::{Args, ClientCommand, Command, Request};
 use report::json::{self, CommandName};
+use report::writer::Writer;
 use report::{Reporter, Settings, Streams};
 
 /// Gives the words of the command line. They are not held: there may be ten thousand addresses among them.
@@ -58,18 +59,42 @@ pub fn main() -> ExitCode {
     if let Some(code) = keep::child::launch::become_program() {
         return ExitCode::from(code);
     }
+    signals::outlive_file_limit();
     let arguments = || std::env::args_os().collect::<Vec<_>>();
     let environment = Environment::of_process();
     let asking = complete::asking();
     let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
     let (stdout_is_terminal, stderr_is_terminal) = (stdout.is_terminal(), stderr.is_terminal());
+    let same = is_same(stdout_is_terminal && stderr_is_terminal);
+    let writer = Some(Writer::new(Box::new(io::stdout()), Box::new(io::stderr()), same));
     let mut streams =
-        Streams { stdout: &mut stdout, stderr: &mut stderr, stdout_is_terminal, stderr_is_terminal };
+        Streams { stdout: &mut stdout, stderr: &mut stderr, stdout_is_terminal, stderr_is_terminal, writer };
     let exit = match asking {
         Some(shell) => complete_for(shell, &arguments(), &environment, &mut streams),
         None => run_guarded(&arguments, &environment, &mut streams),
     };
+    // Whatever is lost here was said to nobody.
+    let _ = streams.finish();
     ExitCode::from(exit.code())
+}
+
+/// Whether stdout and stderr lead to the same place: a terminal, a pipe, a file.
+#[cfg(unix)]
+fn is_same(_terminals: bool) -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+    let identity = |stream: std::os::fd::BorrowedFd<'_>| {
+        let file = std::fs::File::from(stream.try_clone_to_owned().ok()?);
+        file.metadata().ok().map(|found| (found.dev(), found.ino()))
+    };
+    let stdout = identity(io::stdout().as_fd());
+    stdout.is_some() && stdout == identity(io::stderr().as_fd())
+}
+
+/// Whether stdout and stderr lead to the same place: there is one terminal.
+#[cfg(not(unix))]
+fn is_same(terminals: bool) -> bool {
+    terminals
 }
 
 /// Answers a shell. If that fails nothing is said: somebody is typing there.

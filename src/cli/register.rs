@@ -291,7 +291,7 @@ pub(super) async fn drive(
             Input::Signal(Signal::Stop(signal)) => {
                 return Ok(Outcome::Stopped(signal, last_words(session).await));
             }
-            Input::Signal(Signal::Reload | Signal::Status) | Input::Reader(_) => continue,
+            Input::Signal(Signal::Reload | Signal::Status) | Input::Reader(_) | Input::Unread => continue,
         };
         watch.see(&notice, session.clock);
         match notice {

@@ -59,6 +59,8 @@ pub enum Input {
     Signal(Signal),
     /// Somebody wants to read the metrics.
     Reader(Reader),
+    /// Nobody reads stdout any more.
+    Unread,
 }
 
 /// Runs a command to its end: its clock starts now.
@@ -128,7 +130,7 @@ impl Session {
             if self.prompt.is_none()
                 && let Some(Question { username, realm, host, .. }) = self.questions.front()
             {
-                reporter.erase();
+                reporter.settle();
                 self.prompt = Some(Prompt::ask(username, host, realm));
             }
             let input = tokio::select! {
@@ -136,6 +138,7 @@ impl Session {
                 // The most frequent branch comes first; the driver lets the others have their turn.
                 notice = self.driver.next() => self.sift(notice).map(Input::Notice),
                 signal = self.signals.next() => Some(Input::Signal(signal)),
+                () = reporter.unread() => Some(Input::Unread),
                 () = crash::happened() => return Err(Fault::internal(crash::last_words())),
                 answer = answer(&mut self.prompt) => self.pass_on(answer).map(Input::Signal),
                 reader = Metrics::next(self.metrics.as_mut()) => Some(Input::Reader(reader)),
@@ -154,6 +157,11 @@ impl Session {
             }
         }
         None
+    }
+
+    /// The next signal that ends the command, when nothing else is waited for any more. Can be dropped at any time.
+    pub async fn stop(&mut self) -> Stop {
+        self.signals.stop().await
     }
 
     /// Whether a question for a password is open.

@@ -35,13 +35,27 @@ pub enum Listens {
 }
 
 #[cfg(unix)]
-pub use unix::Signals;
+pub use unix::{Signals, outlive_file_limit};
+
+/// Files have no limit of size here.
+#[cfg(not(unix))]
+pub fn outlive_file_limit() {}
 
 #[cfg(unix)]
 mod unix {
     use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
     use super::{Listens, Signal, Stop, io};
+
+    /// From now on a file that may not grow any more (SIGXFSZ) does not end the process: writing to it fails, as on a full
+    /// disk. Programs that are started are not affected.
+    pub fn outlive_file_limit() {
+        // A signal that somebody listens to does nothing else, even if he has gone.
+        if let Ok(runtime) = crate::net::runtime() {
+            let _within = runtime.enter();
+            drop(signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32)));
+        }
+    }
 
     /// The signals that have been asked for.
     pub struct Signals {

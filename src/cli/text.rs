@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::io;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
 /// `text` with everything escaped that could move the cursor, change colours or reorder what a person reads:
-/// control characters, line and paragraph separators, direction overrides. A peer writes reason phrases,
+/// control characters, line and paragraph separators, direction overrides, characters without width. A peer writes reason phrases,
 /// realms and URIs, and a terminal obeys what it is sent.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
@@ -23,9 +27,56 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// Controls, separators, what reorders, and what is not seen at all: tags, fillers, annotations and the like.
 fn is_harmful(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// A value as one line of JSON with its line end, in which all that [`escape`] escapes is written as `\uXXXX`: whoever
+/// reads it gets the same text, and a terminal that shows it obeys nothing.
+#[must_use]
+pub fn json_line(value: &impl Serialize) -> String {
+    let mut line = Vec::with_capacity(1024);
+    // What is written here is strings, numbers and string keys only: there is nothing that JSON can't hold.
+    match value.serialize(&mut Serializer::with_formatter(&mut line, Harmless)) {
+        Ok(()) => {
+            line.push(b'\n');
+            String::from_utf8(line).unwrap_or_default()
+        }
+        Err(_) => String::new(),
+    }
+}
+
+/// Compact JSON without harmful characters.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_harmful) {
+            let (before, after) = rest.split_at(at);
+            writer.write_all(before.as_bytes())?;
+            let mut characters = after.chars();
+            if let Some(c) = characters.next() {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            }
+            rest = characters.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
 }
 
 /// Octets as text: what is no UTF-8 becomes `\xNN`, what could harm is escaped.
@@ -228,6 +279,27 @@ mod tests {
             assert_eq!(escape(text), safe);
         }
         assert_eq!(octets(b"a\xff\x1bb"), "a\\xff\\u{1b}b");
+    }
+
+    /// JSON says the same without a character that a terminal obeys or nobody sees.
+    #[test]
+    fn json_has_no_harmful_character_and_loses_none() {
+        for (text, line) in [
+            ("munich.de", r#""munich.de""#),
+            ("Kernspaltüng€ ☎️📞 東京", r#""Kernspaltüng€ ☎️📞 東京""#),
+            ("\"\\\u{1b}\r\n", r#""\"\\\u001b\r\n""#),
+            ("\u{7f}\u{80}\u{9b}31m\u{9f}\u{a0}", "\"\\u007f\\u0080\\u009b31m\\u009f\u{a0}\""),
+            ("a\u{202e}b\u{2066}\u{61c}", r#""a\u202eb\u2066\u061c""#),
+            ("\u{200b}\u{200d}\u{feff}\u{2060}\u{ad}\u{180e}", r#""\u200b\u200d\ufeff\u2060\u00ad\u180e""#),
+            ("\u{2028}\u{2029}x\u{fff9}", r#""\u2028\u2029x\ufff9""#),
+            ("\u{e0001}\u{e0041}", r#""\udb40\udc01\udb40\udc41""#),
+        ] {
+            let made = json_line(&text);
+            assert_eq!(made, format!("{line}\n"));
+            assert_eq!(serde_json::from_str::<String>(&made).unwrap(), text);
+            let made = json_line(&std::collections::BTreeMap::from([(text, [text])]));
+            assert_eq!(made, format!("{{{line}:[{line}]}}\n"), "keys too");
+        }
     }
 
     /// The mark of an editor goes; what is no UTF-8 is named.

@@ -39,4 +39,5 @@ mod signals;
 mod systemd;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod unread;
 mod usage;

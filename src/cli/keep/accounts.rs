@@ -12,7 +12,7 @@ use crate::cli::diagnose::diagnose;
 use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
 use crate::cli::report::board::AccountStatus;
-use crate::cli::report::events::KeepEvent;
+use crate::cli::report::events::{KeepEvent, Rate};
 use crate::cli::state::{self, ProcessSlot, Slot};
 use crate::net::{Config, Driver, SystemRandom};
 use crate::proto::client::outcome::Success;
@@ -171,6 +171,8 @@ pub(super) struct Member {
     others: Option<u64>,
     /// The last event of this account, once the removal of its binding has failed.
     pub(super) not_removed: Option<Box<KeepEvent>>,
+    /// The requests of others that were not told yet, since there were too many: how many, and the last of them.
+    untold: Option<(u64, Box<KeepEvent>)>,
     /// The exit status for a failure that is not tried again.
     pub(super) gave_up: Option<Exit>,
 }
@@ -227,6 +229,21 @@ impl Member {
             Some(event) if matches!(what, AccountEvent::Stopped(_)) => Some(*event),
             Some(_) | None => Some(KeepEvent::of(aor, what, until, now)),
         }
+    }
+
+    /// The event of a request of somebody else with all that were not told before it, if it may be told now.
+    pub(super) fn admit(&mut self, event: KeepEvent, rate: &mut Rate, now: Time) -> Option<KeepEvent> {
+        let count = self.untold.take().map_or(0, |(count, _)| count) + 1;
+        if rate.admits(now) {
+            return Some(event.counted(count, now));
+        }
+        self.untold = Some((count, Box::new(event)));
+        None
+    }
+
+    /// The requests of others that were not told, at the end.
+    pub(super) fn rest(&mut self, now: Time) -> Option<KeepEvent> {
+        self.untold.take().map(|(count, last)| last.counted(count, now))
     }
 
     fn compare(&mut self, success: &Success) -> Others {

@@ -138,6 +138,15 @@ impl Child {
     }
 }
 
+/// Ends a program that has its group for itself, with all that it has started.
+pub(super) fn end_group(child: &tokio::process::Child) {
+    #[cfg(unix)]
+    signal::kill(child, Group::Own);
+    // Elsewhere there are no groups: dropping it ends it.
+    #[cfg(not(unix))]
+    let _ = child;
+}
+
 /// Ends when the time is over that a program was given.
 async fn due(request: &mut Request) {
     match request {

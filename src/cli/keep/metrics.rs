@@ -11,8 +11,12 @@ use crate::proto::Time;
 
 type Labels = Vec<(&'static str, String)>;
 
-/// The metrics of all accounts, as text.
-pub(super) fn text<'a>(all: impl Iterator<Item = &'a AccountStatus>, now: Time) -> String {
+/// The metrics of all accounts, as text; `left_out`: events, and texts on stderr, that nobody read.
+pub(super) fn text<'a>(
+    all: impl Iterator<Item = &'a AccountStatus>,
+    left_out: (u64, u64),
+    now: Time,
+) -> String {
     let mut registry = Registry::with_prefix("sipreg_keep");
     let (bound, left, next) = (Family::<Labels, Gauge>::default(), gauges(), gauges());
     let (tries, failures, calls) = (counters(), counters(), counters());
@@ -33,6 +37,11 @@ pub(super) fn text<'a>(all: impl Iterator<Item = &'a AccountStatus>, now: Time) 
     registry.register("attempts", "Tries that have ended", tries);
     registry.register("failures", "Tries that failed", failures);
     registry.register("incoming", "Requests of others that were answered", calls);
+    let (events, messages) = (Counter::<u64>::default(), Counter::<u64>::default());
+    events.inc_by(left_out.0);
+    messages.inc_by(left_out.1);
+    registry.register("dropped_events", "Events left out because nobody read them", events);
+    registry.register("dropped_messages", "Texts on stderr left out because nobody read them", messages);
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = encode(&mut text, &registry);

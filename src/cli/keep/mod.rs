@@ -16,7 +16,7 @@ use super::account::Account;
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
 use super::options::{Keep as Args, Output};
-use super::report::events::keep_schema;
+use super::report::events::{Rate, keep_schema};
 use super::report::json::CommandName;
 use super::report::{Reporter, Settings, Streams};
 use super::session::{self, Setup};
@@ -81,6 +81,7 @@ async fn keep(
         signal = setup.signals.stop() => return Ok(reporter.interrupted(signal, None)),
         typed = unlock(&mut accounts) => typed?,
     };
+    reporter.write_beside();
     let mut all = Accounts::new(&accounts, life.probe, session::randomness()?, reporter);
     let begin = all.begin(accounts, reporter);
     let mut session = setup.begin(all.net(), life.metrics)?;
@@ -96,6 +97,7 @@ async fn keep(
         hook: life.hook,
         child: Child::new(life.command),
         manager: Manager::of_environment(),
+        incoming: Rate::default(),
         stopping: false,
         outcome: None,
     };

@@ -11,7 +11,7 @@ use super::reload::Reload;
 use super::systemd::Manager;
 use crate::cli::account::Account;
 use crate::cli::exit::{Exit, Fault};
-use crate::cli::report::events::KeepEvent;
+use crate::cli::report::events::{KeepEvent, Rate};
 use crate::cli::report::{Reporter, human};
 use crate::cli::session::{Input, Session};
 use crate::cli::signals::{Signal, Stop};
@@ -30,6 +30,8 @@ pub(super) struct Loop {
     pub(super) hook: Option<Hook>,
     pub(super) child: Child,
     pub(super) manager: Manager,
+    /// What strangers ask of all accounts is told at this rate.
+    pub(super) incoming: Rate,
     pub(super) stopping: bool,
     /// The exit status, once nothing is kept any more.
     pub(super) outcome: Option<Exit>,
@@ -107,7 +109,10 @@ impl Loop {
                     continue;
                 }
                 if let Some(hook) = self.hook.take() {
-                    hook.finish().await;
+                    tokio::select! {
+                        () = hook.finish() => {}
+                        signal = self.session.stop() => return Ok(signal.into()),
+                    }
                 }
                 return Ok(self.outcome.unwrap_or(Exit::Done));
             }
@@ -132,8 +137,10 @@ impl Loop {
             Input::Signal(Signal::Status) => self.status(reporter),
             Input::Reader(reader) => {
                 let all = self.accounts.statuses();
-                reader.answer(metrics::text(all, self.session.driver.now()));
+                reader.answer(metrics::text(all, reporter.left_out(), self.session.driver.now()));
             }
+            // That ends it as a signal would.
+            Input::Unread => self.stop(None),
         }
     }
 
@@ -206,9 +213,25 @@ impl Loop {
         let now = self.session.driver.now();
         let Some(member) = self.accounts.all.get_mut(&registration) else { return Ok(()) };
         let others = member.update(what);
-        let Some(event) = member.event(what, now) else { return Ok(()) };
+        let rest = match what {
+            AccountEvent::Stopped(_) => member.rest(now),
+            AccountEvent::Registering
+            | AccountEvent::NetworkChanged
+            | AccountEvent::Incoming { .. }
+            | AccountEvent::FlowFailed { .. }
+            | AccountEvent::Registered { .. }
+            | AccountEvent::Refreshed { .. }
+            | AccountEvent::Failed { .. }
+            | AccountEvent::Unregistered(_) => None,
+        };
+        let Some(mut event) = member.event(what, now) else { return Ok(()) };
+        if event.is_of_strangers() {
+            let Some(admitted) = member.admit(event, &mut self.incoming, now) else { return Ok(()) };
+            event = admitted;
+        }
         let aor = event.aor().to_owned();
-        let mut read = self.tell(&event, reporter);
+        let mut read = rest.map_or(Ok(()), |rest| self.tell(&rest, reporter));
+        read = read.and(self.tell(&event, reporter));
         if others == Others::Changed {
             read = read.and(self.tell(&event.into_bindings_changed(), reporter));
         }
@@ -317,6 +340,7 @@ impl Loop {
         }
         if let Some(first) = self.accounts.all.values().next() {
             let contact = first.contact.clone().unwrap_or_default();
+            reporter.settle();
             if let Err((exit, message)) = self.child.start(&first.status.aor, &contact) {
                 reporter.warning(&message);
                 self.outcome = Some(exit);

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::Reporter;
 use super::events::{seconds_until, short};
 use super::paint::Paint;
+use super::writer::{Put, Stream};
 use super::zone::Zone;
 use crate::cli::text::{self, escape, seconds};
 use crate::proto::Time;
@@ -75,12 +76,8 @@ impl Reporter<'_, '_> {
         drawing += "\u{1b}[?7h";
         self.erase();
         // Nobody looks any more if it fails; events say so.
-        if self
-            .streams
-            .stdout
-            .write_all(drawing.as_bytes())
-            .and_then(|()| self.streams.stdout.flush())
-            .is_ok()
+        if let (true, Ok(Put::Taken)) =
+            (self.drawn.is_empty(), self.streams.put(Stream::Data, drawing.as_bytes()))
         {
             self.drawn = lines;
         }
@@ -88,10 +85,13 @@ impl Reporter<'_, '_> {
 
     /// Takes the board away, for something else to be shown.
     pub fn erase(&mut self) {
-        let drawn = std::mem::take(&mut self.drawn).len();
+        let drawn = self.drawn.len();
         if drawn > 0 {
-            let _ = write!(self.streams.stdout, "\u{1b}[{drawn}A\r\u{1b}[J");
-            let _ = self.streams.stdout.flush();
+            let erasing = format!("\u{1b}[{drawn}A\r\u{1b}[J");
+            // It stands there still if nobody looks.
+            if !matches!(self.streams.put(Stream::Data, erasing.as_bytes()), Ok(Put::LeftOut)) {
+                self.drawn.clear();
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use super::json::{CommandName, Object};
 use super::{Reporter, human, ladder};
 use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, Fault};
-use crate::cli::text::{escape, octets, tenths};
+use crate::cli::text::{escape, json_line, octets, tenths};
 use crate::proto::Direction;
 use crate::proto::client::outcome::Report;
 use crate::sip::{HeaderName, Message};
@@ -148,9 +148,7 @@ impl Reporter<'_, '_> {
             let (aor, ok) = (self.settings.aor.clone(), error.is_none());
             let elapsed_ms = tenths(Duration::from_secs_f64(played.elapsed_ms / 1000.0));
             let object = Demonstration { aor, ok, elapsed_ms, error: error.clone(), ..played };
-            let mut line = serde_json::to_string(&object).unwrap_or_default();
-            line.push('\n');
-            written = self.stdout(line.as_bytes());
+            written = self.stdout(json_line(&object).as_bytes());
         }
         match error {
             Some(Fault { message, .. }) => {

@@ -10,12 +10,13 @@ use serde::{Serialize, Serializer};
 
 use super::json::{Binding, RegistrationFields, schema_of};
 use super::paint::Paint;
+use super::writer::Stream;
 use super::zone::{Zone, rfc3339};
 use super::{Reporter, human};
 use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::explain;
-use crate::cli::text::{escape, rounded_seconds, seconds};
+use crate::cli::text::{escape, json_line, rounded_seconds, seconds};
 use crate::proto::binding::Fate;
 use crate::proto::client::outcome::{Failure, Report};
 use crate::proto::client::schedule::{AccountEvent, Departure};
@@ -36,6 +37,8 @@ pub struct Event<N, D> {
     #[serde(serialize_with = "utc")]
     #[schemars(with = "String")]
     time: Time,
+    /// How many events were left out before this one because nobody read them; 0 as long as somebody does.
+    dropped_events: u64,
     #[serde(flatten)]
     details: D,
 }
@@ -69,13 +72,10 @@ pub trait ForPeople {
 }
 
 impl<N: Serialize, D: Serialize> Event<N, D> {
-    /// One line of JSON, with its line end.
+    /// One line of JSON, with its line end, for a reader that did not get so many events before it.
     #[must_use]
-    pub fn line(&self) -> String {
-        // Strings, numbers and string keys only: there is nothing that JSON can't hold.
-        let mut line = serde_json::to_string(self).unwrap_or_default();
-        line.push('\n');
-        line
+    pub fn line(&self, dropped_events: u64) -> String {
+        json_line(&Event { event: &self.event, time: self.time, dropped_events, details: &self.details })
     }
 
     /// `10:20:59 CET  mark  text`; the text may hold what somebody else wrote.
@@ -100,7 +100,8 @@ impl Reporter<'_, '_> {
         Event<N, D>: ForPeople,
     {
         if self.settings.json {
-            return self.stdout(event.line().as_bytes());
+            let line = event.line(self.events_left_out.lately);
+            return self.event_text(&line);
         }
         match event.weight() {
             Weight::Failure if self.settings.quiet => {
@@ -114,9 +115,18 @@ impl Reporter<'_, '_> {
             Weight::Failure | Weight::News | Weight::Routine => {
                 let text = event.text(self.out, &self.zone);
                 let text = super::fit(&text, self.streams.stdout_is_terminal);
-                self.stdout(text.as_bytes())
+                let text = self.events_left_out.remark() + &text;
+                self.event_text(&text)
             }
         }
+    }
+
+    /// Writes an event, or counts that it is left out.
+    fn event_text(&mut self, text: &str) -> io::Result<()> {
+        self.erase();
+        let put = self.streams.put(Stream::Data, text.as_bytes())?;
+        self.events_left_out.count(put);
+        Ok(())
     }
 }
 
@@ -137,6 +147,9 @@ pub struct KeepDetails {
     method: Option<String>,
     /// `incoming`: who they said they are; their URI.
     from: Option<String>,
+    /// `incoming`: how many requests it stands for, of which this is the last; 1 unless there are too many to tell each.
+    /// 0 for every other event.
+    count: u64,
     /// `registered`, `refreshed`: where the registrar is from now on, if it said so; its URI.
     moved_to: Option<String>,
     /// `reload_failed`: the configuration file. `error` says what is wrong with it.
@@ -202,11 +215,11 @@ impl KeepEvent {
             let span = |at: Time| rounded_seconds(at.since(now));
             let bound_for = until.filter(|until| now < *until).map(span);
             let next_attempt_in = next.map(span);
-            let (method, from, file) = (None, None, None);
-            let moved_to = None;
+            let (method, from, moved_to, file) = (None, None, None, None);
+            let count = 0;
             let details =
-                KeepDetails { registration, next_attempt_in, bound_for, method, from, moved_to, file };
-            Event { event, time: now, details }
+                KeepDetails { registration, next_attempt_in, bound_for, method, from, count, moved_to, file };
+            Event { event, time: now, dropped_events: 0, details }
         };
         match what {
             AccountEvent::Registering => event(Name::Registering, bare(), None),
@@ -225,6 +238,7 @@ impl KeepEvent {
                 let mut event = event(Name::Incoming, bare().with_status(*status), None);
                 event.details.method = Some(method.clone());
                 event.details.from = Some(from.clone());
+                event.details.count = 1;
                 event
             }
             AccountEvent::Unregistered(report) => event(Name::Unregistered, full(report), None),
@@ -278,6 +292,19 @@ impl KeepEvent {
         self
     }
 
+    /// The event for so many requests, at that time.
+    #[must_use]
+    pub fn counted(mut self, count: u64, now: Time) -> KeepEvent {
+        (self.details.count, self.time) = (count, now);
+        self
+    }
+
+    /// Whether it is told since somebody else wanted something, and not for what became of the account itself.
+    #[must_use]
+    pub fn is_of_strangers(&self) -> bool {
+        self.event == KeepEventName::Incoming
+    }
+
     /// The AOR of the account.
     #[must_use]
     pub fn aor(&self) -> &str {
@@ -308,7 +335,7 @@ impl KeepEvent {
 impl ForPeople for KeepEvent {
     fn text(&self, paint: Paint, zone: &Zone) -> String {
         use KeepEventName as Name;
-        let KeepDetails { registration, next_attempt_in, bound_for, method, from, .. } = &self.details;
+        let KeepDetails { registration, next_attempt_in, bound_for, method, from, count, .. } = &self.details;
         let aor = short(self.aor());
         let error = registration.error.as_ref();
         let message = error.map(human::with_remarks).unwrap_or_default();
@@ -338,7 +365,8 @@ impl ForPeople for KeepEvent {
             Name::Incoming => {
                 let (method, from) = (or_nothing(method), or_nothing(from));
                 let status = registration.status.unwrap_or_default();
-                (paint.strong("incoming    "), format!("{aor}: {method} from {from}: {status}"))
+                let times = if *count > 1 { format!(" ({count} times)") } else { String::new() };
+                (paint.strong("incoming    "), format!("{aor}: {method} from {from}: {status}{times}"))
             }
             Name::BindingsChanged => (paint.strong("changed     "), format!("{aor}: {}", self.others())),
             Name::Unregistered => (paint.good("unregistered"), aor.to_owned()),
@@ -472,7 +500,7 @@ impl ServeEvent {
     #[must_use]
     pub fn of(what: &ServerEvent, now: Time) -> Option<ServeEvent> {
         use ServeEventName as Name;
-        let event = |event, details| Some(Event { event, time: now, details });
+        let event = |event, details| Some(Event { event, time: now, dropped_events: 0, details });
         let none = ServeDetails { count: 1, ..ServeDetails::default() };
         let from = |peer: &SocketAddr| Some(peer.to_string());
         match what {
@@ -543,7 +571,7 @@ impl ServeEvent {
     pub fn reload_failed(file: String, message: String, now: Time) -> ServeEvent {
         let (file, message) = (Some(file), Some(message));
         let details = ServeDetails { file, message, count: 1, ..ServeDetails::default() };
-        Event { event: ServeEventName::ReloadFailed, time: now, details }
+        Event { event: ServeEventName::ReloadFailed, time: now, dropped_events: 0, details }
     }
 }
 
@@ -654,6 +682,26 @@ const KINDS: usize = 5;
 
 /// Events of one kind that pass within a second.
 const PER_SECOND: u32 = 20;
+
+/// How many events of one kind have passed within this second.
+#[derive(Debug, Default)]
+pub struct Rate {
+    second: u64,
+    passed: u32,
+}
+
+impl Rate {
+    /// Whether one more passes now.
+    pub fn admits(&mut self, now: Time) -> bool {
+        let second = now.as_millis() / 1000;
+        if second != self.second {
+            (self.second, self.passed) = (second, 0);
+        }
+        let admits = self.passed < PER_SECOND;
+        self.passed += u32::from(admits);
+        admits
+    }
+}
 
 impl Throttle {
     /// The event with how many it stands for; `None`: it is held back.

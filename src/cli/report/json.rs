@@ -15,7 +15,7 @@ use crate::proto::client::plan::Purpose;
 use crate::sip::NameAddr;
 
 use crate::cli::exit::Fault;
-use crate::cli::text::tenths;
+use crate::cli::text::{json_line, tenths};
 
 /// What came of one `sipreg` command. Every key is always there; what is not known is null, [] or 0.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -217,10 +217,7 @@ impl Object {
     /// One line, with its line end.
     #[must_use]
     pub fn line(&self) -> String {
-        // Strings, numbers and string keys only: there is nothing that JSON can't hold.
-        let mut line = serde_json::to_string(self).unwrap_or_default();
-        line.push('\n');
-        line
+        json_line(self)
     }
 }
 

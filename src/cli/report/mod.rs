@@ -10,6 +10,7 @@ pub mod human;
 pub mod json;
 pub mod ladder;
 pub mod paint;
+pub mod writer;
 mod zone;
 
 use std::borrow::Cow;
@@ -32,6 +33,7 @@ use crate::sip::{AnyUri, NameAddr};
 
 use json::{CommandName, Object};
 use paint::Paint;
+use writer::{Put, Stream, Writer};
 use zone::Zone;
 
 /// The options of output, and what else shapes it.
@@ -63,6 +65,64 @@ pub struct Streams<'a> {
     pub stdout_is_terminal: bool,
     /// Stderr is a terminal.
     pub stderr_is_terminal: bool,
+    /// Writes to both beside the loop, once a command has begun that goes on for long.
+    pub writer: Option<Writer>,
+}
+
+impl Streams<'_> {
+    /// The writer, once it has begun.
+    fn writer(&self) -> Option<&Writer> {
+        self.writer.as_ref().filter(|writer| writer.is_running())
+    }
+
+    /// Writes a text whole, or, beside the loop, leaves it out.
+    fn put(&mut self, stream: Stream, text: &[u8]) -> io::Result<Put> {
+        if let Some(writer) = self.writer() {
+            return writer.put(stream, text);
+        }
+        match stream {
+            Stream::Data => {
+                self.stdout.write_all(text)?;
+                self.stdout.flush()?;
+            }
+            Stream::Messages => self.stderr.write_all(text)?,
+        }
+        Ok(Put::Taken)
+    }
+
+    /// Gives what waits to be written a short time at the end.
+    ///
+    /// # Errors
+    /// Those of writing to stdout.
+    pub fn finish(&self) -> io::Result<()> {
+        self.writer().map_or(Ok(()), Writer::finish)
+    }
+}
+
+/// Texts that were left out because nobody reads a stream.
+#[derive(Clone, Copy, Debug, Default)]
+struct LeftOut {
+    /// Since the last one that was not.
+    lately: u64,
+    /// All of them.
+    ever: u64,
+}
+
+impl LeftOut {
+    fn count(&mut self, put: Put) {
+        match put {
+            Put::Taken => self.lately = 0,
+            Put::LeftOut => (self.lately, self.ever) = (self.lately + 1, self.ever + 1),
+        }
+    }
+
+    /// A line that says how many there were lately; empty for none.
+    fn remark(self) -> String {
+        match self.lately {
+            0 => String::new(),
+            many => format!("({many} left out here: nobody read them)\n"),
+        }
+    }
 }
 
 /// Writes reports; each final one says how the process is to exit.
@@ -78,6 +138,9 @@ pub struct Reporter<'s, 'a> {
     zone: Zone,
     /// Lines of the board that stand on the terminal.
     drawn: Vec<String>,
+    /// Events that nobody read, and what nobody read on stderr.
+    events_left_out: LeftOut,
+    messages_left_out: LeftOut,
 }
 
 impl<'s, 'a> Reporter<'s, 'a> {
@@ -99,7 +162,39 @@ impl<'s, 'a> Reporter<'s, 'a> {
             is_dumb: environment.dumb_terminal,
             zone: Zone::new(environment),
             drawn: Vec::new(),
+            events_left_out: LeftOut::default(),
+            messages_left_out: LeftOut::default(),
         }
+    }
+
+    /// From now on a writer beside the loop writes: nobody waits for a reader any more.
+    pub fn write_beside(&mut self) {
+        if let Some(writer) = &mut self.streams.writer {
+            writer.begin();
+        }
+    }
+
+    /// Waits a moment for what was said to be written, before somebody else uses the terminal.
+    pub fn settle(&mut self) {
+        self.erase();
+        if let Some(writer) = self.streams.writer() {
+            writer.settle();
+        }
+    }
+
+    /// Ends when nobody reads stdout any more, once; never ends where that is found when something is written. Can be
+    /// dropped at any time.
+    pub async fn unread(&self) {
+        match self.streams.writer() {
+            Some(writer) => writer.failed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How many events were left out until now, and how many texts on stderr, because nobody read them.
+    #[must_use]
+    pub fn left_out(&self) -> (u64, u64) {
+        (self.events_left_out.ever, self.messages_left_out.ever)
     }
 
     /// A message passed.
@@ -287,8 +382,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
 
     fn stdout(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.erase();
-        self.streams.stdout.write_all(bytes)?;
-        self.streams.stdout.flush()
+        self.streams.put(Stream::Data, bytes).map(drop)
     }
 
     /// Nobody can be told when stderr fails.
@@ -298,12 +392,15 @@ impl<'s, 'a> Reporter<'s, 'a> {
         }
         self.erase();
         let text = fit(text, self.streams.stderr_is_terminal);
-        let _ = self.streams.stderr.write_all(text.as_bytes());
+        let text = self.messages_left_out.remark() + &text;
+        if let Ok(put) = self.streams.put(Stream::Messages, text.as_bytes()) {
+            self.messages_left_out.count(put);
+        }
     }
 
     /// A reader that has gone is no fault; a disk that is full is, for the report is lost.
     fn exit_after(&mut self, written: io::Result<()>, exit: Exit) -> Exit {
-        match written {
+        match written.and_then(|()| self.streams.finish()) {
             Ok(()) => exit,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
             Err(error) => {

@@ -8,10 +8,10 @@ use prometheus_client::registry::Registry;
 
 use crate::proto::registrar::service::Counters;
 
-/// The counters as text.
-pub(super) fn text(counters: Option<Counters>) -> String {
+/// The counters as text; `left_out`: events, and texts on stderr, that nobody read.
+pub(super) fn text(counters: Option<Counters>, left_out: (u64, u64)) -> String {
     let mut registry = Registry::with_prefix("sipreg");
-    registry.register_collector(Box::new(Counted(counters.unwrap_or_default())));
+    registry.register_collector(Box::new(Counted(counters.unwrap_or_default(), left_out)));
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = encode(&mut text, &registry);
@@ -19,11 +19,11 @@ pub(super) fn text(counters: Option<Counters>) -> String {
 }
 
 #[derive(Debug)]
-struct Counted(Counters);
+struct Counted(Counters, (u64, u64));
 
 impl Collector for Counted {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let counted = &self.0;
+        let Counted(counted, (events, messages)) = self;
         let counters = [
             ("requests", "Requests received", counted.requests),
             ("retransmissions", "Copies of requests", counted.retransmissions),
@@ -33,6 +33,8 @@ impl Collector for Counted {
             ("stray_responses", "Responses that nobody waits for", counted.stray),
             ("connections", "Connections that came in", counted.accepted),
             ("connections_dropped", "Connections closed by a limit", counted.dropped),
+            ("dropped_events", "Events left out because nobody read them", *events),
+            ("dropped_messages", "Texts on stderr left out because nobody read them", *messages),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);

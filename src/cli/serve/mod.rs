@@ -32,6 +32,7 @@ pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '
         users::add_user(&args.access, environment).map(|text| reporter.data(&text)).map_err(Fault::from)
     } else {
         Options::of(&args).map_err(Fault::from).and_then(|options| {
+            reporter.write_beside();
             session::run(Listens::Reload, async |setup| serve(options, args, setup, &mut *reporter).await)
         })
     };
@@ -121,8 +122,11 @@ impl Server {
                 Input::Signal(Signal::Reload) => self.reload(),
                 Input::Signal(Signal::Status) => {}
                 Input::Reader(reader) => {
-                    reader.answer(metrics::text(self.session.driver.endpoint().counters()));
+                    let counters = self.session.driver.endpoint().counters();
+                    reader.answer(metrics::text(counters, reporter.left_out()));
                 }
+                // That ends it as a signal would.
+                Input::Unread => self.stop(),
                 Input::Notice(Notice::Server(ServerEvent::CannotListen { transport, address, cause })) => {
                     return Err(cannot_listen(transport, address, cause).into());
                 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::file;
+use crate::cli::text::json_line;
 use crate::proto::client::contact::is_same;
 use crate::proto::client::plan::Resume;
 use crate::proto::{Checkpoint, Time};
@@ -89,9 +90,7 @@ impl Record {
     }
 
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let mut text = serde_json::to_string(self).map_err(io::Error::other)?;
-        text.push('\n');
-        file::replace(path, text.as_bytes())
+        file::replace(path, json_line(self).as_bytes())
     }
 
     /// For a plan.

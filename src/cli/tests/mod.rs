@@ -16,6 +16,7 @@ fn run(arguments: &[&str], environment: &Environment) -> (u8, String, String) {
         stderr: &mut stderr,
         stdout_is_terminal: false,
         stderr_is_terminal: false,
+        writer: None,
     };
     let arguments: Vec<OsString> =
         std::iter::once("sipreg").chain(arguments.iter().copied()).map(Into::into).collect();
@@ -190,6 +191,7 @@ fn a_bug_is_told_as_one() {
         stderr: &mut stderr,
         stdout_is_terminal: false,
         stderr_is_terminal: false,
+        writer: None,
     };
     let arguments = ["sipreg", "register", "bob", "--json"].map(OsString::from);
     let exit = run_guarded(&|| arguments.to_vec(), &Environment::default(), &mut streams);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::cli::report::events::{ForPeople, KeepEvent, ServeEvent, Throttle, Weight};
+use crate::cli::report::events::{ForPeople, KeepEvent, Rate, ServeEvent, Throttle, Weight};
 use crate::cli::report::zone::Zone;
 use crate::proto::binding::{Aor, Effect, Fate};
 use crate::proto::client::schedule::{AccountEvent, Departure};
@@ -169,4 +169,23 @@ fn a_flood_is_counted_instead_of_shown() {
     let rest: Vec<ServeEvent> = throttle.rest(later(9)).collect();
     assert_eq!((held_back, rest.len()), (6, 1));
     assert!(text(&rest[0]).starts_with("13:03:21 UTC") && text(&rest[0]).ends_with("(6 times)\n"));
+}
+
+/// What strangers ask of an account is told so often in a second; an event for many says how many.
+#[test]
+fn requests_of_strangers_pass_at_a_rate() {
+    let mut rate = Rate::default();
+    assert_eq!((0..50).filter(|_| rate.admits(SENT)).count(), 20);
+    assert_eq!((0..50).filter(|_| rate.admits(later(1))).count(), 20);
+    let what =
+        AccountEvent::Incoming { method: "OPTIONS".into(), from: "sip:bob@munich.de".into(), status: 200 };
+    let event = KeepEvent::of(AOR, &what, None, SENT);
+    assert!(event.is_of_strangers() && event.line(0).contains("\"count\":1"));
+    let many = event.counted(31, later(9));
+    assert!(
+        text(&many).starts_with("13:03:21 UTC") && text(&many).ends_with(": 200 (31 times)\n"),
+        "{}",
+        text(&many)
+    );
+    assert!(!KeepEvent::of(AOR, &AccountEvent::Registering, None, SENT).is_of_strangers());
 }

@@ -3,6 +3,7 @@
 mod events;
 mod json;
 mod streams;
+mod writer;
 
 use super::*;
 use crate::proto::client::outcome::*;
@@ -95,6 +96,7 @@ fn shown(report: &Report, settings: Settings) -> (Exit, String, String) {
         stderr: &mut stderr,
         stdout_is_terminal: false,
         stderr_is_terminal: false,
+        writer: None,
     };
     let settings = Settings { aor: Some(AOR.into()), ..settings };
     let command = Some(CommandName::Register);

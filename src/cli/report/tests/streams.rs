@@ -54,6 +54,7 @@ fn stdout_that_can_not_be_written() {
             stderr: &mut stderr,
             stdout_is_terminal: false,
             stderr_is_terminal: false,
+            writer: None,
         };
         let mut reporter = Reporter::new(&mut streams, Settings::default(), None, &Environment::default());
         assert_eq!(reporter.finished(&report).code(), code);
@@ -73,6 +74,7 @@ fn a_signal_ends_it_with_what_is_known() {
                 stderr: &mut stderr,
                 stdout_is_terminal: false,
                 stderr_is_terminal: false,
+                writer: None,
             };
             let settings = Settings { json: true, ..Settings::default() };
             let command = Some(CommandName::Register);
