@@ -50,11 +50,11 @@ mod unix {
     /// From now on a file that may not grow any more (SIGXFSZ) does not end the process: writing to it fails, as on a full
     /// disk. Programs that are started are not affected.
     pub fn outlive_file_limit() {
-        // A signal that somebody listens to does nothing else, even if he has gone.
-        if let Ok(runtime) = crate::net::runtime() {
-            let _within = runtime.enter();
-            drop(signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32)));
-        }
+        use nix::sys::signal::{SigSet, Signal};
+
+        // Threads that begin later inherit it; programs begin with none blocked. Where it can't be had, nothing is worse
+        // than before.
+        let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
     }
 
     /// The signals that have been asked for.
