@@ -1,5 +1,6 @@
 //! What the values of options mean, wherever they stand: addresses, contacts, headers, durations, names. Each type is
-//! read from one text; the option or key that it belongs to is known to who reads it.
+//! read from one text; the option or key that it belongs to is known to who reads it. The file is long because whoever
+//! looks for what a value may be looks in one place.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

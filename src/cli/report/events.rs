@@ -1,5 +1,6 @@
 //! The events of `keep` and `serve`. An event is one struct, made of an event of the core; from it come the
-//! line of JSON, which scripts and `--on-event` get, and the line for people.
+//! line of JSON, which scripts and `--on-event` get, and the line for people. The file is long because the name of an
+//! event, its fields, its line and how often it is told belong together.
 
 use std::fmt;
 use std::io;
