@@ -25,6 +25,21 @@ pub fn challenge(octets: &[u8]) {
         }
     }
     credentials_fit(&headers);
+    a_stranger_gets_no_other_realm(&headers);
+}
+
+/// Whatever a host that only a redirect named asks for, it is answered for the domain of the address, or not at all.
+fn a_stranger_gets_no_other_realm(headers: &Headers) {
+    let (mut sessions, mut random) = (Sessions::new(), Counting::default());
+    let trust = Trust::Strange { domain: "a", proven: &[] };
+    let outcome = sessions.on_challenge(headers, &keyring(), trust, &mut random);
+    assert!(sessions.asked().all(|realm| realm.eq_ignore_ascii_case("a")), "{outcome:?}: {headers:?}");
+    let rows = sessions.authorize("REGISTER", "sip:a", b"");
+    assert_eq!(rows.is_empty(), outcome != ChallengeOutcome::Answer);
+    for row in &rows {
+        let answer = Credentials::parse(row.value()).expect("an answer reads");
+        assert!(answer.get("realm").is_some_and(|realm| realm.eq_ignore_ascii_case("a")), "{answer}");
+    }
 }
 
 fn keyring() -> Keyring {
