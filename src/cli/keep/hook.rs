@@ -52,7 +52,7 @@ pub(super) struct Hook {
 struct Running {
     own: mpsc::UnboundedSender<HookEvent>,
     strangers: mpsc::Sender<HookEvent>,
-    /// Everything ends.
+    /// Notified at the end: what strangers caused is handled in a second then, so that the own events get through.
     ending: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }

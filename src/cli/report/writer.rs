@@ -64,7 +64,7 @@ struct Queue {
     changed: Condvar,
     /// Octets that were written.
     written: AtomicU64,
-    /// Stdout failed.
+    /// Notified when writing to stdout has failed, so that the loop need not write to find out.
     failed: Notify,
 }
 
