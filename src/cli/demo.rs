@@ -15,7 +15,7 @@ use crate::net::{Clock, Config, Driver};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose, Timing};
 use crate::proto::digest::{Algorithm, Credential, Hidden, Secret, User, Users, Verifier};
-use crate::proto::registrar::service::{Limits, Listen, Policy, ServerEvent, Service};
+use crate::proto::registrar::service::{Fork, Limits, Listen, Policy, ServerEvent, Service};
 use crate::proto::{Endpoint, Notice, Transport};
 use crate::sip::{AnyUri, Host, NameAddr, Scheme, Uri};
 use crate::store::Memory;
@@ -173,6 +173,8 @@ async fn open_registrar(clock: Clock) -> Result<(Driver, SocketAddr), Fault> {
         domains: vec![Host::Name(DOMAIN.to_owned())],
         policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10 },
         verifier: Some(Verifier::new(users, &Algorithm::OFFERED, &mut random)),
+        fork: Fork::default(),
+        auth_calls: false,
         limits: Limits::default(),
         timing: Timing::default(),
         tell_messages: false,

@@ -265,6 +265,10 @@ impl Network {
             Action::Notify(notice) => return Some(notice),
             Action::Listen { flow, transport, address } => self.listen(flow, transport, address),
             Action::Store { ask, operation } => self.ask_store(ask, operation),
+            Action::FindSource { peer } => {
+                let local = sockets::source(SocketAddr::new(peer, 5060), self.config.bind).ok();
+                self.answers.push_back(Event::SourceFound { peer, local: local.map(|local| local.ip()) });
+            }
         }
         None
     }
@@ -407,6 +411,7 @@ impl Network {
             Event::Stored { .. }
             | Event::Resolved { .. }
             | Event::Command(_)
+            | Event::SourceFound { .. }
             | Event::NetworkChanged { .. }
             | Event::Timeout => true,
         }

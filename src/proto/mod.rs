@@ -16,6 +16,7 @@ pub mod endpoint;
 mod flow;
 pub mod ids;
 pub mod locate;
+mod proxy;
 pub mod registrar;
 pub mod time;
 mod timers;
@@ -118,6 +119,13 @@ pub enum Event {
         /// What it did, or why it did nothing.
         answer: Result<binding::Stored, binding::StoreFailure>,
     },
+    /// The system's choice of a source address.
+    SourceFound {
+        /// As in [`Action::FindSource`].
+        peer: IpAddr,
+        /// Our address on the way there; `None`: there is no way.
+        local: Option<IpAddr>,
+    },
     /// An address, a route or an interface has changed.
     NetworkChanged {
         /// The flows that would be opened from elsewhere now.
@@ -201,6 +209,11 @@ pub enum Action {
         transport: Transport,
         /// The address to bind, exactly.
         address: SocketAddr,
+    },
+    /// Find out which of our addresses the system would send from to that one. Answer: [`Event::SourceFound`].
+    FindSource {
+        /// Whom a message is for.
+        peer: IpAddr,
     },
     /// Ask the location service. Answer: [`Event::Stored`].
     Store {

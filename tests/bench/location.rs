@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use sipreg::proto::binding::{Aor, Change, ContactChange, Operation, Source, WantedContact};
 use sipreg::proto::client::plan::Timing;
 use sipreg::proto::ids::Counting;
-use sipreg::proto::registrar::service::{Limits, Listen, Policy, Service};
+use sipreg::proto::registrar::service::{Fork, Limits, Listen, Policy, Service};
 use sipreg::proto::{Action, Command, Endpoint, Event, FlowId, Time, Transport};
 use sipreg::sip::{AnyUri, Host, Uri};
 use sipreg::store::{Memory, Store};
@@ -173,6 +173,8 @@ impl Server {
             domains: vec![Host::parse("example.com").unwrap()],
             policy: Policy { min_expires: 60, max_expires: 7200, default_expires: LEASE, max_contacts: 10 },
             verifier: None,
+            fork: Fork::default(),
+            auth_calls: false,
             limits: Limits { rate: u32::MAX, login_failures: u32::MAX, ..Limits::default() },
             timing: Timing::default(),
             tell_messages: false,
@@ -203,6 +205,7 @@ impl Server {
                         sent += 1;
                     }
                     Action::Open { .. }
+                    | Action::FindSource { .. }
                     | Action::Close { .. }
                     | Action::Resolve { .. }
                     | Action::Checkpoint(_)

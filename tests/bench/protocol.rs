@@ -82,6 +82,7 @@ fn exchange(plan: Plan, mut answer: impl FnMut(usize, Bytes) -> Bytes) {
                 | Action::Checkpoint(_)
                 | Action::Resolve { .. }
                 | Action::Listen { .. }
+                | Action::FindSource { .. }
                 | Action::Store { .. } => {}
             }
         }

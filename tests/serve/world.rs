@@ -9,7 +9,7 @@ use sipreg::proto::binding::{Operation, StoreFailure, Stored};
 use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Users, Verifier};
 use sipreg::proto::ids::Counting;
-use sipreg::proto::registrar::service::{Counters, Limits, Listen, Policy, ServerEvent, Service};
+use sipreg::proto::registrar::service::{Counters, Fork, Limits, Listen, Policy, ServerEvent, Service};
 use sipreg::proto::{Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Time, Transport};
 use sipreg::sip::{HeaderName, Host, Message, Response};
 use sipreg::store::{Memory, Store};
@@ -94,6 +94,8 @@ pub fn service() -> Service {
         domains: vec![Host::parse("munich.de").unwrap()],
         policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10 },
         verifier: None,
+        fork: Fork::default(),
+        auth_calls: false,
         limits: limits(),
         timing: Timing::default(),
         tell_messages: false,
@@ -187,7 +189,10 @@ impl World {
             Action::Close { flow } => self.closed.push(flow),
             Action::Open { flow, destination } => self.opened.push((flow, destination.address)),
             Action::Notify(Notice::Message { .. }) => {}
-            Action::Resolve { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
+            Action::FindSource { .. }
+            | Action::Resolve { .. }
+            | Action::Checkpoint(_)
+            | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }
         }

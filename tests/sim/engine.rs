@@ -92,7 +92,9 @@ impl<I> Stage<I> {
                 assert_eq!(self.flows.get(flow).map(|to| to.address), Some(*peer), "{flow} goes elsewhere");
             }
             Action::Notify(Notice::Finished(_)) => *finished += 1,
-            Action::Listen { .. } | Action::Store { .. } => panic!("a client serves nobody: {action:?}"),
+            Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {
+                panic!("a client serves nobody: {action:?}")
+            }
             Action::Close { .. } | Action::Resolve { .. } | Action::Checkpoint(_) | Action::Notify(_) => {}
         }
     }

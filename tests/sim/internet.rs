@@ -249,7 +249,9 @@ impl Others for Internet<'_> {
                 self.kept.push(what);
             }
             Action::Notify(notice) => self.notice(notice, stage),
-            Action::Listen { .. } | Action::Store { .. } => unreachable!("the engine has seen to it"),
+            Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {
+                unreachable!("the engine has seen to it")
+            }
         }
     }
 

@@ -205,7 +205,9 @@ impl Others for Provider {
                 stage.event(1, Event::Resolved { query, answer });
             }
             Action::Resolve { query, .. } => stage.event(1, Event::Resolved { query, answer: Ok(vec![]) }),
-            Action::Listen { .. } | Action::Store { .. } => unreachable!("the engine has seen to it"),
+            Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {
+                unreachable!("the engine has seen to it")
+            }
         }
     }
 

@@ -180,6 +180,7 @@ impl Others for Scripted<'_> {
             }
             Action::Notify(Notice::Message { .. }) => {}
             Action::Listen { .. }
+            | Action::FindSource { .. }
             | Action::Store { .. }
             | Action::Notify(Notice::Server(_) | Notice::Account { .. }) => {
                 unreachable!("the engine has seen to it")

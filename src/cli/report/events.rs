@@ -505,7 +505,9 @@ impl ServeEvent {
         let none = ServeDetails { count: 1, ..ServeDetails::default() };
         let from = |peer: &SocketAddr| Some(peer.to_string());
         match what {
-            ServerEvent::CannotListen { .. } => None,
+            ServerEvent::CannotListen { .. } | ServerEvent::Routed { .. } | ServerEvent::Overload { .. } => {
+                None
+            }
             ServerEvent::Listening { transport, address } => {
                 let (transport, address) = (Some(transport.to_string()), Some(address.to_string()));
                 event(Name::Listening, ServeDetails { transport, address, ..none })

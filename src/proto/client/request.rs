@@ -119,7 +119,7 @@ impl Registrant {
             method: Method::Register,
             branch,
             sent_by,
-            from_tag: self.from_tag,
+            from_tag: Some(self.from_tag),
             call_id: self.call_id.clone(),
             cseq: self.cseq,
         };

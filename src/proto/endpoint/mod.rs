@@ -124,6 +124,7 @@ impl Endpoint {
             Event::Stored { ask, answer } => {
                 self.serve(|server, stack| server.stored(ask, answer, stack));
             }
+            Event::SourceFound { .. } => {}
             Event::NetworkChanged { moved } => self.network_changed(moved, now),
             Event::Timeout => {
                 while let Some(key) = self.stack.context.timers.pop_due(now) {
@@ -372,6 +373,7 @@ impl Endpoint {
                         }
                         // They answer at once.
                         Owner::Registration(_) | Owner::Device => {}
+                        Owner::Proxy(_) | Owner::Branch(..) => {}
                     }
                 }
                 self.stack.expire();

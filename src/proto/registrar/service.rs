@@ -41,6 +41,10 @@ pub struct Service {
     pub policy: Policy,
     /// Who may register; `None`: anybody.
     pub verifier: Option<Verifier>,
+    /// How calls reach several devices of the same preference.
+    pub fork: Fork,
+    /// Callers have to prove who they are also where they call somebody of a domain of ours.
+    pub auth_calls: bool,
     /// How much of others it bears.
     pub limits: Limits,
     /// The timers of RFC 3261 table 4.
@@ -69,6 +73,16 @@ pub struct Policy {
     pub default_expires: u32,
     /// Bindings per address-of-record; [`Limits::full`] says what becomes of one more.
     pub max_contacts: usize,
+}
+
+/// How a request reaches several contacts of the same preference (RFC 3261 §16.6); those of a lower one come after them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fork {
+    /// All at once.
+    #[default]
+    Parallel,
+    /// One after another, the one that was refreshed last in front.
+    Sequential,
 }
 
 /// What a registrar does about one binding more than [`Policy::max_contacts`]. Those that are there may always be
@@ -106,6 +120,10 @@ pub struct Limits {
     pub rate: u32,
     /// Logins a minute that may fail for one source; those beyond get 503, with Retry-After.
     pub login_failures: u32,
+    /// Calls in progress; one more gets 503, with Retry-After.
+    pub calls: usize,
+    /// Octets of requests that are being forwarded, with what keeping them costs; one more gets 503, with Retry-After.
+    pub forwarded: usize,
 }
 
 impl Default for Limits {
@@ -122,6 +140,8 @@ impl Default for Limits {
             full: Full::Refuse,
             rate: 100,
             login_failures: 30,
+            calls: 20_000,
+            forwarded: 512 << 20,
         }
     }
 }
@@ -199,8 +219,41 @@ pub enum ServerEvent {
         /// Logins that got 503.
         logins: u64,
     },
+    /// A request for an address-of-record, or for another domain, was forwarded, or its final status is decided. A request
+    /// within a dialog is not told.
+    Routed {
+        /// Whom it is for.
+        aor: Aor,
+        /// The method of the request.
+        method: Method,
+        /// The URI of its From.
+        from: Arc<str>,
+        /// The contacts that it goes to, or went to, in their order.
+        targets: Vec<Arc<str>>,
+        /// What its sender hears in the end; `None`: it has just been forwarded.
+        status: Option<u16>,
+    },
+    /// Requests could not be forwarded, because too much is in progress. The first is told at once, more of them at most once a
+    /// second.
+    Overload {
+        /// What there is too much of.
+        what: Crowd,
+        /// How many requests got 503 since that was told last.
+        refused: u64,
+    },
     /// It serves no more; nothing follows.
     Stopped,
+}
+
+/// What there can be too much of, while requests are forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Crowd {
+    /// More than [`Limits::calls`].
+    #[error("too many calls in progress")]
+    Calls,
+    /// More than [`Limits::forwarded`].
+    #[error("too much memory taken by requests in progress")]
+    Memory,
 }
 
 /// What has been counted since the start.
@@ -232,6 +285,16 @@ pub struct Counters {
     pub accepted: u64,
     /// Connections closed by a limit.
     pub dropped: u64,
+    /// Calls in progress now.
+    pub calls: u64,
+    /// Calls whose final status is decided, by its class: 1xx (none) to 6xx.
+    pub calls_ended: [u64; 6],
+    /// Branches that requests were forwarded on.
+    pub branches: u64,
+    /// Branches that were cancelled.
+    pub cancelled: u64,
+    /// Requests that were not forwarded, because too much was in progress.
+    pub overload: u64,
 }
 
 /// What is served.
@@ -268,7 +331,7 @@ pub(in crate::proto) struct Server {
 impl Server {
     /// Begins to listen.
     pub fn start(service: Service, stack: &mut Transactions) -> Server {
-        let Service { listen, domains, policy, verifier, limits, timing, tell_messages } = service;
+        let Service { listen, domains, policy, verifier, limits, timing, tell_messages, .. } = service;
         let Limits { connections, idle, incomplete, unfinished, replay, full, rate, login_failures, .. } =
             limits;
         stack.bound(timing, replay);

@@ -50,7 +50,15 @@ pub(super) enum Owner {
     Registrar,
     /// The device that is bound where a registration's flow leads.
     Device,
+    /// The proxy's: a request that it forwards.
+    Proxy(ContextId),
+    /// The proxy's: a request as it was forwarded, by the number of the branch.
+    Branch(ContextId, u16),
 }
+
+/// Names one request that the proxy forwards, with all that comes of it (RFC 3261 §16: a response context).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ContextId(pub u64);
 
 /// A request to be sent, and by what its responses are known.
 #[derive(Debug)]
@@ -63,8 +71,8 @@ pub struct Outgoing {
     pub branch: Branch,
     /// Host and port of its Via.
     pub sent_by: (Host, u16),
-    /// Of its From.
-    pub from_tag: Tag,
+    /// Of its From; `None`: it is somebody else's, and the branch has to do.
+    pub from_tag: Option<Tag>,
     /// Of its Call-ID header.
     pub call_id: Arc<str>,
     /// Of its CSeq header.
@@ -128,7 +136,8 @@ impl Pending {
         if !response.headers.call_id().is_ok_and(|id| *id == **call_id) {
             return Err(AnswerFault::CallId);
         }
-        if has_tag(&response.headers, *from_tag) { Ok(()) } else { Err(AnswerFault::FromTag) }
+        let is_of = |tag: Tag| has_tag(&response.headers, tag);
+        if from_tag.is_none_or(is_of) { Ok(()) } else { Err(AnswerFault::FromTag) }
     }
 }
 
@@ -399,7 +408,7 @@ impl Transactions {
     fn owners(&self, branches: &[Branch]) -> Vec<RegistrationId> {
         let owner = |branch: &Branch| match self.clients.get(branch)?.owner {
             Owner::Registration(id) => Some(id),
-            Owner::Registrar | Owner::Device => None,
+            Owner::Registrar | Owner::Device | Owner::Proxy(_) | Owner::Branch(..) => None,
         };
         branches.iter().filter_map(owner).collect()
     }
@@ -616,7 +625,7 @@ impl Transactions {
                 self.by_flow.insert((transaction.path.flow, OfFlow::Server(key)));
             }
             // A registrar answers also when the connection is gone.
-            Owner::Registrar | Owner::Registration(_) => {}
+            Owner::Registrar | Owner::Registration(_) | Owner::Proxy(_) | Owner::Branch(..) => {}
         }
         self.octets += OVERHEAD + transaction.last.len();
         self.servers.insert(key, transaction);

@@ -11,7 +11,7 @@ use sipreg::proto::binding::{Operation, StoreFailure};
 use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Hidden, User, Users, Verifier};
 use sipreg::proto::ids::Counting;
-use sipreg::proto::registrar::service::{Full, Limits, Listen, Policy, ServerEvent, Service};
+use sipreg::proto::registrar::service::{Fork, Full, Limits, Listen, Policy, ServerEvent, Service};
 use sipreg::proto::{Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Time, Transport};
 use sipreg::sip::{Host, Message};
 use sipreg::store::{Memory, Store};
@@ -83,6 +83,8 @@ fn service(input: &mut Input<'_>) -> Service {
         domains: ["example.com", "example.net"].map(|name| Host::parse(name).unwrap()).to_vec(),
         policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 3 },
         verifier,
+        fork: Fork::default(),
+        auth_calls: false,
         limits: Limits { connections: CONNECTIONS, replay: 5000, pending: 3, full, ..Limits::default() },
         timing: Timing::default(),
         tell_messages: input.chance(),
@@ -135,7 +137,10 @@ impl World<'_> {
             Action::Store { ask, operation } => self.asked.push_back((ask, operation)),
             Action::Notify(Notice::Server(what)) => self.stopped |= what == ServerEvent::Stopped,
             Action::Notify(Notice::Message { .. }) => {}
-            Action::Resolve { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
+            Action::FindSource { .. }
+            | Action::Resolve { .. }
+            | Action::Checkpoint(_)
+            | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }
         }

@@ -114,6 +114,7 @@ impl World<'_> {
             }
             Action::Notify(Notice::Message { .. } | Notice::Dropped { .. }) => {}
             Action::Listen { .. }
+            | Action::FindSource { .. }
             | Action::Store { .. }
             | Action::Notify(Notice::Server(_) | Notice::Account { .. }) => {
                 panic!("a one-shot client serves nobody and keeps nothing")

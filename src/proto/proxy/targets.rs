@@ -1,0 +1,1 @@
+//! Where a request goes (RFC 3261 §16.5).
