@@ -21,7 +21,7 @@ use super::context::Context;
 use super::timers::FlowTimer;
 use super::transport::{Destination, Transport};
 use super::{Action, Direction, FlowId, Notice, RegistrationId, Time};
-use crate::sip::{Frame, FramingError, Message, ParseError, StreamFramer};
+use crate::sip::{Frame, FramingError, Host, Message, ParseError, StreamFramer};
 
 /// The keep-alive that answers a double CRLF (RFC 5626 §5.4).
 const PONG: &[u8] = b"\r\n";
@@ -139,6 +139,14 @@ pub(super) enum Arrival {
     Unreadable(Bytes, ParseError),
     /// The messages of the stream cannot be told apart any more: it has to be closed.
     OutOfStep(FramingError),
+}
+
+/// What we are called on a flow: in the Via and the Record-Route of the requests that are forwarded there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SentBy {
+    pub transport: Transport,
+    pub host: Host,
+    pub port: u16,
 }
 
 /// Where the responses of a request go.
