@@ -58,6 +58,8 @@ pub enum TimerKey {
     Client(ClientTimer),
     /// Of the registrar.
     Registrar(RegistrarTimer),
+    /// Of the proxy.
+    Proxy(ProxyTimer),
 }
 
 /// The timers of the transactions.
@@ -121,6 +123,15 @@ pub enum RegistrarTimer {
     Unanswered,
     /// A stretch in which a source was limited may be over.
     RateLimited,
+    /// It may be told how many requests could not be taken.
+    Crowded,
+}
+
+/// The timers of the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProxyTimer {
+    /// Timer C of one branch (RFC 3261 §16.6 step 11), by the number of the branch.
+    C(ContextId, u16),
 }
 
 impl From<TransactionTimer> for TimerKey {
@@ -144,6 +155,12 @@ impl From<ClientTimer> for TimerKey {
 impl From<RegistrarTimer> for TimerKey {
     fn from(timer: RegistrarTimer) -> TimerKey {
         TimerKey::Registrar(timer)
+    }
+}
+
+impl From<ProxyTimer> for TimerKey {
+    fn from(timer: ProxyTimer) -> TimerKey {
+        TimerKey::Proxy(timer)
     }
 }
 

@@ -229,8 +229,9 @@ impl Proxy {
     pub fn forward(&mut self, passing: Passing, stack: &mut Transactions) -> Result<(), Refused> {
         let Passing { incoming, head, routing, aor, unbound, realms } = passing;
         let request = &incoming.request;
+        let keys = stack.keys();
         let is_own = |host: &Host, port: Option<u16>| stack.flows.is_own(host, port, None);
-        let spiral = forward::spiral(request, &routing, &stack.peek_keys());
+        let spiral = forward::spiral(request, &routing, &keys);
         let breadth = forward::breadth(request);
         let is_invite = request.method == Method::Invite;
         let crowd = self.crowd(is_invite);
@@ -241,7 +242,7 @@ impl Proxy {
         } else {
             crowd.map(|_| Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER))
         };
-        let read = stack.keys().of(request, &incoming.via).and_then(|key| Ok((key, request.headers.call_id()?)));
+        let read = keys.of(request, &incoming.via).and_then(|key| Ok((key, request.headers.call_id()?)));
         let (key, call_id) = match (reply, read) {
             (None, Ok((key, call_id))) => (key, call_id.into()),
             (Some(reply), _) => return Err(Refused { incoming: Box::new(incoming), reply, crowd }),
