@@ -375,7 +375,11 @@ impl Endpoint {
                 let heard = self.stack.fired(branch, timer);
                 self.hear(heard, now);
             }
-            TransactionTimer::Absorbing => self.stack.absorbed(),
+            TransactionTimer::Absorbing => {
+                for heard in self.stack.absorbed() {
+                    self.hear(Some(heard), now);
+                }
+            }
             TransactionTimer::Server => {
                 while let Some((owner, key)) = self.stack.next_slow() {
                     match owner {
@@ -416,6 +420,8 @@ impl Endpoint {
             Heard::Final(response, via, peer) => registration.on_final(response, &via, peer, random, now),
             Heard::Timeout => registration.on_timeout(now),
             Heard::Undeliverable(cause) => registration.on_flow_lost(Some(cause), random, now),
+            // Branches of the proxy alone hear them.
+            Heard::Provisional(..) | Heard::Over => Step::Wait,
         });
     }
 }

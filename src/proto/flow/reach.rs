@@ -203,6 +203,11 @@ impl Flows {
         SentBy { transport, host: Host::from(at.ip()), port: at.port() }
     }
 
+    /// Whether something listens at this port.
+    pub fn has_port(&self, port: u16) -> bool {
+        self.listeners.iter().any(|(_, _, at)| at.port() == port)
+    }
+
     /// Whether somebody who says this host and port, and perhaps this transport, means us: one of the listeners. A
     /// listener at a wildcard address is meant by each address that is known to be ours.
     pub fn is_own(&self, host: &Host, port: Option<u16>, transport: Option<Transport>) -> bool {

@@ -21,21 +21,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::binding::{Aor, Operation, StoreFailure, Stored};
 use super::flow::{Reach, ReturnPath, SentBy};
 use super::ids;
 use super::locate::{Families, Locate, Start};
 use super::timers::ProxyTimer;
-use super::transaction::{ContextId, Heard, Outgoing, Owner, TransactionKey, Transactions};
+use super::transaction::{Heard, Outgoing, Owner, TransactionKey, Transactions};
 use super::uas::{self, Head, Incoming, Reply};
-use super::{Action, AskId, Cause, Destination, Direction, DnsAnswer, FlowId, QueryId, Question, Time, Timing};
+use super::{
+    Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, QueryId, Question, Timing,
+};
 use crate::sip::{HeaderName, Headers, Host, Method, Request, Response, Scheme, Uri};
 use best::{Best, Final};
 use context::{Effect, Input, ResponseContext, State};
 use forward::{Forwarded, Heading};
-use targets::{Target, Targets};
+use targets::Targets;
 
 pub(super) use forward::{Own, Routing, refuse, route};
 
@@ -85,7 +85,6 @@ pub(super) struct Bounds {
 }
 
 /// What the server is told.
-#[derive(Debug)]
 pub(super) enum Told {
     /// A request is refused after all, without state.
     Refused(Box<Incoming>, Reply),
@@ -166,7 +165,8 @@ struct Work {
 
 /// The request as it is forwarded to one target.
 struct Branch {
-    heading: Heading,
+    /// Until the final response of the request has gone up.
+    heading: Option<Box<Heading>>,
     /// The flow that the target was registered over.
     by: Option<FlowId>,
     /// The connection that it was registered over is closed.
@@ -320,7 +320,9 @@ impl Proxy {
         stack: &mut Transactions,
     ) -> bool {
         let Some(id) = self.asks.remove(&ask) else { return false };
-        let Some(work) = self.contexts.get(&id).and_then(|context| context.work.as_deref()) else { return true };
+        let Some(work) = self.contexts.get(&id).and_then(|context| context.work.as_deref()) else {
+            return true;
+        };
         let bindings = match answer {
             Ok(stored) => &stored.bindings,
             Err(_) => {
@@ -405,7 +407,8 @@ impl Proxy {
                 }
                 Effect::Abandon(n) => {
                     stack.context.timers.cancel(ProxyTimer::C(id, n));
-                    if let Some(transaction) = self.branch(id, n).and_then(|branch| branch.transaction.take()) {
+                    if let Some(transaction) = self.branch(id, n).and_then(|branch| branch.transaction.take())
+                    {
                         stack.cancel(transaction);
                     }
                 }
@@ -510,7 +513,7 @@ impl Proxy {
         context.octets -= held;
         self.octets -= held;
         for branch in &mut context.branches {
-            branch.heading = Heading::default();
+            branch.heading = None;
             branch.addresses = VecDeque::new();
         }
         if work.is_initial && context.key.is_some() {
@@ -546,7 +549,7 @@ impl Proxy {
             return Vec::new();
         };
         let n = u16::try_from(context.branches.len()).unwrap_or(u16::MAX);
-        let heading = forward::head(&target.uri, &target.path, &work.routing);
+        let heading = Some(Box::new(forward::head(&target.uri, &target.path, &work.routing)));
         // A Route leads elsewhere first.
         let is_direct = target.path.is_empty() && work.routing.routes.is_empty();
         let source = target.source.filter(|_| is_direct);
@@ -588,7 +591,8 @@ impl Proxy {
     fn step(&mut self, id: ContextId, n: u16, stack: &mut Transactions) -> Step {
         let Some(branch) = self.branch(id, n) else { return Step::Waits };
         if branch.addresses.is_empty() && branch.tried == 0 && branch.locate.is_none() {
-            match Locate::start(&branch.heading.hop, None, Families::Both) {
+            let Some(heading) = &branch.heading else { return Step::Waits };
+            match Locate::start(&heading.hop, None, Families::Both) {
                 Ok(Start::Found(found)) => branch.addresses = found.into(),
                 Ok(Start::Ask(locate, questions)) => {
                     branch.locate = Some(locate);
@@ -655,12 +659,12 @@ impl Proxy {
             }
         }
         let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Step::Waits };
+        let Some(heading) = branch.heading.as_deref() else { return Step::Waits };
         let number = ids::Branch(stack.context.random.next());
-        let is_own_realm =
-            |realm: &str| work.realms.iter().any(|own| own.eq_ignore_ascii_case(realm));
+        let is_own_realm = |realm: &str| work.realms.iter().any(|own| own.eq_ignore_ascii_case(realm));
         let forwarded = Forwarded {
             request,
-            heading: &branch.heading,
+            heading,
             sent_by,
             branch: number,
             spiral: work.spiral,
@@ -750,7 +754,9 @@ impl Proxy {
         mut response: Response,
         stack: &mut Transactions,
     ) -> Vec<Effect> {
-        forward::strip(&mut response);
+        if !forward::strip(&mut response) {
+            return self.fail(id, n, Final::Made(Reply::new(503)), stack);
+        }
         if response.status == 503 {
             return self.fail(id, n, Final::Received(response), stack);
         }

@@ -23,11 +23,11 @@ use crate::proto::digest::{Algorithm, Users, Verifier};
 use crate::proto::flow::{Bounds, Flows};
 use crate::proto::proxy::{self, Own, Passing, Proxy, Refused, Told};
 use crate::proto::timers::RegistrarTimer;
-use crate::proto::transaction::{
-    Acknowledged, ContextId, Heard, Lookup, Owner, TransactionKey, Transactions,
-};
+use crate::proto::transaction::{Acknowledged, Heard, Lookup, Owner, TransactionKey, Transactions};
 use crate::proto::uas::{self, Head, Incoming, Reply};
-use crate::proto::{Action, AskId, Cause, DnsAnswer, FlowId, Notice, QueryId, Time, Timing, Transport};
+use crate::proto::{
+    Action, AskId, Cause, ContextId, DnsAnswer, FlowId, Notice, QueryId, Time, Timing, Transport,
+};
 use crate::sip::{Credentials, FramingError, HeaderName, Host, Method, ParseError, Request, Uri};
 
 pub use crate::proto::digest::AuthFailure;
@@ -346,12 +346,7 @@ impl Server {
             listeners,
             registrar: registrar.with_login_failures(login_failures, stack.keys()),
             location: Location::default(),
-            proxy: Proxy::new(proxy::Bounds {
-                fork,
-                calls: limits.calls,
-                octets: limits.forwarded,
-                timing,
-            }),
+            proxy: Proxy::new(proxy::Bounds { fork, calls: limits.calls, octets: limits.forwarded, timing }),
             auth_calls,
             crowd: None,
             unanswered: Unanswered::default(),
@@ -911,7 +906,8 @@ impl Server {
         let realm = realm.to_string().to_ascii_lowercase();
         let (random, now) = (&mut *stack.context.random, stack.context.now);
         let source = incoming.peer.ip();
-        let user = self.registrar.authenticate(&incoming.request, &realm, Asker::Proxy, source, random, now)?;
+        let user =
+            self.registrar.authenticate(&incoming.request, &realm, Asker::Proxy, source, random, now)?;
         let Some(caller) = caller else { return Ok(()) };
         let name = caller.user_decoded().unwrap_or_default();
         if user.is_none_or(|user| user.owns(&name, &realm)) {
@@ -1002,6 +998,9 @@ impl Server {
                 }
                 Told::Answered(status) => self.count(status),
             }
+        }
+        while let Some(first) = stack.flows.overcrowded() {
+            self.drop_flow(first, Overload::Connections, stack);
         }
         let counts = self.proxy.counts;
         self.counters.calls = u64::try_from(counts.calls).unwrap_or(u64::MAX);
