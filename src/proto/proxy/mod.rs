@@ -113,7 +113,7 @@ pub(super) struct Passing {
     /// The address-of-record that is looked up; `None`: it goes where its Request-URI says.
     pub aor: Option<Aor>,
     /// The answer if nobody is bound there.
-    pub unbound: u16,
+    pub unbound: Reply,
     /// The realms of ours that it has credentials for: they are ours to take off.
     pub realms: Vec<String>,
 }
@@ -158,7 +158,7 @@ struct Work {
     is_secure: bool,
     /// It is not within a dialog, so that its way is told.
     is_initial: bool,
-    unbound: u16,
+    unbound: Reply,
     realms: Vec<String>,
     best: Best,
 }
@@ -341,7 +341,7 @@ impl Proxy {
             let warning = format!("380 {} \"SIPS Not Allowed\"", work.aor.host());
             Reply::new(480).with(HeaderName::Warning, warning)
         } else if bindings.is_empty() {
-            Reply::new(work.unbound)
+            work.unbound.clone()
         } else {
             Reply::new(480)
         };

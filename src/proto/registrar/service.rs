@@ -852,7 +852,10 @@ impl Server {
             return self.refuse_caller(incoming, refusal, stack);
         }
         let aor = is_ours.then(|| Aor::of(&routing.uri));
-        let unbound = self.registrar.unbound(&routing.uri);
+        let unbound = match is_for_us {
+            true => uas::refuse_method(&request.method, ALLOW),
+            false => Reply::new(self.registrar.unbound(&routing.uri)),
+        };
         let realms = self.own_realms(&incoming.request);
         let passing = Passing { incoming, head, routing, aor, unbound, realms };
         if let Err(Refused { mut incoming, reply, crowd }) = self.proxy.forward(passing, stack) {
