@@ -45,13 +45,15 @@ impl Absorbing {
         queues.find_map(|(timer, queue)| Some((*timer, queue.pop_front_if(|(at, _)| *at <= now)?.1)))
     }
 
-    /// Lets those at the front go that are gone, and gives back what many have needed once.
+    /// Lets those go at the front that are no more.
     pub(super) fn prune(&mut self, is_gone: impl Fn(ClientKey) -> bool) {
         for (_, queue) in &mut self.0 {
             while queue.pop_front_if(|(_, key)| is_gone(*key)).is_some() {}
-            if queue.is_empty() {
-                queue.shrink_to(0);
-            }
         }
+    }
+
+    /// Gives back the memory that many have needed once.
+    pub(super) fn give_back(&mut self) {
+        self.0.iter_mut().for_each(|(_, queue)| queue.shrink_to(0));
     }
 }

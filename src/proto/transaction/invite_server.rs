@@ -187,10 +187,147 @@ impl InviteServer {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     fn at(ms: u64) -> Time {
         Time::from_millis(ms)
+    }
+
+    fn name(state: State) -> &'static str {
+        match state {
+            State::Proceeding => "Proceeding",
+            State::Completed { .. } => "Completed",
+            State::Confirmed { .. } => "Confirmed",
+            State::Accepted { .. } => "Accepted",
+            State::Terminated => "Terminated",
+        }
+    }
+
+    /// Each input comes 100 ms after the one before; what is due comes when it is.
+    fn matrix(reliable: bool) -> String {
+        let ways: [&[Input]; 5] = [
+            &[],
+            &[Input::Failure],
+            &[Input::Failure, Input::Ack],
+            &[Input::Success],
+            &[Input::Success, Input::Due],
+        ];
+        let inputs = [
+            Input::Copy,
+            Input::Provisional,
+            Input::Success,
+            Input::Failure,
+            Input::Ack,
+            Input::Due,
+            Input::TransportError,
+        ];
+        let mut out = String::new();
+        for way in ways {
+            for input in inputs {
+                let mut invited = InviteServer::start(reliable, Timing::default());
+                let mut now = at(0);
+                let mut give = |invited: &mut InviteServer, input: Input| {
+                    let later = now + Duration::from_millis(100);
+                    now = invited.due().filter(|_| input == Input::Due).unwrap_or(later);
+                    invited.on(input, now)
+                };
+                for before in way {
+                    give(&mut invited, *before);
+                }
+                let before = name(invited.state());
+                let effect = give(&mut invited, input);
+                let due = invited.due().map(|due| format!(", due at {due}")).unwrap_or_default();
+                let (input, after) = (format!("{input:?}"), name(invited.state()));
+                let _ = writeln!(out, "{before:<10} {input:<14} -> {after:<10} {effect:?}{due}");
+            }
+        }
+        out
+    }
+
+    /// STX-009..014
+    #[test]
+    fn every_state_answers_every_input_over_udp() {
+        insta::assert_snapshot!(matrix(false), @r"
+    Proceeding Copy           -> Proceeding Repeat
+    Proceeding Provisional    -> Proceeding Send
+    Proceeding Success        -> Accepted   Send, due at 32.100
+    Proceeding Failure        -> Completed  Send, due at 0.600
+    Proceeding Ack            -> Proceeding Absorb
+    Proceeding Due            -> Proceeding Absorb
+    Proceeding TransportError -> Proceeding Absorb
+    Completed  Copy           -> Completed  Repeat, due at 0.600
+    Completed  Provisional    -> Completed  Absorb, due at 0.600
+    Completed  Success        -> Completed  Absorb, due at 0.600
+    Completed  Failure        -> Completed  Absorb, due at 0.600
+    Completed  Ack            -> Confirmed  Absorb, due at 5.200
+    Completed  Due            -> Completed  Repeat, due at 1.600
+    Completed  TransportError -> Completed  Absorb, due at 0.600
+    Confirmed  Copy           -> Confirmed  Absorb, due at 5.200
+    Confirmed  Provisional    -> Confirmed  Absorb, due at 5.200
+    Confirmed  Success        -> Confirmed  Absorb, due at 5.200
+    Confirmed  Failure        -> Confirmed  Absorb, due at 5.200
+    Confirmed  Ack            -> Confirmed  Absorb, due at 5.200
+    Confirmed  Due            -> Terminated Terminate
+    Confirmed  TransportError -> Confirmed  Absorb, due at 5.200
+    Accepted   Copy           -> Accepted   Absorb, due at 32.100
+    Accepted   Provisional    -> Accepted   Absorb, due at 32.100
+    Accepted   Success        -> Accepted   Send, due at 32.100
+    Accepted   Failure        -> Accepted   Absorb, due at 32.100
+    Accepted   Ack            -> Accepted   Pass, due at 32.100
+    Accepted   Due            -> Terminated Terminate
+    Accepted   TransportError -> Accepted   Absorb, due at 32.100
+    Terminated Copy           -> Terminated Absorb
+    Terminated Provisional    -> Terminated Absorb
+    Terminated Success        -> Terminated Absorb
+    Terminated Failure        -> Terminated Absorb
+    Terminated Ack            -> Terminated Absorb
+    Terminated Due            -> Terminated Absorb
+    Terminated TransportError -> Terminated Absorb
+    ");
+    }
+
+    /// STX-011..014
+    #[test]
+    fn every_state_answers_every_input_over_a_connection() {
+        insta::assert_snapshot!(matrix(true), @r"
+    Proceeding Copy           -> Proceeding Repeat
+    Proceeding Provisional    -> Proceeding Send
+    Proceeding Success        -> Accepted   Send, due at 32.100
+    Proceeding Failure        -> Completed  Send, due at 32.100
+    Proceeding Ack            -> Proceeding Absorb
+    Proceeding Due            -> Proceeding Absorb
+    Proceeding TransportError -> Proceeding Absorb
+    Completed  Copy           -> Completed  Repeat, due at 32.100
+    Completed  Provisional    -> Completed  Absorb, due at 32.100
+    Completed  Success        -> Completed  Absorb, due at 32.100
+    Completed  Failure        -> Completed  Absorb, due at 32.100
+    Completed  Ack            -> Terminated Terminate
+    Completed  Due            -> Terminated Terminate
+    Completed  TransportError -> Completed  Absorb, due at 32.100
+    Terminated Copy           -> Terminated Absorb
+    Terminated Provisional    -> Terminated Absorb
+    Terminated Success        -> Terminated Absorb
+    Terminated Failure        -> Terminated Absorb
+    Terminated Ack            -> Terminated Absorb
+    Terminated Due            -> Terminated Absorb
+    Terminated TransportError -> Terminated Absorb
+    Accepted   Copy           -> Accepted   Absorb, due at 32.100
+    Accepted   Provisional    -> Accepted   Absorb, due at 32.100
+    Accepted   Success        -> Accepted   Send, due at 32.100
+    Accepted   Failure        -> Accepted   Absorb, due at 32.100
+    Accepted   Ack            -> Accepted   Pass, due at 32.100
+    Accepted   Due            -> Terminated Terminate
+    Accepted   TransportError -> Accepted   Absorb, due at 32.100
+    Terminated Copy           -> Terminated Absorb
+    Terminated Provisional    -> Terminated Absorb
+    Terminated Success        -> Terminated Absorb
+    Terminated Failure        -> Terminated Absorb
+    Terminated Ack            -> Terminated Absorb
+    Terminated Due            -> Terminated Absorb
+    Terminated TransportError -> Terminated Absorb
+    ");
     }
 
     /// STX-009 STX-010: Timer G doubles up to T2, and H ends it.

@@ -433,6 +433,7 @@ impl Transactions {
                 OfFlow::Server(key) => self.forget(key),
             }
         }
+        self.absorbing.prune(|key| !self.clients.contains_key(&key));
         self.wake_absorbing();
         self.wake_invites();
         if self.servers.is_empty() {
@@ -734,16 +735,18 @@ impl Transactions {
     /// Sends the ACK for a refusal: made for the first, repeated for copies of it.
     fn acknowledge_refusal(&mut self, key: ClientKey, response: Option<&Response>) {
         let Some(transaction) = self.clients.get_mut(&key) else { return };
+        let mut direction = Direction::SentAgain;
         if let Stage::Pending(pending) = &transaction.stage {
-            let made =
-                response.and_then(|response| invite_client::acknowledge(&pending.outgoing.bytes, response));
-            transaction.stage = made.map_or(Stage::Answered, Stage::Refused);
+            let invite = &pending.outgoing.bytes;
+            let ack = response.and_then(|response| invite_client::acknowledge(invite, response));
+            transaction.stage = ack.map_or(Stage::Answered, Stage::Refused);
+            direction = Direction::Sent;
         }
         let (flow, peer) = (transaction.flow, transaction.peer);
         if let Stage::Refused(ack) = &transaction.stage
             && self.flows.has(flow)
         {
-            self.flows.send(flow, peer, ack.clone(), Direction::Sent, &mut self.context);
+            self.flows.send(flow, peer, ack.clone(), direction, &mut self.context);
         }
     }
 
@@ -804,11 +807,13 @@ impl Transactions {
     }
 
     fn wake_absorbing(&mut self) {
-        self.absorbing.prune(|key| !self.clients.contains_key(&key));
         match self.absorbing.next() {
             Some(at) if self.context.timers.due(TransactionTimer::Absorbing) == Some(at) => {}
             Some(at) => self.context.timers.set(TransactionTimer::Absorbing, at),
-            None => self.context.timers.cancel(TransactionTimer::Absorbing),
+            None => {
+                self.absorbing.give_back();
+                self.context.timers.cancel(TransactionTimer::Absorbing);
+            }
         }
     }
 }
@@ -823,9 +828,17 @@ impl Transactions {
         self.keys();
     }
 
-    /// Forgets all server transactions.
+    /// Forgets all server transactions, and the requests that were forwarded.
     pub fn stop_serving(&mut self) {
         self.serves = false;
+        let is_forwarded = |(key, known): (&ClientKey, &ClientTransaction)| match known.owner {
+            Some(Owner::Branch(..)) | None => Some(*key),
+            Some(Owner::Registration(_) | Owner::Registrar | Owner::Device | Owner::Proxy(_)) => None,
+        };
+        let forwarded: Vec<ClientKey> = self.clients.iter().filter_map(is_forwarded).collect();
+        forwarded.into_iter().for_each(|key| self.terminate(key));
+        self.absorbing.prune(|key| !self.clients.contains_key(&key));
+        self.wake_absorbing();
         self.servers = Table::default();
         self.merged = Table::default();
         self.slow = VecDeque::new();
@@ -1107,15 +1120,14 @@ impl Transactions {
         else {
             return invite_server::Effect::Absorb;
         };
+        let before = invite.state();
         let effect = invite.on(input, self.context.now);
-        let path = *path;
+        let (path, after) = (*path, invite.state());
         match (effect, answer, &*last) {
             (invite_server::Effect::Send, Some(bytes), _) => {
-                let kept = if matches!(invite.state(), invite_server::State::Accepted { .. }) {
-                    Last::None
-                } else {
-                    Last::Alone(bytes.clone())
-                };
+                // Whoever accepts repeats that end to end.
+                let is_accepted = matches!(after, invite_server::State::Accepted { .. });
+                let kept = if is_accepted { Last::None } else { Last::Alone(bytes.clone()) };
                 self.octets = self.octets + kept.len() - last.len();
                 *last = kept;
                 self.flows.respond(path, bytes, Direction::Sent, &mut self.context);
@@ -1133,31 +1145,32 @@ impl Transactions {
                 ..,
             ) => {}
         }
-        self.time_invite(key);
+        if before != after {
+            self.time_invite(key);
+        }
         effect
     }
 
     /// Notes when the next timer of an INVITE fires. Timer L takes the same time for all, and a queue does for it.
     fn time_invite(&mut self, key: TransactionKey) {
-        let Some(ServerTransaction { machine: Machine::Invite(invite), due, .. }) =
+        if let Some(ServerTransaction { machine: Machine::Invite(invite), due, .. }) =
             self.servers.get_mut(&key)
-        else {
-            return self.wake_invites();
-        };
-        match (invite.state(), invite.due()) {
-            (invite_server::State::Accepted { .. }, Some(over)) => {
-                let over = over.full_second();
-                if *due != over {
-                    *due = over;
-                    self.accepted.push_back((over, key));
+        {
+            match (invite.state(), invite.due()) {
+                (invite_server::State::Accepted { .. }, Some(over)) => {
+                    *due = over.full_second();
+                    self.accepted.push_back((*due, key));
                 }
+                (
+                    invite_server::State::Completed { .. } | invite_server::State::Confirmed { .. },
+                    Some(next),
+                ) => {
+                    self.invites.remove(&(*due, key));
+                    *due = next;
+                    self.invites.insert((next, key));
+                }
+                (_, None) | (invite_server::State::Proceeding | invite_server::State::Terminated, _) => {}
             }
-            (invite_server::State::Completed { .. } | invite_server::State::Confirmed { .. }, Some(next)) => {
-                self.invites.remove(&(*due, key));
-                *due = next;
-                self.invites.insert((next, key));
-            }
-            (_, None) | (invite_server::State::Proceeding | invite_server::State::Terminated, _) => {}
         }
         self.wake_invites();
     }
