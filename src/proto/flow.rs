@@ -13,6 +13,8 @@
 
 mod reach;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -602,64 +604,5 @@ impl Flows {
     pub fn overflowing(&self) -> Option<FlowId> {
         let is_too_much = self.octets > self.bounds.unfinished;
         self.unfinished.last().filter(|_| is_too_much).map(|(_, flow)| *flow)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    use crate::proto::ids::Counting;
-
-    const PEER: &str = "192.0.2.1:5060";
-
-    fn context() -> Context {
-        Context::new(Box::new(Counting::default()))
-    }
-
-    fn opened(context: &mut Context) -> usize {
-        let opens = |action: &Action| matches!(action, Action::Open { .. });
-        context.actions.drain(..).filter(opens).count()
-    }
-
-    /// TRN-014: who shows another name is somebody else, even at the same address.
-    #[test]
-    fn accounts_share_a_flow_if_transport_address_and_name_are_the_same() {
-        let (mut flows, mut context) = (Flows::default(), context());
-        let to = |name: Option<&str>| Destination {
-            name: name.map(Arc::from),
-            ..Destination::new(Transport::Tcp, PEER.parse().unwrap())
-        };
-        let all = [to(None), to(None), to(Some("munich.de")), to(Some("berlin.de")), to(Some("munich.de"))];
-        for (n, destination) in (0..).zip(all) {
-            flows.open(destination, RegistrationId(n), true, Duration::ZERO, &mut context);
-        }
-        assert_eq!(opened(&mut context), 3);
-        let one_shot = flows.open(to(None), RegistrationId(9), false, Duration::ZERO, &mut context);
-        assert_eq!((one_shot, opened(&mut context)), (None, 1));
-    }
-
-    /// TRN-026: each message has the whole time, also if the one before was slow.
-    #[test]
-    fn the_time_for_a_message_begins_with_its_first_octet() {
-        let (mut flows, mut context) = (Flows::default(), context());
-        let (peer, patience) = (PEER.parse().unwrap(), Duration::from_secs(10));
-        let destination = Destination::new(Transport::Tcp, peer);
-        flows.open(destination, RegistrationId(1), true, patience, &mut context);
-        let id = FlowId(1);
-        flows.opened(id, PEER.parse().unwrap(), &mut context);
-        let mut push = |ms: u64, text: &'static str| {
-            context.now = Time::from_millis(ms);
-            let mut octets = Some(Bytes::from_static(text.as_bytes()));
-            while flows.next(id, peer, &mut octets, &mut context).is_some() {}
-            context.timers.due(FlowTimer::Incomplete(id)).map(Time::as_millis)
-        };
-        assert_eq!(push(0, "SIP/2.0 200 OK\r\n"), Some(10_000));
-        assert_eq!(push(9000, "Content-Length: 0\r\n"), Some(10_000));
-        assert_eq!(push(9500, "\r\nSIP/2.0 "), Some(19_500));
-        assert_eq!(push(9600, "200 OK\r\nContent-Length: 0\r\n\r\n"), None);
-        flows.close(id, &mut context);
-        assert!(flows.is_empty() && flows.octets == 0 && flows.unfinished.is_empty());
     }
 }
