@@ -19,7 +19,7 @@ use std::sync::Arc;
 use sources::Logins;
 
 use super::binding::{Aor, Change, ContactChange, Operation, Source};
-use super::digest::{Algorithm, Presented, Verdict, Verifier};
+use super::digest::{Algorithm, Presented, User, Verdict, Verifier};
 use super::ids::Random;
 use super::transaction::Keys;
 use super::{Time, digest};
@@ -53,6 +53,25 @@ pub enum Standing {
     Proven,
     /// Too many logins have failed there, so that this one was not looked at.
     Limited,
+}
+
+/// Who asks for credentials (RFC 3261 §22.2, §22.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The server that a request is for: 401.
+    Registrar,
+    /// A server on its way: 407.
+    Proxy,
+}
+
+impl Asker {
+    /// The status, the header of the challenge, and that of the answer.
+    fn words(self) -> (u16, HeaderName, HeaderName) {
+        match self {
+            Asker::Registrar => (401, HeaderName::WwwAuthenticate, HeaderName::Authorization),
+            Asker::Proxy => (407, HeaderName::ProxyAuthenticate, HeaderName::ProxyAuthorization),
+        }
+    }
 }
 
 /// What a client gets whose REGISTER changes nothing.
@@ -186,11 +205,53 @@ impl Registrar {
         random: &mut dyn Random,
         now: Time,
     ) -> Result<(), Refusal> {
-        let Some(verifier) = &mut self.verifier else { return Ok(()) };
         let realm = to.host.to_string().to_ascii_lowercase();
-        let credentials = request.headers.credentials(&HeaderName::Authorization);
+        let Some(user) = self.authenticate(request, &realm, Asker::Registrar, source, random, now)? else {
+            return Ok(());
+        };
+        let name = to.user_decoded().unwrap_or_default();
+        if !user.may(&name, &realm) {
+            let name = user.name.as_str().into();
+            return Err(Refusal::of(Reply::new(403), name, AuthFailure::NotAllowed).proven());
+        }
+        if user.owns(&name, &realm) || self.has_user(&realm, &name) {
+            Ok(())
+        } else {
+            Err(Refusal::from(Reply::new(404)).proven())
+        }
+    }
+
+    fn has_user(&self, realm: &str, name: &str) -> bool {
+        self.verifier.as_ref().is_some_and(|verifier| verifier.users().has(realm, name))
+    }
+
+    /// What is answered to who asks for an address where nobody is bound (RFC 3261 §16.5): 404 where it is known that there is no
+    /// such user, else 480.
+    #[must_use]
+    pub fn unbound(&self, uri: &Uri) -> u16 {
+        let realm = uri.host.to_string().to_ascii_lowercase();
+        let name = uri.user_decoded().unwrap_or_default();
+        if self.is_guarded() && !self.has_user(&realm, &name) { 404 } else { 480 }
+    }
+
+    /// Who has sent a request; `None` where nobody has to say so.
+    ///
+    /// # Errors
+    /// Nobody has proven that: the answer with a challenge for that realm.
+    pub fn authenticate(
+        &mut self,
+        request: &Request,
+        realm: &str,
+        asker: Asker,
+        source: IpAddr,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Result<Option<Arc<User>>, Refusal> {
+        let Some(verifier) = &mut self.verifier else { return Ok(None) };
+        let (status, asks, answers) = asker.words();
+        let credentials = request.headers.credentials(&answers);
         let presented = Presented {
-            realm: &realm,
+            realm,
             method: &request.method,
             uri: &request.uri,
             body: &request.body,
@@ -199,34 +260,19 @@ impl Registrar {
         let verdict = verifier.check(presented, now);
         limit(self.logins.as_mut(), &verdict, source, now)?;
         let mut challenge = |stale: bool| {
-            let rows = verifier.challenges(&realm, stale, random, now);
-            rows.into_iter()
-                .fold(Reply::new(401), |answer, row| answer.with(HeaderName::WwwAuthenticate, row))
+            let rows = verifier.challenges(realm, stale, random, now);
+            rows.into_iter().fold(Reply::new(status), |answer, row| answer.with(asks.clone(), row))
         };
-        let user = match verdict {
-            Verdict::Proven(user) => user,
-            Verdict::Unproven => return Err(challenge(false).into()),
-            Verdict::Stale(_) => return Err(challenge(true).into()),
+        match verdict {
+            Verdict::Proven(user) => Ok(Some(user)),
+            Verdict::Unproven => Err(challenge(false).into()),
+            Verdict::Stale(_) => Err(challenge(true).into()),
             // The password is right; with a new nonce the client can go on by itself.
             Verdict::Refused { username, why: why @ AuthFailure::Replayed } => {
-                return Err(Refusal::of(challenge(true), username, why));
+                Err(Refusal::of(challenge(true), username, why))
             }
-            Verdict::Refused { username, why } => {
-                return Err(Refusal::of(challenge(false), username, why));
-            }
-            Verdict::Malformed(what) => {
-                return Err(Reply::bad("Authorization", what).into());
-            }
-        };
-        let name = to.user_decoded().unwrap_or_default();
-        if !user.may(&name, &realm) {
-            let name = user.name.as_str().into();
-            return Err(Refusal::of(Reply::new(403), name, AuthFailure::NotAllowed).proven());
-        }
-        if user.owns(&name, &realm) || verifier.users().has(&realm, &name) {
-            Ok(())
-        } else {
-            Err(Refusal::from(Reply::new(404)).proven())
+            Verdict::Refused { username, why } => Err(Refusal::of(challenge(false), username, why)),
+            Verdict::Malformed(what) => Err(Reply::bad(answers, what).into()),
         }
     }
 
