@@ -32,6 +32,8 @@ use bytes::Bytes;
 use crate::sip::{NameAddr, ParseError, Problem};
 
 pub use endpoint::{Drain, Endpoint};
+pub use flow::SentBy;
+pub use proxy::{best, forward};
 pub use time::Time;
 pub use timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
 pub use transport::{Destination, Transport, in_zone};

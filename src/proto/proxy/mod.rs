@@ -11,9 +11,9 @@
 //!
 //! The file is long because all that a branch can meet ends at the same context.
 
-mod best;
+pub mod best;
 mod context;
-mod forward;
+pub mod forward;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
