@@ -65,7 +65,8 @@ impl Phone {
         let octets = match &mut self.line {
             Line::Udp(socket) => {
                 let mut buffer = vec![0; 65_536];
-                let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{}: {error}", self.user));
+                let length =
+                    socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{}: {error}", self.user));
                 buffer.truncate(length);
                 buffer
             }
@@ -74,7 +75,8 @@ impl Phone {
                     break held.drain(..end).collect();
                 }
                 let mut buffer = [0; 4096];
-                let length = stream.read(&mut buffer).unwrap_or_else(|error| panic!("{}: {error}", self.user));
+                let length =
+                    stream.read(&mut buffer).unwrap_or_else(|error| panic!("{}: {error}", self.user));
                 assert!(length > 0, "{}: the connection was closed", self.user);
                 held.extend_from_slice(&buffer[..length]);
             },
@@ -118,6 +120,12 @@ impl Phone {
         self.hears(&format!("SIP/2.0 {status} "))
     }
 
+    /// Its own address, as a URI.
+    pub fn contact(&self) -> String {
+        let transport = if self.transport() == "TCP" { ";transport=tcp" } else { "" };
+        format!("sip:{}@{}{transport}", self.user, self.at)
+    }
+
     /// A request out of dialog; `rest` are whole rows.
     pub fn request(&mut self, method: &str, uri: &str, from: &str, rest: &str) -> String {
         self.branch += 1;
@@ -126,21 +134,20 @@ impl Phone {
         format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} {at};branch=z9hG4bK{user}{n};rport\r\n\
              Max-Forwards: 70\r\nFrom: <{from}>;tag={user}\r\nTo: <{to}>\r\nCall-ID: {user}{n}@{at}\r\n\
-             CSeq: 1 {method}\r\nContact: <sip:{user}@{at}>\r\n{rest}Content-Length: 0\r\n\r\n",
+             CSeq: 1 {method}\r\nContact: <{contact}>\r\n{rest}Content-Length: 0\r\n\r\n",
             user = self.user,
+            contact = self.contact(),
         )
     }
 
     /// Registers this very address with a server that wants no password. `rest` as in [`Phone::request`], `params` belong to
     /// the Contact.
     pub fn register(&mut self, params: &str, rest: &str) {
-        let (user, at) = (self.user, self.at.clone());
-        let transport = if self.transport() == "TCP" { ";transport=tcp" } else { "" };
-        let aor = format!("sip:{user}@localhost");
+        let aor = format!("sip:{}@localhost", self.user);
         let text = self.request("REGISTER", "sip:localhost", &aor, rest);
-        let text = text
-            .replace("To: <sip:localhost>", &format!("To: <{aor}>"))
-            .replace(&format!("<sip:{user}@{at}>"), &format!("<sip:{user}@{at}{transport}>{params}"));
+        let text = text.replace("To: <sip:localhost>", &format!("To: <{aor}>"));
+        let contact = format!("Contact: <{}>", self.contact());
+        let text = text.replace(&contact, &format!("{contact}{params}"));
         self.send(&text);
         self.status(200);
     }
@@ -164,8 +171,7 @@ impl Phone {
                 _ => {}
             }
         }
-        let transport = if self.transport() == "TCP" { ";transport=tcp" } else { "" };
-        text += &format!("Contact: <sip:{}@{}{transport}>\r\nContent-Length: 0\r\n\r\n", self.user, self.at);
+        text += &format!("Contact: <{}>\r\nContent-Length: 0\r\n\r\n", self.contact());
         self.send(&text);
     }
 
@@ -185,20 +191,34 @@ impl Phone {
 
     /// A request of the caller within the dialog that an answer has made.
     pub fn within(&mut self, answer: &str, method: &str, cseq: u32) {
-        self.branch += 1;
-        let (at, transport, n) = (&self.at, self.transport(), self.branch);
-        let target = row_of(answer, "Contact").trim_matches(['<', '>']).to_owned();
-        let mut routes: Vec<&str> = rows_of(answer, "Record-Route");
+        let mut routes = rows_of(answer, "Record-Route");
         routes.reverse();
+        let (from, to) = (row_of(answer, "From").to_owned(), row_of(answer, "To").to_owned());
+        self.in_dialog(answer, &routes, (&from, &to), method, cseq);
+    }
+
+    /// A request of the one who was called, within the dialog that its answer to an INVITE has made.
+    pub fn within_call(&mut self, invite: &str, method: &str, cseq: u32) {
+        let from = format!("{};tag={}", row_of(invite, "To"), self.user);
+        self.in_dialog(
+            invite,
+            &rows_of(invite, "Record-Route"),
+            (&from, row_of(invite, "From")),
+            method,
+            cseq,
+        );
+    }
+
+    fn in_dialog(&mut self, of: &str, routes: &[&str], (from, to): (&str, &str), method: &str, cseq: u32) {
+        self.branch += 1;
+        let (at, transport, n, user) = (&self.at, self.transport(), self.branch, self.user);
+        let target = row_of(of, "Contact").trim_matches(['<', '>']);
         let routes: String = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
         let text = format!(
             "{method} {target} SIP/2.0\r\nVia: SIP/2.0/{transport} {at};branch=z9hG4bK{user}{n};rport\r\n{routes}\
-             Max-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n\
+             Max-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n\
              Content-Length: 0\r\n\r\n",
-            row_of(answer, "From"),
-            row_of(answer, "To"),
-            row_of(answer, "Call-ID"),
-            user = self.user,
+            row_of(of, "Call-ID"),
         );
         self.send(&text);
     }
@@ -229,7 +249,8 @@ pub fn proof(challenged: &str, method: &str, uri: &str, user: &str, password: &s
         let (_, value) = challenge.split_once(&format!("{name}=\"")).unwrap_or_else(|| panic!("{challenge}"));
         value.split('"').next().unwrap().to_owned()
     };
-    let hash = |text: String| Md5::digest(text).iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+    let hash =
+        |text: String| Md5::digest(text).iter().map(|octet| format!("{octet:02x}")).collect::<String>();
     let (realm, nonce) = (of("realm"), of("nonce"));
     let (ha1, ha2) = (hash(format!("{user}:{realm}:{password}")), hash(format!("{method}:{uri}")));
     let response = hash(format!("{ha1}:{nonce}:00000001:c:auth:{ha2}"));
