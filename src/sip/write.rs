@@ -115,6 +115,18 @@ impl RequestWriter {
         Ok(())
     }
 
+    /// Writes a row of pieces that hold no line end, such as ours and those of rows: nothing is looked through.
+    pub(crate) fn pieces(&mut self, name: &HeaderName, pieces: &[&str]) {
+        self.begin(name);
+        pieces.iter().for_each(|piece| self.0.extend_from_slice(piece.as_bytes()));
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes a row that is a number.
+    pub(crate) fn number(&mut self, name: &HeaderName, number: u32) {
+        self.pieces(name, &[scan::decimal(number, &mut [0; 10])]);
+    }
+
     /// Writes a row as it is.
     pub fn copy(&mut self, row: &Header) {
         self.begin(row.name());

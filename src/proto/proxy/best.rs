@@ -127,3 +127,6 @@ fn with_challenges(best: Final, challenges: Vec<Header>) -> Final {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,13 @@
 //! [`spiral`] and [`is_loop`] tell whether it was here before, [`head`] finds the next hop for one target, and
 //! [`Forwarded::write`] gives the octets. All that is not this proxy's to change goes on octet by octet.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{Display, Write as _};
 use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
 use crate::proto::flow::SentBy;
-use crate::proto::ids::Branch;
+use crate::proto::ids::{Branch, hex};
 use crate::proto::transaction::Keys;
 use crate::proto::uas::{Head, Reply};
 use crate::sip::{
@@ -19,7 +19,7 @@ use crate::sip::{
 };
 
 /// The Max-Forwards of a request that came without (RFC 3261 §16.6 step 3).
-const MAX_FORWARDS: u8 = 70;
+const MAX_FORWARDS: u32 = 70;
 
 /// The Max-Breadth of a request that came without, and the highest that is let through (RFC 5393 §5.3.3).
 const MAX_BREADTH: u32 = 60;
@@ -195,13 +195,16 @@ fn joined(routes: &[NameAddr]) -> String {
 
 /// The URI as a Request-URI may be: without headers and method (§19.1.1, table 1).
 fn request_uri(uri: &Uri) -> String {
-    if uri.headers.is_empty() && !uri.params.has("method") {
-        return uri.to_string();
-    }
-    let mut bare = uri.clone();
-    bare.headers.clear();
-    bare.params.remove("method");
-    bare.to_string()
+    let mut text = String::with_capacity(96);
+    // Writing to a String cannot fail.
+    let _ = if uri.headers.is_empty() && !uri.params.has("method") {
+        write!(text, "{uri}")
+    } else {
+        let mut bare = Uri { headers: Vec::new(), ..uri.clone() };
+        bare.params.remove("method");
+        write!(text, "{bare}")
+    };
+    text
 }
 
 /// A request as it leaves for one target.
@@ -234,42 +237,43 @@ impl Forwarded<'_> {
         let mut out = RequestWriter::with_room(self.room(), &request.method, &heading.uri);
         self.write_top(&mut out);
         let hops = match headers.max_forwards() {
-            Ok(Some(hops)) => hops.saturating_sub(1),
+            Ok(Some(hops)) => u32::from(hops.saturating_sub(1)),
             Ok(None) | Err(_) => MAX_FORWARDS,
         };
         let has_length = has_length_of(headers, &request.body);
         let mut routes = heading.routes.as_deref().filter(|routes| !routes.is_empty());
         let (mut hops, mut breadth) = (Some(hops), Some(self.breadth));
-        if headers.get(&HeaderName::Route).is_none() {
-            put(&mut out, HeaderName::Route, routes.take());
+        if routes.is_some() && headers.get(&HeaderName::Route).is_none() {
+            put(&mut out, &HeaderName::Route, routes.take());
         }
         for row in headers {
             let name = row.name();
             if matches!(name, HeaderName::Route) && heading.routes.is_some() {
-                put(&mut out, HeaderName::Route, routes.take());
+                put(&mut out, name, routes.take());
             } else if matches!(name, HeaderName::MaxForwards) {
-                put(&mut out, HeaderName::MaxForwards, hops.take());
+                count(&mut out, name, hops.take());
             } else if matches!(name, HeaderName::MaxBreadth) {
-                put(&mut out, HeaderName::MaxBreadth, breadth.take());
+                count(&mut out, name, breadth.take());
             } else if matches!(name, HeaderName::ProxyAuthorization) {
                 self.write_credentials(row, &mut out);
             } else if has_length || !matches!(name, HeaderName::ContentLength) {
                 out.copy(row);
             }
         }
-        put(&mut out, HeaderName::MaxForwards, hops);
-        put(&mut out, HeaderName::MaxBreadth, breadth);
+        count(&mut out, &HeaderName::MaxForwards, hops);
+        count(&mut out, &HeaderName::MaxBreadth, breadth);
         out.finish_with(&request.body, has_length)
     }
 
     /// Our Via and our Record-Routes.
     fn write_top(&self, out: &mut RequestWriter) {
         let SentBy { transport, host, port } = self.sent_by;
-        let (transport, branch, spiral) = (transport.as_via(), self.branch, self.spiral);
-        let via = format_args!("SIP/2.0/{transport} {host}:{port};rport;branch={branch}.{spiral:016x}");
-        put(out, HeaderName::Via, Some(via));
+        let (transport, branch, mut room) = (transport.as_via(), self.branch, [0; 16]);
+        let spiral = hex(self.spiral, &mut room);
+        let via = format_args!("SIP/2.0/{transport} {host}:{port};rport;branch={branch}.{spiral}");
+        put(out, &HeaderName::Via, Some(via));
         for value in self.record {
-            put(out, HeaderName::RecordRoute, Some(value));
+            out.pieces(&HeaderName::RecordRoute, &[value]);
         }
     }
 
@@ -281,15 +285,15 @@ impl Forwarded<'_> {
             return out.copy(row);
         }
         for foreign in all.iter().filter(|one| !is_own(one)) {
-            put(out, HeaderName::ProxyAuthorization, Some(foreign));
+            put(out, &HeaderName::ProxyAuthorization, Some(foreign));
         }
     }
 
-    /// At most that many octets are written.
+    /// As many octets as are written, or some more, so that they are written to one place.
     fn room(&self) -> usize {
         let Forwarded { request, heading, .. } = self;
         let of_row = |row: &Header| row.name().as_str().len() + row.value().len() + 4;
-        let ours: usize = self.record.iter().map(|value| value.len() + 16).sum();
+        let ours = self.record.iter().map(|value| value.len() + 16).sum::<usize>();
         request.headers.iter().map(of_row).sum::<usize>()
             + ours
             + request.method.as_str().len()
@@ -301,9 +305,16 @@ impl Forwarded<'_> {
 }
 
 /// Writes a row if there is a value. One that would break out of its line is left out: it came from a row, so it can't.
-fn put(out: &mut RequestWriter, name: HeaderName, value: Option<impl Display>) {
+fn put(out: &mut RequestWriter, name: &HeaderName, value: Option<impl Display>) {
     if let Some(value) = value {
-        let _ = out.row(name, value);
+        let _ = out.row(name.clone(), value);
+    }
+}
+
+/// Writes a row if there is a number.
+fn count(out: &mut RequestWriter, name: &HeaderName, number: Option<u32>) {
+    if let Some(number) = number {
+        out.number(name, number);
     }
 }
 
@@ -329,37 +340,46 @@ impl Hash for Trace<'_> {
         for name in [HeaderName::CallId, HeaderName::From, HeaderName::To] {
             headers.get(&name).map(Header::value).hash(state);
         }
-        text(&self.routing.uri, state);
-        self.routing.routes.iter().for_each(|route| text(route, state));
+        let Routing { uri, routes, .. } = self.routing;
+        hash_uri(uri, state);
+        for route in routes {
+            match &route.uri {
+                AnyUri::Sip(uri) => hash_uri(uri, state),
+                AnyUri::Other(text) => text.hash(state),
+            }
+        }
     }
 }
 
-/// Hashes what is written, without writing it.
-fn text(what: impl Display, state: &mut impl Hasher) {
-    struct Onto<'a, H>(&'a mut H);
-    impl<H: Hasher> fmt::Write for Onto<'_, H> {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0.write(text.as_bytes());
-            Ok(())
-        }
+/// Hashes a URI as it is spelled, without its headers, which go nowhere.
+fn hash_uri(uri: &Uri, state: &mut impl Hasher) {
+    uri.scheme.hash(state);
+    (&uri.user, &uri.password, uri.port).hash(state);
+    match &uri.host {
+        Host::Name(name) => name.hash(state),
+        Host::V4(address) => address.hash(state),
+        Host::V6(address) => address.hash(state),
     }
-    // Hashing cannot fail.
-    let _ = write!(Onto(state), "{what}");
-    state.write_u8(0xFF);
+    uri.params.iter().for_each(|param| param.hash(state));
+    uri.params.len().hash(state);
 }
 
 /// Whether a request has passed here before with that [`spiral`] (RFC 5393 §4.2.2): one of its Vias is ours and says so.
 /// Other parameters of Vias are nobody's business (§4.2.4).
 #[must_use]
 pub fn is_loop(request: &Request, spiral: u64, is_own: &dyn Fn(&Host, Option<u16>) -> bool) -> bool {
-    let mark = format!(".{spiral:016x}");
-    let has_mark = |row: &Header| row.value().windows(mark.len()).any(|octets| octets == mark.as_bytes());
+    let mut room = [0; 16];
+    let mark = hex(spiral, &mut room);
+    let has_mark = |row: &Header| {
+        row.value().split(|octet| *octet == b'.').any(|part| part.starts_with(mark.as_bytes()))
+    };
     if !request.headers.all(&HeaderName::Via).any(has_mark) {
         return false;
     }
     match request.headers.vias() {
         Ok(vias) => vias.iter().any(|via| {
-            via.branch().is_some_and(|branch| branch.ends_with(&mark)) && is_own(&via.host, via.port)
+            let second = via.branch().and_then(|branch| branch.rsplit_once('.')).map(|(_, second)| second);
+            second == Some(mark) && is_own(&via.host, via.port)
         }),
         // Nobody else makes that mark. What spoils a Via on the way would spoil it in each round.
         Err(_) => true,
@@ -394,6 +414,13 @@ pub fn refuse(request: &Request, head: &Head) -> Option<Reply> {
 /// Whether a request may begin a dialog, whose later requests are to come by here (§16.6 step 4).
 #[must_use]
 pub fn forms_dialog(request: &Request) -> bool {
+    // Mostly a look at the octets is enough, and To need not be read.
+    let may_be_tag = |octets: &[u8]| octets.eq_ignore_ascii_case(b"tag");
+    let may_have_tag = |row: &Header| row.value().windows(3).any(may_be_tag);
     matches!(request.method, Method::Invite | Method::Subscribe | Method::Refer)
-        && request.headers.tag(&HeaderName::To).is_none()
+        && !(request.headers.get(&HeaderName::To).is_some_and(may_have_tag)
+            && request.headers.tag(&HeaderName::To).is_some())
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,14 +22,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::binding::{Aor, Operation, StoreFailure, Stored};
-use super::flow::{Reach, ReturnPath, SentBy};
+use super::flow::{Flows, Reach, ReturnPath, SentBy};
 use super::ids;
 use super::locate::{Families, Locate, Start};
 use super::timers::ProxyTimer;
 use super::transaction::{Heard, Outgoing, Owner, TransactionKey, Transactions};
-use super::uas::{self, Head, Incoming, Reply};
+use super::uas::{self, Domains, Head, Incoming, Reply};
 use super::{
     Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, QueryId, Question, Timing,
+    Transport,
 };
 use crate::sip::{HeaderName, Headers, Host, Method, Request, Response, Scheme, Uri};
 use best::{Best, Final};
@@ -122,7 +123,9 @@ pub(super) struct Passing {
 pub(super) struct Proxy {
     bounds: Bounds,
     contexts: BTreeMap<ContextId, Box<Context>>,
-    asks: BTreeMap<AskId, ContextId>,
+    domains: Domains,
+    /// Questions to the location service: for a request, or for a branch whose target is an address of ours.
+    asks: BTreeMap<AskId, (ContextId, Option<u16>)>,
     queries: BTreeMap<QueryId, (ContextId, u16, Question)>,
     /// Branches that wait for a connection.
     opening: BTreeSet<(FlowId, ContextId, u16)>,
@@ -152,6 +155,8 @@ struct Work {
     routing: Routing,
     spiral: u64,
     aor: Aor,
+    /// Every address that was looked up for it.
+    aors: Vec<Aor>,
     from: Arc<str>,
     call_id: Arc<str>,
     cseq: u32,
@@ -164,6 +169,7 @@ struct Work {
 }
 
 /// The request as it is forwarded to one target.
+#[derive(Default)]
 struct Branch {
     /// Until the final response of the request has gone up.
     heading: Option<Box<Heading>>,
@@ -207,6 +213,7 @@ impl Proxy {
         Proxy {
             bounds,
             contexts: BTreeMap::new(),
+            domains: Domains::default(),
             asks: BTreeMap::new(),
             queries: BTreeMap::new(),
             opening: BTreeSet::new(),
@@ -215,6 +222,11 @@ impl Proxy {
             told: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// The domains whose addresses are looked up.
+    pub fn serve(&mut self, domains: Domains) {
+        self.domains = domains;
     }
 
     /// What there is to tell since the last time.
@@ -267,6 +279,7 @@ impl Proxy {
         let uri = routing.uri.clone();
         let work = Work {
             from: request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default().into(),
+            aors: aor.clone().into_iter().collect(),
             aor: aor.clone().unwrap_or_else(|| Aor::of(&uri)),
             is_secure: uri.scheme == Scheme::Sips,
             is_initial: head.to.tag().is_none(),
@@ -290,7 +303,7 @@ impl Proxy {
         };
         self.contexts.insert(id, Box::new(context));
         match aor {
-            Some(aor) => self.ask(id, aor, stack),
+            Some(aor) => self.ask(id, None, aor, stack),
             None => self.located(id, Targets::only(uri), stack),
         }
         Ok(())
@@ -306,9 +319,9 @@ impl Proxy {
         }
     }
 
-    fn ask(&mut self, id: ContextId, aor: Aor, stack: &mut Transactions) {
+    fn ask(&mut self, id: ContextId, branch: Option<u16>, aor: Aor, stack: &mut Transactions) {
         let ask = AskId(stack.context.new_id());
-        self.asks.insert(ask, id);
+        self.asks.insert(ask, (id, branch));
         stack.context.push(Action::Store { ask, operation: Operation::Fetch(aor) });
     }
 
@@ -319,17 +332,18 @@ impl Proxy {
         answer: &Result<Stored, StoreFailure>,
         stack: &mut Transactions,
     ) -> bool {
-        let Some(id) = self.asks.remove(&ask) else { return false };
+        let Some((id, branch)) = self.asks.remove(&ask) else { return false };
+        if let Some(n) = branch {
+            self.relocated(id, n, answer, stack);
+            return true;
+        }
         let Some(work) = self.contexts.get(&id).and_then(|context| context.work.as_deref()) else {
             return true;
         };
-        let bindings = match answer {
-            Ok(stored) => &stored.bindings,
-            Err(_) => {
-                let reply = Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER);
-                self.refuse(id, reply, stack);
-                return true;
-            }
+        let Ok(Stored { bindings, .. }) = answer else {
+            let reply = Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER);
+            self.refuse(id, reply, stack);
+            return true;
         };
         let targets = Targets::bound(bindings, work.is_secure, self.bounds.fork, stack.context.now);
         if !targets.known().is_empty() {
@@ -347,6 +361,28 @@ impl Proxy {
         };
         self.refuse(id, reply, stack);
         true
+    }
+
+    /// The target of a branch is an address of ours: what is bound there takes its place.
+    fn relocated(
+        &mut self,
+        id: ContextId,
+        n: u16,
+        answer: &Result<Stored, StoreFailure>,
+        stack: &mut Transactions,
+    ) {
+        if self.opening_branch(id, n).is_none() {
+            return;
+        }
+        let (fork, now) = (self.bounds.fork, stack.context.now);
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        let is_secure = context.work.as_ref().is_some_and(|work| work.is_secure);
+        let bindings = answer.as_ref().map(|stored| &*stored.bindings).unwrap_or_default();
+        if context.machine.targets().replace(bindings, is_secure, fork, now) == 0 {
+            self.add(id, Final::Made(Reply::new(if answer.is_ok() { 480 } else { 503 })));
+        }
+        let effects = self.on(id, Input::Refused(n));
+        self.run(id, effects, None, stack);
     }
 
     /// Refuses a request of which nothing was forwarded: without state, so that a flood of them leaves none.
@@ -474,7 +510,11 @@ impl Proxy {
     fn choose(&mut self, id: ContextId, stack: &mut Transactions) {
         let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_mut()) else { return };
         let best = std::mem::take(&mut work.best).choose();
-        let best = best.unwrap_or_else(|| Final::Made(Reply::new(480)));
+        self.answer(id, best.unwrap_or_else(|| Final::Made(Reply::new(480))), stack);
+    }
+
+    fn answer(&mut self, id: ContextId, best: Final, stack: &mut Transactions) {
+        let Some(work) = self.contexts.get(&id).and_then(|context| context.work.as_ref()) else { return };
         let response = match best {
             Final::Received(response) => response,
             Final::Made(reply) => {
@@ -549,6 +589,9 @@ impl Proxy {
             return Vec::new();
         };
         let n = u16::try_from(context.branches.len()).unwrap_or(u16::MAX);
+        if target.is_own && target.path.is_empty() && is_own(&self.domains, &stack.flows, &target.uri, true) {
+            return self.relocate(id, &target.uri, stack);
+        }
         let heading = Some(Box::new(forward::head(&target.uri, &target.path, &work.routing)));
         // A Route leads elsewhere first.
         let is_direct = target.path.is_empty() && work.routing.routes.is_empty();
@@ -571,6 +614,22 @@ impl Proxy {
             transaction: None,
         });
         self.advance(id, n, stack)
+    }
+
+    /// Looks up a target that is an address of ours itself, once for each request: more often is a loop.
+    fn relocate(&mut self, id: ContextId, uri: &Uri, stack: &mut Transactions) -> Vec<Effect> {
+        let Some(context) = self.contexts.get_mut(&id) else { return Vec::new() };
+        let n = u16::try_from(context.branches.len()).unwrap_or(u16::MAX);
+        context.branches.push(Branch::default());
+        let Some(work) = &mut context.work else { return Vec::new() };
+        let aor = Aor::of(uri);
+        if work.aors.contains(&aor) {
+            work.best.add(Final::Made(Reply::new(482)));
+            return context.machine.on(Input::Refused(n));
+        }
+        work.aors.push(aor.clone());
+        self.ask(id, Some(n), aor, stack);
+        Vec::new()
     }
 
     /// Takes a branch as far as it can go now.
@@ -879,10 +938,9 @@ impl Proxy {
     pub fn stop(&mut self, stack: &mut Transactions) {
         let all: Vec<ContextId> = self.contexts.keys().copied().collect();
         for id in all {
+            self.answer(id, Final::Made(Reply::new(503)), stack);
             let effects = self.on(id, Input::Cancelled);
-            self.add(id, Final::Made(Reply::new(503)));
             self.run(id, effects, None, stack);
-            self.choose(id, stack);
             self.end(id, stack);
         }
         self.asks.clear();
@@ -900,6 +958,17 @@ fn failure(branch: &Branch) -> Reply {
         Branch { tried: 2.., .. } => 408,
         Branch { .. } => 503,
     })
+}
+
+/// Whether a URI is an address that is looked up here (RFC 3261 §16.5). Within a dialog it may be that of a device on the same
+/// host as the server, which is another one without a port, too.
+pub(super) fn is_own(domains: &Domains, flows: &Flows, uri: &Uri, is_within: bool) -> bool {
+    let transport = uri.transport().and_then(Transport::parse);
+    match uri.host.ip() {
+        Some(_) if uri.port.is_none() && !is_within => domains.serves(&uri.host),
+        Some(_) => flows.is_own(&uri.host, uri.port, transport),
+        None => domains.serves(&uri.host) && uri.port.is_none_or(|port| flows.has_port(port)),
+    }
 }
 
 /// The Record-Route values that lead back to us (§16.6 step 4): one, or one for each side where they differ, that of the

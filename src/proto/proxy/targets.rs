@@ -43,20 +43,15 @@ impl Targets {
     /// What is bound: by falling q, where none says 1 (§16.6). A `sips` request goes to `sips` contacts only (RFC 5630
     /// §5.3).
     pub fn bound(bindings: &[Binding], is_secure: bool, fork: Fork, now: Time) -> Targets {
-        let live = bindings.iter().filter(|binding| binding.is_live(now));
-        let mut found: Vec<(Q, Time, Target)> = live
-            .filter_map(|binding| {
-                let AnyUri::Sip(uri) = NameAddr::parse(binding.contact()).ok()?.uri else { return None };
-                let (path, source) = (binding.path().into(), Some(binding.source));
-                let target = Target { uri, path, source, is_own: true };
-                Some((binding.q.unwrap_or(Q::ONE), binding.refreshed, target))
-            })
-            .filter(|(_, _, target)| !is_secure || target.uri.scheme == Scheme::Sips)
-            .collect();
-        found.sort_by_key(|(q, refreshed, _)| (Reverse(*q), Reverse(*refreshed)));
         let mut targets = Targets::default();
-        targets.add(found.into_iter().map(|(q, _, target)| (q, target)), fork);
+        targets.add(reachable(bindings, is_secure, now), fork);
         targets
+    }
+
+    /// What is bound at an address of ours that was a target itself: it comes before all that is less preferred. How many are
+    /// new.
+    pub fn replace(&mut self, bindings: &[Binding], is_secure: bool, fork: Fork, now: Time) -> usize {
+        self.insert(reachable(bindings, is_secure, now), fork)
     }
 
     /// Contacts that a target has named in its place (§16.7 step 4): they come before all that is less preferred. How many
@@ -72,17 +67,21 @@ impl Targets {
             .filter(|(_, target)| !is_secure || target.uri.scheme == Scheme::Sips)
             .collect();
         found.sort_by_key(|(q, _)| Reverse(*q));
+        self.insert(found, fork)
+    }
+
+    fn insert(&mut self, found: Vec<(Q, Target)>, fork: Fork) -> usize {
         let mut others = std::mem::take(&mut self.groups);
         // Those at work go on, and what is left of their group goes with them.
         self.groups.extend(others.pop_front());
         let before = self.known.len();
-        self.add(found.into_iter(), fork);
+        self.add(found, fork);
         self.groups.append(&mut others);
         self.known.len() - before
     }
 
     /// Adds targets that come in the order of their preference behind all others.
-    fn add(&mut self, found: impl Iterator<Item = (Q, Target)>, fork: Fork) {
+    fn add(&mut self, found: Vec<(Q, Target)>, fork: Fork) {
         let mut last = None;
         for (q, target) in found {
             if self.known.len() >= MOST_TARGETS || self.known.iter().any(|known| known.matches(&target.uri)) {
@@ -116,4 +115,21 @@ impl Targets {
     pub fn known(&self) -> &[Uri] {
         &self.known
     }
+}
+
+/// The bindings that a request can be forwarded to, by falling q, where none says 1; of the same q those first that were
+/// refreshed last.
+fn reachable(bindings: &[Binding], is_secure: bool, now: Time) -> Vec<(Q, Target)> {
+    let live = bindings.iter().filter(|binding| binding.is_live(now));
+    let mut found: Vec<(Q, Time, Target)> = live
+        .filter_map(|binding| {
+            let AnyUri::Sip(uri) = NameAddr::parse(binding.contact()).ok()?.uri else { return None };
+            let (path, source) = (binding.path().into(), Some(binding.source));
+            let target = Target { uri, path, source, is_own: true };
+            Some((binding.q.unwrap_or(Q::ONE), binding.refreshed, target))
+        })
+        .filter(|(_, _, target)| !is_secure || target.uri.scheme == Scheme::Sips)
+        .collect();
+    found.sort_by_key(|(q, refreshed, _)| (Reverse(*q), Reverse(*refreshed)));
+    found.into_iter().map(|(q, _, target)| (q, target)).collect()
 }

@@ -24,7 +24,7 @@ use super::ids::Random;
 use super::transaction::Keys;
 use super::{Time, digest};
 use crate::proto::registrar::service::{AuthFailure, Full, Policy};
-use crate::proto::uas::{Head, Reply, refuse_extensions};
+use crate::proto::uas::{Domains, Head, Reply, refuse_extensions};
 use crate::sip::{AnyUri, HeaderName, Host, Request, Uri};
 
 pub use response::{Dater, failed, full, granted};
@@ -35,9 +35,7 @@ pub const SUPPORTED: [&str; 1] = ["path"];
 /// Decides about REGISTER requests for the domains it is responsible for.
 #[derive(Debug)]
 pub struct Registrar {
-    domains: Vec<Host>,
-    /// It listens on all addresses of the host, so that any address may be meant for it.
-    all_addresses: bool,
+    domains: Domains,
     policy: Policy,
     full: Full,
     verifier: Option<Verifier>,
@@ -106,7 +104,7 @@ impl Registrar {
     /// A registrar for these domains; `verifier` says who may register, without it everybody may.
     #[must_use]
     pub fn new(domains: Vec<Host>, policy: Policy, verifier: Option<Verifier>) -> Registrar {
-        Registrar { domains, all_addresses: false, policy, full: Full::Refuse, verifier, logins: None }
+        Registrar { domains: domains.into(), policy, full: Full::Refuse, verifier, logins: None }
     }
 
     /// Bears so many failed logins a minute from one source; without this any number. Those beyond get 503.
@@ -121,22 +119,21 @@ impl Registrar {
         Registrar { full, ..self }
     }
 
-    /// Is responsible for one more domain, or address.
-    pub fn add_domain(&mut self, domain: Host) {
-        if !self.serves(&domain) {
-            self.domains.push(domain);
-        }
+    /// The domains that it is responsible for.
+    #[must_use]
+    pub fn domains(&self) -> &Domains {
+        &self.domains
     }
 
-    /// Is responsible for every address: it listens on a wildcard, and does not know which are its own.
-    pub fn serve_all_addresses(&mut self) {
-        self.all_addresses = true;
+    /// The same, to add to them.
+    pub fn domains_mut(&mut self) -> &mut Domains {
+        &mut self.domains
     }
 
     /// Whether it is responsible for a domain.
     #[must_use]
     pub fn serves(&self, domain: &Host) -> bool {
-        self.domains.contains(domain) || self.all_addresses && domain.ip().is_some()
+        self.domains.serves(domain)
     }
 
     /// Whether it wants to know who somebody is.

@@ -24,7 +24,7 @@ use crate::proto::flow::{Bounds, Flows};
 use crate::proto::proxy::{self, Own, Passing, Proxy, Refused, Told};
 use crate::proto::timers::RegistrarTimer;
 use crate::proto::transaction::{Acknowledged, Heard, Lookup, Owner, TransactionKey, Transactions};
-use crate::proto::uas::{self, Head, Incoming, Reply};
+use crate::proto::uas::{self, Domains, Head, Incoming, Reply};
 use crate::proto::{
     Action, AskId, Cause, ContextId, DnsAnswer, FlowId, Notice, QueryId, Time, Timing, Transport,
 };
@@ -370,10 +370,11 @@ impl Server {
             return self.tell_proxied(stack);
         }
         if local.ip().is_unspecified() {
-            self.registrar.serve_all_addresses();
+            self.registrar.domains_mut().add_all_addresses();
         } else {
-            self.registrar.add_domain(Host::from(local.ip()));
+            self.registrar.domains_mut().add(Host::from(local.ip()));
         }
+        self.proxy.serve(self.registrar.domains().clone());
         let listening = |(id, Listen { transport, .. }): &(FlowId, Listen)| {
             Some(ServerEvent::Listening { transport: *transport, address: stack.flows.get(*id)?.local? })
         };
@@ -828,12 +829,12 @@ impl Server {
         let (request, now) = (&incoming.request, stack.context.now);
         let Some(uri) = head.uri.sip() else { return };
         let token = request.headers.call_id().map(|id| proxy::token(id, stack)).unwrap_or_default();
-        let own = OwnAddresses { registrar: &self.registrar, flows: &stack.flows, token };
+        let own = OwnAddresses { domains: self.registrar.domains(), flows: &stack.flows, token };
         let routing = match proxy::route(request, uri, &own) {
             Ok(routing) => routing,
             Err(reply) => return self.refuse(&mut incoming, reply, stack),
         };
-        let is_ours = own.is_domain(&routing.uri, routing.is_known);
+        let is_ours = proxy::is_own(self.registrar.domains(), &stack.flows, &routing.uri, routing.is_known);
         let is_last = routing.routes.is_empty();
         let is_for_us = is_ours && is_last && routing.uri.user.is_none();
         if request.method == Method::Options && is_for_us {
@@ -1042,27 +1043,14 @@ impl Server {
 
 /// The addresses that stand for this server.
 struct OwnAddresses<'a> {
-    registrar: &'a Registrar,
+    domains: &'a Domains,
     flows: &'a Flows,
     token: u64,
 }
 
-impl OwnAddresses<'_> {
-    /// Whether a Request-URI is an address that is looked up here (RFC 3261 §16.5). Within a dialog it may be that of a device
-    /// on the same host as the server, which is another one without a port, too.
-    fn is_domain(&self, uri: &Uri, is_within: bool) -> bool {
-        let transport = uri.transport().and_then(Transport::parse);
-        match uri.host.ip() {
-            Some(_) if uri.port.is_none() && !is_within => self.registrar.serves(&uri.host),
-            Some(_) => self.flows.is_own(&uri.host, uri.port, transport),
-            None => self.registrar.serves(&uri.host) && uri.port.is_none_or(|port| self.flows.has_port(port)),
-        }
-    }
-}
-
 impl Own for OwnAddresses<'_> {
     fn is_own(&self, uri: &Uri) -> bool {
-        self.is_domain(uri, true)
+        proxy::is_own(self.domains, self.flows, uri, true)
     }
 
     fn is_token(&self, token: &str) -> bool {

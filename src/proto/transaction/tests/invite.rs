@@ -270,7 +270,7 @@ fn a_response_that_does_not_fit_changes_nothing() {
     assert_eq!(world.run(500), ["500 copy"]);
 }
 
-/// TXN-004 STX-020: 1xx to other requests are told the proxy, and nobody else.
+/// TXN-004: 1xx to other requests are told the proxy, and nobody else.
 #[test]
 fn a_forwarded_message_has_one_final_response() {
     let mut world = World::new(10_000);
@@ -447,4 +447,74 @@ fn answered_calls_cost_little() {
     }
     assert_eq!((world.0.octets, world.0.context.timers.len()), (10_000 * OVERHEAD, 1));
     assert!(world.run(42_000).is_empty() && !world.is_left());
+}
+
+/// What an owner may hear next, after what it has heard.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ear {
+    Open,
+    Accepted,
+    Closed,
+}
+
+impl Ear {
+    fn hear(self, what: &str) -> Ear {
+        match (self, what.rsplit(' ').next().unwrap()) {
+            (Ear::Open, "copy" | "100" | "180") => Ear::Open,
+            (Ear::Open | Ear::Accepted, "200") => Ear::Accepted,
+            (Ear::Open, "486" | "timeout" | "refused") | (Ear::Accepted, "over") => Ear::Closed,
+            _ => panic!("{what} comes when the owner is {self:?}"),
+        }
+    }
+}
+
+/// TXN-010 FRK-025 FRK-027: 3,000 calls to which anything happens at any time. Their owners hear what they are promised and no
+/// more, a device gets an ACK for each refusal, a caller no more than one final answer, and nothing is left of any.
+#[test]
+fn whatever_comes_in_whatever_order_nothing_is_left() {
+    for seed in 1..=3000_u64 {
+        let mut world = World::calling();
+        let (mut ear, mut now, mut chance) = (Ear::Open, 0, seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let (mut refusals, mut finals) = (0, 0);
+        world.begin_invite(1, Transport::Udp);
+        for _ in 0..14 {
+            chance = chance.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            let mut heard = Vec::new();
+            match (chance >> 33) % 11 {
+                0 => heard.extend(world.hear(100, "7 INVITE", "w")),
+                1 => heard.extend(world.hear(180, "7 INVITE", "w")),
+                2 => heard.extend(world.hear(200, "7 INVITE", "w")),
+                3 => heard.extend(world.hear(486, "7 INVITE", "w")),
+                4 => heard.extend(world.hear(200, "7 CANCEL", "w")),
+                5 => world.0.cancel_invite(BRANCH),
+                6 if seed % 3 == 0 => heard.push(told(world.0.fail(BRANCH, Cause::Refused))),
+                7 => _ = world.0.look_up(TransactionKey(1), None),
+                8 => _ = world.acknowledge(1),
+                9 if seed % 5 == 0 => {
+                    finals += usize::from(world.0.complete_invite_final(TransactionKey(1), Bytes::new()));
+                }
+                _ => {
+                    now += (chance >> 40) % 9000;
+                    heard.extend(world.run(now));
+                }
+            }
+            for what in heard.iter().filter(|what| *what != "nothing") {
+                refusals += usize::from(what.ends_with("486"));
+                ear = ear.hear(if what == "connection refused" { "refused" } else { what });
+            }
+        }
+        finals += usize::from(world.0.complete_invite_final(TransactionKey(1), Bytes::new()));
+        assert!(refusals <= 1 && finals == 1);
+        let acks = world.sent().iter().filter(|bytes| bytes.starts_with(b"ACK ")).count();
+        assert_eq!(acks > 0, refusals > 0);
+        if ear == Ear::Open {
+            world.0.cancel_invite(BRANCH);
+            world.hear(180, "7 INVITE", "w").unwrap();
+        }
+        for what in world.run(now + 70_000) {
+            ear = ear.hear(&what);
+        }
+        assert_eq!(ear, Ear::Closed);
+        assert!(!world.is_left() && world.0.context.timers.next().is_none(), "seed {seed}");
+    }
 }
