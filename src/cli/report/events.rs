@@ -636,8 +636,12 @@ impl ServeEvent {
         match (status, targets.len()) {
             (Some(_), _) | (None, 0) => way,
             (None, many) => {
+                // The user of a contact is mostly that of the address.
+                let user =
+                    short(&aor).split_once('@').map(|(user, _)| format!("{user}@")).unwrap_or_default();
+                let place = |uri| short(uri).strip_prefix(&user).unwrap_or(short(uri));
                 let named =
-                    targets.iter().take(OTHERS_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+                    targets.iter().take(OTHERS_SHOWN).map(|uri| place(uri)).collect::<Vec<_>>().join(", ");
                 format!("{way} to {named}{}", if many > OTHERS_SHOWN { ", ..." } else { "" })
             }
         }
