@@ -276,9 +276,9 @@ pub const SERVE: Help = Help {
     name: "serve",
     usage: "[OPTIONS]",
     details: "\
-Devices that know a user's password bind themselves to that user's address. Bindings are kept in \
-memory, until they run out or the server ends. It runs until SIGINT or SIGTERM; SIGHUP reads the \
-users again.",
+Devices that know a user's password bind themselves to that user's address. Whoever calls the address \
+reaches them, at once or one after another. Bindings are kept in memory, until they run out or the \
+server ends. It runs until SIGINT or SIGTERM; SIGHUP reads the users again.",
     examples: &[
         ("For yourself, without passwords, on this machine only:", &["sipreg serve --no-auth"]),
         (

@@ -36,7 +36,8 @@ pub(super) fn enable(socket: &impl AsFd, local: SocketAddr) -> io::Result<()> {
 /// # Errors
 /// [`ErrorKind::WouldBlock`] when the queue is empty.
 pub(super) fn take(socket: &impl AsRawFd) -> io::Result<Option<Undeliverable>> {
-    let mut space = cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
+    // A socket at a wildcard address says besides which of ours the datagram left from.
+    let mut space = cmsg_space!(libc::in6_pktinfo, libc::sock_extended_err, libc::sockaddr_in6);
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut [], Some(&mut space), flags)?;
     let Some(peer) = message.address.as_ref().and_then(address) else { return Ok(None) };

@@ -3,9 +3,9 @@
 //!
 //! A socket is never connected, so that an answer from another port still comes in (TRN-011, NAT-003) and one
 //! socket sends and receives (NAT-002). The socket of a flow is bound to a real address, for Via and Contact
-//! name it, and on Linux the network's errors come through its error queue ([`super::icmp`]), each with the
-//! peer whose datagram it was; elsewhere an unconnected socket hears nothing of them, and Timer F decides.
-//! The socket of a listener asks for no errors.
+//! name it. On Linux the network's errors come through a socket's error queue ([`super::icmp`]), each with the
+//! peer whose datagram it was; elsewhere an unconnected socket hears nothing of them, and Timers B and F
+//! decide. A listener hears of them too: requests that are forwarded leave by its socket.
 //!
 //! Life of a socket: it is bound when it is opened and serves until it is closed. No error ends it: what the
 //! network says of one peer, or forges in its name, must not stop what is for the others.
@@ -54,6 +54,8 @@ impl Socket {
         if address.ip().is_unspecified() {
             batch::request_local(&socket, address)?;
         }
+        #[cfg(target_os = "linux")]
+        super::icmp::enable(&socket, address)?;
         Socket::new(socket, None)
     }
 
@@ -147,9 +149,7 @@ impl Socket {
 
     /// Takes the errors that the network gave back; the next one wakes the task.
     fn poll_error_queue(&mut self, context: &mut Context<'_>) {
-        if self.destination.is_some() {
-            self.error_queue.poll(&self.socket, context, &mut self.failed);
-        }
+        self.error_queue.poll(&self.socket, context, &mut self.failed);
     }
 }
 

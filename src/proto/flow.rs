@@ -7,9 +7,14 @@
 //! A one-shot registration has flows of its own. Accounts that are kept bound share one for each destination: ten
 //! thousand of them need one socket. It is closed when the last one leaves it.
 //!
-//! An accepted connection is kept until a time of its own: some time after its last message, and as long as a binding
-//! that was registered over it. The one whose time is up first is closed when that comes, or when all places are taken
-//! and another wants in.
+//! A connection of the server, accepted or opened to forward requests, is kept until a time of its own: some time after
+//! its last message, and as long as a binding that was registered over it. The one whose time is up first is closed when
+//! that comes, or when all places are taken and another wants in.
+
+mod reach;
+mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -21,13 +26,20 @@ use super::context::Context;
 use super::timers::FlowTimer;
 use super::transport::{Destination, Transport};
 use super::{Action, Direction, FlowId, Notice, RegistrationId, Time};
-use crate::sip::{Frame, FramingError, Host, Message, ParseError, StreamFramer};
+use sources::Sources;
+
+pub(super) use reach::{Reach, SentBy};
+
+use crate::sip::{Frame, FramingError, Message, ParseError, StreamFramer};
 
 /// The keep-alive that answers a double CRLF (RFC 5626 §5.4).
 const PONG: &[u8] = b"\r\n";
 
 /// Connections that may be under way at a time for responses whose own is gone.
 const RETURNS: usize = 64;
+
+/// How long connecting may take until nobody waits for it any more: Timer B of RFC 3261 with its usual T1.
+const CONNECTING: Duration = Duration::from_secs(32);
 
 /// A socket, a listener, or a connection.
 pub(super) struct Flow {
@@ -53,6 +65,8 @@ enum Role {
     Listener,
     /// It came in at a listener, and may be silent until then.
     Accepted { peer: SocketAddr, until: Time },
+    /// It is opened to forward requests there, and may be silent until then.
+    Forward { destination: Destination, until: Time },
     /// It is opened to send this response there, and closed again.
     Return(SocketAddr, Bytes),
 }
@@ -70,14 +84,14 @@ impl Flow {
     pub fn side(&self) -> Side {
         match self.role {
             Role::Client(_) => Side::Client,
-            Role::Listener | Role::Accepted { .. } | Role::Return(..) => Side::Server,
+            Role::Listener | Role::Accepted { .. } | Role::Forward { .. } | Role::Return(..) => Side::Server,
         }
     }
 
     /// The other end, of a flow that has only one.
     pub fn remote(&self) -> Option<SocketAddr> {
         match &self.role {
-            Role::Client(destination) => Some(destination.address),
+            Role::Client(destination) | Role::Forward { destination, .. } => Some(destination.address),
             Role::Accepted { peer, .. } | Role::Return(peer, _) => Some(*peer),
             Role::Listener => None,
         }
@@ -97,7 +111,7 @@ impl Flow {
 /// What a server bears of those who connect to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Connections that came in, at a time.
+    /// Connections at a time, those that came in and those that were opened to forward requests.
     pub connections: usize,
     /// How long one of them may be silent.
     pub idle: Duration,
@@ -112,7 +126,7 @@ pub(super) struct Bounds {
 /// Which limit a flow has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Overload {
-    /// One connection too many: of those that came in, it was the first whose time would be up.
+    /// One connection too many: of all of them, it was the first whose time would be up.
     #[error("too many connections")]
     Connections,
     /// No message came for too long.
@@ -141,14 +155,6 @@ pub(super) enum Arrival {
     OutOfStep(FramingError),
 }
 
-/// What we are called on a flow: in the Via and the Record-Route of the requests that are forwarded there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SentBy {
-    pub transport: Transport,
-    pub host: Host,
-    pub port: u16,
-}
-
 /// Where the responses of a request go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReturnPath {
@@ -168,8 +174,15 @@ pub(super) struct Flows {
     used: BTreeSet<(RegistrationId, FlowId)>,
     /// The flow that a new account to this destination shares.
     shared: BTreeMap<Destination, FlowId>,
-    /// Accepted connections by the time until which they may be silent.
-    accepted: BTreeSet<(Time, FlowId)>,
+    /// Connections of the server by the time until which they may be silent.
+    silent: BTreeSet<(Time, FlowId)>,
+    /// The listeners that are open, with their addresses, in the order they were asked for.
+    listeners: Vec<(FlowId, Transport, SocketAddr)>,
+    /// The connections that were opened to forward requests.
+    forward: BTreeMap<Destination, FlowId>,
+    /// The connections that came in, by their other end.
+    accepted: BTreeMap<(Transport, SocketAddr), FlowId>,
+    sources: Sources,
     /// Flows in the middle of a message, by the octets of it that are there.
     unfinished: BTreeSet<(usize, FlowId)>,
     /// All those octets.
@@ -186,7 +199,11 @@ impl Default for Flows {
             users: BTreeSet::new(),
             used: BTreeSet::new(),
             shared: BTreeMap::new(),
-            accepted: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            listeners: Vec::new(),
+            forward: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            sources: Sources::default(),
             unfinished: BTreeSet::new(),
             octets: 0,
             returns: 0,
@@ -215,7 +232,7 @@ impl Flows {
         self.all.contains_key(&id)
     }
 
-    /// The flows of the server: connections first, then listeners.
+    /// The flows of the server: connections that came in first, then listeners and those that it opened.
     pub fn of_server(&self) -> Vec<FlowId> {
         let of_server = |(id, flow): (&FlowId, &Flow)| (flow.side() == Side::Server).then_some(*id);
         let accepted = self.all.range(FlowId::ACCEPTED..);
@@ -324,17 +341,23 @@ impl Flows {
         let Some(transport) = self.all.get(&listener).map(|listener| listener.transport) else { return };
         let until = context.now + self.bounds.idle;
         self.all.insert(id, self.of_role(Role::Accepted { peer, until }, transport, Some(local)));
-        self.accepted.insert((until, id));
+        self.accepted.insert((transport, peer), id);
+        self.sources.note_own(local.ip());
+        self.silent.insert((until, id));
         context.wake(FlowTimer::Idle, Some(until));
     }
 
     fn of_role(&self, role: Role, transport: Transport, local: Option<SocketAddr>) -> Flow {
-        let is_stream = local.is_some() && !transport.is_framed();
+        let framer = match role {
+            Role::Accepted { .. } => (!transport.is_framed()).then(StreamFramer::accepting),
+            Role::Client(_) | Role::Forward { .. } => (!transport.is_framed()).then(StreamFramer::new),
+            Role::Listener | Role::Return(..) => None,
+        };
         Flow {
             transport,
             local,
             role,
-            framer: is_stream.then(StreamFramer::accepting),
+            framer,
             patience: self.bounds.incomplete,
             unfinished: 0,
             is_told: self.bounds.tells,
@@ -345,10 +368,22 @@ impl Flows {
     pub fn opened(&mut self, id: FlowId, local: SocketAddr, context: &mut Context) {
         let Some(flow) = self.all.get_mut(&id) else { return };
         flow.local = Some(local);
-        if let Role::Return(peer, bytes) = &mut flow.role {
-            let (peer, bytes) = (*peer, std::mem::take(bytes));
-            self.send(id, peer, bytes, Direction::Sent, context);
-            self.close(id, context);
+        match &mut flow.role {
+            Role::Return(peer, bytes) => {
+                let (peer, bytes) = (*peer, std::mem::take(bytes));
+                self.send(id, peer, bytes, Direction::Sent, context);
+                self.close(id, context);
+            }
+            Role::Listener => {
+                let transport = flow.transport;
+                self.listeners.push((id, transport, local));
+                self.listeners.sort_unstable_by_key(|(id, ..)| *id);
+            }
+            Role::Forward { .. } => {
+                self.sources.note_own(local.ip());
+                self.keep(id, context.now + self.bounds.idle);
+            }
+            Role::Client(_) | Role::Accepted { .. } => {}
         }
     }
 
@@ -369,19 +404,40 @@ impl Flows {
         users.iter().for_each(|user| _ = self.leave(id, *user));
         let Some(flow) = self.all.remove(&id) else { return users };
         match flow.role {
-            Role::Accepted { until, .. } => {
-                self.accepted.remove(&(until, id));
-                if self.accepted.is_empty() {
-                    context.timers.cancel(FlowTimer::Idle);
+            Role::Accepted { peer, until } => {
+                let key = (flow.transport, peer);
+                if self.accepted.get(&key) == Some(&id) {
+                    self.accepted.remove(&key);
                 }
+                self.hush(until, id, context);
+            }
+            Role::Forward { destination, until } => {
+                if self.forward.get(&destination) == Some(&id) {
+                    self.forward.remove(&destination);
+                }
+                self.hush(until, id, context);
             }
             Role::Return(..) => self.returns -= 1,
-            Role::Client(_) | Role::Listener => {}
+            Role::Listener => {
+                self.listeners.retain(|(listener, ..)| *listener != id);
+                if self.listeners.is_empty() {
+                    self.sources = Sources::default();
+                }
+            }
+            Role::Client(_) => {}
         }
         self.unfinished.remove(&(flow.unfinished, id));
         self.octets -= flow.unfinished;
         context.timers.cancel(FlowTimer::Incomplete(id));
         users
+    }
+
+    /// A connection that is gone needs no time any more.
+    fn hush(&mut self, until: Time, id: FlowId, context: &mut Context) {
+        self.silent.remove(&(until, id));
+        if self.silent.is_empty() {
+            context.timers.cancel(FlowTimer::Idle);
+        }
     }
 }
 
@@ -510,26 +566,33 @@ fn arrival(read: Result<Message, ParseError>, bytes: Bytes) -> Arrival {
 
 /// Which connections have to go.
 impl Flows {
-    /// Keeps an accepted connection at least until then.
+    /// Keeps a connection of the server at least until then.
     pub fn keep(&mut self, id: FlowId, at_least: Time) {
-        let Some(Flow { role: Role::Accepted { until, .. }, .. }) = self.all.get_mut(&id) else { return };
+        let Some(flow) = self.all.get_mut(&id) else { return };
+        let (Role::Accepted { until, .. } | Role::Forward { until, .. }) = &mut flow.role else { return };
         // Not for every message: an order by the second is fine enough.
         if at_least.since(*until) >= Duration::from_secs(1) {
-            self.accepted.remove(&(*until, id));
-            self.accepted.insert((at_least, id));
+            self.silent.remove(&(*until, id));
+            self.silent.insert((at_least, id));
             *until = at_least;
         }
     }
 
     /// The connection that makes room for one more, if that is needed.
     pub fn crowded(&self) -> Option<FlowId> {
-        let is_full = self.accepted.len() >= self.bounds.connections;
-        self.accepted.first().filter(|_| is_full).map(|(_, flow)| *flow)
+        let is_full = self.silent.len() >= self.bounds.connections;
+        self.silent.first().filter(|_| is_full).map(|(_, flow)| *flow)
+    }
+
+    /// The connection that has to go because [`Flows::reach`] has opened one too many.
+    pub fn overcrowded(&self) -> Option<FlowId> {
+        let is_too_many = self.silent.len() > self.bounds.connections;
+        self.silent.first().filter(|_| is_too_many).map(|(_, flow)| *flow)
     }
 
     /// A connection that has been silent for too long. Without one, the timer is set for the next.
     pub fn idle(&mut self, context: &mut Context) -> Option<FlowId> {
-        let (until, flow) = self.accepted.first().copied()?;
+        let (until, flow) = self.silent.first().copied()?;
         if until > context.now {
             context.wake(FlowTimer::Idle, Some(until));
             return None;
@@ -541,64 +604,5 @@ impl Flows {
     pub fn overflowing(&self) -> Option<FlowId> {
         let is_too_much = self.octets > self.bounds.unfinished;
         self.unfinished.last().filter(|_| is_too_much).map(|(_, flow)| *flow)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    use crate::proto::ids::Counting;
-
-    const PEER: &str = "192.0.2.1:5060";
-
-    fn context() -> Context {
-        Context::new(Box::new(Counting::default()))
-    }
-
-    fn opened(context: &mut Context) -> usize {
-        let opens = |action: &Action| matches!(action, Action::Open { .. });
-        context.actions.drain(..).filter(opens).count()
-    }
-
-    /// TRN-014: who shows another name is somebody else, even at the same address.
-    #[test]
-    fn accounts_share_a_flow_if_transport_address_and_name_are_the_same() {
-        let (mut flows, mut context) = (Flows::default(), context());
-        let to = |name: Option<&str>| Destination {
-            name: name.map(Arc::from),
-            ..Destination::new(Transport::Tcp, PEER.parse().unwrap())
-        };
-        let all = [to(None), to(None), to(Some("munich.de")), to(Some("berlin.de")), to(Some("munich.de"))];
-        for (n, destination) in (0..).zip(all) {
-            flows.open(destination, RegistrationId(n), true, Duration::ZERO, &mut context);
-        }
-        assert_eq!(opened(&mut context), 3);
-        let one_shot = flows.open(to(None), RegistrationId(9), false, Duration::ZERO, &mut context);
-        assert_eq!((one_shot, opened(&mut context)), (None, 1));
-    }
-
-    /// TRN-026: each message has the whole time, also if the one before was slow.
-    #[test]
-    fn the_time_for_a_message_begins_with_its_first_octet() {
-        let (mut flows, mut context) = (Flows::default(), context());
-        let (peer, patience) = (PEER.parse().unwrap(), Duration::from_secs(10));
-        let destination = Destination::new(Transport::Tcp, peer);
-        flows.open(destination, RegistrationId(1), true, patience, &mut context);
-        let id = FlowId(1);
-        flows.opened(id, PEER.parse().unwrap(), &mut context);
-        let mut push = |ms: u64, text: &'static str| {
-            context.now = Time::from_millis(ms);
-            let mut octets = Some(Bytes::from_static(text.as_bytes()));
-            while flows.next(id, peer, &mut octets, &mut context).is_some() {}
-            context.timers.due(FlowTimer::Incomplete(id)).map(Time::as_millis)
-        };
-        assert_eq!(push(0, "SIP/2.0 200 OK\r\n"), Some(10_000));
-        assert_eq!(push(9000, "Content-Length: 0\r\n"), Some(10_000));
-        assert_eq!(push(9500, "\r\nSIP/2.0 "), Some(19_500));
-        assert_eq!(push(9600, "200 OK\r\nContent-Length: 0\r\n\r\n"), None);
-        flows.close(id, &mut context);
-        assert!(flows.is_empty() && flows.octets == 0 && flows.unfinished.is_empty());
     }
 }

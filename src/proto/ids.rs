@@ -77,7 +77,7 @@ fn is_hex(digits: &str) -> bool {
 }
 
 /// All 16 digits, in `room`.
-fn hex(number: u64, room: &mut [u8; 16]) -> &str {
+pub(super) fn hex(number: u64, room: &mut [u8; 16]) -> &str {
     for (octet, pair) in number.to_be_bytes().into_iter().zip(room.as_chunks_mut().0) {
         *pair = [octet >> 4, octet & 0xF].map(|half| if half < 10 { b'0' + half } else { b'a' + half - 10 });
     }

@@ -33,7 +33,7 @@ use crate::sip::{NameAddr, ParseError, Problem};
 
 pub use endpoint::{Drain, Endpoint};
 pub use time::Time;
-pub use timers::{ClientTimer, FlowTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
+pub use timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
 pub use transport::{Destination, Transport, in_zone};
 
 /// Names one UDP socket, one connection, or one listener. It is never used twice. The core makes it up in
@@ -54,6 +54,10 @@ pub struct AskId(pub u64);
 /// Names one question to the name service, so that its answer finds who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(pub u64);
+
+/// Names one request that a proxy forwards, with all that comes of it (RFC 3261 §16: a response context).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContextId(pub u64);
 
 /// Names one registration of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use super::ids::Branch;
-use super::{FlowId, RegistrationId, Time};
+use super::{ContextId, FlowId, RegistrationId, Time};
 
 /// The times of RFC 3261 table 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub enum TimerKey {
     Client(ClientTimer),
     /// Of the registrar.
     Registrar(RegistrarTimer),
+    /// Of the proxy.
+    Proxy(ProxyTimer),
 }
 
 /// The timers of the transactions.
@@ -130,6 +132,15 @@ pub enum RegistrarTimer {
     Unanswered,
     /// A stretch in which a source was limited may be over.
     RateLimited,
+    /// It may be told how many requests could not be taken.
+    Crowded,
+}
+
+/// The timers of the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProxyTimer {
+    /// Timer C of one branch (RFC 3261 §16.6 step 11), by the number of the branch.
+    C(ContextId, u16),
 }
 
 impl From<TransactionTimer> for TimerKey {
@@ -156,7 +167,13 @@ impl From<RegistrarTimer> for TimerKey {
     }
 }
 
-const KINDS: usize = 22;
+impl From<ProxyTimer> for TimerKey {
+    fn from(timer: ProxyTimer) -> TimerKey {
+        TimerKey::Proxy(timer)
+    }
+}
+
+const KINDS: usize = 24;
 
 impl TimerKey {
     fn kind(self) -> usize {
@@ -183,6 +200,8 @@ impl TimerKey {
             TimerKey::Registrar(RegistrarTimer::Bindings) => 19,
             TimerKey::Registrar(RegistrarTimer::Unanswered) => 20,
             TimerKey::Registrar(RegistrarTimer::RateLimited) => 21,
+            TimerKey::Registrar(RegistrarTimer::Crowded) => 22,
+            TimerKey::Proxy(ProxyTimer::C(..)) => 23,
         }
     }
 }

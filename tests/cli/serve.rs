@@ -215,6 +215,11 @@ fn without_passwords_anybody_registers_and_the_metrics_count() {
         "sipreg_responses_total{class=\"2xx\"} 1",
         "sipreg_binding_changes_total{change=\"bound\"} 1",
         "sipreg_bindings 1",
+        "sipreg_calls 0",
+        "sipreg_calls_ended_total{class=\"4xx\"} 0",
+        "sipreg_branches_total 0",
+        "sipreg_branches_cancelled_total 0",
+        "sipreg_overload_total 0",
     ] {
         assert!(
             metrics.lines().any(|found| found.trim_end() == line.trim_end()),
@@ -298,6 +303,10 @@ fn mistakes_are_told_before_anything_listens() {
         (vec!["serve", "--no-auth", "--store", "redis://x"], "is no store"),
         (vec!["serve", "--no-auth", "--domain", "a b"], "is no domain"),
         (vec!["serve", "--no-auth", "--metrics", "x"], "is no address with a port"),
+        (vec!["serve", "--no-auth", "--fork", "random"], "parallel, sequential"),
+        (vec!["serve", "--no-auth", "--auth-calls"], "can't be used with"),
+        (vec!["serve", "--no-auth", "--max-calls", "0"], "--max-calls: with 0 nobody could call"),
+        (vec!["serve", "--no-auth", "--max-calls", "some"], "--max-calls"),
         (vec!["serve", "--add-user", "a:b@c"], "--add-user"),
         (vec!["serve", "--add-user", "alice"], "no terminal to ask"),
     ] {

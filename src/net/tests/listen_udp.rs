@@ -115,18 +115,45 @@ async fn a_refused_datagram_fails_for_its_own_peer_only() {
     assert!(matches!(event, Event::Failed { flow: ONE, cause: Cause::TooLarge, .. }), "{event:?}");
 }
 
-/// A stranger who makes us answer to a port where nobody listens must not end the service.
+/// TRN-028: the device that a request was forwarded to is gone. A stranger who makes us answer to a port where nobody
+/// listens must not end the service.
 #[tokio::test]
-async fn icmp_errors_never_close_a_listener() {
-    let (mut network, local) = serving(V4).await;
-    let (socket, good) = peer(V4).await;
-    let dead = peer(V4).await.1;
-    for _ in 0..100 {
-        transmit(&mut network, ONE, dead, "lost");
-        socket.send_to(b"REGISTER", local).await.unwrap();
-        assert_eq!(received(&event(&mut network).await), (ONE, good, &b"REGISTER"[..]));
-        transmit(&mut network, ONE, good, "200");
-        assert_eq!(meanwhile(&mut network, take(&socket)).await.0, "200");
+#[cfg(target_os = "linux")]
+async fn icmp_errors_are_told_and_never_close_a_listener() {
+    for (at, from) in
+        [(V4, V4), (V6, V6), (Ipv4Addr::UNSPECIFIED.into(), V4), (Ipv6Addr::UNSPECIFIED.into(), V6)]
+    {
+        let (mut network, local) = serving(at).await;
+        let local = SocketAddr::new(from, local.port());
+        let (socket, good) = peer(from).await;
+        let dead = peer(from).await.1;
+        // Not more: the system limits how many of these it sends.
+        for _ in 0..5 {
+            transmit(&mut network, ONE, dead, "lost");
+            match event(&mut network).await {
+                Event::Failed { flow: ONE, peer, cause: Cause::Refused } => assert_eq!(peer, dead),
+                other => panic!("{other:?}"),
+            }
+            socket.send_to(b"REGISTER", local).await.unwrap();
+            assert_eq!(received(&event(&mut network).await), (ONE, good, &b"REGISTER"[..]));
+            transmit(&mut network, ONE, good, "200");
+            assert_eq!(meanwhile(&mut network, take(&socket)).await.0, "200");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_is_found_for_each_peer_that_there_is_a_way_to() {
+    let mut network = network(Config::default());
+    for (peer, ours) in [("127.0.0.9", Some("127.0.0.1")), ("::1", Some("::1")), ("255.255.255.255", None)] {
+        let peer: IpAddr = peer.parse().unwrap();
+        assert!(network.perform(Action::FindSource { peer }).is_none());
+        match event(&mut network).await {
+            Event::SourceFound { peer: of, local } => {
+                assert_eq!((of, local), (peer, ours.map(|ours| ours.parse().unwrap())));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

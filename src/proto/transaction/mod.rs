@@ -39,7 +39,7 @@ use super::context::Context;
 use super::flow::{Flows, ReturnPath, Side};
 use super::ids::{Branch, Random, Tag};
 use super::timers::{Timing, TransactionTimer};
-use super::{AnswerFault, Cause, Direction, FlowId, RegistrationId, Time};
+use super::{AnswerFault, Cause, ContextId, Direction, FlowId, RegistrationId, Time};
 use crate::sip::{CSeq, HeaderName, Headers, Host, Method, Response, Via};
 use absorbing::Absorbing;
 use invite_client::InviteClient;
@@ -63,10 +63,6 @@ pub(super) enum Owner {
     /// The proxy's: a request as it was forwarded, by the number of the branch.
     Branch(ContextId, u16),
 }
-
-/// Names one request that the proxy forwards, with all that comes of it (RFC 3261 §16: a response context).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ContextId(pub u64);
 
 /// A request to be sent, and by what its responses are known.
 #[derive(Debug)]
