@@ -788,7 +788,7 @@ impl Proxy {
         let mut relayed = None;
         let effects = match heard {
             Heard::Copy => return,
-            Heard::Provisional(response, _) => {
+            Heard::Provisional(response) => {
                 let input = if response.status == 100 { Input::Trying(n) } else { Input::Progress(n) };
                 relayed = Some(response);
                 context.machine.on(input)

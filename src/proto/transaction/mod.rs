@@ -87,8 +87,8 @@ pub struct Outgoing {
 pub(super) enum Heard {
     /// The request was sent once more.
     Copy,
-    /// A 1xx, 100 too, and who sent it. Told of branches of the proxy only.
-    Provisional(Response, SocketAddr),
+    /// A 1xx, 100 too. Told of branches of the proxy only.
+    Provisional(Response),
     /// The final response, with its Via, and who sent it. To an INVITE every 2xx comes, copies too, until
     /// [`Heard::Over`]. After any other final response nothing more is heard.
     Final(Response, Via, SocketAddr),
@@ -505,7 +505,7 @@ impl Transactions {
         let tell = self.carry_out(key, effects.unwrap_or_default(), Some(&response));
         let heard = match (owner, tell) {
             (Some(_), Some(Tell::Final)) => Heard::Final(response, via, peer),
-            (Some(Owner::Branch(..)), Some(Tell::Provisional)) => Heard::Provisional(response, peer),
+            (Some(Owner::Branch(..)), Some(Tell::Provisional)) => Heard::Provisional(response),
             (_, None | Some(_)) => return Ok(None),
         };
         Ok(owner.map(|owner| (owner, heard)))
