@@ -413,7 +413,8 @@ pub enum AnswerFault {
     /// Its Via names another sender (RFC 3261 §18.1.2).
     #[error("the host or port in Via is not ours")]
     SentBy,
-    /// More than one Via: it was routed to us by mistake (RFC 3261 §8.1.3.3).
+    /// More than one Via: it was routed to us by mistake (RFC 3261 §8.1.3.3). Or none but ours, in the answer to a request
+    /// that a server forwarded.
     #[error("there is more than one Via")]
     Vias,
     /// Its Call-ID is another.
