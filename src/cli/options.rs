@@ -13,8 +13,9 @@ use super::report::Settings;
 use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, ContactsPolicy,
-    Domain, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant, Registrar,
-    Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName, UserAgent, UserName,
+    Domain, ForkName, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant,
+    Registrar, Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName,
+    UserAgent, UserName,
 };
 
 /// The whole command line.
@@ -62,7 +63,7 @@ pub enum Command {
     List(Deferred<List>),
     /// Remove this device's binding, another one, or all
     Unregister(Deferred<Unregister>),
-    /// Run a registrar that accepts registrations and reports them
+    /// Run a registrar, and route calls to the devices bound there
     Serve(Deferred<Serve>),
     /// Watch the textbook registration, on this machine alone
     Demo(Deferred<Demo>),
@@ -526,6 +527,8 @@ pub struct Serve {
     #[command(flatten)]
     pub policy: Policy,
     #[command(flatten)]
+    pub calls: Calls,
+    #[command(flatten)]
     pub format: Format,
     #[command(flatten)]
     pub display: Display,
@@ -635,6 +638,28 @@ pub struct Policy {
     /// 128MiB, 64k or 1G. When bindings take more than that, new ones are refused with 503; refreshes and removals still go.
     #[arg(long, value_name = "SIZE")]
     pub max_store: Option<Size>,
+}
+
+#[derive(ClapArgs)]
+#[command(next_help_heading = "How calls are routed")]
+pub struct Calls {
+    /// Several devices: parallel, sequential
+    ///
+    /// Devices of one address with the same preference (q) are called all at once, or one after another, the one that was
+    /// refreshed last in front. Those of a lower preference always come after those of a higher one. Without it: parallel.
+    #[arg(long, value_name = "HOW", ignore_case = true, hide_possible_values = true)]
+    pub fork: Option<ForkName>,
+    /// Ask every caller for a password
+    ///
+    /// Without it anybody may call an address of a domain of --domain. Calls to other domains are always for users only, who
+    /// have to call from their own address.
+    #[arg(long, conflicts_with = "no_auth")]
+    pub auth_calls: bool,
+    /// Calls in progress [default: 20000]
+    ///
+    /// One more gets 503 with Retry-After, and is told as an event. Registrations go on.
+    #[arg(long, value_name = "NUMBER")]
+    pub max_calls: Option<usize>,
 }
 
 /// `sipreg demo`.

@@ -14,7 +14,7 @@ use super::text::shown;
 use super::usage::Invalid;
 use crate::proto::client::plan::OWN_ADDRESS;
 use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
-use crate::proto::registrar::service::{Full, Listen};
+use crate::proto::registrar::service::{Fork, Full, Listen};
 use crate::proto::{Transport, in_zone};
 use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError, escape_user};
 
@@ -125,6 +125,25 @@ impl From<ContactsPolicy> for Full {
         match policy {
             ContactsPolicy::Refuse => Full::Refuse,
             ContactsPolicy::ReplaceOldest => Full::ReplaceOldest,
+        }
+    }
+}
+
+/// The order in which devices of the same preference are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ForkName {
+    /// All at once
+    #[default]
+    Parallel,
+    /// One after another, the one that was refreshed last in front
+    Sequential,
+}
+
+impl From<ForkName> for Fork {
+    fn from(name: ForkName) -> Fork {
+        match name {
+            ForkName::Parallel => Fork::Parallel,
+            ForkName::Sequential => Fork::Sequential,
         }
     }
 }

@@ -38,13 +38,18 @@ impl fmt::Display for Branch {
 }
 
 impl Branch {
-    /// Reads a branch of ours. `None`: it is nobody's, or spelt otherwise than we do.
+    /// Reads a branch of ours. That of a request which we forwarded has a second part, a dot and 16 digits more, by which
+    /// loops are found (RFC 5393 §4.2.1); the number is the first part. `None`: it is nobody's, or spelt otherwise than
+    /// we do.
     #[must_use]
     pub fn parse(branch: &str) -> Option<Branch> {
         let digits = branch.strip_prefix(COOKIE)?;
-        let is_ours =
-            digits.len() == 16 && digits.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
-        is_ours.then(|| u64::from_str_radix(digits, 16).ok()).flatten().map(Branch)
+        let (number, second) =
+            digits.split_once('.').map_or((digits, None), |(first, rest)| (first, Some(rest)));
+        if second.is_some_and(|second| !is_hex(second)) || !is_hex(number) {
+            return None;
+        }
+        u64::from_str_radix(number, 16).ok().map(Branch)
     }
 }
 
@@ -66,8 +71,13 @@ impl fmt::Display for Tag {
     }
 }
 
+/// Whether it is a number as [`hex`] writes it.
+fn is_hex(digits: &str) -> bool {
+    digits.len() == 16 && digits.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// All 16 digits, in `room`.
-fn hex(number: u64, room: &mut [u8; 16]) -> &str {
+pub(super) fn hex(number: u64, room: &mut [u8; 16]) -> &str {
     for (octet, pair) in number.to_be_bytes().into_iter().zip(room.as_chunks_mut().0) {
         *pair = [octet >> 4, octet & 0xF].map(|half| if half < 10 { b'0' + half } else { b'a' + half - 10 });
     }
@@ -101,6 +111,7 @@ mod tests {
             let branch = Branch(number).to_string();
             assert_eq!(branch, format!("z9hG4bK{number:016x}"));
             assert_eq!(Branch::parse(&branch), Some(Branch(number)));
+            assert_eq!(Branch::parse(&format!("{branch}.0123456789abcdef")), Some(Branch(number)));
             assert!(Tag(number).is(&Tag(number).to_string()) && !Tag(number).is("z"));
         }
         for strange in [
@@ -110,6 +121,11 @@ mod tests {
             "Z9HG4BK0000000000000001",
             "z9hG4bK000000000000000A",
             "z9hG4bK+000000000000001",
+            "z9hG4bK0000000000000001.",
+            "z9hG4bK0000000000000001.1",
+            "z9hG4bK0000000000000001.000000000000000A",
+            "z9hG4bK0000000000000001.0000000000000001.",
+            "z9hG4bK.0000000000000001",
         ] {
             assert_eq!(Branch::parse(strange), None, "{strange}");
         }

@@ -32,8 +32,10 @@ use bytes::Bytes;
 use crate::sip::{NameAddr, ParseError, Problem};
 
 pub use endpoint::{Drain, Endpoint};
+pub use flow::SentBy;
+pub use proxy::{best, forward};
 pub use time::Time;
-pub use timers::{ClientTimer, FlowTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
+pub use timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
 pub use transport::{Destination, Transport, in_zone};
 
 /// Names one UDP socket, one connection, or one listener. It is never used twice. The core makes it up in
@@ -54,6 +56,10 @@ pub struct AskId(pub u64);
 /// Names one question to the name service, so that its answer finds who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(pub u64);
+
+/// Names one request that a proxy forwards, with all that comes of it (RFC 3261 §16: a response context).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContextId(pub u64);
 
 /// Names one registration of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -407,7 +413,8 @@ pub enum AnswerFault {
     /// Its Via names another sender (RFC 3261 §18.1.2).
     #[error("the host or port in Via is not ours")]
     SentBy,
-    /// More than one Via: it was routed to us by mistake (RFC 3261 §8.1.3.3).
+    /// More than one Via: it was routed to us by mistake (RFC 3261 §8.1.3.3). Or none but ours, in the answer to a request
+    /// that a server forwarded.
     #[error("there is more than one Via")]
     Vias,
     /// Its Call-ID is another.

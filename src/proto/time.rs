@@ -30,6 +30,11 @@ impl Time {
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// This time, or the next that is a whole second: what need not be punctual is done together.
+    pub(super) const fn full_second(self) -> Time {
+        Time(self.0.div_ceil(1000).saturating_mul(1000))
+    }
 }
 
 impl Add<Duration> for Time {

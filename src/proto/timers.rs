@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use super::ids::Branch;
-use super::{FlowId, RegistrationId, Time};
+use super::{ContextId, FlowId, RegistrationId, Time};
 
 /// The times of RFC 3261 table 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub enum TimerKey {
     Client(ClientTimer),
     /// Of the registrar.
     Registrar(RegistrarTimer),
+    /// Of the proxy.
+    Proxy(ProxyTimer),
 }
 
 /// The timers of the transactions.
@@ -65,23 +67,32 @@ pub enum TimerKey {
 pub enum TransactionTimer {
     /// Of one client transaction.
     Client(Branch, Timer),
-    /// Timer K of the first of those client transactions that only absorb copies of their response.
+    /// Timer K, D or M of the first of those client transactions that have their final response.
     Absorbing,
     /// A server transaction is slow, or the first Timer J runs out.
     Server,
-    /// An INVITE that was refused: its refusal is repeated (Timer G), or it is over (Timers H and I).
+    /// An INVITE that was answered: its refusal is repeated (Timer G), or it is over (Timers H, I and L).
     Invite,
 }
 
-/// The three timers of the non-INVITE client transaction (RFC 3261 §17.1.2).
+/// The timers of client transactions: A, B, D and M where the request is an INVITE (RFC 3261 §17.1.1, RFC 6026 §7.2), E,
+/// F and K where it is not (RFC 3261 §17.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
+    /// The INVITE is sent once more (RFC 3261 §17.1.1.2).
+    A,
+    /// The client gives up waiting for a response to its INVITE, or for the final one after it was cancelled (§9.1).
+    B,
+    /// End of acknowledging copies of the response that refused the INVITE.
+    D,
     /// The request is sent once more (RFC 3261 §17.1.2.2).
     E,
     /// The client gives up waiting for a final response.
     F,
     /// End of absorbing.
     K,
+    /// End of passing up what accepts the INVITE.
+    M,
 }
 
 /// The timers of the flows.
@@ -121,6 +132,15 @@ pub enum RegistrarTimer {
     Unanswered,
     /// A stretch in which a source was limited may be over.
     RateLimited,
+    /// It may be told how many requests could not be taken.
+    Crowded,
+}
+
+/// The timers of the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProxyTimer {
+    /// Timer C of one branch (RFC 3261 §16.6 step 11), by the number of the branch.
+    C(ContextId, u16),
 }
 
 impl From<TransactionTimer> for TimerKey {
@@ -147,29 +167,41 @@ impl From<RegistrarTimer> for TimerKey {
     }
 }
 
-const KINDS: usize = 18;
+impl From<ProxyTimer> for TimerKey {
+    fn from(timer: ProxyTimer) -> TimerKey {
+        TimerKey::Proxy(timer)
+    }
+}
+
+const KINDS: usize = 24;
 
 impl TimerKey {
     fn kind(self) -> usize {
         match self {
-            TimerKey::Transaction(TransactionTimer::Client(_, Timer::E)) => 0,
-            TimerKey::Transaction(TransactionTimer::Client(_, Timer::F)) => 1,
-            TimerKey::Transaction(TransactionTimer::Client(_, Timer::K)) => 2,
-            TimerKey::Transaction(TransactionTimer::Absorbing) => 3,
-            TimerKey::Transaction(TransactionTimer::Server) => 4,
-            TimerKey::Transaction(TransactionTimer::Invite) => 5,
-            TimerKey::Flow(FlowTimer::Incomplete(_)) => 6,
-            TimerKey::Flow(FlowTimer::Idle) => 7,
-            TimerKey::Client(ClientTimer::Destination(_)) => 8,
-            TimerKey::Client(ClientTimer::TryLimit(_)) => 9,
-            TimerKey::Client(ClientTimer::CommandLimit(_)) => 10,
-            TimerKey::Client(ClientTimer::Retry(_)) => 11,
-            TimerKey::Client(ClientTimer::Keep(_)) => 12,
-            TimerKey::Client(ClientTimer::Leave(_)) => 13,
-            TimerKey::Client(ClientTimer::Pace) => 14,
-            TimerKey::Registrar(RegistrarTimer::Bindings) => 15,
-            TimerKey::Registrar(RegistrarTimer::Unanswered) => 16,
-            TimerKey::Registrar(RegistrarTimer::RateLimited) => 17,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::A)) => 0,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::B)) => 1,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::D)) => 2,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::E)) => 3,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::F)) => 4,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::K)) => 5,
+            TimerKey::Transaction(TransactionTimer::Client(_, Timer::M)) => 6,
+            TimerKey::Transaction(TransactionTimer::Absorbing) => 7,
+            TimerKey::Transaction(TransactionTimer::Server) => 8,
+            TimerKey::Transaction(TransactionTimer::Invite) => 9,
+            TimerKey::Flow(FlowTimer::Incomplete(_)) => 10,
+            TimerKey::Flow(FlowTimer::Idle) => 11,
+            TimerKey::Client(ClientTimer::Destination(_)) => 12,
+            TimerKey::Client(ClientTimer::TryLimit(_)) => 13,
+            TimerKey::Client(ClientTimer::CommandLimit(_)) => 14,
+            TimerKey::Client(ClientTimer::Retry(_)) => 15,
+            TimerKey::Client(ClientTimer::Keep(_)) => 16,
+            TimerKey::Client(ClientTimer::Leave(_)) => 17,
+            TimerKey::Client(ClientTimer::Pace) => 18,
+            TimerKey::Registrar(RegistrarTimer::Bindings) => 19,
+            TimerKey::Registrar(RegistrarTimer::Unanswered) => 20,
+            TimerKey::Registrar(RegistrarTimer::RateLimited) => 21,
+            TimerKey::Registrar(RegistrarTimer::Crowded) => 22,
+            TimerKey::Proxy(ProxyTimer::C(..)) => 23,
         }
     }
 }

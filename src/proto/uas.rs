@@ -25,6 +25,40 @@ fn is_known(method: &Method) -> bool {
     !matches!(method, Method::Other(_))
 }
 
+/// The domains that a server is responsible for.
+#[derive(Clone, Debug, Default)]
+pub struct Domains {
+    names: Vec<Host>,
+    /// It listens on all addresses of the host, so that any address may be meant for it.
+    all_addresses: bool,
+}
+
+impl Domains {
+    /// One more domain, or address.
+    pub fn add(&mut self, domain: Host) {
+        if !self.serves(&domain) {
+            self.names.push(domain);
+        }
+    }
+
+    /// Every address: it listens on a wildcard, and does not know which are its own.
+    pub fn add_all_addresses(&mut self) {
+        self.all_addresses = true;
+    }
+
+    /// Whether the server is responsible for a domain.
+    #[must_use]
+    pub fn serves(&self, domain: &Host) -> bool {
+        self.names.contains(domain) || self.all_addresses && domain.ip().is_some()
+    }
+}
+
+impl From<Vec<Host>> for Domains {
+    fn from(names: Vec<Host>) -> Domains {
+        Domains { names, all_addresses: false }
+    }
+}
+
 /// What is answered, before it is made a response to a certain request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {

@@ -150,7 +150,7 @@ impl Credentials {
     }
 
     /// The credentials of one row, also when several were wrongly joined in it; broken ones are left out.
-    pub(super) fn parse_all(row: &[u8]) -> Vec<Credentials> {
+    pub(crate) fn parse_all(row: &[u8]) -> Vec<Credentials> {
         terms::read(row, None).into_iter().map(Credentials).collect()
     }
 

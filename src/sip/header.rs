@@ -87,6 +87,8 @@ impl Header {
         let mut list = self.list();
         list.skip_first();
         let others = list.rest()?;
+        // Commas alone are no values, and no row to pass on.
+        list.find(|value| !value.is_empty())?;
         Some(Header::checked(self.name.clone(), self.value.slice_ref(scan::trim(others))))
     }
 

@@ -71,3 +71,4 @@ pub use status::reason_phrase;
 pub use uri::{Scheme, Uri, escape_user};
 pub use via::Via;
 pub use write::RequestWriter;
+pub(crate) use write::has_length_of;

@@ -77,7 +77,12 @@ impl RequestWriter {
     /// Begins with the request line. A line end or NUL in it is written as an escape.
     #[must_use]
     pub fn new(method: &Method, uri: &str) -> RequestWriter {
-        let mut out = Vec::with_capacity(REGISTER_SIZE);
+        RequestWriter::with_room(REGISTER_SIZE, method, uri)
+    }
+
+    /// Begins as [`RequestWriter::new`] does, with room for so many octets: where it suffices, nothing is moved.
+    pub(crate) fn with_room(octets: usize, method: &Method, uri: &str) -> RequestWriter {
+        let mut out = Vec::with_capacity(octets);
         push_start(&mut out, method.as_str(), Substitute::Escape);
         out.push(b' ');
         push_start(&mut out, uri, Substitute::Escape);
@@ -110,6 +115,18 @@ impl RequestWriter {
         Ok(())
     }
 
+    /// Writes a row of pieces that hold no line end, such as ours and those of rows: nothing is looked through.
+    pub(crate) fn pieces(&mut self, name: &HeaderName, pieces: &[&str]) {
+        self.begin(name);
+        pieces.iter().for_each(|piece| self.0.extend_from_slice(piece.as_bytes()));
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes a row that is a number.
+    pub(crate) fn number(&mut self, name: &HeaderName, number: u32) {
+        self.pieces(name, &[scan::decimal(number, &mut [0; 10])]);
+    }
+
     /// Writes a row as it is.
     pub fn copy(&mut self, row: &Header) {
         self.begin(row.name());
@@ -121,6 +138,12 @@ impl RequestWriter {
     #[must_use]
     pub fn finish(mut self) -> Bytes {
         self.0.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+        self.0.into()
+    }
+
+    /// Ends with that body, and with its Content-Length where no row has said it yet.
+    pub(crate) fn finish_with(mut self, body: &[u8], has_length: bool) -> Bytes {
+        write_end(&mut self.0, body, has_length);
         self.0.into()
     }
 
@@ -172,11 +195,7 @@ fn push_number(out: &mut Vec<u8>, number: usize) {
 /// Writes the head from the end of the start line on, and the body.
 fn write_rest(out: &mut Vec<u8>, headers: &Headers, body: &[u8]) {
     out.extend_from_slice(b"\r\n");
-    let mut length = Length::Absent;
-    for row in headers.all(&HeaderName::ContentLength) {
-        length = length.and(row.value());
-    }
-    let right = length == Length::Octets(body.len() as u64);
+    let right = has_length_of(headers, body);
     for row in headers {
         if !right && *row.name() == HeaderName::ContentLength {
             continue;
@@ -186,7 +205,20 @@ fn write_rest(out: &mut Vec<u8>, headers: &Headers, body: &[u8]) {
         out.extend_from_slice(row.value());
         out.extend_from_slice(b"\r\n");
     }
-    if !right {
+    write_end(out, body, right);
+}
+
+/// Whether the rows say how long that body is, and say it right.
+pub(crate) fn has_length_of(headers: &Headers, body: &[u8]) -> bool {
+    let mut length = Length::Absent;
+    for row in headers.all(&HeaderName::ContentLength) {
+        length = length.and(row.value());
+    }
+    length == Length::Octets(body.len() as u64)
+}
+
+fn write_end(out: &mut Vec<u8>, body: &[u8], has_length: bool) {
+    if !has_length {
         out.extend_from_slice(b"Content-Length: ");
         push_number(out, body.len());
         out.extend_from_slice(b"\r\n");

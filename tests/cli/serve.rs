@@ -215,6 +215,11 @@ fn without_passwords_anybody_registers_and_the_metrics_count() {
         "sipreg_responses_total{class=\"2xx\"} 1",
         "sipreg_binding_changes_total{change=\"bound\"} 1",
         "sipreg_bindings 1",
+        "sipreg_calls 0",
+        "sipreg_calls_ended_total{class=\"4xx\"} 0",
+        "sipreg_branches_total 0",
+        "sipreg_branches_cancelled_total 0",
+        "sipreg_overload_total 0",
     ] {
         assert!(
             metrics.lines().any(|found| found.trim_end() == line.trim_end()),
@@ -298,6 +303,10 @@ fn mistakes_are_told_before_anything_listens() {
         (vec!["serve", "--no-auth", "--store", "redis://x"], "is no store"),
         (vec!["serve", "--no-auth", "--domain", "a b"], "is no domain"),
         (vec!["serve", "--no-auth", "--metrics", "x"], "is no address with a port"),
+        (vec!["serve", "--no-auth", "--fork", "random"], "parallel, sequential"),
+        (vec!["serve", "--no-auth", "--auth-calls"], "can't be used with"),
+        (vec!["serve", "--no-auth", "--max-calls", "0"], "--max-calls: with 0 nobody could call"),
+        (vec!["serve", "--no-auth", "--max-calls", "some"], "--max-calls"),
         (vec!["serve", "--add-user", "a:b@c"], "--add-user"),
         (vec!["serve", "--add-user", "alice"], "no terminal to ask"),
     ] {
@@ -361,16 +370,41 @@ fn the_demonstration_goes_as_it_should() {
     for line in ran.stdout.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    for part in
-        ["401 Unauthorized, digest SHA-256", "200 OK, 2 bindings", "Contact: *", "All went as it should."]
-    {
+    for part in [
+        "401 Unauthorized, digest SHA-256",
+        "200 OK, 2 bindings",
+        "Contact: *",
+        "480 Temporarily Unavailable",
+        "All went as it should.",
+    ] {
         assert!(ran.stdout.contains(part), "{part} is not in {}", ran.stdout);
     }
     let object = sipreg(&["demo", "--json"]).json();
     assert_eq!((&object["ok"], &object["error"]), (&true.into(), &Value::Null));
     let steps = object["steps"].as_array().unwrap();
     let outcomes: Vec<_> = steps.iter().map(|step| step["outcome"].as_str().unwrap()).collect();
-    assert_eq!(outcomes, ["registered", "registered", "listed", "unregistered", "unregistered"]);
+    assert_eq!(
+        outcomes,
+        ["registered", "registered", "registered", "listed", "unregistered", "unregistered"]
+    );
+    let calls = object["calls"].as_array().unwrap();
+    let hosts = |uris: &Value| {
+        let uris = uris.as_array().unwrap().iter();
+        uris.map(|uri| uri.as_str().unwrap().rsplit('.').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let calls: Vec<_> = calls
+        .iter()
+        .map(|call| (call["status"].as_u64().unwrap(), hosts(&call["targets"]), hosts(&call["cancelled"])))
+        .collect();
+    let of = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        calls,
+        [
+            (200, of(&["203", "204"]), of(&["203"])),
+            (200, of(&["204", "203"]), of(&[])),
+            (480, of(&[]), of(&[]))
+        ]
+    );
     let whole = sipreg(&["demo", "-vv"]).stdout;
     assert!(
         whole.contains("REGISTER sip:munich.de SIP/2.0") && whole.contains("response=\"***\""),
@@ -378,6 +412,39 @@ fn the_demonstration_goes_as_it_should() {
     );
     let quiet = sipreg(&["demo", "--quiet"]);
     assert_eq!((quiet.code, quiet.stdout.as_str()), (Some(0), ""));
+}
+
+/// FRK-001 FRK-018 PTH-004: caller, proxy and both devices stand side by side.
+#[test]
+fn the_demonstration_shows_how_a_call_forks() {
+    let shown = sipreg(&["demo"]).stdout;
+    let (_, call) = shown.split_once("the other is cancelled.\n\n").unwrap();
+    let (ladder, _) = call.split_once("\n4. ").unwrap();
+    insta::assert_snapshot!(ladder, @r"
+    niels.bohr          munich.de                200.201.202.203    200.201.202.204
+        | INVITE ---------> |                           |                  |
+        | <----- 100 Trying |                           |                  |
+        |                   | INVITE -----------------> |                  |
+        |                   | INVITE -------------------|----------------> |
+        |                   | <------------ 180 Ringing |                  |
+        | <---- 180 Ringing |                           |                  |
+        |                   | <-------------------------|----- 180 Ringing |
+        | <---- 180 Ringing |                           |                  |
+        |                   | <-------------------------|---------- 200 OK |
+        | <--------- 200 OK |                           |                  |
+        |                   | CANCEL -----------------> |                  |
+        |                   | <-------- 200 OK (CANCEL) |                  |
+        |                   | <- 487 Request Terminated |                  |
+        |                   | ACK --------------------> |                  |
+        | ACK ------------> |                           |                  |
+        |                   | ACK ----------------------|----------------> |
+        | BYE ------------> |                           |                  |
+        |                   | BYE ----------------------|----------------> |
+        |                   | <-------------------------|---- 200 OK (BYE) |
+        | <--- 200 OK (BYE) |                           |                  |
+
+      They talk, by 200.201.202.204, until Niels Bohr hangs up.
+    ");
 }
 
 /// A server for both transports; `users` are those of a file.

@@ -17,7 +17,10 @@ fn said(sent: &Sent) -> String {
     line
 }
 
-/// RGR-002 RGR-010 RGR-048 INC-004
+/// What callers of other domains hear where nobody has a password.
+const NO_RELAY: &str = "403 Forbidden: calls to other domains need a user, and there are none";
+
+/// RGR-002 RGR-010 RGR-048 INC-004 PRX-003
 #[test]
 fn requests_are_refused_as_rfc_3261_says() {
     for (text, expected) in [
@@ -26,13 +29,15 @@ fn requests_are_refused_as_rfc_3261_says() {
             "200 OK; Allow: REGISTER, OPTIONS; Supported: path; Accept: ",
         ),
         (request("OPTIONS", "sip:munich.de", 1, "Require: 100rel"), "420 Bad Extension; Unsupported: 100rel"),
-        (request("OPTIONS", "sip:berlin.de", 1, ""), "404 Not Found"),
+        (request("OPTIONS", "sip:berlin.de", 1, ""), NO_RELAY),
         (
             request("OPTIONS", "sip:berlin.de", 1, "").replace("Max-Forwards: 70", "Max-Forwards: 0"),
             "483 Too Many Hops",
         ),
-        (request("INVITE", "sip:born~munich.de", 1, ""), "405 Method Not Allowed; Allow: REGISTER, OPTIONS"),
-        (request("MESSAGE", "sip:born~munich.de", 1, ""), "405 Method Not Allowed; Allow: REGISTER, OPTIONS"),
+        (request("INVITE", "sip:munich.de", 1, ""), "405 Method Not Allowed; Allow: REGISTER, OPTIONS"),
+        (request("MESSAGE", "sip:munich.de", 1, ""), "405 Method Not Allowed; Allow: REGISTER, OPTIONS"),
+        (request("INVITE", "sip:born~munich.de", 1, ""), "480 Temporarily Unavailable"),
+        (request("INVITE", "tel:+49", 1, ""), "416 Unsupported URI Scheme"),
         (request("CANCEL", "sip:born~munich.de", 1, ""), "481 Call/Transaction Does Not Exist"),
         (request("register", "sip:munich.de", 1, ""), "501 Not Implemented; Allow: REGISTER, OPTIONS"),
         (request("REGISTER", "tel:+49", 1, ""), "416 Unsupported URI Scheme"),
@@ -208,8 +213,8 @@ fn the_torture_messages_are_answered_where_they_can_be() {
     }
     insta::assert_snapshot!(table, @r"
     badaspec.sip: 400
-    badbranch.sip: 200
-    baddate.sip: 405
+    badbranch.sip: 480
+    baddate.sip: 480
     baddn-terminated.sip: 400
     baddn.sip: 400
     badinv01.sip: 400
@@ -221,34 +226,34 @@ fn the_torture_messages_are_answered_where_they_can_be() {
     cparam01.sip: 200
     cparam02.sip: 200
     dblreq.sip: 200
-    esc01.sip: 405
-    esc02.sip: 501
+    esc01.sip: 480
+    esc02.sip: 403
     escnull.sip: 200
-    escruri.sip: 405
+    escruri.sip: 480
     insuf.sip: 400
-    intmeth.sip: 501
-    inv2543.sip: 405
-    invut.sip: 405
-    ipv4-mapped-ipv6-published-length.sip: 405
-    ipv4-mapped-ipv6.sip: 405
+    intmeth.sip: 480
+    inv2543.sip: 480
+    invut.sip: 480
+    ipv4-mapped-ipv6-published-length.sip: 480
+    ipv4-mapped-ipv6.sip: 480
     ipv6-bad.sip: 400
-    ipv6-bug-abnf-3-colons.sip: 404
-    ipv6-correct-abnf-2-colons.sip: 404
+    ipv6-bug-abnf-3-colons.sip: 403
+    ipv6-correct-abnf-2-colons.sip: 403
     ipv6-good.sip: 404
     ipv6-in-sdp-published-length.sip: 400
-    ipv6-in-sdp.sip: 405
-    longreq.sip: 405
+    ipv6-in-sdp.sip: 403
+    longreq.sip: 480
     ltgtruri.sip: 400
-    lwsdisp.sip: 200
+    lwsdisp.sip: 480
     lwsruri.sip: 400
     lwsstart.sip: 400
     mcl01.sip: 400
     mismatch01.sip: 400
     mismatch02.sip: 400
-    mpart01.sip: 405
-    mult-ip-in-header.sip: 405
-    mult-ip-in-sdp-published-length.sip: 405
-    mult-ip-in-sdp.sip: 405
+    mpart01.sip: 403
+    mult-ip-in-header.sip: 403
+    mult-ip-in-sdp-published-length.sip: 403
+    mult-ip-in-sdp.sip: 403
     multi01.sip: 400
     ncl.sip: 400
     noreason.sip: -
@@ -261,18 +266,18 @@ fn the_torture_messages_are_answered_where_they_can_be() {
     regescrt.sip: 200
     scalar02.sip: 400
     scalarlg.sip: -
-    sdp01.sip: 405
-    semiuri.sip: 200
+    sdp01.sip: 480
+    semiuri.sip: 480
     test.sip: -
-    transports.sip: 200
+    transports.sip: 480
     trws.sip: 400
     unkscm.sip: 416
     unksm2.sip: 400
     unreason.sip: -
-    via-received-param-no-delim.sip: 404
-    via-received-param-with-delim.sip: 405
-    wsinv.sip: 405
-    zeromf.sip: 200
+    via-received-param-no-delim.sip: 403
+    via-received-param-with-delim.sip: 403
+    wsinv.sip: 403
+    zeromf.sip: 483
     ");
 }
 

@@ -11,6 +11,7 @@
 mod access;
 mod agent;
 mod bindings;
+mod calls;
 mod connections;
 mod floods;
 mod transactions;

@@ -22,10 +22,11 @@ use crate::proto::binding::Fate;
 use crate::proto::client::outcome::{Failure, Report};
 use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::digest::Algorithm;
-use crate::proto::registrar::service::ServerEvent;
+use crate::proto::registrar::service::{Crowd, ServerEvent};
 use crate::proto::{Cause, Time};
+use crate::sip::reason_phrase;
 
-/// So many bindings of other devices are named in the line for people.
+/// So many bindings are named in the line for people.
 const OTHERS_SHOWN: usize = 5;
 
 // The description of the schema is that of the details.
@@ -439,6 +440,14 @@ pub struct ServeDetails {
     contact: Option<String>,
     /// Seconds that it is bound for.
     expires: Option<u32>,
+    /// `routed`: what somebody wants.
+    method: Option<String>,
+    /// `routed`: who they say they are; their URI.
+    from: Option<String>,
+    /// `routed`: the URIs that it goes to, or went to, in their order.
+    targets: Option<Vec<String>>,
+    /// `overload`: what there is too much of.
+    limit: Option<LimitName>,
     /// Address and port of who sent it.
     peer: Option<String>,
     /// `unanswered`: the address that the device sends from, without port. `rate_limited`: an IPv4 address, or a network
@@ -448,15 +457,36 @@ pub struct ServeDetails {
     username: Option<String>,
     /// `reload_failed`: the file of users.
     file: Option<String>,
-    /// `malformed`: the status it was answered with; null if it was not.
+    /// `malformed`: the status it was answered with; null if it was not. `routed`: the final status; null when the
+    /// request has just been forwarded.
     status: Option<u16>,
     /// What is wrong, in words.
     message: Option<String>,
     /// `unanswered`: what to do about it.
     hint: Option<String>,
     /// How many events like this one there were since the last that was told; 1 unless there are too many to tell each.
-    /// `rate_limited`: requests without an answer and logins that got 503.
+    /// `rate_limited`: requests without an answer and logins that got 503. `overload`: requests that got 503.
     count: u64,
+}
+
+/// What there can be too much of while calls are routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Limit")]
+pub enum LimitName {
+    /// Calls in progress: `--max-calls`.
+    Calls,
+    /// Memory for requests in progress.
+    Memory,
+}
+
+impl From<Crowd> for LimitName {
+    fn from(what: Crowd) -> LimitName {
+        match what {
+            Crowd::Calls => LimitName::Calls,
+            Crowd::Memory => LimitName::Memory,
+        }
+    }
 }
 
 /// What can happen to a server.
@@ -474,6 +504,8 @@ pub enum ServeEventName {
     Removed,
     /// A contact ran out.
     Expired,
+    /// A request for an address was forwarded; told again when its final status is decided.
+    Routed,
     /// Credentials were refused.
     AuthFailed,
     /// A device was challenged three times and never answered: told once for each.
@@ -482,6 +514,8 @@ pub enum ServeEventName {
     Malformed,
     /// A connection was closed because it was silent, slow, or one too many.
     Dropped,
+    /// Requests were not forwarded but got 503, because too much is in progress.
+    Overload,
     /// The users could not be read again: they stay as they were.
     ReloadFailed,
     /// A source has sent more than it may without proving who it is, or logins of it have failed too often: told when that is over, or goes on.
@@ -505,9 +539,7 @@ impl ServeEvent {
         let none = ServeDetails { count: 1, ..ServeDetails::default() };
         let from = |peer: &SocketAddr| Some(peer.to_string());
         match what {
-            ServerEvent::CannotListen { .. } | ServerEvent::Routed { .. } | ServerEvent::Overload { .. } => {
-                None
-            }
+            ServerEvent::CannotListen { .. } => None,
             ServerEvent::Listening { transport, address } => {
                 let (transport, address) = (Some(transport.to_string()), Some(address.to_string()));
                 event(Name::Listening, ServeDetails { transport, address, ..none })
@@ -563,6 +595,21 @@ impl ServeEvent {
                 let count = unanswered + logins;
                 event(Name::RateLimited, ServeDetails { source, message, count, ..none })
             }
+            ServerEvent::Routed { aor, method, from, targets, status } => {
+                let details = ServeDetails {
+                    aor: Some(aor.to_string()),
+                    method: Some(method.to_string()),
+                    from: Some(from.to_string()),
+                    targets: Some(targets.iter().map(|target| uri_of(target).to_owned()).collect()),
+                    status: *status,
+                    ..none
+                };
+                event(Name::Routed, details)
+            }
+            ServerEvent::Overload { what, refused } => {
+                let (limit, message) = (Some((*what).into()), Some(what.to_string()));
+                event(Name::Overload, ServeDetails { limit, message, count: *refused, ..none })
+            }
             ServerEvent::Stopped => event(Name::Stopped, none),
         }
     }
@@ -575,6 +622,29 @@ impl ServeEvent {
         let (file, message) = (Some(file), Some(message));
         let details = ServeDetails { file, message, count: 1, ..ServeDetails::default() };
         Event { event: ServeEventName::ReloadFailed, time: now, dropped_events: 0, details }
+    }
+}
+
+impl ServeEvent {
+    /// Who wants what of whom, and, as long as that is open, where it goes.
+    fn way(&self) -> String {
+        let ServeDetails { aor, method, from, targets, status, .. } = &self.details;
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (aor, method, from) = (text(aor), text(method), text(from));
+        let way = format!("{}: {method} from {}", short(&aor), short(&from));
+        let targets = targets.as_deref().unwrap_or_default();
+        match (status, targets.len()) {
+            (Some(_), _) | (None, 0) => way,
+            (None, many) => {
+                // The user of a contact is mostly that of the address.
+                let user =
+                    short(&aor).split_once('@').map(|(user, _)| format!("{user}@")).unwrap_or_default();
+                let place = |uri| short(uri).strip_prefix(&user).unwrap_or(short(uri));
+                let named =
+                    targets.iter().take(OTHERS_SHOWN).map(|uri| place(uri)).collect::<Vec<_>>().join(", ");
+                format!("{way} to {named}{}", if many > OTHERS_SHOWN { ", ..." } else { "" })
+            }
+        }
     }
 }
 
@@ -599,6 +669,18 @@ impl ForPeople for ServeEvent {
             Name::Refreshed => (paint.good("refreshed"), change()),
             Name::Removed => (paint.strong("removed  "), change()),
             Name::Expired => (paint.strong("expired  "), change()),
+            Name::Routed => {
+                let way = self.way();
+                match details.status {
+                    None => (paint.strong("routed   "), way),
+                    Some(status @ 200..300) => (paint.good("answered "), format!("{way}: {}", said(status))),
+                    Some(status) => (paint.odd("ended    "), format!("{way}: {}", said(status))),
+                }
+            }
+            Name::Overload => {
+                let requests = if details.count == 1 { "request" } else { "requests" };
+                (paint.bad("overload "), format!("{message}: {} {requests} got 503", details.count))
+            }
             Name::AuthFailed => {
                 let named = details.username.as_ref().filter(|name| !name.is_empty());
                 let who = named.map(|name| format!(" as \"{name}\"")).unwrap_or_default();
@@ -621,7 +703,7 @@ impl ForPeople for ServeEvent {
                 (paint.odd("limited  "), format!("{source}: {message}"))
             }
         };
-        if details.count > 1 && self.event != Name::RateLimited {
+        if details.count > 1 && !matches!(self.event, Name::RateLimited | Name::Overload) {
             text += &format!(" ({} times)", details.count);
         }
         let hint = details.hint.as_deref().map(|hint| human::hint(hint, paint));
@@ -631,6 +713,11 @@ impl ForPeople for ServeEvent {
     fn weight(&self) -> Weight {
         if self.event == ServeEventName::ReloadFailed { Weight::Warned } else { Weight::News }
     }
+}
+
+/// A status as people know it.
+fn said(status: u16) -> String {
+    format!("{status} {}", reason_phrase(status)).trim_end().to_owned()
 }
 
 /// What is said of a device that lets challenges pass, and what to do: old ones read the first challenge only.
@@ -720,6 +807,8 @@ impl Throttle {
             | ServeEventName::Refreshed
             | ServeEventName::Removed
             | ServeEventName::Expired
+            | ServeEventName::Routed
+            | ServeEventName::Overload
             | ServeEventName::ReloadFailed
             | ServeEventName::Stopped => return Some(event),
         };

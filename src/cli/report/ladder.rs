@@ -4,10 +4,12 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::proto::{Direction, Dropped, Transport};
+use bytes::Bytes;
 
 use super::paint::Paint;
-use crate::cli::text::{octets, tenths};
+use crate::cli::text::{escape, octets, tenths};
+use crate::proto::{Direction, Dropped, Transport};
+use crate::sip::{Message, Method};
 
 /// A message that passed.
 pub struct Passage<'a> {
@@ -23,22 +25,26 @@ pub struct Passage<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Time, direction, start line, peer, transport and size, in one line.
+/// Columns that a start line takes at least.
+const START: usize = 28;
+
+/// Time, direction, start line, peer, transport and size, in one line. On a terminal of so many columns a long start line is
+/// cut to fit.
 #[must_use]
-pub fn line(passage: &Passage<'_>, paint: Paint) -> String {
+pub fn line(passage: &Passage<'_>, columns: Option<usize>, paint: Paint) -> String {
     let (arrow, mark) = match passage.direction {
         Direction::Sent => ("-->", ""),
         Direction::SentAgain => ("-->", " again"),
         Direction::Received => ("<--", ""),
     };
-    let start = start_line(passage.bytes);
+    let (time, mut start) = (time(passage.at), start_line(passage.bytes));
     let rest = format!("{} {} {} B{mark}", passage.remote, passage.transport, passage.bytes.len());
-    format!(
-        "{} {arrow} {}  {}\n",
-        time(passage.at),
-        paint.strong(&format!("{start:<28}")),
-        paint.faint(&rest)
-    )
+    // What is between them takes seven columns.
+    let room = columns.map(|columns| columns.saturating_sub(time.len() + rest.len() + 7).max(START));
+    if let Some(room) = room.filter(|room| start.chars().count() > *room) {
+        start = start.chars().take(room - 3).collect::<String>() + "...";
+    }
+    format!("{time} {arrow} {}  {}\n", paint.strong(&format!("{start:<START$}")), paint.faint(&rest))
 }
 
 /// A message that was dropped, and the reason.
@@ -70,11 +76,22 @@ fn time(at: Duration) -> String {
     format!("{:>8.1} ms", tenths(at))
 }
 
-/// The start line without what every message says: `REGISTER sip:munich.de`, `401 Unauthorized`.
+/// The start line without what every message says: `REGISTER sip:munich.de`, `401 Unauthorized`. With the method that is
+/// answered, unless it is REGISTER: `200 OK (BYE)`.
 fn start_line(bytes: &[u8]) -> String {
     let first = bytes.split(|&octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
     let text = octets(first);
-    text.strip_prefix("SIP/2.0 ").or_else(|| text.strip_suffix(" SIP/2.0")).unwrap_or(&text).to_owned()
+    match text.strip_prefix("SIP/2.0 ") {
+        Some(status) => format!("{status}{}", answered(bytes).unwrap_or_default()),
+        None => text.strip_suffix(" SIP/2.0").unwrap_or(&text).to_owned(),
+    }
+}
+
+/// The method that a response answers, in brackets.
+fn answered(response: &[u8]) -> Option<String> {
+    let message = Message::parse_datagram(Bytes::copy_from_slice(response)).ok()?;
+    let method = message.headers().cseq().ok()?.method;
+    (method != Method::Register).then(|| format!(" ({})", escape(method.as_str())))
 }
 
 #[cfg(test)]
@@ -94,10 +111,15 @@ mod tests {
     #[test]
     fn a_message_is_one_line_of_a_ladder() {
         let request = b"REGISTER sip:munich.de SIP/2.0\r\nVia: x\r\n\r\n";
-        let mut ladder = line(&passage(Direction::Sent, request), Paint::plain());
-        ladder += &line(&passage(Direction::SentAgain, request), Paint::plain());
-        ladder +=
-            &line(&passage(Direction::Received, b"SIP/2.0 401 Un\x1bauthorized\r\n\r\n"), Paint::plain());
+        let response = b"SIP/2.0 401 Un\x1bauthorized\r\n\r\n";
+        let mut ladder = String::new();
+        for (direction, bytes) in [
+            (Direction::Sent, &request[..]),
+            (Direction::SentAgain, request),
+            (Direction::Received, response),
+        ] {
+            ladder += &line(&passage(direction, bytes), None, Paint::plain());
+        }
         ladder += &dropped(
             Duration::from_millis(1500),
             "[::1]:5060".parse().unwrap(),
@@ -111,6 +133,39 @@ mod tests {
     1500.0 ms  x  dropped: belongs to no transaction, from [::1]:5060
     "#);
         assert!(ladder.lines().all(|line| line.len() <= 80));
+    }
+
+    /// Of a call the answers say what they answer; on a terminal the lines fit, in a pipe they are whole.
+    #[test]
+    fn the_messages_of_a_call_fit_a_terminal() {
+        let request = b"INVITE sip:werner.heisenberg@200.201.202.203:5060;transport=tcp SIP/2.0\r\n\r\n";
+        let messages = [
+            (Direction::Received, &request[..]),
+            (Direction::Sent, b"SIP/2.0 180 Ringing\r\nCSeq: 1 INVITE\r\n\r\n"),
+            (Direction::Sent, b"SIP/2.0 200 OK\r\nCSeq: 1 REGISTER\r\n\r\n"),
+            (Direction::SentAgain, b"SIP/2.0 487 Request Terminated\r\nCSeq: 1 INVITE\r\n\r\n"),
+        ];
+        let ladder = |columns| {
+            let lines = messages
+                .iter()
+                .map(|(direction, bytes)| line(&passage(*direction, bytes), columns, Paint::plain()));
+            lines.collect::<String>()
+        };
+        insta::assert_snapshot!(ladder(None) + &ladder(Some(80)) + &ladder(Some(20)), @r#"
+      12.0 ms <-- INVITE sip:werner.heisenberg@200.201.202.203:5060;transport=tcp  192.0.2.1:5060 udp 75 B
+      12.0 ms --> 180 Ringing (INVITE)          192.0.2.1:5060 udp 39 B
+      12.0 ms --> 200 OK                        192.0.2.1:5060 udp 36 B
+      12.0 ms --> 487 Request Terminated (INVITE)  192.0.2.1:5060 udp 50 B again
+      12.0 ms <-- INVITE sip:werner.heisenberg@200.201...  192.0.2.1:5060 udp 75 B
+      12.0 ms --> 180 Ringing (INVITE)          192.0.2.1:5060 udp 39 B
+      12.0 ms --> 200 OK                        192.0.2.1:5060 udp 36 B
+      12.0 ms --> 487 Request Terminated (INVITE)  192.0.2.1:5060 udp 50 B again
+      12.0 ms <-- INVITE sip:werner.heisenb...  192.0.2.1:5060 udp 75 B
+      12.0 ms --> 180 Ringing (INVITE)          192.0.2.1:5060 udp 39 B
+      12.0 ms --> 200 OK                        192.0.2.1:5060 udp 36 B
+      12.0 ms --> 487 Request Terminated (I...  192.0.2.1:5060 udp 50 B again
+    "#);
+        assert!(ladder(Some(80)).lines().all(|line| line.len() <= 80));
     }
 
     #[test]

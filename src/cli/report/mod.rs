@@ -202,7 +202,8 @@ impl<'s, 'a> Reporter<'s, 'a> {
         if self.command == Some(CommandName::Demo) {
             self.arrow(passage.direction, passage.bytes);
         } else if self.settings.verbosity > 0 {
-            let mut text = ladder::line(passage, self.err);
+            let columns = self.streams.stderr_is_terminal.then(text::terminal_width).flatten();
+            let mut text = ladder::line(passage, columns, self.err);
             if self.settings.verbosity > 1 {
                 text += &ladder::whole(passage.bytes, self.settings.show_secrets);
             }

@@ -18,6 +18,9 @@ pub(super) fn text(counters: Option<Counters>, left_out: (u64, u64)) -> String {
     text
 }
 
+/// The classes of responses, as labels have them.
+const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
+
 #[derive(Debug)]
 struct Counted(Counters, (u64, u64));
 
@@ -33,6 +36,9 @@ impl Collector for Counted {
             ("stray_responses", "Responses that nobody waits for", counted.stray),
             ("connections", "Connections that came in", counted.accepted),
             ("connections_dropped", "Connections closed by a limit", counted.dropped),
+            ("branches", "Branches that requests were forwarded on", counted.branches),
+            ("branches_cancelled", "Branches that were cancelled", counted.cancelled),
+            ("overload", "Requests not forwarded because too much was in progress", counted.overload),
             ("dropped_events", "Events left out because nobody read them", *events),
             ("dropped_messages", "Texts on stderr left out because nobody read them", *messages),
         ];
@@ -40,8 +46,16 @@ impl Collector for Counted {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
-        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"].iter().zip(counted.responses);
-        labelled(&mut encoder, "responses", "Responses sent", "class", classes)?;
+        labelled(
+            &mut encoder,
+            "responses",
+            "Responses sent",
+            "class",
+            CLASSES.iter().zip(counted.responses),
+        )?;
+        // A call does not end with a provisional response.
+        let ended = CLASSES.iter().zip(counted.calls_ended).skip(1);
+        labelled(&mut encoder, "calls_ended", "Calls by their final response", "class", ended)?;
         let fates = [
             (&"bound", counted.bound),
             (&"refreshed", counted.refreshed),
@@ -50,8 +64,13 @@ impl Collector for Counted {
         ];
         labelled(&mut encoder, "binding_changes", "What became of bindings", "change", fates.into_iter())?;
         let held = counted.bound.saturating_sub(counted.removed + counted.expired);
-        let gauge = ConstGauge::new(i64::try_from(held).unwrap_or(i64::MAX));
-        gauge.encode(encoder.encode_descriptor("bindings", "Bindings held", None, gauge.metric_type())?)
+        for (name, help, value) in
+            [("bindings", "Bindings held", held), ("calls", "Calls in progress", counted.calls)]
+        {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 

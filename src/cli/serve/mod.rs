@@ -21,7 +21,7 @@ use super::usage::UsageError;
 use crate::net::Config;
 use crate::proto::client::plan::Timing;
 use crate::proto::digest::{Users, Verifier};
-use crate::proto::registrar::service::{Fork, Listen, ServerEvent, Service};
+use crate::proto::registrar::service::{Listen, ServerEvent, Service};
 use crate::proto::{Cause, Command, Notice, Transport};
 use crate::store::Memory;
 use options::Options;
@@ -64,8 +64,8 @@ async fn serve(
         domains: options.domains,
         policy: options.policy,
         verifier: users.map(|users| Verifier::new(users, &options.algorithms, &mut setup.random)),
-        fork: Fork::default(),
-        auth_calls: false,
+        fork: options.fork,
+        auth_calls: options.auth_calls,
         limits: options.limits,
         timing: Timing::default(),
         tell_messages: args.display.verbose > Some(0),

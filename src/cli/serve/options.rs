@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use crate::cli::options::{Access, Listening, Policy as Granting, Serve};
+use crate::cli::options::{Access, Calls, Listening, Policy as Granting, Serve};
 use crate::cli::usage::UsageError;
 use crate::cli::values::{AlgorithmName, Domain, Lifetime, Listener, Size, SocketAddress, StoreName};
 use crate::proto::Transport;
 use crate::proto::digest::Algorithm;
-use crate::proto::registrar::service::{Limits, Listen, Policy};
+use crate::proto::registrar::service::{Fork, Limits, Listen, Policy};
 use crate::sip::Host;
 
 /// Connections at a time, where the system allows that many.
@@ -28,6 +28,10 @@ pub struct Options {
     pub domains: Vec<Host>,
     /// What is granted.
     pub policy: Policy,
+    /// How calls reach several devices of the same preference.
+    pub fork: Fork,
+    /// Every caller has to prove who it is.
+    pub auth_calls: bool,
     /// How much is borne.
     pub limits: Limits,
     /// Octets that bindings may take.
@@ -52,8 +56,11 @@ impl Options {
             domains: domains(&args.access),
             max_store: args.policy.max_store.map_or(STORE, |Size(octets)| octets),
             policy: policy(&args.policy)?,
+            fork: args.calls.fork.unwrap_or_default().into(),
+            auth_calls: args.calls.auth_calls,
             limits: Limits {
                 full: args.policy.max_contacts_policy.unwrap_or_default().into(),
+                calls: max_calls(&args.calls)?,
                 ..limits(&args.listening)?
             },
             algorithms: algorithms(&args.access.algorithms)?,
@@ -160,6 +167,14 @@ fn limits(args: &Listening) -> Result<Limits, UsageError> {
         return Err(UsageError::option("--login-failures", "with 0 nobody could sign in"));
     }
     Ok(Limits { connections, rate, login_failures, ..default })
+}
+
+fn max_calls(args: &Calls) -> Result<usize, UsageError> {
+    match args.max_calls {
+        Some(0) => Err(UsageError::option("--max-calls", "with 0 nobody could call")),
+        Some(wanted) => Ok(wanted),
+        None => Ok(Limits::default().calls),
+    }
 }
 
 /// How many files may be open: the soft limit of this process.

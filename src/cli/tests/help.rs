@@ -16,7 +16,7 @@ fn the_program_introduces_itself() {
       keep         Bind this device, and keep it bound until told to stop
       list         Show every binding of an address [alias: query]
       unregister   Remove this device's binding, another one, or all
-      serve        Run a registrar that accepts registrations and reports them
+      serve        Run a registrar, and route calls to the devices bound there
       demo         Watch the textbook registration, on this machine alone
       explain      Say what a status code, an exit status or a kind of error means
       completions  Print the script that makes a shell complete sipreg's arguments
@@ -379,8 +379,6 @@ fn help_texts_keep_the_rules() {
             "--outbound",
             "--gruu",
             "--trace",
-            "--fork",
-            "--auth-calls",
             "--service-route",
         ] {
             assert!(!words.contains(&absent), "{absent} in {stdout}");

@@ -6,7 +6,7 @@ use super::*;
 fn the_short_help_of_serve_is_a_line_per_option() {
     let (code, stdout, _) = plain(&["serve", "-h"]);
     insta::assert_snapshot!(stdout, @r"
-    Run a registrar that accepts registrations and reports them
+    Run a registrar, and route calls to the devices bound there
 
     Usage: sipreg serve [OPTIONS]
 
@@ -37,6 +37,11 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --max-contacts-policy <WHAT>  At one more: refuse, replace-oldest
           --store <STORE>               Where bindings are kept [default: memory]
           --max-store <SIZE>            Memory for bindings [default: 128MiB]
+
+    How calls are routed:
+          --fork <HOW>          Several devices: parallel, sequential
+          --auth-calls          Ask every caller for a password
+          --max-calls <NUMBER>  Calls in progress [default: 20000]
 
     Output:
           --json          Print a JSON object per event

@@ -32,7 +32,7 @@ use super::client::schedule::Schedule;
 use super::flow::{Arrival, Flow, Overload, Side};
 use super::ids::{Branch, Random, jitter};
 use super::registrar::service::{Counters, Server, ServerEvent};
-use super::timers::{ClientTimer, FlowTimer, RegistrarTimer, TransactionTimer};
+use super::timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TransactionTimer};
 use super::transaction::{Heard, Outgoing, Owner, Transactions, UnusableAnswer};
 use super::{
     Action, AnswerFault, Cause, Checkpoint, Command, Destination, DnsAnswer, Dropped, Event, FlowId, Notice,
@@ -124,7 +124,9 @@ impl Endpoint {
             Event::Stored { ask, answer } => {
                 self.serve(|server, stack| server.stored(ask, answer, stack));
             }
-            Event::SourceFound { .. } => {}
+            Event::SourceFound { peer, local } => {
+                self.serve(|server, stack| server.source_found(peer, local, stack));
+            }
             Event::NetworkChanged { moved } => self.network_changed(moved, now),
             Event::Timeout => {
                 while let Some(key) = self.stack.context.timers.pop_due(now) {
@@ -307,7 +309,10 @@ impl Endpoint {
     }
 
     fn resolved(&mut self, query: QueryId, answer: DnsAnswer, now: Time) {
-        let Some((id, question)) = self.queries.remove(&query) else { return };
+        let Some((id, question)) = self.queries.remove(&query) else {
+            self.serve(|server, stack| server.resolved(query, answer, stack));
+            return;
+        };
         self.on_registration(id, now, |r, _| r.on_resolved(&question, answer, now));
     }
 
@@ -329,6 +334,12 @@ impl Endpoint {
             }
             TimerKey::Registrar(RegistrarTimer::RateLimited) => {
                 self.serve(|server, stack| server.stretches_due(stack));
+            }
+            TimerKey::Registrar(RegistrarTimer::Crowded) => {
+                self.serve(|server, stack| server.crowd_due(stack));
+            }
+            TimerKey::Proxy(ProxyTimer::C(context, branch)) => {
+                self.serve(|server, stack| server.branch_due(context, branch, stack));
             }
         }
     }
@@ -364,7 +375,11 @@ impl Endpoint {
                 let heard = self.stack.fired(branch, timer);
                 self.hear(heard, now);
             }
-            TransactionTimer::Absorbing => self.stack.absorbed(),
+            TransactionTimer::Absorbing => {
+                for heard in self.stack.absorbed() {
+                    self.hear(Some(heard), now);
+                }
+            }
             TransactionTimer::Server => {
                 while let Some((owner, key)) = self.stack.next_slow() {
                     match owner {
@@ -372,8 +387,10 @@ impl Endpoint {
                             self.serve(|server, stack| server.slow(key, stack));
                         }
                         // They answer at once.
-                        Owner::Registration(_) | Owner::Device => {}
-                        Owner::Proxy(_) | Owner::Branch(..) => {}
+                        Owner::Registration(_) | Owner::Device | Owner::Branch(..) => {}
+                        Owner::Proxy(id) => {
+                            self.serve(|server, stack| server.slow_forward(id, key, stack));
+                        }
                     }
                 }
                 self.stack.expire();
@@ -384,7 +401,14 @@ impl Endpoint {
 
     /// Tells the owner of a client transaction what came of it.
     fn hear(&mut self, heard: Option<(Owner, Heard)>, now: Time) {
-        let Some((Owner::Registration(id), heard)) = heard else { return };
+        let (id, heard) = match heard {
+            Some((Owner::Registration(id), heard)) => (id, heard),
+            Some((Owner::Branch(context, branch), heard)) => {
+                self.serve(|server, stack| server.heard(context, branch, heard, stack));
+                return;
+            }
+            Some((Owner::Registrar | Owner::Device | Owner::Proxy(_), _)) | None => return,
+        };
         if matches!(heard, Heard::Timeout) {
             self.miss_unfinished(id);
         }
@@ -396,6 +420,8 @@ impl Endpoint {
             Heard::Final(response, via, peer) => registration.on_final(response, &via, peer, random, now),
             Heard::Timeout => registration.on_timeout(now),
             Heard::Undeliverable(cause) => registration.on_flow_lost(Some(cause), random, now),
+            // Branches of the proxy alone hear them.
+            Heard::Provisional(_) | Heard::Over => Step::Wait,
         });
     }
 }

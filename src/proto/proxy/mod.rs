@@ -1,5 +1,1000 @@
-//! The proxy (RFC 3261 §16): what comes of a request between the caller and the devices.
+//! The proxy (RFC 3261 §16): how a request finds the devices that are bound to its address, and how their responses find
+//! the way back.
+//!
+//! Life of a request: the server has read it and knows that it may pass → `Proxy::forward` → the location service is asked
+//! (§16.5) → [`context`] says which branches begin → each is given its next hop ([`forward`]), its address (RFC 3263), a flow and a
+//! client transaction → what comes of them goes back to [`context`] → a 1xx and every 2xx go up at once, else the best of the
+//! final responses ([`best`]) does.
+//!
+//! Whatever can be refused without asking a device is refused without state by the server. The proxy is stateful for all else,
+//! but for the ACK of a 2xx, which has no transaction (§17.1.1.3) and only waits for its way.
+//!
+//! The file is long because all that a branch can meet ends at the same context.
 
-mod best;
-mod forward;
+pub mod best;
+mod context;
+pub mod forward;
 mod targets;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::binding::{Aor, Operation, StoreFailure, Stored};
+use super::flow::{Flows, Reach, ReturnPath, SentBy};
+use super::ids;
+use super::locate::{Families, Locate, Start};
+use super::timers::ProxyTimer;
+use super::transaction::{Heard, Outgoing, Owner, TransactionKey, Transactions};
+use super::uas::{self, Domains, Head, Incoming, Reply};
+use super::{
+    Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, QueryId, Question, Timing,
+    Transport,
+};
+use crate::sip::{HeaderName, Headers, Host, Method, Request, Response, Scheme, Uri};
+use best::{Best, Final};
+use context::{Effect, Input, ResponseContext, State};
+use forward::{Forwarded, Heading};
+use targets::Targets;
+
+pub(super) use forward::{Own, Routing, refuse, route};
+
+/// How a request reaches several contacts of the same preference (RFC 3261 §16.6); those of a lower one come after them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fork {
+    /// All at once.
+    #[default]
+    Parallel,
+    /// One after another, the one that was refreshed last in front.
+    Sequential,
+}
+
+/// What there can be too much of, while requests are forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Crowd {
+    /// More calls in progress than there may be.
+    #[error("too many calls in progress")]
+    Calls,
+    /// More memory taken by requests in progress than there may be.
+    #[error("too much memory taken by requests in progress")]
+    Memory,
+}
+
+/// Timer C (§16.6 step 11): longer than three minutes.
+const TIMER_C: Duration = Duration::from_secs(181);
+
+/// How long a caller is asked to wait when too much is in progress, in seconds.
+const RETRY_AFTER: &str = "5";
+
+/// Addresses of one target that are tried.
+const MOST_ADDRESSES: usize = 16;
+
+/// What a context costs besides its messages, and each of its branches, in octets, about.
+const CONTEXT: usize = 3000;
+const BRANCH: usize = 1500;
+
+/// How much is borne.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub fork: Fork,
+    /// Calls in progress.
+    pub calls: usize,
+    /// Octets of requests in progress, with what keeping them costs.
+    pub octets: usize,
+    pub timing: Timing,
+}
+
+/// What the server is told.
+pub(super) enum Told {
+    /// A request is refused after all, without state.
+    Refused(Box<Incoming>, Reply),
+    /// A request that is not within a dialog was forwarded, or its final status is decided.
+    Routed { aor: Aor, method: Method, from: Arc<str>, targets: Vec<Arc<str>>, status: Option<u16> },
+    /// A response was sent.
+    Answered(u16),
+}
+
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Calls in progress now.
+    pub calls: usize,
+    /// Calls whose final status is decided, by its class.
+    pub ended: [u64; 6],
+    pub branches: u64,
+    pub cancelled: u64,
+}
+
+/// A request that may be forwarded.
+pub(super) struct Passing {
+    pub incoming: Incoming,
+    pub head: Head,
+    pub routing: Routing,
+    /// The address-of-record that is looked up; `None`: it goes where its Request-URI says.
+    pub aor: Option<Aor>,
+    /// The answer if nobody is bound there.
+    pub unbound: Reply,
+    /// The realms of ours that it has credentials for: they are ours to take off.
+    pub realms: Vec<String>,
+}
+
+/// All requests that are being forwarded.
+pub(super) struct Proxy {
+    bounds: Bounds,
+    contexts: BTreeMap<ContextId, Box<Context>>,
+    domains: Domains,
+    /// Questions to the location service: for a request, or for a branch whose target is an address of ours.
+    asks: BTreeMap<AskId, (ContextId, Option<u16>)>,
+    queries: BTreeMap<QueryId, (ContextId, u16, Question)>,
+    /// Branches that wait for a connection.
+    opening: BTreeSet<(FlowId, ContextId, u16)>,
+    /// Branches that wait to know which address of ours they leave from.
+    sourcing: BTreeSet<(IpAddr, ContextId, u16)>,
+    octets: usize,
+    told: Vec<Told>,
+    pub counts: Counts,
+}
+
+/// One request with all that comes of it.
+struct Context {
+    machine: ResponseContext,
+    /// Its server transaction; `None`: it is an ACK.
+    key: Option<TransactionKey>,
+    path: ReturnPath,
+    is_invite: bool,
+    branches: Vec<Branch>,
+    /// What is needed until the final response has gone up.
+    work: Option<Box<Work>>,
+    octets: usize,
+}
+
+/// What is known of a request while branches may still begin.
+struct Work {
+    incoming: Incoming,
+    routing: Routing,
+    spiral: u64,
+    aor: Aor,
+    /// Every address that was looked up for it.
+    aors: Vec<Aor>,
+    from: Arc<str>,
+    call_id: Arc<str>,
+    cseq: u32,
+    is_secure: bool,
+    /// It is not within a dialog, so that its way is told.
+    is_initial: bool,
+    unbound: Reply,
+    realms: Vec<String>,
+    best: Best,
+}
+
+/// The request as it is forwarded to one target.
+#[derive(Default)]
+struct Branch {
+    /// Until the final response of the request has gone up.
+    heading: Option<Box<Heading>>,
+    /// The flow that the target was registered over.
+    by: Option<FlowId>,
+    /// The connection that it was registered over is closed.
+    is_severed: bool,
+    is_own: bool,
+    locate: Option<Locate>,
+    /// Addresses of the target that are left, the one in use in front.
+    addresses: VecDeque<Destination>,
+    tried: usize,
+    transaction: Option<ids::Branch>,
+}
+
+/// How far a branch has come.
+enum Step {
+    /// It waits for the name service, a connection, or an address of ours.
+    Waits,
+    Sent,
+    Failed(Reply),
+}
+
+impl Context {
+    fn branch(&mut self, n: u16) -> Option<&mut Branch> {
+        self.branches.get_mut(usize::from(n))
+    }
+}
+
+/// A request that cannot be forwarded.
+pub(super) struct Refused {
+    pub incoming: Box<Incoming>,
+    pub reply: Reply,
+    /// What there is too much of, if that is why.
+    pub crowd: Option<Crowd>,
+}
+
+/// From a request to its targets.
+impl Proxy {
+    pub fn new(bounds: Bounds) -> Proxy {
+        Proxy {
+            bounds,
+            contexts: BTreeMap::new(),
+            domains: Domains::default(),
+            asks: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            opening: BTreeSet::new(),
+            sourcing: BTreeSet::new(),
+            octets: 0,
+            told: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The domains whose addresses are looked up.
+    pub fn serve(&mut self, domains: Domains) {
+        self.domains = domains;
+    }
+
+    /// What there is to tell since the last time.
+    pub fn told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Forwards a request that is no copy and may pass.
+    ///
+    /// # Errors
+    /// It loops (RFC 5393 §4.2), may not take a single branch (§5.3.3), or there is too much in progress.
+    pub fn forward(&mut self, passing: Passing, stack: &mut Transactions) -> Result<(), Refused> {
+        let Passing { incoming, head, routing, aor, unbound, realms } = passing;
+        let request = &incoming.request;
+        let keys = stack.keys();
+        let is_own = |host: &Host, port: Option<u16>| stack.flows.is_own(host, port, None);
+        let spiral = forward::spiral(request, &routing, &keys);
+        let breadth = forward::breadth(request);
+        let is_invite = request.method == Method::Invite;
+        let crowd = self.crowd(is_invite);
+        let reply = if forward::is_loop(request, spiral, &is_own) {
+            Some(Reply::new(482))
+        } else if breadth == 0 {
+            Some(Reply::new(440))
+        } else {
+            crowd.map(|_| Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER))
+        };
+        let read = keys.of(request, &incoming.via).and_then(|key| Ok((key, request.headers.call_id()?)));
+        let (key, call_id) = match (reply, read) {
+            (None, Ok((key, call_id))) => (key, call_id.into()),
+            (Some(reply), _) => return Err(Refused { incoming: Box::new(incoming), reply, crowd }),
+            (None, Err(error)) => {
+                return Err(Refused { reply: error.into(), incoming: Box::new(incoming), crowd: None });
+            }
+        };
+        let id = ContextId(stack.context.new_id());
+        let (path, now) = (incoming.path, stack.context.now);
+        let key = (request.method != Method::Ack).then_some(key);
+        match key {
+            Some(key) if is_invite => stack.begin_invite(Owner::Proxy(id), key, path),
+            Some(key) => stack.begin(Owner::Proxy(id), key, None, path),
+            None => {}
+        }
+        if is_invite {
+            self.counts.calls += 1;
+            stack.flows.keep(path.flow, now + TIMER_C + self.bounds.timing.patience());
+        }
+        let octets = CONTEXT + 2 * octets(request);
+        self.octets += octets;
+        let uri = routing.uri.clone();
+        let work = Work {
+            from: request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default().into(),
+            aors: aor.clone().into_iter().collect(),
+            aor: aor.clone().unwrap_or_else(|| Aor::of(&uri)),
+            is_secure: uri.scheme == Scheme::Sips,
+            is_initial: head.to.tag().is_none(),
+            cseq: head.cseq.number,
+            best: Best::default(),
+            call_id,
+            spiral,
+            unbound,
+            realms,
+            routing,
+            incoming,
+        };
+        let context = Context {
+            machine: ResponseContext::new(is_invite, breadth),
+            key,
+            path,
+            is_invite,
+            branches: Vec::new(),
+            work: Some(Box::new(work)),
+            octets,
+        };
+        self.contexts.insert(id, Box::new(context));
+        match aor {
+            Some(aor) => self.ask(id, None, aor, stack),
+            None => self.located(id, Targets::only(uri), stack),
+        }
+        Ok(())
+    }
+
+    fn crowd(&self, is_invite: bool) -> Option<Crowd> {
+        if is_invite && self.counts.calls >= self.bounds.calls {
+            Some(Crowd::Calls)
+        } else if self.octets >= self.bounds.octets {
+            Some(Crowd::Memory)
+        } else {
+            None
+        }
+    }
+
+    fn ask(&mut self, id: ContextId, branch: Option<u16>, aor: Aor, stack: &mut Transactions) {
+        let ask = AskId(stack.context.new_id());
+        self.asks.insert(ask, (id, branch));
+        stack.context.push(Action::Store { ask, operation: Operation::Fetch(aor) });
+    }
+
+    /// The location service has answered. Whether it was asked for this.
+    pub fn stored(
+        &mut self,
+        ask: AskId,
+        answer: &Result<Stored, StoreFailure>,
+        stack: &mut Transactions,
+    ) -> bool {
+        let Some((id, branch)) = self.asks.remove(&ask) else { return false };
+        if let Some(n) = branch {
+            self.relocated(id, n, answer, stack);
+            return true;
+        }
+        let Some(work) = self.contexts.get(&id).and_then(|context| context.work.as_deref()) else {
+            return true;
+        };
+        let Ok(Stored { bindings, .. }) = answer else {
+            let reply = Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER);
+            self.refuse(id, reply, stack);
+            return true;
+        };
+        let targets = Targets::bound(bindings, work.is_secure, self.bounds.fork, stack.context.now);
+        if !targets.known().is_empty() {
+            self.located(id, targets, stack);
+            return true;
+        }
+        let reply = if work.is_secure && !bindings.is_empty() {
+            // RFC 5630 §5.3: somebody is there, who can't be reached by TLS.
+            let warning = format!("380 {} \"SIPS Not Allowed\"", work.aor.host());
+            Reply::new(480).with(HeaderName::Warning, warning)
+        } else if bindings.is_empty() {
+            work.unbound.clone()
+        } else {
+            Reply::new(480)
+        };
+        self.refuse(id, reply, stack);
+        true
+    }
+
+    /// The target of a branch is an address of ours: what is bound there takes its place.
+    fn relocated(
+        &mut self,
+        id: ContextId,
+        n: u16,
+        answer: &Result<Stored, StoreFailure>,
+        stack: &mut Transactions,
+    ) {
+        if self.opening_branch(id, n).is_none() {
+            return;
+        }
+        let (fork, now) = (self.bounds.fork, stack.context.now);
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        let is_secure = context.work.as_ref().is_some_and(|work| work.is_secure);
+        let bindings = answer.as_ref().map(|stored| &*stored.bindings).unwrap_or_default();
+        if context.machine.targets().replace(bindings, is_secure, fork, now) == 0 {
+            self.add(id, Final::Made(Reply::new(if answer.is_ok() { 480 } else { 503 })));
+        }
+        let effects = self.on(id, Input::Refused(n));
+        self.run(id, effects, None, stack);
+    }
+
+    /// Refuses a request of which nothing was forwarded: without state, so that a flood of them leaves none.
+    fn refuse(&mut self, id: ContextId, reply: Reply, stack: &mut Transactions) {
+        if let Some(key) = self.contexts.get(&id).and_then(|context| context.key) {
+            stack.drop_server(key);
+        }
+        let refused = self.settle(id, Some(reply.status));
+        self.end(id, stack);
+        if let Some(work) = refused {
+            self.told.push(Told::Refused(Box::new(work.incoming), reply));
+        }
+    }
+
+    /// The targets are known: the request is under way.
+    fn located(&mut self, id: ContextId, targets: Targets, stack: &mut Transactions) {
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        if let (Some(key), Some(work), true) = (context.key, &context.work, context.is_invite) {
+            // RFC 3261 §17.2.1: its sender need not repeat it any more.
+            let trying = uas::respond(&work.incoming.request, Reply::new(100), "");
+            let bytes = stack.context.write(&trying);
+            stack.provisional(key, bytes);
+            self.told.push(Told::Answered(100));
+        }
+        if let Some(work) = context.work.as_ref().filter(|work| work.is_initial && context.key.is_some()) {
+            self.told.push(Told::Routed {
+                aor: work.aor.clone(),
+                method: work.incoming.request.method.clone(),
+                from: Arc::clone(&work.from),
+                targets: texts(targets.known()),
+                status: None,
+            });
+        }
+        let effects = context.machine.located(targets);
+        self.run(id, effects, None, stack);
+    }
+}
+
+/// What the context of a request says is done.
+impl Proxy {
+    /// Does it in its order. `response` is what goes up, if anything does.
+    fn run(
+        &mut self,
+        id: ContextId,
+        effects: Vec<Effect>,
+        mut response: Option<Response>,
+        stack: &mut Transactions,
+    ) {
+        let mut queue = VecDeque::from(effects);
+        while let Some(effect) = queue.pop_front() {
+            match effect {
+                Effect::Fork(_) => queue.extend(self.begin(id, stack)),
+                Effect::Cancel(n) => {
+                    if let Some(transaction) = self.branch(id, n).and_then(|branch| branch.transaction) {
+                        self.counts.cancelled += 1;
+                        stack.cancel_invite(transaction);
+                    }
+                }
+                Effect::Abandon(n) => {
+                    stack.context.timers.cancel(ProxyTimer::C(id, n));
+                    if let Some(transaction) = self.branch(id, n).and_then(|branch| branch.transaction.take())
+                    {
+                        stack.cancel(transaction);
+                    }
+                }
+                Effect::Relay => {
+                    if let Some(response) = response.take() {
+                        self.relay(id, response, stack);
+                    }
+                }
+                Effect::Silence => self.add(id, Final::Made(Reply::new(408))),
+                Effect::Choose => self.choose(id, stack),
+                Effect::TimerC(n) => {
+                    stack.context.timers.set(ProxyTimer::C(id, n), stack.context.now + TIMER_C);
+                }
+                Effect::Patience(n) => {
+                    let patience = self.bounds.timing.patience();
+                    stack.context.timers.set(ProxyTimer::C(id, n), stack.context.now + patience);
+                }
+                Effect::Stop(n) => stack.context.timers.cancel(ProxyTimer::C(id, n)),
+                Effect::End => self.end(id, stack),
+            }
+        }
+    }
+
+    fn branch(&mut self, id: ContextId, n: u16) -> Option<&mut Branch> {
+        self.contexts.get_mut(&id)?.branch(n)
+    }
+
+    fn on(&mut self, id: ContextId, input: Input) -> Vec<Effect> {
+        self.contexts.get_mut(&id).map(|context| context.machine.on(input)).unwrap_or_default()
+    }
+
+    fn add(&mut self, id: ContextId, one: Final) {
+        if let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_mut()) {
+            work.best.add(one);
+        }
+    }
+
+    /// A 1xx or 2xx goes up as it came (§16.7 steps 3, 5 and 9).
+    fn relay(&mut self, id: ContextId, mut response: Response, stack: &mut Transactions) {
+        let Some(context) = self.contexts.get(&id) else { return };
+        let (Some(key), path, is_invite) = (context.key, context.path, context.is_invite) else { return };
+        if !forward::strip(&mut response) {
+            return;
+        }
+        let status = response.status;
+        let bytes = stack.context.write(&response);
+        if status < 200 {
+            stack.provisional(key, bytes);
+        } else if !is_invite {
+            stack.complete(key, bytes);
+        } else if !stack.accept(key, bytes.clone()) {
+            // Its transaction is gone; a 2xx goes up all the same.
+            stack.flows.respond(path, bytes, Direction::Sent, &mut stack.context);
+        }
+        self.told.push(Told::Answered(status));
+        if status >= 200 {
+            self.settle(id, Some(status));
+        }
+    }
+
+    /// The best of the final responses goes up (§16.7 steps 6, 7 and 9). Nobody hears that another method than INVITE got no
+    /// answer: its sender has given up by then (RFC 4320 §4.2).
+    fn choose(&mut self, id: ContextId, stack: &mut Transactions) {
+        let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_mut()) else { return };
+        let best = std::mem::take(&mut work.best).choose();
+        self.answer(id, best.unwrap_or_else(|| Final::Made(Reply::new(480))), stack);
+    }
+
+    fn answer(&mut self, id: ContextId, best: Final, stack: &mut Transactions) {
+        let Some(work) = self.contexts.get(&id).and_then(|context| context.work.as_ref()) else { return };
+        let response = match best {
+            Final::Received(response) => response,
+            Final::Made(reply) => {
+                let tag = stack.keys().tag(&work.incoming.request);
+                uas::respond(&work.incoming.request, reply, &tag)
+            }
+        };
+        let Some(context) = self.contexts.get(&id) else { return };
+        let (Some(key), is_invite) = (context.key, context.is_invite) else { return };
+        if response.status == 408 && !is_invite {
+            stack.drop_server(key);
+            self.settle(id, None);
+            return;
+        }
+        let bytes = stack.context.write(&response);
+        let is_sent =
+            if is_invite { stack.complete_invite_final(key, bytes) } else { stack.complete(key, bytes) };
+        if is_sent {
+            self.told.push(Told::Answered(response.status));
+        }
+        self.settle(id, Some(response.status));
+    }
+
+    /// The final response has gone up, or never will: what was needed until then is let go.
+    fn settle(&mut self, id: ContextId, status: Option<u16>) -> Option<Box<Work>> {
+        let context = self.contexts.get_mut(&id)?;
+        let work = context.work.take()?;
+        if context.is_invite {
+            self.counts.calls = self.counts.calls.saturating_sub(1);
+            let class = usize::from(status.unwrap_or_default() / 100).checked_sub(1);
+            if let Some(count) = class.and_then(|class| self.counts.ended.get_mut(class)) {
+                *count += 1;
+            }
+        }
+        let held = context.octets.min(2 * octets(&work.incoming.request));
+        context.octets -= held;
+        self.octets -= held;
+        for branch in &mut context.branches {
+            branch.heading = None;
+            branch.addresses = VecDeque::new();
+        }
+        if work.is_initial && context.key.is_some() {
+            self.told.push(Told::Routed {
+                aor: work.aor.clone(),
+                method: work.incoming.request.method.clone(),
+                from: Arc::clone(&work.from),
+                targets: texts(context.machine.targets().known()),
+                status,
+            });
+        }
+        Some(work)
+    }
+
+    fn end(&mut self, id: ContextId, stack: &mut Transactions) {
+        self.settle(id, None);
+        let Some(context) = self.contexts.remove(&id) else { return };
+        self.octets -= context.octets;
+        if context.is_invite {
+            for n in (0..).take(context.branches.len()) {
+                stack.context.timers.cancel(ProxyTimer::C(id, n));
+            }
+        }
+    }
+}
+
+/// How a branch finds its way (§16.6 steps 6 to 10).
+impl Proxy {
+    /// Begins the branch that was forked next.
+    fn begin(&mut self, id: ContextId, stack: &mut Transactions) -> Vec<Effect> {
+        let Some(context) = self.contexts.get_mut(&id) else { return Vec::new() };
+        let (Some(target), Some(work)) = (context.machine.take_target(), &context.work) else {
+            return Vec::new();
+        };
+        let n = u16::try_from(context.branches.len()).unwrap_or(u16::MAX);
+        if target.is_own && target.path.is_empty() && is_own(&self.domains, &stack.flows, &target.uri, true) {
+            return self.relocate(id, &target.uri, stack);
+        }
+        let heading = Some(Box::new(forward::head(&target.uri, &target.path, &work.routing)));
+        // A Route leads elsewhere first.
+        let is_direct = target.path.is_empty() && work.routing.routes.is_empty();
+        let source = target.source.filter(|_| is_direct);
+        let is_alive = source.is_some_and(|source| stack.flows.has(source.flow));
+        let over = source.filter(|source| source.transport.is_reliable());
+        let addresses = over
+            .filter(|_| is_alive)
+            .map(|source| Destination::new(source.transport, source.peer))
+            .into_iter()
+            .collect();
+        context.branches.push(Branch {
+            heading,
+            by: source.filter(|_| is_alive).map(|source| source.flow),
+            is_severed: over.is_some() && !is_alive,
+            is_own: target.is_own,
+            locate: None,
+            addresses,
+            tried: 0,
+            transaction: None,
+        });
+        self.advance(id, n, stack)
+    }
+
+    /// Looks up a target that is an address of ours itself, once for each request: more often is a loop.
+    fn relocate(&mut self, id: ContextId, uri: &Uri, stack: &mut Transactions) -> Vec<Effect> {
+        let Some(context) = self.contexts.get_mut(&id) else { return Vec::new() };
+        let n = u16::try_from(context.branches.len()).unwrap_or(u16::MAX);
+        context.branches.push(Branch::default());
+        let Some(work) = &mut context.work else { return Vec::new() };
+        let aor = Aor::of(uri);
+        if work.aors.contains(&aor) {
+            work.best.add(Final::Made(Reply::new(482)));
+            return context.machine.on(Input::Refused(n));
+        }
+        work.aors.push(aor.clone());
+        self.ask(id, Some(n), aor, stack);
+        Vec::new()
+    }
+
+    /// Takes a branch as far as it can go now.
+    fn advance(&mut self, id: ContextId, n: u16, stack: &mut Transactions) -> Vec<Effect> {
+        let step = self.step(id, n, stack);
+        let Some(context) = self.contexts.get(&id) else { return Vec::new() };
+        match step {
+            Step::Waits => Vec::new(),
+            Step::Sent | Step::Failed(_) if context.key.is_none() => vec![Effect::End],
+            Step::Sent => self.on(id, Input::Sent(n)),
+            Step::Failed(reply) => {
+                self.add(id, Final::Made(reply));
+                self.on(id, Input::Refused(n))
+            }
+        }
+    }
+
+    fn step(&mut self, id: ContextId, n: u16, stack: &mut Transactions) -> Step {
+        let Some(branch) = self.branch(id, n) else { return Step::Waits };
+        if branch.addresses.is_empty() && branch.tried == 0 && branch.locate.is_none() {
+            let Some(heading) = &branch.heading else { return Step::Waits };
+            match Locate::start(&heading.hop, None, Families::Both) {
+                Ok(Start::Found(found)) => branch.addresses = found.into(),
+                Ok(Start::Ask(locate, questions)) => {
+                    branch.locate = Some(locate);
+                    for question in questions {
+                        let query = QueryId(stack.context.new_id());
+                        self.queries.insert(query, (id, n, question.clone()));
+                        stack.context.push(Action::Resolve { query, question });
+                    }
+                    return Step::Waits;
+                }
+                Err(_) => return Step::Failed(failure(branch)),
+            }
+        }
+        loop {
+            let Some(branch) = self.branch(id, n) else { return Step::Waits };
+            let Some(destination) = branch.addresses.front().cloned() else {
+                return Step::Failed(failure(branch));
+            };
+            let by = branch.by;
+            match stack.flows.reach(&destination, by, &mut stack.context) {
+                Reach::Ready { flow, peer, sent_by } => {
+                    return self.transmit(id, n, (flow, peer), &sent_by, stack);
+                }
+                Reach::Opening(flow) => {
+                    self.opening.insert((flow, id, n));
+                    return Step::Waits;
+                }
+                Reach::Asking(address) => {
+                    self.sourcing.insert((address, id, n));
+                    return Step::Waits;
+                }
+                Reach::Unreachable => {
+                    branch.addresses.pop_front();
+                    branch.tried += 1;
+                }
+            }
+        }
+    }
+
+    fn transmit(
+        &mut self,
+        id: ContextId,
+        n: u16,
+        (flow, peer): (FlowId, SocketAddr),
+        sent_by: &SentBy,
+        stack: &mut Transactions,
+    ) -> Step {
+        let Some(context) = self.contexts.get_mut(&id) else { return Step::Waits };
+        let Some(work) = context.work.as_deref() else { return Step::Waits };
+        let request = &work.incoming.request;
+        let mut record = Vec::new();
+        if forward::forms_dialog(request) {
+            let path = context.path;
+            let side = match stack.flows.sent_by(path.flow, path.peer, &mut stack.context) {
+                Ok(side) => side,
+                Err(None) => sent_by.clone(),
+                Err(Some(address)) => {
+                    self.sourcing.insert((address, id, n));
+                    return Step::Waits;
+                }
+            };
+            record = record_routes(&side, sent_by, token(&work.call_id, stack));
+        }
+        let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Step::Waits };
+        let Some(heading) = branch.heading.as_deref() else { return Step::Waits };
+        let number = ids::Branch(stack.context.random.next());
+        let is_own_realm = |realm: &str| work.realms.iter().any(|own| own.eq_ignore_ascii_case(realm));
+        let forwarded = Forwarded {
+            request,
+            heading,
+            sent_by,
+            branch: number,
+            spiral: work.spiral,
+            record: &record,
+            breadth: context.machine.breadth(n),
+            is_own_realm: &is_own_realm,
+        };
+        let bytes = forwarded.write();
+        let Some(_) = context.key else {
+            stack.flows.send(flow, peer, bytes, Direction::Sent, &mut stack.context);
+            return Step::Sent;
+        };
+        let octets = BRANCH + bytes.len();
+        if self.octets + octets > self.bounds.octets {
+            return Step::Failed(Reply::new(503));
+        }
+        self.octets += octets;
+        context.octets += octets;
+        branch.transaction = Some(number);
+        let outgoing = Outgoing {
+            bytes,
+            method: request.method.clone(),
+            branch: number,
+            sent_by: (sent_by.host.clone(), sent_by.port),
+            from_tag: None,
+            call_id: Arc::clone(&work.call_id),
+            cseq: work.cseq,
+        };
+        self.counts.branches += 1;
+        stack.send(Owner::Branch(id, n), outgoing, (flow, peer), self.bounds.timing);
+        Step::Sent
+    }
+
+    /// The address in use has failed: the next one is tried (RFC 3263 §4.3), or the branch has failed with that.
+    fn fail(&mut self, id: ContextId, n: u16, with: Final, stack: &mut Transactions) -> Vec<Effect> {
+        let Some(context) = self.contexts.get_mut(&id) else { return Vec::new() };
+        let is_ack = context.key.is_none();
+        let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Vec::new() };
+        branch.transaction = None;
+        branch.addresses.pop_front();
+        branch.tried += 1;
+        if !branch.addresses.is_empty() && branch.tried < MOST_ADDRESSES && context.machine.reopen(n) {
+            return self.advance(id, n, stack);
+        }
+        if is_ack {
+            return vec![Effect::End];
+        }
+        let with = match with {
+            Final::Made(_) if branch.is_severed || branch.tried > 1 => Final::Made(failure(branch)),
+            Final::Made(_) | Final::Received(_) => with,
+        };
+        self.add(id, with);
+        self.on(id, Input::Refused(n))
+    }
+}
+
+/// What comes of branches.
+impl Proxy {
+    /// Something came of a branch.
+    pub fn hear(&mut self, id: ContextId, n: u16, heard: Heard, stack: &mut Transactions) {
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        let mut relayed = None;
+        let effects = match heard {
+            Heard::Copy => return,
+            Heard::Provisional(response) => {
+                let input = if response.status == 100 { Input::Trying(n) } else { Input::Progress(n) };
+                relayed = Some(response);
+                context.machine.on(input)
+            }
+            Heard::Final(response, ..) if response.status < 300 => {
+                relayed = Some(response);
+                context.machine.on(Input::Success(n))
+            }
+            Heard::Final(response, ..) => self.refused(id, n, response, stack),
+            Heard::Timeout => self.fail(id, n, Final::Made(Reply::new(408)), stack),
+            Heard::Undeliverable(_) => self.fail(id, n, Final::Made(Reply::new(503)), stack),
+            Heard::Over => context.machine.on(Input::Ended(n)),
+        };
+        self.run(id, effects, relayed, stack);
+    }
+
+    /// A final response that is no success: it waits for those of the others (§16.7 step 4).
+    fn refused(
+        &mut self,
+        id: ContextId,
+        n: u16,
+        mut response: Response,
+        stack: &mut Transactions,
+    ) -> Vec<Effect> {
+        if !forward::strip(&mut response) {
+            return self.fail(id, n, Final::Made(Reply::new(503)), stack);
+        }
+        if response.status == 503 {
+            return self.fail(id, n, Final::Received(response), stack);
+        }
+        let status = response.status;
+        if !self.redirected(id, n, &mut response) {
+            self.add(id, Final::Received(response));
+        }
+        self.on(id, if status >= 600 { Input::Declined(n) } else { Input::Refused(n) })
+    }
+
+    /// Tries the contacts that one of our users names in place of a device, and takes them out of the response. Whether none is
+    /// left in it.
+    fn redirected(&mut self, id: ContextId, n: u16, response: &mut Response) -> bool {
+        let fork = self.bounds.fork;
+        let Some(context) = self.contexts.get_mut(&id) else { return false };
+        let is_own = context.branches.get(usize::from(n)).is_some_and(|branch| branch.is_own);
+        let is_secure = context.work.as_ref().is_some_and(|work| work.is_secure);
+        if !is_own || !matches!(response.status, 300..=302) || context.machine.state() != State::Forking {
+            return false;
+        }
+        let contacts: Vec<_> = response.headers.contact_values().into_iter().flatten().collect();
+        if context.machine.targets().redirect(&contacts, is_secure, fork) == 0 {
+            return false;
+        }
+        let known = context.machine.targets().known();
+        let is_tried = |uri: &Uri| known.iter().any(|known| known.matches(uri));
+        let rest: Vec<String> = contacts
+            .iter()
+            .filter(|contact| !contact.uri.sip().is_some_and(is_tried))
+            .map(ToString::to_string)
+            .collect();
+        response.headers.remove(&HeaderName::Contact);
+        response.headers.extend(crate::sip::Header::new(HeaderName::Contact, rest.join(", ")));
+        rest.is_empty()
+    }
+
+    /// The caller cancels (§16.10).
+    pub fn cancel(&mut self, id: ContextId, stack: &mut Transactions) {
+        self.add(id, Final::Made(Reply::new(487)));
+        let effects = self.on(id, Input::Cancelled);
+        self.run(id, effects, None, stack);
+    }
+
+    /// Timer C has fired.
+    pub fn timer_c(&mut self, id: ContextId, n: u16, stack: &mut Transactions) {
+        let effects = self.on(id, Input::TimerC(n));
+        self.run(id, effects, None, stack);
+    }
+
+    /// The name service has answered. Whether it was asked for this.
+    pub fn resolved(&mut self, query: QueryId, answer: DnsAnswer, stack: &mut Transactions) -> bool {
+        let Some((id, n, question)) = self.queries.remove(&query) else { return false };
+        let Some(branch) = self.opening_branch(id, n) else { return true };
+        let Some(found) = branch.locate.as_mut().and_then(|locate| locate.answer(&question, answer)) else {
+            return true;
+        };
+        branch.addresses = found.unwrap_or_default().into();
+        let effects = self.advance(id, n, stack);
+        self.run(id, effects, None, stack);
+        true
+    }
+
+    /// A connection is open.
+    pub fn opened(&mut self, flow: FlowId, stack: &mut Transactions) {
+        for (id, n) in self.waiting_for(flow) {
+            if self.opening_branch(id, n).is_some() {
+                let effects = self.advance(id, n, stack);
+                self.run(id, effects, None, stack);
+            }
+        }
+    }
+
+    /// A flow is gone: those on it have failed.
+    pub fn lost(&mut self, flow: FlowId, cause: Cause, stack: &mut Transactions) {
+        for (id, n) in self.waiting_for(flow) {
+            if self.opening_branch(id, n).is_some() {
+                let effects = self.fail(id, n, Final::Made(Reply::new(503)), stack);
+                self.run(id, effects, None, stack);
+            }
+        }
+        for branch in stack.clients_on(flow) {
+            if let Some((Owner::Branch(id, n), heard)) = stack.fail(branch, cause) {
+                self.hear(id, n, heard, stack);
+            }
+        }
+    }
+
+    fn waiting_for(&mut self, flow: FlowId) -> Vec<(ContextId, u16)> {
+        let range = (flow, ContextId(0), 0)..=(flow, ContextId(u64::MAX), u16::MAX);
+        let waiting: Vec<_> = self.opening.range(range).copied().collect();
+        waiting.iter().for_each(|row| _ = self.opening.remove(row));
+        waiting.into_iter().map(|(_, id, n)| (id, n)).collect()
+    }
+
+    /// It is known which address of ours leads there.
+    pub fn source_found(&mut self, peer: IpAddr, stack: &mut Transactions) {
+        let range = (peer, ContextId(0), 0)..=(peer, ContextId(u64::MAX), u16::MAX);
+        let waiting: Vec<_> = self.sourcing.range(range).copied().collect();
+        for row @ (_, id, n) in waiting {
+            self.sourcing.remove(&row);
+            if self.opening_branch(id, n).is_some() {
+                let effects = self.advance(id, n, stack);
+                self.run(id, effects, None, stack);
+            }
+        }
+    }
+
+    /// A branch of which nothing was sent yet, and still may be.
+    fn opening_branch(&mut self, id: ContextId, n: u16) -> Option<&mut Branch> {
+        let context = self.contexts.get_mut(&id)?;
+        if context.machine.is_opening(n) { context.branch(n) } else { None }
+    }
+
+    /// The request of a server transaction that has kept its client waiting.
+    pub fn request(&self, id: ContextId) -> Option<&Request> {
+        self.contexts.get(&id)?.work.as_ref().map(|work| &work.incoming.request)
+    }
+
+    /// The server ends: whoever waits hears that, and whoever rings stops.
+    pub fn stop(&mut self, stack: &mut Transactions) {
+        let all: Vec<ContextId> = self.contexts.keys().copied().collect();
+        for id in all {
+            self.answer(id, Final::Made(Reply::new(503)), stack);
+            let effects = self.on(id, Input::Cancelled);
+            self.run(id, effects, None, stack);
+            self.end(id, stack);
+        }
+        self.asks.clear();
+        self.queries.clear();
+        self.opening.clear();
+        self.sourcing.clear();
+    }
+}
+
+/// What a branch has failed with of which no response came: 408 when several addresses were tried in vain (§16.6 step 7), 480
+/// where the device had a connection and does not answer elsewhere (RFC 5626 §7), else 503 (§16.9).
+fn failure(branch: &Branch) -> Reply {
+    Reply::new(match branch {
+        Branch { is_severed: true, .. } => 480,
+        Branch { tried: 2.., .. } => 408,
+        Branch { .. } => 503,
+    })
+}
+
+/// Whether a URI is an address that is looked up here (RFC 3261 §16.5). Within a dialog it may be that of a device on the same
+/// host as the server, which is another one without a port, too.
+pub(super) fn is_own(domains: &Domains, flows: &Flows, uri: &Uri, is_within: bool) -> bool {
+    let transport = uri.transport().and_then(Transport::parse);
+    match uri.host.ip() {
+        Some(_) if uri.port.is_none() && !is_within => domains.serves(&uri.host),
+        Some(_) => flows.is_own(&uri.host, uri.port, transport),
+        None => domains.serves(&uri.host) && uri.port.is_none_or(|port| flows.has_port(port)),
+    }
+}
+
+/// The Record-Route values that lead back to us (§16.6 step 4): one, or one for each side where they differ, that of the
+/// callee topmost (RFC 5658 §6.2).
+fn record_routes(from: &SentBy, to: &SentBy, token: u64) -> Vec<String> {
+    let is_double = from != to;
+    let value = |side: &SentBy| {
+        let SentBy { transport, host, port } = side;
+        let transport = match (is_double, transport.is_reliable()) {
+            (false, false) => String::new(),
+            (true, _) | (_, true) => format!(";transport={transport}"),
+        };
+        format!("<sip:{host}:{port}{transport};lr;did={token:016x}>")
+    };
+    if is_double { vec![value(to), value(from)] } else { vec![value(to)] }
+}
+
+/// What shows that a request is within a dialog that was recorded here: only who has seen its Record-Route knows it.
+pub(super) fn token(call_id: &str, stack: &mut Transactions) -> u64 {
+    stack.keys().of_any(("dialog", call_id))
+}
+
+fn texts(uris: &[Uri]) -> Vec<Arc<str>> {
+    uris.iter().map(|uri| uri.to_string().into()).collect()
+}
+
+/// What a request takes in memory, in octets, about.
+fn octets(request: &Request) -> usize {
+    let rows = |headers: &Headers| headers.iter().map(|row| row.value().len() + 64).sum::<usize>();
+    request.uri.len() + rows(&request.headers) + request.body.len()
+}

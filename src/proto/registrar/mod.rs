@@ -19,12 +19,12 @@ use std::sync::Arc;
 use sources::Logins;
 
 use super::binding::{Aor, Change, ContactChange, Operation, Source};
-use super::digest::{Algorithm, Presented, Verdict, Verifier};
+use super::digest::{Algorithm, Presented, User, Verdict, Verifier};
 use super::ids::Random;
 use super::transaction::Keys;
 use super::{Time, digest};
 use crate::proto::registrar::service::{AuthFailure, Full, Policy};
-use crate::proto::uas::{Head, Reply, refuse_extensions};
+use crate::proto::uas::{Domains, Head, Reply, refuse_extensions};
 use crate::sip::{AnyUri, HeaderName, Host, Request, Uri};
 
 pub use response::{Dater, failed, full, granted};
@@ -35,9 +35,7 @@ pub const SUPPORTED: [&str; 1] = ["path"];
 /// Decides about REGISTER requests for the domains it is responsible for.
 #[derive(Debug)]
 pub struct Registrar {
-    domains: Vec<Host>,
-    /// It listens on all addresses of the host, so that any address may be meant for it.
-    all_addresses: bool,
+    domains: Domains,
     policy: Policy,
     full: Full,
     verifier: Option<Verifier>,
@@ -53,6 +51,25 @@ pub enum Standing {
     Proven,
     /// Too many logins have failed there, so that this one was not looked at.
     Limited,
+}
+
+/// Who asks for credentials (RFC 3261 §22.2, §22.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The server that a request is for: 401.
+    Registrar,
+    /// A server on its way: 407.
+    Proxy,
+}
+
+impl Asker {
+    /// The status, the header of the challenge, and that of the answer.
+    fn words(self) -> (u16, HeaderName, HeaderName) {
+        match self {
+            Asker::Registrar => (401, HeaderName::WwwAuthenticate, HeaderName::Authorization),
+            Asker::Proxy => (407, HeaderName::ProxyAuthenticate, HeaderName::ProxyAuthorization),
+        }
+    }
 }
 
 /// What a client gets whose REGISTER changes nothing.
@@ -87,7 +104,7 @@ impl Registrar {
     /// A registrar for these domains; `verifier` says who may register, without it everybody may.
     #[must_use]
     pub fn new(domains: Vec<Host>, policy: Policy, verifier: Option<Verifier>) -> Registrar {
-        Registrar { domains, all_addresses: false, policy, full: Full::Refuse, verifier, logins: None }
+        Registrar { domains: domains.into(), policy, full: Full::Refuse, verifier, logins: None }
     }
 
     /// Bears so many failed logins a minute from one source; without this any number. Those beyond get 503.
@@ -102,22 +119,21 @@ impl Registrar {
         Registrar { full, ..self }
     }
 
-    /// Is responsible for one more domain, or address.
-    pub fn add_domain(&mut self, domain: Host) {
-        if !self.serves(&domain) {
-            self.domains.push(domain);
-        }
+    /// The domains that it is responsible for.
+    #[must_use]
+    pub fn domains(&self) -> &Domains {
+        &self.domains
     }
 
-    /// Is responsible for every address: it listens on a wildcard, and does not know which are its own.
-    pub fn serve_all_addresses(&mut self) {
-        self.all_addresses = true;
+    /// The same, to add to them.
+    pub fn domains_mut(&mut self) -> &mut Domains {
+        &mut self.domains
     }
 
     /// Whether it is responsible for a domain.
     #[must_use]
     pub fn serves(&self, domain: &Host) -> bool {
-        self.domains.contains(domain) || self.all_addresses && domain.ip().is_some()
+        self.domains.serves(domain)
     }
 
     /// Whether it wants to know who somebody is.
@@ -186,11 +202,53 @@ impl Registrar {
         random: &mut dyn Random,
         now: Time,
     ) -> Result<(), Refusal> {
-        let Some(verifier) = &mut self.verifier else { return Ok(()) };
         let realm = to.host.to_string().to_ascii_lowercase();
-        let credentials = request.headers.credentials(&HeaderName::Authorization);
+        let Some(user) = self.authenticate(request, &realm, Asker::Registrar, source, random, now)? else {
+            return Ok(());
+        };
+        let name = to.user_decoded().unwrap_or_default();
+        if !user.may(&name, &realm) {
+            let name = user.name.as_str().into();
+            return Err(Refusal::of(Reply::new(403), name, AuthFailure::NotAllowed).proven());
+        }
+        if user.owns(&name, &realm) || self.has_user(&realm, &name) {
+            Ok(())
+        } else {
+            Err(Refusal::from(Reply::new(404)).proven())
+        }
+    }
+
+    fn has_user(&self, realm: &str, name: &str) -> bool {
+        self.verifier.as_ref().is_some_and(|verifier| verifier.users().has(realm, name))
+    }
+
+    /// What is answered to who asks for an address where nobody is bound (RFC 3261 §16.5): 404 where it is known that there is no
+    /// such user, else 480.
+    #[must_use]
+    pub fn unbound(&self, uri: &Uri) -> u16 {
+        let realm = uri.host.to_string().to_ascii_lowercase();
+        let name = uri.user_decoded().unwrap_or_default();
+        if self.is_guarded() && !self.has_user(&realm, &name) { 404 } else { 480 }
+    }
+
+    /// Who has sent a request; `None` where nobody has to say so.
+    ///
+    /// # Errors
+    /// Nobody has proven that: the answer with a challenge for that realm.
+    pub fn authenticate(
+        &mut self,
+        request: &Request,
+        realm: &str,
+        asker: Asker,
+        source: IpAddr,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Result<Option<Arc<User>>, Refusal> {
+        let Some(verifier) = &mut self.verifier else { return Ok(None) };
+        let (status, asks, answers) = asker.words();
+        let credentials = request.headers.credentials(&answers);
         let presented = Presented {
-            realm: &realm,
+            realm,
             method: &request.method,
             uri: &request.uri,
             body: &request.body,
@@ -199,34 +257,19 @@ impl Registrar {
         let verdict = verifier.check(presented, now);
         limit(self.logins.as_mut(), &verdict, source, now)?;
         let mut challenge = |stale: bool| {
-            let rows = verifier.challenges(&realm, stale, random, now);
-            rows.into_iter()
-                .fold(Reply::new(401), |answer, row| answer.with(HeaderName::WwwAuthenticate, row))
+            let rows = verifier.challenges(realm, stale, random, now);
+            rows.into_iter().fold(Reply::new(status), |answer, row| answer.with(asks.clone(), row))
         };
-        let user = match verdict {
-            Verdict::Proven(user) => user,
-            Verdict::Unproven => return Err(challenge(false).into()),
-            Verdict::Stale(_) => return Err(challenge(true).into()),
+        match verdict {
+            Verdict::Proven(user) => Ok(Some(user)),
+            Verdict::Unproven => Err(challenge(false).into()),
+            Verdict::Stale(_) => Err(challenge(true).into()),
             // The password is right; with a new nonce the client can go on by itself.
             Verdict::Refused { username, why: why @ AuthFailure::Replayed } => {
-                return Err(Refusal::of(challenge(true), username, why));
+                Err(Refusal::of(challenge(true), username, why))
             }
-            Verdict::Refused { username, why } => {
-                return Err(Refusal::of(challenge(false), username, why));
-            }
-            Verdict::Malformed(what) => {
-                return Err(Reply::bad("Authorization", what).into());
-            }
-        };
-        let name = to.user_decoded().unwrap_or_default();
-        if !user.may(&name, &realm) {
-            let name = user.name.as_str().into();
-            return Err(Refusal::of(Reply::new(403), name, AuthFailure::NotAllowed).proven());
-        }
-        if user.owns(&name, &realm) || verifier.users().has(&realm, &name) {
-            Ok(())
-        } else {
-            Err(Refusal::from(Reply::new(404)).proven())
+            Verdict::Refused { username, why } => Err(Refusal::of(challenge(false), username, why)),
+            Verdict::Malformed(what) => Err(Reply::bad(answers, what).into()),
         }
     }
 

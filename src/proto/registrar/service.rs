@@ -17,18 +17,22 @@ use bytes::Bytes;
 use super::location::{Location, Pending};
 use super::sources::{Answers, Limit, Stretch, Stretches};
 use super::unanswered::{Unanswered, Who, device};
-use super::{Dater, Refusal, Registrar, SUPPORTED, Standing, failed, full, granted};
+use super::{Asker, Dater, Refusal, Registrar, SUPPORTED, Standing, failed, full, granted};
 use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
 use crate::proto::digest::{Algorithm, Users, Verifier};
-use crate::proto::flow::Bounds;
+use crate::proto::flow::{Bounds, Flows};
+use crate::proto::proxy::{self, Own, Passing, Proxy, Refused, Told};
 use crate::proto::timers::RegistrarTimer;
-use crate::proto::transaction::{Lookup, Owner, TransactionKey, Transactions};
-use crate::proto::uas::{self, Head, Incoming, Reply};
-use crate::proto::{Action, AskId, Cause, FlowId, Notice, Time, Timing, Transport};
-use crate::sip::{Credentials, FramingError, HeaderName, Host, Method, ParseError, Request};
+use crate::proto::transaction::{Acknowledged, Heard, Lookup, Owner, TransactionKey, Transactions};
+use crate::proto::uas::{self, Domains, Head, Incoming, Reply};
+use crate::proto::{
+    Action, AskId, Cause, ContextId, DnsAnswer, FlowId, Notice, QueryId, Time, Timing, Transport,
+};
+use crate::sip::{Credentials, FramingError, HeaderName, Host, Method, ParseError, Request, Uri};
 
 pub use crate::proto::digest::AuthFailure;
 pub use crate::proto::flow::Overload;
+pub use crate::proto::proxy::{Crowd, Fork};
 
 /// A registrar with its listeners.
 #[derive(Debug)]
@@ -73,16 +77,6 @@ pub struct Policy {
     pub default_expires: u32,
     /// Bindings per address-of-record; [`Limits::full`] says what becomes of one more.
     pub max_contacts: usize,
-}
-
-/// How a request reaches several contacts of the same preference (RFC 3261 §16.6); those of a lower one come after them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fork {
-    /// All at once.
-    #[default]
-    Parallel,
-    /// One after another, the one that was refreshed last in front.
-    Sequential,
 }
 
 /// What a registrar does about one binding more than [`Policy::max_contacts`]. Those that are there may always be
@@ -245,17 +239,6 @@ pub enum ServerEvent {
     Stopped,
 }
 
-/// What there can be too much of, while requests are forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Crowd {
-    /// More than [`Limits::calls`].
-    #[error("too many calls in progress")]
-    Calls,
-    /// More than [`Limits::forwarded`].
-    #[error("too much memory taken by requests in progress")]
-    Memory,
-}
-
 /// What has been counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -313,12 +296,28 @@ enum Stage {
     Over,
 }
 
+/// A stretch in which there is too much of something.
+#[derive(Clone, Copy, Debug)]
+struct Crowded {
+    what: Crowd,
+    /// Requests that were refused since that was told last.
+    refused: u64,
+    /// When more of them may be told.
+    next: Time,
+}
+
+/// More requests that were refused for the same reason are told after this time.
+const CROWDED: Duration = Duration::from_secs(1);
+
 /// A registrar with its listeners, at work.
 pub(in crate::proto) struct Server {
     stage: Stage,
     listeners: Vec<(FlowId, Listen)>,
     registrar: Registrar,
     location: Location,
+    proxy: Proxy,
+    auth_calls: bool,
+    crowd: Option<Crowded>,
     unanswered: Unanswered,
     answers: Answers,
     stretches: Stretches,
@@ -331,7 +330,8 @@ pub(in crate::proto) struct Server {
 impl Server {
     /// Begins to listen.
     pub fn start(service: Service, stack: &mut Transactions) -> Server {
-        let Service { listen, domains, policy, verifier, limits, timing, tell_messages, .. } = service;
+        let Service { listen, domains, policy, verifier, fork, auth_calls, limits, timing, tell_messages } =
+            service;
         let Limits { connections, idle, incomplete, unfinished, replay, full, rate, login_failures, .. } =
             limits;
         stack.bound(timing, replay);
@@ -346,6 +346,9 @@ impl Server {
             listeners,
             registrar: registrar.with_login_failures(login_failures, stack.keys()),
             location: Location::default(),
+            proxy: Proxy::new(proxy::Bounds { fork, calls: limits.calls, octets: limits.forwarded, timing }),
+            auth_calls,
+            crowd: None,
             unanswered: Unanswered::default(),
             answers: Answers::new(rate),
             stretches: Stretches::default(),
@@ -363,13 +366,15 @@ impl Server {
     /// A flow of the server is open.
     pub fn opened(&mut self, flow: FlowId, local: SocketAddr, stack: &mut Transactions) {
         if !self.listeners.iter().any(|(id, _)| *id == flow) {
-            return;
+            self.proxy.opened(flow, stack);
+            return self.tell_proxied(stack);
         }
         if local.ip().is_unspecified() {
-            self.registrar.serve_all_addresses();
+            self.registrar.domains_mut().add_all_addresses();
         } else {
-            self.registrar.add_domain(Host::from(local.ip()));
+            self.registrar.domains_mut().add(Host::from(local.ip()));
         }
+        self.proxy.serve(self.registrar.domains().clone());
         let listening = |(id, Listen { transport, .. }): &(FlowId, Listen)| {
             Some(ServerEvent::Listening { transport: *transport, address: stack.flows.get(*id)?.local? })
         };
@@ -406,6 +411,13 @@ impl Server {
             tell(ServerEvent::Dropped { peer, why }, stack);
         }
         stack.flows.close(flow, &mut stack.context);
+        self.severed(flow, Cause::Reset, stack);
+    }
+
+    /// A flow is gone: requests that were forwarded on it don't arrive, or their responses don't.
+    fn severed(&mut self, flow: FlowId, cause: Cause, stack: &mut Transactions) {
+        self.proxy.lost(flow, cause, stack);
+        self.tell_proxied(stack);
     }
 
     /// The other side closed, or the network gave up. One listener that cannot be had ends the service before it begins;
@@ -429,12 +441,17 @@ impl Server {
             // What the core has not closed itself, the driver has.
             Some(_) | None => {
                 stack.flows.forget(id, &mut stack.context);
+                self.severed(id, cause.unwrap_or(Cause::Reset), stack);
             }
         }
     }
 
     /// Answers what has come, and takes nothing more.
     pub fn stop(&mut self, stack: &mut Transactions) {
+        if self.stage == Stage::Serving {
+            self.proxy.stop(stack);
+            self.tell_proxied(stack);
+        }
         self.stage = Stage::Stopping;
         self.finish(stack);
     }
@@ -453,6 +470,7 @@ impl Server {
         stack.context.timers.cancel(RegistrarTimer::Bindings);
         stack.context.timers.cancel(RegistrarTimer::Unanswered);
         stack.context.timers.cancel(RegistrarTimer::RateLimited);
+        stack.context.timers.cancel(RegistrarTimer::Crowded);
         self.stage = Stage::Over;
     }
 
@@ -508,12 +526,10 @@ impl Server {
         let Some(mut incoming) = stack.incoming(request, flow, peer) else {
             return self.malformed(peer, "Via: is missing or malformed".to_owned(), None, stack);
         };
-        // What it acknowledges was answered without a transaction: there is nothing to end.
-        if incoming.request.method == Method::Ack {
-            return;
-        }
-        // Of a login it shows later whose it is; all else costs nothing more where it gets no answer.
-        if !self.is_login(&incoming.request) && !self.admit(&mut incoming, stack) {
+        // Of a login it shows later whose it is; all else costs nothing more where it gets no answer. Nor does what is forwarded:
+        // who is called answers that.
+        let is_register = incoming.request.method == Method::Register;
+        if is_register && !self.is_login(&incoming.request) && !self.admit(&mut incoming, stack) {
             return;
         }
         if let Some(fault) = incoming.fault.clone() {
@@ -523,13 +539,13 @@ impl Server {
             Ok(head) => head,
             Err(reply) => return self.refuse(&mut incoming, reply, stack),
         };
-        let reply = match incoming.request.method {
-            Method::Register => return self.register(incoming, &head, stack),
-            Method::Options => self.capabilities(&incoming.request, &head),
-            Method::Cancel => Reply::new(481),
+        match incoming.request.method {
+            Method::Register => self.register(incoming, &head, stack),
+            Method::Cancel => self.cancel(incoming, stack),
             Method::Invite
             | Method::Ack
             | Method::Bye
+            | Method::Options
             | Method::Subscribe
             | Method::Notify
             | Method::Publish
@@ -538,9 +554,8 @@ impl Server {
             | Method::Prack
             | Method::Refer
             | Method::Update
-            | Method::Other(_) => uas::refuse_method(&incoming.request.method, ALLOW),
-        };
-        self.refuse(&mut incoming, reply, stack);
+            | Method::Other(_) => self.pass(incoming, head, stack),
+        }
     }
 
     /// Whether a request has credentials that are looked at.
@@ -578,10 +593,7 @@ impl Server {
     }
 
     /// OPTIONS (RFC 3261 §11.2): what this server can do.
-    fn capabilities(&self, request: &Request, head: &Head) -> Reply {
-        if !head.uri.sip().is_some_and(|uri| self.registrar.serves(&uri.host)) {
-            return Reply::new(if head.max_forwards == Some(0) { 483 } else { 404 });
-        }
+    fn capabilities(request: &Request) -> Reply {
         uas::refuse_extensions(request, &SUPPORTED).unwrap_or_else(|| {
             Reply::new(200)
                 .with(HeaderName::Allow, ALLOW)
@@ -706,7 +718,8 @@ impl Server {
 
     /// Answers without a transaction, if the source may have an answer.
     fn refuse(&mut self, incoming: &mut Incoming, reply: Reply, stack: &mut Transactions) {
-        let is_admitted = self.admit(incoming, stack);
+        // An ACK has no answer.
+        let is_admitted = incoming.request.method != Method::Ack && self.admit(incoming, stack);
         if reply.status == 400 {
             let what = reply.detail.as_deref().unwrap_or_default().to_owned();
             self.malformed(incoming.peer, what, is_admitted.then_some(reply.status), stack);
@@ -738,6 +751,12 @@ impl Server {
     pub fn stored(&mut self, ask: AskId, answer: Result<Stored, StoreFailure>, stack: &mut Transactions) {
         if let Ok(stored) = &answer {
             stack.context.wake(RegistrarTimer::Bindings, stored.next_expiry);
+        }
+        if self.proxy.stored(ask, &answer, stack) {
+            if let Ok(stored) = &answer {
+                self.tell_effects(stored, None, stack);
+            }
+            return self.tell_proxied(stack);
         }
         if self.location.has_expired(ask) {
             if let Ok(stored) = answer {
@@ -797,6 +816,247 @@ impl Server {
     /// A binding has run out.
     pub fn bindings_due(&mut self, stack: &mut Transactions) {
         self.location.expire(&mut stack.context);
+    }
+}
+
+/// Requests for others, on their way through the proxy.
+impl Server {
+    /// A request that is not for the registrar: the server answers it itself, or passes it on (RFC 3261 §16.3 to §16.5).
+    fn pass(&mut self, mut incoming: Incoming, head: Head, stack: &mut Transactions) {
+        if self.is_known(&incoming, stack) {
+            return;
+        }
+        let (request, now) = (&incoming.request, stack.context.now);
+        let Some(uri) = head.uri.sip() else { return };
+        let token = request.headers.call_id().map(|id| proxy::token(id, stack)).unwrap_or_default();
+        let own = OwnAddresses { domains: self.registrar.domains(), flows: &stack.flows, token };
+        let mut routing = match proxy::route(request, uri, &own) {
+            Ok(routing) => routing,
+            Err(reply) => return self.refuse(&mut incoming, reply, stack),
+        };
+        // Whoever has called once knows a right token: only within the dialog that was recorded it is a pass.
+        routing.is_known &= head.to.tag().is_some();
+        let is_ours = proxy::is_own(self.registrar.domains(), &stack.flows, &routing.uri, routing.is_known);
+        let is_last = routing.routes.is_empty();
+        let is_for_us = is_ours && is_last && routing.uri.user.is_none();
+        if request.method == Method::Options && is_for_us {
+            let reply = Self::capabilities(request);
+            return self.refuse(&mut incoming, reply, stack);
+        }
+        if let Some(reply) = proxy::refuse(request, &head) {
+            return self.refuse(&mut incoming, reply, stack);
+        }
+        let is_free = routing.is_known || is_ours && !self.auth_calls;
+        // It can't be asked for a password, and what it is about is record-routed.
+        if request.method == Method::Ack && !routing.is_known {
+            return;
+        }
+        if !is_free && let Err(refusal) = self.authorise(&incoming, &routing.uri, is_ours, stack) {
+            return self.refuse_caller(incoming, refusal, stack);
+        }
+        let aor = is_ours.then(|| Aor::of(&routing.uri));
+        let unbound = match is_for_us {
+            true => uas::refuse_method(&request.method, ALLOW),
+            false => Reply::new(self.registrar.unbound(&routing.uri)),
+        };
+        let realms = self.own_realms(&incoming.request);
+        let passing = Passing { incoming, head, routing, aor, unbound, realms };
+        if let Err(Refused { mut incoming, reply, crowd }) = self.proxy.forward(passing, stack) {
+            if let Some(what) = crowd {
+                self.note_crowd(what, now, stack);
+            }
+            self.refuse(&mut incoming, reply, stack);
+        }
+        self.tell_proxied(stack);
+    }
+
+    /// Whether a request is a copy, which has its answer again, or the ACK of a refusal.
+    fn is_known(&mut self, incoming: &Incoming, stack: &mut Transactions) -> bool {
+        let keys = stack.keys();
+        if incoming.request.method == Method::Ack {
+            let Ok(key) = keys.of_invite(&incoming.request, &incoming.via) else { return true };
+            return stack.acknowledge(key) == Acknowledged::Absorbed;
+        }
+        let Ok(key) = keys.of(&incoming.request, &incoming.via) else { return false };
+        match stack.look_up(key, None) {
+            // RFC 3261 §16.3 step 4: that it came another way, too, is no error for a proxy.
+            Lookup::New | Lookup::Merged => false,
+            Lookup::Copy(answer) => {
+                self.counters.retransmissions += 1;
+                answer.iter().for_each(|bytes| self.count(uas::status(bytes)));
+                true
+            }
+        }
+    }
+
+    /// Who may reach others by this server: for a domain of ours everybody, unless callers have to prove who they are; for
+    /// another domain only who proves to be the user that From names.
+    fn authorise(
+        &mut self,
+        incoming: &Incoming,
+        uri: &Uri,
+        is_ours: bool,
+        stack: &mut Transactions,
+    ) -> Result<(), Refusal> {
+        let from = incoming.request.headers.from().map_err(Reply::from)?;
+        let caller = from.uri.sip().filter(|from| self.registrar.serves(&from.host));
+        if !self.registrar.is_guarded() {
+            let reply = Reply::because(403, "calls to other domains need a user, and there are none");
+            return if is_ours { Ok(()) } else { Err(reply.into()) };
+        }
+        let realm = match caller {
+            Some(caller) => &caller.host,
+            None if is_ours => &uri.host,
+            None => return Err(Reply::because(403, "From is of no domain that is served here").into()),
+        };
+        let realm = realm.to_string().to_ascii_lowercase();
+        let (random, now) = (&mut *stack.context.random, stack.context.now);
+        let source = incoming.peer.ip();
+        let user =
+            self.registrar.authenticate(&incoming.request, &realm, Asker::Proxy, source, random, now)?;
+        let Some(caller) = caller else { return Ok(()) };
+        let name = caller.user_decoded().unwrap_or_default();
+        if user.is_none_or(|user| user.owns(&name, &realm)) {
+            return Ok(());
+        }
+        Err(Refusal::from(Reply::because(403, "From is somebody else's address")).proven())
+    }
+
+    fn refuse_caller(&mut self, mut incoming: Incoming, refusal: Refusal, stack: &mut Transactions) {
+        let Refusal { answer, auth, standing } = refusal;
+        match standing {
+            Standing::Unproven => {}
+            Standing::Proven => incoming.is_admitted = true,
+            Standing::Limited => self.left_out(incoming.peer.ip(), Limit::Login, stack),
+        }
+        let from = incoming.request.headers.from().ok();
+        if let (Some((username, why)), Some(from)) = (auth, from.as_ref().and_then(|from| from.uri.sip())) {
+            self.counters.auth_failed += 1;
+            let (peer, aor) = (incoming.peer, Aor::of(from));
+            tell(ServerEvent::AuthFailed { peer, aor, username, why }, stack);
+        }
+        self.refuse(&mut incoming, answer, stack);
+    }
+
+    /// The realms of ours that a request has credentials for.
+    fn own_realms(&self, request: &Request) -> Vec<String> {
+        if request.headers.get(&HeaderName::ProxyAuthorization).is_none() {
+            return Vec::new();
+        }
+        let credentials = request.headers.credentials(&HeaderName::ProxyAuthorization);
+        let realms = credentials.iter().filter_map(|one| one.get("realm"));
+        let is_own = |realm: &&str| Host::parse(realm).is_ok_and(|host| self.registrar.serves(&host));
+        realms.filter(is_own).map(str::to_owned).collect()
+    }
+
+    /// CANCEL (RFC 3261 §9.2, §16.10): the request itself is fine if there is something to cancel.
+    fn cancel(&mut self, mut incoming: Incoming, stack: &mut Transactions) {
+        let invite = stack.keys().of_invite(&incoming.request, &incoming.via).ok();
+        let owner = invite.and_then(|key| stack.owner_of(key));
+        let Some(Owner::Proxy(id)) = owner else {
+            return self.refuse(&mut incoming, Reply::new(481), stack);
+        };
+        self.refuse(&mut incoming, Reply::new(200), stack);
+        self.proxy.cancel(id, stack);
+        self.tell_proxied(stack);
+    }
+
+    /// Something came of a request that was forwarded.
+    pub fn heard(&mut self, id: ContextId, branch: u16, heard: Heard, stack: &mut Transactions) {
+        self.proxy.hear(id, branch, heard, stack);
+        self.tell_proxied(stack);
+    }
+
+    /// Timer C of a branch has fired.
+    pub fn branch_due(&mut self, id: ContextId, branch: u16, stack: &mut Transactions) {
+        self.proxy.timer_c(id, branch, stack);
+        self.tell_proxied(stack);
+    }
+
+    /// The name service has answered.
+    pub fn resolved(&mut self, query: QueryId, answer: DnsAnswer, stack: &mut Transactions) {
+        self.proxy.resolved(query, answer, stack);
+        self.tell_proxied(stack);
+    }
+
+    /// The system has said which address of ours leads there.
+    pub fn source_found(&mut self, peer: IpAddr, local: Option<IpAddr>, stack: &mut Transactions) {
+        stack.flows.source_found(peer, local, &mut stack.context);
+        self.proxy.source_found(peer, stack);
+        self.tell_proxied(stack);
+    }
+
+    /// A transaction of the proxy has kept its client waiting so long that it gets a 100.
+    pub fn slow_forward(&mut self, id: ContextId, key: TransactionKey, stack: &mut Transactions) {
+        if let Some(request) = self.proxy.request(id) {
+            let status = stack.trying(key, request);
+            self.count(status);
+        }
+    }
+
+    /// Passes on what the proxy has to tell.
+    fn tell_proxied(&mut self, stack: &mut Transactions) {
+        for told in self.proxy.told() {
+            match told {
+                Told::Refused(mut incoming, reply) => self.refuse(&mut incoming, reply, stack),
+                Told::Routed { aor, method, from, targets, status } => {
+                    tell(ServerEvent::Routed { aor, method, from, targets, status }, stack);
+                }
+                Told::Answered(status) => self.count(status),
+            }
+        }
+        while let Some(first) = stack.flows.overcrowded() {
+            self.drop_flow(first, Overload::Connections, stack);
+        }
+        let counts = self.proxy.counts;
+        self.counters.calls = u64::try_from(counts.calls).unwrap_or(u64::MAX);
+        self.counters.calls_ended = counts.ended;
+        self.counters.branches = counts.branches;
+        self.counters.cancelled = counts.cancelled;
+    }
+
+    /// A request could not be taken: the first is told at once, the others after a while.
+    fn note_crowd(&mut self, what: Crowd, now: Time, stack: &mut Transactions) {
+        self.counters.overload += 1;
+        match &mut self.crowd {
+            Some(crowded) if crowded.what == what => crowded.refused += 1,
+            Some(_) | None => {
+                self.crowd = Some(Crowded { what, refused: 0, next: now + CROWDED });
+                tell(ServerEvent::Overload { what, refused: 1 }, stack);
+                stack.context.timers.set(RegistrarTimer::Crowded, now + CROWDED);
+            }
+        }
+    }
+
+    /// Tells how many requests could not be taken meanwhile.
+    pub fn crowd_due(&mut self, stack: &mut Transactions) {
+        let now = stack.context.now;
+        match &mut self.crowd {
+            Some(Crowded { what, refused, next }) if *refused > 0 => {
+                let event = ServerEvent::Overload { what: *what, refused: std::mem::take(refused) };
+                *next = now + CROWDED;
+                tell(event, stack);
+                stack.context.timers.set(RegistrarTimer::Crowded, now + CROWDED);
+            }
+            Some(_) | None => self.crowd = None,
+        }
+    }
+}
+
+/// The addresses that stand for this server.
+struct OwnAddresses<'a> {
+    domains: &'a Domains,
+    flows: &'a Flows,
+    token: u64,
+}
+
+impl Own for OwnAddresses<'_> {
+    fn is_own(&self, uri: &Uri) -> bool {
+        proxy::is_own(self.domains, self.flows, uri, true)
+    }
+
+    fn is_token(&self, token: &str) -> bool {
+        token == format!("{:016x}", self.token)
     }
 }
 

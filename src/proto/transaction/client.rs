@@ -59,12 +59,14 @@ pub enum Input {
 pub enum Tell {
     /// The 1xx just given.
     Provisional,
-    /// The final response just given: the only one.
+    /// The final response just given: the only one, unless it is a 2xx to an INVITE.
     Final,
-    /// Timer F: as if a 408 had come (§8.1.3.1).
+    /// Timer F, or B: as if a 408 had come (§8.1.3.1).
     Timeout,
     /// As if a 503 had come (§8.1.3.1).
     TransportError,
+    /// Timer M: no further 2xx to an INVITE comes up.
+    Over,
 }
 
 /// What has to be done.
@@ -78,6 +80,10 @@ pub enum Effect {
     Stop(Timer),
     /// Tell the transaction user.
     Tell(Tell),
+    /// Send the ACK for the refusal just given, of an INVITE (§17.1.1.3).
+    Acknowledge,
+    /// Send the CANCEL of an INVITE (§9.1).
+    Cancel,
     /// Destroy the transaction at once, with all its timers (§17.1.2.2).
     Terminate,
 }
@@ -142,6 +148,10 @@ impl Client {
                 vec![Effect::Terminate]
             }
             (State::Trying { .. } | State::Proceeding, Input::Fired(Timer::K))
+            | (
+                State::Trying { .. } | State::Proceeding | State::Completed,
+                Input::Fired(Timer::A | Timer::B | Timer::D | Timer::M),
+            )
             | (
                 State::Completed,
                 Input::Provisional | Input::Final | Input::TransportError | Input::Fired(Timer::E | Timer::F),

@@ -1,22 +1,28 @@
 //! Transactions (RFC 3261 §17): what makes one request and its responses a unit over an unreliable network.
 //!
-//! [`client`], [`server`] and [`invite_server`] are the machines of one transaction each. `Transactions` holds all
-//! that are alive and knows whose each is: it sends requests, finds the one that a response answers, knows requests
-//! that come again, and repeats what has to be repeated.
+//! [`client`], [`invite_client`], [`server`] and [`invite_server`] are the machines of one transaction each.
+//! `Transactions` holds all that are alive and knows whose each is: it sends requests, finds the one that a response
+//! answers, knows requests that come again, and repeats what has to be repeated.
 //!
 //! A response reaches its owner only if everything in it fits the request it claims to answer: branch and CSeq method
-//! (§17.1.3), sent-by (§18.1.2), a single Via (§8.1.3.3), and Call-ID, From tag and CSeq number, which a stranger who
-//! saw only the branch would not know. Where it came from does not count: answers may come from another address or
-//! port.
+//! (§17.1.3), sent-by (§18.1.2), and Call-ID, From tag and CSeq number, which a stranger who saw only the branch would
+//! not know. It has a single Via where the request was ours (§8.1.3.3), and more where the proxy forwarded it (§16.7).
+//! Where it came from does not count: answers may come from another address or port.
 //!
 //! Server transactions that have been answered all live equally long, so that they end in the order in which they were
 //! answered: a queue serves as timer, and the endpoint is asked to wake up for its head only. When the answers kept for
 //! repeating outgrow their limit, the oldest go early: a copy of such a request is then served anew, which the
-//! registrar's own rules make harmless (the nonce count is used up, the CSeq is not higher).
+//! registrar's own rules make harmless (the nonce count is used up, the CSeq is not higher). Those of INVITEs stay: there
+//! are as many as a server takes calls.
+//!
+//! Of a call that was accepted both sides live on for 64·T1 (RFC 6026), with next to nothing: no request, no answer, no
+//! flow. Queues serve as their timers, too.
 //!
 //! The file is long because a response, a copy of a request and a flow that fails all end at the same table.
 
+mod absorbing;
 pub mod client;
+pub mod invite_client;
 pub mod invite_server;
 mod key;
 mod replay;
@@ -24,17 +30,19 @@ pub mod server;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::context::Context;
-use super::flow::{Flows, ReturnPath};
+use super::flow::{Flows, ReturnPath, Side};
 use super::ids::{Branch, Random, Tag};
 use super::timers::{Timing, TransactionTimer};
-use super::{AnswerFault, Cause, Direction, FlowId, RegistrationId, Time};
+use super::{AnswerFault, Cause, ContextId, Direction, FlowId, RegistrationId, Time};
 use crate::sip::{CSeq, HeaderName, Headers, Host, Method, Response, Via};
+use absorbing::Absorbing;
+use invite_client::InviteClient;
 use invite_server::InviteServer;
 use replay::{Replay, Span};
 use server::Server;
@@ -55,10 +63,6 @@ pub(super) enum Owner {
     /// The proxy's: a request as it was forwarded, by the number of the branch.
     Branch(ContextId, u16),
 }
-
-/// Names one request that the proxy forwards, with all that comes of it (RFC 3261 §16: a response context).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ContextId(pub u64);
 
 /// A request to be sent, and by what its responses are known.
 #[derive(Debug)]
@@ -83,12 +87,28 @@ pub struct Outgoing {
 pub(super) enum Heard {
     /// The request was sent once more.
     Copy,
-    /// The final response, with its Via, and who sent it.
+    /// A 1xx, 100 too. Told of branches of the proxy only.
+    Provisional(Response),
+    /// The final response, with its Via, and who sent it. To an INVITE every 2xx comes, copies too, until
+    /// [`Heard::Over`]. After any other final response nothing more is heard.
     Final(Response, Via, SocketAddr),
-    /// Timer F: as if a 408 had come (§8.1.3.1).
+    /// Timer F, or B: as if a 408 had come (§8.1.3.1). Nothing more is heard.
     Timeout,
-    /// The request does not arrive: as if a 503 had come (§8.1.3.1).
+    /// The request does not arrive: as if a 503 had come (§8.1.3.1). Nothing more is heard.
     Undeliverable(Cause),
+    /// Timer M: no further 2xx comes. Told of branches of the proxy only.
+    Over,
+}
+
+/// What an ACK is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acknowledged {
+    /// A refusal, or nothing that waits for it: the transaction has taken it.
+    Absorbed,
+    /// A 2xx: it is for the transaction user (RFC 6026 §7.1).
+    Accepted,
+    /// No INVITE is known that it could belong to.
+    Unknown,
 }
 
 /// An answer that cannot be used.
@@ -104,21 +124,130 @@ pub(super) struct UnusableAnswer {
 /// thousand may share that flow.
 const MOST_CONCERNED: usize = 64;
 
+/// Which client transaction. A CANCEL has the branch of its INVITE (§9.1); no other two have one in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ClientKey(Branch, Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Request,
+    Invite,
+}
+
+impl ClientKey {
+    fn of(branch: Branch, method: &Method) -> ClientKey {
+        let is_invite = *method == Method::Invite;
+        ClientKey(branch, if is_invite { Kind::Invite } else { Kind::Request })
+    }
+
+    /// Whose timer it is.
+    fn timed(branch: Branch, timer: Timer) -> ClientKey {
+        match timer {
+            Timer::A | Timer::B | Timer::D | Timer::M => ClientKey(branch, Kind::Invite),
+            Timer::E | Timer::F | Timer::K => ClientKey(branch, Kind::Request),
+        }
+    }
+
+    /// All that may have this branch.
+    fn all(branch: Branch) -> [ClientKey; 2] {
+        [Kind::Request, Kind::Invite].map(|kind| ClientKey(branch, kind))
+    }
+}
+
 struct ClientTransaction {
-    owner: Owner,
+    /// `None`: a CANCEL, of whose fate nobody hears.
+    owner: Option<Owner>,
     flow: FlowId,
+    peer: SocketAddr,
     method: Method,
-    machine: Client,
+    machine: ClientMachine,
     sends: u32,
-    /// Until the final response: a copy of that is absorbed, whatever it says.
-    pending: Option<Box<Pending>>,
+    stage: Stage,
+}
+
+enum ClientMachine {
+    Request(Client),
+    Invite(InviteClient),
+}
+
+impl ClientMachine {
+    /// Starts the one that the method needs, with its first effects.
+    fn start(method: &Method, reliable: bool, timing: Timing) -> (ClientMachine, Vec<Effect>) {
+        if *method == Method::Invite {
+            let (machine, effects) = InviteClient::start(reliable, timing);
+            (ClientMachine::Invite(machine), effects)
+        } else {
+            let (machine, effects) = Client::start(reliable, timing);
+            (ClientMachine::Request(machine), effects)
+        }
+    }
+
+    fn on_response(&mut self, status: u16) -> Vec<Effect> {
+        match self {
+            ClientMachine::Request(client) if status < 200 => client.on(Input::Provisional),
+            ClientMachine::Request(client) => client.on(Input::Final),
+            ClientMachine::Invite(invite) => invite.on(match status {
+                ..200 => invite_client::Input::Provisional,
+                200..300 => invite_client::Input::Success,
+                300.. => invite_client::Input::Failure,
+            }),
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer) -> Vec<Effect> {
+        match self {
+            ClientMachine::Request(client) => client.on(Input::Fired(timer)),
+            ClientMachine::Invite(invite) => invite.on(invite_client::Input::Fired(timer)),
+        }
+    }
+
+    fn on_error(&mut self) -> Vec<Effect> {
+        match self {
+            ClientMachine::Request(client) => client.on(Input::TransportError),
+            ClientMachine::Invite(invite) => invite.on(invite_client::Input::TransportError),
+        }
+    }
+
+    /// Only an INVITE is cancelled.
+    fn on_cancel(&mut self) -> Vec<Effect> {
+        match self {
+            ClientMachine::Request(_) => Vec::new(),
+            ClientMachine::Invite(invite) => invite.on(invite_client::Input::Cancel),
+        }
+    }
+
+    /// Whether what leaves for the other side now can be its request.
+    fn is_sending(&self) -> bool {
+        match self {
+            ClientMachine::Request(_) => true,
+            ClientMachine::Invite(invite) => matches!(invite.state(), invite_client::State::Calling { .. }),
+        }
+    }
+
+    fn sends_copies(&self) -> bool {
+        match self {
+            ClientMachine::Request(client) => client.sends_copies(),
+            ClientMachine::Invite(invite) => invite.sends_copies(),
+        }
+    }
+}
+
+/// What is kept of a request, and for what.
+enum Stage {
+    /// It waits for its response.
+    Pending(Box<Pending>),
+    /// It has its final response: a copy of that is absorbed, whatever it says.
+    Answered,
+    /// An INVITE was refused: this ACK goes with each copy of the refusal.
+    Refused(Bytes),
+    /// An INVITE was accepted: by this every other 2xx to it is known.
+    Accepted { call_id: Arc<str>, cseq: u32 },
 }
 
 /// A request that waits for its response.
 struct Pending {
     outgoing: Outgoing,
-    peer: SocketAddr,
-    /// When Timer F fires. It is set with the first copy that Timer E sends, where there is one: most never need it.
+    /// When Timer F or B fires. It is set with the first copy that Timer E or A sends, where there is one: most never need it.
     gives_up: Option<Time>,
 }
 
@@ -130,15 +259,18 @@ impl Pending {
         if via.host != *host || via.port.is_some_and(|other| other != *port) {
             return Err(AnswerFault::SentBy);
         }
-        if cseq.number != *number {
-            return Err(AnswerFault::Number);
-        }
-        if !response.headers.call_id().is_ok_and(|id| *id == **call_id) {
-            return Err(AnswerFault::CallId);
-        }
+        is_of_call(&response.headers, call_id, (*number, cseq.number))?;
         let is_of = |tag: Tag| has_tag(&response.headers, tag);
         if from_tag.is_none_or(is_of) { Ok(()) } else { Err(AnswerFault::FromTag) }
     }
+}
+
+/// Whether Call-ID and CSeq number are those of the request.
+fn is_of_call(headers: &Headers, call_id: &str, (ours, theirs): (u32, u32)) -> Result<(), AnswerFault> {
+    if ours != theirs {
+        return Err(AnswerFault::Number);
+    }
+    if headers.call_id().is_ok_and(|id| id == call_id) { Ok(()) } else { Err(AnswerFault::CallId) }
 }
 
 /// Whether From has this tag. Mostly it comes back as it was sent, the tag last: then it is not read further.
@@ -156,7 +288,7 @@ struct ServerTransaction {
     merged: Option<u64>,
     path: ReturnPath,
     last: Last,
-    /// When it ends (Timer J), or an INVITE's next timer fires.
+    /// When its 100 is due, then when it ends (Timer J); or when an INVITE's next timer fires.
     due: Time,
 }
 
@@ -232,7 +364,7 @@ impl Hasher for Identity {
 /// A transaction that ends with its flow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum OfFlow {
-    Client(Branch),
+    Client(ClientKey),
     Server(TransactionKey),
 }
 
@@ -240,9 +372,9 @@ enum OfFlow {
 pub(super) struct Transactions {
     pub flows: Flows,
     pub context: Context,
-    clients: BTreeMap<Branch, ClientTransaction>,
-    /// Client transactions that only absorb copies of their response, and until when.
-    absorbing: VecDeque<(Time, Branch)>,
+    clients: BTreeMap<ClientKey, ClientTransaction>,
+    /// Client transactions that have their final response, and until when.
+    absorbing: Absorbing,
     servers: Table<TransactionKey, ServerTransaction>,
     merged: Table<u64, TransactionKey>,
     /// Server transactions for which 100 comes due, in this order.
@@ -251,7 +383,9 @@ pub(super) struct Transactions {
     answered: VecDeque<(Time, TransactionKey)>,
     /// INVITEs that were refused, by when their next timer fires.
     invites: BTreeSet<(Time, TransactionKey)>,
-    by_flow: BTreeSet<(FlowId, OfFlow)>,
+    /// INVITEs that were accepted, until Timer L, in this order.
+    accepted: VecDeque<(Time, TransactionKey)>,
+    by_flow: BTreeSet<(FlowId, SocketAddr, OfFlow)>,
     keys: Option<Keys>,
     /// Whether a server is at work. A device answers at once and seldom: what it keeps goes when it answers the next
     /// request, and wakes nobody.
@@ -269,12 +403,13 @@ impl Transactions {
             flows: Flows::default(),
             context: Context::new(random),
             clients: BTreeMap::new(),
-            absorbing: VecDeque::new(),
+            absorbing: Absorbing::default(),
             servers: Table::default(),
             merged: Table::default(),
             slow: VecDeque::new(),
             answered: VecDeque::new(),
             invites: BTreeSet::new(),
+            accepted: VecDeque::new(),
             by_flow: BTreeSet::new(),
             keys: None,
             serves: false,
@@ -292,18 +427,17 @@ impl Transactions {
             && self.by_flow.is_empty()
     }
 
-    /// A flow is gone: what was to be sent on it is forgotten.
+    /// A flow is gone: what was to be sent on it is forgotten. An INVITE that was accepted needs none: another 2xx may come
+    /// on any.
     pub fn end(&mut self, flow: FlowId) {
-        let first = (flow, OfFlow::Client(Branch(0)));
-        let of_flow: Vec<OfFlow> =
-            self.by_flow.range(first..).take_while(|(of, _)| *of == flow).map(|(_, row)| *row).collect();
+        let of_flow: Vec<OfFlow> = self.of_flow(flow).map(|(_, row)| row).collect();
         for row in of_flow {
             match row {
-                OfFlow::Client(branch) => self.terminate(branch),
+                OfFlow::Client(key) => self.terminate(key),
                 OfFlow::Server(key) => self.forget(key),
             }
         }
-        while self.absorbing.pop_front_if(|(_, branch)| !self.clients.contains_key(branch)).is_some() {}
+        self.absorbing.prune(|key| !self.clients.contains_key(&key));
         self.wake_absorbing();
         self.wake_invites();
         if self.servers.is_empty() {
@@ -312,7 +446,16 @@ impl Transactions {
             self.context.timers.cancel(TransactionTimer::Server);
         }
     }
+
+    fn of_flow(&self, flow: FlowId) -> impl Iterator<Item = (SocketAddr, OfFlow)> {
+        let first = (flow, LOWEST, OfFlow::Client(ClientKey(Branch(0), Kind::Request)));
+        let of_flow = self.by_flow.range(first..).take_while(move |(of, ..)| *of == flow);
+        of_flow.map(|(_, peer, row)| (*peer, *row))
+    }
 }
+
+/// No address comes before this one.
+const LOWEST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// What becomes of requests that are sent.
 impl Transactions {
@@ -324,13 +467,24 @@ impl Transactions {
         (flow, peer): (FlowId, SocketAddr),
         timing: Timing,
     ) {
+        self.start(Some(owner), outgoing, (flow, peer), timing);
+    }
+
+    fn start(
+        &mut self,
+        owner: Option<Owner>,
+        outgoing: Outgoing,
+        (flow, peer): (FlowId, SocketAddr),
+        timing: Timing,
+    ) {
         let reliable = self.flows.get(flow).is_some_and(|flow| flow.transport.is_reliable());
-        let (machine, effects) = Client::start(reliable, timing);
-        let (branch, method) = (outgoing.branch, outgoing.method.clone());
-        let pending = Some(Box::new(Pending { outgoing, peer, gives_up: None }));
-        self.clients.insert(branch, ClientTransaction { owner, flow, method, machine, sends: 0, pending });
-        self.by_flow.insert((flow, OfFlow::Client(branch)));
-        self.carry_out(branch, effects);
+        let method = outgoing.method.clone();
+        let (machine, effects) = ClientMachine::start(&method, reliable, timing);
+        let key = ClientKey::of(outgoing.branch, &method);
+        let stage = Stage::Pending(Box::new(Pending { outgoing, gives_up: None }));
+        self.clients.insert(key, ClientTransaction { owner, flow, peer, method, machine, sends: 0, stage });
+        self.by_flow.insert((flow, peer, OfFlow::Client(key)));
+        self.carry_out(key, effects, None);
     }
 
     /// A response came: whose it is and what the owner hears of it, if anything.
@@ -343,32 +497,44 @@ impl Transactions {
         response: Response,
         peer: SocketAddr,
     ) -> Result<Option<(Owner, Heard)>, UnusableAnswer> {
-        let (owner, branch, via) = match self.recognise(&response) {
+        let (owner, key, via) = match self.recognise(&response) {
             Ok(known) => known,
             Err(fault) => return Err(self.refuse_answer(flow, &response, fault)),
         };
-        let input = if response.status < 200 { Input::Provisional } else { Input::Final };
-        let tell = self.input(branch, input);
-        Ok((tell == Some(Tell::Final)).then_some((owner, Heard::Final(response, via, peer))))
+        let effects = self.clients.get_mut(&key).map(|known| known.machine.on_response(response.status));
+        let tell = self.carry_out(key, effects.unwrap_or_default(), Some(&response));
+        let heard = match (owner, tell) {
+            (Some(_), Some(Tell::Final)) => Heard::Final(response, via, peer),
+            (Some(Owner::Branch(..)), Some(Tell::Provisional)) => Heard::Provisional(response),
+            (_, None | Some(_)) => return Ok(None),
+        };
+        Ok(owner.map(|owner| (owner, heard)))
     }
 
     /// The transaction that a response belongs to.
-    fn recognise(&self, response: &Response) -> Result<(Owner, Branch, Via), AnswerFault> {
+    fn recognise(&self, response: &Response) -> Result<(Option<Owner>, ClientKey, Via), AnswerFault> {
         let headers = &response.headers;
         let via = headers.top_via().map_err(|error| AnswerFault::Via(error.problem))?;
         let branch = via.branch().and_then(Branch::parse).ok_or(AnswerFault::Branch)?;
-        let transaction = self.clients.get(&branch).ok_or(AnswerFault::Branch)?;
-        let cseq = headers.cseq().map_err(|error| AnswerFault::CSeq(error.problem))?;
-        if cseq.method != transaction.method {
-            return Err(AnswerFault::Method);
+        if !ClientKey::all(branch).iter().any(|key| self.clients.contains_key(key)) {
+            return Err(AnswerFault::Branch);
         }
-        if headers.via_count() > 1 {
+        let cseq = headers.cseq().map_err(|error| AnswerFault::CSeq(error.problem))?;
+        let key = ClientKey::of(branch, &cseq.method);
+        let transaction = self.clients.get(&key).filter(|known| known.method == cseq.method);
+        let transaction = transaction.ok_or(AnswerFault::Method)?;
+        let is_ours = !matches!(transaction.owner, Some(Owner::Branch(..)));
+        if is_ours != (headers.via_count() == 1) {
             return Err(AnswerFault::Vias);
         }
-        if let Some(pending) = &transaction.pending {
-            pending.fits(response, &via, &cseq)?;
+        match &transaction.stage {
+            Stage::Pending(pending) => pending.fits(response, &via, &cseq)?,
+            Stage::Accepted { call_id, cseq: number } => {
+                is_of_call(headers, call_id, (*number, cseq.number))?;
+            }
+            Stage::Answered | Stage::Refused(_) => {}
         }
-        Ok((transaction.owner, branch, via))
+        Ok((transaction.owner, key, via))
     }
 
     /// Whose request an answer must have meant that can't be used: by its branch, else by its Call-ID, else any that waits.
@@ -377,11 +543,13 @@ impl Transactions {
         let headers = &response.headers;
         let branch = headers.top_via().ok().and_then(|via| Branch::parse(via.branch()?));
         let mut concerns = self.waiting_on(flow);
-        if let Some(known) = branch.filter(|branch| self.clients.contains_key(branch)) {
+        let is_known =
+            |branch: Branch| ClientKey::all(branch).iter().any(|key| self.clients.contains_key(key));
+        if let Some(known) = branch.filter(|branch| is_known(*branch)) {
             concerns.retain(|branch| *branch == known);
         } else if let Ok(id) = headers.call_id() {
             let is_of = |branch: &Branch| {
-                let pending = self.clients.get(branch).and_then(|transaction| transaction.pending.as_ref());
+                let pending = ClientKey::all(*branch).into_iter().find_map(|key| self.pending(key));
                 pending.is_some_and(|pending| *pending.outgoing.call_id == *id)
             };
             if concerns.iter().any(is_of) {
@@ -397,152 +565,257 @@ impl Transactions {
         self.owners(&self.waiting_on(flow))
     }
 
-    /// The first of the requests on a flow that wait for an answer.
+    /// The first of the requests on a flow that wait for an answer. Those of a server are none of a registration, and too
+    /// many to be gone through.
     fn waiting_on(&self, flow: FlowId) -> Vec<Branch> {
-        let waits = |branch: &Branch| {
-            self.clients.get(branch).is_some_and(|transaction| transaction.pending.is_some())
-        };
-        self.clients_of(flow).filter(waits).take(MOST_CONCERNED).collect()
+        if self.flows.get(flow).is_some_and(|flow| flow.side() == Side::Server) {
+            return Vec::new();
+        }
+        let waits = |key: &ClientKey| self.pending(*key).is_some();
+        self.clients_of(flow).filter(waits).map(|ClientKey(branch, _)| branch).take(MOST_CONCERNED).collect()
     }
 
     fn owners(&self, branches: &[Branch]) -> Vec<RegistrationId> {
-        let owner = |branch: &Branch| match self.clients.get(branch)?.owner {
+        let owner = |branch: &Branch| match self.clients.get(&ClientKey(*branch, Kind::Request))?.owner? {
             Owner::Registration(id) => Some(id),
             Owner::Registrar | Owner::Device | Owner::Proxy(_) | Owner::Branch(..) => None,
         };
         branches.iter().filter_map(owner).collect()
     }
 
-    fn clients_of(&self, flow: FlowId) -> impl Iterator<Item = Branch> {
-        let first = (flow, OfFlow::Client(Branch(0)));
-        let of_flow = self.by_flow.range(first..).take_while(move |(of, _)| *of == flow);
-        of_flow.filter_map(|(_, row)| match row {
-            OfFlow::Client(branch) => Some(*branch),
+    fn clients_of(&self, flow: FlowId) -> impl Iterator<Item = ClientKey> {
+        self.of_flow(flow).filter_map(|(_, row)| match row {
+            OfFlow::Client(key) => Some(key),
             OfFlow::Server(_) => None,
         })
     }
 
+    fn pending(&self, key: ClientKey) -> Option<&Pending> {
+        match &self.clients.get(&key)?.stage {
+            Stage::Pending(pending) => Some(pending),
+            Stage::Answered | Stage::Refused(_) | Stage::Accepted { .. } => None,
+        }
+    }
+
     /// The requests on a flow that wait for an answer from there. Mostly there is one: a request and the one it repeats
-    /// with credentials go to the same peer, and only the second still waits.
+    /// with credentials go to the same peer, and only the second still waits. An INVITE that rings is not among them where
+    /// messages may be lost: what did not arrive was another message.
     pub fn waiting(&self, flow: FlowId, peer: SocketAddr) -> Vec<Branch> {
-        let waits = |branch: &Branch| {
-            let pending = self.clients.get(branch).and_then(|transaction| transaction.pending.as_ref());
-            pending.is_some_and(|pending| pending.peer == peer)
+        let first = (flow, peer, OfFlow::Client(ClientKey(Branch(0), Kind::Request)));
+        let there = self.by_flow.range(first..).take_while(|(of, to, _)| (*of, *to) == (flow, peer));
+        let mut waiting: Vec<Branch> = there
+            .filter_map(|(.., row)| match row {
+                OfFlow::Client(key) => self.pending(*key).map(|_| *key),
+                OfFlow::Server(_) => None,
+            })
+            .filter(|key| self.clients.get(key).is_some_and(|known| known.machine.is_sending()))
+            .map(|ClientKey(branch, _)| branch)
+            .collect();
+        waiting.dedup();
+        waiting
+    }
+
+    /// The branches of the proxy on a flow that wait for an answer: when the flow is lost, each is to [`fail`](Self::fail).
+    pub fn clients_on(&self, flow: FlowId) -> Vec<Branch> {
+        let waits = |key: &ClientKey| {
+            let is_branch = |known: &ClientTransaction| matches!(known.owner, Some(Owner::Branch(..)));
+            self.clients.get(key).is_some_and(is_branch) && self.pending(*key).is_some()
         };
-        self.clients_of(flow).filter(waits).collect()
+        self.clients_of(flow).filter(waits).map(|ClientKey(branch, _)| branch).collect()
     }
 
     /// The network says that a request does not arrive.
     pub fn fail(&mut self, branch: Branch, cause: Cause) -> Option<(Owner, Heard)> {
-        let owner = self.clients.get(&branch)?.owner;
-        let tell = self.input(branch, Input::TransportError)?;
-        (tell == Tell::TransportError).then_some((owner, Heard::Undeliverable(cause)))
+        let mut heard = None;
+        for key in ClientKey::all(branch) {
+            let Some(transaction) = self.clients.get_mut(&key) else { continue };
+            let (owner, effects) = (transaction.owner, transaction.machine.on_error());
+            if self.carry_out(key, effects, None) == Some(Tell::TransportError) {
+                heard = owner.or(heard);
+            }
+        }
+        heard.map(|owner| (owner, Heard::Undeliverable(cause)))
     }
 
     /// One of its timers has fired.
     pub fn fired(&mut self, branch: Branch, timer: Timer) -> Option<(Owner, Heard)> {
-        let owner = self.clients.get(&branch)?.owner;
-        match self.input(branch, Input::Fired(timer)) {
-            Some(Tell::Timeout) => Some((owner, Heard::Timeout)),
-            None if timer == Timer::E => Some((owner, Heard::Copy)),
-            None | Some(Tell::Provisional | Tell::Final | Tell::TransportError) => None,
-        }
+        let key = ClientKey::timed(branch, timer);
+        let transaction = self.clients.get_mut(&key)?;
+        let (owner, effects) = (transaction.owner, transaction.machine.on_timer(timer));
+        let heard = match self.carry_out(key, effects, None) {
+            Some(Tell::Timeout) => Heard::Timeout,
+            Some(Tell::Over) => Heard::Over,
+            None if matches!(timer, Timer::A | Timer::E) => Heard::Copy,
+            None | Some(Tell::Provisional | Tell::Final | Tell::TransportError) => return None,
+        };
+        owner.map(|owner| (owner, heard))
     }
 
-    /// Nobody waits for the response of this request any more. What only absorbs copies of one goes on doing so.
+    /// Nobody waits for the response of this request any more, and nobody is told: it is not cancelled. What has its final
+    /// response goes on doing what that takes.
     pub fn cancel(&mut self, branch: Branch) {
-        if self.clients.get(&branch).is_some_and(|transaction| transaction.pending.is_some()) {
-            self.terminate(branch);
+        for key in ClientKey::all(branch) {
+            let is_owned = self.clients.get(&key).is_some_and(|transaction| transaction.owner.is_some());
+            if is_owned && self.pending(key).is_some() {
+                self.terminate(key);
+            }
         }
     }
 
-    fn input(&mut self, branch: Branch, input: Input) -> Option<Tell> {
-        let effects = self.clients.get_mut(&branch)?.machine.on(input);
-        self.carry_out(branch, effects)
+    /// Nobody wants the call any more: the CANCEL of an INVITE that has no final response leaves at once, or with the
+    /// first 1xx (§9.1). Its owner hears the final response, or a timeout where none comes for 64·T1.
+    pub fn cancel_invite(&mut self, branch: Branch) {
+        let key = ClientKey(branch, Kind::Invite);
+        if let Some(transaction) = self.clients.get_mut(&key) {
+            let effects = transaction.machine.on_cancel();
+            self.carry_out(key, effects, None);
+        }
     }
 
-    /// Does what the machine says. What is to be told is told last, so that the transaction is settled before its owner
-    /// starts the next one.
-    fn carry_out(&mut self, branch: Branch, effects: Vec<Effect>) -> Option<Tell> {
+    /// Sends the CANCEL of an INVITE, in a transaction of its own.
+    fn send_cancel(&mut self, ClientKey(branch, kind): ClientKey) {
+        let Some(ClientTransaction { flow, peer, machine: ClientMachine::Invite(invite), stage, .. }) =
+            self.clients.get(&ClientKey(branch, kind))
+        else {
+            return;
+        };
+        let Stage::Pending(pending) = stage else { return };
+        let Outgoing { bytes, sent_by, call_id, cseq, .. } = &pending.outgoing;
+        let Some(bytes) = invite_client::cancel(bytes).filter(|_| self.flows.has(*flow)) else { return };
+        let outgoing = Outgoing {
+            bytes,
+            method: Method::Cancel,
+            branch,
+            sent_by: sent_by.clone(),
+            from_tag: None,
+            call_id: call_id.clone(),
+            cseq: *cseq,
+        };
+        let (to, timing) = ((*flow, *peer), invite.timing());
+        self.start(None, outgoing, to, timing);
+    }
+
+    /// Does what the machine says; `response` is what it was told of. What is to be told is told last, so that the
+    /// transaction is settled before its owner starts the next one.
+    fn carry_out(
+        &mut self,
+        key: ClientKey,
+        effects: Vec<Effect>,
+        response: Option<&Response>,
+    ) -> Option<Tell> {
         let mut tell = None;
         for effect in effects {
             match effect {
-                Effect::Transmit => self.transmit(branch),
-                Effect::Start(timer, wait) => self.start_timer(branch, timer, self.context.now + wait),
-                Effect::Stop(timer) => self.context.timers.cancel(TransactionTimer::Client(branch, timer)),
-                Effect::Tell(what) => tell = Some(what),
-                Effect::Terminate => self.terminate(branch),
+                Effect::Transmit => self.transmit(key),
+                Effect::Start(timer, wait) => self.start_timer(key, timer, self.context.now + wait),
+                Effect::Stop(timer) => self.context.timers.cancel(TransactionTimer::Client(key.0, timer)),
+                Effect::Tell(what) => {
+                    tell = Some(what);
+                    if what == Tell::Final {
+                        self.settle(key);
+                    }
+                }
+                Effect::Acknowledge => self.acknowledge_refusal(key, response),
+                Effect::Cancel => self.send_cancel(key),
+                Effect::Terminate => self.terminate(key),
             }
-        }
-        if tell == Some(Tell::Final)
-            && let Some(transaction) = self.clients.get_mut(&branch)
-        {
-            transaction.pending = None;
         }
         tell
     }
 
-    fn start_timer(&mut self, branch: Branch, timer: Timer, at: Time) {
-        let Some(transaction) = self.clients.get_mut(&branch) else { return };
-        match (timer, &mut transaction.pending) {
-            (Timer::F, Some(pending)) if transaction.machine.sends_copies() => {
+    /// The final response is there, and the request is needed no more.
+    fn settle(&mut self, key: ClientKey) {
+        let Some(transaction) = self.clients.get_mut(&key) else { return };
+        let Stage::Pending(pending) = &transaction.stage else { return };
+        transaction.stage = match &transaction.machine {
+            ClientMachine::Request(_) => Stage::Answered,
+            ClientMachine::Invite(_) => {
+                self.by_flow.remove(&(transaction.flow, transaction.peer, OfFlow::Client(key)));
+                Stage::Accepted { call_id: pending.outgoing.call_id.clone(), cseq: pending.outgoing.cseq }
+            }
+        };
+    }
+
+    /// Sends the ACK for a refusal: made for the first, repeated for copies of it.
+    fn acknowledge_refusal(&mut self, key: ClientKey, response: Option<&Response>) {
+        let Some(transaction) = self.clients.get_mut(&key) else { return };
+        let mut direction = Direction::SentAgain;
+        if let Stage::Pending(pending) = &transaction.stage {
+            let invite = &pending.outgoing.bytes;
+            let ack = response.and_then(|response| invite_client::acknowledge(invite, response));
+            transaction.stage = ack.map_or(Stage::Answered, Stage::Refused);
+            direction = Direction::Sent;
+        }
+        let (flow, peer) = (transaction.flow, transaction.peer);
+        if let Stage::Refused(ack) = &transaction.stage
+            && self.flows.has(flow)
+        {
+            self.flows.send(flow, peer, ack.clone(), direction, &mut self.context);
+        }
+    }
+
+    fn start_timer(&mut self, key: ClientKey, timer: Timer, at: Time) {
+        let Some(transaction) = self.clients.get_mut(&key) else { return };
+        match (timer, &mut transaction.stage) {
+            (Timer::F | Timer::B, Stage::Pending(pending)) if transaction.machine.sends_copies() => {
                 pending.gives_up = Some(at);
                 return;
             }
-            (Timer::E, Some(pending)) if transaction.sends > 1 => {
+            (Timer::E | Timer::A, Stage::Pending(pending)) if transaction.sends > 1 => {
                 if let Some(at) = pending.gives_up.take() {
-                    self.context.timers.set(TransactionTimer::Client(branch, Timer::F), at);
+                    let gives_up = if timer == Timer::E { Timer::F } else { Timer::B };
+                    self.context.timers.set(TransactionTimer::Client(key.0, gives_up), at);
                 }
             }
-            (Timer::K, _) => return self.absorb(branch, at),
-            (Timer::E | Timer::F, _) => {}
+            (Timer::K | Timer::D | Timer::M, _) => {
+                self.absorbing.push(timer, at, key);
+                return self.wake_absorbing();
+            }
+            (Timer::A | Timer::B | Timer::E | Timer::F, _) => {}
         }
-        self.context.timers.set(TransactionTimer::Client(branch, timer), at);
+        self.context.timers.set(TransactionTimer::Client(key.0, timer), at);
     }
 
-    fn transmit(&mut self, branch: Branch) {
-        let Some(transaction) = self.clients.get_mut(&branch) else { return };
+    fn transmit(&mut self, key: ClientKey) {
+        let Some(transaction) = self.clients.get_mut(&key) else { return };
         transaction.sends += 1;
         let direction = if transaction.sends == 1 { Direction::Sent } else { Direction::SentAgain };
-        if let Some(Pending { outgoing, peer, .. }) = transaction.pending.as_deref() {
-            self.flows.send(transaction.flow, *peer, outgoing.bytes.clone(), direction, &mut self.context);
+        if let Stage::Pending(pending) = &transaction.stage {
+            let bytes = pending.outgoing.bytes.clone();
+            self.flows.send(transaction.flow, transaction.peer, bytes, direction, &mut self.context);
         }
     }
 
-    fn terminate(&mut self, branch: Branch) {
-        if let Some(transaction) = self.clients.remove(&branch) {
-            self.by_flow.remove(&(transaction.flow, OfFlow::Client(branch)));
+    fn terminate(&mut self, key: ClientKey) {
+        let ClientKey(branch, kind) = key;
+        if let Some(transaction) = self.clients.remove(&key) {
+            self.by_flow.remove(&(transaction.flow, transaction.peer, OfFlow::Client(key)));
         }
-        for timer in [Timer::E, Timer::F] {
+        let timers = match kind {
+            Kind::Request => [Timer::E, Timer::F],
+            Kind::Invite => [Timer::A, Timer::B],
+        };
+        for timer in timers {
             self.context.timers.cancel(TransactionTimer::Client(branch, timer));
         }
     }
 
-    /// Timer K of one begins. All take T4, so that they fire in the order they were set in, and one timer does for all
-    /// of them: there may be a thousand a second. It only lets go of what is over, and does so at full seconds, so that
-    /// it wakes nobody for each.
-    fn absorb(&mut self, branch: Branch, at: Time) {
-        let second = Time::from_millis(at.as_millis().div_ceil(1000).saturating_mul(1000));
-        let at = self.absorbing.back().map_or(second, |(last, _)| second.max(*last));
-        self.absorbing.push_back((at, branch));
-        self.wake_absorbing();
-    }
-
-    /// Timer K has fired for the first of them, at least.
-    pub fn absorbed(&mut self) {
-        while let Some((_, branch)) = self.absorbing.pop_front_if(|(at, _)| *at <= self.context.now) {
-            self.input(branch, Input::Fired(Timer::K));
+    /// Timer K, D or M has fired for the first of them, at least. Whose INVITEs have had their time, and that it is so.
+    pub fn absorbed(&mut self) -> Vec<(Owner, Heard)> {
+        let mut over = Vec::new();
+        while let Some((timer, ClientKey(branch, _))) = self.absorbing.pop(self.context.now) {
+            over.extend(self.fired(branch, timer));
         }
         self.wake_absorbing();
+        over
     }
 
     fn wake_absorbing(&mut self) {
-        let first = self.absorbing.front().map(|(at, _)| *at);
-        match first {
+        match self.absorbing.next() {
             Some(at) if self.context.timers.due(TransactionTimer::Absorbing) == Some(at) => {}
             Some(at) => self.context.timers.set(TransactionTimer::Absorbing, at),
             None => {
-                self.absorbing.shrink_to(0);
+                self.absorbing.give_back();
                 self.context.timers.cancel(TransactionTimer::Absorbing);
             }
         }
@@ -559,15 +832,24 @@ impl Transactions {
         self.keys();
     }
 
-    /// Forgets all server transactions.
+    /// Forgets all server transactions, and the requests that were forwarded.
     pub fn stop_serving(&mut self) {
         self.serves = false;
+        let is_forwarded = |(key, known): (&ClientKey, &ClientTransaction)| match known.owner {
+            Some(Owner::Branch(..)) | None => Some(*key),
+            Some(Owner::Registration(_) | Owner::Registrar | Owner::Device | Owner::Proxy(_)) => None,
+        };
+        let forwarded: Vec<ClientKey> = self.clients.iter().filter_map(is_forwarded).collect();
+        forwarded.into_iter().for_each(|key| self.terminate(key));
+        self.absorbing.prune(|key| !self.clients.contains_key(&key));
+        self.wake_absorbing();
         self.servers = Table::default();
         self.merged = Table::default();
         self.slow = VecDeque::new();
         self.answered = VecDeque::new();
         self.invites = BTreeSet::new();
-        self.by_flow.retain(|(_, row)| matches!(row, OfFlow::Client(_)));
+        self.accepted = VecDeque::new();
+        self.by_flow.retain(|(.., row)| matches!(row, OfFlow::Client(_)));
         self.replay = Replay::default();
         self.octets = 0;
         self.context.timers.cancel(TransactionTimer::Server);
@@ -610,9 +892,9 @@ impl Transactions {
             self.expire();
         }
         let machine = Machine::Request(Server::start(path.transport.is_reliable(), self.timing));
-        let due = self.context.now;
+        let due = self.context.now + Server::patience(self.timing);
         self.insert(key, ServerTransaction { owner, machine, merged, path, last: Last::None, due });
-        self.slow.push_back((self.context.now + Server::patience(self.timing), key));
+        self.slow.push_back((due, key));
         self.wake();
     }
 
@@ -622,9 +904,10 @@ impl Transactions {
         }
         match transaction.owner {
             Owner::Device => {
-                self.by_flow.insert((transaction.path.flow, OfFlow::Server(key)));
+                let ReturnPath { flow, peer, .. } = transaction.path;
+                self.by_flow.insert((flow, peer, OfFlow::Server(key)));
             }
-            // A registrar answers also when the connection is gone.
+            // A server answers also when the connection is gone.
             Owner::Registrar | Owner::Registration(_) | Owner::Proxy(_) | Owner::Branch(..) => {}
         }
         self.octets += OVERHEAD + transaction.last.len();
@@ -666,9 +949,10 @@ impl Transactions {
 
     /// A transaction that has kept its client waiting so long that it gets a 100 now, from its owner.
     pub fn next_slow(&mut self) -> Option<(Owner, TransactionKey)> {
-        while let Some((_, key)) = self.slow.pop_front_if(|(due, _)| *due <= self.context.now) {
-            if let Some(ServerTransaction { machine: Machine::Request(server), owner, .. }) =
+        while let Some((at, key)) = self.slow.pop_front_if(|(due, _)| *due <= self.context.now) {
+            if let Some(ServerTransaction { machine: Machine::Request(server), owner, due, .. }) =
                 self.servers.get_mut(&key)
+                && *due == at
                 && server.on(server::Input::Slow) == server::Effect::Trying
             {
                 return Some((*owner, key));
@@ -696,7 +980,7 @@ impl Transactions {
 
     /// Sets the timer for what comes first: a 100, or the end of a Timer J.
     fn wake(&mut self) {
-        while self.slow.front().is_some_and(|(_, key)| !self.is_trying(*key)) {
+        while self.slow.front().is_some_and(|(due, key)| !self.is_trying(*key, *due)) {
             self.slow.pop_front();
         }
         let heads = [self.slow.front(), self.answered.front()];
@@ -704,9 +988,11 @@ impl Transactions {
         self.context.wake(TransactionTimer::Server, first.filter(|_| self.serves));
     }
 
-    fn is_trying(&self, key: TransactionKey) -> bool {
+    fn is_trying(&self, key: TransactionKey, due: Time) -> bool {
         let transaction = self.servers.get(&key);
-        transaction.is_some_and(|transaction| match &transaction.machine {
+        transaction.filter(|transaction| transaction.due == due).is_some_and(|transaction| match &transaction
+            .machine
+        {
             Machine::Request(server) => server.state() == server::State::Trying,
             Machine::Invite(_) => false,
         })
@@ -741,71 +1027,167 @@ impl Transactions {
             self.invites.remove(&(transaction.due, key));
         }
         if transaction.owner == Owner::Device {
-            self.by_flow.remove(&(transaction.path.flow, OfFlow::Server(key)));
+            let ReturnPath { flow, peer, .. } = transaction.path;
+            self.by_flow.remove(&(flow, peer, OfFlow::Server(key)));
         }
     }
 }
 
-/// INVITE server transactions, of INVITEs that are refused.
+/// INVITE server transactions.
 impl Transactions {
     /// Whether an INVITE is known by this key.
     pub fn has(&self, key: TransactionKey) -> bool {
         self.servers.contains_key(&key)
     }
 
+    /// Whose the server transaction of this key is.
+    pub fn owner_of(&self, key: TransactionKey) -> Option<Owner> {
+        self.servers.get(&key).map(|transaction| transaction.owner)
+    }
+
+    /// Begins a transaction for an INVITE that is new; nothing is sent.
+    pub fn begin_invite(&mut self, owner: Owner, key: TransactionKey, path: ReturnPath) {
+        let machine = InviteServer::start(path.transport.is_reliable(), self.timing);
+        let (machine, due) = (Machine::Invite(Box::new(machine)), self.context.now);
+        self.insert(key, ServerTransaction { owner, machine, merged: None, path, last: Last::None, due });
+    }
+
+    /// A 1xx to an INVITE: sent, and kept for copies of the request. Whether that is so; it has its final answer, or is
+    /// no more, if not.
+    pub fn provisional(&mut self, key: TransactionKey, bytes: Bytes) -> bool {
+        self.invite(key, invite_server::Input::Provisional, Some(bytes)) == invite_server::Effect::Send
+    }
+
+    /// A 2xx to an INVITE: sent, and not kept, since whoever accepts repeats it end to end; it may be another one, or a
+    /// copy. Whether that is so; it was refused, or is no more, if not.
+    pub fn accept(&mut self, key: TransactionKey, bytes: Bytes) -> bool {
+        self.invite(key, invite_server::Input::Success, Some(bytes)) == invite_server::Effect::Send
+    }
+
+    /// The refusal of an INVITE, 300 to 699: sent, and repeated until it is acknowledged. Whether that is so; it has a
+    /// final answer, or is no more, if not.
+    pub fn complete_invite_final(&mut self, key: TransactionKey, bytes: Bytes) -> bool {
+        self.invite(key, invite_server::Input::Failure, Some(bytes)) == invite_server::Effect::Send
+    }
+
     /// The refusal of an INVITE that is new: sent, and kept for copies of the request. It is repeated until it is acknowledged.
     pub fn complete_invite(&mut self, owner: Owner, key: TransactionKey, path: ReturnPath, bytes: Bytes) {
-        self.flows.respond(path, bytes.clone(), Direction::Sent, &mut self.context);
-        if self.invites.len() >= INVITES {
-            return;
+        if owner == Owner::Device && self.invites.len() >= INVITES {
+            return self.flows.respond(path, bytes, Direction::Sent, &mut self.context);
         }
-        let machine = InviteServer::refused(path.transport.is_reliable(), self.timing, self.context.now);
-        if let Some(due) = machine.due() {
-            let (machine, last) = (Machine::Invite(Box::new(machine)), Last::Alone(bytes));
-            self.insert(key, ServerTransaction { owner, machine, merged: None, path, last, due });
-            self.invites.insert((due, key));
-            self.wake_invites();
-        }
+        self.begin_invite(owner, key, path);
+        self.complete_invite_final(key, bytes);
+    }
+
+    /// Forgets a transaction that has begun, as if its request had never come.
+    pub fn drop_server(&mut self, key: TransactionKey) {
+        self.forget(key);
+        self.wake();
+        self.wake_invites();
     }
 
     /// An ACK came for the INVITE of this key.
-    pub fn acknowledge(&mut self, key: TransactionKey) {
-        self.invite(key, invite_server::Input::Ack);
-        self.wake_invites();
+    pub fn acknowledge(&mut self, key: TransactionKey) -> Acknowledged {
+        if !self.servers.contains_key(&key) {
+            return Acknowledged::Unknown;
+        }
+        match self.invite(key, invite_server::Input::Ack, None) {
+            invite_server::Effect::Pass => Acknowledged::Accepted,
+            invite_server::Effect::Absorb
+            | invite_server::Effect::Send
+            | invite_server::Effect::Repeat
+            | invite_server::Effect::Terminate => Acknowledged::Absorbed,
+        }
     }
 
     /// The timer of an INVITE has fired, at least.
     pub fn invites_due(&mut self) {
-        while let Some((due, key)) = self.invites.first().copied()
-            && due <= self.context.now
-        {
-            self.invite(key, invite_server::Input::Due);
+        let now = self.context.now;
+        while let Some((_, key)) = self.invites.first().copied().filter(|(due, _)| *due <= now) {
+            self.invite(key, invite_server::Input::Due, None);
+        }
+        while let Some((due, key)) = self.accepted.pop_front_if(|(due, _)| *due <= now) {
+            self.forget_of(key, due);
         }
         self.wake_invites();
     }
 
-    fn invite(&mut self, key: TransactionKey, input: invite_server::Input) {
-        let Some(ServerTransaction { machine: Machine::Invite(invite), path, last, due, .. }) =
+    /// Something happened to an INVITE; `answer` is what its transaction user answers, if it does.
+    fn invite(
+        &mut self,
+        key: TransactionKey,
+        input: invite_server::Input,
+        answer: Option<Bytes>,
+    ) -> invite_server::Effect {
+        let Some(ServerTransaction { machine: Machine::Invite(invite), path, last, .. }) =
             self.servers.get_mut(&key)
         else {
-            return;
+            return invite_server::Effect::Absorb;
         };
-        match (invite.on(input, self.context.now), &*last) {
-            (invite_server::Effect::Repeat, Last::Alone(bytes)) => {
-                self.flows.respond(*path, bytes.clone(), Direction::SentAgain, &mut self.context);
+        let before = invite.state();
+        let effect = invite.on(input, self.context.now);
+        let (path, after) = (*path, invite.state());
+        match (effect, answer, &*last) {
+            (invite_server::Effect::Send, Some(bytes), _) => {
+                // Whoever accepts repeats that end to end.
+                let is_accepted = matches!(after, invite_server::State::Accepted { .. });
+                let kept = if is_accepted { Last::None } else { Last::Alone(bytes.clone()) };
+                self.octets = self.octets + kept.len() - last.len();
+                *last = kept;
+                self.flows.respond(path, bytes, Direction::Sent, &mut self.context);
+                self.shrink();
             }
-            (invite_server::Effect::Absorb | invite_server::Effect::Repeat, _) => {}
-            (invite_server::Effect::Terminate, _) => return self.forget(key),
+            (invite_server::Effect::Repeat, _, Last::Alone(bytes)) => {
+                self.flows.respond(path, bytes.clone(), Direction::SentAgain, &mut self.context);
+            }
+            (invite_server::Effect::Terminate, ..) => self.forget(key),
+            (
+                invite_server::Effect::Absorb
+                | invite_server::Effect::Pass
+                | invite_server::Effect::Send
+                | invite_server::Effect::Repeat,
+                ..,
+            ) => {}
         }
-        self.invites.remove(&(*due, key));
-        *due = invite.due().unwrap_or(*due);
-        self.invites.insert((*due, key));
+        if before != after {
+            self.time_invite(key);
+        }
+        effect
+    }
+
+    /// Notes when the next timer of an INVITE fires. Timer L takes the same time for all, and a queue does for it.
+    fn time_invite(&mut self, key: TransactionKey) {
+        if let Some(ServerTransaction { machine: Machine::Invite(invite), due, .. }) =
+            self.servers.get_mut(&key)
+        {
+            match (invite.state(), invite.due()) {
+                (invite_server::State::Accepted { .. }, Some(over)) => {
+                    *due = over.full_second();
+                    self.accepted.push_back((*due, key));
+                }
+                (
+                    invite_server::State::Completed { .. } | invite_server::State::Confirmed { .. },
+                    Some(next),
+                ) => {
+                    self.invites.remove(&(*due, key));
+                    *due = next;
+                    self.invites.insert((next, key));
+                }
+                (_, None) | (invite_server::State::Proceeding | invite_server::State::Terminated, _) => {}
+            }
+        }
+        self.wake_invites();
     }
 
     fn wake_invites(&mut self) {
-        match self.invites.first() {
-            Some((due, _)) => self.context.timers.set(TransactionTimer::Invite, *due),
-            None => self.context.timers.cancel(TransactionTimer::Invite),
+        let heads = [self.invites.first(), self.accepted.front()];
+        match heads.into_iter().flatten().map(|(due, _)| *due).min() {
+            Some(due) if self.context.timers.due(TransactionTimer::Invite) == Some(due) => {}
+            Some(due) => self.context.timers.set(TransactionTimer::Invite, due),
+            None => {
+                self.accepted.shrink_to(0);
+                self.context.timers.cancel(TransactionTimer::Invite);
+            }
         }
     }
 }

@@ -1,3 +1,5 @@
+mod invite;
+
 use super::*;
 use crate::proto::ids::Counting;
 use crate::proto::transport::Transport;

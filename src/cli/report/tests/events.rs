@@ -8,7 +8,8 @@ use crate::cli::report::zone::Zone;
 use crate::proto::binding::{Aor, Effect, Fate};
 use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::digest::Algorithm;
-use crate::proto::registrar::service::{AuthFailure, Overload, ServerEvent};
+use crate::proto::registrar::service::{AuthFailure, Crowd, Overload, ServerEvent};
+use crate::sip::Method;
 
 fn text(event: &impl ForPeople) -> String {
     event.text(Paint::plain(), &Zone::new(&Environment::default()))
@@ -112,6 +113,13 @@ fn events_of_serve_are_lines_for_people() {
         let (aor, offers) = (aor.clone(), offers.to_vec());
         ServerEvent::Unanswered { peer, aor, offers }
     };
+    let routed = |targets: &[&str], status| ServerEvent::Routed {
+        aor: aor.clone(),
+        method: Method::Invite,
+        from: "sip:niels\u{7}@copenhagen.dk".into(),
+        targets: targets.iter().map(|target| Arc::from(*target)).collect(),
+        status,
+    };
     let malformed = |status| ServerEvent::Malformed { peer, what: "a \u{1b} in it".into(), status };
     let events = [
         ServerEvent::Listening { transport: Transport::Udp, address: "127.0.0.1:5060".parse().unwrap() },
@@ -119,6 +127,13 @@ fn events_of_serve_are_lines_for_people() {
         changed(Fate::Refreshed, Some(3600)),
         changed(Fate::Removed, None),
         changed(Fate::Expired, None),
+        routed(&["<sip:werner.heisenberg@192.0.2.8>;q=0.5", "sip:w@192.0.2.9"], None),
+        routed(&["sip:w@192.0.2.9"; 6], None),
+        routed(&["sip:w@192.0.2.9"], Some(200)),
+        routed(&[], Some(480)),
+        routed(&[], Some(499)),
+        ServerEvent::Overload { what: Crowd::Calls, refused: 1 },
+        ServerEvent::Overload { what: Crowd::Memory, refused: 31 },
         auth_failed("mallory\u{7}"),
         auth_failed(""),
         unanswered(&Algorithm::OFFERED),
@@ -138,6 +153,13 @@ fn events_of_serve_are_lines_for_people() {
     13:03:12 UTC  refreshed  werner.heisenberg@munich.de for 1h: sip:w@192.0.2.8
     13:03:12 UTC  removed    werner.heisenberg@munich.de: sip:w@192.0.2.8
     13:03:12 UTC  expired    werner.heisenberg@munich.de: sip:w@192.0.2.8
+    13:03:12 UTC  routed     werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk to 192.0.2.8, w@192.0.2.9
+    13:03:12 UTC  routed     werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk to w@192.0.2.9, w@192.0.2.9, w@192.0.2.9, w@192.0.2.9, w@192.0.2.9, ...
+    13:03:12 UTC  answered   werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk: 200 OK
+    13:03:12 UTC  ended      werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk: 480 Temporarily Unavailable
+    13:03:12 UTC  ended      werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk: 499 Bad Request
+    13:03:12 UTC  overload   too many calls in progress: 1 request got 503
+    13:03:12 UTC  overload   too much memory taken by requests in progress: 31 requests got 503
     13:03:12 UTC  refused    sip:werner.heisenberg@munich.de as "mallory\u{7}", from 192.0.2.7:5060: unknown user or wrong password
     13:03:12 UTC  refused    sip:werner.heisenberg@munich.de, from 192.0.2.7:5060: unknown user or wrong password
     13:03:12 UTC  unanswered  sip:werner.heisenberg@munich.de, from 192.0.2.7:5060: challenged three times with SHA-256, SHA-512-256, MD5, and never answers
@@ -153,6 +175,24 @@ fn events_of_serve_are_lines_for_people() {
     13:03:12 UTC  limited    2001:db8:0:1::/64: 1 requests beyond --rate got no answer, 2 logins beyond --login-failures got 503
     Stopped
     "#);
+}
+
+/// A call is told twice: with no status, and with the final one. What does not apply is null.
+#[test]
+fn a_routed_request_is_an_object_for_scripts() {
+    let what = |status| ServerEvent::Routed {
+        aor: Aor::of(&Uri::parse(AOR).unwrap()),
+        method: Method::Message,
+        from: "sip:niels@copenhagen.dk".into(),
+        targets: vec!["<sip:w@192.0.2.8>;q=0.5".into(), "sip:w@192.0.2.9;transport=tcp".into()],
+        status,
+    };
+    let line = |what| ServeEvent::of(&what, SENT).unwrap().line(0);
+    insta::assert_snapshot!(line(what(None)), @r#"{"event":"routed","time":"2026-11-22T13:03:12Z","dropped_events":0,"transport":null,"address":null,"aor":"sip:werner.heisenberg@munich.de","contact":null,"expires":null,"method":"MESSAGE","from":"sip:niels@copenhagen.dk","targets":["sip:w@192.0.2.8","sip:w@192.0.2.9;transport=tcp"],"limit":null,"peer":null,"source":null,"username":null,"file":null,"status":null,"message":null,"hint":null,"count":1}"#);
+    assert!(line(what(Some(202))).contains("\"status\":202,"));
+    let overload = line(ServerEvent::Overload { what: Crowd::Memory, refused: 7 });
+    assert!(overload.contains("\"limit\":\"memory\"") && overload.contains("\"count\":7"), "{overload}");
+    assert!(overload.contains("\"targets\":null"), "{overload}");
 }
 
 /// Twenty of a kind in a second pass; the next that passes, and the end, say how many did not.

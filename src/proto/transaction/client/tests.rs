@@ -124,7 +124,11 @@ fn send_times(t1: Duration, provisional_at: Option<Duration>) -> Vec<u128> {
                 Effect::Transmit => sent.push(now.as_millis()),
                 Effect::Start(Timer::E, wait) => next_e = now + wait,
                 Effect::Terminate => return sent,
-                Effect::Start(Timer::F | Timer::K, _) | Effect::Stop(_) | Effect::Tell(_) => {}
+                Effect::Start(..)
+                | Effect::Stop(_)
+                | Effect::Tell(_)
+                | Effect::Acknowledge
+                | Effect::Cancel => {}
             }
         }
         let input;
