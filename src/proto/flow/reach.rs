@@ -16,9 +16,12 @@ use crate::sip::Host;
 
 /// What we are called on a flow: in the Via and the Record-Route of the requests that are forwarded there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::proto) struct SentBy {
+pub struct SentBy {
+    /// Over what.
     pub transport: Transport,
+    /// Our address there, or a name of ours.
     pub host: Host,
+    /// Where we listen.
     pub port: u16,
 }
 

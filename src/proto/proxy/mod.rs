@@ -11,9 +11,9 @@
 //!
 //! The file is long because all that a branch can meet ends at the same context.
 
-mod best;
+pub mod best;
 mod context;
-mod forward;
+pub mod forward;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -788,7 +788,7 @@ impl Proxy {
         let mut relayed = None;
         let effects = match heard {
             Heard::Copy => return,
-            Heard::Provisional(response, _) => {
+            Heard::Provisional(response) => {
                 let input = if response.status == 100 { Input::Trying(n) } else { Input::Progress(n) };
                 relayed = Some(response);
                 context.machine.on(input)
