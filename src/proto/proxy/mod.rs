@@ -705,17 +705,15 @@ impl Proxy {
         let mut record = Vec::new();
         if forward::forms_dialog(request) {
             let path = context.path;
-            let side = match stack.flows.has(path.flow) {
-                true => stack.flows.sent_by(path.flow, path.peer, &mut stack.context),
-                false => Ok(sent_by.clone()),
-            };
-            match side {
-                Ok(side) => record = record_routes(&side, sent_by, token(&work.call_id, stack)),
-                Err(address) => {
+            let side = match stack.flows.sent_by(path.flow, path.peer, &mut stack.context) {
+                Ok(side) => side,
+                Err(None) => sent_by.clone(),
+                Err(Some(address)) => {
                     self.sourcing.insert((address, id, n));
                     return Step::Waits;
                 }
-            }
+            };
+            record = record_routes(&side, sent_by, token(&work.call_id, stack));
         }
         let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Step::Waits };
         let Some(heading) = branch.heading.as_deref() else { return Step::Waits };

@@ -830,10 +830,12 @@ impl Server {
         let Some(uri) = head.uri.sip() else { return };
         let token = request.headers.call_id().map(|id| proxy::token(id, stack)).unwrap_or_default();
         let own = OwnAddresses { domains: self.registrar.domains(), flows: &stack.flows, token };
-        let routing = match proxy::route(request, uri, &own) {
+        let mut routing = match proxy::route(request, uri, &own) {
             Ok(routing) => routing,
             Err(reply) => return self.refuse(&mut incoming, reply, stack),
         };
+        // Whoever has called once knows a right token: only within the dialog that was recorded it is a pass.
+        routing.is_known &= head.to.tag().is_some();
         let is_ours = proxy::is_own(self.registrar.domains(), &stack.flows, &routing.uri, routing.is_known);
         let is_last = routing.routes.is_empty();
         let is_for_us = is_ours && is_last && routing.uri.user.is_none();
