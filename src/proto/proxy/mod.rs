@@ -545,6 +545,8 @@ impl Proxy {
         if context.is_invite {
             self.counts.calls = self.counts.calls.saturating_sub(1);
             let class = usize::from(status.unwrap_or_default() / 100).checked_sub(1);
+            // An INVITE within a dialog changes a call, and is none of its own.
+            let class = class.filter(|_| work.is_initial);
             if let Some(count) = class.and_then(|class| self.counts.ended.get_mut(class)) {
                 *count += 1;
             }
