@@ -223,13 +223,31 @@ fn other_domains_are_for_users_only() {
         other.hears("ACK ");
     }
     server.stop();
-    // Where nobody can prove anything, nobody goes out.
+    // Where nobody can prove anything, nobody goes out, nor by a Route to an address of ours.
     let server = open(&[]);
     let mut caller = Phone::new("udp", &server.at[0], "caller");
-    let invite = caller.request("INVITE", "sip:other@127.0.0.2:9", "sip:alice@localhost", "");
-    caller.send(&invite);
-    let refusal = caller.status(403);
-    caller.acknowledge(&invite, &refusal);
+    let mut other = Phone::from("127.0.0.2:0", "udp", &server.at[0], "other");
+    let mut device = Phone::new("udp", &server.at[0], "alice");
+    device.register("", "");
+    let (foreign, forged) =
+        (format!("sip:other@{}", other.at), format!("{};lr;did=0123456789abcdef", server.at[0]));
+    for (uri, route) in [
+        (foreign.as_str(), String::new()),
+        ("sip:alice@localhost", format!("Route: <sip:{};lr>\r\n", other.at)),
+        ("sip:alice@localhost", format!("Route: <sip:{};lr>, <sip:{};lr>\r\n", server.at[0], other.at)),
+        (foreign.as_str(), format!("Route: <sip:{forged}>\r\n")),
+    ] {
+        for method in ["INVITE", "MESSAGE"] {
+            let request = caller.request(method, uri, "sip:alice@localhost", &route);
+            caller.send(&request);
+            let refusal = caller.status(403);
+            if method == "INVITE" {
+                caller.acknowledge(&request, &refusal);
+            }
+        }
+    }
+    other.hears_nothing();
+    device.hears_nothing();
     server.stop();
 }
 
