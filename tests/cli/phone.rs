@@ -1,4 +1,5 @@
 //! A user agent with a socket, over UDP or TCP: it registers, calls, and is called, a message at a time.
+#![cfg(unix)]
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};

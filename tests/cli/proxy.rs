@@ -1,6 +1,7 @@
 //! Calls through `sipreg serve`, as it is started: which devices they reach, who may call, and what is told.
 #![cfg(unix)]
 
+use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
 
@@ -223,13 +224,75 @@ fn other_domains_are_for_users_only() {
         other.hears("ACK ");
     }
     server.stop();
-    // Where nobody can prove anything, nobody goes out.
+    // Where nobody can prove anything, nobody goes out, nor by a Route to an address of ours.
     let server = open(&[]);
     let mut caller = Phone::new("udp", &server.at[0], "caller");
-    let invite = caller.request("INVITE", "sip:other@127.0.0.2:9", "sip:alice@localhost", "");
-    caller.send(&invite);
-    let refusal = caller.status(403);
-    caller.acknowledge(&invite, &refusal);
+    let mut other = Phone::from("127.0.0.2:0", "udp", &server.at[0], "other");
+    let mut device = Phone::new("udp", &server.at[0], "alice");
+    device.register("", "");
+    let (foreign, forged) =
+        (format!("sip:other@{}", other.at), format!("{};lr;did=0123456789abcdef", server.at[0]));
+    for (uri, route) in [
+        (foreign.as_str(), String::new()),
+        ("sip:alice@localhost", format!("Route: <sip:{};lr>\r\n", other.at)),
+        ("sip:alice@localhost", format!("Route: <sip:{};lr>, <sip:{};lr>\r\n", server.at[0], other.at)),
+        (foreign.as_str(), format!("Route: <sip:{forged}>\r\n")),
+    ] {
+        for method in ["INVITE", "MESSAGE"] {
+            let request = caller.request(method, uri, "sip:alice@localhost", &route);
+            caller.send(&request);
+            let refusal = caller.status(403);
+            if method == "INVITE" {
+                caller.acknowledge(&request, &refusal);
+            }
+        }
+    }
+    other.hears_nothing();
+    device.hears_nothing();
+    server.stop();
+}
+
+/// A name server that gives this address for every name.
+fn name_server(address: [u8; 4]) -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = socket.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            let question = &buffer[12..length];
+            let end = question.iter().position(|octet| *octet == 0).unwrap() + 5;
+            let is_for_an_address = question[end - 4..end] == [0, 1, 0, 1];
+            let mut answer = buffer[..2].to_vec();
+            answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_for_an_address), 0, 0, 0, 0]);
+            answer.extend(&question[..end]);
+            if is_for_an_address {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                answer.extend(address);
+            }
+            let _ = socket.send_to(&answer, peer);
+        }
+    });
+    at
+}
+
+/// PRX-012 PRX-023: the name of another domain is asked for where `--nameserver` says.
+#[test]
+#[cfg(target_os = "linux")]
+fn other_domains_are_looked_up_at_the_name_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = name_server([127, 0, 0, 2]);
+    let server = guarded(folder.path(), &["alice@munich.de"], &["--nameserver", &names]);
+    let mut caller = Phone::new("udp", &server.at[0], "caller");
+    let mut other = Phone::from("127.0.0.2:0", "udp", &server.at[0], "other");
+    let uri = format!("sip:other@copenhagen.dk:{}", other.at.rsplit(':').next().unwrap());
+    let request = caller.request("MESSAGE", &uri, "sip:alice@munich.de", "");
+    caller.send(&request);
+    let proof = proof(&caller.status(407), "MESSAGE", &uri, "alice", "uncertainty");
+    let request = caller.request("MESSAGE", &uri, "sip:alice@munich.de", &proof);
+    caller.send(&request);
+    let came = other.hears(&format!("MESSAGE {uri} SIP/2.0\r\n"));
+    other.answer(&came, "200 OK");
+    caller.status(200);
     server.stop();
 }
 

@@ -768,7 +768,7 @@ pub struct Throttle {
 }
 
 /// Kinds of events that come in floods.
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 /// Events of one kind that pass within a second.
 const PER_SECOND: u32 = 20;
@@ -802,6 +802,8 @@ impl Throttle {
             ServeEventName::Dropped => 2,
             ServeEventName::Unanswered => 3,
             ServeEventName::RateLimited => 4,
+            // It reached nobody: strangers can have any number of those.
+            ServeEventName::Routed if event.details.targets.as_ref().is_some_and(Vec::is_empty) => 5,
             ServeEventName::Listening
             | ServeEventName::Bound
             | ServeEventName::Refreshed

@@ -846,12 +846,14 @@ impl Server {
         if let Some(reply) = proxy::refuse(request, &head) {
             return self.refuse(&mut incoming, reply, stack);
         }
-        let is_free = routing.is_known || is_ours && !self.auth_calls;
+        // A Route that leads elsewhere would make us send to whom a stranger names.
+        let stays = is_ours && is_last;
+        let is_free = routing.is_known || stays && !self.auth_calls;
         // It can't be asked for a password, and what it is about is record-routed.
         if request.method == Method::Ack && !routing.is_known {
             return;
         }
-        if !is_free && let Err(refusal) = self.authorise(&incoming, &routing.uri, is_ours, stack) {
+        if !is_free && let Err(refusal) = self.authorise(&incoming, &routing.uri, stays, stack) {
             return self.refuse_caller(incoming, refusal, stack);
         }
         let aor = is_ours.then(|| Aor::of(&routing.uri));

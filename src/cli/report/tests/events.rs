@@ -211,6 +211,33 @@ fn a_flood_is_counted_instead_of_shown() {
     assert!(text(&rest[0]).starts_with("13:03:21 UTC") && text(&rest[0]).ends_with("(6 times)\n"));
 }
 
+/// Calls that reach somebody are always told; those that reach nobody, as often as other things that strangers can do.
+#[test]
+fn a_flood_of_calls_to_nobody_is_counted() {
+    let routed = |targets: &[&str], status| {
+        let what = ServerEvent::Routed {
+            aor: Aor::of(&Uri::parse(AOR).unwrap()),
+            method: Method::Invite,
+            from: "sip:niels@copenhagen.dk".into(),
+            targets: targets.iter().map(|target| Arc::from(*target)).collect(),
+            status,
+        };
+        ServeEvent::of(&what, SENT).unwrap()
+    };
+    let mut throttle = Throttle::default();
+    let passed = (0..50).filter_map(|_| throttle.admit(routed(&[], Some(404)))).count();
+    assert_eq!(passed, 20);
+    for status in [None, Some(200)] {
+        assert_eq!((0..50).filter_map(|_| throttle.admit(routed(&["sip:w@192.0.2.9"], status))).count(), 50);
+    }
+    let rest: Vec<ServeEvent> = throttle.rest(later(9)).collect();
+    assert!(
+        rest.len() == 1 && text(&rest[0]).ends_with(": 404 Not Found (30 times)\n"),
+        "{}",
+        text(&rest[0])
+    );
+}
+
 /// What strangers ask of an account is told so often in a second; an event for many says how many.
 #[test]
 fn requests_of_strangers_pass_at_a_rate() {
