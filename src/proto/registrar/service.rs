@@ -983,7 +983,7 @@ impl Server {
 
     /// The system has said which address of ours leads there.
     pub fn source_found(&mut self, peer: IpAddr, local: Option<IpAddr>, stack: &mut Transactions) {
-        stack.flows.source_found(peer, local, &mut stack.context);
+        stack.flows.source_found(peer, local, &stack.context);
         self.proxy.source_found(peer, stack);
         self.tell_proxied(stack);
     }
