@@ -788,3 +788,21 @@ fn a_contact_over_tcp_is_connected_to() {
     assert!(world.closed.contains(&flow), "silent for too long");
     world.stop();
 }
+
+/// PRX-030: the caller's side is recorded also when its connection is gone before the request goes on.
+#[test]
+fn a_caller_whose_connection_is_gone_is_still_on_its_side_of_the_record_route() {
+    let mut world = World::new(service());
+    world.bind(DESK, "");
+    let caller = "192.0.2.99:40000";
+    let from = world.connect(caller);
+    world.shelf = Shelf::Slow;
+    let invite = wire(&calls("INVITE", 1, "").replace("/UDP", "/TCP"));
+    assert_eq!(world.stream(from, caller, &invite), []);
+    world.lose(from, None);
+    world.answer_store();
+    let recorded = rows(world.sent.last().unwrap(), "Record-Route");
+    assert!(recorded[0].contains(";transport=udp") && recorded[1].contains(";transport=tcp"), "{recorded:?}");
+    world.pass(Duration::from_secs(40));
+    world.stop();
+}

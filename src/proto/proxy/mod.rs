@@ -707,7 +707,8 @@ impl Proxy {
             let path = context.path;
             let side = match stack.flows.has(path.flow) {
                 true => stack.flows.sent_by(path.flow, path.peer, &mut stack.context),
-                false => Ok(sent_by.clone()),
+                // Its client is found where it listens, by another connection.
+                false => Ok(stack.flows.sent_over(path.transport, sent_by)),
             };
             match side {
                 Ok(side) => record = record_routes(&side, sent_by, token(&work.call_id, stack)),
