@@ -849,3 +849,49 @@ fn a_contact_over_tcp_is_connected_to() {
     assert!(world.closed.contains(&flow), "silent for too long");
     world.stop();
 }
+
+/// FRK-025: a device may ring for longer than a connection may be silent; then the connection stays, at both ends.
+#[test]
+fn connections_stay_while_a_call_rings() {
+    let mut world = World::new(service());
+    world.bind_for("heisenberg", DESK, "<sip:heisenberg~192.0.2.11;transport=tcp>", "");
+    let caller = "192.0.2.99:40000";
+    let from = world.connect(caller);
+    let invite = wire(&calls("INVITE", 1, "").replace("/UDP", "/TCP"));
+    assert_eq!(lines(&world.stream(from, caller, &invite)).len(), 1);
+    let (to, _) = world.opened.pop().unwrap();
+    world.sent.clear();
+    world.event(Event::Opened { flow: to, local: "192.0.2.1:40000".parse().unwrap() });
+    let rings = std::mem::take(&mut world.sent);
+    let says = |world: &mut World, status: u16| {
+        let text = wire(&responds(&rings[0], status, "d", ""));
+        lines(&world.stream(to, DESK, &text))
+    };
+    for _ in 0..3 {
+        assert_eq!(says(&mut world, 180).len(), 1);
+        assert_eq!(world.after(179), [""; 0]);
+    }
+    assert_eq!(world.closed, []);
+    assert_eq!(says(&mut world, 200), ["192.0.2.99:40000 200 INVITE"]);
+    world.pass(Duration::from_secs(400));
+    assert_eq!(world.closed.len(), 2, "then they go");
+    world.stop();
+}
+
+/// PRX-030: the caller's side is recorded also when its connection is gone before the request goes on.
+#[test]
+fn a_caller_whose_connection_is_gone_is_still_on_its_side_of_the_record_route() {
+    let mut world = World::new(service());
+    world.bind(DESK, "");
+    let caller = "192.0.2.99:40000";
+    let from = world.connect(caller);
+    world.shelf = Shelf::Slow;
+    let invite = wire(&calls("INVITE", 1, "").replace("/UDP", "/TCP"));
+    assert_eq!(world.stream(from, caller, &invite), []);
+    world.lose(from, None);
+    world.answer_store();
+    let recorded = rows(world.sent.last().unwrap(), "Record-Route");
+    assert!(recorded[0].contains(";transport=udp") && recorded[1].contains(";transport=tcp"), "{recorded:?}");
+    world.pass(Duration::from_secs(40));
+    world.stop();
+}

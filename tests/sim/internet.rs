@@ -63,7 +63,7 @@ impl<'a> Internet<'a> {
             scenario,
             dice: Dice::new(seed, 2),
             registrar: Registrar::new(scenario.script),
-            ladder: Ladder::new(seed),
+            ladder: Ladder::new(seed, "seeds"),
             laws: Laws::default(),
             wires: BTreeMap::new(),
             port: 5070,

@@ -5,14 +5,16 @@ use std::fmt::Write;
 /// Everything that happened, in order, every octet included. Printed when a test panics while it lives.
 pub struct Ladder {
     seed: u64,
+    /// What lives this seed once more.
+    test: &'static str,
     text: String,
     /// All of it, or the lines without the messages.
     pub whole: bool,
 }
 
 impl Ladder {
-    pub fn new(seed: u64) -> Ladder {
-        Ladder { seed, text: String::with_capacity(16_384), whole: false }
+    pub fn new(seed: u64, test: &'static str) -> Ladder {
+        Ladder { seed, test, text: String::with_capacity(16_384), whole: false }
     }
 
     /// One line, at so many milliseconds.
@@ -47,7 +49,10 @@ impl Drop for Ladder {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.print();
-            eprintln!("once more, with all messages: SIPREG_SEED={} cargo test --test sim seeds", self.seed);
+            eprintln!(
+                "once more, with all messages: SIPREG_SEED={} cargo test --test sim {}",
+                self.seed, self.test
+            );
         }
     }
 }

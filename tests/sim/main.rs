@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod calls;
 mod crowds;
 mod dice;
 mod digest;

@@ -189,6 +189,16 @@ impl Flows {
         }
     }
 
+    /// What we are called over that transport, to one side, who are called so to the other.
+    pub fn sent_over(&self, transport: Transport, other: &SentBy) -> SentBy {
+        match other.host.ip() {
+            Some(ip) if other.transport != transport => {
+                self.named(transport, SocketAddr::new(ip, other.port))
+            }
+            Some(_) | None => other.clone(),
+        }
+    }
+
     /// What a connection is called: by where others can connect to us.
     fn named(&self, transport: Transport, local: SocketAddr) -> SentBy {
         let rank = |(_, over, at): &&(FlowId, Transport, SocketAddr)| {

@@ -182,6 +182,8 @@ struct Branch {
     /// Addresses of the target that are left, the one in use in front.
     addresses: VecDeque<Destination>,
     tried: usize,
+    /// The flow that it was sent on last.
+    flow: Option<FlowId>,
     transaction: Option<ids::Branch>,
 }
 
@@ -457,6 +459,7 @@ impl Proxy {
                 Effect::Choose => self.choose(id, stack),
                 Effect::TimerC(n) => {
                     stack.context.timers.set(ProxyTimer::C(id, n), stack.context.now + TIMER_C);
+                    self.keep_flows(id, n, stack);
                 }
                 Effect::Patience(n) => {
                     let patience = self.bounds.timing.patience();
@@ -465,6 +468,17 @@ impl Proxy {
                 Effect::Stop(n) => stack.context.timers.cancel(ProxyTimer::C(id, n)),
                 Effect::End => self.end(id, stack),
             }
+        }
+    }
+
+    /// The connections of a call that rings live as long as that, however silent they are.
+    fn keep_flows(&self, id: ContextId, n: u16, stack: &mut Transactions) {
+        let Some(context) = self.contexts.get(&id) else { return };
+        // Flows are kept by the second.
+        let until = stack.context.now + TIMER_C + self.bounds.timing.patience() + Duration::from_secs(1);
+        let of_branch = context.branches.get(usize::from(n)).and_then(|branch| branch.flow);
+        for flow in of_branch.into_iter().chain([context.path.flow]) {
+            stack.flows.keep(flow, until);
         }
     }
 
@@ -613,6 +627,7 @@ impl Proxy {
             locate: None,
             addresses,
             tried: 0,
+            flow: None,
             transaction: None,
         });
         self.advance(id, n, stack)
@@ -709,7 +724,8 @@ impl Proxy {
             let path = context.path;
             let side = match stack.flows.sent_by(path.flow, path.peer, &mut stack.context) {
                 Ok(side) => side,
-                Err(None) => sent_by.clone(),
+                // Its client is found where it listens, by another connection.
+                Err(None) => stack.flows.sent_over(path.transport, sent_by),
                 Err(Some(address)) => {
                     self.sourcing.insert((address, id, n));
                     return Step::Waits;
@@ -743,6 +759,7 @@ impl Proxy {
         self.octets += octets;
         context.octets += octets;
         branch.transaction = Some(number);
+        branch.flow = Some(flow);
         let outgoing = Outgoing {
             bytes,
             method: request.method.clone(),
