@@ -25,7 +25,8 @@ pub struct Phone {
 impl Phone {
     /// One that talks over `udp` or `tcp` to the server at `at`.
     pub fn new(transport: &str, at: &str, user: &'static str) -> Phone {
-        Phone::from("127.0.0.1:0", transport, at, user)
+        let own = if at.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" };
+        Phone::from(own, transport, at, user)
     }
 
     /// The same, from an address of this host; over TCP that does not count.

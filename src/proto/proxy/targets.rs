@@ -185,7 +185,8 @@ mod tests {
         assert_eq!([next(2, false), next(2, false)], [1, 0]);
     }
 
-    /// FRK-014: who is named in place of a target comes before those that are less preferred.
+    /// FRK-014 FRK-015: who is named in place of a target comes before those that are less preferred, and needs TLS if the request
+    /// does.
     #[test]
     fn a_redirect_goes_before_what_is_less_preferred() {
         let bound = bindings(&["<sip:a@h>", "<sip:b@h>;q=0.1"]);
@@ -193,6 +194,7 @@ mod tests {
         targets.next(64, false);
         let named = ["<sip:x@h>;q=0.2", "<sip:a@h>", "<sip:y@h>", "<mailto:z@h>"];
         let named = named.map(|text| NameAddr::parse(text).unwrap());
+        assert_eq!(targets.redirect(&named, true, Fork::Parallel), 0);
         assert_eq!(targets.redirect(&named, false, Fork::Parallel), 2);
         assert_eq!(groups(targets), ["y@h", "x@h", "b@h"]);
     }
