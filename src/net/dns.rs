@@ -40,6 +40,8 @@ impl Resolver {
         let (text, kind) = match question {
             Question::A(name) => (name, RecordType::A),
             Question::Aaaa(name) => (name, RecordType::AAAA),
+            Question::Srv(name) => (name, RecordType::SRV),
+            Question::Naptr(name) => (name, RecordType::NAPTR),
         };
         let lookup = self.lookup(text, kind);
         let timeout = self.timeout;

@@ -527,13 +527,17 @@ impl Network {
     fn resolve(&mut self, query: QueryId, question: &Question) {
         while self.questions.try_join_next().is_some() {}
         if self.questions.len() >= QUESTIONS {
-            return self.ready.push_back(Event::Resolved { query, answer: Err(ResolveError::ServerFailed) });
+            return self.ready.push_back(Event::Resolved {
+                query,
+                answer: Err(ResolveError::ServerFailed),
+                ttl: 0,
+            });
         }
         let answer = self.resolver.ask(question);
         let report = self.report.clone();
         self.questions.spawn(async move {
             let answer = answer.await;
-            let _ = report.send(Event::Resolved { query, answer }).await;
+            let _ = report.send(Event::Resolved { query, answer, ttl: 0 }).await;
         });
     }
 

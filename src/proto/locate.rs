@@ -137,6 +137,7 @@ impl Locate {
         match question {
             Question::Aaaa(_) => self.aaaa = Lookup::Answered(answer),
             Question::A(_) => self.a = Lookup::Answered(answer),
+            Question::Srv(_) | Question::Naptr(_) => {}
         }
         let mut found = Vec::new();
         let mut error = None;

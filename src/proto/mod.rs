@@ -117,6 +117,8 @@ pub enum Event {
         query: QueryId,
         /// What it said.
         answer: DnsAnswer,
+        /// How long that is good, in seconds: the least of its records, CNAMEs included.
+        ttl: u32,
     },
     /// The location service answered.
     Stored {
@@ -278,6 +280,10 @@ pub enum Question {
     A(String),
     /// IPv6 addresses of a host.
     Aaaa(String),
+    /// Servers of a service (RFC 2782): `_sip._udp.munich.de`.
+    Srv(String),
+    /// Services of a domain (RFC 3403, RFC 3263 §4.1).
+    Naptr(String),
 }
 
 /// What the name service said. An empty list means: the name exists and has no such record.
@@ -290,6 +296,38 @@ pub enum Record {
     A(Ipv4Addr),
     /// An IPv6 address.
     Aaaa(Ipv6Addr),
+    /// A server of a service.
+    Srv(Srv),
+    /// A service of a domain.
+    Naptr(Naptr),
+}
+
+/// A server of a service (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Srv {
+    /// The lowest is tried first.
+    pub priority: u16,
+    /// Its share among those of the same priority.
+    pub weight: u16,
+    /// Where it listens.
+    pub port: u16,
+    /// The name of the server, without a dot at its end; empty: the service is not offered.
+    pub target: String,
+}
+
+/// A service of a domain (RFC 3403 §4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naptr {
+    /// The lowest is taken first; others only if that leads nowhere.
+    pub order: u16,
+    /// The lowest is tried first among those of the same order.
+    pub preference: u16,
+    /// What the replacement is: `s` for a name with SRV records, in any case.
+    pub flags: String,
+    /// The service: `SIP+D2U`, in any case.
+    pub service: String,
+    /// The name to ask for next, without a dot at its end.
+    pub replacement: String,
 }
 
 impl Record {
@@ -299,6 +337,7 @@ impl Record {
         match self {
             Record::A(address) => Some((*address).into()),
             Record::Aaaa(address) => Some((*address).into()),
+            Record::Srv(_) | Record::Naptr(_) => None,
         }
     }
 }

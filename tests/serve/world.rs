@@ -197,12 +197,13 @@ impl World {
             Action::Resolve { query, question } => {
                 let records = match &question {
                     Question::A(name) => self.zone.iter().filter(|(known, _)| known == name).collect(),
-                    Question::Aaaa(_) => Vec::new(),
+                    Question::Aaaa(_) | Question::Srv(_) | Question::Naptr(_) => Vec::new(),
                 };
                 let record = |(_, address): &(_, [u8; 4])| Record::A((*address).into());
                 return Some(Event::Resolved {
                     query,
                     answer: Ok(records.into_iter().map(record).collect()),
+                    ttl: 60,
                 });
             }
             Action::FindSource { .. } | Action::Checkpoint(_) | Action::Notify(_) => {

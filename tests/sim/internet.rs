@@ -198,7 +198,7 @@ impl<'a> Internet<'a> {
             Names::Unneeded | Names::Good | Names::Late(_) | Names::HalfBroken => Ok(found),
         };
         let late = if let Names::Late(most) = self.scenario.names { most } else { 50 };
-        stage.event(self.dice.next() % late, Event::Resolved { query, answer });
+        stage.event(self.dice.next() % late, Event::Resolved { query, answer, ttl: 60 });
     }
 
     fn notice(&mut self, notice: Notice, stage: &Stage<Incident>) {

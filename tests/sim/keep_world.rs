@@ -202,9 +202,11 @@ impl Others for Provider {
             // Every name has two addresses.
             Action::Resolve { query, question: Question::A(_) } => {
                 let answer = Ok([1, 2].map(|n| Record::A([192, 0, 2, n].into())).to_vec());
-                stage.event(1, Event::Resolved { query, answer });
+                stage.event(1, Event::Resolved { query, answer, ttl: 60 });
             }
-            Action::Resolve { query, .. } => stage.event(1, Event::Resolved { query, answer: Ok(vec![]) }),
+            Action::Resolve { query, .. } => {
+                stage.event(1, Event::Resolved { query, answer: Ok(vec![]), ttl: 60 })
+            }
             Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {
                 unreachable!("the engine has seen to it")
             }

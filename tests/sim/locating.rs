@@ -9,6 +9,7 @@ fn addresses(question: &Question) -> Option<DnsAnswer> {
     Some(match question {
         Question::A(_) => Ok(vec![record("192.0.2.1"), record("192.0.2.2")]),
         Question::Aaaa(_) => Ok(vec![record("2001:db8::1")]),
+        Question::Srv(_) | Question::Naptr(_) => Ok(vec![]),
     })
 }
 
@@ -30,6 +31,7 @@ fn the_next_address_is_tried_after_a_failure_a_503_and_silence() {
         Some(match question {
             Question::A(_) => Ok((1..=4).map(|n| record(&format!("192.0.2.{n}"))).collect()),
             Question::Aaaa(_) => Err(ResolveError::ServerFailed),
+            Question::Srv(_) | Question::Naptr(_) => Ok(vec![]),
         })
     });
     let mut opened = 0;
@@ -129,7 +131,7 @@ fn the_verdict_over_several_destinations_follows_the_order_of_the_exit_statuses(
         world.names = Box::new(|question| {
             Some(match question {
                 Question::A(_) => Ok(vec![record("192.0.2.1"), record("192.0.2.2")]),
-                Question::Aaaa(_) => Ok(vec![]),
+                Question::Aaaa(_) | Question::Srv(_) | Question::Naptr(_) => Ok(vec![]),
             })
         });
         let course = world.run(tcp(named()));

@@ -175,7 +175,7 @@ fn what_a_refused_request_asked_for_is_not_taken_for_bound() {
     world.names = Box::new(|question| {
         Some(match question {
             Question::A(_) => Ok((1..=3).map(|n| record(&format!("192.0.2.{n}"))).collect()),
-            Question::Aaaa(_) => Ok(vec![]),
+            Question::Aaaa(_) | Question::Srv(_) | Question::Naptr(_) => Ok(vec![]),
         })
     });
     // The first address answers, the second cannot be reached, the third sees us at another port.

@@ -83,6 +83,7 @@ fn a_name_is_looked_up_afresh_with_every_try() {
         Some(match question {
             Question::A(_) if asked > 2 => Ok(vec![record("192.0.2.1")]),
             Question::A(_) | Question::Aaaa(_) => Err(ResolveError::ServerFailed),
+            Question::Srv(_) | Question::Naptr(_) => Ok(vec![]),
         })
     });
     let mut plan = patient(60);

@@ -160,7 +160,7 @@ impl Others for Scripted<'_> {
             Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes, stage),
             Action::Resolve { query, question } => {
                 if let Some(answer) = (self.world.names)(&question) {
-                    stage.event(3, Event::Resolved { query, answer });
+                    stage.event(3, Event::Resolved { query, answer, ttl: 60 });
                 }
                 seen.asked.push(question);
             }

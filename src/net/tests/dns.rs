@@ -80,7 +80,7 @@ fn config(server: &NameServer) -> Config {
 async fn ask(network: &mut Network, question: Question) -> DnsAnswer {
     network.perform(Action::Resolve { query: QueryId(7), question });
     match event(network).await {
-        Event::Resolved { query: QueryId(7), answer } => answer,
+        Event::Resolved { query: QueryId(7), answer, .. } => answer,
         other => panic!("{other:?}"),
     }
 }

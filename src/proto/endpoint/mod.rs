@@ -120,7 +120,7 @@ impl Endpoint {
             Event::Closed { flow } => self.lost(flow, None, now),
             Event::Failed { flow, peer, cause } => self.failed(flow, peer, cause, now),
             Event::Received { flow, peer, bytes } => self.received(flow, peer, bytes, now),
-            Event::Resolved { query, answer } => self.resolved(query, answer, now),
+            Event::Resolved { query, answer, .. } => self.resolved(query, answer, now),
             Event::Stored { ask, answer } => {
                 self.serve(|server, stack| server.stored(ask, answer, stack));
             }

@@ -251,7 +251,7 @@ impl World<'_> {
                     let record = Record::A(Ipv4Addr::new(198, 51, 100, 9));
                     let answer = [Ok(vec![record]), Ok(Vec::new()), Err(ResolveError::TimedOut)];
                     let answer = answer[self.input.below(3)].clone();
-                    self.happens(Event::Resolved { query, answer });
+                    self.happens(Event::Resolved { query, answer, ttl: 60 });
                 }
             }
             _ => self.ordinary(peer),

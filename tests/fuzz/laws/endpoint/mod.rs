@@ -250,7 +250,7 @@ impl World<'_> {
             5 => Err(ResolveError::TimedOut),
             some => (0..some * some).map(|n| Ok(IpAddr::from([192, 0, 2, 10 + n as u8]).into())).collect(),
         };
-        self.happens(Event::Resolved { query, answer });
+        self.happens(Event::Resolved { query, answer, ttl: 60 });
     }
 
     fn oblige(&mut self) {
@@ -299,7 +299,7 @@ impl World<'_> {
                 Event::Received { flow, peer, bytes },
                 Event::Failed { flow, peer, cause: Cause::Refused },
                 Event::Closed { flow },
-                Event::Resolved { query: QueryId(flow.0), answer: Ok(Vec::new()) },
+                Event::Resolved { query: QueryId(flow.0), answer: Ok(Vec::new()), ttl: 60 },
                 Event::Command(Command::Password { registration: ID, password: None }),
                 Event::Timeout,
             ] {
