@@ -129,6 +129,7 @@ impl Account {
             transport: target.transport.map(Transport::from),
             families,
             zone,
+            pinned: Vec::new(),
             contacts: wanted.contacts,
             q: wanted.q,
             advertise: advertise.map(|Advertised(host, port)| Box::new((host, port))),

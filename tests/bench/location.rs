@@ -176,6 +176,7 @@ impl Server {
             fork: Fork::default(),
             auth_calls: false,
             limits: Limits { rate: u32::MAX, login_failures: u32::MAX, ..Limits::default() },
+            pinned: Vec::new(),
             timing: Timing::default(),
             tell_messages: false,
         };

@@ -235,6 +235,7 @@ pub fn plan() -> Plan {
         route: Vec::new(),
         transport: None,
         zone: None,
+        pinned: Vec::new(),
         families: Families::Both,
         contacts: Vec::new(),
         q: None,
