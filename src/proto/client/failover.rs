@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
 use super::plan::Plan;
+use super::refresh::AWAY;
 use super::registration::{FlowTo, Phase, Registrant, Step, Tally, Try, Visit};
 use super::request::MOST_REQUESTS;
 use super::schedule::{BELIEVED, SPREAD};
 use super::targets::MOST_DESTINATIONS;
 use crate::proto::digest::Sessions;
-use crate::proto::locate::{Found, Locate, LocateError, Next};
+use crate::proto::locate::{Destination, Found, Locate, LocateError, Next};
 use crate::proto::{Cause, Time, in_zone};
 use crate::sip::Host;
 
@@ -32,6 +33,7 @@ impl Registrant {
             // Another server has not issued the nonces we hold: it asks for itself.
             self.sessions = Sessions::new();
             attempt.locate = None;
+            attempt.later.clear();
             self.target = target;
             let Plan { families, pinned, .. } = &*self.plan;
             let next_hop = self.next_hop();
@@ -58,9 +60,17 @@ impl Registrant {
 
     /// Goes to the next destination of this target, or asks the name service for it; `None` when there is none.
     fn next_located(&mut self, attempt: &mut Try, now: Time) -> Option<(Phase, Step)> {
+        let zone = self.plan.zone;
         while attempt.visits < MOST_DESTINATIONS {
             match attempt.locate.as_mut()?.next(now) {
-                Next::Found(found) => return Some(self.go_to(attempt, found)),
+                Next::Found(mut found) => {
+                    found.destination.address = in_zone(found.destination.address, zone);
+                    if !self.is_aside(&found.destination, now) {
+                        return Some(self.go_to(attempt, found));
+                    }
+                    attempt.passed_over = true;
+                    attempt.later.push_back(found);
+                }
                 Next::Wait { questions, until } => {
                     return Some((Phase::Locating, Step::Resolve { questions, until }));
                 }
@@ -69,19 +79,35 @@ impl Registrant {
                     attempt.unresolved(name, error);
                 }
                 Next::NotOffered { name } => attempt.unreachable = Some(Unreachable::NotOffered { name }),
-                Next::Over => return None,
+                Next::Over => return attempt.later.pop_front().map(|found| self.go_to(attempt, found)),
             }
         }
         None
     }
 
     fn go_to(&mut self, attempt: &mut Try, found: Found) -> (Phase, Step) {
-        let Found { mut destination, origin } = found;
-        destination.address = in_zone(destination.address, self.plan.zone);
+        let Found { destination, origin } = found;
         self.sessions = Sessions::new();
         attempt.visits += 1;
         let flow = FlowTo::new(destination.clone(), origin);
         (Phase::Visiting(Visit::on(flow)), Step::Visit(destination))
+    }
+
+    /// Sets a destination that failed aside for a while: until then others come first (RFC 3263 §4.3).
+    pub(super) fn set_aside(&mut self, visit: &Visit, now: Time) {
+        if !self.plan.keep {
+            return;
+        }
+        let failed = visit.flow.address();
+        self.aside.retain(|(known, until)| now < *until && *known != failed);
+        if self.aside.len() == MOST_DESTINATIONS {
+            self.aside.remove(0);
+        }
+        self.aside.push((failed, now + AWAY));
+    }
+
+    fn is_aside(&self, destination: &Destination, now: Time) -> bool {
+        self.aside.iter().any(|(known, until)| known == destination && now < *until)
     }
 
     /// Leaves a destination whose flow is lost.
@@ -102,6 +128,7 @@ impl Registrant {
             attempt.leave(visit, result);
         }
         attempt.unreachable = Some(unreachable);
+        self.set_aside(visit, now);
         self.next_destination(attempt, now)
     }
 

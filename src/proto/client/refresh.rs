@@ -14,7 +14,7 @@ use crate::proto::{Cause, Time};
 use crate::sip::NameAddr;
 
 /// How long another destination serves before the first is tried again.
-const AWAY: Duration = Duration::from_secs(600);
+pub(super) const AWAY: Duration = Duration::from_secs(600);
 
 /// A lease of no more seconds would end before the silence of the first destination does.
 const LONG: u32 = 300;

@@ -28,6 +28,7 @@
 //! in `request`, and what happens between two registrations in `refresh`.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -39,10 +40,10 @@ use super::outcome::{
     Warning,
 };
 use super::plan::Plan;
-use super::targets::{NextHop, Target, Targets};
+use super::targets::{MOST_DESTINATIONS, NextHop, Target, Targets};
 use crate::proto::digest::Sessions;
 use crate::proto::ids::{self, Random, Tag};
-use crate::proto::locate::{Destination, Locate, Origin, Transport};
+use crate::proto::locate::{Destination, Found, Locate, Origin, Transport};
 use crate::proto::transaction::Outgoing;
 use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Response};
@@ -141,6 +142,10 @@ pub(super) struct Registrant {
     pub drop_stale: bool,
     /// Since when another destination than the first has served (RFC 3263 §4.3).
     pub failed_over_since: Option<Time>,
+    /// Destinations that failed, and until when others are tried before them.
+    pub aside: Vec<(Destination, Time)>,
+    /// When the last try failed: what the name service said before that is not relied on.
+    pub failed: Option<Time>,
 }
 
 /// What hosts that the user named were reached by and asked for: those of a redirect are held against it.
@@ -224,6 +229,10 @@ pub(super) struct Try {
     /// The targets that are left, and the way to the current one.
     pub targets: Targets,
     pub locate: Option<Box<Locate>>,
+    /// Destinations of the current target that come after all others, because they failed not long ago.
+    pub later: VecDeque<Found>,
+    /// There were some of those.
+    pub passed_over: bool,
     /// Destinations that were tried, and requests to all of them.
     pub visits: usize,
     pub requests: u32,
@@ -325,6 +334,8 @@ impl Registration {
             namesake: 0,
             drop_stale: false,
             failed_over_since: None,
+            aside: Vec::new(),
+            failed: None,
             plan,
         };
         Registration { registrant, revised: None, state: State::Fresh }
@@ -414,6 +425,7 @@ impl Registration {
             Await::Response => {
                 attempt.misbehaved = Some(Misbehaviour::Framing);
                 registrant.leave_unsettled(attempt, visit, AttemptResult::Closed);
+                registrant.set_aside(visit, now);
                 registrant.next_destination(attempt, now).into()
             }
             Await::Password(..) => {
@@ -435,6 +447,7 @@ impl Registration {
         let (Await::Flow | Await::Response) = visit.awaits else { return Step::Wait };
         attempt.silent = true;
         registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
+        registrant.set_aside(visit, now);
         let next = registrant.next_destination(attempt, now);
         self.settle(next.into(), now)
     }
@@ -535,6 +548,27 @@ impl Registration {
         }
     }
 
+    /// How many destinations are left for this try, as far as is known, without the one that is tried.
+    #[must_use]
+    pub(in crate::proto) fn destinations_left(&self) -> usize {
+        let State::Trying(trying) = &self.state else { return 0 };
+        let Try { locate, later, targets, visits, .. } = &trying.1;
+        let left = locate.as_ref().map_or(0, |locate| locate.left()) + later.len() + targets.left();
+        left.min(MOST_DESTINATIONS.saturating_sub(*visits))
+    }
+
+    /// The age that an answer of the name service may have at most: what it said before every destination failed may have
+    /// been the reason.
+    #[must_use]
+    pub(in crate::proto) fn doubts_since(&self) -> Time {
+        self.registrant.failed.unwrap_or_default()
+    }
+
+    /// The network has changed: what failed before may work.
+    pub(in crate::proto) fn forget_failures(&mut self) {
+        self.registrant.aside.clear();
+    }
+
     /// What has come of it so far; `None` when nothing is under way.
     fn cut_short(&mut self, now: Time) -> Option<(Failure, Tally)> {
         match &mut self.state {
@@ -560,6 +594,7 @@ impl Registration {
 
     /// This try has failed: another follows if there is time for it and it could end otherwise.
     fn fail(&mut self, failure: Failure, mut tally: Tally, now: Time) -> Step {
+        self.registrant.failed = Some(now);
         let left = self.plan().retry_for.saturating_sub(now.since(tally.started));
         match tally.pause(&failure) {
             Some((wait, spread)) if wait <= left => {
@@ -652,6 +687,16 @@ impl FlowTo {
         FlowTo { destination, origin, local: None, size: SizeRule::Unneeded }
     }
 
+    /// What RFC 3263 found, though requests are too large for datagrams.
+    pub(super) fn address(&self) -> Destination {
+        match self.size {
+            SizeRule::Unneeded => self.destination.clone(),
+            SizeRule::Switched { .. } | SizeRule::Refused => {
+                Destination { transport: Transport::Udp, ..self.destination.clone() }
+            }
+        }
+    }
+
     /// Begins anew with opening flows, the datagram's first if there was one. An answer that needs a flow
     /// opens it again.
     fn forget(&mut self) {
@@ -675,6 +720,8 @@ impl Try {
         Try {
             targets: Targets::default(),
             locate: None,
+            later: VecDeque::new(),
+            passed_over: false,
             visits: 0,
             requests: 0,
             contacts: Vec::new(),
