@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
 use super::plan::Plan;
 use super::refresh::AWAY;
-use super::registration::{FlowTo, Phase, Registrant, Step, Tally, Try, Visit};
+use super::registration::{FlowTo, Phase, Registrant, Review, Step, Tally, Try, Turn, Visit};
 use super::request::MOST_REQUESTS;
 use super::schedule::{BELIEVED, SPREAD};
-use super::targets::MOST_DESTINATIONS;
+use super::targets::{MOST_DESTINATIONS, Targets};
 use crate::proto::digest::Sessions;
+use crate::proto::ids::Random;
 use crate::proto::locate::{Destination, Found, Locate, LocateError, Next};
 use crate::proto::{Cause, Time, in_zone};
 use crate::sip::Host;
@@ -35,9 +36,7 @@ impl Registrant {
             attempt.locate = None;
             attempt.later.clear();
             self.target = target;
-            let Plan { families, pinned, .. } = &*self.plan;
-            let next_hop = self.next_hop();
-            match Locate::start(next_hop.uri_to_locate(), next_hop.transport, *families, pinned) {
+            match self.locate() {
                 Ok(locate) => {
                     attempt.locate = Some(Box::new(locate));
                     if let Some(next) = self.next_located(attempt, now) {
@@ -83,6 +82,62 @@ impl Registrant {
             }
         }
         None
+    }
+
+    /// Looks whether the flow at hand still leads where the name service says. If it does, or nobody knows, it is used: a
+    /// binding that works is not moved for better records.
+    pub(super) fn review(
+        &mut self,
+        attempt: &mut Try,
+        review: &mut Review,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Turn {
+        let stays = loop {
+            let Some(locate) = &mut attempt.locate else { break true };
+            match locate.next(now) {
+                Next::Found(mut found) => {
+                    found.destination.address = in_zone(found.destination.address, self.plan.zone);
+                    if found.destination == review.flow.address() {
+                        break true;
+                    }
+                    review.found.push_back(found);
+                }
+                Next::Wait { questions, until } if now < review.until => {
+                    return Turn::Stay(Step::Resolve { questions, until: until.min(review.until) });
+                }
+                Next::Wait { .. } => break true,
+                Next::Unresolved { .. } | Next::NotOffered { .. } => {}
+                Next::Over => break review.found.is_empty(),
+            }
+        };
+        attempt.later = std::mem::take(&mut review.found);
+        if let Some(local) = review.flow.local.filter(|_| stays) {
+            let mut visit = Visit::on(review.flow.clone());
+            return match self.send(attempt, &mut visit, local, random, now) {
+                Turn::Stay(step) => Turn::Move(Phase::Visiting(visit), step),
+                turn @ (Turn::Move(..) | Turn::Fail | Turn::Finish(_)) => turn,
+            };
+        }
+        (attempt.visits, attempt.tally.began_at_first) = (0, true);
+        self.next_destination(attempt, now).into()
+    }
+
+    /// Begins with the first destination of the first target: the flow is lost that it would have been asked over.
+    pub(super) fn begin_anew(&mut self, attempt: &mut Try, now: Time) -> Option<(Phase, Step)> {
+        (attempt.visits, attempt.tally.began_at_first) = (0, true);
+        attempt.targets = Targets::default();
+        if let Some(target) = self.target.take().filter(|target| target.is_for_good) {
+            attempt.targets.put_first(target);
+        }
+        self.next_target(attempt, now)
+    }
+
+    /// What finds the way to where requests go now.
+    pub(super) fn locate(&self) -> Result<Locate, LocateError> {
+        let Plan { families, pinned, .. } = &*self.plan;
+        let next_hop = self.next_hop();
+        Locate::start(next_hop.uri_to_locate(), next_hop.transport, *families, pinned)
     }
 
     fn go_to(&mut self, attempt: &mut Try, found: Found) -> (Phase, Step) {

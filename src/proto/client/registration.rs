@@ -146,6 +146,8 @@ pub(super) struct Registrant {
     pub aside: Vec<(Destination, Time)>,
     /// When the last try failed: what the name service said before that is not relied on.
     pub failed: Option<Time>,
+    /// Until when what the name service said is good.
+    pub good_until: Option<Time>,
 }
 
 /// What hosts that the user named were reached by and asked for: those of a redirect are held against it.
@@ -175,8 +177,20 @@ pub(super) enum State {
 pub(super) enum Phase {
     /// It waits for the name service.
     Locating,
+    /// It asks the name service whether the flow that it rests on still leads to the registrar.
+    Reviewing(Review),
     /// It is at a destination.
     Visiting(Visit),
+}
+
+/// A flow whose address was looked up so long ago that the answer is not good any more.
+#[derive(Debug)]
+pub(super) struct Review {
+    pub flow: FlowTo,
+    /// Other destinations, found before it.
+    pub found: VecDeque<Found>,
+    /// When that was waited for long enough: what works is used.
+    pub until: Time,
 }
 
 /// A flow to one destination.
@@ -336,6 +350,7 @@ impl Registration {
             failed_over_since: None,
             aside: Vec::new(),
             failed: None,
+            good_until: None,
             plan,
         };
         Registration { registrant, revised: None, state: State::Fresh }
@@ -374,15 +389,18 @@ impl Registration {
         let Some(locate) = &mut trying.1.locate else { return Step::Wait };
         // Also while a destination is tried: the next one may depend on it.
         locate.answer(question, answer, ttl, random, now);
-        self.on_lookup_due(now)
+        self.on_lookup_due(random, now)
     }
 
     /// The time of [`Step::Resolve`] has come.
-    pub fn on_lookup_due(&mut self, now: Time) -> Step {
+    pub fn on_lookup_due(&mut self, random: &mut dyn Random, now: Time) -> Step {
         let State::Trying(trying) = &mut self.state else { return Step::Wait };
-        let (Phase::Locating, attempt) = &mut **trying else { return Step::Wait };
-        let next = self.registrant.next_destination(attempt, now);
-        self.settle(next.into(), now)
+        let turn = match &mut **trying {
+            (Phase::Locating, attempt) => self.registrant.next_destination(attempt, now).into(),
+            (Phase::Reviewing(review), attempt) => self.registrant.review(attempt, review, random, now),
+            (Phase::Visiting(_), _) => return Step::Wait,
+        };
+        self.settle(turn, now)
     }
 
     /// The flow asked for by [`Step::Visit`] or [`Step::Switch`] is open.
@@ -397,7 +415,7 @@ impl Registration {
     /// The flow could not be opened, broke, or was closed without an answer (`cause` is `None` then).
     pub fn on_flow_lost(&mut self, cause: Option<Cause>, random: &mut dyn Random, now: Time) -> Step {
         let Some((registrant, attempt, visit)) = self.visit() else {
-            return self.on_resting_flow_lost(cause);
+            return self.on_resting_flow_lost(cause, now);
         };
         let no_tcp = matches!(cause, Some(Cause::Refused | Cause::ProtocolUnreachable));
         let turn = match (&visit.awaits, visit.flow.size) {
@@ -419,7 +437,9 @@ impl Registration {
 
     /// The messages of the stream can't be told apart any more.
     pub fn on_framing_lost(&mut self, now: Time) -> Step {
-        let Some((registrant, attempt, visit)) = self.visit() else { return self.on_resting_flow_lost(None) };
+        let Some((registrant, attempt, visit)) = self.visit() else {
+            return self.on_resting_flow_lost(None, now);
+        };
         let turn = match &visit.awaits {
             Await::Flow => Turn::Stay(Step::Wait),
             Await::Response => {
@@ -436,7 +456,13 @@ impl Registration {
         self.settle(turn, now)
     }
 
-    fn on_resting_flow_lost(&mut self, cause: Option<Cause>) -> Step {
+    fn on_resting_flow_lost(&mut self, cause: Option<Cause>, now: Time) -> Step {
+        if let State::Trying(trying) = &mut self.state
+            && let (Phase::Reviewing(_), attempt) = &mut **trying
+        {
+            let next = self.registrant.begin_anew(attempt, now);
+            return self.settle(next.into(), now);
+        }
         let State::Resting(flow) = &mut self.state else { return Step::Wait };
         if flow.take().is_some() { Step::Stranded(cause) } else { Step::Wait }
     }
@@ -540,7 +566,7 @@ impl Registration {
             Turn::Finish(result) => {
                 let flow = match phase {
                     Phase::Visiting(visit) if result.is_ok() => Some(visit.flow.clone()),
-                    Phase::Visiting(_) | Phase::Locating => None,
+                    Phase::Visiting(_) | Phase::Locating | Phase::Reviewing(_) => None,
                 };
                 let tally = mem::take(&mut attempt.tally);
                 self.finish(result.map_err(Failure::Misbehaved), tally, flow, now)
@@ -555,6 +581,12 @@ impl Registration {
         let Try { locate, later, targets, visits, .. } = &trying.1;
         let left = locate.as_ref().map_or(0, |locate| locate.left()) + later.len() + targets.left();
         left.min(MOST_DESTINATIONS.saturating_sub(*visits))
+    }
+
+    /// Whether it asks for names while it rests on a flow.
+    #[must_use]
+    pub(in crate::proto) fn is_reviewing(&self) -> bool {
+        matches!(&self.state, State::Trying(trying) if matches!(trying.0, Phase::Reviewing(_)))
     }
 
     /// The age that an answer of the name service may have at most: what it said before every destination failed may have
@@ -580,7 +612,7 @@ impl Registration {
                         attempt.silent = true;
                         self.registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
                     }
-                    Phase::Locating => {
+                    Phase::Locating | Phase::Reviewing(_) => {
                         let name = attempt.locate.as_ref().map(|locate| locate.name().to_owned());
                         attempt.unresolved(name.unwrap_or_default(), Some(ResolveError::TimedOut));
                     }

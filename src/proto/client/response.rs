@@ -157,6 +157,9 @@ impl Registrant {
         let (result, warnings) = bindings::read(response, &expected);
         attempt.tally.warnings.extend(warnings);
         if result.is_ok() && self.plan.keep {
+            if let Some(until) = attempt.locate.as_ref().and_then(|locate| locate.good_until()) {
+                self.good_until = Some(until);
+            }
             let served = visit.flow.address();
             self.aside.retain(|(failed, _)| *failed != served);
             match (attempt.visits > 1, attempt.tally.began_at_first) {

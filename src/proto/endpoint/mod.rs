@@ -250,7 +250,9 @@ impl Endpoint {
         match step {
             Step::Wait => {}
             Step::Resolve { questions, until } => {
-                self.leave_destination(id);
+                if self.registration(id).is_none_or(|registration| !registration.is_reviewing()) {
+                    self.leave_destination(id);
+                }
                 self.stack.context.timers.set(ClientTimer::Lookup(id), until);
                 self.resolve(id, questions, now);
             }
@@ -414,7 +416,9 @@ impl Endpoint {
                 self.miss_unfinished(id);
                 self.on_registration(id, now, |r, _| r.on_give_up(now));
             }
-            ClientTimer::Lookup(id) => self.on_registration(id, now, |r, _| r.on_lookup_due(now)),
+            ClientTimer::Lookup(id) => {
+                self.on_registration(id, now, |r, random| r.on_lookup_due(random, now))
+            }
             ClientTimer::Retry(id) => {
                 let Some(registration) = self.registration(id) else { return };
                 self.stack.context.timers.set(ClientTimer::TryLimit(id), now + registration.plan().try_limit);
