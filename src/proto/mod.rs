@@ -16,7 +16,7 @@ pub mod endpoint;
 mod flow;
 pub mod ids;
 pub mod locate;
-mod proxy;
+pub mod proxy;
 pub mod registrar;
 pub mod time;
 mod timers;
@@ -33,7 +33,6 @@ use crate::sip::{NameAddr, ParseError, Problem};
 
 pub use endpoint::{Drain, Endpoint};
 pub use flow::SentBy;
-pub use proxy::{best, forward};
 pub use time::Time;
 pub use timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
 pub use transport::{Destination, Transport, in_zone};

@@ -2,8 +2,8 @@
 //! the way back.
 //!
 //! Life of a request: the server has read it and knows that it may pass → `Proxy::forward` → the location service is asked
-//! (§16.5) → [`context`] says which branches begin → each is given its next hop ([`forward`]), its address (RFC 3263), a flow and a
-//! client transaction → what comes of them goes back to [`context`] → a 1xx and every 2xx go up at once, else the best of the
+//! (§16.5) → `context` says which branches begin → each is given its next hop ([`forward`]), its address (RFC 3263), a flow and a
+//! client transaction → what comes of them goes back there → a 1xx and every 2xx go up at once, else the best of the
 //! final responses ([`best`]) does.
 //!
 //! Whatever can be refused without asking a device is refused without state by the server. The proxy is stateful for all else,
