@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// The areas of a registering client without its extensions: each of their rows is shown, or it is said why not.
-const CORE: [&str; 9] = ["REQ", "RSP", "REG", "COD", "TXN", "TRN", "URI", "HDR", "AUT"];
+/// The areas of a registering client without its extensions, and of the proxy: each of their rows is shown, or it is said
+/// why not.
+const CORE: [&str; 12] = ["REQ", "RSP", "REG", "COD", "TXN", "TRN", "URI", "HDR", "AUT", "PRX", "FRK", "LOP"];
 
 /// What looks like a row and is none: SHA-256, AES-128.
 const NO_AREAS: &[&str] = &["SHA", "AES"];

@@ -419,8 +419,20 @@ fn settings(output: &Output, aor: &Uri, wanted: &Wanted) -> Settings {
 /// For the driver, but for the patience with name servers; and the address families that can be used.
 fn network_config(network: &Network, dry_run: bool) -> Result<(net::Config, Families), UsageError> {
     let bind = network.bind.map(|Address(ip, port, _)| (ip, port.filter(|port| *port != 0)));
+    let nameservers = nameservers(network.nameserver.iter().flatten())?;
+    let families = families(network, bind.map(|(ip, _)| ip))?;
+    Ok((net::Config { bind, port: None, nameservers, dns_timeout: Duration::ZERO, dry_run }, families))
+}
+
+/// The name servers of `--nameserver`.
+///
+/// # Errors
+/// One that can't be asked.
+pub(super) fn nameservers<'a>(
+    named: impl IntoIterator<Item = &'a Address>,
+) -> Result<Vec<SocketAddr>, UsageError> {
     let mut nameservers = Vec::new();
-    for Address(ip, port, zone) in network.nameserver.iter().flatten() {
+    for Address(ip, port, zone) in named {
         if zone.is_some() {
             let what = "names an interface, by which no name server can be asked yet";
             return Err(UsageError::value("--nameserver", &ip.to_string(), what)
@@ -428,8 +440,7 @@ fn network_config(network: &Network, dry_run: bool) -> Result<(net::Config, Fami
         }
         nameservers.push(SocketAddr::new(*ip, port.unwrap_or(53)));
     }
-    let families = families(network, bind.map(|(ip, _)| ip))?;
-    Ok((net::Config { bind, port: None, nameservers, dns_timeout: Duration::ZERO, dry_run }, families))
+    Ok(nameservers)
 }
 
 /// What can be sent from the bound address, and what the user allows.

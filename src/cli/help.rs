@@ -309,8 +309,9 @@ pub const DEMO: Help = Help {
     details: "\
 A registrar of munich.de is started on a free port of the loopback interface. Werner Heisenberg \
 registers two devices there with his password, looks where he is bound, takes one back and then \
-all. Sockets, messages, digest and registrar are the real ones of 'sipreg serve' and \
-'sipreg register'; each step shows the command that does the same.",
+all. In between he is called: both devices ring, then one after the other, and in the end none. \
+Sockets, messages, digest, registrar and proxy are the real ones of 'sipreg serve' and \
+'sipreg register'; each step of a device shows the command that does the same.",
     examples: &[("At a pace to read along, with whole messages:", &["sipreg demo --slow -vv"])],
     exit: &[
         (0, "all went as it should"),

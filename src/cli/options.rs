@@ -660,6 +660,11 @@ pub struct Calls {
     /// One more gets 503 with Retry-After, and is told as an event. Registrations go on.
     #[arg(long, value_name = "NUMBER")]
     pub max_calls: Option<usize>,
+    /// Name server to ask (repeatable)
+    ///
+    /// For calls to other domains, and for devices that are bound by a name. Without it: the system's.
+    #[arg(long, value_name = "IP[:PORT]")]
+    pub nameserver: Vec<Address>,
 }
 
 /// `sipreg demo`.

@@ -28,7 +28,8 @@ use super::transport::{Destination, Transport};
 use super::{Action, Direction, FlowId, Notice, RegistrationId, Time};
 use sources::Sources;
 
-pub(super) use reach::{Reach, SentBy};
+pub(super) use reach::Reach;
+pub use reach::SentBy;
 
 use crate::sip::{Frame, FramingError, Message, ParseError, StreamFramer};
 

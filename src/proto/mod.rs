@@ -32,6 +32,8 @@ use bytes::Bytes;
 use crate::sip::{NameAddr, ParseError, Problem};
 
 pub use endpoint::{Drain, Endpoint};
+pub use flow::SentBy;
+pub use proxy::{best, forward};
 pub use time::Time;
 pub use timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
 pub use transport::{Destination, Transport, in_zone};
@@ -411,7 +413,8 @@ pub enum AnswerFault {
     /// Its Via names another sender (RFC 3261 §18.1.2).
     #[error("the host or port in Via is not ours")]
     SentBy,
-    /// More than one Via: it was routed to us by mistake (RFC 3261 §8.1.3.3).
+    /// More than one Via: it was routed to us by mistake (RFC 3261 §8.1.3.3). Or none but ours, in the answer to a request
+    /// that a server forwarded.
     #[error("there is more than one Via")]
     Vias,
     /// Its Call-ID is another.

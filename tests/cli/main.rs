@@ -26,6 +26,8 @@ mod leaving;
 mod memory;
 mod moves;
 mod peer;
+mod phone;
+mod proxy;
 mod recognised;
 mod redirected;
 mod refusals;

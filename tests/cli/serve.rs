@@ -370,16 +370,41 @@ fn the_demonstration_goes_as_it_should() {
     for line in ran.stdout.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    for part in
-        ["401 Unauthorized, digest SHA-256", "200 OK, 2 bindings", "Contact: *", "All went as it should."]
-    {
+    for part in [
+        "401 Unauthorized, digest SHA-256",
+        "200 OK, 2 bindings",
+        "Contact: *",
+        "480 Temporarily Unavailable",
+        "All went as it should.",
+    ] {
         assert!(ran.stdout.contains(part), "{part} is not in {}", ran.stdout);
     }
     let object = sipreg(&["demo", "--json"]).json();
     assert_eq!((&object["ok"], &object["error"]), (&true.into(), &Value::Null));
     let steps = object["steps"].as_array().unwrap();
     let outcomes: Vec<_> = steps.iter().map(|step| step["outcome"].as_str().unwrap()).collect();
-    assert_eq!(outcomes, ["registered", "registered", "listed", "unregistered", "unregistered"]);
+    assert_eq!(
+        outcomes,
+        ["registered", "registered", "registered", "listed", "unregistered", "unregistered"]
+    );
+    let calls = object["calls"].as_array().unwrap();
+    let hosts = |uris: &Value| {
+        let uris = uris.as_array().unwrap().iter();
+        uris.map(|uri| uri.as_str().unwrap().rsplit('.').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let calls: Vec<_> = calls
+        .iter()
+        .map(|call| (call["status"].as_u64().unwrap(), hosts(&call["targets"]), hosts(&call["cancelled"])))
+        .collect();
+    let of = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        calls,
+        [
+            (200, of(&["203", "204"]), of(&["203"])),
+            (200, of(&["204", "203"]), of(&[])),
+            (480, of(&[]), of(&[]))
+        ]
+    );
     let whole = sipreg(&["demo", "-vv"]).stdout;
     assert!(
         whole.contains("REGISTER sip:munich.de SIP/2.0") && whole.contains("response=\"***\""),
@@ -387,6 +412,39 @@ fn the_demonstration_goes_as_it_should() {
     );
     let quiet = sipreg(&["demo", "--quiet"]);
     assert_eq!((quiet.code, quiet.stdout.as_str()), (Some(0), ""));
+}
+
+/// FRK-001 FRK-018 PTH-004: caller, proxy and both devices stand side by side.
+#[test]
+fn the_demonstration_shows_how_a_call_forks() {
+    let shown = sipreg(&["demo"]).stdout;
+    let (_, call) = shown.split_once("the other is cancelled.\n\n").unwrap();
+    let (ladder, _) = call.split_once("\n4. ").unwrap();
+    insta::assert_snapshot!(ladder, @r"
+    niels.bohr          munich.de                200.201.202.203    200.201.202.204
+        | INVITE ---------> |                           |                  |
+        | <----- 100 Trying |                           |                  |
+        |                   | INVITE -----------------> |                  |
+        |                   | INVITE -------------------|----------------> |
+        |                   | <------------ 180 Ringing |                  |
+        | <---- 180 Ringing |                           |                  |
+        |                   | <-------------------------|----- 180 Ringing |
+        | <---- 180 Ringing |                           |                  |
+        |                   | <-------------------------|---------- 200 OK |
+        | <--------- 200 OK |                           |                  |
+        |                   | CANCEL -----------------> |                  |
+        |                   | <-------- 200 OK (CANCEL) |                  |
+        |                   | <- 487 Request Terminated |                  |
+        |                   | ACK --------------------> |                  |
+        | ACK ------------> |                           |                  |
+        |                   | ACK ----------------------|----------------> |
+        | BYE ------------> |                           |                  |
+        |                   | BYE ----------------------|----------------> |
+        |                   | <-------------------------|---- 200 OK (BYE) |
+        | <--- 200 OK (BYE) |                           |                  |
+
+      They talk, by 200.201.202.204, until Niels Bohr hangs up.
+    ");
 }
 
 /// A server for both transports; `users` are those of a file.

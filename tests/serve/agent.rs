@@ -192,7 +192,7 @@ fn acks_responses_keep_alives_and_noise_get_no_answer() {
     world.stop();
 }
 
-/// DSR-003 RGR-018 RGR-047: the torture messages of RFC 4475 and RFC 5118, each answered or not, none harmful.
+/// DSR-003 RGR-018 RGR-047 PRX-034: the torture messages of RFC 4475 and RFC 5118, each answered or not, none harmful.
 #[test]
 fn the_torture_messages_are_answered_where_they_can_be() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/torture");

@@ -479,6 +479,67 @@ fn a_device_that_is_gone_makes_room_for_the_next_at_once() {
     world.stop();
 }
 
+/// PRX-013: however it is spelt.
+#[test]
+fn an_address_is_looked_up_by_what_it_means() {
+    let mut world = World::new(service());
+    world.bind(DESK, "");
+    for (n, uri) in (1..).zip([
+        "sip:%68eisenberg~MUNICH.de",
+        "sip:heisenberg~munich.de;user=phone",
+        "sip:heisenberg:x~munich.de:5060",
+    ]) {
+        let sent = world.datagram(CALLER, &calls_for("MESSAGE", uri, n, ""));
+        assert_eq!(lines(&sent), ["desk MESSAGE sip:heisenberg@192.0.2.11:5060"], "{uri}");
+    }
+    let other = world.datagram(CALLER, &calls_for("MESSAGE", "sip:heisenberg~munich.de:5099", 9, ""));
+    assert_eq!(lines(&other), ["caller 403 MESSAGE"], "another server of that name");
+    world.pass(Duration::from_secs(300));
+    world.stop();
+}
+
+/// PRX-023 PRX-024: a target with several addresses is tried at each, every time as a new branch.
+#[test]
+fn the_addresses_of_a_target_are_tried_one_after_another() {
+    for (third, heard) in [(200, "caller 200 INVITE"), (0, "caller 408 INVITE")] {
+        let mut world = World::new(service());
+        world.zone = vec![
+            ("pc.munich.de", [192, 0, 2, 11]),
+            ("pc.munich.de", [192, 0, 2, 12]),
+            ("pc.munich.de", [192, 0, 2, 13]),
+        ];
+        world.bind_for("heisenberg", DESK, "<sip:heisenberg~pc.munich.de>", "");
+        let mut last = world.datagram(CALLER, &calls("INVITE", 1, "")).remove(1);
+        let mut branches = vec![row(&last, "Via")];
+        let busy = responds(&last, 503, "d", "");
+        last = world.datagram(DESK, &busy).remove(1);
+        branches.push(row(&last, "Via"));
+        world.sent.clear();
+        let (flow, peer) = (world.udp, HOME.parse().unwrap());
+        world.event(Event::Failed { flow, peer, cause: Cause::Unreachable });
+        last = world.sent.remove(0);
+        branches.push(row(&last, "Via"));
+        branches.sort();
+        branches.dedup();
+        assert_eq!((branches.len(), last.peer.to_string().as_str()), (3, BOAT));
+        let end = if third > 0 {
+            lines(&world.datagram(BOAT, &responds(&last, third, "d", "")))
+        } else {
+            world.after(33)
+        };
+        assert_eq!(end.last().map(String::as_str), Some(heard));
+        world.pass(Duration::from_secs(300));
+        world.stop();
+    }
+    let mut world = World::new(service());
+    world.bind_for("heisenberg", DESK, "<sip:heisenberg~nowhere.de>", "");
+    assert_eq!(
+        lines(&world.datagram(CALLER, &calls("INVITE", 1, ""))),
+        ["caller 100 INVITE", "caller 500 INVITE"]
+    );
+    world.stop();
+}
+
 /// LOP-001 LOP-002 LOP-003: addresses that point at each other, and a request that comes back.
 #[test]
 fn loops_end_with_482() {

@@ -10,7 +10,9 @@ use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Users, Verifier};
 use sipreg::proto::ids::Counting;
 use sipreg::proto::registrar::service::{Counters, Fork, Limits, Listen, Policy, ServerEvent, Service};
-use sipreg::proto::{Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Time, Transport};
+use sipreg::proto::{
+    Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Question, Record, Time, Transport,
+};
 use sipreg::sip::{HeaderName, Host, Message, Response};
 use sipreg::store::{Memory, Store};
 
@@ -78,6 +80,8 @@ pub struct World {
     pub closed: Vec<FlowId>,
     pub opened: Vec<(FlowId, SocketAddr)>,
     waiting: VecDeque<(AskId, Operation)>,
+    /// IPv4 addresses of names; there are no others.
+    pub zone: Vec<(&'static str, [u8; 4])>,
     pub udp: FlowId,
     pub tcp: FlowId,
     accepted: u64,
@@ -143,6 +147,7 @@ impl World {
             closed: Vec::new(),
             opened: Vec::new(),
             waiting: VecDeque::new(),
+            zone: Vec::new(),
             udp: FlowId(0),
             tcp: FlowId(0),
             accepted: 0,
@@ -189,10 +194,18 @@ impl World {
             Action::Close { flow } => self.closed.push(flow),
             Action::Open { flow, destination } => self.opened.push((flow, destination.address)),
             Action::Notify(Notice::Message { .. }) => {}
-            Action::FindSource { .. }
-            | Action::Resolve { .. }
-            | Action::Checkpoint(_)
-            | Action::Notify(_) => {
+            Action::Resolve { query, question } => {
+                let records = match &question {
+                    Question::A(name) => self.zone.iter().filter(|(known, _)| known == name).collect(),
+                    Question::Aaaa(_) => Vec::new(),
+                };
+                let record = |(_, address): &(_, [u8; 4])| Record::A((*address).into());
+                return Some(Event::Resolved {
+                    query,
+                    answer: Ok(records.into_iter().map(record).collect()),
+                });
+            }
+            Action::FindSource { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }
         }

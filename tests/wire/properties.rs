@@ -87,6 +87,19 @@ fn uri() -> impl Strategy<Value = String> {
     prop::string::string_regex(&(pattern + headers)).unwrap()
 }
 
+/// Rows that decide where a request goes, and what of it stays with a proxy.
+fn passing_row() -> impl Strategy<Value = String> {
+    let uri =
+        "(sip|SIP|sips):([ab]@)?[a-d](:5060)?(;lr|;did=[a-d]|;maddr=[a-d]|;transport=tcp|;method=BYE|;;)?";
+    let hop = format!("(\"[Q,]\" |Q )?<{uri}>(;x)?|sip:[a-d](;lr)?|<tel:1>|,");
+    let credentials = "(Digest realm=\"[a-d]\", nonce=\"[\\\\x]?\"|Basic a=|Digest realm=[a-d])";
+    let rows = format!(
+        "(Route: ({hop})(,({hop}))?|Proxy-Authorization: {credentials}(, {credentials})?|Max-Breadth: [0-9]{{0,3}}|\
+         Via: SIP/2\\.0/UDP [a-d](;branch=z9hG4bK[a-d])?,?|WWW-Authenticate: Digest realm=\"[a-d]\"|Contact: <{uri}(\\?a=b)?>)\r\n"
+    );
+    prop::string::string_regex(&rows).unwrap()
+}
+
 proptest! {
     /// DSR-003, TRN-023, TRN-024: random octets in whatever pieces.
     #[test]
@@ -125,6 +138,25 @@ proptest! {
         changes in prop::collection::vec(change(), 1..12),
     ) {
         laws::message::read_write_read(&changed(which.get(torture()).octets.to_vec(), &changes));
+    }
+
+    /// PRX-001, PRX-002, PRX-017, DSR-003: torture messages with some octets and rows changed, on their way through a proxy.
+    #[test]
+    fn nothing_else_changes_on_the_way(
+        which in any::<prop::sample::Index>(),
+        rows in prop::collection::vec(passing_row(), 0..4),
+        changes in prop::collection::vec(change(), 0..6),
+        choices in (any::<[u8; 3]>(), prop::collection::vec((0u8..2, any::<u8>()), 0..6)),
+    ) {
+        let (choices, statuses) = choices;
+        let mut octets = choices.to_vec();
+        octets.push(u8::try_from(statuses.len()).unwrap());
+        octets.extend(statuses.iter().flat_map(|(high, low)| [*high, *low]));
+        let mut message = which.get(torture()).octets.to_vec();
+        let line = message.windows(2).position(|two| two == b"\r\n").map_or(0, |at| at + 2);
+        message.splice(line..line, rows.concat().into_bytes());
+        octets.extend(changed(message, &changes));
+        laws::forwarding::nothing_else_changes(&octets);
     }
 
     /// DSR-003: single values, each as a field of every family.

@@ -636,8 +636,12 @@ impl ServeEvent {
         match (status, targets.len()) {
             (Some(_), _) | (None, 0) => way,
             (None, many) => {
+                // The user of a contact is mostly that of the address.
+                let user =
+                    short(&aor).split_once('@').map(|(user, _)| format!("{user}@")).unwrap_or_default();
+                let place = |uri| short(uri).strip_prefix(&user).unwrap_or(short(uri));
                 let named =
-                    targets.iter().take(OTHERS_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+                    targets.iter().take(OTHERS_SHOWN).map(|uri| place(uri)).collect::<Vec<_>>().join(", ");
                 format!("{way} to {named}{}", if many > OTHERS_SHOWN { ", ..." } else { "" })
             }
         }
@@ -764,7 +768,7 @@ pub struct Throttle {
 }
 
 /// Kinds of events that come in floods.
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 /// Events of one kind that pass within a second.
 const PER_SECOND: u32 = 20;
@@ -798,6 +802,8 @@ impl Throttle {
             ServeEventName::Dropped => 2,
             ServeEventName::Unanswered => 3,
             ServeEventName::RateLimited => 4,
+            // It reached nobody: strangers can have any number of those.
+            ServeEventName::Routed if event.details.targets.as_ref().is_some_and(Vec::is_empty) => 5,
             ServeEventName::Listening
             | ServeEventName::Bound
             | ServeEventName::Refreshed

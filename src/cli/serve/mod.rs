@@ -71,7 +71,8 @@ async fn serve(
         tell_messages: args.display.verbose > Some(0),
     };
     let wanted = service.listen.len();
-    let mut session = setup.begin(Config::default(), options.metrics)?;
+    let mut session =
+        setup.begin(Config { nameservers: options.nameservers, ..Config::default() }, options.metrics)?;
     session.driver.store_with(Box::new(Memory::bounded(options.max_store)));
     session.driver.command(Command::Serve(Box::new(service)));
     let server = Server {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::cli::account;
 use crate::cli::options::{Access, Calls, Listening, Policy as Granting, Serve};
 use crate::cli::usage::UsageError;
 use crate::cli::values::{AlgorithmName, Domain, Lifetime, Listener, Size, SocketAddress, StoreName};
@@ -38,6 +39,8 @@ pub struct Options {
     pub max_store: usize,
     /// Digests to offer, in this order.
     pub algorithms: Vec<Algorithm>,
+    /// The name servers to ask; empty for those of the system.
+    pub nameservers: Vec<SocketAddr>,
     /// Where to serve the metrics.
     pub metrics: Option<SocketAddr>,
 }
@@ -64,6 +67,7 @@ impl Options {
                 ..limits(&args.listening)?
             },
             algorithms: algorithms(&args.access.algorithms)?,
+            nameservers: account::nameservers(&args.calls.nameserver)?,
             metrics: args.listening.metrics.map(|SocketAddress(address)| address),
             listen,
         })

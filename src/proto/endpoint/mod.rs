@@ -421,7 +421,7 @@ impl Endpoint {
             Heard::Timeout => registration.on_timeout(now),
             Heard::Undeliverable(cause) => registration.on_flow_lost(Some(cause), random, now),
             // Branches of the proxy alone hear them.
-            Heard::Provisional(..) | Heard::Over => Step::Wait,
+            Heard::Provisional(_) | Heard::Over => Step::Wait,
         });
     }
 }

@@ -16,9 +16,12 @@ use crate::sip::Host;
 
 /// What we are called on a flow: in the Via and the Record-Route of the requests that are forwarded there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::proto) struct SentBy {
+pub struct SentBy {
+    /// Over what.
     pub transport: Transport,
+    /// Our address there, or a name of ours.
     pub host: Host,
+    /// Where we listen.
     pub port: u16,
 }
 
@@ -138,19 +141,22 @@ impl Flows {
     /// What we are called on the side a request came from.
     ///
     /// # Errors
-    /// The system has been asked for our address on the way to that peer, or there is no way; or the flow is gone.
+    /// The system has been asked for our address on the way to that peer. `None`: there is no way, or the flow is gone.
     pub fn sent_by(
         &mut self,
         flow: FlowId,
         peer: SocketAddr,
         context: &mut Context,
-    ) -> Result<SentBy, IpAddr> {
+    ) -> Result<SentBy, Option<IpAddr>> {
         let open = self.all.get(&flow).and_then(|flow| Some((flow.transport, flow.local?)));
-        let (transport, local) = open.ok_or(peer.ip())?;
+        let (transport, local) = open.ok_or(None)?;
         if !transport.is_framed() {
             return Ok(self.named(transport, local));
         }
-        let host = self.called(local.ip(), peer, context).map_err(|_| peer.ip())?;
+        let host = self.called(local.ip(), peer, context).map_err(|unknown| match unknown {
+            NoSource::Asked(peer) => Some(peer),
+            NoSource::Nowhere => None,
+        })?;
         Ok(SentBy { transport, host, port: local.port() })
     }
 

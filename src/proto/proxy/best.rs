@@ -48,18 +48,6 @@ impl Best {
         }
     }
 
-    /// Whether no branch has ended yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.best.is_none()
-    }
-
-    /// The status that [`Best::choose`] would give now.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        self.best.as_ref().map(|best| if best.status() == 503 { 500 } else { best.status() })
-    }
-
     /// The response to pass on: a 6xx, else one of the lowest class, there rather one that tells the caller what to
     /// change. A 401 or 407 has the challenges of all. A 503 would say that nobody is reachable through this proxy, and
     /// becomes a 500 of its own.

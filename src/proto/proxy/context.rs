@@ -300,7 +300,7 @@ impl ResponseContext {
         match self.state {
             State::Forking if is_decline => {
                 self.state = State::Answering { is_answered: false };
-                effects.extend(self.withdraw());
+                effects.extend(if self.is_invite { self.withdraw() } else { self.close() });
                 effects.extend(self.settle());
             }
             State::Forking => effects.extend(self.proceed()),
@@ -332,6 +332,18 @@ impl ResponseContext {
             branch.stage = Stage::Over;
             self.breadth += std::mem::take(&mut branch.breadth);
         }
+    }
+
+    /// Sends nothing more; what was sent can't be cancelled, and is waited for.
+    fn close(&mut self) -> Vec<Effect> {
+        self.targets.clear();
+        let opening = (0..).zip(&mut self.branches).filter(|(_, branch)| branch.stage == Stage::Opening);
+        opening
+            .map(|(n, branch)| {
+                branch.stage = Stage::Over;
+                Effect::Abandon(n)
+            })
+            .collect()
     }
 
     /// Lets go of every branch that is pending, and of the targets that are left.
@@ -398,5 +410,163 @@ impl ResponseContext {
             effects.push(Effect::End);
         }
         effects
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::proto::proxy::Fork;
+    use crate::sip::NameAddr;
+
+    /// Two targets of the same preference and a third of a lower one.
+    fn targets() -> Targets {
+        let contacts =
+            ["<sip:a@h>", "<sip:b@h>", "<sip:c@h>;q=0.1"].map(|text| NameAddr::parse(text).unwrap());
+        let mut targets = Targets::default();
+        targets.redirect(&contacts, false, Fork::Parallel);
+        targets
+    }
+
+    fn context(is_invite: bool, way: &[Input]) -> ResponseContext {
+        let mut context = ResponseContext::new(is_invite, 60);
+        context.located(targets());
+        for input in way {
+            context.on(*input);
+        }
+        context
+    }
+
+    fn matrix(is_invite: bool) -> String {
+        let both = [Input::Sent(0), Input::Sent(1)];
+        let ways: [(&str, &[Input]); 5] = [
+            ("calling", &[]),
+            ("ringing", &[Input::Progress(0)]),
+            ("cancelled", &[Input::Progress(0), Input::Cancelled]),
+            ("declined", &[Input::Progress(0), Input::Declined(1)]),
+            ("accepted", &[Input::Progress(0), Input::Success(1)]),
+        ];
+        let inputs = [
+            Input::Trying(0),
+            Input::Progress(0),
+            Input::Success(0),
+            Input::Refused(0),
+            Input::Declined(0),
+            Input::TimerC(0),
+            Input::Ended(0),
+            Input::Cancelled,
+        ];
+        let mut out = String::new();
+        for (name, way) in ways {
+            for input in inputs {
+                let way: Vec<Input> = both.iter().chain(way).copied().collect();
+                let mut context = context(is_invite, &way);
+                let effects: Vec<String> =
+                    context.on(input).iter().map(|effect| format!("{effect:?}")).collect();
+                let (input, state) = (format!("{input:?}"), format!("{:?}", context.state()));
+                let state = state.replace("Answering { is_answered: true }", "Answered");
+                let state = state.replace("Answering { is_answered: false }", "Answering");
+                let line = format!("{name:<9} {input:<11} -> {state:<9} {}", effects.join(" "));
+                let _ = writeln!(out, "{}", line.trim_end());
+            }
+        }
+        out
+    }
+
+    /// FRK-001 FRK-004 FRK-005 FRK-006 FRK-007 FRK-018 FRK-019 FRK-020 FRK-023 FRK-024 FRK-025: two branches were sent, a third
+    /// target waits; what comes on the first.
+    #[test]
+    fn every_state_of_a_call_has_an_answer_to_every_input() {
+        insta::assert_snapshot!(matrix(true), @r"
+        calling   Trying(0)   -> Forking
+        calling   Progress(0) -> Forking   TimerC(0) Relay
+        calling   Success(0)  -> Answered  Stop(0) Relay
+        calling   Refused(0)  -> Forking   Stop(0)
+        calling   Declined(0) -> Answering Stop(0)
+        calling   TimerC(0)   -> Forking   Abandon(0) Silence Stop(0)
+        calling   Ended(0)    -> Forking
+        calling   Cancelled   -> Answering
+        ringing   Trying(0)   -> Forking
+        ringing   Progress(0) -> Forking   TimerC(0) Relay
+        ringing   Success(0)  -> Answered  Stop(0) Relay
+        ringing   Refused(0)  -> Forking   Stop(0)
+        ringing   Declined(0) -> Answering Stop(0)
+        ringing   TimerC(0)   -> Forking   Cancel(0) Patience(0)
+        ringing   Ended(0)    -> Forking
+        ringing   Cancelled   -> Answering Cancel(0) Patience(0)
+        cancelled Trying(0)   -> Answering
+        cancelled Progress(0) -> Answering Relay
+        cancelled Success(0)  -> Answered  Stop(0) Relay
+        cancelled Refused(0)  -> Answering Stop(0)
+        cancelled Declined(0) -> Answering Stop(0)
+        cancelled TimerC(0)   -> Answering Abandon(0) Silence Stop(0)
+        cancelled Ended(0)    -> Answering
+        cancelled Cancelled   -> Answering
+        declined  Trying(0)   -> Answering
+        declined  Progress(0) -> Answering Relay
+        declined  Success(0)  -> Answered  Stop(0) Relay
+        declined  Refused(0)  -> Done      Stop(0) Choose End
+        declined  Declined(0) -> Done      Stop(0) Choose End
+        declined  TimerC(0)   -> Done      Abandon(0) Silence Stop(0) Choose End
+        declined  Ended(0)    -> Done      Choose End
+        declined  Cancelled   -> Answering
+        accepted  Trying(0)   -> Answered
+        accepted  Progress(0) -> Answered
+        accepted  Success(0)  -> Answered  Stop(0) Relay
+        accepted  Refused(0)  -> Answered  Stop(0)
+        accepted  Declined(0) -> Answered  Stop(0)
+        accepted  TimerC(0)   -> Answered  Abandon(0) Silence Stop(0)
+        accepted  Ended(0)    -> Answered
+        accepted  Cancelled   -> Answered
+        ");
+    }
+
+    /// FRK-017
+    #[test]
+    fn other_methods_hear_one_answer_and_cancel_nothing() {
+        insta::assert_snapshot!(matrix(false), @r"
+        calling   Trying(0)   -> Forking
+        calling   Progress(0) -> Forking
+        calling   Success(0)  -> Done      Relay Abandon(1) End
+        calling   Refused(0)  -> Forking
+        calling   Declined(0) -> Answering
+        calling   TimerC(0)   -> Forking   Abandon(0) Silence
+        calling   Ended(0)    -> Forking
+        calling   Cancelled   -> Done      Abandon(0) Abandon(1) Choose End
+        ringing   Trying(0)   -> Forking
+        ringing   Progress(0) -> Forking
+        ringing   Success(0)  -> Done      Relay Abandon(1) End
+        ringing   Refused(0)  -> Forking
+        ringing   Declined(0) -> Answering
+        ringing   TimerC(0)   -> Forking   Cancel(0) Patience(0)
+        ringing   Ended(0)    -> Forking
+        ringing   Cancelled   -> Done      Abandon(0) Abandon(1) Choose End
+        cancelled Trying(0)   -> Done
+        cancelled Progress(0) -> Done
+        cancelled Success(0)  -> Done
+        cancelled Refused(0)  -> Done
+        cancelled Declined(0) -> Done
+        cancelled TimerC(0)   -> Done
+        cancelled Ended(0)    -> Done
+        cancelled Cancelled   -> Done
+        declined  Trying(0)   -> Answering
+        declined  Progress(0) -> Answering
+        declined  Success(0)  -> Done      Relay End
+        declined  Refused(0)  -> Done      Choose End
+        declined  Declined(0) -> Done      Choose End
+        declined  TimerC(0)   -> Answering Cancel(0) Patience(0)
+        declined  Ended(0)    -> Done      Choose End
+        declined  Cancelled   -> Answering
+        accepted  Trying(0)   -> Done
+        accepted  Progress(0) -> Done
+        accepted  Success(0)  -> Done
+        accepted  Refused(0)  -> Done
+        accepted  Declined(0) -> Done
+        accepted  TimerC(0)   -> Done
+        accepted  Ended(0)    -> Done
+        accepted  Cancelled   -> Done
+        ");
     }
 }

@@ -89,7 +89,11 @@ fn routes_of(headers: &Headers) -> (Vec<NameAddr>, Option<Reply>) {
     let mut routes = Vec::new();
     for route in headers.listed(&HeaderName::Route) {
         match route {
-            Ok(reading) => routes.push(reading.address),
+            // It may become a Request-URI.
+            Ok(reading) => match AnyUri::parse(reading.address.uri.to_string()) {
+                Ok(_) => routes.push(reading.address),
+                Err(error) => return (routes, Some(Reply::bad("Route", error))),
+            },
             Err(error) => return (routes, Some(error.into())),
         }
     }

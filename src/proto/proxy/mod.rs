@@ -11,9 +11,9 @@
 //!
 //! The file is long because all that a branch can meet ends at the same context.
 
-mod best;
+pub mod best;
 mod context;
-mod forward;
+pub mod forward;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -559,6 +559,8 @@ impl Proxy {
         if context.is_invite {
             self.counts.calls = self.counts.calls.saturating_sub(1);
             let class = usize::from(status.unwrap_or_default() / 100).checked_sub(1);
+            // An INVITE within a dialog changes a call, and is none of its own.
+            let class = class.filter(|_| work.is_initial);
             if let Some(count) = class.and_then(|class| self.counts.ended.get_mut(class)) {
                 *count += 1;
             }
@@ -720,18 +722,16 @@ impl Proxy {
         let mut record = Vec::new();
         if forward::forms_dialog(request) {
             let path = context.path;
-            let side = match stack.flows.has(path.flow) {
-                true => stack.flows.sent_by(path.flow, path.peer, &mut stack.context),
+            let side = match stack.flows.sent_by(path.flow, path.peer, &mut stack.context) {
+                Ok(side) => side,
                 // Its client is found where it listens, by another connection.
-                false => Ok(stack.flows.sent_over(path.transport, sent_by)),
-            };
-            match side {
-                Ok(side) => record = record_routes(&side, sent_by, token(&work.call_id, stack)),
-                Err(address) => {
+                Err(None) => stack.flows.sent_over(path.transport, sent_by),
+                Err(Some(address)) => {
                     self.sourcing.insert((address, id, n));
                     return Step::Waits;
                 }
-            }
+            };
+            record = record_routes(&side, sent_by, token(&work.call_id, stack));
         }
         let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Step::Waits };
         let Some(heading) = branch.heading.as_deref() else { return Step::Waits };
@@ -805,7 +805,7 @@ impl Proxy {
         let mut relayed = None;
         let effects = match heard {
             Heard::Copy => return,
-            Heard::Provisional(response, _) => {
+            Heard::Provisional(response) => {
                 let input = if response.status == 100 { Input::Trying(n) } else { Input::Progress(n) };
                 relayed = Some(response);
                 context.machine.on(input)

@@ -133,3 +133,78 @@ fn reachable(bindings: &[Binding], is_secure: bool, now: Time) -> Vec<(Q, Target
     found.sort_by_key(|(q, refreshed, _)| (Reverse(*q), Reverse(*refreshed)));
     found.into_iter().map(|(q, _, target)| (q, target)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::binding::Texts;
+    use crate::proto::{FlowId, Transport};
+
+    /// Bound in this order, a second after one another.
+    fn bindings(contacts: &[&str]) -> Vec<Binding> {
+        let source =
+            Source { flow: FlowId(1), peer: "192.0.2.7:5060".parse().unwrap(), transport: Transport::Udp };
+        let binding = |(n, contact): (u64, &&str)| {
+            let q = NameAddr::parse(contact).unwrap().q();
+            let refreshed = Time::from_millis(n * 1000);
+            let texts = Texts::new(contact, "c", "");
+            Binding { texts, q, cseq: 1, expires: Time::from_millis(100_000), refreshed, source }
+        };
+        (0..).zip(contacts).map(binding).collect()
+    }
+
+    /// The groups in their order, if each fails.
+    fn groups(mut targets: Targets) -> Vec<String> {
+        let text = |target: &Target| target.uri.to_string().replace("sip:", "");
+        std::iter::from_fn(|| Some(targets.next(64, false)).filter(|next| !next.is_empty()))
+            .map(|group| group.iter().map(text).collect::<Vec<_>>().join(" "))
+            .collect()
+    }
+
+    /// FRK-001 PRX-014: equal preference together, of an own time first; none twice; what no SIP reaches is left out.
+    #[test]
+    fn targets_come_by_falling_preference_and_each_once() {
+        let bound =
+            ["<sip:a@h>;q=0.5", "<sip:b@h>", "<sip:c@h>;q=0.5", "<tel:1>", "<sip:b@H>", "<sip:d@h>;q=0"];
+        let now = Time::from_millis(50_000);
+        let of = |fork| groups(Targets::bound(&bindings(&bound), false, fork, now));
+        assert_eq!(of(Fork::Parallel), ["b@H", "c@h a@h", "d@h"]);
+        assert_eq!(of(Fork::Sequential), ["b@H", "c@h", "a@h", "d@h"]);
+        assert!(groups(Targets::bound(&bindings(&bound), true, Fork::Parallel, now)).is_empty());
+        let late = Time::from_millis(100_000);
+        assert!(groups(Targets::bound(&bindings(&bound), false, Fork::Parallel, late)).is_empty());
+    }
+
+    /// LOP-007 LOP-010: those behind wait until the whole group has failed.
+    #[test]
+    fn a_group_that_is_at_work_keeps_the_next_waiting() {
+        let bound = bindings(&["<sip:a@h>", "<sip:b@h>", "<sip:c@h>", "<sip:d@h>;q=0.1"]);
+        let mut targets = Targets::bound(&bound, false, Fork::Parallel, Time::from_millis(0));
+        let mut next = |room, is_busy| targets.next(room, is_busy).len();
+        assert_eq!([next(2, false), next(2, true), next(2, true), next(2, true)], [2, 1, 0, 0]);
+        assert_eq!([next(2, false), next(2, false)], [1, 0]);
+    }
+
+    /// FRK-014 FRK-015: who is named in place of a target comes before those that are less preferred, and needs TLS if the request
+    /// does.
+    #[test]
+    fn a_redirect_goes_before_what_is_less_preferred() {
+        let bound = bindings(&["<sip:a@h>", "<sip:b@h>;q=0.1"]);
+        let mut targets = Targets::bound(&bound, false, Fork::Parallel, Time::from_millis(0));
+        targets.next(64, false);
+        let named = ["<sip:x@h>;q=0.2", "<sip:a@h>", "<sip:y@h>", "<mailto:z@h>"];
+        let named = named.map(|text| NameAddr::parse(text).unwrap());
+        assert_eq!(targets.redirect(&named, true, Fork::Parallel), 0);
+        assert_eq!(targets.redirect(&named, false, Fork::Parallel), 2);
+        assert_eq!(groups(targets), ["y@h", "x@h", "b@h"]);
+    }
+
+    /// So many, and no more, whatever is bound.
+    #[test]
+    fn there_is_an_end_to_targets() {
+        let many: Vec<String> = (0..200).map(|n| format!("<sip:a{n}@h>")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let targets = Targets::bound(&bindings(&many), false, Fork::Parallel, Time::from_millis(0));
+        assert_eq!(targets.known().len(), MOST_TARGETS);
+    }
+}

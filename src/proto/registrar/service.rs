@@ -830,10 +830,12 @@ impl Server {
         let Some(uri) = head.uri.sip() else { return };
         let token = request.headers.call_id().map(|id| proxy::token(id, stack)).unwrap_or_default();
         let own = OwnAddresses { domains: self.registrar.domains(), flows: &stack.flows, token };
-        let routing = match proxy::route(request, uri, &own) {
+        let mut routing = match proxy::route(request, uri, &own) {
             Ok(routing) => routing,
             Err(reply) => return self.refuse(&mut incoming, reply, stack),
         };
+        // Whoever has called once knows a right token: only within the dialog that was recorded it is a pass.
+        routing.is_known &= head.to.tag().is_some();
         let is_ours = proxy::is_own(self.registrar.domains(), &stack.flows, &routing.uri, routing.is_known);
         let is_last = routing.routes.is_empty();
         let is_for_us = is_ours && is_last && routing.uri.user.is_none();
@@ -844,12 +846,14 @@ impl Server {
         if let Some(reply) = proxy::refuse(request, &head) {
             return self.refuse(&mut incoming, reply, stack);
         }
-        let is_free = routing.is_known || is_ours && !self.auth_calls;
+        // A Route that leads elsewhere would make us send to whom a stranger names.
+        let stays = is_ours && is_last;
+        let is_free = routing.is_known || stays && !self.auth_calls;
         // It can't be asked for a password, and what it is about is record-routed.
         if request.method == Method::Ack && !routing.is_known {
             return;
         }
-        if !is_free && let Err(refusal) = self.authorise(&incoming, &routing.uri, is_ours, stack) {
+        if !is_free && let Err(refusal) = self.authorise(&incoming, &routing.uri, stays, stack) {
             return self.refuse_caller(incoming, refusal, stack);
         }
         let aor = is_ours.then(|| Aor::of(&routing.uri));
@@ -979,7 +983,7 @@ impl Server {
 
     /// The system has said which address of ours leads there.
     pub fn source_found(&mut self, peer: IpAddr, local: Option<IpAddr>, stack: &mut Transactions) {
-        stack.flows.source_found(peer, local, &mut stack.context);
+        stack.flows.source_found(peer, local, &stack.context);
         self.proxy.source_found(peer, stack);
         self.tell_proxied(stack);
     }

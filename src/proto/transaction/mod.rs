@@ -1,8 +1,8 @@
 //! Transactions (RFC 3261 §17): what makes one request and its responses a unit over an unreliable network.
 //!
-//! [`client`], [`invite_client`], [`server`] and [`invite_server`] are the machines of one transaction each. `Transactions` holds all
-//! that are alive and knows whose each is: it sends requests, finds the one that a response answers, knows requests
-//! that come again, and repeats what has to be repeated.
+//! [`client`], [`invite_client`], [`server`] and [`invite_server`] are the machines of one transaction each.
+//! `Transactions` holds all that are alive and knows whose each is: it sends requests, finds the one that a response
+//! answers, knows requests that come again, and repeats what has to be repeated.
 //!
 //! A response reaches its owner only if everything in it fits the request it claims to answer: branch and CSeq method
 //! (§17.1.3), sent-by (§18.1.2), and Call-ID, From tag and CSeq number, which a stranger who saw only the branch would
@@ -12,7 +12,11 @@
 //! Server transactions that have been answered all live equally long, so that they end in the order in which they were
 //! answered: a queue serves as timer, and the endpoint is asked to wake up for its head only. When the answers kept for
 //! repeating outgrow their limit, the oldest go early: a copy of such a request is then served anew, which the
-//! registrar's own rules make harmless (the nonce count is used up, the CSeq is not higher).
+//! registrar's own rules make harmless (the nonce count is used up, the CSeq is not higher). Those of INVITEs stay: there
+//! are as many as a server takes calls.
+//!
+//! Of a call that was accepted both sides live on for 64·T1 (RFC 6026), with next to nothing: no request, no answer, no
+//! flow. Queues serve as their timers, too.
 //!
 //! The file is long because a response, a copy of a request and a flow that fails all end at the same table.
 
@@ -83,8 +87,8 @@ pub struct Outgoing {
 pub(super) enum Heard {
     /// The request was sent once more.
     Copy,
-    /// A 1xx, 100 too, and who sent it. Told of branches of the proxy only.
-    Provisional(Response, SocketAddr),
+    /// A 1xx, 100 too. Told of branches of the proxy only.
+    Provisional(Response),
     /// The final response, with its Via, and who sent it. To an INVITE every 2xx comes, copies too, until
     /// [`Heard::Over`]. After any other final response nothing more is heard.
     Final(Response, Via, SocketAddr),
@@ -501,7 +505,7 @@ impl Transactions {
         let tell = self.carry_out(key, effects.unwrap_or_default(), Some(&response));
         let heard = match (owner, tell) {
             (Some(_), Some(Tell::Final)) => Heard::Final(response, via, peer),
-            (Some(Owner::Branch(..)), Some(Tell::Provisional)) => Heard::Provisional(response, peer),
+            (Some(Owner::Branch(..)), Some(Tell::Provisional)) => Heard::Provisional(response),
             (_, None | Some(_)) => return Ok(None),
         };
         Ok(owner.map(|owner| (owner, heard)))

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod endpoint;
 pub mod fields;
+pub mod forwarding;
 pub mod framing;
 mod input;
 pub mod message;

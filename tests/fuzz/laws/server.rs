@@ -1,6 +1,6 @@
-//! The server endpoint in a world that does as the octets say: whatever comes, each event leads to a bounded number of
-//! actions, every message that leaves is a response that reads and goes to who has asked, and when it is told to stop
-//! nothing is left.
+//! The server endpoint, registrar and proxy, in a world that does as the octets say: whatever comes, each event leads to a
+//! bounded number of actions, every message that leaves reads, a response goes to who has asked, a request has our Via on
+//! top, and when the server is told to stop nothing is left.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,7 +12,10 @@ use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Hidden, User, Users, Verifier};
 use sipreg::proto::ids::Counting;
 use sipreg::proto::registrar::service::{Fork, Full, Limits, Listen, Policy, ServerEvent, Service};
-use sipreg::proto::{Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Time, Transport};
+use sipreg::proto::{
+    Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, QueryId, Record, ResolveError, Time,
+    Transport,
+};
 use sipreg::sip::{Host, Message};
 use sipreg::store::{Memory, Store};
 
@@ -35,9 +38,16 @@ struct World<'a> {
     now: Time,
     listeners: Vec<FlowId>,
     connections: BTreeSet<FlowId>,
-    /// Opened for late answers.
+    /// Opened for late answers and for requests.
     late: VecDeque<(FlowId, SocketAddr)>,
+    /// Of those, the ones that are open.
+    outgoing: BTreeSet<FlowId>,
     asked: VecDeque<(AskId, Operation)>,
+    questions: VecDeque<QueryId>,
+    /// Requests that were forwarded, with where they went.
+    forwarded: VecDeque<(FlowId, SocketAddr, Bytes)>,
+    /// Messages that came in: each may lead to something later.
+    came: usize,
     accepted: u64,
     stopped: bool,
 }
@@ -54,7 +64,11 @@ pub fn nothing_is_left(octets: &[u8]) {
         listeners: Vec::new(),
         connections: BTreeSet::new(),
         late: VecDeque::new(),
+        outgoing: BTreeSet::new(),
         asked: VecDeque::new(),
+        questions: VecDeque::new(),
+        forwarded: VecDeque::new(),
+        came: 0,
         accepted: 0,
         stopped: false,
     };
@@ -83,9 +97,17 @@ fn service(input: &mut Input<'_>) -> Service {
         domains: ["example.com", "example.net"].map(|name| Host::parse(name).unwrap()).to_vec(),
         policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 3 },
         verifier,
-        fork: Fork::default(),
-        auth_calls: false,
-        limits: Limits { connections: CONNECTIONS, replay: 5000, pending: 3, full, ..Limits::default() },
+        fork: input.one(&[Fork::Parallel, Fork::Sequential]),
+        auth_calls: input.chance(),
+        limits: Limits {
+            connections: CONNECTIONS,
+            replay: 5000,
+            pending: 3,
+            full,
+            calls: 4,
+            forwarded: 60_000,
+            ..Limits::default()
+        },
         timing: Timing::default(),
         tell_messages: input.chance(),
     }
@@ -94,10 +116,12 @@ fn service(input: &mut Input<'_>) -> Service {
 impl World<'_> {
     fn happens(&mut self, event: Event) {
         let size = if let Event::Received { bytes, .. } = &event { bytes.len() } else { 0 };
+        self.came += usize::from(size > 0);
         let was_timeout = matches!(event, Event::Timeout);
         let before = self.endpoint.next_timeout();
         let actions: Vec<_> = self.endpoint.handle(event, self.now).collect();
-        assert!(actions.len() <= 64 + size, "{} actions of one event", actions.len());
+        let most = 64 + size + 8 * self.came;
+        assert!(actions.len() <= most, "{} actions of one event", actions.len());
         for action in actions {
             self.carry_out(action);
         }
@@ -115,32 +139,41 @@ impl World<'_> {
                 self.happens(Event::Opened { flow, local: address });
             }
             Action::Transmit { flow, peer, bytes } => {
-                // RFC 3261 §18.2.2: whatever a Via says, nobody hears from us who has not asked, but a group.
-                let asked = PEERS.contains(&peer.ip()) || peer.ip().is_multicast();
-                assert!(asked, "an answer goes to {peer}, who has not asked");
                 let known = self.listeners.contains(&flow)
                     || self.connections.contains(&flow)
-                    || self.late.iter().any(|(late, _)| *late == flow);
+                    || self.late.iter().any(|(late, _)| *late == flow)
+                    || self.outgoing.contains(&flow);
                 assert!(known, "{flow} is not open");
-                let is_pong = bytes == b"\r\n"[..];
-                assert!(is_pong || matches!(Message::parse_framed(bytes), Ok(Message::Response(_))));
+                if bytes == b"\r\n"[..] {
+                    return;
+                }
+                match Message::parse_framed(bytes.clone()).expect("what leaves can be read") {
+                    Message::Response(_) => {
+                        // RFC 3261 §18.2.2: whatever a Via says, nobody hears from us who has not asked, but a group.
+                        let asked = PEERS.contains(&peer.ip()) || peer.ip().is_multicast();
+                        assert!(asked, "an answer goes to {peer}, who has not asked");
+                    }
+                    Message::Request(request) => {
+                        let via = request.headers.top_via().expect("a Via of ours");
+                        assert_eq!((via.host.to_string().as_str(), via.port), ("192.0.2.1", Some(5060)));
+                        self.forwarded.push_back((flow, peer, bytes));
+                    }
+                }
             }
             Action::Close { flow } => {
                 self.listeners.retain(|listener| *listener != flow);
                 self.connections.remove(&flow);
                 self.late.retain(|(late, _)| *late != flow);
+                self.outgoing.remove(&flow);
             }
             Action::Open { flow, destination } => {
-                assert!(PEERS.contains(&destination.address.ip()), "a connection to who has not asked");
                 self.late.push_back((flow, destination.address));
             }
             Action::Store { ask, operation } => self.asked.push_back((ask, operation)),
             Action::Notify(Notice::Server(what)) => self.stopped |= what == ServerEvent::Stopped,
             Action::Notify(Notice::Message { .. }) => {}
-            Action::FindSource { .. }
-            | Action::Resolve { .. }
-            | Action::Checkpoint(_)
-            | Action::Notify(_) => {
+            Action::Resolve { query, .. } => self.questions.push_back(query),
+            Action::FindSource { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }
         }
@@ -162,7 +195,7 @@ impl World<'_> {
 
     fn one_thing(&mut self) {
         let peer = SocketAddr::new(PEERS[self.input.below(PEERS.len())], 5060);
-        match self.input.below(12) {
+        match self.input.below(16) {
             0..=2 => {
                 let bytes = Bytes::copy_from_slice(self.input.octets());
                 let flow = self.listeners.first().copied().unwrap_or(FlowId(1));
@@ -197,11 +230,12 @@ impl World<'_> {
             9 => {
                 if let Some((flow, to)) = self.late.front().copied() {
                     let event = match self.input.chance() {
-                        true => Event::Opened { flow, local: peer },
+                        true => Event::Opened { flow, local: ([192, 0, 2, 1], 40_000).into() },
                         false => Event::Failed { flow, peer: to, cause: Cause::Refused },
                     };
-                    if matches!(event, Event::Failed { .. }) {
-                        self.late.pop_front();
+                    self.late.pop_front();
+                    if matches!(event, Event::Opened { .. }) {
+                        self.outgoing.insert(flow);
                     }
                     self.happens(event);
                 }
@@ -210,8 +244,58 @@ impl World<'_> {
                 let span = Duration::from_millis(u64::from(self.input.number()) * 10);
                 self.wait(span);
             }
-            _ => self.happens(Event::Timeout),
+            11 => self.happens(Event::Timeout),
+            12 | 13 => self.respond(),
+            14 => {
+                if let Some(query) = self.questions.pop_front() {
+                    let record = Record::A(Ipv4Addr::new(198, 51, 100, 9));
+                    let answer = [Ok(vec![record]), Ok(Vec::new()), Err(ResolveError::TimedOut)];
+                    let answer = answer[self.input.below(3)].clone();
+                    self.happens(Event::Resolved { query, answer });
+                }
+            }
+            _ => self.ordinary(peer),
         }
+    }
+
+    /// Somebody answers a request that was forwarded, as it came: once, twice, or when nobody waits any more.
+    fn respond(&mut self) {
+        let at = self.input.below(self.forwarded.len().max(1));
+        let Some((flow, peer, bytes)) = self.forwarded.get(at).cloned() else { return };
+        let status =
+            [100, 180, 183, 200, 200, 202, 302, 401, 408, 486, 487, 500, 503, 603][self.input.below(14)];
+        let rest = bytes.iter().position(|octet| *octet == b'\r').map_or(&[][..], |end| &bytes[end..]);
+        let bytes = Bytes::from([format!("SIP/2.0 {status} X").as_bytes(), rest].concat());
+        if self.input.chance() {
+            self.forwarded.remove(at);
+        }
+        self.happens(Event::Received { flow, peer, bytes });
+    }
+
+    /// A request that makes sense: a device registers, somebody calls, cancels, acknowledges, hangs up.
+    fn ordinary(&mut self, peer: SocketAddr) {
+        let method =
+            self.input.one(&["REGISTER", "INVITE", "INVITE", "CANCEL", "ACK", "BYE", "MESSAGE", "OPTIONS"]);
+        let (user, number) = (self.input.one(&["alice", "bob"]), self.input.below(4));
+        let uri = match method {
+            "REGISTER" => "sip:example.com".to_owned(),
+            _ => format!("sip:{user}@{}", self.input.one(&["example.com", "example.net", "elsewhere.net"])),
+        };
+        let contact = self.input.one(&[
+            "<sip:x@198.51.100.8>",
+            "<sip:y@198.51.100.9;transport=tcp>;q=0.5",
+            "<sip:z@pc.elsewhere.net>",
+            "<sip:bob@example.com>",
+            "<sip:alice@example.com>;q=0.2",
+        ]);
+        let text = format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {peer};rport;branch=z9hG4bK{number}\r\n\
+             From: <sip:alice@example.com>;tag=1\r\nTo: <sip:{user}@example.com>\r\nCall-ID: {number}\r\n\
+             CSeq: {} {method}\r\nContact: {contact}\r\nContent-Length: 0\r\n\r\n",
+            self.came + 1
+        );
+        let flow = self.listeners.first().copied().unwrap_or(FlowId(1));
+        self.happens(Event::Received { flow, peer, bytes: text.into() });
     }
 
     /// The newcomer counts only once the core has made room.
@@ -224,7 +308,8 @@ impl World<'_> {
     /// Octets of a connection, perhaps of one that is gone.
     fn segment(&mut self, peer: SocketAddr) {
         let at = self.input.below(CONNECTIONS + 1);
-        let flow = self.connections.iter().nth(at).copied().unwrap_or(FlowId::ACCEPTED);
+        let mut open = self.connections.iter().chain(&self.outgoing);
+        let flow = open.nth(at).copied().unwrap_or(FlowId::ACCEPTED);
         let bytes = Bytes::copy_from_slice(self.input.octets());
         self.happens(Event::Received { flow, peer, bytes });
     }

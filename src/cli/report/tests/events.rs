@@ -127,7 +127,7 @@ fn events_of_serve_are_lines_for_people() {
         changed(Fate::Refreshed, Some(3600)),
         changed(Fate::Removed, None),
         changed(Fate::Expired, None),
-        routed(&["<sip:w@192.0.2.8>;q=0.5", "sip:w@192.0.2.9"], None),
+        routed(&["<sip:werner.heisenberg@192.0.2.8>;q=0.5", "sip:w@192.0.2.9"], None),
         routed(&["sip:w@192.0.2.9"; 6], None),
         routed(&["sip:w@192.0.2.9"], Some(200)),
         routed(&[], Some(480)),
@@ -153,8 +153,8 @@ fn events_of_serve_are_lines_for_people() {
     13:03:12 UTC  refreshed  werner.heisenberg@munich.de for 1h: sip:w@192.0.2.8
     13:03:12 UTC  removed    werner.heisenberg@munich.de: sip:w@192.0.2.8
     13:03:12 UTC  expired    werner.heisenberg@munich.de: sip:w@192.0.2.8
-    13:03:12 UTC  routed     werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk to sip:w@192.0.2.8, sip:w@192.0.2.9
-    13:03:12 UTC  routed     werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk to sip:w@192.0.2.9, sip:w@192.0.2.9, sip:w@192.0.2.9, sip:w@192.0.2.9, sip:w@192.0.2.9, ...
+    13:03:12 UTC  routed     werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk to 192.0.2.8, w@192.0.2.9
+    13:03:12 UTC  routed     werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk to w@192.0.2.9, w@192.0.2.9, w@192.0.2.9, w@192.0.2.9, w@192.0.2.9, ...
     13:03:12 UTC  answered   werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk: 200 OK
     13:03:12 UTC  ended      werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk: 480 Temporarily Unavailable
     13:03:12 UTC  ended      werner.heisenberg@munich.de: INVITE from niels\u{7}@copenhagen.dk: 499 Bad Request
@@ -209,6 +209,33 @@ fn a_flood_is_counted_instead_of_shown() {
     let rest: Vec<ServeEvent> = throttle.rest(later(9)).collect();
     assert_eq!((held_back, rest.len()), (6, 1));
     assert!(text(&rest[0]).starts_with("13:03:21 UTC") && text(&rest[0]).ends_with("(6 times)\n"));
+}
+
+/// Calls that reach somebody are always told; those that reach nobody, as often as other things that strangers can do.
+#[test]
+fn a_flood_of_calls_to_nobody_is_counted() {
+    let routed = |targets: &[&str], status| {
+        let what = ServerEvent::Routed {
+            aor: Aor::of(&Uri::parse(AOR).unwrap()),
+            method: Method::Invite,
+            from: "sip:niels@copenhagen.dk".into(),
+            targets: targets.iter().map(|target| Arc::from(*target)).collect(),
+            status,
+        };
+        ServeEvent::of(&what, SENT).unwrap()
+    };
+    let mut throttle = Throttle::default();
+    let passed = (0..50).filter_map(|_| throttle.admit(routed(&[], Some(404)))).count();
+    assert_eq!(passed, 20);
+    for status in [None, Some(200)] {
+        assert_eq!((0..50).filter_map(|_| throttle.admit(routed(&["sip:w@192.0.2.9"], status))).count(), 50);
+    }
+    let rest: Vec<ServeEvent> = throttle.rest(later(9)).collect();
+    assert!(
+        rest.len() == 1 && text(&rest[0]).ends_with(": 404 Not Found (30 times)\n"),
+        "{}",
+        text(&rest[0])
+    );
 }
 
 /// What strangers ask of an account is told so often in a second; an event for many says how many.

@@ -381,6 +381,7 @@ fn a_route_that_cannot_be_read_is_refused_where_it_is_needed() {
     assert_eq!(status("sip:192.0.2.1;lr;did=ours", "Route: <sip:n.example.com;lr>, <junk\n"), Err(400));
     assert_eq!(status("sip:192.0.2.1;lr;did=ours", "Route: <tel:1>\n"), Err(416));
     assert_eq!(status(uri, "Route: <tel:1>\n"), Err(400));
+    assert_eq!(status(uri, "Route: <sip:a b@n.example.com>\n"), Err(400));
     // Somebody else's business.
     assert_eq!(status(uri, "Route: <sip:n.example.com;lr>\nRoute: <junk\n"), Ok(1));
     assert_eq!(status(uri, "Route: <sip:n.example.com;lr>, <tel:1>\n"), Ok(2));

@@ -117,7 +117,7 @@ fn told(heard: Option<(Owner, Heard)>) -> String {
     assert_eq!(owner, OWNER);
     match heard {
         Heard::Copy => "copy".to_owned(),
-        Heard::Provisional(response, _) => format!("{}", response.status),
+        Heard::Provisional(response) => format!("{}", response.status),
         Heard::Final(response, ..) => format!("final {}", response.status),
         Heard::Timeout => "timeout".to_owned(),
         Heard::Undeliverable(cause) => cause.to_string(),

@@ -1,24 +1,29 @@
-//! `sipreg demo`: the textbook registration, played on loopback by the real registrar and the real client.
+//! `sipreg demo`: the textbook registration, played on loopback by the real registrar and the real client; and calls,
+//! which the real proxy brings to the devices.
+
+mod call;
+mod phone;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::exit::{Exit, Fault};
-use super::options::Demo;
-use super::register::{self, Outcome};
-use super::report::demo::Demonstration;
-use super::report::json::CommandName;
-use super::report::{Reporter, Settings};
-use super::session::{self, Input, Session, Setup};
-use super::signals::{Listens, Signal, Stop};
+use crate::cli::exit::{Exit, Fault};
+use crate::cli::options::Demo;
+use crate::cli::register::{self, Outcome};
+use crate::cli::report::demo::{Act, Demonstration, Party};
+use crate::cli::report::json::CommandName;
+use crate::cli::report::{Reporter, Settings};
+use crate::cli::session::{self, Input, Session, Setup};
+use crate::cli::signals::{Listens, Signal, Stop};
 use crate::net::{Clock, Config, Driver};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose, Timing};
 use crate::proto::digest::{Algorithm, Credential, Hidden, Secret, User, Users, Verifier};
 use crate::proto::registrar::service::{Fork, Limits, Listen, Policy, ServerEvent, Service};
 use crate::proto::{Endpoint, Notice, Transport};
-use crate::sip::{AnyUri, Host, NameAddr, Scheme, Uri};
+use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Scheme, Uri};
 use crate::store::Memory;
+use call::{Cast, Play};
 
 /// The user who registers, and the domain.
 const USER: &str = "werner.heisenberg";
@@ -26,70 +31,117 @@ const DOMAIN: &str = "munich.de";
 const PASSWORD: &str = "uncertainty";
 
 /// His devices: where the textbook has him, and a second one.
-const DESK: &str = "<sip:werner.heisenberg@200.201.202.203>";
-const HOME: &str = "<sip:werner.heisenberg@200.201.202.204>;q=0.5";
+const DESK: &str = "sip:werner.heisenberg@200.201.202.203";
+const HOME: &str = "sip:werner.heisenberg@200.201.202.204";
+
+/// Who calls him.
+const CALLER: &str = "sip:niels.bohr@copenhagen.dk";
 
 /// Time for a person to read a step.
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// A step: what happens, by which command, and what must be bound afterwards.
-struct Step {
+/// What happens in a step.
+enum Step {
+    Registration(Registration),
+    Call(Call),
+}
+
+/// A command: which, and what must be bound afterwards.
+struct Registration {
     title: &'static str,
     command: CommandName,
     typed: &'static str,
     purpose: Purpose,
+    /// The device that is bound by it: calls come to it over a socket on loopback.
+    device: Option<Party>,
     contacts: &'static [&'static str],
     /// The hosts of the contacts that are bound when it is over.
     bound: &'static [&'static str],
 }
 
-const STEPS: [Step; 5] = [
-    Step {
+/// A call, and how it ends.
+struct Call {
+    title: &'static str,
+    play: Play,
+    outcome: &'static str,
+}
+
+const STEPS: [Step; 9] = [
+    Step::Registration(Registration {
         title: "The device on the desk registers. The registrar wants a password first.",
         command: CommandName::Register,
         typed: "sipreg register AOR \\\n       --contact sip:werner.heisenberg@200.201.202.203",
         purpose: Purpose::Bind { expires: Some(3600) },
-        contacts: &[DESK],
+        device: Some(Party::Desk),
+        contacts: &["<sip:werner.heisenberg@200.201.202.203>"],
         bound: &["200.201.202.203"],
-    },
-    Step {
-        title: "A second device registers, less preferred, for ten minutes.",
+    }),
+    Step::Registration(Registration {
+        title: "A second device registers, for ten minutes.",
         command: CommandName::Register,
-        typed: "sipreg register AOR \\\n       --contact '<sip:werner.heisenberg@200.201.202.204>;q=0.5' -e 10m",
+        typed: "sipreg register AOR -e 10m \\\n       --contact sip:werner.heisenberg@200.201.202.204",
         purpose: Purpose::Bind { expires: Some(600) },
-        contacts: &[HOME],
+        device: Some(Party::Home),
+        contacts: &["<sip:werner.heisenberg@200.201.202.204>"],
         bound: &["200.201.202.203", "200.201.202.204"],
-    },
-    Step {
+    }),
+    Step::Call(Call {
+        title: "Niels Bohr calls: both devices ring. One answers, the other is cancelled.",
+        play: Play::Parallel,
+        outcome: "They talk, by 200.201.202.204, until Niels Bohr hangs up.",
+    }),
+    Step::Registration(Registration {
+        title: "The device on the desk wants to be called last: a preference (q) below 1.",
+        command: CommandName::Register,
+        typed: "sipreg register AOR \\\n       --contact '<sip:werner.heisenberg@200.201.202.203>;q=0.5'",
+        purpose: Purpose::Bind { expires: Some(3600) },
+        device: Some(Party::Desk),
+        contacts: &["<sip:werner.heisenberg@200.201.202.203>;q=0.5"],
+        bound: &["200.201.202.203", "200.201.202.204"],
+    }),
+    Step::Call(Call {
+        title: "He calls again: one device after the other. The first one is busy.",
+        play: Play::Sequential,
+        outcome: "They talk, by 200.201.202.203 this time.",
+    }),
+    Step::Registration(Registration {
         title: "Where is he now? A REGISTER without Contact asks, and changes nothing.",
         command: CommandName::List,
         typed: "sipreg list AOR",
         purpose: Purpose::Fetch,
+        device: None,
         contacts: &[],
         bound: &["200.201.202.203", "200.201.202.204"],
-    },
-    Step {
+    }),
+    Step::Registration(Registration {
         title: "He leaves his desk: a lifetime of 0 removes that binding.",
         command: CommandName::Unregister,
         typed: "sipreg unregister AOR \\\n       --contact sip:werner.heisenberg@200.201.202.203",
         purpose: Purpose::Remove,
-        contacts: &[DESK],
+        device: None,
+        contacts: &["<sip:werner.heisenberg@200.201.202.203>"],
         bound: &["200.201.202.204"],
-    },
-    Step {
+    }),
+    Step::Registration(Registration {
         title: "He goes for a walk: Contact: * removes every binding.",
         command: CommandName::Unregister,
         typed: "sipreg unregister AOR --all",
         purpose: Purpose::RemoveAll,
+        device: None,
         contacts: &[],
         bound: &[],
-    },
+    }),
+    Step::Call(Call {
+        title: "Niels Bohr calls once more, and hears that nobody is there.",
+        play: Play::Nobody,
+        outcome: "Werner Heisenberg is a user of munich.de, and bound nowhere: 480.",
+    }),
 ];
 
 /// The options of output.
 #[must_use]
 pub fn settings(args: &Demo) -> Settings {
-    Settings { aor: Some(format!("sip:{USER}@{DOMAIN}")), ..args.display.settings(&args.format) }
+    Settings { aor: Some(aor()), ..args.display.settings(&args.format) }
 }
 
 /// Plays the demonstration to its end.
@@ -101,6 +153,7 @@ pub fn run(args: &Demo, reporter: &mut Reporter<'_, '_>) -> Exit {
 
 async fn play(pause: Duration, setup: Setup, reporter: &mut Reporter<'_, '_>) -> Result<Exit, Fault> {
     let (mut registrar, address) = open_registrar(setup.clock).await?;
+    let mut cast = Cast::open(address, aor(), [CALLER, DESK, HOME], session::randomness()?).await?;
     let mut device = setup.begin(Config::default(), None)?;
     let mut played = Demonstration::at(address);
     reporter.scene(address);
@@ -110,26 +163,76 @@ async fn play(pause: Duration, setup: Setup, reporter: &mut Reporter<'_, '_>) ->
         {
             return Ok(signal.into());
         }
-        let typed = step.typed.replace("AOR", &format!("{USER}@{DOMAIN}"));
-        reporter.step(number + 1, step.title, &typed);
-        let began = device.clock.elapsed();
-        let outcome = tokio::select! {
-            outcome = register::drive(&mut device, plan(step, address)?, reporter) => outcome?,
+        let ended = tokio::select! {
+            ended = step.play(number + 1, &mut cast, &mut device, &mut played, reporter) => ended?,
             () = serve(&mut registrar) => continue,
         };
-        let mut report = match outcome {
-            Outcome::Finished(report) => report,
-            Outcome::Stopped(signal, _) => return Ok(signal.into()),
-            Outcome::Rehearsed(_) => continue,
-        };
-        report.elapsed = report.elapsed.saturating_sub(began);
-        if let Err(fault) =
-            reporter.acted(&mut played, step.command, &report, difference(&report, step.bound))
-        {
-            return Ok(reporter.played(played, Some(fault)));
+        match ended {
+            Ended::Well => {}
+            Ended::Wrong(fault) => return Ok(reporter.played(played, Some(fault))),
+            Ended::Stopped(signal) => return Ok(signal.into()),
         }
     }
     Ok(reporter.played(played, None))
+}
+
+/// The end of a step.
+enum Ended {
+    Well,
+    /// Nothing follows.
+    Wrong(Fault),
+    Stopped(Stop),
+}
+
+impl Step {
+    async fn play(
+        &self,
+        number: usize,
+        cast: &mut Cast,
+        device: &mut Session,
+        played: &mut Demonstration,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Result<Ended, Fault> {
+        let began = device.clock.elapsed();
+        match self {
+            Step::Registration(step) => {
+                let path = step.device.map(|party| format!("<sip:{};lr>", cast.address(party)));
+                let typed = step.typed.replace("AOR", &format!("{USER}@{DOMAIN}"));
+                let by = path.as_ref().map(|path| format!(" \\\n       --header 'Path: {path}'"));
+                reporter.step(
+                    number,
+                    step.title,
+                    Some(&(typed + &by.unwrap_or_default())),
+                    Act::Registration,
+                );
+                let plan = plan(step, path, cast.proxy())?;
+                let mut report = match register::drive(device, plan, reporter).await? {
+                    Outcome::Finished(report) => report,
+                    Outcome::Stopped(signal, _) => return Ok(Ended::Stopped(signal)),
+                    Outcome::Rehearsed(_) => return Ok(Ended::Well),
+                };
+                report.elapsed = report.elapsed.saturating_sub(began);
+                let difference = difference(&report, step.bound);
+                let acted = reporter.acted(played, step.command, &report, difference);
+                Ok(acted.map_or_else(Ended::Wrong, |()| Ended::Well))
+            }
+            Step::Call(Call { title, play, outcome }) => {
+                reporter.step(number, title, None, play.act());
+                let call = tokio::select! {
+                    call = cast.play(*play, reporter) => call,
+                    signal = device.stop() => return Ok(Ended::Stopped(signal)),
+                };
+                let elapsed = device.clock.elapsed().saturating_sub(began);
+                let called = call.map(|call| reporter.called(played, call, elapsed, outcome));
+                Ok(called.map_or_else(Ended::Wrong, |()| Ended::Well))
+            }
+        }
+    }
+}
+
+/// The address that he is called by.
+fn aor() -> String {
+    format!("sip:{USER}@{DOMAIN}")
 }
 
 /// Gives a person time to read, and none to a signal.
@@ -200,16 +303,19 @@ async fn serve(registrar: &mut Driver) {
     }
 }
 
-fn plan(step: &Step, registrar: SocketAddr) -> Result<Plan, Fault> {
+/// `path`: the way to the device, for calls (RFC 3327).
+fn plan(step: &Registration, path: Option<String>, registrar: SocketAddr) -> Result<Plan, Fault> {
     let mut hop = Uri::new(Scheme::Sip, Host::from(registrar.ip()));
     hop.port = Some(registrar.port());
     hop.params.set("lr", None);
-    let mut plan = Plan::new(Uri::parse(format!("sip:{USER}@{DOMAIN}")).map_err(impossible)?);
+    let mut plan = Plan::new(Uri::parse(aor()).map_err(impossible)?);
     plan.purpose = step.purpose;
     plan.route = vec![hop];
     plan.user_agent = Some(concat!("sipreg/", env!("CARGO_PKG_VERSION")).into());
     plan.contacts =
         step.contacts.iter().map(NameAddr::parse).collect::<Result<_, _>>().map_err(impossible)?;
+    let path = path.map(|path| Header::new(HeaderName::Path, path)).transpose();
+    plan.headers.extend(path.map_err(impossible)?);
     plan.keyring.credentials.push(Credential {
         realm: None,
         username: USER.to_owned(),
