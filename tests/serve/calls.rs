@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sipreg::proto::digest::hash::{Exchange, Protection, ha1};
 use sipreg::proto::digest::{Algorithm, Qop, Variant};
-use sipreg::proto::registrar::service::{Crowd, Fork, Limits, ServerEvent, Service};
-use sipreg::proto::{Cause, Event, FlowId};
+use sipreg::proto::registrar::service::{Crowd, Fork, Limits, Listen, ServerEvent, Service};
+use sipreg::proto::{Cause, Event, FlowId, Transport};
 use sipreg::sip::{Message, Request};
 
 use crate::world::*;
@@ -893,5 +893,29 @@ fn a_caller_whose_connection_is_gone_is_still_on_its_side_of_the_record_route() 
     let recorded = rows(world.sent.last().unwrap(), "Record-Route");
     assert!(recorded[0].contains(";transport=udp") && recorded[1].contains(";transport=tcp"), "{recorded:?}");
     world.pass(Duration::from_secs(40));
+    world.stop();
+}
+
+/// OBS-019: a connection that goes while the call waits to know what we are called is no way any more, and no address to
+/// connect to.
+#[test]
+fn a_connection_that_goes_before_the_call_leaves_is_not_opened_again() {
+    let at = "0.0.0.0:5060".parse().unwrap();
+    let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address: at }).to_vec();
+    let mut world = World::new(Service { listen, ..service() });
+    let peer = "192.0.2.7:40000";
+    let flow = world.connect(peer);
+    let text = register(1, "Contact: <sip:heisenberg~192.0.2.7:5070;transport=tcp>").replace("/UDP", "/TCP");
+    assert_eq!(world.stream(flow, peer, &wire(&text))[0].status(), 200);
+    assert_eq!(lines(&world.datagram(CALLER, &calls("INVITE", 1, ""))), ["caller 100 INVITE"]);
+    let caller = world.sought.pop().unwrap();
+    world.lose(flow, None);
+    assert_eq!(world.opened, []);
+    world.event(Event::SourceFound { peer: caller, local: Some("192.0.2.1".parse().unwrap()) });
+    let (opened, to) = world.opened.pop().unwrap();
+    assert_eq!(to.to_string(), "192.0.2.7:5070");
+    world.sent.clear();
+    world.event(Event::Failed { flow: opened, peer: to, cause: Cause::Refused });
+    assert_eq!(lines(&std::mem::take(&mut world.sent)), ["caller 480 INVITE"]);
     world.stop();
 }

@@ -666,6 +666,11 @@ impl Proxy {
 
     fn step(&mut self, id: ContextId, n: u16, stack: &mut Transactions) -> Step {
         let Some(branch) = self.branch(id, n) else { return Step::Waits };
+        if branch.by.is_some_and(|by| !stack.flows.has(by)) {
+            // The connection was there when the branch began: now the target itself is tried.
+            (branch.by, branch.is_severed) = (None, true);
+            branch.addresses.clear();
+        }
         if branch.addresses.is_empty() && branch.tried == 0 && branch.locate.is_none() {
             let Some(heading) = &branch.heading else { return Step::Waits };
             match Locate::start(&heading.hop, None, Families::Both) {
