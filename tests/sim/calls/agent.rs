@@ -239,10 +239,11 @@ impl Agent {
         let (via, branch) = self.via();
         let (call_id, (plan, _)) = self.plans.first_key_value().expect("a plan");
         let (call_id, plan) = (call_id.clone(), plan.clone());
+        let breadth = plan.breadth.map(|breadth| format!("Max-Breadth: {breadth}\r\n")).unwrap_or_default();
         let text = format!(
             "INVITE sip:heisenberg@munich.de SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n\
              From: <sip:{}@copenhagen.de>;tag=f{call_id}\r\nTo: <sip:heisenberg@munich.de>\r\nCall-ID: {call_id}\r\n\
-             CSeq: 1 INVITE\r\nContact: {}\r\nContent-Length: 0\r\n\r\n",
+             CSeq: 1 INVITE\r\nContact: {}\r\n{breadth}Content-Length: 0\r\n\r\n",
             self.name,
             self.contact()
         );
@@ -267,8 +268,9 @@ impl Agent {
     /// §9.1: not before something was heard.
     fn cancel(&mut self) {
         let Some(text) = self.beside("CANCEL", "<sip:heisenberg@munich.de>") else { return };
+        let is_impatient = self.plans.values().any(|(plan, _)| plan.is_impatient);
         let Some(call) = &mut self.call else { return };
-        if call.is_proceeding && !call.is_cancelled && !call.accepted && !call.is_over {
+        if (call.is_proceeding || is_impatient) && !call.is_cancelled && !call.accepted && !call.is_over {
             call.is_cancelled = true;
             let branch = call.branch.clone();
             self.ask(branch, "CANCEL", text);

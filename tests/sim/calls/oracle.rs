@@ -36,10 +36,16 @@ pub trait Ways {
     /// The agent at that address.
     fn at(&self, address: &str) -> usize;
     fn is_open(&self, flow: FlowId) -> bool;
+    /// Whether the system has been asked how to reach an agent, and has not answered.
+    fn is_asked(&self, agent: usize) -> bool;
 }
+
+/// The address of ours that is bound beside the devices, if one is: it has no number of theirs.
+pub const ALIAS: usize = usize::MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// Nothing was sent: its address is looked up, or a connection opened.
     Opening,
     Calling,
     Proceeding,
@@ -63,6 +69,10 @@ struct Branch {
     cancelled: Option<Time>,
     /// The CANCEL was answered.
     is_heard: bool,
+    /// It waits to know by which address of ours it leaves.
+    asks: bool,
+    /// Its Max-Breadth.
+    share: u32,
 }
 
 impl Branch {
@@ -80,6 +90,7 @@ struct Candidate {
 
 #[derive(Debug)]
 struct Call {
+    id: String,
     invite: Msg,
     caller: usize,
     flow: FlowId,
@@ -88,11 +99,16 @@ struct Call {
     is_cancelled: bool,
     is_declined: bool,
     answered: Option<u16>,
+    is_accepted: bool,
     is_acked: bool,
     /// What went up last, of the kind that copies of the INVITE get again.
     last_up: Option<String>,
-    current: Vec<Branch>,
+    branches: Vec<Branch>,
+    /// What is left of the group that is being tried, and those behind it.
+    group: VecDeque<usize>,
     rest: VecDeque<Vec<usize>>,
+    /// The Max-Breadth that no branch has.
+    free: u32,
     known: Vec<usize>,
     candidates: Vec<Candidate>,
     challenges: usize,
@@ -104,6 +120,8 @@ impl Call {
         self.is_cancelled || self.is_declined || self.answered.is_some()
     }
 }
+
+pub type Tally = BTreeMap<&'static str, u32>;
 
 /// Something that left the proxy.
 pub struct Left {
@@ -119,33 +137,51 @@ pub struct Oracle {
     fork: Fork,
     /// The devices that are bound, in the order in which they are tried, with their q in tenths.
     bound: Vec<(usize, u32)>,
+    /// Those that are bound at the address that stands beside them.
+    born: Vec<usize>,
     calls: BTreeMap<String, Call>,
+    /// The calls for which that address is looked up next.
+    pub asks: VecDeque<String>,
     names: Vec<String>,
     /// What has to leave now.
     expected: Vec<String>,
     /// What may.
     allowed: Vec<String>,
     seen: BTreeSet<(usize, Vec<u8>)>,
+    /// How often what happened, of that which has to happen now and then.
+    pub tally: Tally,
+    /// What has left in this step.
+    has_left: Vec<String>,
     /// Final statuses that callers were answered with.
     pub statuses: Vec<u16>,
 }
 
 impl Oracle {
     pub fn new(scenario: &Scenario, names: Vec<String>) -> Oracle {
-        let q = |q: Option<&str>| q.map_or(10, |q| (q.parse::<f32>().unwrap() * 10.0) as u32);
-        let devices = &scenario.devices[..scenario.devices.len() - 1];
-        let mut bound: Vec<(usize, u32)> = devices.iter().map(|device| q(device.q)).enumerate().collect();
+        let tenths = |q: Option<&str>| q.map_or(10, |q| (q.parse::<f32>().unwrap() * 10.0) as u32);
+        let last = scenario.devices.len() - 1;
+        let is_born = |device: &usize| scenario.born.contains(device);
+        let own = (0..last).filter(|device| !is_born(device));
+        let mut bound: Vec<(usize, u32)> =
+            own.map(|device| (device, tenths(scenario.devices[device].q))).collect();
+        bound.extend(scenario.alias.map(|q| (ALIAS, tenths(q))));
         // Who was bound last comes first.
-        bound.sort_by_key(|(device, q)| (10 - q, std::cmp::Reverse(*device)));
+        bound.reverse();
+        bound.sort_by_key(|(_, q)| 10 - q);
+        let born = (0..last).rev().filter(is_born).collect();
         Oracle {
             now: Time::from_millis(0),
             fork: scenario.fork,
             bound,
+            born,
             calls: BTreeMap::new(),
+            asks: VecDeque::new(),
             names,
             expected: Vec::new(),
             allowed: Vec::new(),
             seen: BTreeSet::new(),
+            tally: Tally::new(),
+            has_left: Vec::new(),
             statuses: Vec::new(),
         }
     }
@@ -160,6 +196,10 @@ impl Oracle {
     fn expect(&mut self, agent: usize, what: &str) {
         let line = format!("{} {what}", self.names[agent]);
         self.expected.push(line);
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_default() += 1;
     }
 
     fn allow(&mut self, agent: usize, what: &str) {
@@ -193,13 +233,17 @@ impl Oracle {
     ) {
         match (msg.status(), msg.method()) {
             (None, "INVITE") => self.invite(from, flow, is_udp, msg, manners),
+            (None, "CANCEL") if !self.calls.contains_key(msg.call_id()) => {
+                self.count("a CANCEL before its INVITE");
+                self.expect(from, "481 CANCEL");
+            }
             (None, "CANCEL") => self.with(msg.call_id(), |oracle, call| oracle.cancel(call, ways)),
             (None, "ACK") => self.ack(msg, ways),
             (Some(status), "INVITE") => {
                 self.with(msg.call_id(), |oracle, call| oracle.response(call, msg, status, is_udp, ways));
             }
             (Some(200..), "CANCEL") => self.with(msg.call_id(), |_, call| {
-                let branch = call.current.iter_mut().find(|branch| branch.id == msg.branch());
+                let branch = call.branches.iter_mut().find(|branch| branch.id == msg.branch());
                 branch.into_iter().for_each(|branch| branch.is_heard = true);
             }),
             (_, _) => {}
@@ -209,6 +253,7 @@ impl Oracle {
     fn invite(&mut self, from: usize, flow: FlowId, is_udp: bool, msg: &Msg, manners: &[Manner]) {
         if self.calls.contains_key(msg.call_id()) {
             return self.with(msg.call_id(), |oracle, call| {
+                oracle.count("a copy of the INVITE");
                 let is_over = call.is_acked || call.answered.is_some_and(|status| status < 300);
                 if let Some(last) = call.last_up.clone().filter(|_| !is_over) {
                     oracle.expect(call.caller, &last);
@@ -216,6 +261,8 @@ impl Oracle {
             });
         }
         let call = Call {
+            id: msg.call_id().to_owned(),
+            free: msg.row("Max-Breadth").parse().unwrap_or(60),
             invite: msg.clone(),
             caller: from,
             flow,
@@ -224,9 +271,11 @@ impl Oracle {
             is_cancelled: false,
             is_declined: false,
             answered: None,
+            is_accepted: false,
             is_acked: false,
             last_up: None,
-            current: Vec::new(),
+            branches: Vec::new(),
+            group: VecDeque::new(),
             rest: VecDeque::new(),
             known: Vec::new(),
             candidates: Vec::new(),
@@ -262,34 +311,85 @@ impl Oracle {
         call.last_up = Some(what.to_owned());
     }
 
-    /// The next group, when nobody is at work; the best response, when there is none.
+    /// The address beside the devices was looked up: those who are bound there come in its place.
+    pub fn relocated(&mut self, call_id: &str, ways: &dyn Ways) {
+        self.with(call_id, |oracle, call| {
+            let is_it = |branch: &Branch| branch.device == ALIAS && branch.stage == Stage::Opening;
+            let Some(at) = call.branches.iter().position(is_it) else { return };
+            let new: Vec<usize> =
+                oracle.born.iter().copied().filter(|device| !call.known.contains(device)).collect();
+            oracle.count("another address of ours");
+            if new.is_empty() {
+                call.candidates.push(Candidate { status: 480, tag: "-".to_owned() });
+            }
+            oracle.insert(call, new);
+            oracle.ends(call, at, Stage::Over);
+            oracle.proceed(call, ways);
+        });
+    }
+
+    /// Targets in place of one: as preferred as that was.
+    fn insert(&mut self, call: &mut Call, new: Vec<usize>) {
+        call.known.extend(&new);
+        let groups: Vec<Vec<usize>> = match self.fork {
+            Fork::Parallel => vec![new],
+            Fork::Sequential => new.into_iter().map(|device| vec![device]).collect(),
+        };
+        groups.into_iter().rev().for_each(|group| call.rest.push_front(group));
+    }
+
+    fn ends(&mut self, call: &mut Call, at: usize, stage: Stage) {
+        let branch = &mut call.branches[at];
+        branch.stage = stage;
+        call.free += std::mem::take(&mut branch.share);
+    }
+
+    /// Those of the group for whom there is room; the next group, when nobody is at work; the best response, when there is
+    /// none.
     fn proceed(&mut self, call: &mut Call, ways: &dyn Ways) {
-        if call.answered.is_some() || call.current.iter().any(Branch::is_pending) {
+        let is_busy = call.branches.iter().any(Branch::is_pending);
+        if call.answered.is_some() || call.is_closed() && is_busy {
             return;
         }
-        match call.rest.pop_front().filter(|_| !call.is_closed()) {
-            Some(group) => group.into_iter().for_each(|device| self.fork_to(call, device, ways)),
-            None => self.answer(call),
+        while call.group.is_empty() && !is_busy {
+            match call.rest.pop_front() {
+                Some(group) => call.group.extend(group),
+                None => return self.answer(call),
+            }
+        }
+        let (free, count) = (call.free, call.free.min(call.group.len() as u32));
+        if (count as usize) < call.group.len() {
+            self.count("a device waits for Max-Breadth");
+        }
+        for nth in 0..count {
+            let device = call.group.pop_front().expect("it is counted");
+            let share = free / count + u32::from(nth < free % count);
+            call.free -= share;
+            self.fork_to(call, device, share, ways);
         }
     }
 
-    fn fork_to(&mut self, call: &mut Call, device: usize, ways: &dyn Ways) {
-        let way = if ways.is_bound(device) { Way::Now } else { ways.way(device) };
-        let stage = if way == Way::Now { Stage::Calling } else { Stage::Opening };
-        if way == Way::Now {
+    fn fork_to(&mut self, call: &mut Call, device: usize, share: u32, ways: &dyn Ways) {
+        let is_device = device != ALIAS;
+        let is_now = is_device && (ways.is_bound(device) || ways.way(device) == Way::Now);
+        if is_now {
             self.expect(device, "INVITE");
+        } else if !is_device {
+            self.asks.push_back(call.id.clone());
         }
-        call.current.push(Branch {
+        call.branches.push(Branch {
             device,
             id: String::new(),
             flow: FlowId(0),
-            stage,
+            stage: if is_now { Stage::Calling } else { Stage::Opening },
             sent: self.now,
             rang: self.now,
-            is_severed: ways.is_severed(device),
+            is_severed: is_device && ways.is_severed(device),
             is_leaving: false,
             cancelled: None,
             is_heard: false,
+            asks: false,
+            share,
         });
     }
 
@@ -302,6 +402,7 @@ impl Oracle {
             status => (status / 100, 1),
         };
         let best = call.candidates.iter().min_by_key(worth);
+        let is_of_many = call.candidates.len() > 1;
         let (status, tag) = match best {
             Some(Candidate { status: 503, .. }) => (500, "-"),
             Some(Candidate { status, tag }) => (*status, tag.as_str()),
@@ -310,6 +411,9 @@ impl Oracle {
         let what = format!("{status} {tag}");
         call.answered = Some(status);
         self.statuses.push(status);
+        if is_of_many {
+            self.count("the best of several");
+        }
         self.up(call, &what);
     }
 
@@ -317,11 +421,13 @@ impl Oracle {
     fn cancel(&mut self, call: &mut Call, ways: &dyn Ways) {
         if call.answered.is_some() {
             // Its transaction may be over by now.
+            self.count("a CANCEL after the final response");
             self.allow(call.caller, "200 CANCEL");
             self.allow(call.caller, "481 CANCEL");
             return;
         }
         self.expect(call.caller, "200 CANCEL");
+        self.count(if call.is_located { "a CANCEL" } else { "a CANCEL before the devices are known" });
         call.candidates.push(Candidate { status: 487, tag: "-".to_owned() });
         if !std::mem::replace(&mut call.is_cancelled, true) {
             self.withdraw(call);
@@ -332,7 +438,8 @@ impl Oracle {
     /// All that pend are cancelled, as soon as they have said something.
     fn withdraw(&mut self, call: &mut Call) {
         call.rest.clear();
-        for branch in &mut call.current {
+        call.group.clear();
+        for branch in &mut call.branches {
             match branch.stage {
                 Stage::Opening => branch.stage = Stage::Over,
                 Stage::Calling => branch.is_leaving = true,
@@ -360,9 +467,9 @@ impl Oracle {
     }
 
     fn response(&mut self, call: &mut Call, msg: &Msg, status: u16, is_udp: bool, ways: &dyn Ways) {
-        let Some(at) = call.current.iter().position(|branch| branch.id == msg.branch()) else { return };
+        let Some(at) = call.branches.iter().position(|branch| branch.id == msg.branch()) else { return };
         let (now, is_answered) = (self.now, call.answered.is_some());
-        let branch = &mut call.current[at];
+        let branch = &mut call.branches[at];
         let device = branch.device;
         match (branch.stage, status) {
             (Stage::Calling | Stage::Proceeding, ..200) => {
@@ -370,6 +477,7 @@ impl Oracle {
                 if branch.is_leaving && branch.cancelled.is_none() {
                     branch.cancelled = Some(now);
                     self.expect(device, "CANCEL");
+                    self.count("a CANCEL that was held back");
                 }
                 if status > 100 {
                     if !branch.is_leaving {
@@ -383,6 +491,13 @@ impl Oracle {
             (Stage::Calling | Stage::Proceeding, 200..300) => {
                 branch.stage = Stage::Accepted(now);
                 self.expect(call.caller, &msg.said());
+                let is_first = !std::mem::replace(&mut call.is_accepted, true);
+                match (call.is_cancelled, call.is_declined) {
+                    _ if !is_first => self.count("a second device accepts"),
+                    (true, _) => self.count("a 2xx crosses the CANCEL of the caller"),
+                    (false, true) => self.count("a 2xx after a 6xx"),
+                    (false, false) => self.count("a 2xx"),
+                }
                 if !is_answered {
                     call.answered = Some(status);
                     self.statuses.push(status);
@@ -394,13 +509,18 @@ impl Oracle {
             }
             (Stage::Accepted(_), 200..300) => self.allow(call.caller, &msg.said()),
             (Stage::Calling | Stage::Proceeding, _) => {
-                branch.stage = if is_udp { Stage::Refused(now) } else { Stage::Over };
+                self.ends(call, at, if is_udp { Stage::Refused(now) } else { Stage::Over });
                 self.expect(device, "ACK");
                 self.refused(call, device, msg, status, ways);
             }
-            (Stage::Refused(since), 300..) if now - since < PATIENCE => self.expect(device, "ACK"),
+            (Stage::Refused(since), 300..) if now - since < PATIENCE => {
+                self.count("a copy of a refusal");
+                self.expect(device, "ACK");
+            }
             (Stage::Refused(_), 300..) => self.allow(device, "ACK"),
-            (Stage::Opening | Stage::Accepted(_) | Stage::Refused(_) | Stage::Over, _) => {}
+            (Stage::Opening | Stage::Accepted(_) | Stage::Refused(_) | Stage::Over, _) => {
+                self.count("a response too late to matter");
+            }
         }
     }
 
@@ -416,14 +536,11 @@ impl Oracle {
             call.candidates.push(Candidate { status, tag: msg.tag("To").to_owned() });
         }
         if follows {
-            call.known.extend(&new);
-            let groups: Vec<Vec<usize>> = match self.fork {
-                Fork::Parallel => vec![new],
-                Fork::Sequential => new.into_iter().map(|device| vec![device]).collect(),
-            };
-            groups.into_iter().rev().for_each(|group| call.rest.push_front(group));
+            self.count("a redirect that is followed");
+            self.insert(call, new);
         }
         if status >= 600 && !call.is_closed() {
+            self.count("a 6xx");
             call.is_declined = true;
             self.withdraw(call);
         }
@@ -432,17 +549,23 @@ impl Oracle {
 
     /// A branch has failed without a response.
     fn fail(&mut self, call: &mut Call, at: usize, status: u16, ways: &dyn Ways) {
-        let branch = &mut call.current[at];
-        branch.stage = Stage::Over;
-        let status = if branch.is_severed { 480 } else { status };
+        self.count(match (call.branches[at].stage, status) {
+            (Stage::Opening, _) => "a connection that can't be opened",
+            (Stage::Calling, 408) => "silence until Timer B",
+            (_, 408) => "a CANCEL that nobody heeds",
+            (Stage::Calling, _) => "a device that is gone",
+            (_, _) => "a device that is gone while it rings",
+        });
+        self.ends(call, at, Stage::Over);
+        let status = if call.branches[at].is_severed { 480 } else { status };
         call.candidates.push(Candidate { status, tag: "-".to_owned() });
         self.proceed(call, ways);
     }
 
     fn fail_all(&mut self, status: u16, ways: &dyn Ways, is_meant: impl Fn(&Branch) -> bool) {
         self.with_all(|oracle, call| {
-            for at in 0..call.current.len() {
-                if call.current[at].is_pending() && is_meant(&call.current[at]) {
+            for at in 0..call.branches.len() {
+                if call.branches[at].is_pending() && is_meant(&call.branches[at]) {
                     oracle.fail(call, at, status, ways);
                 }
             }
@@ -470,7 +593,7 @@ impl Oracle {
     /// A connection to the agent is open.
     pub fn opened(&mut self, agent: usize) {
         self.with_all(|oracle, call| {
-            for branch in &mut call.current {
+            for branch in &mut call.branches {
                 if branch.device == agent && branch.stage == Stage::Opening {
                     branch.stage = Stage::Calling;
                     (branch.sent, branch.rang) = (oracle.now, oracle.now);
@@ -481,11 +604,56 @@ impl Oracle {
         self.allow(agent, "ACK");
     }
 
+    /// It is known by which address of ours an agent is reached.
+    pub fn found(&mut self, agent: usize, ways: &dyn Ways) {
+        self.with_all(|oracle, call| {
+            let is_caller = agent == call.caller;
+            for branch in call.branches.iter_mut().filter(|branch| branch.asks) {
+                if branch.stage == Stage::Opening && (branch.device == agent || is_caller) {
+                    branch.asks = false;
+                    branch.is_severed |= ways.is_severed(branch.device);
+                    if ways.is_bound(branch.device) || ways.way(branch.device) == Way::Now {
+                        branch.stage = Stage::Calling;
+                        (branch.sent, branch.rang) = (oracle.now, oracle.now);
+                        oracle.expected.push(format!("{} INVITE", oracle.names[branch.device]));
+                    }
+                }
+            }
+        });
+        self.allow(agent, "ACK");
+    }
+
+    /// What leaves as soon as the system has said by which address is expected no more.
+    fn wait(&mut self, ways: &dyn Ways) {
+        let mut expected = std::mem::take(&mut self.expected);
+        let mut give_up = |line: String| {
+            expected.iter().position(|expected| *expected == line).map(|at| expected.remove(at)).is_some()
+        };
+        for call in self.calls.values_mut() {
+            for branch in &mut call.branches {
+                let is_asked =
+                    branch.device != ALIAS && (ways.is_asked(branch.device) || ways.is_asked(call.caller));
+                if branch.stage == Stage::Calling && branch.id.is_empty() && is_asked {
+                    assert!(give_up(format!("{} INVITE", self.names[branch.device])));
+                    (branch.stage, branch.asks) = (Stage::Opening, true);
+                    *self.tally.entry("a branch that waits for our address").or_default() += 1;
+                }
+            }
+        }
+        for (agent, name) in self.names.iter().enumerate() {
+            let line = format!("{name} ACK");
+            if ways.is_asked(agent) && !self.has_left.contains(&line) {
+                while give_up(line.clone()) {}
+            }
+        }
+        self.expected = expected;
+    }
+
     /// Time has passed.
     pub fn timeout(&mut self, ways: &dyn Ways) {
         self.with_all(|oracle, call| {
-            for at in 0..call.current.len() {
-                let branch = &mut call.current[at];
+            for at in 0..call.branches.len() {
+                let branch = &mut call.branches[at];
                 let now = oracle.now;
                 match (branch.stage, branch.cancelled) {
                     (Stage::Calling, _) if now - branch.sent >= PATIENCE && now > branch.sent => {
@@ -499,6 +667,7 @@ impl Oracle {
                         branch.cancelled = Some(now);
                         let device = branch.device;
                         oracle.expect(device, "CANCEL");
+                        oracle.count("Timer C");
                     }
                     _ => {}
                 }
@@ -531,6 +700,8 @@ impl Oracle {
             }
             found.push(line);
         }
+        self.has_left.clone_from(&found);
+        self.wait(ways);
         // Whose connection is gone hears by a new one, at some other time.
         let is_deaf = |line: &String| {
             self.calls.values().any(|call| {
@@ -544,17 +715,18 @@ impl Oracle {
         }
         found.sort();
         self.expected.sort();
-        assert!(found == self.expected, "left: {found:?}\nexpected: {:?}", self.expected);
+        let (now, expected) = (self.now, &self.expected);
+        assert!(found == *expected, "left: {found:?}\nexpected: {expected:?} at {now}");
     }
 
     /// A new branch has left.
     fn left(&mut self, device: usize, flow: FlowId, msg: &Msg) {
         let Some(call) = self.calls.get_mut(msg.call_id()) else { panic!("{msg:?} is of no call") };
-        let branch = call.current.iter_mut().find(|one| one.device == device && one.id.is_empty());
-        if let Some(branch) = branch {
-            branch.id = msg.branch().to_owned();
-            branch.flow = flow;
-        }
+        let is_it = |branch: &&mut Branch| branch.device == device && branch.id.is_empty();
+        let branch = call.branches.iter_mut().find(is_it).expect("a branch is to begin");
+        branch.id = msg.branch().to_owned();
+        branch.flow = flow;
+        assert_eq!(msg.row("Max-Breadth"), branch.share.to_string());
         assert_eq!(msg.row("Max-Forwards"), "69");
         assert_eq!(msg.rows("Via").count(), 2);
     }
@@ -562,7 +734,7 @@ impl Oracle {
     /// Something leaves once more: only over UDP, and only as long as it has to.
     fn repeats(&self, agent: usize, msg: &Msg, line: &str) {
         let Some(call) = self.calls.get(msg.call_id()) else { panic!("{line} is repeated, of no call") };
-        let branch = call.current.iter().find(|branch| branch.id == msg.branch());
+        let branch = call.branches.iter().find(|branch| branch.id == msg.branch());
         let is_right = match (msg.status(), msg.method()) {
             (None, "INVITE") => branch.is_some_and(|branch| branch.stage == Stage::Calling),
             (None, "CANCEL") => branch.is_some_and(|branch| branch.cancelled.is_some()),
@@ -576,7 +748,7 @@ impl Oracle {
     /// BYE, and what it is answered with, goes to one of the two who talk.
     fn within(&self, agent: usize, msg: &Msg) {
         let Some(call) = self.calls.get(msg.call_id()) else { panic!("{msg:?} is of no call") };
-        let is_device = call.current.iter().any(|branch| branch.device == agent);
+        let is_device = call.branches.iter().any(|branch| branch.device == agent);
         assert!(is_device || agent == call.caller, "{msg:?} goes to {agent}");
         let vias = if msg.status().is_some() { 1 } else { 2 };
         assert_eq!(msg.rows("Via").count(), vias, "{msg:?}");
@@ -591,8 +763,8 @@ impl Oracle {
     /// After all: every call was answered, and nothing pends.
     pub fn assert_over(&self) {
         for (id, call) in &self.calls {
-            assert!(call.answered.is_some(), "{id} was never answered: {:?}", call.current);
-            assert!(!call.current.iter().any(Branch::is_pending), "{id} pends: {:?}", call.current);
+            assert!(call.answered.is_some(), "{id} was never answered: {:?}", call.branches);
+            assert!(!call.branches.iter().any(Branch::is_pending), "{id} pends: {:?}", call.branches);
         }
     }
 
