@@ -2,8 +2,8 @@
 //! the way back.
 //!
 //! Life of a request: the server has read it and knows that it may pass → `Proxy::forward` → the location service is asked
-//! (§16.5) → [`context`] says which branches begin → each is given its next hop ([`forward`]), its address (RFC 3263), a flow and a
-//! client transaction → what comes of them goes back to [`context`] → a 1xx and every 2xx go up at once, else the best of the
+//! (§16.5) → `context` says which branches begin → each is given its next hop ([`forward`]), its address (RFC 3263), a flow and a
+//! client transaction → what comes of them goes back there → a 1xx and every 2xx go up at once, else the best of the
 //! final responses ([`best`]) does.
 //!
 //! Whatever can be refused without asking a device is refused without state by the server. The proxy is stateful for all else,
@@ -241,31 +241,18 @@ impl Proxy {
     /// # Errors
     /// It loops (RFC 5393 §4.2), may not take a single branch (§5.3.3), or there is too much in progress.
     pub fn forward(&mut self, passing: Passing, stack: &mut Transactions) -> Result<(), Refused> {
-        let Passing { incoming, head, routing, aor, unbound, realms } = passing;
-        let request = &incoming.request;
-        let keys = stack.keys();
-        let is_own = |host: &Host, port: Option<u16>| stack.flows.is_own(host, port, None);
-        let spiral = forward::spiral(request, &routing, &keys);
-        let breadth = forward::breadth(request);
-        let is_invite = request.method == Method::Invite;
-        let crowd = self.crowd(is_invite);
-        let reply = if forward::is_loop(request, spiral, &is_own) {
-            Some(Reply::new(482))
-        } else if breadth == 0 {
-            Some(Reply::new(440))
-        } else {
-            crowd.map(|_| Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER))
-        };
-        let read = keys.of(request, &incoming.via).and_then(|key| Ok((key, request.headers.call_id()?)));
-        let (key, call_id) = match (reply, read) {
-            (None, Ok((key, call_id))) => (key, call_id.into()),
-            (Some(reply), _) => return Err(Refused { incoming: Box::new(incoming), reply, crowd }),
-            (None, Err(error)) => {
-                return Err(Refused { reply: error.into(), incoming: Box::new(incoming), crowd: None });
+        let spiral = forward::spiral(&passing.incoming.request, &passing.routing, &stack.keys());
+        let (key, call_id) = match self.admit(&passing, spiral, stack) {
+            Ok(admitted) => admitted,
+            Err((reply, crowd)) => {
+                return Err(Refused { incoming: Box::new(passing.incoming), reply, crowd });
             }
         };
-        let id = ContextId(stack.context.new_id());
+        let Passing { incoming, head, routing, aor, unbound, realms } = passing;
+        let request = &incoming.request;
+        let is_invite = request.method == Method::Invite;
         let (path, now) = (incoming.path, stack.context.now);
+        let id = ContextId(stack.context.new_id());
         let key = (request.method != Method::Ack).then_some(key);
         match key {
             Some(key) if is_invite => stack.begin_invite(Owner::Proxy(id), key, path),
@@ -278,6 +265,7 @@ impl Proxy {
         }
         let octets = CONTEXT + 2 * octets(request);
         self.octets += octets;
+        let machine = ResponseContext::new(is_invite, forward::breadth(request));
         let uri = routing.uri.clone();
         let work = Work {
             from: request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default().into(),
@@ -294,21 +282,37 @@ impl Proxy {
             routing,
             incoming,
         };
-        let context = Context {
-            machine: ResponseContext::new(is_invite, breadth),
-            key,
-            path,
-            is_invite,
-            branches: Vec::new(),
-            work: Some(Box::new(work)),
-            octets,
-        };
+        let work = Some(Box::new(work));
+        let context = Context { machine, key, path, is_invite, branches: Vec::new(), work, octets };
         self.contexts.insert(id, Box::new(context));
         match aor {
             Some(aor) => self.ask(id, None, aor, stack),
             None => self.located(id, Targets::only(uri), stack),
         }
         Ok(())
+    }
+
+    /// What a request is known by, if it can be taken; else its answer, and what there is too much of if that is why.
+    fn admit(
+        &self,
+        passing: &Passing,
+        spiral: u64,
+        stack: &mut Transactions,
+    ) -> Result<(TransactionKey, Arc<str>), (Reply, Option<Crowd>)> {
+        let Incoming { request, via, .. } = &passing.incoming;
+        let is_own = |host: &Host, port: Option<u16>| stack.flows.is_own(host, port, None);
+        if forward::is_loop(request, spiral, &is_own) {
+            return Err((Reply::new(482), None));
+        }
+        if forward::breadth(request) == 0 {
+            return Err((Reply::new(440), None));
+        }
+        if let Some(crowd) = self.crowd(request.method == Method::Invite) {
+            let reply = Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER);
+            return Err((reply, Some(crowd)));
+        }
+        let read = stack.keys().of(request, via).and_then(|key| Ok((key, request.headers.call_id()?.into())));
+        read.map_err(|error| (error.into(), None))
     }
 
     fn crowd(&self, is_invite: bool) -> Option<Crowd> {
