@@ -236,6 +236,11 @@ impl Proxy {
         std::mem::take(&mut self.told)
     }
 
+    /// How many requests are being forwarded, and what they take in memory, in octets, about.
+    pub fn load(&self) -> (usize, usize) {
+        (self.contexts.len(), self.octets)
+    }
+
     /// Forwards a request that is no copy and may pass.
     ///
     /// # Errors

@@ -642,7 +642,8 @@ impl<'a> World<'a> {
     fn judge_calls(&mut self) {
         self.oracle.assert_over();
         let counters = self.endpoint.counters().expect("it serves");
-        assert_eq!(counters.calls, 0, "calls are left");
+        let left = (counters.calls, counters.forwarding, counters.forwarding_octets);
+        assert_eq!(left, (0, 0, 0), "calls, requests or octets are left");
         let mut classes = [0; 6];
         self.oracle.statuses.iter().for_each(|status| classes[usize::from(status / 100) - 1] += 1);
         assert_eq!(counters.calls_ended, classes);
