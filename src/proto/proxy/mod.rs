@@ -548,7 +548,7 @@ impl Proxy {
         let Some(context) = self.contexts.get(&id) else { return };
         let (Some(key), is_invite) = (context.key, context.is_invite) else { return };
         if response.status == 408 && !is_invite {
-            stack.drop_server(key);
+            stack.pass_over(key);
             self.settle(id, None);
             return;
         }
