@@ -355,7 +355,10 @@ impl Agent {
                 said_bye: None,
             };
             self.dialogs.insert(key.clone(), dialog);
-            let ack = self.within(&key, "ACK", 1).1;
+            let (branch, mut ack) = self.within(&key, "ACK", 1);
+            if let Some(call) = self.call.as_ref().filter(|_| self.plans[msg.call_id()].0.is_old) {
+                ack = ack.replace(&format!("branch={branch}\r\n"), &format!("branch={}\r\n", call.branch));
+            }
             self.dialogs.get_mut(&key).expect("just made").ack = Some(ack);
             let (plan, _) = &self.plans[msg.call_id()];
             let talk = if plan.caller_ends { plan.talk } else { plan.talk + 200_000 };

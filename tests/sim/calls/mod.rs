@@ -1,6 +1,6 @@
-//! Calls and messages by chance: one to three callers, two to four devices that do as they like, and a network between them that does as
-//! it likes. An [`oracle`] that knows the rules and not the proxy watches both sides of it: after each event, what has left is
-//! what had to leave.
+//! Calls and messages by chance: one to three callers, two to four devices that do as they like, and a network between
+//! them that does as it likes. An [`oracle`] that knows the rules and not the proxy watches both sides of it: after each
+//! event, what has left is what had to leave.
 //!
 //! `SIPREG_SEED=n` lives one of them again and prints its whole ladder; `SIPREG_SEEDS=n` lives so many.
 

@@ -1,7 +1,9 @@
 //! What a forking proxy has to do (RFC 3261 §16), told apart from how it does it: who watches both sides of the proxy knows
 //! after each event what must leave it, to whom, and in which moment.
 //!
-//! Of calls everything is foretold. Requests within a dialog only have to go to the other side.
+//! Of calls and messages everything is foretold. Requests within a dialog only have to go to the other side.
+//!
+//! The file is long because the rules are one: each event can change all that is expected of a call.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -480,7 +482,7 @@ impl Oracle {
 
     fn ack(&mut self, msg: &Msg, ways: &dyn Ways) {
         let Some(call) = self.calls.get_mut(msg.call_id()) else { return };
-        if msg.branch() == call.invite.branch() {
+        if msg.branch() == call.invite.branch() && call.answered.is_some_and(|status| status >= 300) {
             call.is_acked = true;
             return;
         }

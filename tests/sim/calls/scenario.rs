@@ -55,6 +55,8 @@ pub struct CallPlan {
     pub is_impatient: bool,
     /// It is a MESSAGE.
     pub is_message: bool,
+    /// The caller's ACK of a 2xx has the branch of its INVITE, as in the days of RFC 2543.
+    pub is_old: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -145,6 +147,7 @@ fn call(dice: &mut Dice, devices: &[Device], born: &[usize]) -> CallPlan {
         breadth: dice.chance(15).then(|| dice.between(1, 5) as u32),
         is_impatient: dice.chance(10),
         is_message: dice.chance(20),
+        is_old: dice.chance(10),
     }
 }
 

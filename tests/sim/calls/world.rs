@@ -1,4 +1,6 @@
-//! The proxy, who calls, who is called, and what is between them.
+//! The proxy, who calls, who is called, and what is between them; at the end, what holds of them all.
+//!
+//! The file is long because every event is both carried out and foretold here.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
