@@ -1018,3 +1018,23 @@ fn a_redirect_to_where_the_call_has_been_leads_nowhere() {
     assert_eq!(lines(&moved)[1..], ["caller 480 INVITE"]);
     world.stop();
 }
+
+/// FRK-002: a copy that comes after the request was given up goes to nobody again.
+#[test]
+fn a_late_copy_of_what_nobody_answered_is_not_forwarded_again() {
+    let mut world = World::new(service());
+    world.bind(DESK, "");
+    let text = calls("MESSAGE", 1, "");
+    let sent = world.datagram(CALLER, &text);
+    // RFC 4320 §4.1: it must not say so, and it is not passed on.
+    assert_eq!(lines(&world.datagram(DESK, &responds(&sent[0], 408, "d", ""))), [""; 0]);
+    assert_eq!(lines(&world.datagram(CALLER, &text)), [""; 0]);
+    let silent = calls("MESSAGE", 2, "");
+    world.datagram(CALLER, &silent);
+    assert!(world.after(32).len() > 1);
+    assert_eq!(lines(&world.datagram(CALLER, &silent)), [""; 0]);
+    assert_eq!(world.counters().branches, 2);
+    world.pass(Duration::from_secs(40));
+    assert!(world.endpoint.next_timeout().is_none_or(|(due, _)| due > world.now + Duration::from_secs(1000)));
+    world.stop();
+}

@@ -173,6 +173,8 @@ struct Work {
     unbound: Reply,
     realms: Vec<String>,
     best: Best,
+    /// The caller has hung up.
+    is_cancelled: bool,
     /// What responses and targets take in memory, in octets.
     octets: usize,
 }
@@ -245,6 +247,11 @@ impl Proxy {
         std::mem::take(&mut self.told)
     }
 
+    /// How many requests are being forwarded, and what they take in memory, in octets, about.
+    pub fn load(&self) -> (usize, usize) {
+        (self.contexts.len(), self.octets)
+    }
+
     /// Forwards a request that is no copy and may pass.
     ///
     /// # Errors
@@ -284,6 +291,7 @@ impl Proxy {
             is_initial: head.to.tag().is_none(),
             cseq: head.cseq.number,
             best: Best::default(),
+            is_cancelled: false,
             octets: 0,
             call_id,
             spiral,
@@ -519,10 +527,11 @@ impl Proxy {
             }
             Final::Received(_) | Final::Made(_) => one,
         };
-        if let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_mut()) {
+        let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_mut()) else { return };
+        if !work.is_cancelled {
             work.best.add(one);
+            self.take(id, taken);
         }
-        self.take(id, taken);
     }
 
     /// Counts memory that is taken until the final response has gone up.
@@ -577,7 +586,7 @@ impl Proxy {
         let Some(context) = self.contexts.get(&id) else { return };
         let (Some(key), is_invite) = (context.key, context.is_invite) else { return };
         if response.status == 408 && !is_invite {
-            stack.drop_server(key);
+            stack.pass_over(key);
             self.settle(id, Some(408));
             return;
         }
@@ -918,7 +927,11 @@ impl Proxy {
         if let Some(context) = self.contexts.get_mut(&id) {
             context.reason = context.reason.take().or(reason);
         }
-        self.add(id, Final::Made(Reply::new(487)));
+        // Whatever devices have said, or say yet: who has hung up wants to hear no more than that.
+        if let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_mut()) {
+            (work.best, work.is_cancelled) = (Best::default(), true);
+            work.best.add(Final::Made(Reply::new(487)));
+        }
         let effects = self.on(id, Input::Cancelled);
         self.run(id, effects, None, stack);
     }

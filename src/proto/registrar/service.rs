@@ -272,6 +272,10 @@ pub struct Counters {
     pub calls: u64,
     /// Calls whose final status is decided, by its class: 1xx (none) to 6xx.
     pub calls_ended: [u64; 6],
+    /// Requests that are being forwarded now, answered calls among them to which another device may still say yes.
+    pub forwarding: u64,
+    /// What those take in memory, in octets, about.
+    pub forwarding_octets: u64,
     /// Branches that requests were forwarded on.
     pub branches: u64,
     /// Branches that were cancelled.
@@ -1034,6 +1038,9 @@ impl Server {
         let counts = self.proxy.counts;
         self.counters.calls = u64::try_from(counts.calls).unwrap_or(u64::MAX);
         self.counters.calls_ended = counts.ended;
+        let (requests, octets) = self.proxy.load();
+        self.counters.forwarding = u64::try_from(requests).unwrap_or(u64::MAX);
+        self.counters.forwarding_octets = u64::try_from(octets).unwrap_or(u64::MAX);
         self.counters.branches = counts.branches;
         self.counters.cancelled = counts.cancelled;
     }

@@ -955,6 +955,30 @@ impl Transactions {
         true
     }
 
+    /// A request that is no INVITE gets no final answer: its client has given up by now, and copies that are still on their
+    /// way are absorbed.
+    pub fn pass_over(&mut self, key: TransactionKey) {
+        let Some(ServerTransaction { machine: Machine::Request(server), last, due, .. }) =
+            self.servers.get_mut(&key)
+        else {
+            return;
+        };
+        match server.on(server::Input::Final) {
+            server::Effect::Keep(time) => {
+                self.octets -= last.len();
+                *last = Last::None;
+                *due = self.context.now + time;
+                self.answered.push_back((*due, key));
+            }
+            server::Effect::Finish => self.forget(key),
+            server::Effect::Absorb
+            | server::Effect::Trying
+            | server::Effect::Repeat
+            | server::Effect::Terminate => {}
+        }
+        self.wake();
+    }
+
     /// The path of a transaction's answers.
     pub fn path(&self, key: TransactionKey) -> Option<ReturnPath> {
         self.servers.get(&key).map(|transaction| transaction.path)

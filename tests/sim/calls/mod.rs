@@ -1,4 +1,4 @@
-//! Calls by chance: one to three callers, two to four devices that do as they like, and a network between them that does as
+//! Calls and messages by chance: one to three callers, two to four devices that do as they like, and a network between them that does as
 //! it likes. An [`oracle`] that knows the rules and not the proxy watches both sides of it: after each event, what has left is
 //! what had to leave.
 //!
@@ -17,7 +17,7 @@ use world::World;
 /// As many as every change has to pass.
 const SEEDS: u64 = 1000;
 
-/// What has to happen in a thousand seeds, or they show less than they say.
+/// So many kinds of events happen in a thousand seeds, or they show less than they say; the rarest may be missing.
 const KINDS: usize = 24;
 
 /// Lives one life; its ladder, and what happened. Whatever is wrong with it panics, and its ladder is printed.
@@ -35,7 +35,7 @@ fn live(seed: u64, show: bool) -> (String, Tally) {
 }
 
 /// FRK-001 FRK-002 FRK-004 FRK-005 FRK-006 FRK-007 FRK-008 FRK-009 FRK-010 FRK-011 FRK-012 FRK-014 FRK-016 FRK-018 FRK-019
-/// FRK-020 FRK-022 FRK-023 FRK-024 FRK-025 FRK-026 FRK-027 PRX-027 PRX-030
+/// FRK-017 FRK-020 FRK-022 FRK-023 FRK-024 FRK-025 FRK-026 FRK-027 PRX-027 PRX-030 LOP-007
 #[test]
 fn seeds_end_every_call_as_the_rules_say_and_leave_nothing_behind() {
     if let Ok(seed) = std::env::var("SIPREG_SEED") {
@@ -63,5 +63,5 @@ fn seeds_end_every_call_as_the_rules_say_and_leave_nothing_behind() {
         }
     });
     sum.iter().for_each(|(what, count)| println!("{count:>6}  {what}"));
-    assert!(sum.len() == KINDS || seeds < SEEDS, "{} kinds of events", sum.len());
+    assert!(sum.len() >= KINDS || seeds < SEEDS, "{} kinds of events", sum.len());
 }

@@ -95,6 +95,7 @@ struct Call {
     caller: usize,
     flow: FlowId,
     is_udp: bool,
+    is_invite: bool,
     is_located: bool,
     is_cancelled: bool,
     is_declined: bool,
@@ -154,6 +155,8 @@ pub struct Oracle {
     has_left: Vec<String>,
     /// Final statuses that callers were answered with.
     pub statuses: Vec<u16>,
+    /// Those of calls and messages.
+    pub finals: Vec<u16>,
 }
 
 impl Oracle {
@@ -183,6 +186,7 @@ impl Oracle {
             tally: Tally::new(),
             has_left: Vec::new(),
             statuses: Vec::new(),
+            finals: Vec::new(),
         }
     }
 
@@ -232,13 +236,16 @@ impl Oracle {
         ways: &dyn Ways,
     ) {
         match (msg.status(), msg.method()) {
-            (None, "INVITE") => self.invite(from, flow, is_udp, msg, manners),
+            (None, "INVITE" | "MESSAGE") => self.invite(from, flow, is_udp, msg, manners),
             (None, "CANCEL") if !self.calls.contains_key(msg.call_id()) => {
                 self.count("a CANCEL before its INVITE");
                 self.expect(from, "481 CANCEL");
             }
             (None, "CANCEL") => self.with(msg.call_id(), |oracle, call| oracle.cancel(call, ways)),
             (None, "ACK") => self.ack(msg, ways),
+            (Some(status), "MESSAGE") => {
+                self.with(msg.call_id(), |oracle, call| oracle.message_response(call, msg, status, ways));
+            }
             (Some(status), "INVITE") => {
                 self.with(msg.call_id(), |oracle, call| oracle.response(call, msg, status, is_udp, ways));
             }
@@ -253,8 +260,9 @@ impl Oracle {
     fn invite(&mut self, from: usize, flow: FlowId, is_udp: bool, msg: &Msg, manners: &[Manner]) {
         if self.calls.contains_key(msg.call_id()) {
             return self.with(msg.call_id(), |oracle, call| {
-                oracle.count("a copy of the INVITE");
+                oracle.count("a copy of a request");
                 let is_over = call.is_acked || call.answered.is_some_and(|status| status < 300);
+                let is_over = is_over && call.is_invite;
                 if let Some(last) = call.last_up.clone().filter(|_| !is_over) {
                     oracle.expect(call.caller, &last);
                 }
@@ -267,6 +275,7 @@ impl Oracle {
             caller: from,
             flow,
             is_udp,
+            is_invite: msg.method() == "INVITE",
             is_located: false,
             is_cancelled: false,
             is_declined: false,
@@ -291,7 +300,9 @@ impl Oracle {
             if call.is_closed() || std::mem::replace(&mut call.is_located, true) {
                 return;
             }
-            oracle.up(call, "100 -");
+            if call.is_invite {
+                oracle.up(call, "100 -");
+            }
             let mut last = None;
             for (device, q) in oracle.bound.clone() {
                 call.known.push(device);
@@ -373,7 +384,7 @@ impl Oracle {
         let is_device = device != ALIAS;
         let is_now = is_device && (ways.is_bound(device) || ways.way(device) == Way::Now);
         if is_now {
-            self.expect(device, "INVITE");
+            self.expect(device, call.invite.method());
         } else if !is_device {
             self.asks.push_back(call.id.clone());
         }
@@ -398,7 +409,9 @@ impl Oracle {
         let worth = |one: &&Candidate| match one.status {
             600.. => (0, 0),
             status @ (401 | 407 | 415 | 420 | 484) => (status / 100, 0),
+            // What a device has said tells more than that one can't be reached.
             status @ (408 | 487 | 503) => (status / 100, 2),
+            status if one.tag == "-" => (status / 100, 2),
             status => (status / 100, 1),
         };
         let best = call.candidates.iter().min_by_key(worth);
@@ -410,7 +423,15 @@ impl Oracle {
         };
         let what = format!("{status} {tag}");
         call.answered = Some(status);
-        self.statuses.push(status);
+        if !call.is_invite && status == 408 {
+            // Who asked hears nothing (RFC 4320 §4.2).
+            call.last_up = None;
+            return self.count("a MESSAGE that nobody answers");
+        }
+        self.finals.push(status);
+        if call.is_invite {
+            self.statuses.push(status);
+        }
         if is_of_many {
             self.count("the best of several");
         }
@@ -428,7 +449,8 @@ impl Oracle {
         }
         self.expect(call.caller, "200 CANCEL");
         self.count(if call.is_located { "a CANCEL" } else { "a CANCEL before the devices are known" });
-        call.candidates.push(Candidate { status: 487, tag: "-".to_owned() });
+        // Whatever devices have said, or say yet.
+        call.candidates = vec![Candidate { status: 487, tag: "-".to_owned() }];
         if !std::mem::replace(&mut call.is_cancelled, true) {
             self.withdraw(call);
             self.proceed(call, ways);
@@ -441,6 +463,12 @@ impl Oracle {
         call.group.clear();
         for branch in &mut call.branches {
             match branch.stage {
+                // What can't be cancelled is waited for, unless somebody has said yes.
+                Stage::Calling | Stage::Proceeding if !call.is_invite => {
+                    if call.answered.is_some() {
+                        branch.stage = Stage::Over;
+                    }
+                }
                 Stage::Opening => branch.stage = Stage::Over,
                 Stage::Calling => branch.is_leaving = true,
                 Stage::Proceeding if branch.cancelled.is_none() => {
@@ -501,6 +529,7 @@ impl Oracle {
                 if !is_answered {
                     call.answered = Some(status);
                     self.statuses.push(status);
+                    self.finals.push(status);
                     self.withdraw(call);
                 }
             }
@@ -524,6 +553,20 @@ impl Oracle {
         }
     }
 
+    fn message_response(&mut self, call: &mut Call, msg: &Msg, status: u16, ways: &dyn Ways) {
+        let is_it = |branch: &Branch| branch.id == msg.branch() && branch.is_pending();
+        let Some(at) = call.branches.iter().position(is_it).filter(|_| status >= 200) else { return };
+        self.ends(call, at, Stage::Over);
+        if status >= 300 {
+            return self.refused(call, call.branches[at].device, msg, status, ways);
+        }
+        self.count("a MESSAGE that is accepted");
+        call.answered = Some(status);
+        self.finals.push(status);
+        self.up(call, &msg.said());
+        self.withdraw(call);
+    }
+
     fn refused(&mut self, call: &mut Call, device: usize, msg: &Msg, status: u16, ways: &dyn Ways) {
         if matches!(status, 401 | 407) {
             call.challenges += 1;
@@ -531,8 +574,10 @@ impl Oracle {
         let manner = &call.manners[device];
         let new: Vec<usize> =
             manner.named.iter().copied().filter(|device| !call.known.contains(device)).collect();
-        let follows = status == 302 && !call.is_closed() && !new.is_empty();
-        if !follows || manner.names_others {
+        // Contacts that were tried, or will be, are none for the caller.
+        let is_heeded = status == 302 && !call.is_closed() && !manner.named.is_empty();
+        let follows = is_heeded && !new.is_empty();
+        if (!is_heeded || manner.names_others) && !call.is_cancelled {
             call.candidates.push(Candidate { status, tag: msg.tag("To").to_owned() });
         }
         if follows {
@@ -558,7 +603,9 @@ impl Oracle {
         });
         self.ends(call, at, Stage::Over);
         let status = if call.branches[at].is_severed { 480 } else { status };
-        call.candidates.push(Candidate { status, tag: "-".to_owned() });
+        if !call.is_cancelled {
+            call.candidates.push(Candidate { status, tag: "-".to_owned() });
+        }
         self.proceed(call, ways);
     }
 
@@ -597,7 +644,7 @@ impl Oracle {
                 if branch.device == agent && branch.stage == Stage::Opening {
                     branch.stage = Stage::Calling;
                     (branch.sent, branch.rang) = (oracle.now, oracle.now);
-                    oracle.expected.push(format!("{} INVITE", oracle.names[agent]));
+                    oracle.expected.push(format!("{} {}", oracle.names[agent], call.invite.method()));
                 }
             }
         });
@@ -615,7 +662,8 @@ impl Oracle {
                     if ways.is_bound(branch.device) || ways.way(branch.device) == Way::Now {
                         branch.stage = Stage::Calling;
                         (branch.sent, branch.rang) = (oracle.now, oracle.now);
-                        oracle.expected.push(format!("{} INVITE", oracle.names[branch.device]));
+                        let (name, method) = (&oracle.names[branch.device], call.invite.method());
+                        oracle.expected.push(format!("{name} {method}"));
                     }
                 }
             }
@@ -634,7 +682,7 @@ impl Oracle {
                 let is_asked =
                     branch.device != ALIAS && (ways.is_asked(branch.device) || ways.is_asked(call.caller));
                 if branch.stage == Stage::Calling && branch.id.is_empty() && is_asked {
-                    assert!(give_up(format!("{} INVITE", self.names[branch.device])));
+                    assert!(give_up(format!("{} {}", self.names[branch.device], call.invite.method())));
                     (branch.stage, branch.asks) = (Stage::Opening, true);
                     *self.tally.entry("a branch that waits for our address").or_default() += 1;
                 }
@@ -652,6 +700,9 @@ impl Oracle {
     /// Time has passed.
     pub fn timeout(&mut self, ways: &dyn Ways) {
         self.with_all(|oracle, call| {
+            if !call.is_invite && call.answered.is_none() {
+                oracle.allow(call.caller, "100 -");
+            }
             for at in 0..call.branches.len() {
                 let branch = &mut call.branches[at];
                 let now = oracle.now;
@@ -681,7 +732,7 @@ impl Oracle {
         for Left { agent, name, flow, msg, bytes } in left {
             let is_new = self.seen.insert((agent, bytes));
             let line = match (msg.status(), msg.method()) {
-                (Some(_), "INVITE") => format!("{name} {}", msg.said()),
+                (Some(_), "INVITE" | "MESSAGE") => format!("{name} {}", msg.said()),
                 (Some(status), method) => format!("{name} {status} {method}"),
                 (None, method) => format!("{name} {method}"),
             };
@@ -690,7 +741,8 @@ impl Oracle {
                 continue;
             }
             match (msg.status(), msg.method()) {
-                (None, "INVITE") => self.left(agent, flow, &msg),
+                (None, "INVITE" | "MESSAGE") => self.left(agent, flow, &msg),
+                (Some(100), "MESSAGE") => self.tried(&msg),
                 (_, "BYE") => {
                     self.within(agent, &msg);
                     continue;
@@ -731,12 +783,19 @@ impl Oracle {
         assert_eq!(msg.rows("Via").count(), 2);
     }
 
+    /// A MESSAGE has taken so long that its sender was told.
+    fn tried(&mut self, msg: &Msg) {
+        if let Some(call) = self.calls.get_mut(msg.call_id()) {
+            call.last_up = Some("100 -".to_owned());
+        }
+    }
+
     /// Something leaves once more: only over UDP, and only as long as it has to.
     fn repeats(&self, agent: usize, msg: &Msg, line: &str) {
         let Some(call) = self.calls.get(msg.call_id()) else { panic!("{line} is repeated, of no call") };
         let branch = call.branches.iter().find(|branch| branch.id == msg.branch());
         let is_right = match (msg.status(), msg.method()) {
-            (None, "INVITE") => branch.is_some_and(|branch| branch.stage == Stage::Calling),
+            (None, "INVITE" | "MESSAGE") => branch.is_some_and(|branch| branch.stage == Stage::Calling),
             (None, "CANCEL") => branch.is_some_and(|branch| branch.cancelled.is_some()),
             (None, "BYE") | (Some(_), "BYE") => true,
             (Some(300..), "INVITE") => call.is_udp && !call.is_acked && agent == call.caller,

@@ -53,6 +53,8 @@ pub struct CallPlan {
     pub breadth: Option<u32>,
     /// The caller cancels though nothing was heard, which it must not.
     pub is_impatient: bool,
+    /// It is a MESSAGE.
+    pub is_message: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -142,6 +144,7 @@ fn call(dice: &mut Dice, devices: &[Device], born: &[usize]) -> CallPlan {
         dies: dice.chance(3).then(|| dice.between(0, 30_000)),
         breadth: dice.chance(15).then(|| dice.between(1, 5) as u32),
         is_impatient: dice.chance(10),
+        is_message: dice.chance(20),
     }
 }
 
