@@ -423,12 +423,12 @@ impl Oracle {
         };
         let what = format!("{status} {tag}");
         call.answered = Some(status);
+        self.finals.push(status);
         if !call.is_invite && status == 408 {
-            // Who asked hears nothing (RFC 4320 §4.2).
+            // Who asked hears nothing (RFC 4320 §4.2), and that is told.
             call.last_up = None;
             return self.count("a MESSAGE that nobody answers");
         }
-        self.finals.push(status);
         if call.is_invite {
             self.statuses.push(status);
         }
