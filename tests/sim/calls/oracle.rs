@@ -411,7 +411,9 @@ impl Oracle {
         let worth = |one: &&Candidate| match one.status {
             600.. => (0, 0),
             status @ (401 | 407 | 415 | 420 | 484) => (status / 100, 0),
+            // What a device has said tells more than that one can't be reached.
             status @ (408 | 487 | 503) => (status / 100, 2),
+            status if one.tag == "-" => (status / 100, 2),
             status => (status / 100, 1),
         };
         let best = call.candidates.iter().min_by_key(worth);
@@ -423,12 +425,12 @@ impl Oracle {
         };
         let what = format!("{status} {tag}");
         call.answered = Some(status);
+        self.finals.push(status);
         if !call.is_invite && status == 408 {
-            // Who asked hears nothing (RFC 4320 §4.2).
+            // Who asked hears nothing (RFC 4320 §4.2), and that is told.
             call.last_up = None;
             return self.count("a MESSAGE that nobody answers");
         }
-        self.finals.push(status);
         if call.is_invite {
             self.statuses.push(status);
         }
@@ -449,7 +451,8 @@ impl Oracle {
         }
         self.expect(call.caller, "200 CANCEL");
         self.count(if call.is_located { "a CANCEL" } else { "a CANCEL before the devices are known" });
-        call.candidates.push(Candidate { status: 487, tag: "-".to_owned() });
+        // Whatever devices have said, or say yet.
+        call.candidates = vec![Candidate { status: 487, tag: "-".to_owned() }];
         if !std::mem::replace(&mut call.is_cancelled, true) {
             self.withdraw(call);
             self.proceed(call, ways);
@@ -573,8 +576,10 @@ impl Oracle {
         let manner = &call.manners[device];
         let new: Vec<usize> =
             manner.named.iter().copied().filter(|device| !call.known.contains(device)).collect();
-        let follows = status == 302 && !call.is_closed() && !new.is_empty();
-        if !follows || manner.names_others {
+        // Contacts that were tried, or will be, are none for the caller.
+        let is_heeded = status == 302 && !call.is_closed() && !manner.named.is_empty();
+        let follows = is_heeded && !new.is_empty();
+        if (!is_heeded || manner.names_others) && !call.is_cancelled {
             call.candidates.push(Candidate { status, tag: msg.tag("To").to_owned() });
         }
         if follows {
@@ -600,7 +605,9 @@ impl Oracle {
         });
         self.ends(call, at, Stage::Over);
         let status = if call.branches[at].is_severed { 480 } else { status };
-        call.candidates.push(Candidate { status, tag: "-".to_owned() });
+        if !call.is_cancelled {
+            call.candidates.push(Candidate { status, tag: "-".to_owned() });
+        }
         self.proceed(call, ways);
     }
 
