@@ -853,6 +853,19 @@ fn a_contact_over_tcp_is_connected_to() {
     world.stop();
 }
 
+/// A host that does not even refuse a connection holds a call up for no longer than one that does not answer.
+#[test]
+fn who_waits_for_a_connection_waits_no_longer_than_for_an_answer() {
+    let mut world = World::new(service());
+    world.bind_for("heisenberg", DESK, "<sip:heisenberg~192.0.2.11;transport=tcp>", "");
+    world.datagram(CALLER, &calls("INVITE", 1, ""));
+    let (flow, _) = world.opened.pop().unwrap();
+    assert_eq!((world.after(31), &*world.closed), (Vec::new(), &[][..]));
+    assert_eq!(world.after(1), ["caller 500 INVITE"]);
+    assert_eq!(world.closed, [flow]);
+    world.stop();
+}
+
 /// FRK-025: a device may ring for longer than a connection may be silent; then the connection stays, at both ends.
 #[test]
 fn connections_stay_while_a_call_rings() {

@@ -97,12 +97,13 @@ impl Flows {
         if self.bounds.connections == 0 {
             return Reach::Unreachable;
         }
-        let (id, until) = (FlowId(context.new_id()), context.now + CONNECTING);
+        let (id, until) = (FlowId(context.new_id()), context.now + self.bounds.idle);
         let role = Role::Forward { destination: destination.clone(), until };
         self.all.insert(id, self.of_role(role, destination.transport, None));
         self.forward.insert(destination.clone(), id);
         self.silent.insert((until, id));
         context.wake(FlowTimer::Idle, Some(until));
+        context.timers.set(FlowTimer::Incomplete(id), context.now + CONNECTING);
         context.push(Action::Open { flow: id, destination: destination.clone() });
         Reach::Opening(id)
     }

@@ -424,6 +424,12 @@ impl Server {
         self.severed(flow, Cause::Reset, stack);
     }
 
+    /// A connection to forward requests has not opened in time.
+    pub fn unconnected(&mut self, flow: FlowId, stack: &mut Transactions) {
+        stack.flows.close(flow, &mut stack.context);
+        self.severed(flow, Cause::TimedOut, stack);
+    }
+
     /// A flow is gone: requests that were forwarded on it don't arrive, or their responses don't.
     fn severed(&mut self, flow: FlowId, cause: Cause, stack: &mut Transactions) {
         self.proxy.lost(flow, cause, stack);
