@@ -361,7 +361,7 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
             format!("the name \"{name}\" could not be looked up: no name server answered")
         }
         Unreachable::Name { name, error: None } => format!("\"{name}\" has no address that may be used"),
-        Unreachable::NotOffered { name } => format!("\"{name}\" says that it does not offer SIP"),
+        Unreachable::NotOffered { name } => format!("\"{name}\" says that it offers no SIP"),
         Unreachable::Network(cause) => {
             let who = end(report, |result| result == AttemptResult::Failed(*cause));
             format!("{who}: {cause}")
@@ -383,7 +383,7 @@ fn unreachable_case(why: &Unreachable) -> Option<Case> {
             explain::NAME_SERVER_FAILED
         }
         Unreachable::Name { error: None, .. } => explain::NO_ADDRESS,
-        Unreachable::NotOffered { .. } => return None,
+        Unreachable::NotOffered { .. } => explain::NOT_OFFERED,
         Unreachable::Network(cause) => match cause {
             Cause::Refused => explain::CONNECTION_REFUSED,
             Cause::Unreachable => explain::NETWORK_UNREACHABLE,

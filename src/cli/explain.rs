@@ -227,6 +227,12 @@ pub const NO_ADDRESS: Case = Case {
     seen: "has no address that may be used",
     hint: "check -4 and -6, or name the server with --proxy",
 };
+/// An SRV record with the target ".".
+pub const NOT_OFFERED: Case = Case {
+    seen: "says that it offers no SIP",
+    hint: "an SRV record with the target \".\" says so on purpose: is it the right domain? --registrar or --proxy names \
+           another server",
+};
 /// TCP RST on connecting, or ICMP port unreachable.
 pub const CONNECTION_REFUSED: Case =
     Case { seen: "connection refused", hint: "nobody listens there: check host, port and --transport" };
@@ -375,6 +381,7 @@ pub const ENTRIES: &[Entry] = &[
             NAME_UNKNOWN,
             NAME_SERVER_FAILED,
             NO_ADDRESS,
+            NOT_OFFERED,
             CONNECTION_REFUSED,
             NETWORK_UNREACHABLE,
             TRANSPORT_UNSUPPORTED,
@@ -622,6 +629,11 @@ pub const CAUSES: &[Entry] = &[
     ),
     known_cause(&["name_unknown"], "the name service does not know the name", &[NAME_UNKNOWN]),
     known_cause(&["no_records"], "the name has no address that may be used", &[NO_ADDRESS]),
+    known_cause(
+        &["service_not_offered"],
+        "the domain says in the name service that it offers no SIP",
+        &[NOT_OFFERED],
+    ),
     known_cause(
         &["nameserver_silent", "nameserver_failed"],
         "no name server answered, or it failed",
