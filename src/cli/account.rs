@@ -150,7 +150,7 @@ impl Account {
                 "sipreg remembers what it bound if HOME is set, or --state-dir given"
             }));
         }
-        let net = net::Config { dns_timeout: plan.timing.patience().min(Duration::from_secs(5)), ..net };
+        let net = net::Config { dns_timeout: plan.timing.patience().min(net::DNS_PATIENCE), ..net };
         let (required, consent) = (wanted.required, wanted.consent);
         Ok(Account { plan, net, settings, state, required, consent, secret, locked: secrets, username })
     }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::dns::Resolver;
+use super::nameserver::Reply;
 use super::netwatch::NetWatch;
 use super::sockets::{self, Bind, DryFlows};
 use super::stream::{self, Connection, Flow, Listeners};
@@ -45,15 +46,13 @@ pub struct Config {
     pub dry_run: bool,
 }
 
+/// The time that a question to the name service takes at most. Three in a row (NAPTR, SRV, addresses) end within 15
+/// seconds.
+pub const DNS_PATIENCE: Duration = Duration::from_millis(4500);
+
 impl Default for Config {
     fn default() -> Config {
-        Config {
-            bind: None,
-            port: None,
-            nameservers: Vec::new(),
-            dns_timeout: Duration::from_secs(5),
-            dry_run: false,
-        }
+        Config { bind: None, port: None, nameservers: Vec::new(), dns_timeout: DNS_PATIENCE, dry_run: false }
     }
 }
 
@@ -536,8 +535,8 @@ impl Network {
         let answer = self.resolver.ask(question);
         let report = self.report.clone();
         self.questions.spawn(async move {
-            let answer = answer.await;
-            let _ = report.send(Event::Resolved { query, answer, ttl: 0 }).await;
+            let Reply { answer, ttl } = answer.await;
+            let _ = report.send(Event::Resolved { query, answer, ttl }).await;
         });
     }
 
