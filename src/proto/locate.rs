@@ -22,6 +22,17 @@ pub enum Families {
     V6,
 }
 
+/// An address that the user gives a host at one port, in place of what its A and AAAA records say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// The name of the host, in any case.
+    pub host: String,
+    /// The port: where the host is asked for by another one, its records count.
+    pub port: u16,
+    /// Where it is.
+    pub address: IpAddr,
+}
+
 /// Why a URI can't be located at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocateError {

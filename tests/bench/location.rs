@@ -177,6 +177,7 @@ impl Server {
             auth_calls: false,
             limits: Limits { rate: u32::MAX, login_failures: u32::MAX, ..Limits::default() },
             timing: Timing::default(),
+            pinned: Vec::new(),
             tell_messages: false,
         };
         let endpoint = Endpoint::new(Box::new(Counting::default()));

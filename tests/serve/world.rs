@@ -102,6 +102,7 @@ pub fn service() -> Service {
         auth_calls: false,
         limits: limits(),
         timing: Timing::default(),
+        pinned: Vec::new(),
         tell_messages: false,
     }
 }

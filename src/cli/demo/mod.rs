@@ -280,6 +280,7 @@ async fn open_registrar(clock: Clock) -> Result<(Driver, SocketAddr), Fault> {
         auth_calls: false,
         limits: Limits::default(),
         timing: Timing::default(),
+        pinned: Vec::new(),
         tell_messages: false,
     };
     let mut registrar = Driver::new(Config::default(), Endpoint::new(Box::new(random)), clock);

@@ -19,7 +19,7 @@ use crate::sip::Q;
 use super::json::is_removal;
 use super::paint::Paint;
 use super::zone::Zone;
-use crate::cli::text::{escape, milliseconds, seconds};
+use crate::cli::text::{escape, milliseconds, readable, seconds};
 
 /// Bindings of other devices beyond this number are counted, not listed.
 const OTHERS_SHOWN: usize = 10;
@@ -54,7 +54,7 @@ pub fn success(
 pub fn list(aor: &str, report: &Report, success: &Success, paint: Paint) -> String {
     let mut sorted: Vec<&Listed> = success.bindings.iter().filter(|binding| binding.expires > 0).collect();
     sorted.sort_by_key(|binding| Reverse((binding.q.unwrap_or(Q::ONE), binding.expires)));
-    let aor = paint.strong(&escape(aor));
+    let aor = paint.strong(&escape(&readable(aor)));
     let mut text = match sorted.len() {
         0 => format!("{aor} is not bound to anything\n"),
         1 => format!("{aor} has 1 binding\n"),
@@ -79,13 +79,13 @@ fn lines(bindings: &[&Listed]) -> Vec<String> {
             let q = binding.q.map(|q| format!("q={q}")).unwrap_or_default();
             let _ = write!(line, "{q:<width$}  ");
         }
-        line + &escape(&binding.contact.uri.to_string())
+        line + &escape(&readable(&binding.contact.uri.to_string()))
     };
     bindings.iter().map(line).collect()
 }
 
 fn headline(aor: &str, report: &Report, success: &Success, paint: Paint, zone: &Zone) -> String {
-    let aor = paint.strong(&escape(aor));
+    let aor = paint.strong(&escape(&readable(aor)));
     if report.purpose == Purpose::RemoveAll {
         return format!("{} {aor} from everywhere", paint.good("Unregistered"));
     }
@@ -121,7 +121,7 @@ impl Rows {
             self.push(mine, line);
         }
         for granted in removed {
-            self.push("removed", escape(&granted.uri.to_string()).into_owned());
+            self.push("removed", escape(&readable(&granted.uri.to_string())).into_owned());
         }
         let still = if own.is_empty() { "still bound" } else { "also bound" };
         for line in lines {
@@ -205,7 +205,7 @@ fn advice(fault: &Fault, paint: Paint) -> String {
 fn tried(attempt: &Attempt) -> String {
     let remote = match &attempt.remote {
         Remote::Address(address) => address.to_string(),
-        Remote::Name(name) => escape(name).into_owned(),
+        Remote::Name(name) => escape(&readable(name)).into_owned(),
     };
     let over = attempt.transport.map(|transport| format!(" over {}", transport.as_via())).unwrap_or_default();
     let result = match attempt.result {
@@ -324,5 +324,5 @@ pub fn hint(message: &str, paint: Paint) -> String {
 }
 
 fn line(label: &str, message: &str) -> String {
-    format!("{label} {}\n", escape(message))
+    format!("{label} {}\n", escape(&readable(message)))
 }

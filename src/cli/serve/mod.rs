@@ -68,6 +68,7 @@ async fn serve(
         auth_calls: options.auth_calls,
         limits: options.limits,
         timing: Timing::default(),
+        pinned: options.pinned,
         tell_messages: args.display.verbose > Some(0),
     };
     let wanted = service.listen.len();

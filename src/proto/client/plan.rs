@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::proto::Transport;
 use crate::proto::digest::{Algorithm, Keyring};
-use crate::proto::locate::Families;
+use crate::proto::locate::{Families, Pinned};
 use crate::sip::{Header, Host, NameAddr, Q, Uri};
 
 pub use crate::proto::timers::Timing;
@@ -30,6 +30,8 @@ pub struct Plan {
     pub transport: Option<Transport>,
     /// Which addresses may be used.
     pub families: Families,
+    /// Addresses of hosts that the user knows better than the name service.
+    pub pinned: Vec<Pinned>,
     /// The interface by which link-local addresses are reached (RFC 4007 §6), by its index: an address of a URI names
     /// none, since no other host knows it by that name.
     pub zone: Option<u32>,
@@ -79,6 +81,7 @@ impl Plan {
             route: Vec::new(),
             transport: None,
             families: Families::Both,
+            pinned: Vec::new(),
             zone: None,
             contacts: Vec::new(),
             q: None,

@@ -21,6 +21,7 @@ use super::{Asker, Dater, Refusal, Registrar, SUPPORTED, Standing, failed, full,
 use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
 use crate::proto::digest::{Algorithm, Users, Verifier};
 use crate::proto::flow::{Bounds, Flows};
+use crate::proto::locate::Pinned;
 use crate::proto::proxy::{self, Own, Passing, Proxy, Refused, Told};
 use crate::proto::timers::RegistrarTimer;
 use crate::proto::transaction::{Acknowledged, Heard, Lookup, Owner, TransactionKey, Transactions};
@@ -53,6 +54,8 @@ pub struct Service {
     pub limits: Limits,
     /// The timers of RFC 3261 table 4.
     pub timing: Timing,
+    /// Addresses of hosts that the user knows better than the name service.
+    pub pinned: Vec<Pinned>,
     /// Tell every message that passes ([`Notice::Message`]).
     pub tell_messages: bool,
 }
@@ -330,8 +333,8 @@ pub(in crate::proto) struct Server {
 impl Server {
     /// Begins to listen.
     pub fn start(service: Service, stack: &mut Transactions) -> Server {
-        let Service { listen, domains, policy, verifier, fork, auth_calls, limits, timing, tell_messages } =
-            service;
+        let Service { listen, domains, policy, verifier, fork, auth_calls, limits, .. } = service;
+        let Service { timing, tell_messages, .. } = service;
         let Limits { connections, idle, incomplete, unfinished, replay, full, rate, login_failures, .. } =
             limits;
         stack.bound(timing, replay);

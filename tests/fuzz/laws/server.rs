@@ -109,6 +109,7 @@ fn service(input: &mut Input<'_>) -> Service {
             ..Limits::default()
         },
         timing: Timing::default(),
+        pinned: Vec::new(),
         tell_messages: input.chance(),
     }
 }

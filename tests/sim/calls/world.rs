@@ -140,6 +140,7 @@ fn service(scenario: &Scenario) -> Service {
         auth_calls: false,
         limits: Limits { rate: u32::MAX, ..Limits::default() },
         timing: Timing::default(),
+        pinned: Vec::new(),
         tell_messages: false,
     }
 }

@@ -17,6 +17,7 @@ fn plan(host: &str) -> Box<Plan> {
         route: Vec::new(),
         transport: None,
         families: Families::V4,
+        pinned: Vec::new(),
         zone: None,
         contacts: Vec::new(),
         q: None,
