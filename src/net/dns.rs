@@ -19,8 +19,8 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use tokio::task::JoinSet;
 
-use super::nameserver::{self, Fault, Reply};
-use crate::proto::{Question, Record, ResolveError};
+use super::nameserver::{self, Reply};
+use crate::proto::{DnsAnswer, Lookup, Question, Record, ResolveError};
 
 /// The time that a silent name server costs before the next one is asked, at most.
 const STAGGER: Duration = Duration::from_secs(1);
@@ -34,6 +34,12 @@ pub(super) struct Resolver {
     timeout: Duration,
     hosts: Option<Hosts>,
     servers: Option<Servers>,
+}
+
+/// An answer, and who said what on the way to it.
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    pub(super) lookups: Vec<Lookup>,
 }
 
 /// The name servers, in the order they are configured.
@@ -52,19 +58,27 @@ impl Resolver {
     }
 
     /// Starts a question. The future owns all it needs and ends within the bound.
-    pub(super) fn ask(&mut self, question: &Question) -> impl Future<Output = Reply> + Send + use<> {
-        let (text, kind) = match question {
-            Question::A(name) => (name, RecordType::A),
-            Question::Aaaa(name) => (name, RecordType::AAAA),
-            Question::Srv(name) => (name, RecordType::SRV),
-            Question::Naptr(name) => (name, RecordType::NAPTR),
+    pub(super) fn ask(&mut self, question: &Question) -> impl Future<Output = Answer> + Send + use<> {
+        let kind = match question {
+            Question::A(_) => RecordType::A,
+            Question::Aaaa(_) => RecordType::AAAA,
+            Question::Srv(_) => RecordType::SRV,
+            Question::Naptr(_) => RecordType::NAPTR,
         };
-        let lookup = self.lookup(text, kind);
-        let timeout = self.timeout;
+        let lookup = self.lookup(question.parts().1, kind);
+        let (timeout, question) = (self.timeout, question.clone());
         async move {
+            let said = |(server, answer)| Lookup { question: question.clone(), server, answer };
             match lookup {
-                Ok((servers, name)) => servers.ask(&name, kind, timeout).await,
-                Err(known) => known,
+                Ok((servers, name)) => {
+                    let (reply, said_by) = servers.ask(&name, kind, timeout).await;
+                    let each = said_by.into_iter().map(|(server, answer)| (Some(server), answer));
+                    Answer { reply, lookups: each.map(said).collect() }
+                }
+                Err(reply) => {
+                    let lookups = vec![said((None, reply.answer.clone()))];
+                    Answer { reply, lookups }
+                }
             }
         }
     }
@@ -100,34 +114,51 @@ impl Servers {
         Servers { addresses, first: Arc::default() }
     }
 
-    /// Asks one server after the other until one has an answer.
-    async fn ask(self, name: &Name, kind: RecordType, timeout: Duration) -> Reply {
+    /// Asks one server after the other until one has an answer; and what each of them said.
+    async fn ask(
+        self,
+        name: &Name,
+        kind: RecordType,
+        timeout: Duration,
+    ) -> (Reply, Vec<(SocketAddr, DnsAnswer)>) {
         let count = self.addresses.len();
         let first = self.first.load(Ordering::Relaxed);
-        let mut waiting = (0..count).map(|n| (first + n) % count);
+        let order: Vec<_> = (0..count).map(|n| (first + n) % count).collect();
+        let mut waiting = order.iter().filter_map(|n| Some((*n, *self.addresses.get(*n)?)));
+        let mut silent = Vec::new();
+        let mut said = Vec::new();
         let pause = STAGGER.min(timeout / u32::try_from(count + 1).unwrap_or(u32::MAX));
-        let mut error = if count == 0 { ResolveError::ServerFailed } else { ResolveError::TimedOut };
         let mut end = std::pin::pin!(tokio::time::sleep(timeout));
         let mut asked = JoinSet::new();
         loop {
-            if let Some((n, server)) = waiting.next().and_then(|n| Some((n, *self.addresses.get(n)?))) {
+            let next = waiting.next();
+            if let Some((n, server)) = next {
                 let name = name.clone();
-                asked.spawn(async move { (n, nameserver::ask(server, name, kind).await) });
+                asked.spawn(async move { (n, server, nameserver::ask(server, name, kind).await) });
+                silent.push(server);
             }
             tokio::select! {
                 ended = asked.join_next() => match ended {
-                    Some(Ok((n, Ok(reply)))) => {
+                    Some(Ok((n, server, Ok(reply)))) => {
                         self.first.store(n, Ordering::Relaxed);
-                        return reply;
+                        said.push((server, reply.answer.clone()));
+                        return (reply, said);
                     }
-                    Some(Ok((_, Err(Fault::Absent)))) => {}
-                    Some(Ok((_, Err(Fault::Failed))) | Err(_)) => error = ResolveError::ServerFailed,
-                    None => return Reply { answer: Err(error), ttl: 0 },
+                    Some(Ok((_, server, Err(fault)))) => {
+                        silent.retain(|silent| *silent != server);
+                        said.push((server, Err(fault.into())));
+                    }
+                    Some(Err(_)) => {}
+                    None => break,
                 },
-                () = tokio::time::sleep(pause), if waiting.len() > 0 => {}
-                () = &mut end => return Reply { answer: Err(error), ttl: 0 },
+                () = tokio::time::sleep(pause), if next.is_some() => {}
+                () = &mut end => break,
             }
         }
+        said.extend(silent.into_iter().map(|server| (server, Err(ResolveError::TimedOut))));
+        let failed = said.is_empty() || said.iter().any(|(_, said)| *said == Err(ResolveError::ServerFailed));
+        let error = if failed { ResolveError::ServerFailed } else { ResolveError::TimedOut };
+        (Reply { answer: Err(error), ttl: 0 }, said)
     }
 }
 

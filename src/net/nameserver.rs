@@ -45,6 +45,15 @@ pub(super) enum Fault {
     Failed,
 }
 
+impl From<Fault> for ResolveError {
+    fn from(fault: Fault) -> ResolveError {
+        match fault {
+            Fault::Absent => ResolveError::TimedOut,
+            Fault::Failed => ResolveError::ServerFailed,
+        }
+    }
+}
+
 /// Asks one name server. The future ends with an answer or a fault; from a server that is silent it never ends, so
 /// its time is to be bounded by whoever waits for it.
 pub(super) async fn ask(server: SocketAddr, mut name: Name, kind: RecordType) -> Result<Reply, Fault> {

@@ -25,9 +25,9 @@ use super::explain;
 use super::signals::Stop;
 use super::text;
 use super::values::ColorChoice;
-use crate::proto::Dropped;
 use crate::proto::client::outcome::{Failure, Report, Success, Unusable, Warning};
 use crate::proto::client::plan::Purpose;
+use crate::proto::{Dropped, Lookup};
 
 use crate::sip::{AnyUri, NameAddr};
 
@@ -207,6 +207,14 @@ impl<'s, 'a> Reporter<'s, 'a> {
             if self.settings.verbosity > 1 {
                 text += &ladder::whole(passage.bytes, self.settings.show_secrets);
             }
+            self.stderr(&text);
+        }
+    }
+
+    /// A name server was asked.
+    pub fn lookup(&mut self, at: Duration, lookup: &Lookup) {
+        if self.settings.verbosity > 0 && self.command != Some(CommandName::Demo) {
+            let text = ladder::lookup(at, lookup, self.err);
             self.stderr(&text);
         }
     }

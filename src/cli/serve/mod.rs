@@ -172,6 +172,7 @@ impl Server {
                 }
             }
             notice @ (Notice::Message { .. }
+            | Notice::Lookup(_)
             | Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
