@@ -64,6 +64,7 @@ fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
         Failure::Unreachable(Unreachable::Network(Cause::Refused)) => Some(FaultCause::Refused),
         Failure::Unreachable(Unreachable::Network(Cause::Unreachable)) => Some(FaultCause::Unreachable),
         Failure::Unreachable(Unreachable::Network(Cause::TimedOut)) => Some(FaultCause::Silent),
+        Failure::Unreachable(Unreachable::NotOffered { .. }) => Some(FaultCause::ServiceNotOffered),
         Failure::Unreachable(Unreachable::Network(_) | Unreachable::Closed) => None,
         Failure::Misbehaved(how) => match how {
             Misbehaviour::NotBound => Some(FaultCause::NotBound),
@@ -360,6 +361,7 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
             format!("the name \"{name}\" could not be looked up: no name server answered")
         }
         Unreachable::Name { name, error: None } => format!("\"{name}\" has no address that may be used"),
+        Unreachable::NotOffered { name } => format!("\"{name}\" says that it does not offer SIP"),
         Unreachable::Network(cause) => {
             let who = end(report, |result| result == AttemptResult::Failed(*cause));
             format!("{who}: {cause}")
@@ -381,6 +383,7 @@ fn unreachable_case(why: &Unreachable) -> Option<Case> {
             explain::NAME_SERVER_FAILED
         }
         Unreachable::Name { error: None, .. } => explain::NO_ADDRESS,
+        Unreachable::NotOffered { .. } => return None,
         Unreachable::Network(cause) => match cause {
             Cause::Refused => explain::CONNECTION_REFUSED,
             Cause::Unreachable => explain::NETWORK_UNREACHABLE,

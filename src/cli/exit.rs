@@ -115,6 +115,8 @@ pub enum FaultCause {
     NameUnknown,
     /// The name has no address that may be used.
     NoRecords,
+    /// The domain says that it does not offer the service: an SRV target of ".".
+    ServiceNotOffered,
     /// No name server answered.
     NameserverSilent,
     /// The name server failed.

@@ -1,14 +1,47 @@
-//! Locating the server (RFC 3263): from a URI to the addresses to try, in order.
+//! Locating the server (RFC 3263): from a URI to the destinations to try, in order.
 //!
-//! One [`Locate`] serves one next hop. It says what to ask, takes the answers in any order, and ends with the list of
-//! [`Destination`]s. Numeric hosts need no question (§4.1, §4.2). A name is asked for AAAA and A with the port of the
-//! URI or the transport's default; NAPTR and SRV will come before that, as further questions of the same machine.
+//! One [`Locate`] serves one next hop for as long as its destinations are tried. Whoever goes there asks it by
+//! [`Locate::next`] for the next one, and gives it the answers of the name service, in any order, by [`Locate::answer`].
+//!
+//! ```text
+//!  numeric host ─────────────────────────────────────────────────────────────▶ address
+//!  name with a port ────────────────────────────────────────▶ A, AAAA ───────▶ addresses
+//!  name with a transport ───────────▶ SRV of that ──▶ for each server: A, AAAA
+//!  name alone ──▶ NAPTR ──▶ for each service: SRV     │ none: A, AAAA of the name, the default port
+//!                   │ none: SRV of UDP, then of TCP ──┘
+//! ```
+//!
+//! The next service is looked at when all destinations of the one before have failed (§4.3), and so is the next server of
+//! a service; the questions about several of them go out together all the same. What is known of one address family is
+//! tried while the other is still asked for ([`RESOLUTION_DELAY`]).
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::ids::Random;
 pub use super::transport::{Destination, Transport};
-use super::{DnsAnswer, Question, Record, ResolveError};
+use super::{DnsAnswer, Naptr, Question, Record, ResolveError, Srv, Time};
 use crate::sip::{Host, Uri};
+
+/// How long an IPv6 address is waited for when an IPv4 address is known (RFC 8305 §3: resolution delay).
+pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+
+/// The longest time without a new destination, all questions together. Those that are open then count as unanswered.
+const PATIENCE: Duration = Duration::from_secs(14);
+
+/// Most destinations that are found.
+const MOST_DESTINATIONS: usize = 16;
+/// Most questions that are asked.
+const MOST_QUESTIONS: usize = 64;
+/// Most records of one answer that are looked at.
+const MOST_RECORDS: usize = 256;
+/// Most servers of one service, and most services, that are gone through.
+const MOST_SERVERS: usize = 32;
+/// So many servers are asked about at a time.
+const SERVERS_AT_ONCE: usize = 8;
 
 /// Which address families may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +55,16 @@ pub enum Families {
     V6,
 }
 
+impl Families {
+    fn allow(self, ip: IpAddr) -> bool {
+        match self {
+            Families::Both => true,
+            Families::V4 => ip.is_ipv4(),
+            Families::V6 => ip.is_ipv6(),
+        }
+    }
+}
+
 /// An address that the user gives a host at one port, in place of what its A and AAAA records say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pinned {
@@ -31,6 +74,32 @@ pub struct Pinned {
     pub port: u16,
     /// Where it is.
     pub address: IpAddr,
+}
+
+/// Where the address of a destination came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The name of the host that has the address.
+    pub name: String,
+    /// Priority and weight of the SRV record that names the host; `None`: no such record led there.
+    pub srv: Option<(u16, u16)>,
+}
+
+/// As in `sip1.munich.de, SRV 10 60`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.srv.map_or(Ok(()), |(priority, weight)| write!(f, ", SRV {priority} {weight}"))
+    }
+}
+
+/// A destination, and where its address came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where to go.
+    pub destination: Destination,
+    /// Where the address came from; `None`: it stood in the URI.
+    pub origin: Option<Arc<Origin>>,
 }
 
 /// Why a URI can't be located at all.
@@ -47,31 +116,101 @@ pub enum LocateError {
     Family(IpAddr),
 }
 
-/// The first result of [`Locate::start`].
-#[derive(Debug)]
-pub enum Start {
-    /// A numeric host: no question needed.
-    Found(Vec<Destination>),
-    /// Ask these; give each answer to [`Locate::answer`].
-    Ask(Locate, Vec<Question>),
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Try this one.
+    Found(Found),
+    /// A host has no address that may be used. Go on by [`Locate::next`].
+    Unresolved {
+        /// Its name.
+        name: String,
+        /// What the name service said; `None`: it exists.
+        error: Option<ResolveError>,
+    },
+    /// The domain says by an SRV target of "." that it does not offer the service (RFC 2782). Go on by [`Locate::next`].
+    NotOffered {
+        /// The domain.
+        name: String,
+    },
+    /// Ask these, if any, and come back with an answer or at that time.
+    Wait {
+        /// None of them was asked before.
+        questions: Vec<Question>,
+        /// When it has waited for long enough.
+        until: Time,
+    },
+    /// Nothing is left.
+    Over,
 }
 
-/// Locating one next hop; lives until all its questions are answered.
+/// Locating one next hop. See the module.
 #[derive(Clone, Debug)]
 pub struct Locate {
-    name: String,
-    transport: Transport,
-    port: u16,
-    aaaa: Lookup,
-    a: Lookup,
+    domain: String,
+    families: Families,
+    pinned: Vec<Pinned>,
+    /// What is still to be gone through, in order.
+    ways: VecDeque<Way>,
+    lookups: Vec<(Question, Lookup)>,
+    /// Questions that have to be asked.
+    outbox: Vec<Question>,
+    /// Destinations that were handed out.
+    found: Vec<Destination>,
+    /// Since when no destination is known.
+    waits: Option<Time>,
+    /// Nothing more is asked until there is another destination.
+    is_late: bool,
+    /// An SRV record was seen.
+    has_servers: bool,
+    /// An SRV target of "." was seen.
+    is_refused: bool,
+    /// Hosts without an address that were told.
+    unresolved: Vec<String>,
+    /// What kept NAPTR or SRV records from being known.
+    trouble: Option<ResolveError>,
+    good_until: Option<Time>,
 }
 
-/// Where the question for one record type stands.
+/// One entry of what is still to be gone through.
+#[derive(Clone, Debug)]
+enum Way {
+    /// The services of the domain, by NAPTR.
+    Domain,
+    /// The servers of a service, by SRV.
+    Service {
+        name: String,
+        transport: Transport,
+    },
+    /// The domain itself, should it have no SRV record.
+    Itself(Transport),
+    /// The addresses of a host.
+    Host(Server),
+    Address(Found),
+}
+
+/// A host whose addresses are looked up.
+#[derive(Clone, Debug)]
+struct Server {
+    origin: Arc<Origin>,
+    transport: Transport,
+    port: u16,
+    /// The families that are still to come.
+    aaaa: bool,
+    a: bool,
+    has_address: bool,
+    /// An answer says that the name exists.
+    is_known: bool,
+    error: Option<ResolveError>,
+    /// It is the domain, which no SRV record names.
+    is_domain: bool,
+}
+
+/// Where a question stands.
 #[derive(Clone, Debug)]
 enum Lookup {
-    NotWanted,
     Asked,
-    Answered(DnsAnswer),
+    Answered(DnsAnswer, Time),
 }
 
 impl Locate {
@@ -81,91 +220,485 @@ impl Locate {
     /// # Errors
     ///
     /// A transport, scheme or address family that can't be used.
-    pub fn start(hop: &Uri, forced: Option<Transport>, families: Families) -> Result<Start, LocateError> {
+    pub fn start(
+        hop: &Uri,
+        forced: Option<Transport>,
+        families: Families,
+        pinned: &[Pinned],
+    ) -> Result<Locate, LocateError> {
         if hop.scheme == crate::sip::Scheme::Sips {
             return Err(LocateError::Sips);
         }
-        let transport = match (forced, hop.transport()) {
-            (Some(transport), _) => transport,
+        let named = match (forced, hop.transport()) {
+            (Some(transport), _) => Some(transport),
             (None, Some(token)) => {
-                Transport::parse(token).ok_or_else(|| LocateError::Transport(token.to_owned()))?
+                Some(Transport::parse(token).ok_or_else(|| LocateError::Transport(token.to_owned()))?)
             }
-            (None, None) => Transport::Udp,
+            (None, None) => None,
         };
+        let transport = named.unwrap_or(Transport::Udp);
         let port = hop.port.unwrap_or_else(|| transport.default_port());
         let maddr = hop.params.get("maddr").flatten().and_then(|text| Host::parse(text).ok());
         let host = maddr.as_ref().unwrap_or(&hop.host);
         let ip = match host {
-            Host::V4(ip) => IpAddr::V4(*ip),
+            Host::V4(ip) => Some(IpAddr::V4(*ip)),
             // An IPv4-mapped address is reached by IPv4.
-            Host::V6(ip) => IpAddr::V6(*ip).to_canonical(),
-            Host::Name(name) => {
-                return Ok(Locate::by_name(name.clone(), transport, port, families));
-            }
+            Host::V6(ip) => Some(IpAddr::V6(*ip).to_canonical()),
+            Host::Name(_) => None,
         };
-        match (families, ip) {
-            (Families::Both, _) | (Families::V4, IpAddr::V4(_)) | (Families::V6, IpAddr::V6(_)) => {
-                Ok(Start::Found(vec![Destination::new(transport, SocketAddr::new(ip, port))]))
-            }
-            (Families::V4, IpAddr::V6(_)) | (Families::V6, IpAddr::V4(_)) => Err(LocateError::Family(ip)),
+        if let Some(ip) = ip.filter(|ip| !families.allow(*ip)) {
+            return Err(LocateError::Family(ip));
         }
+        let mut locate = Locate {
+            domain: if ip.is_some() { String::new() } else { canonical(&host.to_string()) },
+            families,
+            pinned: if ip.is_some() { Vec::new() } else { pinned.to_vec() },
+            ways: VecDeque::new(),
+            lookups: Vec::new(),
+            outbox: Vec::new(),
+            found: Vec::new(),
+            waits: None,
+            is_late: false,
+            has_servers: false,
+            is_refused: false,
+            unresolved: Vec::new(),
+            trouble: None,
+            good_until: None,
+        };
+        match (ip, hop.port, named) {
+            (Some(ip), _, _) => {
+                let destination = Destination::new(transport, SocketAddr::new(ip, port));
+                locate.ways.push_back(Way::Address(Found { destination, origin: None }));
+            }
+            (None, Some(_), _) => locate.ways.push_back(Way::Host(locate.itself(transport, port))),
+            (None, None, Some(transport)) => locate.guess(&[transport]),
+            (None, None, None) => locate.ways.push_back(Way::Domain),
+        }
+        Ok(locate)
     }
 
-    fn by_name(name: String, transport: Transport, port: u16, families: Families) -> Start {
-        let (aaaa, a) = match families {
-            Families::Both => (Lookup::Asked, Lookup::Asked),
-            Families::V4 => (Lookup::NotWanted, Lookup::Asked),
-            Families::V6 => (Lookup::Asked, Lookup::NotWanted),
-        };
-        let mut questions = Vec::new();
-        if matches!(aaaa, Lookup::Asked) {
-            questions.push(Question::Aaaa(name.clone()));
-        }
-        if matches!(a, Lookup::Asked) {
-            questions.push(Question::A(name.clone()));
-        }
-        Start::Ask(Locate { name, transport, port, aaaa, a }, questions)
-    }
-
-    /// The name that is looked up.
+    /// The name that is looked up; empty for a numeric host.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.domain
     }
 
-    /// Takes the answer to one of the questions. `None`: more answers are awaited. The addresses come IPv6 first;
-    /// those of one family in the order of the answer. One family's failure does not spoil the other's addresses
-    /// (RFC 7984 §3.1).
-    ///
-    /// # Errors
-    ///
-    /// No address of either family; the worst that the name service said, `None` when the name exists.
+    /// How many destinations are left, as far as is known: a host whose addresses aren't counts as one.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        let of = |way: &Way| match way {
+            Way::Itself(_) => usize::from(!self.has_servers),
+            Way::Host(server) => usize::from(!server.has_address),
+            Way::Domain | Way::Service { .. } | Way::Address(_) => 1,
+        };
+        self.ways.iter().map(of).sum::<usize>().min(MOST_DESTINATIONS.saturating_sub(self.found.len()))
+    }
+
+    /// Until when what is known is good: the first of the answers runs out then. `None`: nothing was asked.
+    #[must_use]
+    pub fn good_until(&self) -> Option<Time> {
+        self.good_until
+    }
+
+    /// Takes the answer to a question, which is good for `ttl` seconds. Servers of the same priority are put in an order
+    /// by chance (RFC 2782). An answer to what was not asked, or is answered, changes nothing.
     pub fn answer(
         &mut self,
         question: &Question,
         answer: DnsAnswer,
-    ) -> Option<Result<Vec<Destination>, Option<ResolveError>>> {
-        match question {
-            Question::Aaaa(_) => self.aaaa = Lookup::Answered(answer),
-            Question::A(_) => self.a = Lookup::Answered(answer),
-            Question::Srv(_) | Question::Naptr(_) => {}
+        ttl: u32,
+        random: &mut dyn Random,
+        now: Time,
+    ) {
+        let asked = self.lookups.iter_mut().find(|(asked, _)| asked == question);
+        let Some((_, lookup @ Lookup::Asked)) = asked else { return };
+        let answer = answer.map(|mut records| {
+            records.truncate(MOST_RECORDS);
+            if matches!(question, Question::Srv(_)) { by_chance(records, random) } else { records }
+        });
+        if !matches!(answer, Err(ResolveError::ServerFailed | ResolveError::TimedOut)) {
+            let until = now + Duration::from_secs(ttl.into());
+            self.good_until = Some(self.good_until.map_or(until, |good| good.min(until)));
         }
-        let mut found = Vec::new();
-        let mut error = None;
-        for lookup in [&self.aaaa, &self.a] {
-            match lookup {
-                Lookup::NotWanted => {}
-                Lookup::Asked => return None,
-                Lookup::Answered(Ok(records)) => {
-                    let address = |ip| SocketAddr::new(ip, self.port);
-                    let destination = |ip| Destination::new(self.transport, address(ip));
-                    found.extend(records.iter().filter_map(Record::address).map(destination));
+        *lookup = Lookup::Answered(answer, now);
+    }
+
+    /// The next thing to do. Only when what came of the one before is known.
+    pub fn next(&mut self, now: Time) -> Next {
+        self.lose_patience(now);
+        while self.found.len() < MOST_DESTINATIONS
+            && let Some(way) = self.ways.pop_front()
+        {
+            let next = match way {
+                Way::Domain => self.domain(now),
+                Way::Service { name, transport } => self.service(name, transport, now),
+                Way::Itself(transport) => {
+                    if !self.has_servers {
+                        self.ways.push_front(Way::Host(self.itself(transport, transport.default_port())));
+                    }
+                    None
                 }
-                Lookup::Answered(Err(cause)) => error = error.or(Some(*cause)),
+                Way::Host(server) => self.host(server, now),
+                Way::Address(found) => self.address(found),
+            };
+            if let Some(next) = next {
+                return next;
             }
         }
-        if found.is_empty() { Some(Err(error)) } else { Some(Ok(found)) }
+        if std::mem::take(&mut self.is_refused) && self.found.is_empty() && self.unresolved.is_empty() {
+            return Next::NotOffered { name: self.domain.clone() };
+        }
+        Next::Over
     }
+}
+
+/// The steps from the domain to its addresses. Each takes the first of the ways, and puts what it leads to in its place.
+impl Locate {
+    fn domain(&mut self, now: Time) -> Option<Next> {
+        let Some((answer, _)) = self.lookup(Question::Naptr(self.domain.clone())) else {
+            return Some(self.wait(Way::Domain, None, now));
+        };
+        let records = self.records(answer);
+        let mut services: Vec<&Naptr> = records.iter().filter_map(naptr).filter(|it| is_sip(it)).collect();
+        services.sort_by_key(|it| (it.order, it.preference));
+        let known = !services.is_empty();
+        let mut first = None;
+        for (transport, name) in services.into_iter().filter_map(usable).take(MOST_SERVERS) {
+            first.get_or_insert(transport);
+            self.ways.push_back(Way::Service { name, transport });
+        }
+        match (known, first) {
+            (false, _) => self.guess(&[Transport::Udp, Transport::Tcp]),
+            (true, Some(transport)) => self.ways.push_back(Way::Itself(transport)),
+            // All that it offers is something that we can't do.
+            (true, None) => return self.tell_unresolved(self.domain.clone(), None),
+        }
+        None
+    }
+
+    /// Without NAPTR records: the SRV records of these, all asked for at once (RFC 3263 §4.1, §4.2).
+    fn guess(&mut self, transports: &[Transport]) {
+        for transport in transports.iter().copied() {
+            let name = format!("_sip._{transport}.{}", self.domain);
+            self.ask(Question::Srv(name.clone()));
+            self.ways.push_back(Way::Service { name, transport });
+        }
+        let first = transports.first().copied().unwrap_or(Transport::Udp);
+        if self.trouble == Some(ResolveError::TimedOut) {
+            // A name server that is silent about NAPTR may be silent altogether: that is found out in one step.
+            self.ask_for(&self.itself(first, first.default_port()));
+        }
+        self.ways.push_back(Way::Itself(first));
+    }
+
+    fn service(&mut self, name: String, transport: Transport, now: Time) -> Option<Next> {
+        let Some((answer, _)) = self.lookup(Question::Srv(name.clone())) else {
+            return Some(self.wait(Way::Service { name, transport }, None, now));
+        };
+        let records = self.records(answer);
+        let mut servers: Vec<Way> = Vec::new();
+        for srv in records.iter().filter_map(srv) {
+            self.has_servers = true;
+            let target = canonical(&srv.target);
+            if target.is_empty() {
+                self.is_refused = true;
+            } else if servers.len() < MOST_SERVERS {
+                let origin = Origin { name: target, srv: Some((srv.priority, srv.weight)) };
+                servers.push(Way::Host(self.server(origin, transport, srv.port)));
+            }
+        }
+        for way in servers.into_iter().rev() {
+            self.ways.push_front(way);
+        }
+        None
+    }
+
+    fn host(&mut self, mut server: Server, now: Time) -> Option<Next> {
+        let pins = self.pins(&server);
+        if !pins.is_empty() {
+            (server.aaaa, server.a) = (false, false);
+            self.settle(server, pins);
+            return None;
+        }
+        self.ask_ahead(&server);
+        let name = &server.origin.name;
+        let aaaa = server.aaaa.then(|| self.lookup(Question::Aaaa(name.clone())));
+        let a = server.a.then(|| self.lookup(Question::A(name.clone())));
+        match (aaaa, a) {
+            (Some(Some((answer, _))), _) => {
+                server.aaaa = false;
+                self.take(server, answer);
+            }
+            (Some(None), Some(Some((answer, at)))) => {
+                let is_there =
+                    answer.as_ref().is_ok_and(|records| records.iter().any(|it| it.address().is_some()));
+                let until = at + RESOLUTION_DELAY;
+                if !is_there || now < until {
+                    return Some(self.wait(Way::Host(server), is_there.then_some(until), now));
+                }
+                server.a = false;
+                self.take(server, answer);
+            }
+            (None, Some(Some((answer, _)))) => {
+                server.a = false;
+                self.take(server, answer);
+            }
+            (Some(None), _) | (None, Some(None)) => return Some(self.wait(Way::Host(server), None, now)),
+            (None, None) => return self.leave(server),
+        }
+        None
+    }
+
+    /// Puts the addresses of an answer before what is left of their host.
+    fn take(&mut self, mut server: Server, answer: DnsAnswer) {
+        let mut addresses = Vec::new();
+        match answer {
+            Ok(records) => {
+                server.is_known = true;
+                addresses.extend(records.iter().filter_map(Record::address));
+            }
+            Err(error) => server.error = worse(server.error, error),
+        }
+        addresses.retain(|ip| self.families.allow(*ip));
+        self.settle(server, addresses);
+    }
+
+    fn settle(&mut self, mut server: Server, addresses: Vec<IpAddr>) {
+        server.has_address |= !addresses.is_empty();
+        let Server { transport, port, .. } = server;
+        let origin = Arc::clone(&server.origin);
+        self.ways.push_front(Way::Host(server));
+        for ip in addresses.into_iter().take(MOST_DESTINATIONS).rev() {
+            let destination = Destination::new(transport, SocketAddr::new(ip, port));
+            self.ways.push_front(Way::Address(Found { destination, origin: Some(Arc::clone(&origin)) }));
+        }
+    }
+
+    /// Leaves a host of which nothing is to come any more.
+    fn leave(&mut self, server: Server) -> Option<Next> {
+        if server.has_address {
+            return None;
+        }
+        let error = match server.error {
+            // The name exists.
+            Some(ResolveError::NoSuchName) if server.is_known => None,
+            error => error,
+        };
+        let error = if server.is_domain && error.is_none() { self.trouble } else { error };
+        self.tell_unresolved(server.origin.name.clone(), error)
+    }
+
+    fn address(&mut self, found: Found) -> Option<Next> {
+        if self.found.contains(&found.destination) {
+            return None;
+        }
+        self.found.push(found.destination.clone());
+        (self.waits, self.is_late) = (None, false);
+        Some(Next::Found(found))
+    }
+}
+
+/// Questions, and what is known of them.
+impl Locate {
+    fn itself(&self, transport: Transport, port: u16) -> Server {
+        let origin = Origin { name: self.domain.clone(), srv: None };
+        Server { is_domain: true, ..self.server(origin, transport, port) }
+    }
+
+    fn server(&self, origin: Origin, transport: Transport, port: u16) -> Server {
+        let (aaaa, a) = match self.families {
+            Families::Both => (true, true),
+            Families::V4 => (false, true),
+            Families::V6 => (true, false),
+        };
+        let origin = Arc::new(origin);
+        Server {
+            origin,
+            transport,
+            port,
+            aaaa,
+            a,
+            has_address: false,
+            is_known: false,
+            error: None,
+            is_domain: false,
+        }
+    }
+
+    fn pins(&self, server: &Server) -> Vec<IpAddr> {
+        let is_meant = |pin: &&Pinned| pin.port == server.port && canonical(&pin.host) == server.origin.name;
+        let is_open = server.aaaa || server.a;
+        let pins = self.pinned.iter().filter(|_| is_open).filter(is_meant).map(|pin| pin.address);
+        pins.filter(|ip| self.families.allow(*ip)).collect()
+    }
+
+    /// Asks for the addresses of a host and, with it, for those of the next ones of its service.
+    fn ask_ahead(&mut self, server: &Server) {
+        let is_asked = |question: &Question| self.lookups.iter().any(|(asked, _)| asked == question);
+        let Some(question) = questions(server).next().filter(|question| !is_asked(question)) else { return };
+        self.ask(question);
+        self.ask_for(server);
+        let next =
+            self.ways.iter().map_while(|way| if let Way::Host(server) = way { Some(server) } else { None });
+        let next: Vec<Server> = next.take(SERVERS_AT_ONCE - 1).cloned().collect();
+        for server in &next {
+            if self.pins(server).is_empty() {
+                self.ask_for(server);
+            }
+        }
+    }
+
+    fn ask_for(&mut self, server: &Server) {
+        for question in questions(server) {
+            self.ask(question);
+        }
+    }
+
+    /// Asks a question that was not asked before.
+    fn ask(&mut self, question: Question) {
+        let is_asked = self.lookups.iter().any(|(asked, _)| *asked == question);
+        if !is_asked && !self.is_late && self.lookups.len() < MOST_QUESTIONS {
+            self.outbox.push(question.clone());
+            self.lookups.push((question, Lookup::Asked));
+        }
+    }
+
+    /// The answer to a question, which is asked if it was not; `None`: it has yet to come.
+    fn lookup(&mut self, question: Question) -> Option<(DnsAnswer, Time)> {
+        self.ask(question.clone());
+        match self.lookups.iter().find(|(asked, _)| *asked == question) {
+            Some((_, Lookup::Asked)) => None,
+            Some((_, Lookup::Answered(answer, at))) => Some((answer.clone(), *at)),
+            // It is not asked any more.
+            None => Some((Err(ResolveError::TimedOut), Time::from_millis(0))),
+        }
+    }
+
+    /// The records of NAPTR or SRV. What keeps them from being known is remembered.
+    fn records(&mut self, answer: DnsAnswer) -> Vec<Record> {
+        answer.unwrap_or_else(|error| {
+            match error {
+                // Nothing of that kind has that name.
+                ResolveError::NoSuchName => {}
+                ResolveError::ServerFailed | ResolveError::TimedOut => {
+                    self.trouble = worse(self.trouble, error)
+                }
+            }
+            Vec::new()
+        })
+    }
+
+    fn wait(&mut self, way: Way, until: Option<Time>, now: Time) -> Next {
+        self.ways.push_front(way);
+        let end = *self.waits.get_or_insert(now) + PATIENCE;
+        let questions = std::mem::take(&mut self.outbox);
+        Next::Wait { questions, until: until.map_or(end, |until| until.min(end)) }
+    }
+
+    /// Tells of a host without an address, once.
+    fn tell_unresolved(&mut self, name: String, error: Option<ResolveError>) -> Option<Next> {
+        if self.unresolved.contains(&name) {
+            return None;
+        }
+        self.unresolved.push(name.clone());
+        Some(Next::Unresolved { name, error })
+    }
+
+    /// Gives up what is not answered after so long a time.
+    fn lose_patience(&mut self, now: Time) {
+        if self.waits.is_none_or(|since| now < since + PATIENCE) {
+            return;
+        }
+        self.is_late = true;
+        self.outbox.clear();
+        for (_, lookup) in &mut self.lookups {
+            if let Lookup::Asked = lookup {
+                *lookup = Lookup::Answered(Err(ResolveError::TimedOut), now);
+            }
+        }
+    }
+}
+
+fn questions(server: &Server) -> impl Iterator<Item = Question> + use<> {
+    let name = &server.origin.name;
+    let aaaa = server.aaaa.then(|| Question::Aaaa(name.clone()));
+    let a = server.a.then(|| Question::A(name.clone()));
+    aaaa.into_iter().chain(a)
+}
+
+/// The worse of two things that the name service said.
+fn worse(one: Option<ResolveError>, other: ResolveError) -> Option<ResolveError> {
+    let rank = |error| match error {
+        ResolveError::NoSuchName => 0,
+        ResolveError::ServerFailed => 1,
+        ResolveError::TimedOut => 2,
+    };
+    one.filter(|one| rank(*one) >= rank(other)).or(Some(other))
+}
+
+/// A name as it is compared and asked for: lower case, without a dot at its end.
+fn canonical(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+fn naptr(record: &Record) -> Option<&Naptr> {
+    match record {
+        Record::Naptr(naptr) => Some(naptr),
+        Record::A(_) | Record::Aaaa(_) | Record::Srv(_) => None,
+    }
+}
+
+fn srv(record: &Record) -> Option<&Srv> {
+    match record {
+        Record::Srv(srv) => Some(srv),
+        Record::A(_) | Record::Aaaa(_) | Record::Naptr(_) => None,
+    }
+}
+
+/// Whether a NAPTR record is about SIP at all; a domain may have others (RFC 3263 §4.1).
+fn is_sip(record: &Naptr) -> bool {
+    let protocol = record.service.split('+').next().unwrap_or_default();
+    let resolves =
+        record.service.get(protocol.len()..).is_some_and(|rest| rest.to_ascii_uppercase().starts_with("+D2"));
+    resolves && (protocol.eq_ignore_ascii_case("SIP") || protocol.eq_ignore_ascii_case("SIPS"))
+}
+
+/// The transport of a service that we can do, and the name to ask SRV for. TLS and WebSocket are not among them.
+fn usable(record: &Naptr) -> Option<(Transport, String)> {
+    let transport = match record.service.to_ascii_uppercase().as_str() {
+        "SIP+D2U" => Transport::Udp,
+        "SIP+D2T" => Transport::Tcp,
+        _ => return None,
+    };
+    let name = canonical(&record.replacement);
+    (record.flags.eq_ignore_ascii_case("s") && !name.is_empty()).then_some((transport, name))
+}
+
+/// SRV records in the order in which their servers are tried (RFC 2782): by priority, and by chance within one, each as
+/// often in front as its weight says. Those of weight 0 go to the front seldom, where others have more.
+fn by_chance(records: Vec<Record>, random: &mut dyn Random) -> Vec<Record> {
+    let mut left: Vec<Srv> = records.iter().filter_map(srv).cloned().collect();
+    left.sort_by_key(|srv| (srv.priority, srv.weight > 0));
+    let mut ordered = Vec::with_capacity(left.len());
+    while let Some(first) = left.first() {
+        let same = left.iter().take_while(|srv| srv.priority == first.priority).count();
+        let sum: u64 = left.iter().take(same).map(|srv| u64::from(srv.weight)).sum();
+        let chosen = if same == 1 {
+            0
+        } else if sum == 0 {
+            usize::try_from(random.next() % (same as u64)).unwrap_or(0)
+        } else {
+            let wanted = random.next() % (sum + 1);
+            let mut running = 0;
+            let reaches = |srv: &Srv| {
+                running += u64::from(srv.weight);
+                running >= wanted
+            };
+            left.iter().take(same).position(reaches).unwrap_or(0)
+        };
+        ordered.push(Record::Srv(left.remove(chosen)));
+    }
+    ordered
 }
 
 #[cfg(test)]

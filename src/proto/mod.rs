@@ -274,7 +274,7 @@ pub struct Checkpoint {
 }
 
 /// A question to the name service. One record type each, so that NAPTR and SRV fit beside them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Question {
     /// IPv4 addresses of a host.
     A(String),

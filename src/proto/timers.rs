@@ -113,6 +113,8 @@ pub enum ClientTimer {
     TryLimit(RegistrationId),
     /// The registration as a whole has had its time.
     CommandLimit(RegistrationId),
+    /// The name service was waited for long enough.
+    Lookup(RegistrationId),
     /// The next try is due.
     Retry(RegistrationId),
     /// An account that is kept bound has something to do.
@@ -141,6 +143,8 @@ pub enum RegistrarTimer {
 pub enum ProxyTimer {
     /// Timer C of one branch (RFC 3261 §16.6 step 11), by the number of the branch.
     C(ContextId, u16),
+    /// One branch has waited for the name service long enough.
+    Lookup(ContextId, u16),
 }
 
 impl From<TransactionTimer> for TimerKey {
@@ -173,7 +177,7 @@ impl From<ProxyTimer> for TimerKey {
     }
 }
 
-const KINDS: usize = 24;
+const KINDS: usize = 26;
 
 impl TimerKey {
     fn kind(self) -> usize {
@@ -202,6 +206,8 @@ impl TimerKey {
             TimerKey::Registrar(RegistrarTimer::RateLimited) => 21,
             TimerKey::Registrar(RegistrarTimer::Crowded) => 22,
             TimerKey::Proxy(ProxyTimer::C(..)) => 23,
+            TimerKey::Client(ClientTimer::Lookup(_)) => 24,
+            TimerKey::Proxy(ProxyTimer::Lookup(..)) => 25,
         }
     }
 }

@@ -176,8 +176,8 @@ impl Server {
             fork: Fork::default(),
             auth_calls: false,
             limits: Limits { rate: u32::MAX, login_failures: u32::MAX, ..Limits::default() },
-            timing: Timing::default(),
             pinned: Vec::new(),
+            timing: Timing::default(),
             tell_messages: false,
         };
         let endpoint = Endpoint::new(Box::new(Counting::default()));

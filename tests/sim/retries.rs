@@ -87,7 +87,7 @@ fn a_name_is_looked_up_afresh_with_every_try() {
         })
     });
     let mut plan = patient(60);
-    plan.registrar = uri("sip:munich.de").into();
+    plan.registrar = uri("sip:munich.de:5060").into();
     let course = world.run(plan);
     assert!(course.report.result.is_ok());
     assert_eq!((course.asked.len(), course.pauses.len()), (4, 1));

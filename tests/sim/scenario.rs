@@ -168,7 +168,7 @@ fn name_service(dice: &mut Dice) -> Names {
     match dice.between(0, 19) {
         0..=4 => Names::Unneeded,
         5..=12 => Names::Good,
-        13..=15 => Names::Late(10_000),
+        13..=15 => Names::Late(6_000),
         16 | 17 => Names::HalfBroken,
         18 => Names::NoSuchName,
         _ => Names::Never,

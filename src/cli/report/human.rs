@@ -213,7 +213,9 @@ fn tried(attempt: &Attempt) -> String {
         AttemptResult::Timeout => "no answer".to_owned(),
         AttemptResult::Failed(cause) => cause.to_string(),
         AttemptResult::Closed => "closed the connection".to_owned(),
-        AttemptResult::Dns(error) => error.to_string(),
+        AttemptResult::Dns(error) => {
+            error.map_or_else(|| "no such record".to_owned(), |error| error.to_string())
+        }
     };
     format!("tried {remote}{over}: {result}")
 }
@@ -303,6 +305,7 @@ pub fn retrying(failure: &Failure, unusable: &Unusable, wait: Duration, paint: P
     let why = match failure {
         Failure::Timeout => diagnose::unusable(unusable).unwrap_or_else(|| "no answer".to_owned()),
         Failure::Unreachable(Unreachable::Name { name, .. }) => format!("\"{name}\" can't be resolved"),
+        Failure::Unreachable(Unreachable::NotOffered { name }) => format!("\"{name}\" does not offer SIP"),
         Failure::Unreachable(Unreachable::Network(cause)) => cause.to_string(),
         Failure::Unreachable(Unreachable::Closed) => "the connection was closed".to_owned(),
         Failure::Refused(refusal) => format!("answered {}", refusal.status()),

@@ -10,8 +10,8 @@ use super::request::MOST_REQUESTS;
 use super::schedule::{BELIEVED, SPREAD};
 use super::targets::MOST_DESTINATIONS;
 use crate::proto::digest::Sessions;
-use crate::proto::locate::{Destination, Locate, LocateError, Start};
-use crate::proto::{Cause, in_zone};
+use crate::proto::locate::{Found, Locate, LocateError, Next};
+use crate::proto::{Cause, Time, in_zone};
 use crate::sip::Host;
 
 /// The pause after the first try; each further one is twice as long, up to the longest.
@@ -25,19 +25,22 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Registrant {
     /// Goes to the next target; `None` when there is none.
-    pub(super) fn next_target(&mut self, attempt: &mut Try) -> Option<(Phase, Step)> {
+    pub(super) fn next_target(&mut self, attempt: &mut Try, now: Time) -> Option<(Phase, Step)> {
         while attempt.visits < MOST_DESTINATIONS
             && let Some(target) = attempt.targets.next()
         {
             // Another server has not issued the nonces we hold: it asks for itself.
             self.sessions = Sessions::new();
-            attempt.destinations.clear();
+            attempt.locate = None;
             self.target = target;
+            let Plan { families, pinned, .. } = &*self.plan;
             let next_hop = self.next_hop();
-            match Locate::start(next_hop.uri_to_locate(), next_hop.transport, self.plan.families) {
-                Ok(Start::Found(found)) => return self.visit_all(attempt, found),
-                Ok(Start::Ask(locate, questions)) => {
-                    return Some((Phase::Locating(locate), Step::Resolve(questions)));
+            match Locate::start(next_hop.uri_to_locate(), next_hop.transport, *families, pinned) {
+                Ok(locate) => {
+                    attempt.locate = Some(Box::new(locate));
+                    if let Some(next) = self.next_located(attempt, now) {
+                        return Some(next);
+                    }
                 }
                 Err(error) => attempt.unreachable = Some(unlocatable(error)),
             }
@@ -45,23 +48,40 @@ impl Registrant {
         None
     }
 
-    /// Goes to the first of these destinations.
-    pub(super) fn visit_all(&mut self, attempt: &mut Try, found: Vec<Destination>) -> Option<(Phase, Step)> {
-        let zone = self.plan.zone;
-        let in_zone = |found: Destination| Destination { address: in_zone(found.address, zone), ..found };
-        attempt.destinations = found.into_iter().map(in_zone).collect();
-        self.next_destination(attempt)
-    }
-
     /// Goes to the next destination of this target, else to the next target.
-    pub(super) fn next_destination(&mut self, attempt: &mut Try) -> Option<(Phase, Step)> {
+    pub(super) fn next_destination(&mut self, attempt: &mut Try, now: Time) -> Option<(Phase, Step)> {
         if attempt.visits >= MOST_DESTINATIONS || attempt.requests >= MOST_REQUESTS {
             return None;
         }
-        let Some(destination) = attempt.destinations.pop_front() else { return self.next_target(attempt) };
+        self.next_located(attempt, now).or_else(|| self.next_target(attempt, now))
+    }
+
+    /// Goes to the next destination of this target, or asks the name service for it; `None` when there is none.
+    fn next_located(&mut self, attempt: &mut Try, now: Time) -> Option<(Phase, Step)> {
+        while attempt.visits < MOST_DESTINATIONS {
+            match attempt.locate.as_mut()?.next(now) {
+                Next::Found(found) => return Some(self.go_to(attempt, found)),
+                Next::Wait { questions, until } => {
+                    return Some((Phase::Locating, Step::Resolve { questions, until }));
+                }
+                Next::Unresolved { name, error } => {
+                    attempt.visits += 1;
+                    attempt.unresolved(name, error);
+                }
+                Next::NotOffered { name } => attempt.unreachable = Some(Unreachable::NotOffered { name }),
+                Next::Over => return None,
+            }
+        }
+        None
+    }
+
+    fn go_to(&mut self, attempt: &mut Try, found: Found) -> (Phase, Step) {
+        let Found { mut destination, origin } = found;
+        destination.address = in_zone(destination.address, self.plan.zone);
         self.sessions = Sessions::new();
         attempt.visits += 1;
-        Some((Phase::Visiting(Visit::on(FlowTo::new(destination.clone()))), Step::Visit(destination)))
+        let flow = FlowTo::new(destination.clone(), origin);
+        (Phase::Visiting(Visit::on(flow)), Step::Visit(destination))
     }
 
     /// Leaves a destination whose flow is lost.
@@ -70,6 +90,7 @@ impl Registrant {
         attempt: &mut Try,
         visit: &Visit,
         cause: Option<Cause>,
+        now: Time,
     ) -> Option<(Phase, Step)> {
         let (result, unreachable) = match cause {
             Some(cause) => (AttemptResult::Failed(cause), Unreachable::Network(cause)),
@@ -81,7 +102,7 @@ impl Registrant {
             attempt.leave(visit, result);
         }
         attempt.unreachable = Some(unreachable);
-        self.next_destination(attempt)
+        self.next_destination(attempt, now)
     }
 
     /// Leaves a destination that may have obeyed the last request without our hearing of it: what that binds
@@ -147,6 +168,7 @@ impl Try {
         self.tally.attempts.push(Attempt {
             transport: Some(visit.flow.destination.transport),
             remote: Remote::Address(visit.flow.destination.address),
+            origin: visit.flow.origin.clone(),
             result,
         });
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::plan::Purpose;
 pub use crate::proto::digest::{Answered, Claimant, CredentialsFailure, Proof, Skipped, WhySkipped};
-use crate::proto::locate::Transport;
+use crate::proto::locate::{Origin, Transport};
 use crate::proto::{AnswerFault, Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{AnyUri, FieldError, Host, NameAddr, Q, Uri};
 
@@ -163,6 +163,8 @@ pub struct Attempt {
     pub transport: Option<Transport>,
     /// The address; the name when it could not be resolved.
     pub remote: Remote,
+    /// Where the address came from; `None` where it stood in a URI, and where there is none.
+    pub origin: Option<Arc<Origin>>,
     /// How the destination answered.
     pub result: AttemptResult,
 }
@@ -187,8 +189,8 @@ pub enum AttemptResult {
     Failed(Cause),
     /// The connection ended without an answer, or its framing was lost.
     Closed,
-    /// The name service gave no address.
-    Dns(ResolveError),
+    /// The name service gave no address; `None`: the name exists, without an address that may be used.
+    Dns(Option<ResolveError>),
 }
 
 /// Why a registration failed, sorted by whose doing it is.
@@ -257,6 +259,11 @@ pub enum Unreachable {
         name: String,
         /// What the name service said; `None`: it exists, without an address we may use.
         error: Option<ResolveError>,
+    },
+    /// The domain says that it does not offer the service: an SRV target of "." (RFC 2782).
+    NotOffered {
+        /// The domain.
+        name: String,
     },
     /// The network said no.
     Network(Cause),

@@ -28,7 +28,6 @@
 //! in `request`, and what happens between two registrations in `refresh`.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -43,7 +42,7 @@ use super::plan::Plan;
 use super::targets::{NextHop, Target, Targets};
 use crate::proto::digest::Sessions;
 use crate::proto::ids::{self, Random, Tag};
-use crate::proto::locate::{Destination, Locate, Transport};
+use crate::proto::locate::{Destination, Locate, Origin, Transport};
 use crate::proto::transaction::Outgoing;
 use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Response};
@@ -58,8 +57,14 @@ const LAST_CSEQ: u32 = (1 << 31) - 10_000;
 /// The next thing to do.
 #[derive(Debug)]
 pub enum Step {
-    /// Ask the name service; every answer comes back by [`Registration::on_resolved`].
-    Resolve(Vec<Question>),
+    /// Ask the name service; every answer comes back by [`Registration::on_resolved`]. With or without, there is something
+    /// to do at that time, by [`Registration::on_lookup_due`].
+    Resolve {
+        /// What to ask, if anything.
+        questions: Vec<Question>,
+        /// When that was waited for long enough.
+        until: Time,
+    },
     /// Open a flow to a new destination; flows to earlier ones are no longer needed.
     Visit(Destination),
     /// Open a second flow to the same address: the request is too large for a datagram.
@@ -164,7 +169,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) enum Phase {
     /// It waits for the name service.
-    Locating(Locate),
+    Locating,
     /// It is at a destination.
     Visiting(Visit),
 }
@@ -173,6 +178,8 @@ pub(super) enum Phase {
 #[derive(Clone, Debug)]
 pub(super) struct FlowTo {
     pub destination: Destination,
+    /// Where its address came from.
+    pub origin: Option<Arc<Origin>>,
     /// Our address, once it is open. Of two flows it is the one in use.
     pub local: Option<SocketAddr>,
     pub size: SizeRule,
@@ -214,9 +221,9 @@ pub(super) enum Await {
 /// One try: all targets, gone through once. Its counts and findings don't speak for the next.
 #[derive(Debug)]
 pub(super) struct Try {
-    /// The targets that are left, and the destinations of the current one.
+    /// The targets that are left, and the way to the current one.
     pub targets: Targets,
-    pub destinations: VecDeque<Destination>,
+    pub locate: Option<Box<Locate>>,
     /// Destinations that were tried, and requests to all of them.
     pub visits: usize,
     pub requests: u32,
@@ -344,18 +351,26 @@ impl Registration {
     }
 
     /// The name service answered one question.
-    pub fn on_resolved(&mut self, question: &Question, answer: DnsAnswer, now: Time) -> Step {
+    pub fn on_resolved(
+        &mut self,
+        question: &Question,
+        answer: DnsAnswer,
+        ttl: u32,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Step {
         let State::Trying(trying) = &mut self.state else { return Step::Wait };
-        let (Phase::Locating(locate), attempt) = &mut **trying else { return Step::Wait };
-        let next = match locate.answer(question, answer) {
-            None => return Step::Wait,
-            Some(Ok(found)) => self.registrant.visit_all(attempt, found),
-            Some(Err(error)) => {
-                attempt.visits += 1;
-                attempt.unresolved(locate.name(), error, error.unwrap_or(ResolveError::NoSuchName));
-                self.registrant.next_target(attempt)
-            }
-        };
+        let Some(locate) = &mut trying.1.locate else { return Step::Wait };
+        // Also while a destination is tried: the next one may depend on it.
+        locate.answer(question, answer, ttl, random, now);
+        self.on_lookup_due(now)
+    }
+
+    /// The time of [`Step::Resolve`] has come.
+    pub fn on_lookup_due(&mut self, now: Time) -> Step {
+        let State::Trying(trying) = &mut self.state else { return Step::Wait };
+        let (Phase::Locating, attempt) = &mut **trying else { return Step::Wait };
+        let next = self.registrant.next_destination(attempt, now);
         self.settle(next.into(), now)
     }
 
@@ -382,7 +397,7 @@ impl Registration {
                 visit.flow.local = Some(udp_local);
                 registrant.send(attempt, visit, udp_local, random, now)
             }
-            (Await::Flow | Await::Response, _) => registrant.lose(attempt, visit, cause).into(),
+            (Await::Flow | Await::Response, _) => registrant.lose(attempt, visit, cause, now).into(),
             (Await::Password(..), _) => {
                 visit.flow.forget();
                 Turn::Stay(Step::Wait)
@@ -399,7 +414,7 @@ impl Registration {
             Await::Response => {
                 attempt.misbehaved = Some(Misbehaviour::Framing);
                 registrant.leave_unsettled(attempt, visit, AttemptResult::Closed);
-                registrant.next_destination(attempt).into()
+                registrant.next_destination(attempt, now).into()
             }
             Await::Password(..) => {
                 visit.flow.forget();
@@ -420,7 +435,7 @@ impl Registration {
         let (Await::Flow | Await::Response) = visit.awaits else { return Step::Wait };
         attempt.silent = true;
         registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
-        let next = registrant.next_destination(attempt);
+        let next = registrant.next_destination(attempt, now);
         self.settle(next.into(), now)
     }
 
@@ -487,7 +502,7 @@ impl Registration {
 
     /// Begins a try with its first target.
     pub(super) fn begin(&mut self, mut attempt: Try, now: Time) -> Step {
-        match self.registrant.next_target(&mut attempt) {
+        match self.registrant.next_target(&mut attempt, now) {
             Some((phase, step)) => {
                 self.state = State::Trying(Box::new((phase, attempt)));
                 step
@@ -512,7 +527,7 @@ impl Registration {
             Turn::Finish(result) => {
                 let flow = match phase {
                     Phase::Visiting(visit) if result.is_ok() => Some(visit.flow.clone()),
-                    Phase::Visiting(_) | Phase::Locating(_) => None,
+                    Phase::Visiting(_) | Phase::Locating => None,
                 };
                 let tally = mem::take(&mut attempt.tally);
                 self.finish(result.map_err(Failure::Misbehaved), tally, flow, now)
@@ -531,9 +546,9 @@ impl Registration {
                         attempt.silent = true;
                         self.registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
                     }
-                    Phase::Locating(locate) => {
-                        let error = ResolveError::TimedOut;
-                        attempt.unresolved(locate.name(), Some(error), error);
+                    Phase::Locating => {
+                        let name = attempt.locate.as_ref().map(|locate| locate.name().to_owned());
+                        attempt.unresolved(name.unwrap_or_default(), Some(ResolveError::TimedOut));
                     }
                 }
                 Some((attempt.verdict(), mem::take(&mut attempt.tally)))
@@ -633,8 +648,8 @@ impl Registrant {
 }
 
 impl FlowTo {
-    pub(super) fn new(destination: Destination) -> FlowTo {
-        FlowTo { destination, local: None, size: SizeRule::Unneeded }
+    pub(super) fn new(destination: Destination, origin: Option<Arc<Origin>>) -> FlowTo {
+        FlowTo { destination, origin, local: None, size: SizeRule::Unneeded }
     }
 
     /// Begins anew with opening flows, the datagram's first if there was one. An answer that needs a flow
@@ -659,7 +674,7 @@ impl Try {
     pub(super) fn new(tally: Tally) -> Try {
         Try {
             targets: Targets::default(),
-            destinations: VecDeque::new(),
+            locate: None,
             visits: 0,
             requests: 0,
             contacts: Vec::new(),
@@ -673,12 +688,12 @@ impl Try {
     }
 
     /// Notes a name that has no address.
-    fn unresolved(&mut self, name: &str, error: Option<ResolveError>, result: ResolveError) {
-        let name = name.to_owned();
+    pub(super) fn unresolved(&mut self, name: String, error: Option<ResolveError>) {
         self.tally.attempts.push(Attempt {
             transport: None,
             remote: Remote::Name(name.clone()),
-            result: AttemptResult::Dns(result),
+            origin: None,
+            result: AttemptResult::Dns(error),
         });
         self.unreachable = Some(Unreachable::Name { name, error });
     }

@@ -75,14 +75,14 @@ impl Registrant {
         }
         match response.status {
             ..=299 => self.accepted(attempt, visit, response, now),
-            300..=399 => self.redirected(attempt, visit, response),
+            300..=399 => self.redirected(attempt, visit, response, now),
             401 | 407 => self.challenged(attempt, visit, response, random, now),
             420 => self.bad_extension(attempt, visit, response, random, now),
             // All that the client has is offered from the start, or was refused by a 420.
             421 => {
                 let tags = response.headers.option_tags(&HeaderName::Require);
                 attempt.refuse(visit, 421, extension(421, tags));
-                self.next_target(attempt).into()
+                self.next_target(attempt, now).into()
             }
             423 => self.too_brief(attempt, visit, response, random, now),
             400 | 500 if self.plan.resume.is_some() && !attempt.tally.renewed && blames_cseq(response) => {
@@ -93,7 +93,7 @@ impl Registrant {
             }
             503 => {
                 attempt.refuse(visit, 503, refusal(response));
-                self.next_destination(attempt).into()
+                self.next_destination(attempt, now).into()
             }
             403 if let Some(failure) = self.forbidden(attempt) => {
                 attempt.refuse(visit, 403, failure);
@@ -101,11 +101,11 @@ impl Registrant {
             }
             408 => {
                 attempt.refuse(visit, 408, Failure::Timeout);
-                self.next_target(attempt).into()
+                self.next_target(attempt, now).into()
             }
             status if status < 600 => {
                 attempt.refuse(visit, status, refusal(response));
-                self.next_target(attempt).into()
+                self.next_target(attempt, now).into()
             }
             // Global failures say that no other target will do (RFC 3261 §21.6).
             status => {
@@ -166,7 +166,7 @@ impl Registrant {
         Turn::Finish(result)
     }
 
-    fn redirected(&mut self, attempt: &mut Try, visit: &Visit, response: &Response) -> Turn {
+    fn redirected(&mut self, attempt: &mut Try, visit: &Visit, response: &Response, now: Time) -> Turn {
         let status = response.status;
         self.note_named(visit);
         let is_for_good = status == 301 && self.next_hop().is_for_good;
@@ -174,14 +174,14 @@ impl Registrant {
             Redirect::Followed => {
                 attempt.tally.moved = is_for_good;
                 attempt.leave(visit, AttemptResult::Status(status));
-                return self.next_target(attempt).into();
+                return self.next_target(attempt, now).into();
             }
             Redirect::NoTarget => Failure::Refused(Refusal::NoTarget(status)),
             Redirect::Loop => Failure::Misbehaved(Misbehaviour::RedirectLoop),
             Redirect::TooMany => Failure::Misbehaved(Misbehaviour::TooManyRedirects),
         };
         attempt.refuse(visit, status, failure);
-        self.next_target(attempt).into()
+        self.next_target(attempt, now).into()
     }
 
     /// What the challenges of a response come to, which a stranger may have sent.
@@ -260,7 +260,7 @@ impl Registrant {
         let refusal = extension(420, tags);
         if self.offered.len() == before {
             attempt.refuse(visit, 420, refusal);
-            return self.next_target(attempt).into();
+            return self.next_target(attempt, now).into();
         }
         self.send_again(attempt, visit, 420, refusal, random, now)
     }
@@ -290,7 +290,7 @@ impl Registrant {
             return self.send_again(attempt, visit, 423, refusal, random, now);
         }
         attempt.refuse(visit, 423, refusal);
-        self.next_target(attempt).into()
+        self.next_target(attempt, now).into()
     }
 }
 

@@ -120,7 +120,7 @@ impl Endpoint {
             Event::Closed { flow } => self.lost(flow, None, now),
             Event::Failed { flow, peer, cause } => self.failed(flow, peer, cause, now),
             Event::Received { flow, peer, bytes } => self.received(flow, peer, bytes, now),
-            Event::Resolved { query, answer, .. } => self.resolved(query, answer, now),
+            Event::Resolved { query, answer, ttl } => self.resolved(query, answer, ttl, now),
             Event::Stored { ask, answer } => {
                 self.serve(|server, stack| server.stored(ask, answer, stack));
             }
@@ -248,8 +248,9 @@ impl Endpoint {
     fn apply(&mut self, id: RegistrationId, step: Step, now: Time) {
         match step {
             Step::Wait => {}
-            Step::Resolve(questions) => {
+            Step::Resolve { questions, until } => {
                 self.leave_destination(id);
+                self.stack.context.timers.set(ClientTimer::Lookup(id), until);
                 for question in questions {
                     let query = QueryId(self.stack.context.new_id());
                     self.queries.insert(query, (id, question.clone()));
@@ -290,8 +291,12 @@ impl Endpoint {
                 if !keeps {
                     self.leave_destination(id);
                 }
-                for key in [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id), ClientTimer::Retry(id)]
-                {
+                for key in [
+                    ClientTimer::TryLimit(id),
+                    ClientTimer::CommandLimit(id),
+                    ClientTimer::Lookup(id),
+                    ClientTimer::Retry(id),
+                ] {
                     self.stack.context.timers.cancel(key);
                 }
                 for key in limits(id) {
@@ -308,12 +313,12 @@ impl Endpoint {
         }
     }
 
-    fn resolved(&mut self, query: QueryId, answer: DnsAnswer, now: Time) {
+    fn resolved(&mut self, query: QueryId, answer: DnsAnswer, ttl: u32, now: Time) {
         let Some((id, question)) = self.queries.remove(&query) else {
-            self.serve(|server, stack| server.resolved(query, answer, stack));
+            self.serve(|server, stack| server.resolved(query, answer, ttl, stack));
             return;
         };
-        self.on_registration(id, now, |r, _| r.on_resolved(&question, answer, now));
+        self.on_registration(id, now, |r, random| r.on_resolved(&question, answer, ttl, random, now));
     }
 
     fn fired(&mut self, key: TimerKey, now: Time) {
@@ -341,6 +346,9 @@ impl Endpoint {
             TimerKey::Proxy(ProxyTimer::C(context, branch)) => {
                 self.serve(|server, stack| server.branch_due(context, branch, stack));
             }
+            TimerKey::Proxy(ProxyTimer::Lookup(context, branch)) => {
+                self.serve(|server, stack| server.lookup_due(context, branch, stack));
+            }
         }
     }
 
@@ -358,6 +366,7 @@ impl Endpoint {
                 self.miss_unfinished(id);
                 self.on_registration(id, now, |r, _| r.on_give_up(now));
             }
+            ClientTimer::Lookup(id) => self.on_registration(id, now, |r, _| r.on_lookup_due(now)),
             ClientTimer::Retry(id) => {
                 let Some(registration) = self.registration(id) else { return };
                 self.stack.context.timers.set(ClientTimer::TryLimit(id), now + registration.plan().try_limit);
@@ -591,6 +600,7 @@ impl Endpoint {
     /// As [`Endpoint::leave_destination`], but stays on a flow that it will want in a moment.
     fn leave_for(&mut self, id: RegistrationId, next: Option<&Destination>) {
         self.stack.context.timers.cancel(ClientTimer::Destination(id));
+        self.stack.context.timers.cancel(ClientTimer::Lookup(id));
         let next = next.and_then(|next| self.stack.flows.shared(next));
         if let Some(branch) = self.registrations.get_mut(&id).and_then(|entry| entry.waits.take()) {
             self.stack.cancel(branch);

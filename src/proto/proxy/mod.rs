@@ -24,7 +24,7 @@ use std::time::Duration;
 use super::binding::{Aor, Operation, StoreFailure, Stored};
 use super::flow::{Flows, Reach, ReturnPath, SentBy};
 use super::ids;
-use super::locate::{Families, Locate, Start};
+use super::locate::{Families, Locate, Next, Pinned};
 use super::timers::ProxyTimer;
 use super::transaction::{Heard, Outgoing, Owner, TransactionKey, Transactions};
 use super::uas::{self, Domains, Head, Incoming, Reply};
@@ -124,6 +124,7 @@ pub(super) struct Proxy {
     bounds: Bounds,
     contexts: BTreeMap<ContextId, Box<Context>>,
     domains: Domains,
+    pinned: Vec<Pinned>,
     /// Questions to the location service: for a request, or for a branch whose target is an address of ours.
     asks: BTreeMap<AskId, (ContextId, Option<u16>)>,
     queries: BTreeMap<QueryId, (ContextId, u16, Question)>,
@@ -178,8 +179,9 @@ struct Branch {
     /// The connection that it was registered over is closed.
     is_severed: bool,
     is_own: bool,
-    locate: Option<Locate>,
-    /// Addresses of the target that are left, the one in use in front.
+    /// What finds further addresses of the target.
+    locate: Option<Box<Locate>>,
+    /// Addresses of the target that are known and left, the one in use in front.
     addresses: VecDeque<Destination>,
     tried: usize,
     /// The flow that it was sent on last.
@@ -211,11 +213,12 @@ pub(super) struct Refused {
 
 /// From a request to its targets.
 impl Proxy {
-    pub fn new(bounds: Bounds) -> Proxy {
+    pub fn new(bounds: Bounds, pinned: Vec<Pinned>) -> Proxy {
         Proxy {
             bounds,
             contexts: BTreeMap::new(),
             domains: Domains::default(),
+            pinned,
             asks: BTreeMap::new(),
             queries: BTreeMap::new(),
             opening: BTreeSet::new(),
@@ -571,6 +574,7 @@ impl Proxy {
         for branch in &mut context.branches {
             branch.heading = None;
             branch.addresses = VecDeque::new();
+            branch.locate = None;
         }
         if work.is_initial && context.key.is_some() {
             self.told.push(Told::Routed {
@@ -588,6 +592,9 @@ impl Proxy {
         self.settle(id, None);
         let Some(context) = self.contexts.remove(&id) else { return };
         self.octets -= context.octets;
+        for n in (0..).take(context.branches.len()) {
+            stack.context.timers.cancel(ProxyTimer::Lookup(id, n));
+        }
         if context.is_invite {
             for n in (0..).take(context.branches.len()) {
                 stack.context.timers.cancel(ProxyTimer::C(id, n));
@@ -665,24 +672,19 @@ impl Proxy {
     }
 
     fn step(&mut self, id: ContextId, n: u16, stack: &mut Transactions) -> Step {
-        let Some(branch) = self.branch(id, n) else { return Step::Waits };
+        let context = self.contexts.get_mut(&id);
+        let Some(branch) = context.and_then(|context| context.branch(n)) else { return Step::Waits };
         if branch.addresses.is_empty() && branch.tried == 0 && branch.locate.is_none() {
             let Some(heading) = &branch.heading else { return Step::Waits };
-            match Locate::start(&heading.hop, None, Families::Both) {
-                Ok(Start::Found(found)) => branch.addresses = found.into(),
-                Ok(Start::Ask(locate, questions)) => {
-                    branch.locate = Some(locate);
-                    for question in questions {
-                        let query = QueryId(stack.context.new_id());
-                        self.queries.insert(query, (id, n, question.clone()));
-                        stack.context.push(Action::Resolve { query, question });
-                    }
-                    return Step::Waits;
-                }
+            match Locate::start(&heading.hop, None, Families::Both, &self.pinned) {
+                Ok(locate) => branch.locate = Some(Box::new(locate)),
                 Err(_) => return Step::Failed(failure(branch)),
             }
         }
         loop {
+            if self.awaits_address(id, n, stack) {
+                return Step::Waits;
+            }
             let Some(branch) = self.branch(id, n) else { return Step::Waits };
             let Some(destination) = branch.addresses.front().cloned() else {
                 return Step::Failed(failure(branch));
@@ -706,6 +708,33 @@ impl Proxy {
                 }
             }
         }
+    }
+
+    /// Finds the address to try next, unless it is known. Whether the name service has to answer first.
+    fn awaits_address(&mut self, id: ContextId, n: u16, stack: &mut Transactions) -> bool {
+        let now = stack.context.now;
+        let Some(branch) = self.branch(id, n) else { return false };
+        while branch.addresses.is_empty()
+            && branch.tried < MOST_ADDRESSES
+            && let Some(locate) = &mut branch.locate
+        {
+            match locate.next(now) {
+                Next::Found(found) => branch.addresses.push_back(found.destination),
+                Next::Unresolved { .. } | Next::NotOffered { .. } => {}
+                Next::Wait { questions, until } => {
+                    for question in questions {
+                        let query = QueryId(stack.context.new_id());
+                        self.queries.insert(query, (id, n, question.clone()));
+                        stack.context.push(Action::Resolve { query, question });
+                    }
+                    stack.context.timers.set(ProxyTimer::Lookup(id, n), until);
+                    return true;
+                }
+                Next::Over => break,
+            }
+        }
+        stack.context.timers.cancel(ProxyTimer::Lookup(id, n));
+        false
     }
 
     fn transmit(
@@ -782,9 +811,14 @@ impl Proxy {
         branch.transaction = None;
         branch.addresses.pop_front();
         branch.tried += 1;
-        if !branch.addresses.is_empty() && branch.tried < MOST_ADDRESSES && context.machine.reopen(n) {
+        let may_go_on = branch.tried < MOST_ADDRESSES && branch.heading.is_some();
+        let may_go_on = may_go_on && (self.awaits_address(id, n, stack) || self.has_address(id, n));
+        let Some(context) = self.contexts.get_mut(&id) else { return Vec::new() };
+        if may_go_on && context.machine.reopen(n) {
             return self.advance(id, n, stack);
         }
+        stack.context.timers.cancel(ProxyTimer::Lookup(id, n));
+        let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Vec::new() };
         if is_ack {
             return vec![Effect::End];
         }
@@ -883,16 +917,34 @@ impl Proxy {
     }
 
     /// The name service has answered. Whether it was asked for this.
-    pub fn resolved(&mut self, query: QueryId, answer: DnsAnswer, stack: &mut Transactions) -> bool {
+    pub fn resolved(
+        &mut self,
+        query: QueryId,
+        answer: DnsAnswer,
+        ttl: u32,
+        stack: &mut Transactions,
+    ) -> bool {
         let Some((id, n, question)) = self.queries.remove(&query) else { return false };
-        let Some(branch) = self.opening_branch(id, n) else { return true };
-        let Some(found) = branch.locate.as_mut().and_then(|locate| locate.answer(&question, answer)) else {
-            return true;
-        };
-        branch.addresses = found.unwrap_or_default().into();
-        let effects = self.advance(id, n, stack);
-        self.run(id, effects, None, stack);
+        if let Some(locate) = self.branch(id, n).and_then(|branch| branch.locate.as_mut()) {
+            let super::context::Context { random, now, .. } = &mut stack.context;
+            // Also while an address is tried: the next one may depend on it.
+            locate.answer(&question, answer, ttl, &mut **random, *now);
+            self.lookup_due(id, n, stack);
+        }
         true
+    }
+
+    /// A branch that waits for the name service may go on, or has waited long enough.
+    pub fn lookup_due(&mut self, id: ContextId, n: u16, stack: &mut Transactions) {
+        let Some(branch) = self.opening_branch(id, n) else { return };
+        if branch.addresses.is_empty() {
+            let effects = self.advance(id, n, stack);
+            self.run(id, effects, None, stack);
+        }
+    }
+
+    fn has_address(&mut self, id: ContextId, n: u16) -> bool {
+        self.branch(id, n).is_some_and(|branch| !branch.addresses.is_empty())
     }
 
     /// A connection is open.

@@ -334,7 +334,7 @@ impl Server {
     /// Begins to listen.
     pub fn start(service: Service, stack: &mut Transactions) -> Server {
         let Service { listen, domains, policy, verifier, fork, auth_calls, limits, .. } = service;
-        let Service { timing, tell_messages, .. } = service;
+        let Service { timing, pinned, tell_messages, .. } = service;
         let Limits { connections, idle, incomplete, unfinished, replay, full, rate, login_failures, .. } =
             limits;
         stack.bound(timing, replay);
@@ -349,7 +349,10 @@ impl Server {
             listeners,
             registrar: registrar.with_login_failures(login_failures, stack.keys()),
             location: Location::default(),
-            proxy: Proxy::new(proxy::Bounds { fork, calls: limits.calls, octets: limits.forwarded, timing }),
+            proxy: Proxy::new(
+                proxy::Bounds { fork, calls: limits.calls, octets: limits.forwarded, timing },
+                pinned,
+            ),
             auth_calls,
             crowd: None,
             unanswered: Unanswered::default(),
@@ -979,8 +982,14 @@ impl Server {
     }
 
     /// The name service has answered.
-    pub fn resolved(&mut self, query: QueryId, answer: DnsAnswer, stack: &mut Transactions) {
-        self.proxy.resolved(query, answer, stack);
+    pub fn resolved(&mut self, query: QueryId, answer: DnsAnswer, ttl: u32, stack: &mut Transactions) {
+        self.proxy.resolved(query, answer, ttl, stack);
+        self.tell_proxied(stack);
+    }
+
+    /// A branch has waited for the name service long enough.
+    pub fn lookup_due(&mut self, id: ContextId, branch: u16, stack: &mut Transactions) {
+        self.proxy.lookup_due(id, branch, stack);
         self.tell_proxied(stack);
     }
 

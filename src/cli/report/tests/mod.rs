@@ -45,7 +45,8 @@ fn bound() -> Success {
 }
 
 fn attempt(result: AttemptResult) -> Attempt {
-    Attempt { transport: Some(Transport::Udp), remote: Remote::Address(hop().remote), result }
+    let remote = Remote::Address(hop().remote);
+    Attempt { transport: Some(Transport::Udp), remote, origin: None, result }
 }
 
 fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Report {
@@ -248,7 +249,8 @@ fn several_destinations_are_told_one_by_one() {
         Attempt {
             transport: None,
             remote: Remote::Name("sip1.munich.de".into()),
-            result: AttemptResult::Dns(ResolveError::NoSuchName),
+            origin: None,
+            result: AttemptResult::Dns(Some(ResolveError::NoSuchName)),
         },
         attempt(AttemptResult::Failed(Cause::Refused)),
         attempt(AttemptResult::Closed),

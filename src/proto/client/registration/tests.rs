@@ -95,9 +95,9 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
         "start" => registration.start(now),
         "resolved" => {
             let found = [1, 2].map(|n| crate::proto::Record::A([192, 0, 2, n].into())).to_vec();
-            registration.on_resolved(&question, Ok(found), now)
+            registration.on_resolved(&question, Ok(found), 60, random, now)
         }
-        "unresolved" => registration.on_resolved(&question, Err(ResolveError::NoSuchName), now),
+        "unresolved" => registration.on_resolved(&question, Err(ResolveError::NoSuchName), 60, random, now),
         "opened" => registration.on_opened("192.0.2.99:5070".parse().unwrap(), random, now),
         "refused" => registration.on_flow_lost(Some(Cause::Refused), random, now),
         "closed" => registration.on_flow_lost(None, random, now),
@@ -118,7 +118,7 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
 
 fn brought_to(inputs: &[&str]) -> Registration {
     let (id, random) = (RegistrationId(1), &mut Counting::default());
-    let mut registration = Registration::new(id, plan("munich.de"), random);
+    let mut registration = Registration::new(id, plan("munich.de:5060"), random);
     for input in inputs {
         let _ = feed(&mut registration, input);
     }
@@ -129,7 +129,7 @@ fn state(registration: &Registration) -> &'static str {
     match &registration.state {
         State::Fresh => "Fresh",
         State::Trying(trying) => match &trying.0 {
-            Phase::Locating(_) => "Locating",
+            Phase::Locating => "Locating",
             Phase::Visiting(visit) => match visit.awaits {
                 Await::Flow => "Opening",
                 Await::Response => "Waiting",
@@ -144,7 +144,7 @@ fn state(registration: &Registration) -> &'static str {
 
 fn shown(step: &Step) -> String {
     match step {
-        Step::Resolve(questions) => format!("Resolve {questions:?}"),
+        Step::Resolve { questions, .. } => format!("Resolve {questions:?}"),
         Step::Visit(to) => format!("Visit {} {}", to.transport, to.address),
         Step::Switch(to) => format!("Switch {} {}", to.transport, to.address),
         Step::Send { transport, outgoing, .. } => format!("Send {transport} CSeq {}", outgoing.cseq),
@@ -350,7 +350,7 @@ fn a_nonce_that_is_refused_costs_one_request_more_for_every_purpose() {
     {
         for refusal in ["401", "403", "407"] {
             for last in ["403", "200"] {
-                let mut kept = plan("munich.de");
+                let mut kept = plan("munich.de:5060");
                 kept.keep = true;
                 let mut registration = Registration::new(RegistrationId(1), kept, random);
                 for input in ["start", "resolved", "opened", "401", "password", "200"] {
