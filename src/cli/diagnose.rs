@@ -9,6 +9,7 @@ use crate::proto::client::outcome::{
 };
 use crate::proto::client::plan::Purpose;
 use crate::proto::{Cause, ResolveError, Transport};
+use crate::sip::Host;
 
 /// Explains a failure: what happened, in one sentence without full stop, and what to do about it if there is
 /// anything to do.
@@ -27,7 +28,12 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
         Failure::Timeout => (timeout(report), hint(timeout_case(report))),
         Failure::Unreachable(why) => {
             let hint = unreachable_case(why).map_or("-v shows how far it got", |case| case.hint);
-            (unreachable(why, report), Some(hint.to_owned()))
+            let more = if names_port(why, report) {
+                format!("; {}", explain::PORT_NAMED.hint)
+            } else {
+                String::new()
+            };
+            (unreachable(why, report), Some(format!("{hint}{more}")))
         }
         Failure::Misbehaved(how) => (misbehaved(*how, report), hint(misbehaved_case(*how))),
     };
@@ -361,7 +367,7 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
             format!("the name \"{name}\" could not be looked up: no name server answered")
         }
         Unreachable::Name { name, error: None } => format!("\"{name}\" has no address that may be used"),
-        Unreachable::NotOffered { name } => format!("\"{name}\" says that it does not offer SIP"),
+        Unreachable::NotOffered { name } => format!("\"{name}\" says that it offers no SIP"),
         Unreachable::Network(cause) => {
             let who = end(report, |result| result == AttemptResult::Failed(*cause));
             format!("{who}: {cause}")
@@ -376,6 +382,14 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
     }
 }
 
+/// Whether a name without an address was asked for with a port, so that its SRV records did not count.
+fn names_port(why: &Unreachable, report: &Report) -> bool {
+    let Unreachable::Name { name, error: None | Some(ResolveError::NoSuchName) } = why else { return false };
+    let Host::Name(host) = &report.request_uri.host else { return false };
+    report.request_uri.port.is_some()
+        && host.trim_end_matches('.').eq_ignore_ascii_case(name.trim_end_matches('.'))
+}
+
 fn unreachable_case(why: &Unreachable) -> Option<Case> {
     Some(match why {
         Unreachable::Name { error: Some(ResolveError::NoSuchName), .. } => explain::NAME_UNKNOWN,
@@ -383,7 +397,7 @@ fn unreachable_case(why: &Unreachable) -> Option<Case> {
             explain::NAME_SERVER_FAILED
         }
         Unreachable::Name { error: None, .. } => explain::NO_ADDRESS,
-        Unreachable::NotOffered { .. } => return None,
+        Unreachable::NotOffered { .. } => explain::NOT_OFFERED,
         Unreachable::Network(cause) => match cause {
             Cause::Refused => explain::CONNECTION_REFUSED,
             Cause::Unreachable => explain::NETWORK_UNREACHABLE,

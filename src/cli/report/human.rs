@@ -143,6 +143,10 @@ impl Rows {
                 let _ = write!(text, " and {}", count(report.retransmissions, "retransmission"));
             }
             self.push("answered by", text);
+            let origin = report.attempts.last().and_then(|attempt| attempt.origin.as_ref());
+            if let Some(origin) = origin.filter(|origin| origin.srv.is_some()) {
+                self.push("found as", escape(&readable(&origin.to_string())).into_owned());
+            }
             if let Some(seen) = report.received {
                 self.push("seen as", format!("{seen}, not {}: there is a NAT between", hop.local));
             }
@@ -183,12 +187,7 @@ fn count(number: u32, what: &str) -> String {
 /// A failure with its hint, and every destination if there were several.
 #[must_use]
 pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
-    let mut attempts = String::new();
-    if report.attempts.len() > 1 {
-        for attempt in &report.attempts {
-            let _ = writeln!(attempts, "  {}", tried(attempt));
-        }
-    }
+    let attempts = if report.attempts.len() > 1 { attempts(report) } else { String::new() };
     error(&failure.message, paint) + &attempts + &remarks(&failure.warnings, paint) + &advice(failure, paint)
 }
 
@@ -196,6 +195,12 @@ pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
 #[must_use]
 pub fn fault(fault: &Fault, paint: Paint) -> String {
     error(&fault.message, paint) + &remarks(&fault.warnings, paint) + &advice(fault, paint)
+}
+
+/// Every destination that was tried, and where its address came from.
+#[must_use]
+pub fn attempts(report: &Report) -> String {
+    report.attempts.iter().map(|attempt| format!("  {}\n", tried(attempt))).collect()
 }
 
 fn advice(fault: &Fault, paint: Paint) -> String {
@@ -208,6 +213,9 @@ fn tried(attempt: &Attempt) -> String {
         Remote::Name(name) => escape(&readable(name)).into_owned(),
     };
     let over = attempt.transport.map(|transport| format!(" over {}", transport.as_via())).unwrap_or_default();
+    let origin =
+        attempt.origin.as_ref().map(|origin| format!(" ({})", escape(&readable(&origin.to_string()))));
+    let origin = origin.unwrap_or_default();
     let result = match attempt.result {
         AttemptResult::Status(status) => format!("answered {status}"),
         AttemptResult::Timeout => "no answer".to_owned(),
@@ -217,7 +225,7 @@ fn tried(attempt: &Attempt) -> String {
             error.map_or_else(|| "no such record".to_owned(), |error| error.to_string())
         }
     };
-    format!("tried {remote}{over}: {result}")
+    format!("tried {remote}{over}{origin}: {result}")
 }
 
 /// The warnings, a line for each. What the registrar says of a failure comes with that.

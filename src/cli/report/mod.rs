@@ -232,6 +232,10 @@ impl<'s, 'a> Reporter<'s, 'a> {
         if !self.settings.quiet {
             let warnings = human::warnings(report, self.err);
             self.stderr(&warnings);
+            // A failure after several tells them itself.
+            if self.settings.verbosity > 0 && (report.result.is_ok() || report.attempts.len() == 1) {
+                self.stderr(&human::attempts(report));
+            }
         }
         match &report.result {
             Ok(success) => {
