@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The areas of a registering client without its extensions, and of the proxy: each of their rows is shown, or it is said
 /// why not.
-const CORE: [&str; 12] = ["REQ", "RSP", "REG", "COD", "TXN", "TRN", "URI", "HDR", "AUT", "PRX", "FRK", "LOP"];
+const CORE: [&str; 13] =
+    ["REQ", "RSP", "REG", "COD", "TXN", "TRN", "URI", "HDR", "AUT", "LOC", "PRX", "FRK", "LOP"];
 
 /// What looks like a row and is none: SHA-256, AES-128.
 const NO_AREAS: &[&str] = &["SHA", "AES"];

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::ids::Random;
+use super::names::{Asked, Asker, Names};
 use super::timers::Timers;
-use super::{Action, Notice, Time, TimerKey};
+use super::{Action, DnsAnswer, Notice, QueryId, Question, Time, TimerKey};
 use crate::sip::Response;
 
 /// The endpoint's queue with its clock, its timers and its randomness. The endpoint has one, and lends it to its layers.
@@ -15,6 +16,7 @@ pub(super) struct Context {
     pub now: Time,
     pub random: Box<dyn Random + Send>,
     pub timers: Timers,
+    pub names: Names,
     pub actions: VecDeque<Action>,
     last_id: u64,
     /// Responses are written here first.
@@ -27,6 +29,7 @@ impl Context {
             now: Time::from_millis(0),
             random,
             timers: Timers::default(),
+            names: Names::default(),
             actions: VecDeque::new(),
             last_id: 0,
             scratch: Vec::new(),
@@ -45,6 +48,21 @@ impl Context {
 
     pub fn notify(&mut self, notice: Notice) {
         self.push(Action::Notify(notice));
+    }
+
+    /// Asks the name service, unless an answer is known that is no older than `since`: that is returned, with the seconds
+    /// that it is good for.
+    pub fn resolve(&mut self, question: &Question, asker: Asker, since: Time) -> Option<(DnsAnswer, u32)> {
+        let id = QueryId(self.last_id + 1);
+        match self.names.ask(question, asker, since, id, self.now) {
+            Asked::Known(answer, ttl) => Some((answer, ttl)),
+            Asked::New(query) => {
+                self.last_id = query.0;
+                self.push(Action::Resolve { query, question: question.clone() });
+                None
+            }
+            Asked::Under => None,
+        }
     }
 
     /// Has this timer fire at `at`, or earlier: whoever it wakes looks what is due.

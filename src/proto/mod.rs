@@ -16,6 +16,7 @@ pub mod endpoint;
 mod flow;
 pub mod ids;
 pub mod locate;
+mod names;
 mod proxy;
 pub mod registrar;
 pub mod time;

@@ -210,6 +210,60 @@ fn the_second_address_serves_and_the_first_is_returned_to() {
     assert!(after.len() > 10 && after.iter().all(|is_first| *is_first), "{after:?}");
 }
 
+/// LOC-025, REG-019: records that have changed are noticed at the refresh after they have run out; a binding that works is not moved
+/// for better ones.
+#[test]
+fn a_refresh_goes_where_the_name_service_says_now_unless_it_still_names_where_it_is() {
+    let log: Rc<RefCell<Vec<u8>>> = Rc::default();
+    let seen = Rc::clone(&log);
+    let mut world = World::new(move |asked| {
+        let IpAddr::V4(to) = asked.to.ip() else { panic!("it has no other addresses") };
+        seen.borrow_mut().push(to.octets()[3]);
+        Reply::Grant(600)
+    });
+    world.keep(1, Plan { registrar: uri("sip:munich.de").into(), ..plan() }, 0);
+    world.run(HOUR);
+    world.hosts = vec![9, 1, 2];
+    world.run(2 * HOUR);
+    assert!(log.borrow().iter().all(|to| *to == 1), "{:?}", log.borrow());
+    world.hosts = vec![3, 4];
+    world.run(3 * HOUR);
+    let all = log.borrow().clone();
+    assert!(all.ends_with(&[3, 3, 3]) && all.iter().all(|to| [1, 3].contains(to)), "{all:?}");
+    assert_eq!(world.end("the records change").count("failed"), 0);
+}
+
+/// LOC-025: many accounts of one domain ask once.
+#[test]
+fn accounts_of_one_domain_ask_once() {
+    let mut world = World::new(|_| Reply::Grant(3600));
+    for number in 1..=50 {
+        world.keep(number, Plan { registrar: uri("sip:munich.de").into(), ..plan() }, number * 10);
+    }
+    world.run(MINUTE / 2);
+    assert_eq!(world.questions, 5);
+}
+
+/// LOC-027: a destination that failed comes after the others for a while, also when the flow to these is lost.
+#[test]
+fn a_destination_that_failed_is_set_aside() {
+    let log: Rc<RefCell<Vec<(u64, u8)>>> = Rc::default();
+    let seen = Rc::clone(&log);
+    let mut world = World::new(move |asked| {
+        let IpAddr::V4(to) = asked.to.ip() else { panic!("it has no other addresses") };
+        seen.borrow_mut().push((asked.at, to.octets()[3]));
+        match to.octets()[3] {
+            1 => Reply::Say("503 Busy".to_owned()),
+            _ => Reply::GrantAndClose(120, 5000),
+        }
+    });
+    let registrar = uri("sip:munich.de;transport=tcp").into();
+    world.keep(1, Plan { registrar, ..plan() }, 0);
+    world.run(5 * MINUTE);
+    let to_first = log.borrow().iter().filter(|(_, to)| *to == 1).count();
+    assert_eq!((to_first, log.borrow().len() > 3), (1, true), "{:?}", log.borrow());
+}
+
 /// DES-016 DES-020: the request that brings the new contact removes the old one, whether one was under way or not.
 #[test]
 fn a_change_of_address_is_followed_within_a_second() {

@@ -82,6 +82,10 @@ pub struct Provider {
     /// The accounts that requests of others were for.
     pub called: Vec<u64>,
     pub opened: u32,
+    /// The last octets of the addresses that every name has, for a minute at a time.
+    pub hosts: Vec<u8>,
+    /// Questions to the name service.
+    pub questions: u32,
     /// Where the system sends from.
     local: SocketAddr,
     /// The last request.
@@ -115,6 +119,8 @@ impl World {
             left: Vec::new(),
             called: Vec::new(),
             opened: 0,
+            hosts: vec![1, 2],
+            questions: 0,
             local: "192.0.2.99:5070".parse().unwrap(),
             text: String::new(),
         };
@@ -199,12 +205,13 @@ impl Others for Provider {
                 self.tell(what, stage.at());
             }
             Action::Notify(_) | Action::Checkpoint(_) | Action::Close { .. } => {}
-            // Every name has two addresses.
             Action::Resolve { query, question: Question::A(_) } => {
-                let answer = Ok([1, 2].map(|n| Record::A([192, 0, 2, n].into())).to_vec());
+                self.questions += 1;
+                let answer = Ok(self.hosts.iter().map(|n| Record::A([192, 0, 2, *n].into())).collect());
                 stage.event(1, Event::Resolved { query, answer, ttl: 60 });
             }
             Action::Resolve { query, .. } => {
+                self.questions += 1;
                 stage.event(1, Event::Resolved { query, answer: Ok(vec![]), ttl: 60 })
             }
             Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {

@@ -266,4 +266,10 @@ proptest! {
     fn no_wait_is_endless_and_no_good_account_given_up(octets in prop::collection::vec(any::<u8>(), 16..2000)) {
         laws::timetable::gives_up_nobody_good(&octets);
     }
+
+    /// LOC-026: answers of the name service, late, never, twice and wrong.
+    #[test]
+    fn locating_ends_whatever_the_name_service_says(octets in prop::collection::vec(any::<u8>(), 16..2000)) {
+        laws::locate::ends_within_its_bounds(&octets);
+    }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::outcome::{Attempt, AttemptResult, Failure, Refusal, Remote, Unreachable};
 use super::plan::Plan;
-use super::registration::{FlowTo, Phase, Registrant, Step, Tally, Try, Visit};
+use super::refresh::AWAY;
+use super::registration::{FlowTo, Phase, Registrant, Review, Step, Tally, Try, Turn, Visit};
 use super::request::MOST_REQUESTS;
 use super::schedule::{BELIEVED, SPREAD};
-use super::targets::MOST_DESTINATIONS;
+use super::targets::{MOST_DESTINATIONS, Targets};
 use crate::proto::digest::Sessions;
-use crate::proto::locate::{Found, Locate, LocateError, Next};
+use crate::proto::ids::Random;
+use crate::proto::locate::{Destination, Found, Locate, LocateError, Next};
 use crate::proto::{Cause, Time, in_zone};
 use crate::sip::Host;
 
@@ -32,10 +34,9 @@ impl Registrant {
             // Another server has not issued the nonces we hold: it asks for itself.
             self.sessions = Sessions::new();
             attempt.locate = None;
+            attempt.later.clear();
             self.target = target;
-            let Plan { families, pinned, .. } = &*self.plan;
-            let next_hop = self.next_hop();
-            match Locate::start(next_hop.uri_to_locate(), next_hop.transport, *families, pinned) {
+            match self.locate() {
                 Ok(locate) => {
                     attempt.locate = Some(Box::new(locate));
                     if let Some(next) = self.next_located(attempt, now) {
@@ -58,9 +59,17 @@ impl Registrant {
 
     /// Goes to the next destination of this target, or asks the name service for it; `None` when there is none.
     fn next_located(&mut self, attempt: &mut Try, now: Time) -> Option<(Phase, Step)> {
+        let zone = self.plan.zone;
         while attempt.visits < MOST_DESTINATIONS {
             match attempt.locate.as_mut()?.next(now) {
-                Next::Found(found) => return Some(self.go_to(attempt, found)),
+                Next::Found(mut found) => {
+                    found.destination.address = in_zone(found.destination.address, zone);
+                    if !self.is_aside(&found.destination, now) {
+                        return Some(self.go_to(attempt, found));
+                    }
+                    attempt.passed_over = true;
+                    attempt.later.push_back(found);
+                }
                 Next::Wait { questions, until } => {
                     return Some((Phase::Locating, Step::Resolve { questions, until }));
                 }
@@ -69,19 +78,91 @@ impl Registrant {
                     attempt.unresolved(name, error);
                 }
                 Next::NotOffered { name } => attempt.unreachable = Some(Unreachable::NotOffered { name }),
-                Next::Over => return None,
+                Next::Over => return attempt.later.pop_front().map(|found| self.go_to(attempt, found)),
             }
         }
         None
     }
 
+    /// Looks whether the flow at hand still leads where the name service says. If it does, or nobody knows, it is used: a
+    /// binding that works is not moved for better records.
+    pub(super) fn review(
+        &mut self,
+        attempt: &mut Try,
+        review: &mut Review,
+        random: &mut dyn Random,
+        now: Time,
+    ) -> Turn {
+        let stays = loop {
+            let Some(locate) = &mut attempt.locate else { break true };
+            match locate.next(now) {
+                Next::Found(mut found) => {
+                    found.destination.address = in_zone(found.destination.address, self.plan.zone);
+                    if found.destination == review.flow.address() {
+                        break true;
+                    }
+                    review.found.push_back(found);
+                }
+                Next::Wait { questions, until } if now < review.until => {
+                    return Turn::Stay(Step::Resolve { questions, until: until.min(review.until) });
+                }
+                Next::Wait { .. } => break true,
+                Next::Unresolved { .. } | Next::NotOffered { .. } => {}
+                Next::Over => break review.found.is_empty(),
+            }
+        };
+        attempt.later = std::mem::take(&mut review.found);
+        if let Some(local) = review.flow.local.filter(|_| stays) {
+            let mut visit = Visit::on(review.flow.clone());
+            return match self.send(attempt, &mut visit, local, random, now) {
+                Turn::Stay(step) => Turn::Move(Phase::Visiting(visit), step),
+                turn @ (Turn::Move(..) | Turn::Fail | Turn::Finish(_)) => turn,
+            };
+        }
+        (attempt.visits, attempt.tally.began_at_first) = (0, true);
+        self.next_destination(attempt, now).into()
+    }
+
+    /// Begins with the first destination of the first target: the flow is lost that it would have been asked over.
+    pub(super) fn begin_anew(&mut self, attempt: &mut Try, now: Time) -> Option<(Phase, Step)> {
+        (attempt.visits, attempt.tally.began_at_first) = (0, true);
+        attempt.targets = Targets::default();
+        if let Some(target) = self.target.take().filter(|target| target.is_for_good) {
+            attempt.targets.put_first(target);
+        }
+        self.next_target(attempt, now)
+    }
+
+    /// What finds the way to where requests go now.
+    pub(super) fn locate(&self) -> Result<Locate, LocateError> {
+        let Plan { families, pinned, .. } = &*self.plan;
+        let next_hop = self.next_hop();
+        Locate::start(next_hop.uri_to_locate(), next_hop.transport, *families, pinned)
+    }
+
     fn go_to(&mut self, attempt: &mut Try, found: Found) -> (Phase, Step) {
-        let Found { mut destination, origin } = found;
-        destination.address = in_zone(destination.address, self.plan.zone);
+        let Found { destination, origin } = found;
         self.sessions = Sessions::new();
         attempt.visits += 1;
         let flow = FlowTo::new(destination.clone(), origin);
         (Phase::Visiting(Visit::on(flow)), Step::Visit(destination))
+    }
+
+    /// Sets a destination that failed aside for a while: until then others come first (RFC 3263 §4.3).
+    pub(super) fn set_aside(&mut self, visit: &Visit, now: Time) {
+        if !self.plan.keep {
+            return;
+        }
+        let failed = visit.flow.address();
+        self.aside.retain(|(known, until)| now < *until && *known != failed);
+        if self.aside.len() == MOST_DESTINATIONS {
+            self.aside.remove(0);
+        }
+        self.aside.push((failed, now + AWAY));
+    }
+
+    fn is_aside(&self, destination: &Destination, now: Time) -> bool {
+        self.aside.iter().any(|(known, until)| known == destination && now < *until)
     }
 
     /// Leaves a destination whose flow is lost.
@@ -102,6 +183,7 @@ impl Registrant {
             attempt.leave(visit, result);
         }
         attempt.unreachable = Some(unreachable);
+        self.set_aside(visit, now);
         self.next_destination(attempt, now)
     }
 

@@ -2,11 +2,14 @@
 //! bound, to bind something else by another plan, or to remove it (RFC 3261 §10.2.2, §10.2.4).
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::contact;
 use super::plan::{Plan, Purpose, stands_here};
-use super::registration::{KNOWN_TAGS, Phase, Registrant, Registration, State, Step, Tally, Try, Visit};
+use super::registration::{
+    KNOWN_TAGS, Phase, Registrant, Registration, Review, State, Step, Tally, Try, Visit,
+};
 use super::request::suffix;
 use crate::proto::digest::Sessions;
 use crate::proto::ids::Random;
@@ -14,7 +17,10 @@ use crate::proto::{Cause, Time};
 use crate::sip::NameAddr;
 
 /// How long another destination serves before the first is tried again.
-const AWAY: Duration = Duration::from_secs(600);
+pub(super) const AWAY: Duration = Duration::from_secs(600);
+
+/// How long a refresh waits for the name service, while the flow is there that it would go over.
+const REVIEW: Duration = Duration::from_secs(2);
 
 /// A lease of no more seconds would end before the silence of the first destination does.
 const LONG: u32 = 300;
@@ -42,6 +48,16 @@ impl Registration {
             && let Some(local) = flow.local
         {
             registrant.resume(&mut attempt);
+            let is_outdated = registrant.good_until.is_some_and(|until| until <= now);
+            if is_outdated
+                && purpose != Purpose::Remove
+                && let Ok(locate) = registrant.locate()
+            {
+                attempt.locate = Some(Box::new(locate));
+                let review = Review { flow, found: VecDeque::new(), until: now + REVIEW };
+                self.state = State::Trying(Box::new((Phase::Reviewing(review), attempt)));
+                return self.on_lookup_due(random, now);
+            }
             let mut visit = Visit::on(flow);
             let turn = registrant.send(&mut attempt, &mut visit, local, random, now);
             self.state = State::Trying(Box::new((Phase::Visiting(visit), attempt)));
@@ -138,7 +154,7 @@ impl Registrant {
         self.target = None;
         self.sessions = Sessions::new();
         self.offered = Cow::Borrowed(&KNOWN_TAGS);
-        (self.min_expires, self.failed_over_since) = (None, None);
+        (self.min_expires, self.failed_over_since, self.good_until) = (None, None, None);
         self.drop_stale = true;
     }
 

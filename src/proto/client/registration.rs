@@ -28,6 +28,7 @@
 //! in `request`, and what happens between two registrations in `refresh`.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -39,10 +40,10 @@ use super::outcome::{
     Warning,
 };
 use super::plan::Plan;
-use super::targets::{NextHop, Target, Targets};
+use super::targets::{MOST_DESTINATIONS, NextHop, Target, Targets};
 use crate::proto::digest::Sessions;
 use crate::proto::ids::{self, Random, Tag};
-use crate::proto::locate::{Destination, Locate, Origin, Transport};
+use crate::proto::locate::{Destination, Found, Locate, Origin, Transport};
 use crate::proto::transaction::Outgoing;
 use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
 use crate::sip::{Host, NameAddr, Response};
@@ -141,6 +142,12 @@ pub(super) struct Registrant {
     pub drop_stale: bool,
     /// Since when another destination than the first has served (RFC 3263 §4.3).
     pub failed_over_since: Option<Time>,
+    /// Destinations that failed, and until when others are tried before them.
+    pub aside: Vec<(Destination, Time)>,
+    /// When the last try failed: what the name service said before that is not relied on.
+    pub failed: Option<Time>,
+    /// Until when what the name service said is good.
+    pub good_until: Option<Time>,
 }
 
 /// What hosts that the user named were reached by and asked for: those of a redirect are held against it.
@@ -170,8 +177,20 @@ pub(super) enum State {
 pub(super) enum Phase {
     /// It waits for the name service.
     Locating,
+    /// It asks the name service whether the flow that it rests on still leads to the registrar.
+    Reviewing(Review),
     /// It is at a destination.
     Visiting(Visit),
+}
+
+/// A flow whose address was looked up so long ago that the answer is not good any more.
+#[derive(Debug)]
+pub(super) struct Review {
+    pub flow: FlowTo,
+    /// Other destinations, found before it.
+    pub found: VecDeque<Found>,
+    /// When that was waited for long enough: what works is used.
+    pub until: Time,
 }
 
 /// A flow to one destination.
@@ -224,6 +243,10 @@ pub(super) struct Try {
     /// The targets that are left, and the way to the current one.
     pub targets: Targets,
     pub locate: Option<Box<Locate>>,
+    /// Destinations of the current target that come after all others, because they failed not long ago.
+    pub later: VecDeque<Found>,
+    /// There were some of those.
+    pub passed_over: bool,
     /// Destinations that were tried, and requests to all of them.
     pub visits: usize,
     pub requests: u32,
@@ -325,6 +348,9 @@ impl Registration {
             namesake: 0,
             drop_stale: false,
             failed_over_since: None,
+            aside: Vec::new(),
+            failed: None,
+            good_until: None,
             plan,
         };
         Registration { registrant, revised: None, state: State::Fresh }
@@ -363,15 +389,18 @@ impl Registration {
         let Some(locate) = &mut trying.1.locate else { return Step::Wait };
         // Also while a destination is tried: the next one may depend on it.
         locate.answer(question, answer, ttl, random, now);
-        self.on_lookup_due(now)
+        self.on_lookup_due(random, now)
     }
 
     /// The time of [`Step::Resolve`] has come.
-    pub fn on_lookup_due(&mut self, now: Time) -> Step {
+    pub fn on_lookup_due(&mut self, random: &mut dyn Random, now: Time) -> Step {
         let State::Trying(trying) = &mut self.state else { return Step::Wait };
-        let (Phase::Locating, attempt) = &mut **trying else { return Step::Wait };
-        let next = self.registrant.next_destination(attempt, now);
-        self.settle(next.into(), now)
+        let turn = match &mut **trying {
+            (Phase::Locating, attempt) => self.registrant.next_destination(attempt, now).into(),
+            (Phase::Reviewing(review), attempt) => self.registrant.review(attempt, review, random, now),
+            (Phase::Visiting(_), _) => return Step::Wait,
+        };
+        self.settle(turn, now)
     }
 
     /// The flow asked for by [`Step::Visit`] or [`Step::Switch`] is open.
@@ -386,7 +415,7 @@ impl Registration {
     /// The flow could not be opened, broke, or was closed without an answer (`cause` is `None` then).
     pub fn on_flow_lost(&mut self, cause: Option<Cause>, random: &mut dyn Random, now: Time) -> Step {
         let Some((registrant, attempt, visit)) = self.visit() else {
-            return self.on_resting_flow_lost(cause);
+            return self.on_resting_flow_lost(cause, now);
         };
         let no_tcp = matches!(cause, Some(Cause::Refused | Cause::ProtocolUnreachable));
         let turn = match (&visit.awaits, visit.flow.size) {
@@ -408,12 +437,15 @@ impl Registration {
 
     /// The messages of the stream can't be told apart any more.
     pub fn on_framing_lost(&mut self, now: Time) -> Step {
-        let Some((registrant, attempt, visit)) = self.visit() else { return self.on_resting_flow_lost(None) };
+        let Some((registrant, attempt, visit)) = self.visit() else {
+            return self.on_resting_flow_lost(None, now);
+        };
         let turn = match &visit.awaits {
             Await::Flow => Turn::Stay(Step::Wait),
             Await::Response => {
                 attempt.misbehaved = Some(Misbehaviour::Framing);
                 registrant.leave_unsettled(attempt, visit, AttemptResult::Closed);
+                registrant.set_aside(visit, now);
                 registrant.next_destination(attempt, now).into()
             }
             Await::Password(..) => {
@@ -424,7 +456,13 @@ impl Registration {
         self.settle(turn, now)
     }
 
-    fn on_resting_flow_lost(&mut self, cause: Option<Cause>) -> Step {
+    fn on_resting_flow_lost(&mut self, cause: Option<Cause>, now: Time) -> Step {
+        if let State::Trying(trying) = &mut self.state
+            && let (Phase::Reviewing(_), attempt) = &mut **trying
+        {
+            let next = self.registrant.begin_anew(attempt, now);
+            return self.settle(next.into(), now);
+        }
         let State::Resting(flow) = &mut self.state else { return Step::Wait };
         if flow.take().is_some() { Step::Stranded(cause) } else { Step::Wait }
     }
@@ -435,6 +473,7 @@ impl Registration {
         let (Await::Flow | Await::Response) = visit.awaits else { return Step::Wait };
         attempt.silent = true;
         registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
+        registrant.set_aside(visit, now);
         let next = registrant.next_destination(attempt, now);
         self.settle(next.into(), now)
     }
@@ -527,12 +566,39 @@ impl Registration {
             Turn::Finish(result) => {
                 let flow = match phase {
                     Phase::Visiting(visit) if result.is_ok() => Some(visit.flow.clone()),
-                    Phase::Visiting(_) | Phase::Locating => None,
+                    Phase::Visiting(_) | Phase::Locating | Phase::Reviewing(_) => None,
                 };
                 let tally = mem::take(&mut attempt.tally);
                 self.finish(result.map_err(Failure::Misbehaved), tally, flow, now)
             }
         }
+    }
+
+    /// How many destinations are left for this try, as far as is known, without the one that is tried.
+    #[must_use]
+    pub(in crate::proto) fn destinations_left(&self) -> usize {
+        let State::Trying(trying) = &self.state else { return 0 };
+        let Try { locate, later, targets, visits, .. } = &trying.1;
+        let left = locate.as_ref().map_or(0, |locate| locate.left()) + later.len() + targets.left();
+        left.min(MOST_DESTINATIONS.saturating_sub(*visits))
+    }
+
+    /// Whether it asks for names while it rests on a flow.
+    #[must_use]
+    pub(in crate::proto) fn is_reviewing(&self) -> bool {
+        matches!(&self.state, State::Trying(trying) if matches!(trying.0, Phase::Reviewing(_)))
+    }
+
+    /// The age that an answer of the name service may have at most: what it said before every destination failed may have
+    /// been the reason.
+    #[must_use]
+    pub(in crate::proto) fn doubts_since(&self) -> Time {
+        self.registrant.failed.unwrap_or_default()
+    }
+
+    /// The network has changed: what failed before may work.
+    pub(in crate::proto) fn forget_failures(&mut self) {
+        self.registrant.aside.clear();
     }
 
     /// What has come of it so far; `None` when nothing is under way.
@@ -546,7 +612,7 @@ impl Registration {
                         attempt.silent = true;
                         self.registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
                     }
-                    Phase::Locating => {
+                    Phase::Locating | Phase::Reviewing(_) => {
                         let name = attempt.locate.as_ref().map(|locate| locate.name().to_owned());
                         attempt.unresolved(name.unwrap_or_default(), Some(ResolveError::TimedOut));
                     }
@@ -560,6 +626,7 @@ impl Registration {
 
     /// This try has failed: another follows if there is time for it and it could end otherwise.
     fn fail(&mut self, failure: Failure, mut tally: Tally, now: Time) -> Step {
+        self.registrant.failed = Some(now);
         let left = self.plan().retry_for.saturating_sub(now.since(tally.started));
         match tally.pause(&failure) {
             Some((wait, spread)) if wait <= left => {
@@ -652,6 +719,16 @@ impl FlowTo {
         FlowTo { destination, origin, local: None, size: SizeRule::Unneeded }
     }
 
+    /// What RFC 3263 found, though requests are too large for datagrams.
+    pub(super) fn address(&self) -> Destination {
+        match self.size {
+            SizeRule::Unneeded => self.destination.clone(),
+            SizeRule::Switched { .. } | SizeRule::Refused => {
+                Destination { transport: Transport::Udp, ..self.destination.clone() }
+            }
+        }
+    }
+
     /// Begins anew with opening flows, the datagram's first if there was one. An answer that needs a flow
     /// opens it again.
     fn forget(&mut self) {
@@ -675,6 +752,8 @@ impl Try {
         Try {
             targets: Targets::default(),
             locate: None,
+            later: VecDeque::new(),
+            passed_over: false,
             visits: 0,
             requests: 0,
             contacts: Vec::new(),

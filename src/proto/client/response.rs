@@ -93,6 +93,7 @@ impl Registrant {
             }
             503 => {
                 attempt.refuse(visit, 503, refusal(response));
+                self.set_aside(visit, now);
                 self.next_destination(attempt, now).into()
             }
             403 if let Some(failure) = self.forbidden(attempt) => {
@@ -156,8 +157,14 @@ impl Registrant {
         let (result, warnings) = bindings::read(response, &expected);
         attempt.tally.warnings.extend(warnings);
         if result.is_ok() && self.plan.keep {
+            if let Some(until) = attempt.locate.as_ref().and_then(|locate| locate.good_until()) {
+                self.good_until = Some(until);
+            }
+            let served = visit.flow.address();
+            self.aside.retain(|(failed, _)| *failed != served);
             match (attempt.visits > 1, attempt.tally.began_at_first) {
                 (true, _) => self.failed_over_since = Some(now),
+                (false, _) if attempt.passed_over => _ = self.failed_over_since.get_or_insert(now),
                 (false, true) => self.failed_over_since = None,
                 (false, false) => {}
             }

@@ -84,6 +84,11 @@ impl Targets {
         }
     }
 
+    /// How many there are still.
+    pub fn left(&self) -> usize {
+        self.waiting.len() + usize::from(!self.begun)
+    }
+
     /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is
     /// forgotten.
     pub fn redirect(&mut self, response: &Response, from: NextHop<'_>, plan: &Plan) -> Redirect {

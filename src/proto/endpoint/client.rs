@@ -316,6 +316,9 @@ impl Endpoint {
     }
 
     fn follow_network(&mut self, id: RegistrationId, now: Time) {
+        if let Some(entry) = self.registrations.get_mut(&id) {
+            entry.registration.forget_failures();
+        }
         let Some((keep, random)) = self.schedule_mut(id) else { return };
         let next = keep.on_network_changed(random, now);
         self.apply_schedule(id, next, now);
@@ -334,7 +337,7 @@ impl Endpoint {
         ] {
             self.stack.context.timers.cancel(key);
         }
-        self.queries.retain(|_, (asker, _)| *asker != id);
+        self.ask_no_more(id);
         if let Some(entry) = self.registrations.remove(&id) {
             self.namesakes.remove(&(entry.registration.own_user(0), id));
         }

@@ -31,6 +31,7 @@ use super::client::registration::{Registration, Step};
 use super::client::schedule::Schedule;
 use super::flow::{Arrival, Flow, Overload, Side};
 use super::ids::{Branch, Random, jitter};
+use super::names::Asker;
 use super::registrar::service::{Counters, Server, ServerEvent};
 use super::timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TransactionTimer};
 use super::transaction::{Heard, Outgoing, Owner, Transactions, UnusableAnswer};
@@ -48,7 +49,6 @@ pub struct Endpoint {
     /// Transactions, the flows that carry them, and the queue.
     stack: Transactions,
     registrations: BTreeMap<RegistrationId, Box<Entry>>,
-    queries: BTreeMap<QueryId, (RegistrationId, Question)>,
     pacing: Pacing,
     /// The accounts that are kept, by the user part of their AOR, its escapes undone.
     namesakes: BTreeSet<(Box<[u8]>, RegistrationId)>,
@@ -64,11 +64,13 @@ struct Entry {
     keep: Option<Schedule>,
     /// The transaction whose answer it waits for: one at a time. Those before may still absorb copies of theirs.
     waits: Option<Branch>,
+    /// When its current destination has had all the time that one may take.
+    patience_ends: Option<Time>,
 }
 
 impl Entry {
     fn new(registration: Registration, keep: Option<Schedule>) -> Box<Entry> {
-        Box::new(Entry { registration, keep, waits: None })
+        Box::new(Entry { registration, keep, waits: None, patience_ends: None })
     }
 }
 
@@ -90,7 +92,6 @@ impl Endpoint {
         Endpoint {
             stack: Transactions::new(random),
             registrations: BTreeMap::new(),
-            queries: BTreeMap::new(),
             pacing: Pacing::default(),
             namesakes: BTreeSet::new(),
             device: Device::default(),
@@ -155,7 +156,7 @@ impl Endpoint {
         self.registrations.is_empty()
             && self.stack.flows.is_empty()
             && self.stack.is_empty()
-            && self.queries.is_empty()
+            && self.stack.context.names.is_idle()
             && self.stopped.is_empty()
             && self.server.is_none()
             && self.pacing.is_empty()
@@ -249,20 +250,15 @@ impl Endpoint {
         match step {
             Step::Wait => {}
             Step::Resolve { questions, until } => {
-                self.leave_destination(id);
-                self.stack.context.timers.set(ClientTimer::Lookup(id), until);
-                for question in questions {
-                    let query = QueryId(self.stack.context.new_id());
-                    self.queries.insert(query, (id, question.clone()));
-                    self.stack.context.push(Action::Resolve { query, question });
+                if self.registration(id).is_none_or(|registration| !registration.is_reviewing()) {
+                    self.leave_destination(id);
                 }
+                self.stack.context.timers.set(ClientTimer::Lookup(id), until);
+                self.resolve(id, questions, now);
             }
             Step::Visit(destination) => {
                 self.leave_for(id, Some(&destination));
-                if let Some(registration) = self.registration(id) {
-                    let patience = registration.plan().timing.patience();
-                    self.stack.context.timers.set(ClientTimer::Destination(id), now + patience);
-                }
+                self.begin_patience(id, now);
                 self.open(id, destination, now);
             }
             Step::Switch(destination) => self.open(id, destination, now),
@@ -278,7 +274,7 @@ impl Endpoint {
             }
             Step::Pause { failure, wait, spread } => {
                 self.leave_destination(id);
-                self.queries.retain(|_, (asker, _)| *asker != id);
+                self.ask_no_more(id);
                 self.stack.context.timers.cancel(ClientTimer::TryLimit(id));
                 let wait = wait + jitter(spread, &mut *self.stack.context.random);
                 self.stack.context.timers.set(ClientTimer::Retry(id), now + wait);
@@ -302,7 +298,7 @@ impl Endpoint {
                 for key in limits(id) {
                     self.stopped.remove(&key);
                 }
-                self.queries.retain(|_, (asker, _)| *asker != id);
+                self.ask_no_more(id);
                 if keeps {
                     self.stack.context.timers.cancel(ClientTimer::Destination(id));
                     return self.ended(id, report, now);
@@ -313,12 +309,66 @@ impl Endpoint {
         }
     }
 
+    /// Gives a destination its time: no more than its fair part of what is left for all of them.
+    fn begin_patience(&mut self, id: RegistrationId, now: Time) {
+        let limits = [ClientTimer::TryLimit(id), ClientTimer::CommandLimit(id)];
+        let end = limits.into_iter().filter_map(|key| self.stack.context.timers.due(key)).min();
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        let patience = entry.registration.plan().timing.patience();
+        let others = u32::try_from(entry.registration.destinations_left()).unwrap_or(u32::MAX);
+        let part = end.map(|end| end.since(now) / others.saturating_add(1));
+        entry.patience_ends = Some(now + patience);
+        let patience = part.map_or(patience, |part| part.min(patience));
+        self.stack.context.timers.set(ClientTimer::Destination(id), now + patience);
+    }
+
+    /// A destination that has answered may take all the time that one may, though others are left.
+    fn extend_patience(&mut self, id: RegistrationId) {
+        let key = ClientTimer::Destination(id);
+        let end = self.registrations.get(&id).and_then(|entry| entry.patience_ends);
+        if let Some(end) = end.filter(|_| self.stack.context.timers.due(key).is_some()) {
+            self.stack.context.timers.set(key, end);
+        }
+    }
+
     fn resolved(&mut self, query: QueryId, answer: DnsAnswer, ttl: u32, now: Time) {
-        let Some((id, question)) = self.queries.remove(&query) else {
-            self.serve(|server, stack| server.resolved(query, answer, ttl, stack));
+        let Some((question, askers)) = self.stack.context.names.answered(query, &answer, ttl, now) else {
             return;
         };
-        self.on_registration(id, now, |r, random| r.on_resolved(&question, answer, ttl, random, now));
+        for asker in askers {
+            let answer = answer.clone();
+            match asker {
+                Asker::Registration(id) => {
+                    let told = |r: &mut Registration, random: &mut dyn Random| {
+                        r.on_resolved(&question, answer, ttl, random, now)
+                    };
+                    self.on_registration(id, now, told);
+                }
+                Asker::Branch(id, n) => {
+                    self.serve(|server, stack| server.resolved((id, n), &question, answer, ttl, stack));
+                }
+            }
+        }
+    }
+
+    /// Asks the name service for a registration. What is known already it is told at once.
+    fn resolve(&mut self, id: RegistrationId, questions: Vec<Question>, now: Time) {
+        let Some(entry) = self.registrations.get(&id) else { return };
+        let since = entry.registration.doubts_since();
+        let mut known = Vec::new();
+        for question in questions {
+            let asker = Asker::Registration(id);
+            if let Some((answer, ttl)) = self.stack.context.resolve(&question, asker, since) {
+                known.push((question, answer, ttl));
+            }
+        }
+        for (question, answer, ttl) in known {
+            self.on_registration(id, now, |r, random| r.on_resolved(&question, answer, ttl, random, now));
+        }
+    }
+
+    fn ask_no_more(&mut self, id: RegistrationId) {
+        self.stack.context.names.leave(|asker| asker == Asker::Registration(id));
     }
 
     fn fired(&mut self, key: TimerKey, now: Time) {
@@ -366,7 +416,9 @@ impl Endpoint {
                 self.miss_unfinished(id);
                 self.on_registration(id, now, |r, _| r.on_give_up(now));
             }
-            ClientTimer::Lookup(id) => self.on_registration(id, now, |r, _| r.on_lookup_due(now)),
+            ClientTimer::Lookup(id) => {
+                self.on_registration(id, now, |r, random| r.on_lookup_due(random, now))
+            }
             ClientTimer::Retry(id) => {
                 let Some(registration) = self.registration(id) else { return };
                 self.stack.context.timers.set(ClientTimer::TryLimit(id), now + registration.plan().try_limit);
@@ -418,8 +470,10 @@ impl Endpoint {
             }
             Some((Owner::Registrar | Owner::Device | Owner::Proxy(_), _)) | None => return,
         };
-        if matches!(heard, Heard::Timeout) {
-            self.miss_unfinished(id);
+        match heard {
+            Heard::Timeout => self.miss_unfinished(id),
+            Heard::Final(..) => self.extend_patience(id),
+            Heard::Copy | Heard::Provisional(_) | Heard::Undeliverable(_) | Heard::Over => {}
         }
         self.on_registration(id, now, |registration, random| match heard {
             Heard::Copy => {

@@ -259,3 +259,142 @@ fn answers_of_both_families_are_tried_ipv6_first_and_one_failure_spoils_nothing(
     assert_eq!(answered(none.clone(), none.clone()), "Some(NoSuchName)");
     assert_eq!(answered(Ok(vec![]), none), "None");
 }
+
+/// A generator of Knuth's, from a seed.
+struct Seeded(u64);
+
+impl Random for Seeded {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 20
+    }
+}
+
+/// LOC-014: over ten thousand draws each server is in front as often as its weight says, one of weight 0 seldom, but it is.
+#[test]
+fn servers_of_a_priority_are_in_front_by_their_weight() {
+    let zone: Vec<Record> = [(10, "a"), (0, "zero"), (60, "b"), (30, "c")]
+        .into_iter()
+        .map(|(weight, target)| {
+            Record::Srv(Srv { priority: 1, weight, port: 5060, target: target.to_owned() })
+        })
+        .collect();
+    let mut random = Seeded(1);
+    let mut firsts = std::collections::BTreeMap::new();
+    for _ in 0..10_000 {
+        let ordered = by_chance(zone.clone(), &mut random);
+        assert_eq!(ordered.len(), 4, "none is lost");
+        *firsts.entry(srv(&ordered[0]).unwrap().target.clone()).or_insert(0_u32) += 1;
+    }
+    for (target, expected) in [("a", 990), ("b", 5941), ("c", 2970), ("zero", 99)] {
+        let off = firsts[target].abs_diff(expected);
+        // Four standard deviations at most.
+        assert!(
+            u64::from(off * off) <= 16 * u64::from(expected),
+            "{target}: {} for {expected}",
+            firsts[target]
+        );
+    }
+    let even: Vec<Record> = (0..3)
+        .map(|n| Record::Srv(Srv { priority: 1, weight: 0, port: 5060, target: n.to_string() }))
+        .collect();
+    let firsts: std::collections::BTreeSet<String> =
+        (0..100).map(|_| srv(&by_chance(even.clone(), &mut random)[0]).unwrap().target.clone()).collect();
+    assert_eq!(firsts.len(), 3, "without weights each may be in front");
+}
+
+/// LOC-013 LOC-019: bounded, whatever the zone holds.
+#[test]
+fn of_two_hundred_servers_sixteen_are_tried_and_few_are_asked_for() {
+    let servers: Vec<String> = (0..200)
+        .map(|n| {
+            format!("_sip._udp.munich.de SRV {n} 0 5060 s{n}.munich.de\ns{n}.munich.de A 192.0.2.{}", n % 250)
+        })
+        .collect();
+    let steps = located("sip:munich.de;transport=udp", &servers.join("\n"));
+    assert_eq!(steps.lines().filter(|step| step.starts_with("udp")).count(), 16);
+    let questions: usize =
+        steps.lines().filter(|step| step.starts_with('?')).map(|step| step.split(", ").count()).sum();
+    assert_eq!(questions, 33);
+    assert!(steps.contains("udp 192.0.2.15:5060 of s15.munich.de, SRV 15 0"), "{steps}");
+}
+
+/// LOC-020 LOC-022: an IPv4 address is tried when the IPv6 one has not come for 50 ms; what comes later is not lost.
+#[test]
+fn what_is_known_of_one_family_is_tried_while_the_other_is_still_asked() {
+    let random = &mut Counting::default();
+    let mut locate = Locate::start(&uri("sip:munich.de:5060"), None, Families::Both, &[]).unwrap();
+    let Next::Wait { questions, until } = locate.next(NOW) else { panic!("it asks") };
+    assert_eq!(until, NOW + PATIENCE);
+    let address = |text: &str| Ok(vec![Record::from(text.parse::<IpAddr>().unwrap())]);
+    let later = NOW + Duration::from_secs(1);
+    locate.answer(&questions[1], address("192.0.2.1"), 60, random, later);
+    // Neither a second answer nor one to what was not asked counts.
+    locate.answer(&questions[1], Err(ResolveError::NoSuchName), 60, random, later);
+    locate.answer(&Question::A("elsewhere.de".to_owned()), address("192.0.2.9"), 60, random, later);
+    assert_eq!(locate.next(later), Next::Wait { questions: Vec::new(), until: later + RESOLUTION_DELAY });
+    let to = |next: Next| match next {
+        Next::Found(found) => found.destination.address.to_string(),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(to(locate.next(later + RESOLUTION_DELAY)), "192.0.2.1:5060");
+    assert_eq!(locate.left(), 0);
+    locate.answer(&questions[0], address("2001:db8::1"), 5, random, later + Duration::from_secs(30));
+    assert_eq!(to(locate.next(later + Duration::from_secs(32))), "[2001:db8::1]:5060");
+    assert_eq!(locate.next(later + Duration::from_secs(33)), Next::Over);
+    assert_eq!(locate.good_until(), Some(later + Duration::from_secs(35)));
+}
+
+/// LOC-026: silence ends, however many questions there would be.
+#[test]
+fn a_name_service_that_never_answers_is_given_up() {
+    let mut locate = Locate::start(&uri("sip:munich.de"), None, Families::Both, &[]).unwrap();
+    let Next::Wait { questions, until } = locate.next(NOW) else { panic!("it asks") };
+    assert_eq!(questions.iter().map(shown_question).collect::<Vec<_>>(), ["NAPTR munich.de"]);
+    assert_eq!(until, NOW + PATIENCE);
+    let name = "munich.de".to_owned();
+    assert_eq!(locate.next(until), Next::Unresolved { name, error: Some(ResolveError::TimedOut) });
+    assert_eq!(locate.next(until), Next::Over);
+}
+
+/// LOC-026: a resolver that gives up by itself is asked for all that is left in one step.
+#[test]
+fn silence_about_the_services_has_all_the_rest_asked_at_once() {
+    let steps = located(
+        "sip:munich.de",
+        "munich.de ! silent\n_sip._udp.munich.de ! silent\n_sip._tcp.munich.de ! silent",
+    );
+    assert_eq!(
+        steps,
+        "? NAPTR munich.de
+? SRV _sip._udp.munich.de, SRV _sip._tcp.munich.de, AAAA munich.de, A munich.de
+munich.de: Some(TimedOut)"
+    );
+}
+
+#[test]
+fn a_pinned_address_stands_for_a_host_at_one_port_also_where_srv_leads_there() {
+    let pin = |host: &str, port, address: &str| Pinned {
+        host: host.to_owned(),
+        port,
+        address: address.parse().unwrap(),
+    };
+    let zone = "_sip._udp.munich.de SRV 1 1 5070 a.munich.de\n_sip._udp.munich.de SRV 2 1 5071 a.munich.de\na.munich.de A 192.0.2.1";
+    let pinned = [
+        pin("A.munich.de", 5070, "192.0.2.77"),
+        pin("a.munich.de", 5070, "2001:db8::77"),
+        pin("munich.de", 5060, "192.0.2.78"),
+    ];
+    let walked = |text: &str, families| {
+        let locate = Locate::start(&uri(text), None, families, &pinned).unwrap();
+        walk(locate, zone, &mut Counting::default()).join("\n")
+    };
+    assert_eq!(
+        walked("sip:munich.de;transport=udp", Families::V4),
+        "? SRV _sip._udp.munich.de
+udp 192.0.2.77:5070 of a.munich.de, SRV 1 1
+? A a.munich.de
+udp 192.0.2.1:5071 of a.munich.de, SRV 2 1"
+    );
+    assert_eq!(walked("sip:munich.de:5060", Families::Both), "udp 192.0.2.78:5060 of munich.de");
+}

@@ -25,11 +25,12 @@ use super::binding::{Aor, Operation, StoreFailure, Stored};
 use super::flow::{Flows, Reach, ReturnPath, SentBy};
 use super::ids;
 use super::locate::{Families, Locate, Next, Pinned};
+use super::names::Asker;
 use super::timers::ProxyTimer;
 use super::transaction::{Heard, Outgoing, Owner, TransactionKey, Transactions};
 use super::uas::{self, Domains, Head, Incoming, Reply};
 use super::{
-    Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, QueryId, Question, Timing,
+    Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, Question, Time, Timing,
     Transport,
 };
 use crate::sip::{HeaderName, Headers, Host, Method, Request, Response, Scheme, Uri};
@@ -127,7 +128,6 @@ pub(super) struct Proxy {
     pinned: Vec<Pinned>,
     /// Questions to the location service: for a request, or for a branch whose target is an address of ours.
     asks: BTreeMap<AskId, (ContextId, Option<u16>)>,
-    queries: BTreeMap<QueryId, (ContextId, u16, Question)>,
     /// Branches that wait for a connection.
     opening: BTreeSet<(FlowId, ContextId, u16)>,
     /// Branches that wait to know which address of ours they leave from.
@@ -220,7 +220,6 @@ impl Proxy {
             domains: Domains::default(),
             pinned,
             asks: BTreeMap::new(),
-            queries: BTreeMap::new(),
             opening: BTreeSet::new(),
             sourcing: BTreeSet::new(),
             octets: 0,
@@ -722,13 +721,18 @@ impl Proxy {
                 Next::Found(found) => branch.addresses.push_back(found.destination),
                 Next::Unresolved { .. } | Next::NotOffered { .. } => {}
                 Next::Wait { questions, until } => {
+                    let mut is_known = false;
                     for question in questions {
-                        let query = QueryId(stack.context.new_id());
-                        self.queries.insert(query, (id, n, question.clone()));
-                        stack.context.push(Action::Resolve { query, question });
+                        let asker = Asker::Branch(id, n);
+                        let known = stack.context.resolve(&question, asker, Time::default());
+                        let Some((answer, ttl)) = known else { continue };
+                        is_known = true;
+                        locate.answer(&question, answer, ttl, &mut *stack.context.random, now);
                     }
-                    stack.context.timers.set(ProxyTimer::Lookup(id, n), until);
-                    return true;
+                    if !is_known {
+                        stack.context.timers.set(ProxyTimer::Lookup(id, n), until);
+                        return true;
+                    }
                 }
                 Next::Over => break,
             }
@@ -916,22 +920,21 @@ impl Proxy {
         self.run(id, effects, None, stack);
     }
 
-    /// The name service has answered. Whether it was asked for this.
+    /// The name service has answered a question of a branch.
     pub fn resolved(
         &mut self,
-        query: QueryId,
+        (id, n): (ContextId, u16),
+        question: &Question,
         answer: DnsAnswer,
         ttl: u32,
         stack: &mut Transactions,
-    ) -> bool {
-        let Some((id, n, question)) = self.queries.remove(&query) else { return false };
+    ) {
         if let Some(locate) = self.branch(id, n).and_then(|branch| branch.locate.as_mut()) {
-            let super::context::Context { random, now, .. } = &mut stack.context;
             // Also while an address is tried: the next one may depend on it.
-            locate.answer(&question, answer, ttl, &mut **random, *now);
+            let now = stack.context.now;
+            locate.answer(question, answer, ttl, &mut *stack.context.random, now);
             self.lookup_due(id, n, stack);
         }
-        true
     }
 
     /// A branch that waits for the name service may go on, or has waited long enough.
@@ -1013,7 +1016,7 @@ impl Proxy {
             self.end(id, stack);
         }
         self.asks.clear();
-        self.queries.clear();
+        stack.context.names.leave(|asker| matches!(asker, Asker::Branch(..)));
         self.opening.clear();
         self.sourcing.clear();
     }

@@ -27,7 +27,7 @@ use crate::proto::timers::RegistrarTimer;
 use crate::proto::transaction::{Acknowledged, Heard, Lookup, Owner, TransactionKey, Transactions};
 use crate::proto::uas::{self, Domains, Head, Incoming, Reply};
 use crate::proto::{
-    Action, AskId, Cause, ContextId, DnsAnswer, FlowId, Notice, QueryId, Time, Timing, Transport,
+    Action, AskId, Cause, ContextId, DnsAnswer, FlowId, Notice, Question, Time, Timing, Transport,
 };
 use crate::sip::{Credentials, FramingError, HeaderName, Host, Method, ParseError, Request, Uri};
 
@@ -982,8 +982,15 @@ impl Server {
     }
 
     /// The name service has answered.
-    pub fn resolved(&mut self, query: QueryId, answer: DnsAnswer, ttl: u32, stack: &mut Transactions) {
-        self.proxy.resolved(query, answer, ttl, stack);
+    pub fn resolved(
+        &mut self,
+        branch: (ContextId, u16),
+        question: &Question,
+        answer: DnsAnswer,
+        ttl: u32,
+        stack: &mut Transactions,
+    ) {
+        self.proxy.resolved(branch, question, answer, ttl, stack);
         self.tell_proxied(stack);
     }
 

@@ -8,6 +8,7 @@ pub mod fields;
 pub mod forwarding;
 pub mod framing;
 mod input;
+pub mod locate;
 pub mod message;
 pub mod server;
 pub mod timetable;

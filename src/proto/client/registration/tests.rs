@@ -130,6 +130,7 @@ fn state(registration: &Registration) -> &'static str {
         State::Fresh => "Fresh",
         State::Trying(trying) => match &trying.0 {
             Phase::Locating => "Locating",
+            Phase::Reviewing(_) => "Reviewing",
             Phase::Visiting(visit) => match visit.awaits {
                 Await::Flow => "Opening",
                 Await::Response => "Waiting",
