@@ -44,9 +44,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Octets that are read at once: a response with a few hundred octets of headers fits in one piece.
 const READ_SIZE: usize = 4096;
 
-/// Messages that may wait for a flow to take them. A REGISTER needs one; more means that the other side
-/// stalls.
-const MESSAGES: usize = 64;
+/// Messages that may wait for a flow to take them. A REGISTER needs one, a trunk that has paused for a moment hundreds; more
+/// means that the other side stalls.
+const MESSAGES: usize = 1024;
 
 /// Octets that may wait. One message may always.
 const OCTETS: usize = 256 * 1024;

@@ -382,6 +382,7 @@ impl Flows {
             }
             Role::Forward { .. } => {
                 self.sources.note_own(local.ip());
+                context.timers.cancel(FlowTimer::Incomplete(id));
                 self.keep(id, context.now + self.bounds.idle);
             }
             Role::Client(_) | Role::Accepted { .. } => {}

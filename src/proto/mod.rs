@@ -1,8 +1,8 @@
 //! The protocol as sans-IO state machines: one event in, all its actions out, time and randomness as arguments.
 //!
 //! Reading order: [`time`], [`ids`] and `timers`; then the layers of RFC 3261 §5, each on those before: `flow` (§18),
-//! [`transaction`] (§17), and the users of transactions, [`client`] for the device that registers and [`registrar`] for
-//! the server, with what every server does in [`uas`]. [`locate`] (RFC 3263), [`digest`] (RFC 7616, RFC 8760) and
+//! [`transaction`] (§17), and the users of transactions, [`client`] for the device that registers, [`registrar`] and
+//! [`proxy`] for the server, with what every server does in [`uas`]. [`locate`] (RFC 3263), [`digest`] (RFC 7616, RFC 8760) and
 //! [`binding`] (RFC 3261 §10.3) are leaf machines that return values. [`endpoint`] owns them all and hands each event to
 //! the layer it is for.
 //!
@@ -17,7 +17,7 @@ mod flow;
 pub mod ids;
 pub mod locate;
 mod names;
-mod proxy;
+pub mod proxy;
 pub mod registrar;
 pub mod time;
 mod timers;
@@ -34,7 +34,6 @@ use crate::sip::{NameAddr, ParseError, Problem};
 
 pub use endpoint::{Drain, Endpoint};
 pub use flow::SentBy;
-pub use proxy::{best, forward};
 pub use time::Time;
 pub use timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
 pub use transport::{Destination, Transport, in_zone};

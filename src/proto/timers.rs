@@ -98,7 +98,7 @@ pub enum Timer {
 /// The timers of the flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FlowTimer {
-    /// A stream is in the middle of a message.
+    /// A stream is in the middle of a message, or a connection that is to carry one is not open yet.
     Incomplete(FlowId),
     /// An accepted connection has been silent for too long.
     Idle,

@@ -46,10 +46,16 @@ impl Domains {
         self.all_addresses = true;
     }
 
+    /// Whether it is one of those that were named.
+    #[must_use]
+    pub fn names(&self, domain: &Host) -> bool {
+        self.names.contains(domain)
+    }
+
     /// Whether the server is responsible for a domain.
     #[must_use]
     pub fn serves(&self, domain: &Host) -> bool {
-        self.names.contains(domain) || self.all_addresses && domain.ip().is_some()
+        self.names(domain) || self.all_addresses && domain.ip().is_some()
     }
 }
 

@@ -216,6 +216,7 @@ fn without_passwords_anybody_registers_and_the_metrics_count() {
         "sipreg_binding_changes_total{change=\"bound\"} 1",
         "sipreg_bindings 1",
         "sipreg_calls 0",
+        "sipreg_forwarding 0",
         "sipreg_calls_ended_total{class=\"4xx\"} 0",
         "sipreg_branches_total 0",
         "sipreg_branches_cancelled_total 0",

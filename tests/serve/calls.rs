@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sipreg::proto::digest::hash::{Exchange, Protection, ha1};
 use sipreg::proto::digest::{Algorithm, Qop, Variant};
-use sipreg::proto::registrar::service::{Crowd, Fork, Limits, ServerEvent, Service};
-use sipreg::proto::{Cause, Event, FlowId};
+use sipreg::proto::registrar::service::{Crowd, Fork, Limits, Listen, ServerEvent, Service};
+use sipreg::proto::{Cause, Event, FlowId, Transport};
 use sipreg::sip::{Message, Request};
 
 use crate::world::*;
@@ -163,6 +163,8 @@ fn two_devices_ring_one_answers_the_other_is_cancelled_and_they_hang_up() {
     let cancelled = world.datagram(HOME, &responds(home, 180, "h", ""));
     assert_eq!(lines(&cancelled), ["home CANCEL sip:heisenberg@192.0.2.12:5060"]);
     assert_eq!(rows(&cancelled[0], "Via"), [row(home, "Via")]);
+    // No call was missed there (RFC 3326).
+    assert_eq!(row(&cancelled[0], "Reason"), "SIP;cause=200;text=\"Call completed elsewhere\"");
     assert_eq!(lines(&world.datagram(HOME, &responds(&cancelled[0], 200, "h", ""))), [""; 0]);
     let acknowledged = world.datagram(HOME, &responds(home, 487, "h", ""));
     assert_eq!(lines(&acknowledged), ["home ACK sip:heisenberg@192.0.2.12:5060"]);
@@ -313,8 +315,9 @@ fn a_caller_who_hangs_up_stops_the_ringing() {
     world.bind(HOME, "");
     let rings = world.datagram(CALLER, &calls("INVITE", 1, ""));
     world.datagram(DESK, &responds(&rings[1], 180, "d", ""));
-    let cancel = calls("CANCEL", 1, "");
+    let cancel = calls("CANCEL", 1, "Reason: SIP;cause=487");
     let hung_up = world.datagram(CALLER, &cancel);
+    assert_eq!(row(&hung_up[1], "Reason"), "SIP;cause=487", "the caller's own");
     assert_eq!(lines(&hung_up), ["caller 200 CANCEL", "desk CANCEL sip:heisenberg@192.0.2.11:5060"]);
     assert_eq!(lines(&world.datagram(CALLER, &cancel)), ["caller 200 CANCEL"], "once is enough");
     // Who has not said a word hears of it when it does.
@@ -850,6 +853,19 @@ fn a_contact_over_tcp_is_connected_to() {
     world.stop();
 }
 
+/// A host that does not even refuse a connection holds a call up for no longer than one that does not answer.
+#[test]
+fn who_waits_for_a_connection_waits_no_longer_than_for_an_answer() {
+    let mut world = World::new(service());
+    world.bind_for("heisenberg", DESK, "<sip:heisenberg~192.0.2.11;transport=tcp>", "");
+    world.datagram(CALLER, &calls("INVITE", 1, ""));
+    let (flow, _) = world.opened.pop().unwrap();
+    assert_eq!((world.after(31), &*world.closed), (Vec::new(), &[][..]));
+    assert_eq!(world.after(1), ["caller 500 INVITE"]);
+    assert_eq!(world.closed, [flow]);
+    world.stop();
+}
+
 /// FRK-025: a device may ring for longer than a connection may be silent; then the connection stays, at both ends.
 #[test]
 fn connections_stay_while_a_call_rings() {
@@ -893,5 +909,145 @@ fn a_caller_whose_connection_is_gone_is_still_on_its_side_of_the_record_route() 
     let recorded = rows(world.sent.last().unwrap(), "Record-Route");
     assert!(recorded[0].contains(";transport=udp") && recorded[1].contains(";transport=tcp"), "{recorded:?}");
     world.pass(Duration::from_secs(40));
+    world.stop();
+}
+
+/// OBS-019: a connection that goes while the call waits to know what we are called is no way any more, and no address to
+/// connect to.
+#[test]
+fn a_connection_that_goes_before_the_call_leaves_is_not_opened_again() {
+    let at = "0.0.0.0:5060".parse().unwrap();
+    let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address: at }).to_vec();
+    let mut world = World::new(Service { listen, ..service() });
+    let peer = "192.0.2.7:40000";
+    let flow = world.connect(peer);
+    let text = register(1, "Contact: <sip:heisenberg~192.0.2.7:5070;transport=tcp>").replace("/UDP", "/TCP");
+    assert_eq!(world.stream(flow, peer, &wire(&text))[0].status(), 200);
+    assert_eq!(lines(&world.datagram(CALLER, &calls("INVITE", 1, ""))), ["caller 100 INVITE"]);
+    let caller = world.sought.pop().unwrap();
+    world.lose(flow, None);
+    assert_eq!(world.opened, []);
+    world.event(Event::SourceFound { peer: caller, local: Some("192.0.2.1".parse().unwrap()) });
+    let (opened, to) = world.opened.pop().unwrap();
+    assert_eq!(to.to_string(), "192.0.2.7:5070");
+    world.sent.clear();
+    world.event(Event::Failed { flow: opened, peer: to, cause: Cause::Refused });
+    assert_eq!(lines(&std::mem::take(&mut world.sent)), ["caller 480 INVITE"]);
+    world.stop();
+}
+
+/// PRX-011 PRX-013: a listener at a wildcard address finds out which addresses are its own, before it says no.
+#[test]
+fn a_wildcard_listener_knows_itself_by_any_address() {
+    let at = "0.0.0.0:5060".parse().unwrap();
+    let listen = vec![Listen { transport: Transport::Udp, address: at }];
+    let ours: std::net::IpAddr = "192.0.2.1".parse().unwrap();
+    for (local, options, routed) in [
+        (ours, "caller 200 OPTIONS", "caller 480 MESSAGE"),
+        ("192.0.2.2".parse().unwrap(), "caller 403 OPTIONS", "caller 403 MESSAGE"),
+    ] {
+        let mut world = World::new(Service { listen: listen.clone(), ..service() });
+        let asks = calls_for("OPTIONS", "sip:192.0.2.1:5060", 1, "");
+        assert_eq!(lines(&world.datagram(CALLER, &asks)), [""; 0]);
+        assert_eq!(lines(&world.datagram(CALLER, &asks)), [""; 0], "a copy waits, too");
+        assert_eq!(world.sought, [ours]);
+        world.event(Event::SourceFound { peer: ours, local: Some(local) });
+        assert_eq!(lines(&std::mem::take(&mut world.sent)), [options; 2]);
+        let preloaded = calls("MESSAGE", 2, "Route: <sip:192.0.2.1;lr>");
+        assert_eq!(lines(&world.datagram(CALLER, &preloaded)), [routed]);
+        world.stop();
+    }
+}
+
+/// What requests in progress take is bounded: beyond it there is 503, and it is told.
+#[test]
+fn requests_beyond_the_memory_get_503() {
+    let limits = Limits { forwarded: 20_000, ..limits() };
+    let mut world = World::new(Service { limits, ..service() });
+    world.bind(DESK, "");
+    world.news();
+    assert_eq!(lines(&world.datagram(CALLER, &calls("INVITE", 1, ""))).len(), 2);
+    let large = calls("INVITE", 2, &format!("Subject: {}", "x".repeat(3000)));
+    let refused = world.datagram(CALLER, &large);
+    assert_eq!(
+        (lines(&refused), row(&refused[0], "Retry-After")),
+        (vec!["caller 503 INVITE".into()], "5".into())
+    );
+    let told = world.news();
+    assert!(
+        told.iter().any(|what| matches!(what, ServerEvent::Overload { what: Crowd::Memory, refused: 1 }))
+    );
+    world.pass(Duration::from_secs(300));
+    assert_eq!(lines(&world.datagram(CALLER, &large)).len(), 2, "by then there is room again");
+    world.pass(Duration::from_secs(300));
+    world.stop();
+}
+
+/// Long provisional answers don't cost others the answers that are kept for their copies.
+#[test]
+fn who_rings_at_length_leaves_room_for_the_answers_of_others() {
+    let limits = Limits { replay: 20_000, ..limits() };
+    let mut world = World::new(Service { limits, ..service() });
+    world.bind(DESK, "");
+    for n in 1..=10 {
+        let rings = world.datagram(CALLER, &calls("INVITE", n, ""));
+        let early = responds(&rings[1], 183, "d", &format!("Subject: {}", "x".repeat(3000)));
+        assert_eq!(lines(&world.datagram(DESK, &early)), ["caller 183 INVITE"]);
+    }
+    let asked = world.datagram(CALLER, &calls("MESSAGE", 20, ""));
+    world.datagram(DESK, &responds(&asked[0], 200, "d", ""));
+    assert_eq!(lines(&world.datagram(CALLER, &calls("MESSAGE", 20, ""))), ["caller 200 MESSAGE"]);
+    world.pass(Duration::from_secs(300));
+    world.stop();
+}
+
+/// What is told of a request names no password, and has a status in the end also where nobody hears one.
+#[test]
+fn what_is_told_of_a_request_has_no_password_and_an_end() {
+    let mut world = World::new(service());
+    world.bind_for("heisenberg", DESK, "<sip:heisenberg:geheim~192.0.2.11>", "");
+    world.news();
+    world.datagram(CALLER, &calls("MESSAGE", 1, "").replace("<sip:bohr~", "<sip:bohr:geheim~"));
+    world.pass(Duration::from_secs(300));
+    let mut told = Vec::new();
+    for what in world.news() {
+        if let ServerEvent::Routed { from, targets, status, .. } = what {
+            told.push((from.to_string(), targets[0].to_string(), status));
+        }
+    }
+    let (from, to) = ("sip:bohr@copenhagen.dk".to_owned(), "sip:heisenberg@192.0.2.11".to_owned());
+    assert_eq!(told, [(from.clone(), to.clone(), None), (from, to, Some(408))]);
+    world.stop();
+}
+
+/// FRK-014: a device that names itself is not tried twice, and its caller is not sent there either.
+#[test]
+fn a_redirect_to_where_the_call_has_been_leads_nowhere() {
+    let mut world = World::new(service());
+    world.bind(DESK, "");
+    let rings = world.datagram(CALLER, &calls("INVITE", 1, ""));
+    let moved =
+        world.datagram(DESK, &responds(&rings[1], 302, "d", "Contact: <sip:heisenberg~192.0.2.11:5060>"));
+    assert_eq!(lines(&moved)[1..], ["caller 480 INVITE"]);
+    world.stop();
+}
+
+/// FRK-002: a copy that comes after the request was given up goes to nobody again.
+#[test]
+fn a_late_copy_of_what_nobody_answered_is_not_forwarded_again() {
+    let mut world = World::new(service());
+    world.bind(DESK, "");
+    let text = calls("MESSAGE", 1, "");
+    let sent = world.datagram(CALLER, &text);
+    // RFC 4320 §4.1: it must not say so, and it is not passed on.
+    assert_eq!(lines(&world.datagram(DESK, &responds(&sent[0], 408, "d", ""))), [""; 0]);
+    assert_eq!(lines(&world.datagram(CALLER, &text)), [""; 0]);
+    let silent = calls("MESSAGE", 2, "");
+    world.datagram(CALLER, &silent);
+    assert!(world.after(32).len() > 1);
+    assert_eq!(lines(&world.datagram(CALLER, &silent)), [""; 0]);
+    assert_eq!(world.counters().branches, 2);
+    world.pass(Duration::from_secs(40));
+    assert!(world.endpoint.next_timeout().is_none_or(|(due, _)| due > world.now + Duration::from_secs(1000)));
     world.stop();
 }

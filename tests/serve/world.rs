@@ -1,7 +1,7 @@
 //! A registrar, whoever talks to it, and a location service that can be slow or broken.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,6 +79,8 @@ pub struct World {
     pub sent: Vec<Sent>,
     pub closed: Vec<FlowId>,
     pub opened: Vec<(FlowId, SocketAddr)>,
+    /// Whom the system was asked the way to.
+    pub sought: Vec<IpAddr>,
     waiting: VecDeque<(AskId, Operation)>,
     /// IPv4 addresses of names; there are no others.
     pub zone: Vec<(&'static str, [u8; 4])>,
@@ -147,6 +149,7 @@ impl World {
             sent: Vec::new(),
             closed: Vec::new(),
             opened: Vec::new(),
+            sought: Vec::new(),
             waiting: VecDeque::new(),
             zone: Vec::new(),
             udp: FlowId(0),
@@ -207,7 +210,8 @@ impl World {
                     ttl: 60,
                 });
             }
-            Action::FindSource { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
+            Action::FindSource { peer } => self.sought.push(peer),
+            Action::Checkpoint(_) | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }
         }

@@ -64,9 +64,17 @@ impl Collector for Counted {
         ];
         labelled(&mut encoder, "binding_changes", "What became of bindings", "change", fates.into_iter())?;
         let held = counted.bound.saturating_sub(counted.removed + counted.expired);
-        for (name, help, value) in
-            [("bindings", "Bindings held", held), ("calls", "Calls in progress", counted.calls)]
-        {
+        let gauges = [
+            ("bindings", "Bindings held", held),
+            ("calls", "Calls in progress", counted.calls),
+            (
+                "forwarding",
+                "Requests on their way, those that are answered and kept included",
+                counted.forwarding,
+            ),
+            ("forwarding_octets", "Memory that they take, about", counted.forwarding_octets),
+        ];
+        for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }

@@ -622,6 +622,9 @@ impl Endpoint {
                 }
                 self.lost(id, None, now);
             }
+            Side::Server if flow.local.is_none() && why == Overload::Slow => {
+                self.serve(|server, stack| server.unconnected(id, stack));
+            }
             Side::Server => {
                 self.serve(|server, stack| server.drop_flow(id, why, stack));
             }

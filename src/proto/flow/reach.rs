@@ -97,12 +97,13 @@ impl Flows {
         if self.bounds.connections == 0 {
             return Reach::Unreachable;
         }
-        let (id, until) = (FlowId(context.new_id()), context.now + CONNECTING);
+        let (id, until) = (FlowId(context.new_id()), context.now + self.bounds.idle);
         let role = Role::Forward { destination: destination.clone(), until };
         self.all.insert(id, self.of_role(role, destination.transport, None));
         self.forward.insert(destination.clone(), id);
         self.silent.insert((until, id));
         context.wake(FlowTimer::Idle, Some(until));
+        context.timers.set(FlowTimer::Incomplete(id), context.now + CONNECTING);
         context.push(Action::Open { flow: id, destination: destination.clone() });
         Reach::Opening(id)
     }
@@ -217,6 +218,34 @@ impl Flows {
             None => local,
         };
         SentBy { transport, host: Host::from(at.ip()), port: at.port() }
+    }
+
+    /// Whether a listener at a wildcard address is known to be meant by this one.
+    pub fn has_address(&self, ip: IpAddr) -> bool {
+        self.has_wildcard(ip, None) && self.sources.is_own(ip)
+    }
+
+    /// Whether there is any listener at a wildcard address.
+    pub fn has_wildcards(&self) -> bool {
+        self.listeners.iter().any(|(.., at)| at.ip().is_unspecified())
+    }
+
+    fn has_wildcard(&self, ip: IpAddr, port: Option<u16>) -> bool {
+        self.listeners.iter().any(|(.., at)| {
+            at.ip().is_unspecified()
+                && at.is_ipv4() == ip.is_ipv4()
+                && port.is_none_or(|port| port == at.port())
+        })
+    }
+
+    /// Whether nobody knows yet if this host and port mean a listener at a wildcard address. Then the system has been asked:
+    /// an address of ours is its own source.
+    pub fn is_unclear(&mut self, host: &Host, port: Option<u16>, context: &mut Context) -> Option<IpAddr> {
+        let ip = host.ip().filter(|ip| self.has_wildcard(*ip, port) && !self.sources.is_own(*ip))?;
+        match self.source(ip, context) {
+            Err(NoSource::Asked(peer)) => Some(peer),
+            Err(NoSource::Nowhere) | Ok(_) => None,
+        }
     }
 
     /// Whether something listens at this port.

@@ -290,32 +290,34 @@ fn opened_connections_count_and_end_as_accepted_ones_do() {
     let mut server = Server::new(&[(Tcp, "192.0.2.1:5060")]);
     let (first, second) = ("10.0.0.1:5060", "10.0.0.2:5060");
     server.accept(1, TCP, "192.0.2.1:5060", "198.51.100.7:40000");
-    server.reach(Tcp, first, None);
     server.context.now = Time::from_millis(1000);
+    server.reach(Tcp, first, None);
     server.reach(Tcp, second, None);
-    assert_eq!((server.flows.crowded(), server.flows.overcrowded()), (Some(FlowId(2)), None));
+    assert_eq!((server.flows.crowded(), server.flows.overcrowded()), (Some(FlowId(TCP)), None));
+    server.context.now = Time::from_millis(2000);
     server.reach(Tcp, "10.0.0.3:5060", None);
-    // The one that connects longest makes room.
-    assert_eq!(server.flows.overcrowded(), Some(FlowId(2)));
-    server.flows.close(FlowId(2), &mut server.context);
+    // The one that has been silent longest makes room.
+    assert_eq!(server.flows.overcrowded(), Some(FlowId(TCP)));
+    server.flows.close(FlowId(TCP), &mut server.context);
     assert_eq!(server.flows.overcrowded(), None);
-    // Nobody waits for a connection for ever.
+    // Nobody waits for ever until it is open.
+    let due = |server: &Server, timer| server.context.timers.due(timer).map(Time::as_millis);
+    assert_eq!(due(&server, FlowTimer::Incomplete(FlowId(3))), Some(33_000));
     server.opened(FlowId(3), "192.0.2.1:40000");
-    let next = |server: &Server| server.context.timers.due(FlowTimer::Idle);
-    server.context.now = Time::from_millis(33_000);
-    assert_eq!(server.flows.idle(&mut server.context), Some(FlowId(4)));
+    assert_eq!(due(&server, FlowTimer::Incomplete(FlowId(3))), None);
     server.flows.close(FlowId(4), &mut server.context);
-    // An open one that is used has its time from then on.
+    assert_eq!(due(&server, FlowTimer::Incomplete(FlowId(4))), None);
+    // One that is used has its time from then on.
+    server.context.now = Time::from_millis(33_000);
     server.context.actions.clear();
     assert_eq!(server.reach(Tcp, second, None), "flow 3 to 10.0.0.2:5060 as 192.0.2.1:5060/tcp");
-    server.context.now = Time::from_millis(120_000);
-    assert_eq!(server.flows.idle(&mut server.context), Some(FlowId(TCP)));
-    server.flows.close(FlowId(TCP), &mut server.context);
-    assert_eq!(server.flows.idle(&mut server.context), None);
-    server.context.timers.pop_due(Time::from_millis(153_000));
+    server.context.now = Time::from_millis(121_000);
+    assert_eq!(server.flows.idle(&mut server.context), Some(FlowId(2)));
+    server.flows.close(FlowId(2), &mut server.context);
+    server.context.timers.cancel(FlowTimer::Idle);
     assert_eq!(
-        (server.flows.idle(&mut server.context), next(&server)),
-        (None, Some(Time::from_millis(153_000)))
+        (server.flows.idle(&mut server.context), due(&server, FlowTimer::Idle)),
+        (None, Some(153_000))
     );
     server.end();
 

@@ -27,6 +27,14 @@ impl Final {
             Final::Made(reply) => reply.status,
         }
     }
+
+    /// What it is worth to the caller; less is better. What a device has said tells more than that one can't be reached.
+    fn rank(&self) -> (u8, u8) {
+        match (self, rank(self.status())) {
+            (Final::Made(_), (class, _)) => (class, 2),
+            (Final::Received(_), rank) => rank,
+        }
+    }
 }
 
 /// The best of the final responses so far.
@@ -43,7 +51,7 @@ impl Best {
     /// Takes in how one more branch ended. Of equals the first one stays.
     pub fn add(&mut self, one: Final) {
         match &self.best {
-            Some(best) if rank(best.status()) <= rank(one.status()) => self.collect(&one),
+            Some(best) if best.rank() <= one.rank() => self.collect(&one),
             Some(_) | None => self.best = Some(one),
         }
     }

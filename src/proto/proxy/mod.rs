@@ -2,8 +2,8 @@
 //! the way back.
 //!
 //! Life of a request: the server has read it and knows that it may pass → `Proxy::forward` → the location service is asked
-//! (§16.5) → [`context`] says which branches begin → each is given its next hop ([`forward`]), its address (RFC 3263), a flow and a
-//! client transaction → what comes of them goes back to [`context`] → a 1xx and every 2xx go up at once, else the best of the
+//! (§16.5) → `context` says which branches begin → each is given its next hop ([`forward`]), its address (RFC 3263), a flow and a
+//! client transaction → what comes of them goes back there → a 1xx and every 2xx go up at once, else the best of the
 //! final responses ([`best`]) does.
 //!
 //! Whatever can be refused without asking a device is refused without state by the server. The proxy is stateful for all else,
@@ -21,6 +21,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::binding::{Aor, Operation, StoreFailure, Stored};
 use super::flow::{Flows, Reach, ReturnPath, SentBy};
 use super::ids;
@@ -33,7 +35,7 @@ use super::{
     Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, Question, Time, Timing,
     Transport,
 };
-use crate::sip::{HeaderName, Headers, Host, Method, Request, Response, Scheme, Uri};
+use crate::sip::{AnyUri, HeaderName, Headers, Host, Method, NameAddr, Request, Response, Scheme, Uri};
 use best::{Best, Final};
 use context::{Effect, Input, ResponseContext, State};
 use forward::{Forwarded, Heading};
@@ -70,6 +72,9 @@ const RETRY_AFTER: &str = "5";
 
 /// Addresses of one target that are tried.
 const MOST_ADDRESSES: usize = 16;
+
+/// The Reason of a CANCEL that goes to the others when one has answered (RFC 3326 §3.1): they have missed no call.
+const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 
 /// What a context costs besides its messages, and each of its branches, in octets, about.
 const CONTEXT: usize = 3000;
@@ -145,6 +150,8 @@ struct Context {
     path: ReturnPath,
     is_invite: bool,
     branches: Vec<Branch>,
+    /// Why branches are cancelled (RFC 3326).
+    reason: Option<Bytes>,
     /// What is needed until the final response has gone up.
     work: Option<Box<Work>>,
     octets: usize,
@@ -167,6 +174,10 @@ struct Work {
     unbound: Reply,
     realms: Vec<String>,
     best: Best,
+    /// The caller has hung up.
+    is_cancelled: bool,
+    /// What responses and targets take in memory, in octets.
+    octets: usize,
 }
 
 /// The request as it is forwarded to one target.
@@ -238,36 +249,28 @@ impl Proxy {
         std::mem::take(&mut self.told)
     }
 
+    /// How many requests are being forwarded, and what they take in memory, in octets, about.
+    pub fn load(&self) -> (usize, usize) {
+        (self.contexts.len(), self.octets)
+    }
+
     /// Forwards a request that is no copy and may pass.
     ///
     /// # Errors
     /// It loops (RFC 5393 §4.2), may not take a single branch (§5.3.3), or there is too much in progress.
     pub fn forward(&mut self, passing: Passing, stack: &mut Transactions) -> Result<(), Refused> {
-        let Passing { incoming, head, routing, aor, unbound, realms } = passing;
-        let request = &incoming.request;
-        let keys = stack.keys();
-        let is_own = |host: &Host, port: Option<u16>| stack.flows.is_own(host, port, None);
-        let spiral = forward::spiral(request, &routing, &keys);
-        let breadth = forward::breadth(request);
-        let is_invite = request.method == Method::Invite;
-        let crowd = self.crowd(is_invite);
-        let reply = if forward::is_loop(request, spiral, &is_own) {
-            Some(Reply::new(482))
-        } else if breadth == 0 {
-            Some(Reply::new(440))
-        } else {
-            crowd.map(|_| Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER))
-        };
-        let read = keys.of(request, &incoming.via).and_then(|key| Ok((key, request.headers.call_id()?)));
-        let (key, call_id) = match (reply, read) {
-            (None, Ok((key, call_id))) => (key, call_id.into()),
-            (Some(reply), _) => return Err(Refused { incoming: Box::new(incoming), reply, crowd }),
-            (None, Err(error)) => {
-                return Err(Refused { reply: error.into(), incoming: Box::new(incoming), crowd: None });
+        let spiral = forward::spiral(&passing.incoming.request, &passing.routing, &stack.keys());
+        let (key, call_id) = match self.admit(&passing, spiral, stack) {
+            Ok(admitted) => admitted,
+            Err((reply, crowd)) => {
+                return Err(Refused { incoming: Box::new(passing.incoming), reply, crowd });
             }
         };
-        let id = ContextId(stack.context.new_id());
+        let Passing { incoming, head, routing, aor, unbound, realms } = passing;
+        let request = &incoming.request;
+        let is_invite = request.method == Method::Invite;
         let (path, now) = (incoming.path, stack.context.now);
+        let id = ContextId(stack.context.new_id());
         let key = (request.method != Method::Ack).then_some(key);
         match key {
             Some(key) if is_invite => stack.begin_invite(Owner::Proxy(id), key, path),
@@ -278,17 +281,20 @@ impl Proxy {
             self.counts.calls += 1;
             stack.flows.keep(path.flow, now + TIMER_C + self.bounds.timing.patience());
         }
-        let octets = CONTEXT + 2 * octets(request);
+        let octets = CONTEXT + held(request, &routing);
         self.octets += octets;
+        let machine = ResponseContext::new(is_invite, forward::breadth(request));
         let uri = routing.uri.clone();
         let work = Work {
-            from: request.headers.from().map(|from| from.uri.to_string()).unwrap_or_default().into(),
+            from: request.headers.from().map(|from| shown(&from.uri)).unwrap_or_default().into(),
             aors: aor.clone().into_iter().collect(),
             aor: aor.clone().unwrap_or_else(|| Aor::of(&uri)),
             is_secure: uri.scheme == Scheme::Sips,
             is_initial: head.to.tag().is_none(),
             cseq: head.cseq.number,
             best: Best::default(),
+            is_cancelled: false,
+            octets: 0,
             call_id,
             spiral,
             unbound,
@@ -296,15 +302,9 @@ impl Proxy {
             routing,
             incoming,
         };
-        let context = Context {
-            machine: ResponseContext::new(is_invite, breadth),
-            key,
-            path,
-            is_invite,
-            branches: Vec::new(),
-            work: Some(Box::new(work)),
-            octets,
-        };
+        let work = Some(Box::new(work));
+        let (branches, reason) = (Vec::new(), None);
+        let context = Context { machine, key, path, is_invite, branches, reason, work, octets };
         self.contexts.insert(id, Box::new(context));
         match aor {
             Some(aor) => self.ask(id, None, aor, stack),
@@ -313,10 +313,34 @@ impl Proxy {
         Ok(())
     }
 
-    fn crowd(&self, is_invite: bool) -> Option<Crowd> {
+    /// What a request is known by, if it can be taken; else its answer, and what there is too much of if that is why.
+    fn admit(
+        &self,
+        passing: &Passing,
+        spiral: u64,
+        stack: &mut Transactions,
+    ) -> Result<(TransactionKey, Arc<str>), (Reply, Option<Crowd>)> {
+        let Incoming { request, via, .. } = &passing.incoming;
+        let is_own = |host: &Host, port: Option<u16>| stack.flows.is_own(host, port, None);
+        if forward::is_loop(request, spiral, &is_own) {
+            return Err((Reply::new(482), None));
+        }
+        if forward::breadth(request) == 0 {
+            return Err((Reply::new(440), None));
+        }
+        let needed = CONTEXT + BRANCH + 3 * octets(request) + routes(&passing.routing);
+        if let Some(crowd) = self.crowd(request.method == Method::Invite, needed) {
+            let reply = Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER);
+            return Err((reply, Some(crowd)));
+        }
+        let read = stack.keys().of(request, via).and_then(|key| Ok((key, request.headers.call_id()?.into())));
+        read.map_err(|error| (error.into(), None))
+    }
+
+    fn crowd(&self, is_invite: bool, needed: usize) -> Option<Crowd> {
         if is_invite && self.counts.calls >= self.bounds.calls {
             Some(Crowd::Calls)
-        } else if self.octets >= self.bounds.octets {
+        } else if self.octets + needed > self.bounds.octets {
             Some(Crowd::Memory)
         } else {
             None
@@ -442,7 +466,8 @@ impl Proxy {
                 Effect::Cancel(n) => {
                     if let Some(transaction) = self.branch(id, n).and_then(|branch| branch.transaction) {
                         self.counts.cancelled += 1;
-                        stack.cancel_invite(transaction);
+                        let reason = self.contexts.get(&id).and_then(|context| context.reason.as_ref());
+                        stack.cancel_invite(transaction, reason);
                     }
                 }
                 Effect::Abandon(n) => {
@@ -493,9 +518,31 @@ impl Proxy {
     }
 
     fn add(&mut self, id: ContextId, one: Final) {
-        if let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_mut()) {
+        let taken = match &one {
+            Final::Received(response) => response.body.len() + rows(&response.headers),
+            Final::Made(_) => 0,
+        };
+        // Where there is no room for a response, its status has to do.
+        let one = match one {
+            Final::Received(response) if self.octets + taken > self.bounds.octets => {
+                Final::Made(Reply::new(response.status))
+            }
+            Final::Received(_) | Final::Made(_) => one,
+        };
+        let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_mut()) else { return };
+        if !work.is_cancelled {
             work.best.add(one);
+            self.take(id, taken);
         }
+    }
+
+    /// Counts memory that is taken until the final response has gone up.
+    fn take(&mut self, id: ContextId, octets: usize) {
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        let Some(work) = context.work.as_mut() else { return };
+        work.octets += octets;
+        context.octets += octets;
+        self.octets += octets;
     }
 
     /// A 1xx or 2xx goes up as it came (§16.7 steps 3, 5 and 9).
@@ -541,8 +588,8 @@ impl Proxy {
         let Some(context) = self.contexts.get(&id) else { return };
         let (Some(key), is_invite) = (context.key, context.is_invite) else { return };
         if response.status == 408 && !is_invite {
-            stack.drop_server(key);
-            self.settle(id, None);
+            stack.pass_over(key);
+            self.settle(id, Some(408));
             return;
         }
         let bytes = stack.context.write(&response);
@@ -567,9 +614,9 @@ impl Proxy {
                 *count += 1;
             }
         }
-        let held = context.octets.min(2 * octets(&work.incoming.request));
-        context.octets -= held;
-        self.octets -= held;
+        let held = held(&work.incoming.request, &work.routing) + work.octets;
+        context.octets = context.octets.saturating_sub(held);
+        self.octets = self.octets.saturating_sub(held);
         for branch in &mut context.branches {
             branch.heading = None;
             branch.addresses = VecDeque::new();
@@ -611,6 +658,7 @@ impl Proxy {
             return Vec::new();
         };
         let n = u16::try_from(context.branches.len()).unwrap_or(u16::MAX);
+        let paths = 3 * target.path.len();
         if target.is_own && target.path.is_empty() && is_own(&self.domains, &stack.flows, &target.uri, true) {
             return self.relocate(id, &target.uri, stack);
         }
@@ -636,6 +684,7 @@ impl Proxy {
             flow: None,
             transaction: None,
         });
+        self.take(id, paths);
         self.advance(id, n, stack)
     }
 
@@ -673,6 +722,11 @@ impl Proxy {
     fn step(&mut self, id: ContextId, n: u16, stack: &mut Transactions) -> Step {
         let context = self.contexts.get_mut(&id);
         let Some(branch) = context.and_then(|context| context.branch(n)) else { return Step::Waits };
+        if branch.by.is_some_and(|by| !stack.flows.has(by)) {
+            // The connection was there when the branch began: now the target itself is tried.
+            (branch.by, branch.is_severed) = (None, true);
+            branch.addresses.clear();
+        }
         if branch.addresses.is_empty() && branch.tried == 0 && branch.locate.is_none() {
             let Some(heading) = &branch.heading else { return Step::Waits };
             match Locate::start(&heading.hop, None, Families::Both, &self.pinned) {
@@ -850,6 +904,7 @@ impl Proxy {
             }
             Heard::Final(response, ..) if response.status < 300 => {
                 relayed = Some(response);
+                context.reason.get_or_insert(Bytes::from_static(ELSEWHERE));
                 context.machine.on(Input::Success(n))
             }
             Heard::Final(response, ..) => self.refused(id, n, response, stack),
@@ -892,24 +947,29 @@ impl Proxy {
             return false;
         }
         let contacts: Vec<_> = response.headers.contact_values().into_iter().flatten().collect();
-        if context.machine.targets().redirect(&contacts, is_secure, fork) == 0 {
-            return false;
-        }
+        context.machine.targets().redirect(&contacts, is_secure, fork);
         let known = context.machine.targets().known();
         let is_tried = |uri: &Uri| known.iter().any(|known| known.matches(uri));
-        let rest: Vec<String> = contacts
-            .iter()
-            .filter(|contact| !contact.uri.sip().is_some_and(is_tried))
-            .map(ToString::to_string)
-            .collect();
+        let is_left = |contact: &&NameAddr| !contact.uri.sip().is_some_and(is_tried);
+        let rest: Vec<String> = contacts.iter().filter(is_left).map(ToString::to_string).collect();
+        if rest.len() == contacts.len() {
+            return false;
+        }
         response.headers.remove(&HeaderName::Contact);
         response.headers.extend(crate::sip::Header::new(HeaderName::Contact, rest.join(", ")));
         rest.is_empty()
     }
 
-    /// The caller cancels (§16.10).
-    pub fn cancel(&mut self, id: ContextId, stack: &mut Transactions) {
-        self.add(id, Final::Made(Reply::new(487)));
+    /// The caller cancels (§16.10), and says why, or not.
+    pub fn cancel(&mut self, id: ContextId, reason: Option<Bytes>, stack: &mut Transactions) {
+        if let Some(context) = self.contexts.get_mut(&id) {
+            context.reason = context.reason.take().or(reason);
+        }
+        // Whatever devices have said, or say yet: who has hung up wants to hear no more than that.
+        if let Some(work) = self.contexts.get_mut(&id).and_then(|context| context.work.as_mut()) {
+            (work.best, work.is_cancelled) = (Best::default(), true);
+            work.best.add(Final::Made(Reply::new(487)));
+        }
         let effects = self.on(id, Input::Cancelled);
         self.run(id, effects, None, stack);
     }
@@ -1037,7 +1097,7 @@ fn failure(branch: &Branch) -> Reply {
 pub(super) fn is_own(domains: &Domains, flows: &Flows, uri: &Uri, is_within: bool) -> bool {
     let transport = uri.transport().and_then(Transport::parse);
     match uri.host.ip() {
-        Some(_) if uri.port.is_none() && !is_within => domains.serves(&uri.host),
+        Some(ip) if uri.port.is_none() && !is_within => domains.names(&uri.host) || flows.has_address(ip),
         Some(_) => flows.is_own(&uri.host, uri.port, transport),
         None => domains.serves(&uri.host) && uri.port.is_none_or(|port| flows.has_port(port)),
     }
@@ -1063,12 +1123,41 @@ pub(super) fn token(call_id: &str, stack: &mut Transactions) -> u64 {
     stack.keys().of_any(("dialog", call_id))
 }
 
+/// The URIs as they are told.
 fn texts(uris: &[Uri]) -> Vec<Arc<str>> {
-    uris.iter().map(|uri| uri.to_string().into()).collect()
+    uris.iter().map(|uri| without_password(uri).into()).collect()
+}
+
+fn shown(uri: &AnyUri) -> String {
+    match uri {
+        AnyUri::Sip(uri) => without_password(uri),
+        AnyUri::Other(text) => text.clone(),
+    }
+}
+
+/// A URI may hold a password (RFC 3261 §19.1.1), which is told to nobody.
+fn without_password(uri: &Uri) -> String {
+    match uri.password {
+        Some(_) => Uri { password: None, ..uri.clone() }.to_string(),
+        None => uri.to_string(),
+    }
 }
 
 /// What a request takes in memory, in octets, about.
 fn octets(request: &Request) -> usize {
-    let rows = |headers: &Headers| headers.iter().map(|row| row.value().len() + 64).sum::<usize>();
     request.uri.len() + rows(&request.headers) + request.body.len()
+}
+
+fn rows(headers: &Headers) -> usize {
+    headers.iter().map(|row| row.value().len() + 64).sum()
+}
+
+/// What its Routes take, read.
+fn routes(routing: &Routing) -> usize {
+    routing.routes.len() * 2 * size_of::<NameAddr>()
+}
+
+/// What is held of a request until its final response has gone up.
+fn held(request: &Request, routing: &Routing) -> usize {
+    2 * octets(request) + routes(routing)
 }

@@ -275,6 +275,10 @@ pub struct Counters {
     pub calls: u64,
     /// Calls whose final status is decided, by its class: 1xx (none) to 6xx.
     pub calls_ended: [u64; 6],
+    /// Requests that are being forwarded now, answered calls among them to which another device may still say yes.
+    pub forwarding: u64,
+    /// What those take in memory, in octets, about.
+    pub forwarding_octets: u64,
     /// Branches that requests were forwarded on.
     pub branches: u64,
     /// Branches that were cancelled.
@@ -309,6 +313,9 @@ struct Crowded {
     next: Time,
 }
 
+/// Requests that may wait at a time to know whether an address is ours; to those beyond it is not.
+const UNCLEAR: usize = 256;
+
 /// More requests that were refused for the same reason are told after this time.
 const CROWDED: Duration = Duration::from_secs(1);
 
@@ -319,6 +326,8 @@ pub(in crate::proto) struct Server {
     registrar: Registrar,
     location: Location,
     proxy: Proxy,
+    /// Requests that wait to know whether an address that they name is ours.
+    unclear: Vec<(IpAddr, Box<Incoming>)>,
     auth_calls: bool,
     crowd: Option<Crowded>,
     unanswered: Unanswered,
@@ -353,6 +362,7 @@ impl Server {
                 proxy::Bounds { fork, calls: limits.calls, octets: limits.forwarded, timing },
                 pinned,
             ),
+            unclear: Vec::new(),
             auth_calls,
             crowd: None,
             unanswered: Unanswered::default(),
@@ -420,6 +430,12 @@ impl Server {
         self.severed(flow, Cause::Reset, stack);
     }
 
+    /// A connection to forward requests has not opened in time.
+    pub fn unconnected(&mut self, flow: FlowId, stack: &mut Transactions) {
+        stack.flows.close(flow, &mut stack.context);
+        self.severed(flow, Cause::TimedOut, stack);
+    }
+
     /// A flow is gone: requests that were forwarded on it don't arrive, or their responses don't.
     fn severed(&mut self, flow: FlowId, cause: Cause, stack: &mut Transactions) {
         self.proxy.lost(flow, cause, stack);
@@ -455,6 +471,7 @@ impl Server {
     /// Answers what has come, and takes nothing more.
     pub fn stop(&mut self, stack: &mut Transactions) {
         if self.stage == Stage::Serving {
+            self.unclear.clear();
             self.proxy.stop(stack);
             self.tell_proxied(stack);
         }
@@ -834,6 +851,11 @@ impl Server {
         }
         let (request, now) = (&incoming.request, stack.context.now);
         let Some(uri) = head.uri.sip() else { return };
+        if self.unclear.len() < UNCLEAR
+            && let Some(address) = unclear(request, uri, stack)
+        {
+            return self.unclear.push((address, Box::new(incoming)));
+        }
         let token = request.headers.call_id().map(|id| proxy::token(id, stack)).unwrap_or_default();
         let own = OwnAddresses { domains: self.registrar.domains(), flows: &stack.flows, token };
         let mut routing = match proxy::route(request, uri, &own) {
@@ -964,8 +986,10 @@ impl Server {
         let Some(Owner::Proxy(id)) = owner else {
             return self.refuse(&mut incoming, Reply::new(481), stack);
         };
+        let reason =
+            incoming.request.headers.get(&HeaderName::Reason).map(|row| Bytes::copy_from_slice(row.value()));
         self.refuse(&mut incoming, Reply::new(200), stack);
-        self.proxy.cancel(id, stack);
+        self.proxy.cancel(id, reason, stack);
         self.tell_proxied(stack);
     }
 
@@ -1003,6 +1027,13 @@ impl Server {
     /// The system has said which address of ours leads there.
     pub fn source_found(&mut self, peer: IpAddr, local: Option<IpAddr>, stack: &mut Transactions) {
         stack.flows.source_found(peer, local, &stack.context);
+        for (_, incoming) in self.unclear.extract_if(.., |(address, _)| *address == peer).collect::<Vec<_>>()
+        {
+            match Head::read(&incoming.request) {
+                Ok(head) => self.pass(*incoming, head, stack),
+                Err(reply) => self.refuse(&mut { *incoming }, reply, stack),
+            }
+        }
         self.proxy.source_found(peer, stack);
         self.tell_proxied(stack);
     }
@@ -1032,6 +1063,9 @@ impl Server {
         let counts = self.proxy.counts;
         self.counters.calls = u64::try_from(counts.calls).unwrap_or(u64::MAX);
         self.counters.calls_ended = counts.ended;
+        let (requests, octets) = self.proxy.load();
+        self.counters.forwarding = u64::try_from(requests).unwrap_or(u64::MAX);
+        self.counters.forwarding_octets = u64::try_from(octets).unwrap_or(u64::MAX);
         self.counters.branches = counts.branches;
         self.counters.cancelled = counts.cancelled;
     }
@@ -1062,6 +1096,18 @@ impl Server {
             Some(_) | None => self.crowd = None,
         }
     }
+}
+
+/// An address that a request names, of which nobody knows yet whether it is ours: in its Request-URI, or in its first Route.
+fn unclear(request: &Request, uri: &Uri, stack: &mut Transactions) -> Option<IpAddr> {
+    if !stack.flows.has_wildcards() {
+        return None;
+    }
+    let mut ask = |uri: &Uri| stack.flows.is_unclear(&uri.host, uri.port, &mut stack.context);
+    ask(uri).or_else(|| {
+        let route = request.headers.listed(&HeaderName::Route).into_iter().next()?.ok()?;
+        ask(route.address.uri.sip()?)
+    })
 }
 
 /// The addresses that stand for this server.

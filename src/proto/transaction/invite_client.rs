@@ -213,15 +213,15 @@ impl InviteClient {
 #[must_use]
 pub fn acknowledge(invite: &Bytes, response: &Response) -> Option<Bytes> {
     let to = response.headers.get(&HeaderName::To)?;
-    write(&Method::Ack, &read(invite)?, to).ok()
+    write(&Method::Ack, &read(invite)?, to, None).ok()
 }
 
-/// The CANCEL of this INVITE (§9.1), as alike to it as an ACK is. `None`: as [`acknowledge`].
+/// The CANCEL of this INVITE (§9.1), as alike to it as an ACK is, with that Reason (RFC 3326). `None`: as [`acknowledge`].
 #[must_use]
-pub fn cancel(invite: &Bytes) -> Option<Bytes> {
+pub fn cancel(invite: &Bytes, reason: Option<&Bytes>) -> Option<Bytes> {
     let invite = read(invite)?;
     let to = invite.headers.get(&HeaderName::To)?;
-    write(&Method::Cancel, &invite, to).ok()
+    write(&Method::Cancel, &invite, to, reason).ok()
 }
 
 fn read(invite: &Bytes) -> Option<Request> {
@@ -233,7 +233,12 @@ fn read(invite: &Bytes) -> Option<Request> {
 
 /// A request that takes the way of an INVITE up to the next hop and no further: it has the topmost Via alone, with the
 /// same branch, and the same Route.
-fn write(method: &Method, invite: &Request, to: &Header) -> Result<Bytes, FieldError> {
+fn write(
+    method: &Method,
+    invite: &Request,
+    to: &Header,
+    reason: Option<&Bytes>,
+) -> Result<Bytes, FieldError> {
     let headers = &invite.headers;
     let mut out = RequestWriter::new(method, &invite.uri);
     let via = headers.top_via()?;
@@ -245,6 +250,9 @@ fn write(method: &Method, invite: &Request, to: &Header) -> Result<Bytes, FieldE
     let number = headers.cseq()?.number;
     let _ = out.row(HeaderName::CSeq, format_args!("{number} {}", method.as_str()));
     let _ = out.row(HeaderName::MaxForwards, 70);
+    if let Some(reason) = reason.and_then(|reason| Header::new(HeaderName::Reason, reason.clone()).ok()) {
+        out.copy(&reason);
+    }
     Ok(out.finish())
 }
 

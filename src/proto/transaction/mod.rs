@@ -247,6 +247,8 @@ enum Stage {
 /// A request that waits for its response.
 struct Pending {
     outgoing: Outgoing,
+    /// The Reason of the CANCEL, should there be one.
+    reason: Option<Bytes>,
     /// When Timer F or B fires. It is set with the first copy that Timer E or A sends, where there is one: most never need it.
     gives_up: Option<Time>,
 }
@@ -395,6 +397,8 @@ pub(super) struct Transactions {
     /// Octets of answers that are kept, with what their transactions cost, and how many there may be.
     octets: usize,
     limit: usize,
+    /// Of those octets, the ones of answers to INVITEs that wait for another answer, or for their ACK.
+    pinned: usize,
 }
 
 impl Transactions {
@@ -417,6 +421,7 @@ impl Transactions {
             replay: Replay::default(),
             octets: 0,
             limit: REPLAY,
+            pinned: 0,
         }
     }
 
@@ -481,7 +486,7 @@ impl Transactions {
         let method = outgoing.method.clone();
         let (machine, effects) = ClientMachine::start(&method, reliable, timing);
         let key = ClientKey::of(outgoing.branch, &method);
-        let stage = Stage::Pending(Box::new(Pending { outgoing, gives_up: None }));
+        let stage = Stage::Pending(Box::new(Pending { outgoing, reason: None, gives_up: None }));
         self.clients.insert(key, ClientTransaction { owner, flow, peer, method, machine, sends: 0, stage });
         self.by_flow.insert((flow, peer, OfFlow::Client(key)));
         self.carry_out(key, effects, None);
@@ -663,10 +668,14 @@ impl Transactions {
     }
 
     /// Nobody wants the call any more: the CANCEL of an INVITE that has no final response leaves at once, or with the
-    /// first 1xx (§9.1). Its owner hears the final response, or a timeout where none comes for 64·T1.
-    pub fn cancel_invite(&mut self, branch: Branch) {
+    /// first 1xx (§9.1). `reason` is the value of its Reason header (RFC 3326), which tells a device whether the call was
+    /// missed. Its owner hears the final response, or a timeout where none comes for 64·T1.
+    pub fn cancel_invite(&mut self, branch: Branch, reason: Option<&Bytes>) {
         let key = ClientKey(branch, Kind::Invite);
         if let Some(transaction) = self.clients.get_mut(&key) {
+            if let Stage::Pending(pending) = &mut transaction.stage {
+                pending.reason = reason.cloned();
+            }
             let effects = transaction.machine.on_cancel();
             self.carry_out(key, effects, None);
         }
@@ -681,7 +690,10 @@ impl Transactions {
         };
         let Stage::Pending(pending) = stage else { return };
         let Outgoing { bytes, sent_by, call_id, cseq, .. } = &pending.outgoing;
-        let Some(bytes) = invite_client::cancel(bytes).filter(|_| self.flows.has(*flow)) else { return };
+        let reason = pending.reason.as_ref();
+        let Some(bytes) = invite_client::cancel(bytes, reason).filter(|_| self.flows.has(*flow)) else {
+            return;
+        };
         let outgoing = Outgoing {
             bytes,
             method: Method::Cancel,
@@ -852,6 +864,7 @@ impl Transactions {
         self.by_flow.retain(|(.., row)| matches!(row, OfFlow::Client(_)));
         self.replay = Replay::default();
         self.octets = 0;
+        self.pinned = 0;
         self.context.timers.cancel(TransactionTimer::Server);
         self.context.timers.cancel(TransactionTimer::Invite);
     }
@@ -942,6 +955,30 @@ impl Transactions {
         true
     }
 
+    /// A request that is no INVITE gets no final answer: its client has given up by now, and copies that are still on their
+    /// way are absorbed.
+    pub fn pass_over(&mut self, key: TransactionKey) {
+        let Some(ServerTransaction { machine: Machine::Request(server), last, due, .. }) =
+            self.servers.get_mut(&key)
+        else {
+            return;
+        };
+        match server.on(server::Input::Final) {
+            server::Effect::Keep(time) => {
+                self.octets -= last.len();
+                *last = Last::None;
+                *due = self.context.now + time;
+                self.answered.push_back((*due, key));
+            }
+            server::Effect::Finish => self.forget(key),
+            server::Effect::Absorb
+            | server::Effect::Trying
+            | server::Effect::Repeat
+            | server::Effect::Terminate => {}
+        }
+        self.wake();
+    }
+
     /// The path of a transaction's answers.
     pub fn path(&self, key: TransactionKey) -> Option<ReturnPath> {
         self.servers.get(&key).map(|transaction| transaction.path)
@@ -1017,6 +1054,9 @@ impl Transactions {
     fn forget(&mut self, key: TransactionKey) {
         let Some(transaction) = self.servers.remove(&key) else { return };
         self.octets -= OVERHEAD + transaction.last.len();
+        if let Machine::Invite(_) = transaction.machine {
+            self.pinned -= transaction.last.len();
+        }
         if let Last::Final(span) = transaction.last {
             self.replay.release(span);
         }
@@ -1131,8 +1171,12 @@ impl Transactions {
             (invite_server::Effect::Send, Some(bytes), _) => {
                 // Whoever accepts repeats that end to end.
                 let is_accepted = matches!(after, invite_server::State::Accepted { .. });
-                let kept = if is_accepted { Last::None } else { Last::Alone(bytes.clone()) };
+                // What can't go early must leave room for the answers that can: others need theirs.
+                let has_room = self.pinned + bytes.len() - last.len() <= self.limit / 2;
+                let is_kept = !is_accepted && has_room;
+                let kept = if is_kept { Last::Alone(bytes.clone()) } else { Last::None };
                 self.octets = self.octets + kept.len() - last.len();
+                self.pinned = self.pinned + kept.len() - last.len();
                 *last = kept;
                 self.flows.respond(path, bytes, Direction::Sent, &mut self.context);
                 self.shrink();

@@ -2,9 +2,9 @@
 //! is one request with exactly one Via more, and all that is not the proxy's goes on as it came.
 
 use bytes::Bytes;
-use sipreg::proto::best::{Best, Final};
-use sipreg::proto::forward::{self, Forwarded, Heading, Own, Routing};
 use sipreg::proto::ids::Branch;
+use sipreg::proto::proxy::best::{Best, Final};
+use sipreg::proto::proxy::forward::{self, Forwarded, Heading, Own, Routing};
 use sipreg::proto::transaction::Keys;
 use sipreg::proto::uas::{Head, Reply};
 use sipreg::proto::{SentBy, Transport};

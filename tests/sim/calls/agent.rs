@@ -186,7 +186,7 @@ impl Agent {
                 self.after(gap, Tick::Resend { key, gap });
             }
             Tick::GiveUp { key } => {
-                let is_invite = key.1 == "INVITE";
+                let (is_invite, is_call) = (key.1 == "INVITE", matches!(&*key.1, "INVITE" | "MESSAGE"));
                 let Some(client) = self.clients.get_mut(&key).filter(|client| !client.is_over) else {
                     return;
                 };
@@ -194,7 +194,7 @@ impl Agent {
                     return;
                 }
                 client.is_over = true;
-                if let Some(call) = self.call.as_mut().filter(|_| is_invite) {
+                if let Some(call) = self.call.as_mut().filter(|_| is_call) {
                     call.is_over = true;
                 }
             }
@@ -239,17 +239,21 @@ impl Agent {
         let (via, branch) = self.via();
         let (call_id, (plan, _)) = self.plans.first_key_value().expect("a plan");
         let (call_id, plan) = (call_id.clone(), plan.clone());
+        let method = if plan.is_message { "MESSAGE" } else { "INVITE" };
+        let breadth = plan.breadth.map(|breadth| format!("Max-Breadth: {breadth}\r\n")).unwrap_or_default();
         let text = format!(
-            "INVITE sip:heisenberg@munich.de SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n\
+            "{method} sip:heisenberg@munich.de SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n\
              From: <sip:{}@copenhagen.de>;tag=f{call_id}\r\nTo: <sip:heisenberg@munich.de>\r\nCall-ID: {call_id}\r\n\
-             CSeq: 1 INVITE\r\nContact: {}\r\nContent-Length: 0\r\n\r\n",
+             CSeq: 1 {method}\r\nContact: {}\r\n{breadth}Content-Length: 0\r\n\r\n",
             self.name,
             self.contact()
         );
         let invite = Some((Msg::parse(text.as_bytes()), via));
         self.call = Some(Call { invite, branch: branch.clone(), ..Call::default() });
-        self.ask(branch, "INVITE", text);
-        self.after(plan.hangs_up.unwrap_or(900_000), Tick::HangUp);
+        self.ask(branch, method, text);
+        if !plan.is_message {
+            self.after(plan.hangs_up.unwrap_or(900_000), Tick::HangUp);
+        }
     }
 
     /// The ACK of a refusal, or a CANCEL.
@@ -267,8 +271,9 @@ impl Agent {
     /// §9.1: not before something was heard.
     fn cancel(&mut self) {
         let Some(text) = self.beside("CANCEL", "<sip:heisenberg@munich.de>") else { return };
+        let is_impatient = self.plans.values().any(|(plan, _)| plan.is_impatient);
         let Some(call) = &mut self.call else { return };
-        if call.is_proceeding && !call.is_cancelled && !call.accepted && !call.is_over {
+        if (call.is_proceeding || is_impatient) && !call.is_cancelled && !call.accepted && !call.is_over {
             call.is_cancelled = true;
             let branch = call.branch.clone();
             self.ask(branch, "CANCEL", text);
@@ -279,8 +284,10 @@ impl Agent {
     pub fn receive(&mut self, msg: &Msg, flow: Option<FlowId>) {
         match (msg.status(), msg.method()) {
             (Some(status), "INVITE") => self.on_invite_response(msg, status),
+            (Some(status), "MESSAGE") => self.on_message_response(msg, status),
             (Some(status), _) => self.on_response(msg, status),
             (None, "INVITE") => self.on_invite(msg, flow),
+            (None, "MESSAGE") => self.on_message(msg, flow),
             (None, "ACK") => self.on_ack(msg),
             (None, "CANCEL") => self.on_cancel(msg, flow),
             (None, "BYE") => self.on_bye(msg, flow),
@@ -317,6 +324,20 @@ impl Agent {
         self.acknowledge(msg, is_cancelled || was_accepted);
     }
 
+    fn on_message_response(&mut self, msg: &Msg, status: u16) {
+        assert_eq!(msg.rows("Via").count(), 1, "{}: the proxy's Via is left", self.name);
+        let Some(client) = self.clients.get_mut(&(msg.branch().to_owned(), "MESSAGE".to_owned())) else {
+            return;
+        };
+        let Some(call) = self.call.as_mut().filter(|_| status >= 200) else { return };
+        (client.is_over, call.is_over) = (true, true);
+        call.accepted |= status < 300;
+        let said = msg.said();
+        if status >= 300 && !call.refusals.contains(&said) {
+            call.refusals.push(said);
+        }
+    }
+
     /// A 2xx: a dialog, of which one is wanted.
     fn acknowledge(&mut self, msg: &Msg, is_unwanted: bool) {
         let key = (msg.tag("From").to_owned(), msg.tag("To").to_owned());
@@ -334,7 +355,10 @@ impl Agent {
                 said_bye: None,
             };
             self.dialogs.insert(key.clone(), dialog);
-            let ack = self.within(&key, "ACK", 1).1;
+            let (branch, mut ack) = self.within(&key, "ACK", 1);
+            if let Some(call) = self.call.as_ref().filter(|_| self.plans[msg.call_id()].0.is_old) {
+                ack = ack.replace(&format!("branch={branch}\r\n"), &format!("branch={}\r\n", call.branch));
+            }
             self.dialogs.get_mut(&key).expect("just made").ack = Some(ack);
             let (plan, _) = &self.plans[msg.call_id()];
             let talk = if plan.caller_ends { plan.talk } else { plan.talk + 200_000 };
@@ -393,7 +417,9 @@ impl Agent {
     fn on_invite(&mut self, msg: &Msg, flow: Option<FlowId>) {
         let branch = msg.branch().to_owned();
         if let Some(server) = self.servers.get(&branch) {
-            let is_silent = server.is_acked || server.status.is_some_and(|status| status < 300);
+            let is_invite = msg.method() == "INVITE";
+            let is_silent =
+                is_invite && (server.is_acked || server.status.is_some_and(|status| status < 300));
             let last = server.last.clone().filter(|_| !is_silent);
             return last.into_iter().for_each(|last| self.wishes.push(Do::Send(last, flow)));
         }
@@ -417,6 +443,24 @@ impl Agent {
             self.after(wait, Tick::Say { branch: branch.clone(), at: 0 });
         }
         self.servers.insert(branch, server);
+    }
+
+    /// A MESSAGE: answered once, with what would be the end of a call.
+    fn on_message(&mut self, msg: &Msg, flow: Option<FlowId>) {
+        let branch = msg.branch().to_owned();
+        let is_new = !self.servers.contains_key(&branch);
+        self.on_invite(msg, flow);
+        if let Some(server) = self.servers.get_mut(&branch).filter(|_| is_new) {
+            let says = &mut server.manner.says;
+            says.retain(|(_, status)| *status >= 200);
+            server.is_acked = true;
+            // What was to be said first is the manner of a call.
+            self.wishes.clear();
+            if let Some((wait, _)) = self.servers[&branch].manner.says.first() {
+                let wait = *wait;
+                self.after(wait, Tick::Say { branch, at: 0 });
+            }
+        }
     }
 
     /// The next in its manner.
@@ -448,6 +492,10 @@ impl Agent {
         let flow = server.flow;
         if status >= 200 {
             server.status = Some(status);
+        }
+        let is_message = server.invite.method() == "MESSAGE";
+        if is_message {
+            return self.wishes.push(Do::Send(text, flow));
         }
         if (200..300).contains(&status) {
             let invite = &server.invite;

@@ -1,7 +1,9 @@
 //! What a forking proxy has to do (RFC 3261 §16), told apart from how it does it: who watches both sides of the proxy knows
 //! after each event what must leave it, to whom, and in which moment.
 //!
-//! Of calls everything is foretold. Requests within a dialog only have to go to the other side.
+//! Of calls and messages everything is foretold. Requests within a dialog only have to go to the other side.
+//!
+//! The file is long because the rules are one: each event can change all that is expected of a call.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -36,10 +38,16 @@ pub trait Ways {
     /// The agent at that address.
     fn at(&self, address: &str) -> usize;
     fn is_open(&self, flow: FlowId) -> bool;
+    /// Whether the system has been asked how to reach an agent, and has not answered.
+    fn is_asked(&self, agent: usize) -> bool;
 }
+
+/// The address of ours that is bound beside the devices, if one is: it has no number of theirs.
+pub const ALIAS: usize = usize::MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// Nothing was sent: its address is looked up, or a connection opened.
     Opening,
     Calling,
     Proceeding,
@@ -63,6 +71,10 @@ struct Branch {
     cancelled: Option<Time>,
     /// The CANCEL was answered.
     is_heard: bool,
+    /// It waits to know by which address of ours it leaves.
+    asks: bool,
+    /// Its Max-Breadth.
+    share: u32,
 }
 
 impl Branch {
@@ -80,19 +92,26 @@ struct Candidate {
 
 #[derive(Debug)]
 struct Call {
+    id: String,
     invite: Msg,
     caller: usize,
     flow: FlowId,
     is_udp: bool,
+    is_invite: bool,
     is_located: bool,
     is_cancelled: bool,
     is_declined: bool,
     answered: Option<u16>,
+    is_accepted: bool,
     is_acked: bool,
     /// What went up last, of the kind that copies of the INVITE get again.
     last_up: Option<String>,
-    current: Vec<Branch>,
+    branches: Vec<Branch>,
+    /// What is left of the group that is being tried, and those behind it.
+    group: VecDeque<usize>,
     rest: VecDeque<Vec<usize>>,
+    /// The Max-Breadth that no branch has.
+    free: u32,
     known: Vec<usize>,
     candidates: Vec<Candidate>,
     challenges: usize,
@@ -104,6 +123,8 @@ impl Call {
         self.is_cancelled || self.is_declined || self.answered.is_some()
     }
 }
+
+pub type Tally = BTreeMap<&'static str, u32>;
 
 /// Something that left the proxy.
 pub struct Left {
@@ -119,34 +140,55 @@ pub struct Oracle {
     fork: Fork,
     /// The devices that are bound, in the order in which they are tried, with their q in tenths.
     bound: Vec<(usize, u32)>,
+    /// Those that are bound at the address that stands beside them.
+    born: Vec<usize>,
     calls: BTreeMap<String, Call>,
+    /// The calls for which that address is looked up next.
+    pub asks: VecDeque<String>,
     names: Vec<String>,
     /// What has to leave now.
     expected: Vec<String>,
     /// What may.
     allowed: Vec<String>,
     seen: BTreeSet<(usize, Vec<u8>)>,
+    /// How often what happened, of that which has to happen now and then.
+    pub tally: Tally,
+    /// What has left in this step.
+    has_left: Vec<String>,
     /// Final statuses that callers were answered with.
     pub statuses: Vec<u16>,
+    /// Those of calls and messages.
+    pub finals: Vec<u16>,
 }
 
 impl Oracle {
     pub fn new(scenario: &Scenario, names: Vec<String>) -> Oracle {
-        let q = |q: Option<&str>| q.map_or(10, |q| (q.parse::<f32>().unwrap() * 10.0) as u32);
-        let devices = &scenario.devices[..scenario.devices.len() - 1];
-        let mut bound: Vec<(usize, u32)> = devices.iter().map(|device| q(device.q)).enumerate().collect();
+        let tenths = |q: Option<&str>| q.map_or(10, |q| (q.parse::<f32>().unwrap() * 10.0) as u32);
+        let last = scenario.devices.len() - 1;
+        let is_born = |device: &usize| scenario.born.contains(device);
+        let own = (0..last).filter(|device| !is_born(device));
+        let mut bound: Vec<(usize, u32)> =
+            own.map(|device| (device, tenths(scenario.devices[device].q))).collect();
+        bound.extend(scenario.alias.map(|q| (ALIAS, tenths(q))));
         // Who was bound last comes first.
-        bound.sort_by_key(|(device, q)| (10 - q, std::cmp::Reverse(*device)));
+        bound.reverse();
+        bound.sort_by_key(|(_, q)| 10 - q);
+        let born = (0..last).rev().filter(is_born).collect();
         Oracle {
             now: Time::from_millis(0),
             fork: scenario.fork,
             bound,
+            born,
             calls: BTreeMap::new(),
+            asks: VecDeque::new(),
             names,
             expected: Vec::new(),
             allowed: Vec::new(),
             seen: BTreeSet::new(),
+            tally: Tally::new(),
+            has_left: Vec::new(),
             statuses: Vec::new(),
+            finals: Vec::new(),
         }
     }
 
@@ -160,6 +202,10 @@ impl Oracle {
     fn expect(&mut self, agent: usize, what: &str) {
         let line = format!("{} {what}", self.names[agent]);
         self.expected.push(line);
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_default() += 1;
     }
 
     fn allow(&mut self, agent: usize, what: &str) {
@@ -192,14 +238,21 @@ impl Oracle {
         ways: &dyn Ways,
     ) {
         match (msg.status(), msg.method()) {
-            (None, "INVITE") => self.invite(from, flow, is_udp, msg, manners),
+            (None, "INVITE" | "MESSAGE") => self.invite(from, flow, is_udp, msg, manners),
+            (None, "CANCEL") if !self.calls.contains_key(msg.call_id()) => {
+                self.count("a CANCEL before its INVITE");
+                self.expect(from, "481 CANCEL");
+            }
             (None, "CANCEL") => self.with(msg.call_id(), |oracle, call| oracle.cancel(call, ways)),
             (None, "ACK") => self.ack(msg, ways),
+            (Some(status), "MESSAGE") => {
+                self.with(msg.call_id(), |oracle, call| oracle.message_response(call, msg, status, ways));
+            }
             (Some(status), "INVITE") => {
                 self.with(msg.call_id(), |oracle, call| oracle.response(call, msg, status, is_udp, ways));
             }
             (Some(200..), "CANCEL") => self.with(msg.call_id(), |_, call| {
-                let branch = call.current.iter_mut().find(|branch| branch.id == msg.branch());
+                let branch = call.branches.iter_mut().find(|branch| branch.id == msg.branch());
                 branch.into_iter().for_each(|branch| branch.is_heard = true);
             }),
             (_, _) => {}
@@ -209,24 +262,31 @@ impl Oracle {
     fn invite(&mut self, from: usize, flow: FlowId, is_udp: bool, msg: &Msg, manners: &[Manner]) {
         if self.calls.contains_key(msg.call_id()) {
             return self.with(msg.call_id(), |oracle, call| {
+                oracle.count("a copy of a request");
                 let is_over = call.is_acked || call.answered.is_some_and(|status| status < 300);
+                let is_over = is_over && call.is_invite;
                 if let Some(last) = call.last_up.clone().filter(|_| !is_over) {
                     oracle.expect(call.caller, &last);
                 }
             });
         }
         let call = Call {
+            id: msg.call_id().to_owned(),
+            free: msg.row("Max-Breadth").parse().unwrap_or(60),
             invite: msg.clone(),
             caller: from,
             flow,
             is_udp,
+            is_invite: msg.method() == "INVITE",
             is_located: false,
             is_cancelled: false,
             is_declined: false,
             answered: None,
+            is_accepted: false,
             is_acked: false,
             last_up: None,
-            current: Vec::new(),
+            branches: Vec::new(),
+            group: VecDeque::new(),
             rest: VecDeque::new(),
             known: Vec::new(),
             candidates: Vec::new(),
@@ -242,7 +302,9 @@ impl Oracle {
             if call.is_closed() || std::mem::replace(&mut call.is_located, true) {
                 return;
             }
-            oracle.up(call, "100 -");
+            if call.is_invite {
+                oracle.up(call, "100 -");
+            }
             let mut last = None;
             for (device, q) in oracle.bound.clone() {
                 call.known.push(device);
@@ -262,34 +324,85 @@ impl Oracle {
         call.last_up = Some(what.to_owned());
     }
 
-    /// The next group, when nobody is at work; the best response, when there is none.
+    /// The address beside the devices was looked up: those who are bound there come in its place.
+    pub fn relocated(&mut self, call_id: &str, ways: &dyn Ways) {
+        self.with(call_id, |oracle, call| {
+            let is_it = |branch: &Branch| branch.device == ALIAS && branch.stage == Stage::Opening;
+            let Some(at) = call.branches.iter().position(is_it) else { return };
+            let new: Vec<usize> =
+                oracle.born.iter().copied().filter(|device| !call.known.contains(device)).collect();
+            oracle.count("another address of ours");
+            if new.is_empty() {
+                call.candidates.push(Candidate { status: 480, tag: "-".to_owned() });
+            }
+            oracle.insert(call, new);
+            oracle.ends(call, at, Stage::Over);
+            oracle.proceed(call, ways);
+        });
+    }
+
+    /// Targets in place of one: as preferred as that was.
+    fn insert(&mut self, call: &mut Call, new: Vec<usize>) {
+        call.known.extend(&new);
+        let groups: Vec<Vec<usize>> = match self.fork {
+            Fork::Parallel => vec![new],
+            Fork::Sequential => new.into_iter().map(|device| vec![device]).collect(),
+        };
+        groups.into_iter().rev().for_each(|group| call.rest.push_front(group));
+    }
+
+    fn ends(&mut self, call: &mut Call, at: usize, stage: Stage) {
+        let branch = &mut call.branches[at];
+        branch.stage = stage;
+        call.free += std::mem::take(&mut branch.share);
+    }
+
+    /// Those of the group for whom there is room; the next group, when nobody is at work; the best response, when there is
+    /// none.
     fn proceed(&mut self, call: &mut Call, ways: &dyn Ways) {
-        if call.answered.is_some() || call.current.iter().any(Branch::is_pending) {
+        let is_busy = call.branches.iter().any(Branch::is_pending);
+        if call.answered.is_some() || call.is_closed() && is_busy {
             return;
         }
-        match call.rest.pop_front().filter(|_| !call.is_closed()) {
-            Some(group) => group.into_iter().for_each(|device| self.fork_to(call, device, ways)),
-            None => self.answer(call),
+        while call.group.is_empty() && !is_busy {
+            match call.rest.pop_front() {
+                Some(group) => call.group.extend(group),
+                None => return self.answer(call),
+            }
+        }
+        let (free, count) = (call.free, call.free.min(call.group.len() as u32));
+        if (count as usize) < call.group.len() {
+            self.count("a device waits for Max-Breadth");
+        }
+        for nth in 0..count {
+            let device = call.group.pop_front().expect("it is counted");
+            let share = free / count + u32::from(nth < free % count);
+            call.free -= share;
+            self.fork_to(call, device, share, ways);
         }
     }
 
-    fn fork_to(&mut self, call: &mut Call, device: usize, ways: &dyn Ways) {
-        let way = if ways.is_bound(device) { Way::Now } else { ways.way(device) };
-        let stage = if way == Way::Now { Stage::Calling } else { Stage::Opening };
-        if way == Way::Now {
-            self.expect(device, "INVITE");
+    fn fork_to(&mut self, call: &mut Call, device: usize, share: u32, ways: &dyn Ways) {
+        let is_device = device != ALIAS;
+        let is_now = is_device && (ways.is_bound(device) || ways.way(device) == Way::Now);
+        if is_now {
+            self.expect(device, call.invite.method());
+        } else if !is_device {
+            self.asks.push_back(call.id.clone());
         }
-        call.current.push(Branch {
+        call.branches.push(Branch {
             device,
             id: String::new(),
             flow: FlowId(0),
-            stage,
+            stage: if is_now { Stage::Calling } else { Stage::Opening },
             sent: self.now,
             rang: self.now,
-            is_severed: ways.is_severed(device),
+            is_severed: is_device && ways.is_severed(device),
             is_leaving: false,
             cancelled: None,
             is_heard: false,
+            asks: false,
+            share,
         });
     }
 
@@ -298,10 +411,13 @@ impl Oracle {
         let worth = |one: &&Candidate| match one.status {
             600.. => (0, 0),
             status @ (401 | 407 | 415 | 420 | 484) => (status / 100, 0),
+            // What a device has said tells more than that one can't be reached.
             status @ (408 | 487 | 503) => (status / 100, 2),
+            status if one.tag == "-" => (status / 100, 2),
             status => (status / 100, 1),
         };
         let best = call.candidates.iter().min_by_key(worth);
+        let is_of_many = call.candidates.len() > 1;
         let (status, tag) = match best {
             Some(Candidate { status: 503, .. }) => (500, "-"),
             Some(Candidate { status, tag }) => (*status, tag.as_str()),
@@ -309,7 +425,18 @@ impl Oracle {
         };
         let what = format!("{status} {tag}");
         call.answered = Some(status);
-        self.statuses.push(status);
+        self.finals.push(status);
+        if !call.is_invite && status == 408 {
+            // Who asked hears nothing (RFC 4320 §4.2), and that is told.
+            call.last_up = None;
+            return self.count("a MESSAGE that nobody answers");
+        }
+        if call.is_invite {
+            self.statuses.push(status);
+        }
+        if is_of_many {
+            self.count("the best of several");
+        }
         self.up(call, &what);
     }
 
@@ -317,12 +444,15 @@ impl Oracle {
     fn cancel(&mut self, call: &mut Call, ways: &dyn Ways) {
         if call.answered.is_some() {
             // Its transaction may be over by now.
+            self.count("a CANCEL after the final response");
             self.allow(call.caller, "200 CANCEL");
             self.allow(call.caller, "481 CANCEL");
             return;
         }
         self.expect(call.caller, "200 CANCEL");
-        call.candidates.push(Candidate { status: 487, tag: "-".to_owned() });
+        self.count(if call.is_located { "a CANCEL" } else { "a CANCEL before the devices are known" });
+        // Whatever devices have said, or say yet.
+        call.candidates = vec![Candidate { status: 487, tag: "-".to_owned() }];
         if !std::mem::replace(&mut call.is_cancelled, true) {
             self.withdraw(call);
             self.proceed(call, ways);
@@ -332,8 +462,15 @@ impl Oracle {
     /// All that pend are cancelled, as soon as they have said something.
     fn withdraw(&mut self, call: &mut Call) {
         call.rest.clear();
-        for branch in &mut call.current {
+        call.group.clear();
+        for branch in &mut call.branches {
             match branch.stage {
+                // What can't be cancelled is waited for, unless somebody has said yes.
+                Stage::Calling | Stage::Proceeding if !call.is_invite => {
+                    if call.answered.is_some() {
+                        branch.stage = Stage::Over;
+                    }
+                }
                 Stage::Opening => branch.stage = Stage::Over,
                 Stage::Calling => branch.is_leaving = true,
                 Stage::Proceeding if branch.cancelled.is_none() => {
@@ -348,7 +485,7 @@ impl Oracle {
 
     fn ack(&mut self, msg: &Msg, ways: &dyn Ways) {
         let Some(call) = self.calls.get_mut(msg.call_id()) else { return };
-        if msg.branch() == call.invite.branch() {
+        if msg.branch() == call.invite.branch() && call.answered.is_some_and(|status| status >= 300) {
             call.is_acked = true;
             return;
         }
@@ -360,9 +497,9 @@ impl Oracle {
     }
 
     fn response(&mut self, call: &mut Call, msg: &Msg, status: u16, is_udp: bool, ways: &dyn Ways) {
-        let Some(at) = call.current.iter().position(|branch| branch.id == msg.branch()) else { return };
+        let Some(at) = call.branches.iter().position(|branch| branch.id == msg.branch()) else { return };
         let (now, is_answered) = (self.now, call.answered.is_some());
-        let branch = &mut call.current[at];
+        let branch = &mut call.branches[at];
         let device = branch.device;
         match (branch.stage, status) {
             (Stage::Calling | Stage::Proceeding, ..200) => {
@@ -370,6 +507,7 @@ impl Oracle {
                 if branch.is_leaving && branch.cancelled.is_none() {
                     branch.cancelled = Some(now);
                     self.expect(device, "CANCEL");
+                    self.count("a CANCEL that was held back");
                 }
                 if status > 100 {
                     if !branch.is_leaving {
@@ -383,9 +521,17 @@ impl Oracle {
             (Stage::Calling | Stage::Proceeding, 200..300) => {
                 branch.stage = Stage::Accepted(now);
                 self.expect(call.caller, &msg.said());
+                let is_first = !std::mem::replace(&mut call.is_accepted, true);
+                match (call.is_cancelled, call.is_declined) {
+                    _ if !is_first => self.count("a second device accepts"),
+                    (true, _) => self.count("a 2xx crosses the CANCEL of the caller"),
+                    (false, true) => self.count("a 2xx after a 6xx"),
+                    (false, false) => self.count("a 2xx"),
+                }
                 if !is_answered {
                     call.answered = Some(status);
                     self.statuses.push(status);
+                    self.finals.push(status);
                     self.withdraw(call);
                 }
             }
@@ -394,14 +540,33 @@ impl Oracle {
             }
             (Stage::Accepted(_), 200..300) => self.allow(call.caller, &msg.said()),
             (Stage::Calling | Stage::Proceeding, _) => {
-                branch.stage = if is_udp { Stage::Refused(now) } else { Stage::Over };
+                self.ends(call, at, if is_udp { Stage::Refused(now) } else { Stage::Over });
                 self.expect(device, "ACK");
                 self.refused(call, device, msg, status, ways);
             }
-            (Stage::Refused(since), 300..) if now - since < PATIENCE => self.expect(device, "ACK"),
+            (Stage::Refused(since), 300..) if now - since < PATIENCE => {
+                self.count("a copy of a refusal");
+                self.expect(device, "ACK");
+            }
             (Stage::Refused(_), 300..) => self.allow(device, "ACK"),
-            (Stage::Opening | Stage::Accepted(_) | Stage::Refused(_) | Stage::Over, _) => {}
+            (Stage::Opening | Stage::Accepted(_) | Stage::Refused(_) | Stage::Over, _) => {
+                self.count("a response too late to matter");
+            }
         }
+    }
+
+    fn message_response(&mut self, call: &mut Call, msg: &Msg, status: u16, ways: &dyn Ways) {
+        let is_it = |branch: &Branch| branch.id == msg.branch() && branch.is_pending();
+        let Some(at) = call.branches.iter().position(is_it).filter(|_| status >= 200) else { return };
+        self.ends(call, at, Stage::Over);
+        if status >= 300 {
+            return self.refused(call, call.branches[at].device, msg, status, ways);
+        }
+        self.count("a MESSAGE that is accepted");
+        call.answered = Some(status);
+        self.finals.push(status);
+        self.up(call, &msg.said());
+        self.withdraw(call);
     }
 
     fn refused(&mut self, call: &mut Call, device: usize, msg: &Msg, status: u16, ways: &dyn Ways) {
@@ -411,19 +576,18 @@ impl Oracle {
         let manner = &call.manners[device];
         let new: Vec<usize> =
             manner.named.iter().copied().filter(|device| !call.known.contains(device)).collect();
-        let follows = status == 302 && !call.is_closed() && !new.is_empty();
-        if !follows || manner.names_others {
+        // Contacts that were tried, or will be, are none for the caller.
+        let is_heeded = status == 302 && !call.is_closed() && !manner.named.is_empty();
+        let follows = is_heeded && !new.is_empty();
+        if (!is_heeded || manner.names_others) && !call.is_cancelled {
             call.candidates.push(Candidate { status, tag: msg.tag("To").to_owned() });
         }
         if follows {
-            call.known.extend(&new);
-            let groups: Vec<Vec<usize>> = match self.fork {
-                Fork::Parallel => vec![new],
-                Fork::Sequential => new.into_iter().map(|device| vec![device]).collect(),
-            };
-            groups.into_iter().rev().for_each(|group| call.rest.push_front(group));
+            self.count("a redirect that is followed");
+            self.insert(call, new);
         }
         if status >= 600 && !call.is_closed() {
+            self.count("a 6xx");
             call.is_declined = true;
             self.withdraw(call);
         }
@@ -432,17 +596,25 @@ impl Oracle {
 
     /// A branch has failed without a response.
     fn fail(&mut self, call: &mut Call, at: usize, status: u16, ways: &dyn Ways) {
-        let branch = &mut call.current[at];
-        branch.stage = Stage::Over;
-        let status = if branch.is_severed { 480 } else { status };
-        call.candidates.push(Candidate { status, tag: "-".to_owned() });
+        self.count(match (call.branches[at].stage, status) {
+            (Stage::Opening, _) => "a connection that can't be opened",
+            (Stage::Calling, 408) => "silence until Timer B",
+            (_, 408) => "a CANCEL that nobody heeds",
+            (Stage::Calling, _) => "a device that is gone",
+            (_, _) => "a device that is gone while it rings",
+        });
+        self.ends(call, at, Stage::Over);
+        let status = if call.branches[at].is_severed { 480 } else { status };
+        if !call.is_cancelled {
+            call.candidates.push(Candidate { status, tag: "-".to_owned() });
+        }
         self.proceed(call, ways);
     }
 
     fn fail_all(&mut self, status: u16, ways: &dyn Ways, is_meant: impl Fn(&Branch) -> bool) {
         self.with_all(|oracle, call| {
-            for at in 0..call.current.len() {
-                if call.current[at].is_pending() && is_meant(&call.current[at]) {
+            for at in 0..call.branches.len() {
+                if call.branches[at].is_pending() && is_meant(&call.branches[at]) {
                     oracle.fail(call, at, status, ways);
                 }
             }
@@ -470,22 +642,71 @@ impl Oracle {
     /// A connection to the agent is open.
     pub fn opened(&mut self, agent: usize) {
         self.with_all(|oracle, call| {
-            for branch in &mut call.current {
+            for branch in &mut call.branches {
                 if branch.device == agent && branch.stage == Stage::Opening {
                     branch.stage = Stage::Calling;
                     (branch.sent, branch.rang) = (oracle.now, oracle.now);
-                    oracle.expected.push(format!("{} INVITE", oracle.names[agent]));
+                    oracle.expected.push(format!("{} {}", oracle.names[agent], call.invite.method()));
                 }
             }
         });
         self.allow(agent, "ACK");
     }
 
+    /// It is known by which address of ours an agent is reached.
+    pub fn found(&mut self, agent: usize, ways: &dyn Ways) {
+        self.with_all(|oracle, call| {
+            let is_caller = agent == call.caller;
+            for branch in call.branches.iter_mut().filter(|branch| branch.asks) {
+                if branch.stage == Stage::Opening && (branch.device == agent || is_caller) {
+                    branch.asks = false;
+                    branch.is_severed |= ways.is_severed(branch.device);
+                    if ways.is_bound(branch.device) || ways.way(branch.device) == Way::Now {
+                        branch.stage = Stage::Calling;
+                        (branch.sent, branch.rang) = (oracle.now, oracle.now);
+                        let (name, method) = (&oracle.names[branch.device], call.invite.method());
+                        oracle.expected.push(format!("{name} {method}"));
+                    }
+                }
+            }
+        });
+        self.allow(agent, "ACK");
+    }
+
+    /// What leaves as soon as the system has said by which address is expected no more.
+    fn wait(&mut self, ways: &dyn Ways) {
+        let mut expected = std::mem::take(&mut self.expected);
+        let mut give_up = |line: String| {
+            expected.iter().position(|expected| *expected == line).map(|at| expected.remove(at)).is_some()
+        };
+        for call in self.calls.values_mut() {
+            for branch in &mut call.branches {
+                let is_asked =
+                    branch.device != ALIAS && (ways.is_asked(branch.device) || ways.is_asked(call.caller));
+                if branch.stage == Stage::Calling && branch.id.is_empty() && is_asked {
+                    assert!(give_up(format!("{} {}", self.names[branch.device], call.invite.method())));
+                    (branch.stage, branch.asks) = (Stage::Opening, true);
+                    *self.tally.entry("a branch that waits for our address").or_default() += 1;
+                }
+            }
+        }
+        for (agent, name) in self.names.iter().enumerate() {
+            let line = format!("{name} ACK");
+            if ways.is_asked(agent) && !self.has_left.contains(&line) {
+                while give_up(line.clone()) {}
+            }
+        }
+        self.expected = expected;
+    }
+
     /// Time has passed.
     pub fn timeout(&mut self, ways: &dyn Ways) {
         self.with_all(|oracle, call| {
-            for at in 0..call.current.len() {
-                let branch = &mut call.current[at];
+            if !call.is_invite && call.answered.is_none() {
+                oracle.allow(call.caller, "100 -");
+            }
+            for at in 0..call.branches.len() {
+                let branch = &mut call.branches[at];
                 let now = oracle.now;
                 match (branch.stage, branch.cancelled) {
                     (Stage::Calling, _) if now - branch.sent >= PATIENCE && now > branch.sent => {
@@ -499,6 +720,7 @@ impl Oracle {
                         branch.cancelled = Some(now);
                         let device = branch.device;
                         oracle.expect(device, "CANCEL");
+                        oracle.count("Timer C");
                     }
                     _ => {}
                 }
@@ -512,7 +734,7 @@ impl Oracle {
         for Left { agent, name, flow, msg, bytes } in left {
             let is_new = self.seen.insert((agent, bytes));
             let line = match (msg.status(), msg.method()) {
-                (Some(_), "INVITE") => format!("{name} {}", msg.said()),
+                (Some(_), "INVITE" | "MESSAGE") => format!("{name} {}", msg.said()),
                 (Some(status), method) => format!("{name} {status} {method}"),
                 (None, method) => format!("{name} {method}"),
             };
@@ -521,7 +743,8 @@ impl Oracle {
                 continue;
             }
             match (msg.status(), msg.method()) {
-                (None, "INVITE") => self.left(agent, flow, &msg),
+                (None, "INVITE" | "MESSAGE") => self.left(agent, flow, &msg),
+                (Some(100), "MESSAGE") => self.tried(&msg),
                 (_, "BYE") => {
                     self.within(agent, &msg);
                     continue;
@@ -531,6 +754,8 @@ impl Oracle {
             }
             found.push(line);
         }
+        self.has_left.clone_from(&found);
+        self.wait(ways);
         // Whose connection is gone hears by a new one, at some other time.
         let is_deaf = |line: &String| {
             self.calls.values().any(|call| {
@@ -544,27 +769,35 @@ impl Oracle {
         }
         found.sort();
         self.expected.sort();
-        assert!(found == self.expected, "left: {found:?}\nexpected: {:?}", self.expected);
+        let (now, expected) = (self.now, &self.expected);
+        assert!(found == *expected, "left: {found:?}\nexpected: {expected:?} at {now}");
     }
 
     /// A new branch has left.
     fn left(&mut self, device: usize, flow: FlowId, msg: &Msg) {
         let Some(call) = self.calls.get_mut(msg.call_id()) else { panic!("{msg:?} is of no call") };
-        let branch = call.current.iter_mut().find(|one| one.device == device && one.id.is_empty());
-        if let Some(branch) = branch {
-            branch.id = msg.branch().to_owned();
-            branch.flow = flow;
-        }
+        let is_it = |branch: &&mut Branch| branch.device == device && branch.id.is_empty();
+        let branch = call.branches.iter_mut().find(is_it).expect("a branch is to begin");
+        branch.id = msg.branch().to_owned();
+        branch.flow = flow;
+        assert_eq!(msg.row("Max-Breadth"), branch.share.to_string());
         assert_eq!(msg.row("Max-Forwards"), "69");
         assert_eq!(msg.rows("Via").count(), 2);
+    }
+
+    /// A MESSAGE has taken so long that its sender was told.
+    fn tried(&mut self, msg: &Msg) {
+        if let Some(call) = self.calls.get_mut(msg.call_id()) {
+            call.last_up = Some("100 -".to_owned());
+        }
     }
 
     /// Something leaves once more: only over UDP, and only as long as it has to.
     fn repeats(&self, agent: usize, msg: &Msg, line: &str) {
         let Some(call) = self.calls.get(msg.call_id()) else { panic!("{line} is repeated, of no call") };
-        let branch = call.current.iter().find(|branch| branch.id == msg.branch());
+        let branch = call.branches.iter().find(|branch| branch.id == msg.branch());
         let is_right = match (msg.status(), msg.method()) {
-            (None, "INVITE") => branch.is_some_and(|branch| branch.stage == Stage::Calling),
+            (None, "INVITE" | "MESSAGE") => branch.is_some_and(|branch| branch.stage == Stage::Calling),
             (None, "CANCEL") => branch.is_some_and(|branch| branch.cancelled.is_some()),
             (None, "BYE") | (Some(_), "BYE") => true,
             (Some(300..), "INVITE") => call.is_udp && !call.is_acked && agent == call.caller,
@@ -576,7 +809,7 @@ impl Oracle {
     /// BYE, and what it is answered with, goes to one of the two who talk.
     fn within(&self, agent: usize, msg: &Msg) {
         let Some(call) = self.calls.get(msg.call_id()) else { panic!("{msg:?} is of no call") };
-        let is_device = call.current.iter().any(|branch| branch.device == agent);
+        let is_device = call.branches.iter().any(|branch| branch.device == agent);
         assert!(is_device || agent == call.caller, "{msg:?} goes to {agent}");
         let vias = if msg.status().is_some() { 1 } else { 2 };
         assert_eq!(msg.rows("Via").count(), vias, "{msg:?}");
@@ -591,8 +824,8 @@ impl Oracle {
     /// After all: every call was answered, and nothing pends.
     pub fn assert_over(&self) {
         for (id, call) in &self.calls {
-            assert!(call.answered.is_some(), "{id} was never answered: {:?}", call.current);
-            assert!(!call.current.iter().any(Branch::is_pending), "{id} pends: {:?}", call.current);
+            assert!(call.answered.is_some(), "{id} was never answered: {:?}", call.branches);
+            assert!(!call.branches.iter().any(Branch::is_pending), "{id} pends: {:?}", call.branches);
         }
     }
 

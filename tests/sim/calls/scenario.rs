@@ -50,6 +50,13 @@ pub struct CallPlan {
     pub talk: u64,
     pub caller_ends: bool,
     pub dies: Option<u64>,
+    pub breadth: Option<u32>,
+    /// The caller cancels though nothing was heard, which it must not.
+    pub is_impatient: bool,
+    /// It is a MESSAGE.
+    pub is_message: bool,
+    /// The caller's ACK of a 2xx has the branch of its INVITE, as in the days of RFC 2543.
+    pub is_old: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +67,14 @@ pub struct Scenario {
     pub store: (u64, u64),
     /// The last one is not bound.
     pub devices: Vec<Device>,
+    /// The q of a binding that is no device, but another address of ours.
+    pub alias: Option<Option<&'static str>>,
+    /// The devices that are bound there, and not beside it.
+    pub born: Vec<usize>,
+    /// It listens at the wildcard address, and has to ask which its own is.
+    pub is_wildcard: bool,
+    /// The server ends in the middle.
+    pub stops: Option<u64>,
     pub calls: Vec<CallPlan>,
 }
 
@@ -79,20 +94,28 @@ impl Scenario {
         };
         let bound = dice.between(2, 4) as usize;
         let devices: Vec<Device> = (0..=bound).map(|_| device(dice, bad)).collect();
-        let calls = (0..dice.pick(&[1, 1, 1, 2, 3])).map(|_| call(dice, &devices)).collect();
+        let alias = dice.chance(20).then(|| dice.pick(&[None, Some("0.5"), Some("0.1")]));
+        let born: Vec<usize> = alias.map_or(0..0, |_| bound - dice.between(1, 2) as usize..bound).collect();
+        // It can't be seen for which of several calls the other address is looked up.
+        let count = if alias.is_some() { 1 } else { dice.pick(&[1, 1, 1, 2, 3]) };
+        let calls = (0..count).map(|_| call(dice, &devices, &born)).collect();
         Scenario {
             weather,
             fork: if dice.chance(30) { Fork::Sequential } else { Fork::Parallel },
             store: dice.pick(&[(0, 0), (0, 0), (1, 300)]),
             devices,
+            alias,
+            born,
+            is_wildcard: dice.chance(20),
+            stops: dice.chance(3).then(|| dice.between(0, 60_000)),
             calls,
         }
     }
 
-    /// Nothing gets lost, doubled, late or broken.
+    /// Nothing gets lost, doubled, late or broken, and every device can be connected to.
     pub fn is_calm(&self) -> bool {
         let Weather { loss, doubled, held, breaking, .. } = self.weather;
-        loss + doubled + held + breaking == 0
+        loss + doubled + held + breaking == 0 && self.devices.iter().all(|device| device.listens)
     }
 }
 
@@ -109,8 +132,8 @@ fn device(dice: &mut Dice, bad: bool) -> Device {
     }
 }
 
-fn call(dice: &mut Dice, devices: &[Device]) -> CallPlan {
-    let manners = (0..devices.len()).map(|_| manner(dice, devices)).collect();
+fn call(dice: &mut Dice, devices: &[Device], born: &[usize]) -> CallPlan {
+    let manners = (0..devices.len()).map(|_| manner(dice, devices, born)).collect();
     // A time that devices answer at, too, so that it crosses.
     let soon = dice.pick(&[10, 300, 3000, 20_000, 250_000]);
     CallPlan {
@@ -121,10 +144,14 @@ fn call(dice: &mut Dice, devices: &[Device]) -> CallPlan {
         talk: dice.pick(&[50, 5000, 150_000]),
         caller_ends: dice.chance(50),
         dies: dice.chance(3).then(|| dice.between(0, 30_000)),
+        breadth: dice.chance(15).then(|| dice.between(1, 5) as u32),
+        is_impatient: dice.chance(10),
+        is_message: dice.chance(20),
+        is_old: dice.chance(10),
     }
 }
 
-fn manner(dice: &mut Dice, devices: &[Device]) -> Manner {
+fn manner(dice: &mut Dice, devices: &[Device], born: &[usize]) -> Manner {
     let mut manner = Manner { stubborn: dice.chance(5), ignores: dice.chance(3), ..Manner::default() };
     let says = &mut manner.says;
     let mut final_status = dice.pick(&[
@@ -145,7 +172,7 @@ fn manner(dice: &mut Dice, devices: &[Device]) -> Manner {
             says.push((dice.between(0, 1000), 100));
             return manner;
         }
-        302 => moved(&mut manner, dice, devices),
+        302 => moved(&mut manner, dice, devices, born),
         200 if dice.chance(10) => final_status = 202,
         _ => {}
     }
@@ -166,11 +193,11 @@ fn manner(dice: &mut Dice, devices: &[Device]) -> Manner {
 }
 
 /// A 302 that names the spare device, another one, or who can't be tried.
-fn moved(manner: &mut Manner, dice: &mut Dice, devices: &[Device]) {
+fn moved(manner: &mut Manner, dice: &mut Dice, devices: &[Device], born: &[usize]) {
     let spare = devices.len() - 1;
     let mut values = Vec::new();
     for (device, chance) in [(spare, 70), (dice.between(0, spare as u64 - 1) as usize, 20)] {
-        if dice.chance(chance) {
+        if dice.chance(chance) && !born.contains(&device) {
             let transport = if devices[device].is_tcp { ";transport=tcp" } else { "" };
             values.push(format!("<sip:d{device}@{}{transport}>", super::world::address(device)));
             manner.named.push(device);

@@ -214,12 +214,12 @@ fn a_1xx_stops_the_copies_and_the_clock() {
 #[test]
 fn a_cancel_waits_for_a_1xx_and_has_a_transaction_of_its_own() {
     let mut world = World::calling();
-    world.0.cancel_invite(BRANCH);
+    world.0.cancel_invite(BRANCH, None);
     assert_eq!((world.sent().len(), world.run(700)), (0, vec!["500 copy".to_owned()]));
     world.sent();
     assert_eq!(world.hear(180, "7 INVITE", "w"), heard("180"));
     assert_eq!(world.sent(), [wire(CANCEL)]);
-    world.0.cancel_invite(BRANCH);
+    world.0.cancel_invite(BRANCH, None);
     assert_eq!(world.sent(), [""; 0]);
     assert_eq!(world.run(1200), [""; 0]);
     assert_eq!(world.sent(), [wire(CANCEL)]);
@@ -227,7 +227,7 @@ fn a_cancel_waits_for_a_1xx_and_has_a_transaction_of_its_own() {
     assert_eq!((world.run(9000).len(), world.sent().len()), (0, 0));
     assert_eq!(world.hear(487, "7 INVITE", "w"), heard("final 487"));
     assert_eq!(world.sent(), [wire(ACK)]);
-    world.0.cancel_invite(BRANCH);
+    world.0.cancel_invite(BRANCH, None);
     assert_eq!(world.sent(), [""; 0]);
     assert!(world.run(41_000).is_empty() && !world.is_left());
 }
@@ -238,7 +238,7 @@ fn an_invite_whose_cancel_leads_to_nothing_times_out() {
     let mut world = World::calling();
     assert_eq!(world.hear(180, "7 INVITE", "w"), heard("180"));
     world.run(100_000);
-    world.0.cancel_invite(BRANCH);
+    world.0.cancel_invite(BRANCH, None);
     assert_eq!(world.run(131_999), [""; 0]);
     assert_eq!((world.run(132_000), world.is_left()), (vec!["132000 timeout".to_owned()], false));
 }
@@ -248,7 +248,7 @@ fn an_invite_whose_cancel_leads_to_nothing_times_out() {
 fn a_2xx_that_crosses_the_cancel_is_heard_all_the_same() {
     let mut world = World::calling();
     assert_eq!(world.hear(180, "7 INVITE", "w"), heard("180"));
-    world.0.cancel_invite(BRANCH);
+    world.0.cancel_invite(BRANCH, None);
     assert_eq!(world.hear(200, "7 INVITE", "w"), heard("final 200"));
     assert_eq!(world.hear(200, "7 CANCEL", "w"), heard("nothing"));
     assert_eq!((world.run(32_000), world.is_left()), (vec!["32000 over".to_owned()], false));
@@ -289,7 +289,7 @@ fn what_a_connection_takes_along_is_told_and_what_was_accepted_stays() {
     world.forward(Method::Invite, flow);
     assert_eq!(world.hear(180, "7 INVITE", "w"), heard("180"));
     assert_eq!(world.0.clients_on(flow), [BRANCH]);
-    world.0.cancel_invite(BRANCH);
+    world.0.cancel_invite(BRANCH, None);
     assert_eq!((world.sent().len(), world.0.clients_on(flow)), (2, vec![BRANCH]));
     assert_eq!(told(world.0.fail(BRANCH, Cause::Reset)), "connection reset");
     world.0.end(flow);
@@ -311,7 +311,7 @@ fn nothing_is_sent_over_a_flow_that_is_gone() {
     assert_eq!(world.hear(180, "7 INVITE", "w"), heard("180"));
     world.0.flows.forget(flow, &mut world.0.context);
     world.sent();
-    world.0.cancel_invite(BRANCH);
+    world.0.cancel_invite(BRANCH, None);
     assert_eq!(world.hear(486, "7 INVITE", "w"), heard("final 486"));
     assert!(world.sent().is_empty() && !world.is_left());
 }
@@ -324,7 +324,7 @@ fn an_invite_that_rings_is_not_lost_with_another_message() {
     assert!(world.0.waiting(FlowId(1), "192.0.2.2:5060".parse().unwrap()).is_empty());
     assert_eq!(world.hear(180, "7 INVITE", "w"), heard("180"));
     assert!(world.0.waiting(FlowId(1), peer()).is_empty());
-    world.0.cancel_invite(BRANCH);
+    world.0.cancel_invite(BRANCH, None);
     assert_eq!(world.0.waiting(FlowId(1), peer()), [BRANCH]);
     assert_eq!(told(world.0.fail(BRANCH, Cause::Refused)), "connection refused");
     assert!(!world.is_left());
@@ -486,7 +486,7 @@ fn whatever_comes_in_whatever_order_nothing_is_left() {
                 2 => heard.extend(world.hear(200, "7 INVITE", "w")),
                 3 => heard.extend(world.hear(486, "7 INVITE", "w")),
                 4 => heard.extend(world.hear(200, "7 CANCEL", "w")),
-                5 => world.0.cancel_invite(BRANCH),
+                5 => world.0.cancel_invite(BRANCH, None),
                 6 if seed % 3 == 0 => heard.push(told(world.0.fail(BRANCH, Cause::Refused))),
                 7 => _ = world.0.look_up(TransactionKey(1), None),
                 8 => _ = world.acknowledge(1),
@@ -508,7 +508,7 @@ fn whatever_comes_in_whatever_order_nothing_is_left() {
         let acks = world.sent().iter().filter(|bytes| bytes.starts_with(b"ACK ")).count();
         assert_eq!(acks > 0, refusals > 0);
         if ear == Ear::Open {
-            world.0.cancel_invite(BRANCH);
+            world.0.cancel_invite(BRANCH, None);
             world.hear(180, "7 INVITE", "w").unwrap();
         }
         for what in world.run(now + 70_000) {
