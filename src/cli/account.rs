@@ -15,14 +15,14 @@ use super::text::shown;
 use super::usage::UsageError;
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Aor, Contact, Lifetime, Preference, Proxy, Realm,
-    Registrant, Registrar, Span, UserAgent, UserName, Zone, aor_of,
+    Registrant, Registrar, Resolve, Span, UserAgent, UserName, Zone, aor_of,
 };
 use super::{Environment, explain, prompt};
 use crate::net;
 use crate::proto::Transport;
 use crate::proto::client::plan::{OWN_ADDRESS, Plan, Purpose, Timing, stands_here};
 use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
-use crate::proto::locate::Families;
+use crate::proto::locate::{Families, Pinned};
 use crate::sip::{Host, NameAddr, Q, Uri};
 
 /// What a command is about to do.
@@ -128,8 +128,8 @@ impl Account {
             route,
             transport: target.transport.map(Transport::from),
             families,
+            pinned: pinned(network.resolve.iter().flatten()),
             zone,
-            pinned: Vec::new(),
             contacts: wanted.contacts,
             q: wanted.q,
             advertise: advertise.map(|Advertised(host, port)| Box::new((host, port))),
@@ -151,7 +151,7 @@ impl Account {
                 "sipreg remembers what it bound if HOME is set, or --state-dir given"
             }));
         }
-        let net = net::Config { dns_timeout: plan.timing.patience().min(Duration::from_secs(5)), ..net };
+        let net = net::Config { dns_timeout: plan.timing.patience().min(net::DNS_PATIENCE), ..net };
         let (required, consent) = (wanted.required, wanted.consent);
         Ok(Account { plan, net, settings, state, required, consent, secret, locked: secrets, username })
     }
@@ -442,6 +442,11 @@ pub(super) fn nameservers<'a>(
         nameservers.push(SocketAddr::new(*ip, port.unwrap_or(53)));
     }
     Ok(nameservers)
+}
+
+/// The hosts of `--resolve`.
+pub(super) fn pinned<'a>(named: impl IntoIterator<Item = &'a Resolve>) -> Vec<Pinned> {
+    named.into_iter().map(|Resolve(pinned)| pinned.clone()).collect()
 }
 
 /// What can be sent from the bound address, and what the user allows.

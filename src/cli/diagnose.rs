@@ -9,6 +9,7 @@ use crate::proto::client::outcome::{
 };
 use crate::proto::client::plan::Purpose;
 use crate::proto::{Cause, ResolveError, Transport};
+use crate::sip::Host;
 
 /// Explains a failure: what happened, in one sentence without full stop, and what to do about it if there is
 /// anything to do.
@@ -27,7 +28,12 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
         Failure::Timeout => (timeout(report), hint(timeout_case(report))),
         Failure::Unreachable(why) => {
             let hint = unreachable_case(why).map_or("-v shows how far it got", |case| case.hint);
-            (unreachable(why, report), Some(hint.to_owned()))
+            let more = if names_port(why, report) {
+                format!("; {}", explain::PORT_NAMED.hint)
+            } else {
+                String::new()
+            };
+            (unreachable(why, report), Some(format!("{hint}{more}")))
         }
         Failure::Misbehaved(how) => (misbehaved(*how, report), hint(misbehaved_case(*how))),
     };
@@ -374,6 +380,14 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
             }
         }
     }
+}
+
+/// Whether a name without an address was asked for with a port, so that its SRV records did not count.
+fn names_port(why: &Unreachable, report: &Report) -> bool {
+    let Unreachable::Name { name, error: None | Some(ResolveError::NoSuchName) } = why else { return false };
+    let Host::Name(host) = &report.request_uri.host else { return false };
+    report.request_uri.port.is_some()
+        && host.trim_end_matches('.').eq_ignore_ascii_case(name.trim_end_matches('.'))
 }
 
 fn unreachable_case(why: &Unreachable) -> Option<Case> {

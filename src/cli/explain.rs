@@ -227,6 +227,12 @@ pub const NO_ADDRESS: Case = Case {
     seen: "has no address that may be used",
     hint: "check -4 and -6, or name the server with --proxy",
 };
+/// A name without an address, asked for with a port.
+pub const PORT_NAMED: Case = Case {
+    seen: "has no address, and a port was given",
+    hint: "a port means that only addresses are asked for: leave it out, and the SRV records of the domain count, should \
+           it have any",
+};
 /// An SRV record with the target ".".
 pub const NOT_OFFERED: Case = Case {
     seen: "says that it offers no SIP",
@@ -381,6 +387,7 @@ pub const ENTRIES: &[Entry] = &[
             NAME_UNKNOWN,
             NAME_SERVER_FAILED,
             NO_ADDRESS,
+            PORT_NAMED,
             NOT_OFFERED,
             CONNECTION_REFUSED,
             NETWORK_UNREACHABLE,
@@ -628,7 +635,7 @@ pub const CAUSES: &[Entry] = &[
         &[UNKNOWN_ALGORITHM, TOO_WEAK, OTHER_HA1],
     ),
     known_cause(&["name_unknown"], "the name service does not know the name", &[NAME_UNKNOWN]),
-    known_cause(&["no_records"], "the name has no address that may be used", &[NO_ADDRESS]),
+    known_cause(&["no_records"], "the name has no address that may be used", &[NO_ADDRESS, PORT_NAMED]),
     known_cause(
         &["service_not_offered"],
         "the domain says in the name service that it offers no SIP",

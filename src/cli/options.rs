@@ -14,7 +14,7 @@ use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, ContactsPolicy,
     Domain, ForkName, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant,
-    Registrar, Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName,
+    Registrar, Resolve, Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName,
     UserAgent, UserName,
 };
 
@@ -331,6 +331,12 @@ group! {
         /// Name server to ask (repeatable)
         #[arg(long, value_name = "IP[:PORT]")]
         pub nameserver: Option<Vec<Address>>,
+        /// Address of a host at a port (repeatable)
+        ///
+        /// It counts in place of what the name service says of that host (A and AAAA), also where an SRV record leads
+        /// there; NAPTR and SRV are still asked for. IPv6 stands in brackets.
+        #[arg(long, value_name = "HOST:PORT:ADDR")]
+        pub resolve: Option<Vec<Resolve>>,
         /// Use IPv4 only
         #[arg(short = '4', action = ArgAction::SetTrue, conflicts_with = "ipv6")]
         pub ipv4: Option<bool>,
@@ -665,6 +671,12 @@ pub struct Calls {
     /// For calls to other domains, and for devices that are bound by a name. Without it: the system's.
     #[arg(long, value_name = "IP[:PORT]")]
     pub nameserver: Vec<Address>,
+    /// Address of a host at a port (repeatable)
+    ///
+    /// It counts in place of what the name service says of that host (A and AAAA), also where an SRV record leads there;
+    /// NAPTR and SRV are still asked for. IPv6 stands in brackets.
+    #[arg(long, value_name = "HOST:PORT:ADDR")]
+    pub resolve: Vec<Resolve>,
 }
 
 /// `sipreg demo`.

@@ -306,6 +306,7 @@ pub(super) async fn drive(
             }
             Notice::Retrying { failure, unusable, wait, .. } => reporter.retrying(&failure, &unusable, wait),
             notice @ (Notice::Message { .. }
+            | Notice::Lookup(_)
             | Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }
             | Notice::Server(_)

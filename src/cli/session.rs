@@ -185,6 +185,7 @@ impl Session {
                 remote: *remote,
                 bytes,
             }),
+            Notice::Lookup(lookup) => reporter.lookup(at, lookup),
             Notice::Dropped { peer, reason } => reporter.dropped(at, *peer, *reason),
             Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
@@ -202,6 +203,7 @@ impl Session {
                 None
             }
             notice @ (Notice::Message { .. }
+            | Notice::Lookup(_)
             | Notice::Dropped { .. }
             | Notice::Retrying { .. }
             | Notice::Finished(_)

@@ -27,6 +27,31 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// `text` with the names of hosts as people write them: U-labels in place of A-labels (RFC 5890 §2.3.2.1), where they are
+/// valid. What machines read keeps the A-labels.
+#[must_use]
+pub fn readable(text: &str) -> Cow<'_, str> {
+    const MARK: &str = "xn--";
+    if !text.contains(MARK) {
+        return Cow::Borrowed(text);
+    }
+    let is_of_host = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(is_of_host) {
+        let (before, name) = rest.split_at(at);
+        let (name, behind) = name.split_at(name.find(|c| !is_of_host(c)).unwrap_or(name.len()));
+        shown.push_str(before);
+        match idna::domain_to_unicode(name) {
+            (unicode, Ok(())) if name.contains(MARK) => shown.push_str(&unicode),
+            _ => shown.push_str(name),
+        }
+        rest = behind;
+    }
+    shown.push_str(rest);
+    Cow::Owned(shown)
+}
+
 /// Controls, separators, what reorders, and what is not seen at all: tags, fillers, annotations and the like.
 fn is_harmful(c: char) -> bool {
     c.is_control()
@@ -263,6 +288,21 @@ mod tests {
             "\u{1b}[31merror:\u{1b}[0m one two three four five six seven\n  eight nine ten\n     0.7 ms --> REGISTER and so on beyond forty columns\nhint: short\n"
         );
         assert_eq!(wrap(text, 80), text);
+    }
+
+    /// Names of hosts are shown as people write them; what only looks like one stays as it is.
+    #[test]
+    fn a_labels_are_shown_as_u_labels() {
+        for (text, shown) in [
+            ("sip:w@munich.de", "sip:w@munich.de"),
+            ("sip:w@xn--mnchen-3ya.de:5070", "sip:w@münchen.de:5070"),
+            ("\"xn--mnchen-3ya.de\" and Sip1.xn--mnchen-3ya.de", "\"münchen.de\" and sip1.münchen.de"),
+            ("Munich.DE and xn--mnchen-3ya.de", "Munich.DE and münchen.de"),
+            ("xn--a", "xn--a"),
+            ("xn--", "xn--"),
+        ] {
+            assert_eq!(readable(text), shown);
+        }
     }
 
     /// Nothing that a peer or a user wrote reaches the terminal as a control character.

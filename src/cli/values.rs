@@ -14,6 +14,7 @@ use super::text::shown;
 use super::usage::Invalid;
 use crate::proto::client::plan::OWN_ADDRESS;
 use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
+use crate::proto::locate::Pinned;
 use crate::proto::registrar::service::{Fork, Full, Listen};
 use crate::proto::{Transport, in_zone};
 use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Q, Scheme, Uri, UriError, escape_user};
@@ -45,6 +46,8 @@ read_from_text! {
     /// An IP address, and perhaps a port.
     #[derive(Copy)]
     Address(IpAddr, Option<u16>, Option<Zone>) = ip_address;
+    /// Where a host is at one port, whatever the name service says.
+    Resolve(Pinned) = resolve;
     /// A host that others reach, and perhaps a port.
     Advertised(Host, Option<u16>) = advertised;
     /// Where something of ours listens.
@@ -247,7 +250,7 @@ impl FromStr for Aor {
 /// The AOR as it goes into reports, as far as it can be read; `sips:` too, which [`Aor`] refuses.
 #[must_use]
 pub fn aor_of(text: &str) -> Option<String> {
-    let uri = Uri::parse(with_scheme(text)?).ok()?;
+    let uri = Uri::parse(with_scheme(&with_ascii_host(text))?).ok()?;
     uri.user.is_some().then(|| bare(uri).to_string())
 }
 
@@ -307,8 +310,22 @@ fn with_scheme(text: &str) -> Option<String> {
     }
 }
 
+/// A URI, or a host, with the name of its host in A-labels (RFC 5891 §4.4): names are sent and asked for so. A name that
+/// has no such form stays, and is refused with everything else that is no host.
+fn with_ascii_host(text: &str) -> Cow<'_, str> {
+    let scheme = if has_scheme(text) { text.find(':').map_or(0, |at| at + 1) } else { 0 };
+    let start = text.rfind('@').map_or(scheme, |at| at + 1);
+    let (before, rest) = text.split_at_checked(start).unwrap_or(("", text));
+    let (host, behind) = rest.split_at(rest.find([':', ';', '?', '/', '>']).unwrap_or(rest.len()));
+    if host.is_ascii() {
+        return text.into();
+    }
+    idna::domain_to_ascii(host).map_or(text.into(), |host| format!("{before}{host}{behind}").into())
+}
+
 /// A URI of somebody: scheme optional, user part required, no password.
 fn person(text: &str) -> Result<Uri, Invalid> {
+    let text = &*with_ascii_host(text);
     if let Some(scheme) = foreign(text) {
         let reason = format_args!("is a {scheme}: URI, which no registrar binds");
         return Err(Invalid::new(reason).hint(PERSON));
@@ -373,6 +390,7 @@ fn typed(word: &str) -> Cow<'_, str> {
 
 /// A URI of a server: scheme optional, so that `host`, `host:port` and `[::1]:5060` do.
 fn server(text: &str) -> Result<Uri, Invalid> {
+    let text = &*with_ascii_host(text);
     let uri = if has_scheme(text) {
         Uri::parse(text).map_err(|error| malformed(error).hint(SERVER))?
     } else if let Some(scheme) = foreign(text) {
@@ -436,6 +454,32 @@ fn ip_address(text: &str) -> Result<Address, Invalid> {
     })
 }
 
+fn resolve(text: &str) -> Result<Resolve, Invalid> {
+    const FORM: &str = "write sip.example.com:5060:192.0.2.7 or sip.example.com:5060:[2001:db8::7]";
+    let invalid = |reason: &str| Invalid::new(reason).hint(FORM);
+    let mut parts = text.splitn(3, ':');
+    let (Some(host), Some(port), Some(address)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(invalid("is not a host, a port and an address"));
+    };
+    let host = match Host::parse(&*with_ascii_host(host)) {
+        Ok(Host::Name(name)) => name,
+        Ok(Host::V4(_) | Host::V6(_)) => {
+            return Err(invalid("has an address for a host, which is not looked up"));
+        }
+        Err(_) => return Err(invalid("has no host that can be looked up")),
+    };
+    let is_number = port.bytes().all(|octet| octet.is_ascii_digit());
+    let port = port.parse().ok().filter(|port| is_number && *port != 0);
+    let port = port.ok_or_else(|| invalid("has no port from 1 to 65535"))?;
+    let bare = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+    let address = match bare {
+        Some(v6) => v6.parse().ok().map(IpAddr::V6),
+        None => address.parse().ok(),
+    };
+    let address = address.ok_or_else(|| invalid("has no IP address"))?;
+    Ok(Resolve(Pinned { host, port, address }))
+}
+
 fn advertised(text: &str) -> Result<Advertised, Invalid> {
     const FORM: &str =
         "write the address that others reach you at: 192.0.2.7, phone.example.com:5060 or [2001:db8::7]:5060";
@@ -471,7 +515,7 @@ fn listener(text: &str) -> Result<Listener, Invalid> {
 }
 
 fn domain(text: &str) -> Result<Domain, Invalid> {
-    let host = Host::parse(text).map(Domain);
+    let host = Host::parse(&*with_ascii_host(text)).map(Domain);
     host.map_err(|_| Invalid::new("is no domain").hint("write example.com"))
 }
 

@@ -1,31 +1,53 @@
-//! The name service (RFC 3263 §4, as far as it is asked): one question per record type, each within a bounded
-//! time.
+//! The name service (RFC 3263 §4): one question per record type, each within a bounded time.
 //!
-//! The hosts file and `localhost` (RFC 6761 §6.3) answer first and without any name server. A SIP domain is
-//! always fully qualified: no search list is tried, whatever the system is configured for. Nothing is read or
-//! built before the first question comes, because numeric targets (RFC 3263 §4.1) never ask one.
+//! The hosts file and `localhost` (RFC 6761 §6.3) answer first and without any name server, for SRV and NAPTR too: who
+//! gave a domain an address there has said where it is. A SIP domain is always fully qualified: no search list is
+//! tried, whatever the system is configured for. Nothing is read or built before the first question comes, because
+//! numeric targets (RFC 3263 §4.1) never ask one.
+//!
+//! Several name servers are asked one after the other, the one that answered last first: the next one at once where one
+//! fails or is not there, and after [`STAGGER`] where it is silent, which is still listened to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::{Query, ResponseCode};
+use hickory_resolver::Hosts;
+use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
-use hickory_resolver::{Hosts, TokioResolver};
+use hickory_resolver::system_conf::read_system_conf;
+use tokio::task::JoinSet;
 
-use crate::proto::{DnsAnswer, Question, Record, ResolveError};
+use super::nameserver::{self, Reply};
+use crate::proto::{DnsAnswer, Lookup, Question, Record, ResolveError};
 
-/// The time that one try waits for a name server; there are two tries.
-const TRY: Duration = Duration::from_secs(2);
+/// The time that a silent name server costs before the next one is asked, at most.
+const STAGGER: Duration = Duration::from_secs(1);
+
+/// The seconds that an answer is good for which no name server gave: of the hosts file, or of this program.
+const OWN_TTL: u32 = 60;
 
 /// The resolver, which makes its parts when the first question comes.
 pub(super) struct Resolver {
     nameservers: Vec<SocketAddr>,
     timeout: Duration,
     hosts: Option<Hosts>,
-    servers: Option<Result<TokioResolver, ResolveError>>,
+    servers: Option<Servers>,
+}
+
+/// An answer, and who said what on the way to it.
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    pub(super) lookups: Vec<Lookup>,
+}
+
+/// The name servers, in the order they are configured.
+#[derive(Clone)]
+struct Servers {
+    addresses: Arc<[SocketAddr]>,
+    /// The index of the one that answered last.
+    first: Arc<AtomicUsize>,
 }
 
 impl Resolver {
@@ -36,58 +58,126 @@ impl Resolver {
     }
 
     /// Starts a question. The future owns all it needs and ends within the bound.
-    pub(super) fn ask(&mut self, question: &Question) -> impl Future<Output = DnsAnswer> + Send + use<> {
-        let (text, kind) = match question {
-            Question::A(name) => (name, RecordType::A),
-            Question::Aaaa(name) => (name, RecordType::AAAA),
-            Question::Srv(name) => (name, RecordType::SRV),
-            Question::Naptr(name) => (name, RecordType::NAPTR),
+    pub(super) fn ask(&mut self, question: &Question) -> impl Future<Output = Answer> + Send + use<> {
+        let kind = match question {
+            Question::A(_) => RecordType::A,
+            Question::Aaaa(_) => RecordType::AAAA,
+            Question::Srv(_) => RecordType::SRV,
+            Question::Naptr(_) => RecordType::NAPTR,
         };
-        let lookup = self.lookup(text, kind);
-        let timeout = self.timeout;
+        let lookup = self.lookup(question.parts().1, kind);
+        let (timeout, question) = (self.timeout, question.clone());
         async move {
-            let (resolver, name) = match lookup {
-                Ok(lookup) => lookup,
-                Err(answer) => return answer,
-            };
-            match tokio::time::timeout(timeout, resolver.lookup(name, kind)).await {
-                Err(_) => Err(ResolveError::TimedOut),
-                Ok(Err(error)) => failure(&error),
-                Ok(Ok(found)) => {
-                    let addresses = found.answers().iter().filter_map(|record| record.data.ip_addr());
-                    Ok(addresses.map(Record::from).collect())
+            let said = |(server, answer)| Lookup { question: question.clone(), server, answer };
+            match lookup {
+                Ok((servers, name)) => {
+                    let (reply, said_by) = servers.ask(&name, kind, timeout).await;
+                    let each = said_by.into_iter().map(|(server, answer)| (Some(server), answer));
+                    Answer { reply, lookups: each.map(said).collect() }
+                }
+                Err(reply) => {
+                    let lookups = vec![said((None, reply.answer.clone()))];
+                    Answer { reply, lookups }
                 }
             }
         }
     }
 
-    /// The resolver to ask and the name to ask for, or the answer where no name server is needed.
-    fn lookup(&mut self, text: &str, kind: RecordType) -> Result<(TokioResolver, Name), DnsAnswer> {
-        let mut name = Name::from_ascii(text).map_err(|_| Err(ResolveError::NoSuchName))?;
+    /// The servers to ask and the name to ask for, or the answer where no name server is needed.
+    fn lookup(&mut self, text: &str, kind: RecordType) -> Result<(Servers, Name), Reply> {
+        let own = |answer| Err(Reply { answer, ttl: OWN_TTL });
+        let Ok(mut name) = Name::from_ascii(text) else { return own(Err(ResolveError::NoSuchName)) };
         name.set_fqdn(true);
+        let host = if kind == RecordType::SRV { name.base_name().base_name() } else { name.clone() };
         let hosts = self.hosts.get_or_insert_with(|| Hosts::from_system().unwrap_or_default());
-        if let Some(addresses) = in_hosts(hosts, &name, kind) {
-            return Err(Ok(addresses.into_iter().map(Record::from).collect()));
+        if let Some(addresses) = in_hosts(hosts, &host, kind) {
+            return own(Ok(addresses.into_iter().map(Record::from).collect()));
         }
-        if name.is_localhost() {
-            return Err(Ok(vec![loopback(kind).into()]));
+        if host.is_localhost() {
+            return own(Ok(loopback(kind).map(Record::from).into_iter().collect()));
+        }
+        // RFC 6761 §6.4, RFC 7686 §2: no name server knows these.
+        let last = host.iter().next_back().unwrap_or_default();
+        if [b"invalid".as_slice(), b"onion"].iter().any(|special| last.eq_ignore_ascii_case(special)) {
+            return own(Err(ResolveError::NoSuchName));
         }
         let nameservers = &self.nameservers;
-        match self.servers.get_or_insert_with(|| build(nameservers)) {
-            Ok(resolver) => Ok((resolver.clone(), name)),
-            Err(error) => Err(Err(*error)),
-        }
+        let servers = self.servers.get_or_insert_with(|| Servers::new(nameservers));
+        Ok((servers.clone(), name))
     }
 }
 
+impl Servers {
+    /// Those that are named, else those of the system.
+    fn new(named: &[SocketAddr]) -> Servers {
+        let addresses = if named.is_empty() { of_system() } else { named.into() };
+        Servers { addresses, first: Arc::default() }
+    }
+
+    /// Asks one server after the other until one has an answer; and what each of them said.
+    async fn ask(
+        self,
+        name: &Name,
+        kind: RecordType,
+        timeout: Duration,
+    ) -> (Reply, Vec<(SocketAddr, DnsAnswer)>) {
+        let count = self.addresses.len();
+        let first = self.first.load(Ordering::Relaxed);
+        let order: Vec<_> = (0..count).map(|n| (first + n) % count).collect();
+        let mut waiting = order.iter().filter_map(|n| Some((*n, *self.addresses.get(*n)?)));
+        let mut silent = Vec::new();
+        let mut said = Vec::new();
+        let pause = STAGGER.min(timeout / u32::try_from(count + 1).unwrap_or(u32::MAX));
+        let mut end = std::pin::pin!(tokio::time::sleep(timeout));
+        let mut asked = JoinSet::new();
+        loop {
+            let next = waiting.next();
+            if let Some((n, server)) = next {
+                let name = name.clone();
+                asked.spawn(async move { (n, server, nameserver::ask(server, name, kind).await) });
+                silent.push(server);
+            }
+            tokio::select! {
+                ended = asked.join_next() => match ended {
+                    Some(Ok((n, server, Ok(reply)))) => {
+                        self.first.store(n, Ordering::Relaxed);
+                        said.push((server, reply.answer.clone()));
+                        return (reply, said);
+                    }
+                    Some(Ok((_, server, Err(fault)))) => {
+                        silent.retain(|silent| *silent != server);
+                        said.push((server, Err(fault.into())));
+                    }
+                    Some(Err(_)) => {}
+                    None => break,
+                },
+                () = tokio::time::sleep(pause), if next.is_some() => {}
+                () = &mut end => break,
+            }
+        }
+        said.extend(silent.into_iter().map(|server| (server, Err(ResolveError::TimedOut))));
+        let failed = said.is_empty() || said.iter().any(|(_, said)| *said == Err(ResolveError::ServerFailed));
+        let error = if failed { ResolveError::ServerFailed } else { ResolveError::TimedOut };
+        (Reply { answer: Err(error), ttl: 0 }, said)
+    }
+}
+
+/// The name servers that the system is configured for; none where it isn't.
+fn of_system() -> Arc<[SocketAddr]> {
+    let Ok((config, _)) = read_system_conf() else { return Arc::default() };
+    let servers = config.name_servers().iter();
+    servers.filter_map(|server| Some(SocketAddr::new(server.ip, server.connections.first()?.port))).collect()
+}
+
 /// The addresses of a name that the hosts file lists in any family: a name that it gives an IPv4 address is
-/// not asked for on the network because of IPv6.
+/// not asked for on the network because of IPv6, or of its services.
 fn in_hosts(hosts: &Hosts, name: &Name, kind: RecordType) -> Option<Vec<IpAddr>> {
     let of = |kind| hosts.lookup_static_host(&Query::query(name.clone(), kind));
     let (v4, v6) = (of(RecordType::A), of(RecordType::AAAA));
     if v4.is_none() && v6.is_none() {
         return None;
     }
+    let v6 = v6.filter(|_| kind == RecordType::AAAA);
     let lookup = if kind == RecordType::A { v4 } else { v6 };
     let mut addresses = Vec::new();
     for address in
@@ -100,46 +190,10 @@ fn in_hosts(hosts: &Hosts, name: &Name, kind: RecordType) -> Option<Vec<IpAddr>>
     Some(addresses)
 }
 
-fn loopback(kind: RecordType) -> IpAddr {
-    if kind == RecordType::A { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
-}
-
-fn build(nameservers: &[SocketAddr]) -> Result<TokioResolver, ResolveError> {
-    let mut builder = if nameservers.is_empty() {
-        TokioResolver::builder_tokio().map_err(|_| ResolveError::ServerFailed)?
-    } else {
-        let servers = nameservers.iter().map(server).collect();
-        let config = ResolverConfig::from_name_servers(servers);
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-    };
-    let options = builder.options_mut();
-    options.timeout = TRY;
-    // The option counts retries, not tries.
-    options.attempts = 1;
-    options.use_hosts_file = ResolveHosts::Never;
-    builder.build().map_err(|_| ResolveError::ServerFailed)
-}
-
-fn server(address: &SocketAddr) -> NameServerConfig {
-    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-    for connection in &mut connections {
-        connection.port = address.port();
-    }
-    NameServerConfig::new(address.ip(), true, connections)
-}
-
-fn failure(error: &NetError) -> DnsAnswer {
-    if let NetError::Timeout = error {
-        return Err(ResolveError::TimedOut);
-    }
-    let NetError::Dns(DnsError::NoRecordsFound(none)) = error else { return Err(ResolveError::ServerFailed) };
-    if none.response_code == ResponseCode::NoError {
-        Ok(vec![])
-    } else if none.response_code == ResponseCode::NXDomain {
-        Err(ResolveError::NoSuchName)
-    } else {
-        Err(ResolveError::ServerFailed)
-    }
+/// The address of this host; `None` for questions that are not about addresses.
+fn loopback(kind: RecordType) -> Option<IpAddr> {
+    let v6 = (kind == RecordType::AAAA).then_some(Ipv6Addr::LOCALHOST.into());
+    if kind == RecordType::A { Some(Ipv4Addr::LOCALHOST.into()) } else { v6 }
 }
 
 #[cfg(test)]

@@ -15,15 +15,16 @@ use tokio::task::JoinSet;
 
 use super::alarm::Alarm;
 use super::clock::Clock;
-use super::dns::Resolver;
+use super::dns::{Answer, Resolver};
+use super::nameserver::Reply;
 use super::netwatch::NetWatch;
 use super::sockets::{self, Bind, DryFlows};
 use super::stream::{self, Connection, Flow, Listeners};
 use super::udp::{Arrival, UdpSockets};
 use crate::proto::binding::{Operation, StoreFailure};
 use crate::proto::{
-    Action, AskId, Cause, Checkpoint, Command, Destination, Direction, Endpoint, Event, FlowId, Notice,
-    QueryId, Question, ResolveError, Time, Transport,
+    Action, AskId, Cause, Checkpoint, Command, Destination, Direction, Endpoint, Event, FlowId, Lookup,
+    Notice, QueryId, Question, ResolveError, Time, Transport,
 };
 use crate::store::Store;
 
@@ -45,15 +46,13 @@ pub struct Config {
     pub dry_run: bool,
 }
 
+/// The time that a question to the name service takes at most. Three in a row (NAPTR, SRV, addresses) end within 15
+/// seconds.
+pub const DNS_PATIENCE: Duration = Duration::from_millis(4500);
+
 impl Default for Config {
     fn default() -> Config {
-        Config {
-            bind: None,
-            port: None,
-            nameservers: Vec::new(),
-            dns_timeout: Duration::from_secs(5),
-            dry_run: false,
-        }
+        Config { bind: None, port: None, nameservers: Vec::new(), dns_timeout: DNS_PATIENCE, dry_run: false }
     }
 }
 
@@ -141,6 +140,7 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
+        self.notices.extend(self.network.lookups.drain(..).map(Notice::Lookup));
         for action in self.endpoint.handle(event, self.network.now()) {
             self.notices.extend(self.network.perform(action));
         }
@@ -186,7 +186,9 @@ pub(super) struct Network {
     connections: BTreeMap<FlowId, Flow>,
     dry: DryFlows,
     resolver: Resolver,
-    questions: JoinSet<()>,
+    questions: JoinSet<(QueryId, Answer)>,
+    /// What name servers have said that nobody has been told yet.
+    lookups: Vec<Lookup>,
     answers: VecDeque<Event>,
     ready: VecDeque<Event>,
     arrived: VecDeque<Arrival>,
@@ -222,6 +224,7 @@ impl Network {
             dry: DryFlows::default(),
             resolver,
             questions: JoinSet::new(),
+            lookups: Vec::new(),
             answers: VecDeque::new(),
             ready: VecDeque::new(),
             arrived: VecDeque::new(),
@@ -377,6 +380,11 @@ impl Network {
             let Poll::Ready(Some(event)) = self.events.poll_recv(context) else { break };
             self.arrived.push_back(Arrival { event, local: None });
         }
+        while let Poll::Ready(Some(answer)) = self.questions.poll_join_next(context) {
+            let Ok((query, Answer { reply: Reply { answer, ttl }, lookups })) = answer else { continue };
+            self.lookups.extend(lookups);
+            self.arrived.push_back(Arrival { event: Event::Resolved { query, answer, ttl }, local: None });
+        }
         self.sockets.poll(context, &mut self.arrived);
         for connection in self.listeners.poll(context) {
             self.accept(connection);
@@ -525,7 +533,6 @@ impl Network {
     }
 
     fn resolve(&mut self, query: QueryId, question: &Question) {
-        while self.questions.try_join_next().is_some() {}
         if self.questions.len() >= QUESTIONS {
             return self.ready.push_back(Event::Resolved {
                 query,
@@ -534,11 +541,7 @@ impl Network {
             });
         }
         let answer = self.resolver.ask(question);
-        let report = self.report.clone();
-        self.questions.spawn(async move {
-            let answer = answer.await;
-            let _ = report.send(Event::Resolved { query, answer, ttl: 0 }).await;
-        });
+        self.questions.spawn(async move { (query, answer.await) });
     }
 
     fn open_dry(&mut self, flow: FlowId, destination: Destination) {

@@ -29,6 +29,7 @@ mod dns;
 mod driver;
 #[cfg(target_os = "linux")]
 mod icmp;
+mod nameserver;
 mod netwatch;
 mod random;
 mod sockets;
@@ -40,7 +41,7 @@ mod udp;
 use std::io;
 
 pub use clock::Clock;
-pub use driver::{Config, Driver, Keeper};
+pub use driver::{Config, DNS_PATIENCE, Driver, Keeper};
 pub use random::{NoEntropy, SystemRandom};
 pub use sockets::{Bind, cause};
 

@@ -330,6 +330,19 @@ pub struct Naptr {
     pub replacement: String,
 }
 
+impl Question {
+    /// The record type and the name.
+    #[must_use]
+    pub fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Question::A(name) => ("A", name),
+            Question::Aaaa(name) => ("AAAA", name),
+            Question::Srv(name) => ("SRV", name),
+            Question::Naptr(name) => ("NAPTR", name),
+        }
+    }
+}
+
 impl Record {
     /// The address that the record holds, if it is of such a type.
     #[must_use]
@@ -349,6 +362,17 @@ impl From<IpAddr> for Record {
             IpAddr::V6(address) => Record::Aaaa(address),
         }
     }
+}
+
+/// What one name server said to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The question.
+    pub question: Question,
+    /// Who was asked; `None`: the answer was known without any name server, from the hosts file for one.
+    pub server: Option<SocketAddr>,
+    /// The answer, or what stands for it: silence, or a failure.
+    pub answer: DnsAnswer,
 }
 
 /// Why the name service gave no records.
@@ -503,6 +527,8 @@ pub enum Notice {
         /// The octets, as they were on the wire.
         bytes: Bytes,
     },
+    /// A name server was asked.
+    Lookup(Lookup),
     /// Something that arrived was not used.
     Dropped {
         /// Who sent it.

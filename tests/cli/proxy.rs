@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::keep::keep;
+use crate::nameserver::{NameServer, Play, srv};
 use crate::phone::{Phone, proof, row_of, rows_of};
 use crate::run::{sipreg, with_environment};
 use crate::serve::{Server, name};
@@ -293,6 +294,35 @@ fn other_domains_are_looked_up_at_the_name_server() {
     let came = other.hears(&format!("MESSAGE {uri} SIP/2.0\r\n"));
     other.answer(&came, "200 OK");
     caller.status(200);
+    server.stop();
+}
+
+/// PRX-012 LOC-011 LOC-023: a domain's SRV record says which server and port; `--resolve` says where that server is.
+#[test]
+#[cfg(target_os = "linux")]
+fn other_domains_are_found_by_srv_and_their_servers_by_resolve() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = UdpSocket::bind("127.0.0.2:0").unwrap().local_addr().unwrap().to_string();
+    let (port, own) = (at.rsplit(':').next().unwrap().to_owned(), at.clone());
+    let names = NameServer::new(move |name, kind| match (kind, name) {
+        ("SRV", "_sip._udp.copenhagen.dk") => Play::Say(vec![srv(10, 60, &at, "sip.copenhagen.dk")]),
+        _ => Play::Say(vec![]),
+    });
+    let pinned = format!("sip.copenhagen.dk:{port}:127.0.0.2");
+    let more = ["--nameserver", &names.address, "--resolve", &pinned];
+    let server = guarded(folder.path(), &["alice@munich.de"], &more);
+    let mut phone = Phone::from(&own, "udp", &server.at[0], "other");
+    let mut caller = Phone::new("udp", &server.at[0], "caller");
+    let uri = "sip:other@copenhagen.dk";
+    let request = caller.request("MESSAGE", uri, "sip:alice@munich.de", "");
+    caller.send(&request);
+    let proof = proof(&caller.status(407), "MESSAGE", uri, "alice", "uncertainty");
+    let request = caller.request("MESSAGE", uri, "sip:alice@munich.de", &proof);
+    caller.send(&request);
+    let came = phone.hears(&format!("MESSAGE {uri} SIP/2.0\r\n"));
+    phone.answer(&came, "200 OK");
+    caller.status(200);
+    assert!(!names.asked().iter().any(|asked| asked.ends_with(" sip.copenhagen.dk")), "{:?}", names.asked());
     server.stop();
 }
 

@@ -208,6 +208,7 @@ impl<'a> Internet<'a> {
                 self.ladder.octets(at, format_args!("◀── {transport} {remote}"), &bytes);
             }
             Notice::Message { direction: Direction::Sent | Direction::SentAgain, .. } => {}
+            Notice::Lookup(said) => panic!("the core asks nobody itself: {said:?}"),
             Notice::Dropped { reason, .. } => self.ladder.note(at, format_args!("dropped: {reason}")),
             Notice::PasswordWanted { .. } => panic!("nobody is there to be asked"),
             Notice::Account { what, .. } => panic!("nothing is kept: {what:?}"),

@@ -178,7 +178,7 @@ impl Others for Scripted<'_> {
                 // The user takes ten minutes to find it.
                 stage.event(600_000, Event::Command(Command::Password { registration, password }));
             }
-            Action::Notify(Notice::Message { .. }) => {}
+            Action::Notify(Notice::Message { .. } | Notice::Lookup(_)) => {}
             Action::Listen { .. }
             | Action::FindSource { .. }
             | Action::Store { .. }

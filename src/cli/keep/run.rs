@@ -156,6 +156,7 @@ impl Loop {
             | Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
             | Notice::Message { .. }
+            | Notice::Lookup(_)
             | Notice::Dropped { .. }
             | Notice::Server(_) => self.session.show(notice, reporter),
         }

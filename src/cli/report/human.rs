@@ -19,7 +19,7 @@ use crate::sip::Q;
 use super::json::is_removal;
 use super::paint::Paint;
 use super::zone::Zone;
-use crate::cli::text::{escape, milliseconds, seconds};
+use crate::cli::text::{escape, milliseconds, readable, seconds};
 
 /// Bindings of other devices beyond this number are counted, not listed.
 const OTHERS_SHOWN: usize = 10;
@@ -54,7 +54,7 @@ pub fn success(
 pub fn list(aor: &str, report: &Report, success: &Success, paint: Paint) -> String {
     let mut sorted: Vec<&Listed> = success.bindings.iter().filter(|binding| binding.expires > 0).collect();
     sorted.sort_by_key(|binding| Reverse((binding.q.unwrap_or(Q::ONE), binding.expires)));
-    let aor = paint.strong(&escape(aor));
+    let aor = paint.strong(&escape(&readable(aor)));
     let mut text = match sorted.len() {
         0 => format!("{aor} is not bound to anything\n"),
         1 => format!("{aor} has 1 binding\n"),
@@ -79,13 +79,13 @@ fn lines(bindings: &[&Listed]) -> Vec<String> {
             let q = binding.q.map(|q| format!("q={q}")).unwrap_or_default();
             let _ = write!(line, "{q:<width$}  ");
         }
-        line + &escape(&binding.contact.uri.to_string())
+        line + &escape(&readable(&binding.contact.uri.to_string()))
     };
     bindings.iter().map(line).collect()
 }
 
 fn headline(aor: &str, report: &Report, success: &Success, paint: Paint, zone: &Zone) -> String {
-    let aor = paint.strong(&escape(aor));
+    let aor = paint.strong(&escape(&readable(aor)));
     if report.purpose == Purpose::RemoveAll {
         return format!("{} {aor} from everywhere", paint.good("Unregistered"));
     }
@@ -121,7 +121,7 @@ impl Rows {
             self.push(mine, line);
         }
         for granted in removed {
-            self.push("removed", escape(&granted.uri.to_string()).into_owned());
+            self.push("removed", escape(&readable(&granted.uri.to_string())).into_owned());
         }
         let still = if own.is_empty() { "still bound" } else { "also bound" };
         for line in lines {
@@ -143,6 +143,10 @@ impl Rows {
                 let _ = write!(text, " and {}", count(report.retransmissions, "retransmission"));
             }
             self.push("answered by", text);
+            let origin = report.attempts.last().and_then(|attempt| attempt.origin.as_ref());
+            if let Some(origin) = origin.filter(|origin| origin.srv.is_some()) {
+                self.push("found as", escape(&readable(&origin.to_string())).into_owned());
+            }
             if let Some(seen) = report.received {
                 self.push("seen as", format!("{seen}, not {}: there is a NAT between", hop.local));
             }
@@ -183,12 +187,7 @@ fn count(number: u32, what: &str) -> String {
 /// A failure with its hint, and every destination if there were several.
 #[must_use]
 pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
-    let mut attempts = String::new();
-    if report.attempts.len() > 1 {
-        for attempt in &report.attempts {
-            let _ = writeln!(attempts, "  {}", tried(attempt));
-        }
-    }
+    let attempts = if report.attempts.len() > 1 { attempts(report) } else { String::new() };
     error(&failure.message, paint) + &attempts + &remarks(&failure.warnings, paint) + &advice(failure, paint)
 }
 
@@ -198,6 +197,12 @@ pub fn fault(fault: &Fault, paint: Paint) -> String {
     error(&fault.message, paint) + &remarks(&fault.warnings, paint) + &advice(fault, paint)
 }
 
+/// Every destination that was tried, and where its address came from.
+#[must_use]
+pub fn attempts(report: &Report) -> String {
+    report.attempts.iter().map(|attempt| format!("  {}\n", tried(attempt))).collect()
+}
+
 fn advice(fault: &Fault, paint: Paint) -> String {
     fault.hint.as_ref().map(|text| hint(text, paint)).unwrap_or_default()
 }
@@ -205,9 +210,12 @@ fn advice(fault: &Fault, paint: Paint) -> String {
 fn tried(attempt: &Attempt) -> String {
     let remote = match &attempt.remote {
         Remote::Address(address) => address.to_string(),
-        Remote::Name(name) => escape(name).into_owned(),
+        Remote::Name(name) => escape(&readable(name)).into_owned(),
     };
     let over = attempt.transport.map(|transport| format!(" over {}", transport.as_via())).unwrap_or_default();
+    let origin =
+        attempt.origin.as_ref().map(|origin| format!(" ({})", escape(&readable(&origin.to_string()))));
+    let origin = origin.unwrap_or_default();
     let result = match attempt.result {
         AttemptResult::Status(status) => format!("answered {status}"),
         AttemptResult::Timeout => "no answer".to_owned(),
@@ -217,7 +225,7 @@ fn tried(attempt: &Attempt) -> String {
             error.map_or_else(|| "no such record".to_owned(), |error| error.to_string())
         }
     };
-    format!("tried {remote}{over}: {result}")
+    format!("tried {remote}{over}{origin}: {result}")
 }
 
 /// The warnings, a line for each. What the registrar says of a failure comes with that.
@@ -327,5 +335,5 @@ pub fn hint(message: &str, paint: Paint) -> String {
 }
 
 fn line(label: &str, message: &str) -> String {
-    format!("{label} {}\n", escape(message))
+    format!("{label} {}\n", escape(&readable(message)))
 }

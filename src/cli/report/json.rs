@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 
-use crate::proto::Cause;
 use crate::proto::client::outcome::{self, AttemptResult, Listed, Remote, Report, Success};
 use crate::proto::client::plan::Purpose;
+use crate::proto::{Cause, ResolveError};
 use crate::sip::NameAddr;
 
 use crate::cli::exit::Fault;
@@ -170,13 +170,19 @@ struct Auth {
 struct Attempt {
     /// `udp` or `tcp`. Null when no address was found.
     transport: Option<String>,
-    /// Address and port, or the name that was not found.
-    remote: String,
-    /// The status of the final response as text ("200"), or: `timeout`, nothing came in time; `refused`, the network or
-    /// the own system would not carry it there; `closed`, the connection ended without an answer; `dns`, the name
-    /// service gave no address.
-    #[schemars(regex(pattern = r"^([1-6][0-9][0-9]|timeout|refused|closed|dns)$"))]
+    /// Address and port. Null when no address was found.
+    remote: Option<String>,
+    /// The status of the final response as text ("200"), or: `timeout`, nothing came in time; `refused`, nobody listens
+    /// there, or the own system would not carry it there; `unreachable`, the network has no way there; `closed`, the
+    /// connection ended without an answer; and where the name service gave no address: `no_such_name`, there is no such
+    /// name; `no_records`, it has no address that may be used; `dns_failed`, the name server failed; `dns_silent`, none
+    /// answered.
+    #[schemars(regex(
+        pattern = r"^([1-6][0-9][0-9]|timeout|refused|unreachable|closed|no_such_name|no_records|dns_failed|dns_silent)$"
+    ))]
     result: String,
+    /// The name of the host that has the address, or that has none. Null where the address itself was named.
+    target: Option<String>,
 }
 
 impl Object {
@@ -352,20 +358,27 @@ impl Attempt {
             AttemptResult::Closed | AttemptResult::Failed(Cause::Reset) => "closed".to_owned(),
             AttemptResult::Failed(
                 Cause::Refused
-                | Cause::Unreachable
-                | Cause::ProtocolUnreachable
                 | Cause::TooLarge
                 | Cause::LocalAddress
                 | Cause::Denied
                 | Cause::Exhausted
                 | Cause::Other(_),
             ) => "refused".to_owned(),
-            AttemptResult::Dns(_) => "dns".to_owned(),
+            AttemptResult::Failed(Cause::Unreachable | Cause::ProtocolUnreachable) => {
+                "unreachable".to_owned()
+            }
+            AttemptResult::Dns(Some(ResolveError::NoSuchName)) => "no_such_name".to_owned(),
+            AttemptResult::Dns(None) => "no_records".to_owned(),
+            AttemptResult::Dns(Some(ResolveError::ServerFailed)) => "dns_failed".to_owned(),
+            AttemptResult::Dns(Some(ResolveError::TimedOut)) => "dns_silent".to_owned(),
         };
-        let remote = match &attempt.remote {
-            Remote::Address(address) => address.to_string(),
-            Remote::Name(name) => name.clone(),
+        let (remote, target) = match &attempt.remote {
+            Remote::Address(address) => {
+                (Some(address.to_string()), attempt.origin.as_ref().map(|origin| origin.name.clone()))
+            }
+            Remote::Name(name) => (None, Some(name.clone())),
         };
-        Attempt { transport: attempt.transport.map(|transport| transport.to_string()), remote, result }
+        let transport = attempt.transport.filter(|_| remote.is_some());
+        Attempt { transport: transport.map(|transport| transport.to_string()), remote, result, target }
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::paint::Paint;
-use crate::cli::text::{escape, octets, tenths};
-use crate::proto::{Direction, Dropped, Transport};
+use crate::cli::text::{escape, octets, readable, tenths};
+use crate::proto::{Direction, Dropped, Lookup, Naptr, Record, ResolveError, Srv, Transport};
 use crate::sip::{Message, Method};
 
 /// A message that passed.
@@ -51,6 +51,54 @@ pub fn line(passage: &Passage<'_>, columns: Option<usize>, paint: Paint) -> Stri
 #[must_use]
 pub fn dropped(at: Duration, peer: SocketAddr, reason: Dropped, paint: Paint) -> String {
     format!("{}  x  {}\n", time(at), paint.odd(&format!("dropped: {reason}, from {peer}")))
+}
+
+/// Records of one answer that are shown; the others are counted.
+const RECORDS: usize = 4;
+
+/// A question to the name service, the answer, and who gave it.
+#[must_use]
+pub fn lookup(at: Duration, lookup: &Lookup, paint: Paint) -> String {
+    let (kind, name) = lookup.question.parts();
+    let name = readable(name);
+    let answer = match &lookup.answer {
+        Ok(records) if records.is_empty() => "no such record".to_owned(),
+        Ok(records) => {
+            let mut shown: Vec<String> = records.iter().take(RECORDS).map(record).collect();
+            if let Some(more) = records.len().checked_sub(RECORDS).filter(|more| *more > 0) {
+                shown.push(format!("and {more} more"));
+            }
+            shown.join(", ")
+        }
+        Err(error) => error.to_string(),
+    };
+    let text = escape(&format!("{kind} {name}: {answer}")).into_owned();
+    let server = match (lookup.server, &lookup.answer) {
+        // It has said nothing.
+        (Some(silent), Err(ResolveError::TimedOut)) => format!(", {silent}"),
+        (Some(server), _) => format!(", said {server}"),
+        (None, _) => ", known here".to_owned(),
+    };
+    format!("{}  ?  {text}{}\n", time(at), paint.faint(&server))
+}
+
+/// A record without its name. Services that can't be used yet are marked.
+fn record(record: &Record) -> String {
+    match record {
+        Record::A(address) => address.to_string(),
+        Record::Aaaa(address) => address.to_string(),
+        Record::Srv(Srv { priority, weight, port, target }) if target.is_empty() => {
+            format!("{priority} {weight} . port {port} (not offered)")
+        }
+        Record::Srv(Srv { priority, weight, port, target }) => {
+            format!("{priority} {weight} {} port {port}", readable(target))
+        }
+        Record::Naptr(Naptr { order, preference, service, replacement, .. }) => {
+            let known = ["SIP+D2U", "SIP+D2T"].iter().any(|known| service.eq_ignore_ascii_case(known));
+            let skipped = if known { "" } else { " (skipped)" };
+            format!("{order} {preference} {service} {}{skipped}", readable(replacement))
+        }
+    }
 }
 
 /// The whole message, indented; digest responses masked unless `show_secrets`.
@@ -97,6 +145,7 @@ fn answered(response: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::Question;
 
     fn passage<'a>(direction: Direction, bytes: &'a [u8]) -> Passage<'a> {
         Passage {
@@ -133,6 +182,51 @@ mod tests {
     1500.0 ms  x  dropped: belongs to no transaction, from [::1]:5060
     "#);
         assert!(ladder.lines().all(|line| line.len() <= 80));
+    }
+
+    /// Each name server that was asked has a line; services that can't be used are told.
+    #[test]
+    fn a_question_to_the_name_service_is_one_line() {
+        let server = Some("127.0.0.1:53".parse().unwrap());
+        let naptr = |order, service: &str, replacement: &str| {
+            Record::Naptr(Naptr {
+                order,
+                preference: 50,
+                flags: "s".into(),
+                service: service.into(),
+                replacement: replacement.into(),
+            })
+        };
+        let srv =
+            |target: &str| Record::Srv(Srv { priority: 10, weight: 60, port: 5070, target: target.into() });
+        let name = || "xn--mnchen-3ya.de".to_owned();
+        let many = (0..6).map(|n| Record::A([192, 0, 2, n].into())).collect();
+        let services = vec![naptr(1, "SIPS+D2T", "_sips._tcp.a.de"), naptr(2, "sip+d2u", "_sip._udp.a.de")];
+        let lines: String = [
+            Lookup { question: Question::Naptr(name()), server, answer: Ok(services) },
+            Lookup {
+                question: Question::Srv("_sip._udp.a.de".into()),
+                server,
+                answer: Ok(vec![srv("b.de"), srv("")]),
+            },
+            Lookup { question: Question::A("b.de".into()), server, answer: Ok(many) },
+            Lookup { question: Question::Aaaa("b.de".into()), server: None, answer: Ok(vec![]) },
+            Lookup { question: Question::A("\u{1b}".into()), server, answer: Err(ResolveError::NoSuchName) },
+            Lookup { question: Question::A("c.de".into()), server, answer: Err(ResolveError::ServerFailed) },
+            Lookup { question: Question::A("c.de".into()), server, answer: Err(ResolveError::TimedOut) },
+        ]
+        .iter()
+        .map(|said| lookup(Duration::from_micros(700), said, Paint::plain()))
+        .collect();
+        insta::assert_snapshot!(lines, @r"
+       0.7 ms  ?  NAPTR münchen.de: 1 50 SIPS+D2T _sips._tcp.a.de (skipped), 2 50 sip+d2u _sip._udp.a.de, said 127.0.0.1:53
+       0.7 ms  ?  SRV _sip._udp.a.de: 10 60 b.de port 5070, 10 60 . port 5070 (not offered), said 127.0.0.1:53
+       0.7 ms  ?  A b.de: 192.0.2.0, 192.0.2.1, 192.0.2.2, 192.0.2.3, and 2 more, said 127.0.0.1:53
+       0.7 ms  ?  AAAA b.de: no such record, known here
+       0.7 ms  ?  A \u{1b}: no such name, said 127.0.0.1:53
+       0.7 ms  ?  A c.de: the name server failed, said 127.0.0.1:53
+       0.7 ms  ?  A c.de: the name server did not answer, 127.0.0.1:53
+    ");
     }
 
     /// Of a call the answers say what they answer; on a terminal the lines fit, in a pipe they are whole.

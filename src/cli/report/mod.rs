@@ -25,9 +25,9 @@ use super::explain;
 use super::signals::Stop;
 use super::text;
 use super::values::ColorChoice;
-use crate::proto::Dropped;
 use crate::proto::client::outcome::{Failure, Report, Success, Unusable, Warning};
 use crate::proto::client::plan::Purpose;
+use crate::proto::{Dropped, Lookup};
 
 use crate::sip::{AnyUri, NameAddr};
 
@@ -211,6 +211,14 @@ impl<'s, 'a> Reporter<'s, 'a> {
         }
     }
 
+    /// A name server was asked.
+    pub fn lookup(&mut self, at: Duration, lookup: &Lookup) {
+        if self.settings.verbosity > 0 && self.command != Some(CommandName::Demo) {
+            let text = ladder::lookup(at, lookup, self.err);
+            self.stderr(&text);
+        }
+    }
+
     /// A message that arrived was dropped.
     pub fn dropped(&mut self, at: Duration, peer: SocketAddr, reason: Dropped) {
         if self.settings.verbosity > 0 {
@@ -224,6 +232,10 @@ impl<'s, 'a> Reporter<'s, 'a> {
         if !self.settings.quiet {
             let warnings = human::warnings(report, self.err);
             self.stderr(&warnings);
+            // A failure after several tells them itself.
+            if self.settings.verbosity > 0 && (report.result.is_ok() || report.attempts.len() == 1) {
+                self.stderr(&human::attempts(report));
+            }
         }
         match &report.result {
             Ok(success) => {

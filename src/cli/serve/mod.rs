@@ -68,7 +68,7 @@ async fn serve(
         auth_calls: options.auth_calls,
         limits: options.limits,
         timing: Timing::default(),
-        pinned: Vec::new(),
+        pinned: options.pinned,
         tell_messages: args.display.verbose > Some(0),
     };
     let wanted = service.listen.len();
@@ -172,6 +172,7 @@ impl Server {
                 }
             }
             notice @ (Notice::Message { .. }
+            | Notice::Lookup(_)
             | Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }

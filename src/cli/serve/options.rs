@@ -8,6 +8,7 @@ use crate::cli::usage::UsageError;
 use crate::cli::values::{AlgorithmName, Domain, Lifetime, Listener, Size, SocketAddress, StoreName};
 use crate::proto::Transport;
 use crate::proto::digest::Algorithm;
+use crate::proto::locate::Pinned;
 use crate::proto::registrar::service::{Fork, Limits, Listen, Policy};
 use crate::sip::Host;
 
@@ -41,6 +42,8 @@ pub struct Options {
     pub algorithms: Vec<Algorithm>,
     /// The name servers to ask; empty for those of the system.
     pub nameservers: Vec<SocketAddr>,
+    /// Where hosts are, whatever the name service says.
+    pub pinned: Vec<Pinned>,
     /// Where to serve the metrics.
     pub metrics: Option<SocketAddr>,
 }
@@ -68,6 +71,7 @@ impl Options {
             },
             algorithms: algorithms(&args.access.algorithms)?,
             nameservers: account::nameservers(&args.calls.nameserver)?,
+            pinned: account::pinned(&args.calls.resolve),
             metrics: args.listening.metrics.map(|SocketAddress(address)| address),
             listen,
         })

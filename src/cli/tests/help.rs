@@ -75,17 +75,18 @@ fn the_short_help_of_register_is_a_line_per_option() {
           --user-agent <TEXT>  User-Agent; none leaves it out
 
     Network:
-          --bind <IP[:PORT]>         Local address and port to send from
-          --advertise <HOST[:PORT]>  Address to tell others instead
-          --nameserver <IP[:PORT]>   Name server to ask (repeatable)
-      -4                             Use IPv4 only
-      -6                             Use IPv6 only
-          --timeout <DURATION>       Time for the whole command [default: 128s]
-          --t1 <DURATION>            Expected round trip [default: 500ms]
-          --config <FILE>            Configuration file, with accounts
-          --state-dir <DIR>          Where to remember what is bound
-          --stateless                Remember nothing, and don't look it up
-          --retry-for <DURATION>     Try again for that long; 0 is not at all
+          --bind <IP[:PORT]>          Local address and port to send from
+          --advertise <HOST[:PORT]>   Address to tell others instead
+          --nameserver <IP[:PORT]>    Name server to ask (repeatable)
+          --resolve <HOST:PORT:ADDR>  Address of a host at a port (repeatable)
+      -4                              Use IPv4 only
+      -6                              Use IPv6 only
+          --timeout <DURATION>        Time for the whole command [default: 128s]
+          --t1 <DURATION>             Expected round trip [default: 500ms]
+          --config <FILE>             Configuration file, with accounts
+          --state-dir <DIR>           Where to remember what is bound
+          --stateless                 Remember nothing, and don't look it up
+          --retry-for <DURATION>      Try again for that long; 0 is not at all
 
     Output:
           --json          Print one JSON object, on failure too
@@ -235,6 +236,13 @@ fn the_long_help_of_register_says_all() {
           --nameserver <IP[:PORT]>
               Name server to ask (repeatable)
 
+          --resolve <HOST:PORT:ADDR>
+              Address of a host at a port (repeatable)
+              
+              It counts in place of what the name service says of that host (A and
+              AAAA), also where an SRV record leads there; NAPTR and SRV are still
+              asked for. IPv6 stands in brackets.
+
       -4
               Use IPv4 only
 
@@ -373,7 +381,6 @@ fn help_texts_keep_the_rules() {
             "ws",
             "wss",
             "--tls-ca",
-            "--resolve",
             "--instance",
             "--reg-id",
             "--outbound",

@@ -39,10 +39,11 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --max-store <SIZE>            Memory for bindings [default: 128MiB]
 
     How calls are routed:
-          --fork <HOW>              Several devices: parallel, sequential
-          --auth-calls              Ask every caller for a password
-          --max-calls <NUMBER>      Calls in progress [default: 20000]
-          --nameserver <IP[:PORT]>  Name server to ask (repeatable)
+          --fork <HOW>                Several devices: parallel, sequential
+          --auth-calls                Ask every caller for a password
+          --max-calls <NUMBER>        Calls in progress [default: 20000]
+          --nameserver <IP[:PORT]>    Name server to ask (repeatable)
+          --resolve <HOST:PORT:ADDR>  Address of a host at a port (repeatable)
 
     Output:
           --json          Print a JSON object per event

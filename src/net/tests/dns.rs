@@ -1,6 +1,10 @@
 use std::sync::{Arc, Mutex};
 
-use tokio::net::UdpSocket;
+use hickory_resolver::proto::op::{Message, MessageType, Query, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{CNAME, NAPTR, SOA, SRV};
+use hickory_resolver::proto::rr::{Name, RData, Record as DnsRecord, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -187,4 +191,304 @@ async fn questions_beyond_the_limit_are_answered_with_a_failure() {
         Event::Resolved { answer: Err(ResolveError::ServerFailed), .. } => {}
         other => panic!("{other:?}"),
     }
+}
+
+/// What a scripted name server does with a question.
+enum Play {
+    /// Answers with these records, in the same words over UDP and TCP.
+    Say(ResponseCode, Vec<DnsRecord>),
+    /// The same, with a SOA of that minimum.
+    Deny(ResponseCode, u32),
+    /// Over UDP only that it does not fit; over TCP these.
+    Cut(Vec<DnsRecord>),
+    Garbage,
+    Silence,
+}
+
+/// A name server that acts as `script` says, over UDP and TCP.
+async fn scripted(script: impl Fn(&str, RecordType) -> Play + Send + Sync + 'static) -> NameServer {
+    let listener = TcpListener::bind((V4, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = UdpSocket::bind(address).await.unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let task = tokio::spawn(async move {
+        let mut buffer = [0; 1500];
+        loop {
+            tokio::select! {
+                received = socket.recv_from(&mut buffer) => {
+                    let (n, from) = received.unwrap();
+                    if let Some(reply) = play(&script, &buffer[..n], false, &log) {
+                        socket.send_to(&reply, from).await.unwrap();
+                    }
+                }
+                accepted = listener.accept() => {
+                    let (mut stream, _) = accepted.unwrap();
+                    let mut query = vec![0; usize::from(stream.read_u16().await.unwrap())];
+                    stream.read_exact(&mut query).await.unwrap();
+                    if let Some(reply) = play(&script, &query, true, &log) {
+                        stream.write_u16(u16::try_from(reply.len()).unwrap()).await.unwrap();
+                        stream.write_all(&reply).await.unwrap();
+                    }
+                }
+            }
+        }
+    });
+    NameServer { address, asked, task }
+}
+
+fn play(
+    script: &impl Fn(&str, RecordType) -> Play,
+    query: &[u8],
+    is_tcp: bool,
+    log: &Mutex<Vec<String>>,
+) -> Option<Vec<u8>> {
+    let query = Message::from_vec(query).unwrap();
+    let question = &query.queries[0];
+    let name = question.name().to_string();
+    let how = if is_tcp { " over TCP" } else { "" };
+    log.lock().unwrap().push(format!("{} {name}{how}", question.query_type()));
+    let mut reply = Message::new(query.metadata.id, MessageType::Response, query.metadata.op_code);
+    reply.add_query(question.clone());
+    match script(&name, question.query_type()) {
+        Play::Say(code, records) => {
+            reply.metadata.response_code = code;
+            reply.add_answers(records);
+        }
+        Play::Deny(code, minimum) => {
+            reply.metadata.response_code = code;
+            let soa = SOA::new(fqdn("ns"), fqdn("root"), 1, 1, 1, 1, minimum);
+            reply.add_authority(DnsRecord::from_rdata(fqdn("example.com"), 600, RData::SOA(soa)));
+        }
+        Play::Cut(_) if !is_tcp => reply.metadata.truncation = true,
+        Play::Cut(records) => {
+            reply.add_answers(records);
+        }
+        Play::Garbage => return Some([&reply.to_vec().unwrap()[..2], b"\x81\x80\xff\xff\xff\xff"].concat()),
+        Play::Silence => return None,
+    }
+    Some(reply.to_vec().unwrap())
+}
+
+fn fqdn(text: &str) -> Name {
+    let mut name = Name::from_ascii(text).unwrap();
+    name.set_fqdn(true);
+    name
+}
+
+fn alias(from: &str, to: &str, ttl: u32) -> DnsRecord {
+    DnsRecord::from_rdata(fqdn(from), ttl, RData::CNAME(CNAME(fqdn(to))))
+}
+
+fn address(name: &str, ip: &str, ttl: u32) -> DnsRecord {
+    DnsRecord::from_rdata(fqdn(name), ttl, RData::A(ip.parse().unwrap()))
+}
+
+/// Asks and says what came: the answer, how long it is good, and how many milliseconds it took.
+async fn timed(servers: Vec<SocketAddr>, question: Question) -> (DnsAnswer, u32, u128) {
+    let mut network = network(Config { nameservers: servers, ..Config::default() });
+    timed_by(&mut network, question).await
+}
+
+async fn timed_by(network: &mut Network, question: Question) -> (DnsAnswer, u32, u128) {
+    let begin = network.now();
+    network.perform(Action::Resolve { query: QueryId(7), question });
+    match event(network).await {
+        Event::Resolved { answer, ttl, .. } => (answer, ttl, network.now().since(begin).as_millis()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A port that nobody listens on.
+async fn closed() -> SocketAddr {
+    let socket = UdpSocket::bind((V4, 0)).await.unwrap();
+    socket.local_addr().unwrap()
+}
+
+fn example() -> Play {
+    Play::Say(ResponseCode::NoError, vec![address("example.com", "192.0.2.1", 60)])
+}
+
+/// LOC-005 LOC-009 LOC-023
+#[tokio::test]
+async fn services_and_their_servers_come_as_they_are() {
+    let server = scripted(|name, kind| {
+        let data = match kind {
+            RecordType::SRV => vec![
+                RData::SRV(SRV::new(10, 60, 5080, fqdn("Sip1.munich.de"))),
+                RData::SRV(SRV::new(20, 0, 5060, Name::root())),
+            ],
+            _ => vec![RData::NAPTR(NAPTR::new(
+                50,
+                90,
+                (*b"s").into(),
+                (*b"SIP+D2U").into(),
+                [].into(),
+                fqdn("_sip._udp.munich.de"),
+            ))],
+        };
+        let record = |data| DnsRecord::from_rdata(fqdn(name), 300, data);
+        Play::Say(ResponseCode::NoError, data.into_iter().map(record).collect())
+    })
+    .await;
+    let (answer, ttl, _) = timed(vec![server.address], Question::Srv("_sip._udp.munich.de".into())).await;
+    let srv = |priority, weight, port, target: &str| {
+        Record::Srv(crate::proto::Srv { priority, weight, port, target: target.into() })
+    };
+    assert_eq!(answer, Ok(vec![srv(10, 60, 5080, "Sip1.munich.de"), srv(20, 0, 5060, "")]));
+    assert_eq!(ttl, 300);
+    let (answer, ..) = timed(vec![server.address], Question::Naptr("munich.de".into())).await;
+    let naptr = crate::proto::Naptr {
+        order: 50,
+        preference: 90,
+        flags: "s".into(),
+        service: "SIP+D2U".into(),
+        replacement: "_sip._udp.munich.de".into(),
+    };
+    assert_eq!(answer, Ok(vec![Record::Naptr(naptr)]));
+}
+
+/// LOC-025: the least TTL of the chain counts, and that of the SOA where there is nothing.
+#[tokio::test]
+async fn an_answer_is_good_as_long_as_the_least_of_its_records() {
+    let server = scripted(|name, _| match name {
+        "chain.com." => Play::Say(
+            ResponseCode::NoError,
+            vec![
+                alias("chain.com", "middle.com", 500),
+                alias("middle.com", "END.com", 40),
+                address("end.com", "192.0.2.1", 70),
+            ],
+        ),
+        "halves.com." => Play::Say(ResponseCode::NoError, vec![alias("halves.com", "end.com", 500)]),
+        "end.com." => Play::Say(ResponseCode::NoError, vec![address("end.com", "192.0.2.1", 70)]),
+        "nothing.com." => Play::Deny(ResponseCode::NoError, 33),
+        _ => Play::Deny(ResponseCode::NXDomain, 44),
+    })
+    .await;
+    let one = Ok(records(&addresses(&["192.0.2.1"])));
+    for (name, answer, ttl) in [
+        ("chain.com", one.clone(), 40),
+        ("halves.com", one, 70),
+        ("nothing.com", Ok(vec![]), 33),
+        ("nobody.com", Err(ResolveError::NoSuchName), 44),
+    ] {
+        let (found, seconds, _) = timed(vec![server.address], a(name)).await;
+        assert_eq!((found, seconds), (answer, ttl), "{name}");
+    }
+}
+
+/// LOC-026: a loop of aliases ends soon, within one answer and over several.
+#[tokio::test]
+async fn aliases_in_a_circle_are_a_failure() {
+    let server = scripted(|name, _| match name {
+        "one.com." => Play::Say(ResponseCode::NoError, vec![alias("one.com", "two.com", 60)]),
+        "two.com." => Play::Say(ResponseCode::NoError, vec![alias("two.com", "one.com", 60)]),
+        _ => Play::Say(ResponseCode::NoError, vec![alias("self.com", "self.com", 60)]),
+    })
+    .await;
+    for name in ["one.com", "self.com"] {
+        let (answer, _, took) = timed(vec![server.address], a(name)).await;
+        assert_eq!(answer, Err(ResolveError::ServerFailed), "{name}");
+        assert!(took < 2000, "{took} ms");
+    }
+    assert!(server.asked.lock().unwrap().len() < 40);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_a_datagram_comes_over_tcp() {
+    let many: Vec<_> = (0..200).map(|n| address("example.com", &format!("192.0.2.{n}"), 60)).collect();
+    let server = scripted(move |_, _| Play::Cut(many.clone())).await;
+    let (answer, ..) = timed(vec![server.address], a("example.com")).await;
+    assert_eq!(answer.map(|records| records.len()), Ok(200));
+    let asked = server.asked.lock().unwrap().clone();
+    assert_eq!(asked, ["A example.com.", "A example.com. over TCP"]);
+}
+
+/// LOC-026: a closed port is noticed at once.
+#[tokio::test]
+async fn a_name_server_that_is_not_there_costs_nothing() {
+    let there = scripted(|_, _| example()).await;
+    let (answer, _, took) = timed(vec![closed().await, there.address], a("example.com")).await;
+    assert_eq!(answer, Ok(records(&addresses(&["192.0.2.1"]))));
+    assert!(took < 500, "{took} ms");
+
+    let (answer, _, took) = timed(vec![closed().await, closed().await], a("example.com")).await;
+    assert_eq!(answer, Err(ResolveError::TimedOut));
+    assert!(took < 500, "{took} ms");
+}
+
+/// LOC-026: a silent one costs a second once, and is asked last from then on.
+#[tokio::test]
+async fn a_silent_name_server_costs_a_second_once() {
+    let silent = scripted(|_, _| Play::Silence).await;
+    let there = scripted(|_, _| example()).await;
+    let mut network = network(Config {
+        nameservers: vec![silent.address, closed().await, there.address],
+        ..Config::default()
+    });
+    let (answer, _, took) = timed_by(&mut network, a("example.com")).await;
+    assert_eq!(answer, Ok(records(&addresses(&["192.0.2.1"]))));
+    assert!((900..3000).contains(&took), "{took} ms");
+    let before = silent.asked.lock().unwrap().len();
+    let (_, _, took) = timed_by(&mut network, a("example.com")).await;
+    assert!(took < 500, "{took} ms");
+    assert_eq!(silent.asked.lock().unwrap().len(), before);
+}
+
+/// LOC-025: a failure of one name server is no answer while another has one.
+#[tokio::test]
+async fn a_name_server_that_fails_is_followed_by_the_next() {
+    let there = scripted(|_, _| example()).await;
+    for play in [
+        || Play::Say(ResponseCode::ServFail, vec![]),
+        || Play::Say(ResponseCode::Refused, vec![]),
+        || Play::Say(ResponseCode::FormErr, vec![]),
+        || Play::Garbage,
+    ] {
+        let broken = scripted(move |_, _| play()).await;
+        let (answer, _, took) = timed(vec![broken.address, there.address], a("example.com")).await;
+        assert_eq!(answer, Ok(records(&addresses(&["192.0.2.1"]))));
+        assert!(took < 500, "{took} ms");
+        let (answer, ..) = timed(vec![broken.address, closed().await], a("example.com")).await;
+        assert_eq!(answer, Err(ResolveError::ServerFailed));
+    }
+    // NXDOMAIN and "no such record" are answers: nobody else is asked.
+    let knows = scripted(|_, _| Play::Deny(ResponseCode::NXDomain, 5)).await;
+    let (answer, ..) = timed(vec![knows.address, there.address], a("example.com")).await;
+    assert_eq!(answer, Err(ResolveError::NoSuchName));
+}
+
+/// An answer to another question is none.
+#[tokio::test]
+async fn an_answer_to_another_question_is_not_taken() {
+    let confused = UdpSocket::bind((V4, 0)).await.unwrap();
+    let address = confused.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let mut buffer = [0; 1500];
+        let (n, from) = confused.recv_from(&mut buffer).await.unwrap();
+        let query = Message::from_vec(&buffer[..n]).unwrap();
+        let mut reply = Message::new(query.metadata.id ^ 1, MessageType::Response, query.metadata.op_code);
+        reply.add_query(query.queries[0].clone());
+        confused.send_to(&reply.to_vec().unwrap(), from).await.unwrap();
+        let mut reply = Message::new(query.metadata.id, MessageType::Response, query.metadata.op_code);
+        reply.add_query(Query::query(fqdn("other.com"), RecordType::A));
+        confused.send_to(&reply.to_vec().unwrap(), from).await.unwrap();
+    });
+    let (answer, ..) = timed(vec![address], a("example.com")).await;
+    assert_eq!(answer, Err(ResolveError::ServerFailed));
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn this_host_has_no_services_and_some_names_nobody_knows() {
+    let server = name_server(None).await;
+    let mut network = network(config(&server));
+    for question in [Question::Naptr("localhost".into()), Question::Srv("_sip._udp.localhost".into())] {
+        assert_eq!(ask(&mut network, question).await, Ok(vec![]));
+    }
+    for question in [a("pbx.invalid"), Question::Srv("_sip._udp.pbx.invalid".into())] {
+        assert_eq!(ask(&mut network, question).await, Err(ResolveError::NoSuchName));
+    }
+    assert!(server.asked.lock().unwrap().is_empty());
 }

@@ -31,6 +31,59 @@ fn local_addresses_limit_the_family_they_are_of() {
     assert_eq!(servers, ["192.0.2.53:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
 }
 
+/// Names with letters beyond ASCII go into requests as A-labels (RFC 5891 §4.4), wherever they are typed.
+#[test]
+fn a_domain_is_sent_and_asked_for_in_a_labels() {
+    let plan = account(
+        &[
+            "sip:Wérner@münchen.de".replace('é', "%C3%A9").as_str(),
+            "--registrar",
+            "MÜNCHEN.de:5070;transport=tcp",
+            "--proxy",
+            "sip:sip.bücher.example",
+            "--resolve",
+            "bücher.example:5060:192.0.2.7",
+        ],
+        None,
+    )
+    .ok()
+    .unwrap()
+    .plan;
+    assert_eq!(plan.aor.to_string(), "sip:W%C3%A9rner@xn--mnchen-3ya.de");
+    assert_eq!(plan.registrar.to_string(), "sip:xn--mnchen-3ya.de:5070;transport=tcp");
+    assert_eq!(plan.route[0].to_string(), "sip:sip.xn--bcher-kva.example;lr");
+    assert_eq!(plan.pinned[0].host, "xn--bcher-kva.example");
+}
+
+/// The address of a host at one port: as curl has it, and IPv6 in brackets.
+#[test]
+fn an_address_takes_the_place_of_what_the_name_service_says() {
+    let pinned = |text: &str| {
+        let plan = account(&[AOR, "--resolve", text], None).ok().unwrap().plan;
+        plan.pinned.iter().map(|p| format!("{} {} {}", p.host, p.port, p.address)).collect::<Vec<_>>()
+    };
+    assert_eq!(pinned("sip1.munich.de:5060:192.0.2.7"), ["sip1.munich.de 5060 192.0.2.7"]);
+    assert_eq!(pinned("sip1.munich.de:5080:[2001:db8::7]"), ["sip1.munich.de 5080 2001:db8::7"]);
+    assert_eq!(pinned("sip1.munich.de:5080:2001:db8::7"), ["sip1.munich.de 5080 2001:db8::7"]);
+    for text in [
+        "",
+        "munich.de",
+        "munich.de:5060",
+        "munich.de:5060:",
+        "munich.de:0:192.0.2.7",
+        "munich.de:x:192.0.2.7",
+        "munich.de:+5:192.0.2.7",
+        "munich.de:70000:192.0.2.7",
+        "munich.de:5060:munich.de",
+        "munich.de:5060:[192.0.2.7]",
+        "munich.de:5060:[2001:db8::7",
+        ":5060:192.0.2.7",
+        "192.0.2.1:5060:192.0.2.7",
+    ] {
+        assert!(complaint_with(&["--resolve", text]).contains("--resolve"), "{text}");
+    }
+}
+
 /// An interface is named behind a link-local address, by its name or number, and goes no further than the plan; `lo`
 /// is there on every Linux (RFC 4007 §11, RFC 6874 §2).
 #[test]

@@ -24,6 +24,7 @@ user_agent = "none"
 bind = "127.0.0.1:5090"
 advertise = "phone.munich.de"
 nameserver = "192.0.2.53"
+resolve = ["p1:5060:192.0.2.1", "p1:5060:[2001:db8::7]"]
 ipv4 = true
 timeout = 5
 t1 = "100ms"
@@ -71,6 +72,8 @@ fn every_key_counts() {
     assert_eq!((plan.try_limit.as_secs(), plan.retry_for.as_secs()), (5, 60));
     assert_eq!(account.net.bind, Some(("127.0.0.1".parse().unwrap(), Some(5090))));
     assert_eq!(account.net.nameservers, ["192.0.2.53:53".parse().unwrap()]);
+    let pinned: Vec<_> = plan.pinned.iter().map(|pinned| pinned.address.to_string()).collect();
+    assert_eq!(pinned, ["192.0.2.1", "2001:db8::7"]);
     assert!(plan.advertise.is_some() && account.settings.json);
     assert_eq!(account.settings.verbosity, 2);
     // A folder that is not absolute is meant from that of the file.

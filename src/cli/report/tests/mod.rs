@@ -7,7 +7,7 @@ mod writer;
 
 use super::*;
 use crate::proto::client::outcome::*;
-use crate::proto::locate::Transport;
+use crate::proto::locate::{Origin, Transport};
 use crate::proto::{Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{NameAddr, Q, Uri};
 
@@ -254,7 +254,10 @@ fn several_destinations_are_told_one_by_one() {
         },
         attempt(AttemptResult::Failed(Cause::Refused)),
         attempt(AttemptResult::Closed),
-        attempt(AttemptResult::Status(503)),
+        Attempt {
+            origin: Some(Origin { name: "sip2.munich.de".into(), srv: Some((10, 60)) }.into()),
+            ..attempt(AttemptResult::Status(503))
+        },
         attempt(AttemptResult::Timeout),
     ];
     let report = Report { attempts, ..failed(Failure::Timeout, None) };
@@ -265,13 +268,23 @@ fn several_destinations_are_told_one_by_one() {
       tried sip1.munich.de: no such name
       tried 192.0.2.1:5060 over UDP: connection refused
       tried 192.0.2.1:5060 over UDP: closed the connection
-      tried 192.0.2.1:5060 over UDP: answered 503
+      tried 192.0.2.1:5060 over UDP (sip2.munich.de, SRV 10 60): answered 503
       tried 192.0.2.1:5060 over UDP: no answer
     hint: is the address right?
     "#);
+    let told = json(&report)["attempts"].clone();
+    assert_eq!(
+        told[0].to_string(),
+        r#"{"remote":null,"result":"no_such_name","target":"sip1.munich.de","transport":null}"#
+    );
+    assert!(told[1]["target"].is_null());
+    assert_eq!(
+        (&told[3]["target"], &told[3]["remote"]),
+        (&"sip2.munich.de".into(), &"192.0.2.1:5060".into())
+    );
     let results: Vec<_> =
         json(&report)["attempts"].as_array().unwrap().iter().map(|a| a["result"].clone()).collect();
-    assert_eq!(results, ["dns", "refused", "closed", "503", "timeout"]);
+    assert_eq!(results, ["no_such_name", "refused", "closed", "503", "timeout"]);
 }
 
 /// Every failure: its kind, its exit status, a message on stderr, and nothing that can be taken for a

@@ -112,7 +112,7 @@ impl World<'_> {
                 }
                 self.ledger.finishes(&report, self.now);
             }
-            Action::Notify(Notice::Message { .. } | Notice::Dropped { .. }) => {}
+            Action::Notify(Notice::Message { .. } | Notice::Dropped { .. } | Notice::Lookup(_)) => {}
             Action::Listen { .. }
             | Action::FindSource { .. }
             | Action::Store { .. }
