@@ -333,11 +333,9 @@ fn what_is_known_of_one_family_is_tried_while_the_other_is_still_asked() {
     locate.answer(&questions[1], Err(ResolveError::NoSuchName), 60, random, later);
     locate.answer(&Question::A("elsewhere.de".to_owned()), address("192.0.2.9"), 60, random, later);
     assert_eq!(locate.next(later), Next::Wait { questions: Vec::new(), until: later + RESOLUTION_DELAY });
-    let to = |next: Next| match next {
-        Next::Found(found) => found.destination.address.to_string(),
-        other @ (Next::Unresolved { .. } | Next::NotOffered { .. } | Next::Wait { .. } | Next::Over) => {
-            format!("{other:?}")
-        }
+    let to = |next: Next| {
+        let Next::Found(found) = next else { return format!("{next:?}") };
+        found.destination.address.to_string()
     };
     assert_eq!(to(locate.next(later + RESOLUTION_DELAY)), "192.0.2.1:5060");
     assert_eq!(locate.left(), 0);
