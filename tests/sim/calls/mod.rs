@@ -15,9 +15,9 @@ use scenario::Scenario;
 use world::World;
 
 /// As many as every change has to pass.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 500;
 
-/// So many kinds of events happen in a thousand seeds, or they show less than they say; the rarest may be missing.
+/// So many kinds of events happen in those seeds, or they show less than they say; the rarest may be missing.
 const KINDS: usize = 24;
 
 /// Lives one life; its ladder, and what happened. Whatever is wrong with it panics, and its ladder is printed.
