@@ -14,6 +14,8 @@
 //! The next service is looked at when all destinations of the one before have failed (§4.3), and so is the next server of
 //! a service; the questions about several of them go out together all the same. What is known of one address family is
 //! tried while the other is still asked for ([`RESOLUTION_DELAY`]).
+//!
+//! The file is long because the steps of RFC 3263 lead into each other.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -1051,3 +1051,31 @@ fn a_late_copy_of_what_nobody_answered_is_not_forwarded_again() {
     assert!(world.endpoint.next_timeout().is_none_or(|(due, _)| due > world.now + Duration::from_secs(1000)));
     world.stop();
 }
+
+/// Too much of one thing and of another: each is told once, and once a second with their number.
+#[test]
+fn overloads_of_two_kinds_in_turn_are_told_once_a_second() {
+    let limits = Limits { calls: 1, forwarded: 20_000, ..limits() };
+    let mut world = World::new(Service { limits, ..service() });
+    world.bind(DESK, "");
+    world.datagram(CALLER, &calls("INVITE", 1, ""));
+    world.news();
+    let told = |world: &mut World| -> Vec<(Crowd, u64)> {
+        let refused = |event: ServerEvent| match event {
+            ServerEvent::Overload { what, refused } => Some((what, refused)),
+            _ => None,
+        };
+        world.news().into_iter().filter_map(refused).collect()
+    };
+    for n in 2..=6 {
+        assert_eq!(lines(&world.datagram(CALLER, &calls("INVITE", n, ""))), ["caller 503 INVITE"]);
+        let large = calls("MESSAGE", 10 + n, &format!("Subject: {}", "x".repeat(4000)));
+        assert_eq!(lines(&world.datagram(CALLER, &large)), ["caller 503 MESSAGE"]);
+    }
+    assert_eq!(told(&mut world), [(Crowd::Calls, 1), (Crowd::Memory, 1)]);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(told(&mut world), [(Crowd::Calls, 4), (Crowd::Memory, 4)]);
+    world.pass(Duration::from_secs(300));
+    assert_eq!(told(&mut world), []);
+    world.stop();
+}

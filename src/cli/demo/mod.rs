@@ -179,7 +179,7 @@ async fn play(pause: Duration, setup: Setup, reporter: &mut Reporter<'_, '_>) ->
 /// The end of a step.
 enum Ended {
     Well,
-    /// Nothing follows.
+    /// What went wrong ends the demonstration.
     Wrong(Fault),
     Stopped(Stop),
 }

@@ -46,7 +46,7 @@ const NO_CALL: [Lifeline; 2] = [lifeline("niels.bohr", 1, 5), lifeline("munich.d
 /// Who takes part in a call, besides the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Party {
-    /// Who calls.
+    /// Niels Bohr, who calls.
     Caller,
     /// The device on the desk, the first one.
     Desk,

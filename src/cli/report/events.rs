@@ -434,7 +434,7 @@ pub struct ServeDetails {
     transport: Option<String>,
     /// `listening`: address and port; IPv6 in brackets.
     address: Option<String>,
-    /// Whose bindings it is about.
+    /// Whose bindings it is about; `routed`: whom the request is for; `auth_failed` of a call: who the caller said to be.
     aor: Option<String>,
     /// The URI that was bound, refreshed or removed, or that ran out.
     contact: Option<String>,

@@ -24,7 +24,8 @@
 //! does it. To, From (tag included) and Call-ID stay the same over all requests, CSeq rises by one with each
 //! (§10.2).
 //!
-//! What a response leads to is in `response`, where the next request goes in `failover`, the request itself
+//! The file is long because every phase stands in it with all that can happen to it. What a response leads to is in
+//! `response`, where the next request goes in `failover`, the request itself
 //! in `request`, and what happens between two registrations in `refresh`.
 
 use std::borrow::Cow;

@@ -1,5 +1,6 @@
 //! The endpoint: hands each event to the layer that owns it. Flows carry messages, transactions pair them, and their
-//! users decide: registrations, the device that is bound, and the registrar.
+//! users decide: registrations, the device that is bound, and the server with its registrar and proxy. The file is long
+//! because every event comes in here.
 //!
 //! One [`Event`] in, all its [`Action`]s out. The driver's whole duty is:
 //!

@@ -1,12 +1,14 @@
-//! A registrar at work, from the first listener to the last answer. What it is to do is completely said by a
-//! [`Service`]; what it tells is a [`ServerEvent`].
+//! A server at work, from the first listener to the last answer: the registrar, and the proxy for all that is not for it.
+//! What it is to do is completely said by a [`Service`]; what it tells is a [`ServerEvent`].
 //!
 //! An incoming REGISTER, walked: octets → message (unanswerable: dropped and told; else 400) → `received` and `rport`
 //! → is it a copy? then its answer again → [`Registrar`] → transaction → [`Action::Store`] → 200.
 //!
 //! Whatever is refused before the location service is asked is answered without any state (RFC 3261 §8.2.7): the same
 //! request gets the same answer, To tag included, and a flood of them costs no memory. Only a REGISTER that the
-//! registrar lets through makes a transaction.
+//! registrar lets through makes a transaction, and what the proxy passes on.
+//!
+//! The file is long because every request comes in at one place, which has to know all that may become of it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -175,7 +177,7 @@ pub enum ServerEvent {
     AuthFailed {
         /// Who sent it.
         peer: SocketAddr,
-        /// Whose bindings it was about.
+        /// Whose bindings it was about, or who the caller said to be.
         aor: Aor,
         /// As whom; empty when it didn't say.
         username: Arc<str>,
@@ -303,16 +305,6 @@ enum Stage {
     Over,
 }
 
-/// A stretch in which there is too much of something.
-#[derive(Clone, Copy, Debug)]
-struct Crowded {
-    what: Crowd,
-    /// Requests that were refused since that was told last.
-    refused: u64,
-    /// When more of them may be told.
-    next: Time,
-}
-
 /// Requests that may wait at a time to know whether an address is ours; to those beyond it is not.
 const UNCLEAR: usize = 256;
 
@@ -329,7 +321,8 @@ pub(in crate::proto) struct Server {
     /// Requests that wait to know whether an address that they name is ours.
     unclear: Vec<(IpAddr, Box<Incoming>)>,
     auth_calls: bool,
-    crowd: Option<Crowded>,
+    /// What there is too much of, with the requests that were refused since that was told last.
+    crowds: Vec<(Crowd, u64)>,
     unanswered: Unanswered,
     answers: Answers,
     stretches: Stretches,
@@ -364,7 +357,7 @@ impl Server {
             ),
             unclear: Vec::new(),
             auth_calls,
-            crowd: None,
+            crowds: Vec::new(),
             unanswered: Unanswered::default(),
             answers: Answers::new(rate),
             stretches: Stretches::default(),
@@ -654,21 +647,33 @@ impl Server {
             }
             (Ok(_), None) => {}
             (Err(Refusal { answer, auth, standing }), _) => {
-                match standing {
-                    Standing::Unproven => {}
-                    Standing::Proven => incoming.is_admitted = true,
-                    Standing::Limited => self.left_out(incoming.peer.ip(), Limit::Login, stack),
-                }
-                if let (Some((username, why)), Some(to)) = (auth, head.to.uri.sip()) {
-                    self.counters.auth_failed += 1;
-                    let (peer, aor) = (incoming.peer, Aor::of(to));
-                    tell(ServerEvent::AuthFailed { peer, aor, username, why }, stack);
-                }
+                self.note_login(&mut incoming, head.to.uri.sip(), (auth, standing), stack);
                 if answer.status == 401 && !answers {
                     self.challenged(&incoming, head, stack);
                 }
                 self.refuse(&mut incoming, answer, stack);
             }
+        }
+    }
+
+    /// Notes what is known of the sender of a request that is refused, and tells of credentials that were not accepted, for
+    /// that address.
+    fn note_login(
+        &mut self,
+        incoming: &mut Incoming,
+        address: Option<&Uri>,
+        (auth, standing): (Option<(Arc<str>, AuthFailure)>, Standing),
+        stack: &mut Transactions,
+    ) {
+        match standing {
+            Standing::Unproven => {}
+            Standing::Proven => incoming.is_admitted = true,
+            Standing::Limited => self.left_out(incoming.peer.ip(), Limit::Login, stack),
+        }
+        if let (Some((username, why)), Some(address)) = (auth, address) {
+            self.counters.auth_failed += 1;
+            let (peer, aor) = (incoming.peer, Aor::of(address));
+            tell(ServerEvent::AuthFailed { peer, aor, username, why }, stack);
         }
     }
 
@@ -849,7 +854,7 @@ impl Server {
         if self.is_known(&incoming, stack) {
             return;
         }
-        let (request, now) = (&incoming.request, stack.context.now);
+        let request = &incoming.request;
         let Some(uri) = head.uri.sip() else { return };
         if self.unclear.len() < UNCLEAR
             && let Some(address) = unclear(request, uri, stack)
@@ -893,7 +898,7 @@ impl Server {
         let passing = Passing { incoming, head, routing, aor, unbound, realms };
         if let Err(Refused { mut incoming, reply, crowd }) = self.proxy.forward(passing, stack) {
             if let Some(what) = crowd {
-                self.note_crowd(what, now, stack);
+                self.note_crowd(what, stack);
             }
             self.refuse(&mut incoming, reply, stack);
         }
@@ -954,17 +959,9 @@ impl Server {
 
     fn refuse_caller(&mut self, mut incoming: Incoming, refusal: Refusal, stack: &mut Transactions) {
         let Refusal { answer, auth, standing } = refusal;
-        match standing {
-            Standing::Unproven => {}
-            Standing::Proven => incoming.is_admitted = true,
-            Standing::Limited => self.left_out(incoming.peer.ip(), Limit::Login, stack),
-        }
         let from = incoming.request.headers.from().ok();
-        if let (Some((username, why)), Some(from)) = (auth, from.as_ref().and_then(|from| from.uri.sip())) {
-            self.counters.auth_failed += 1;
-            let (peer, aor) = (incoming.peer, Aor::of(from));
-            tell(ServerEvent::AuthFailed { peer, aor, username, why }, stack);
-        }
+        let from = from.as_ref().and_then(|from| from.uri.sip());
+        self.note_login(&mut incoming, from, (auth, standing), stack);
         self.refuse(&mut incoming, answer, stack);
     }
 
@@ -1071,30 +1068,26 @@ impl Server {
     }
 
     /// A request could not be taken: the first is told at once, the others after a while.
-    fn note_crowd(&mut self, what: Crowd, now: Time, stack: &mut Transactions) {
+    fn note_crowd(&mut self, what: Crowd, stack: &mut Transactions) {
         self.counters.overload += 1;
-        match &mut self.crowd {
-            Some(crowded) if crowded.what == what => crowded.refused += 1,
-            Some(_) | None => {
-                self.crowd = Some(Crowded { what, refused: 0, next: now + CROWDED });
+        match self.crowds.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, refused)) => *refused += 1,
+            None => {
+                self.crowds.push((what, 0));
                 tell(ServerEvent::Overload { what, refused: 1 }, stack);
-                stack.context.timers.set(RegistrarTimer::Crowded, now + CROWDED);
+                stack.context.wake(RegistrarTimer::Crowded, Some(stack.context.now + CROWDED));
             }
         }
     }
 
-    /// Tells how many requests could not be taken meanwhile.
+    /// Tells how many requests could not be taken meanwhile. A second without any ends the stretch.
     pub fn crowd_due(&mut self, stack: &mut Transactions) {
-        let now = stack.context.now;
-        match &mut self.crowd {
-            Some(Crowded { what, refused, next }) if *refused > 0 => {
-                let event = ServerEvent::Overload { what: *what, refused: std::mem::take(refused) };
-                *next = now + CROWDED;
-                tell(event, stack);
-                stack.context.timers.set(RegistrarTimer::Crowded, now + CROWDED);
-            }
-            Some(_) | None => self.crowd = None,
+        self.crowds.retain(|(_, refused)| *refused > 0);
+        for (what, refused) in &mut self.crowds {
+            tell(ServerEvent::Overload { what: *what, refused: std::mem::take(refused) }, stack);
         }
+        let next = (!self.crowds.is_empty()).then(|| stack.context.now + CROWDED);
+        stack.context.wake(RegistrarTimer::Crowded, next);
     }
 }
 
