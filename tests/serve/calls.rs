@@ -677,6 +677,9 @@ fn nobody_is_relayed_who_does_not_own_the_from() {
     let wrong = text.replace("z9hG4bKc2", "z9hG4bKc8");
     assert_eq!(lines(&signed(&mut world, &wrong, "heisenberg", "guess")), ["caller 407 MESSAGE"]);
     assert!(world.news().iter().any(|what| matches!(what, ServerEvent::AuthFailed { .. })));
+    // Nor is an address of ours a way to where a Route leads.
+    let by_route = calls("MESSAGE", 6, "Route: <sip:192.0.2.77;lr>");
+    assert_eq!(lines(&world.datagram(CALLER, &by_route)), ["caller 403 MESSAGE"]);
     // A Route of ours is no way round, unless it was recorded.
     let sneaky = foreign("bohr~copenhagen.dk", 5)
         .replace("|Content-Length", "|Route: <sip:192.0.2.1;lr>|Content-Length");
