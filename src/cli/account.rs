@@ -422,7 +422,9 @@ fn network_config(network: &Network, dry_run: bool) -> Result<(net::Config, Fami
     let bind = network.bind.map(|Address(ip, port, _)| (ip, port.filter(|port| *port != 0)));
     let nameservers = nameservers(network.nameserver.iter().flatten())?;
     let families = families(network, bind.map(|(ip, _)| ip))?;
-    Ok((net::Config { bind, port: None, nameservers, dns_timeout: Duration::ZERO, dry_run }, families))
+    let net =
+        net::Config { bind, nameservers, dns_timeout: Duration::ZERO, dry_run, ..net::Config::default() };
+    Ok((net, families))
 }
 
 /// The name servers of `--nameserver`.

@@ -350,7 +350,7 @@ fn timeout_case(report: &Report) -> Case {
         _ if report.unusable.most().is_some() => explain::UNUSABLE,
         _ if fell_silent(report) => explain::FELL_SILENT,
         Some(Transport::Udp) => explain::SILENT_UDP,
-        Some(Transport::Tcp) => explain::SILENT_TCP,
+        Some(Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => explain::SILENT_TCP,
         None => explain::NOT_CONNECTED,
     }
 }
@@ -408,7 +408,7 @@ fn unreachable_case(why: &Unreachable) -> Option<Case> {
             Cause::LocalAddress => explain::LOCAL_ADDRESS,
             Cause::Denied => explain::NOT_PERMITTED,
             Cause::Exhausted => explain::EXHAUSTED,
-            Cause::Other(_) => return None,
+            Cause::Untrusted(_) | Cause::Upgrade(_) | Cause::Other(_) => return None,
         },
         Unreachable::Closed => explain::CONNECTION_CLOSED,
     })

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::nameserver::Reply;
 use super::netwatch::NetWatch;
 use super::sockets::{self, Bind, DryFlows};
 use super::stream::{self, Connection, Flow, Listeners};
+use super::tls::{ProfileSettings, ServerSettings};
 use super::udp::{Arrival, UdpSockets};
 use crate::proto::binding::{Operation, StoreFailure};
 use crate::proto::{
@@ -40,6 +42,11 @@ pub struct Config {
     pub nameservers: Vec<SocketAddr>,
     /// The time that a question to the name service may take.
     pub dns_timeout: Duration,
+    /// The settings for TLS and WebSocket that [`Profile`](crate::proto::Profile) counts; without any, those of
+    /// [`ProfileSettings::default`].
+    pub profiles: Vec<Arc<ProfileSettings>>,
+    /// What listeners for TLS and WebSocket show and ask for.
+    pub server: Option<Arc<ServerSettings>>,
     /// Open sockets without connecting, and send nothing: a message that would be sent comes back as
     /// [`Notice::Message`] with [`Direction::Sent`](crate::proto::Direction::Sent), and no answer ever
     /// follows. Names are resolved all the same.
@@ -52,7 +59,15 @@ pub const DNS_PATIENCE: Duration = Duration::from_millis(4500);
 
 impl Default for Config {
     fn default() -> Config {
-        Config { bind: None, port: None, nameservers: Vec::new(), dns_timeout: DNS_PATIENCE, dry_run: false }
+        Config {
+            bind: None,
+            port: None,
+            nameservers: Vec::new(),
+            dns_timeout: DNS_PATIENCE,
+            profiles: Vec::new(),
+            server: None,
+            dry_run: false,
+        }
     }
 }
 
@@ -266,6 +281,7 @@ impl Network {
                 }
             }
             Action::Notify(notice) => return Some(notice),
+            Action::Authorize { .. } => {}
             Action::Listen { flow, transport, address } => self.listen(flow, transport, address),
             Action::Store { ask, operation } => self.ask_store(ask, operation),
             Action::FindSource { peer } => {
@@ -401,7 +417,10 @@ impl Network {
     /// Whether the event's flow, or listener, is still open. A connection is over after its last event.
     fn concerns_open_flow(&mut self, event: &Event) -> bool {
         match event {
-            Event::Opened { flow, .. } | Event::Received { flow, .. } => {
+            Event::Opened { flow, .. }
+            | Event::Secured { flow, .. }
+            | Event::Challenged { flow, .. }
+            | Event::Received { flow, .. } => {
                 self.connections.contains_key(flow)
                     || self.sockets.contains(*flow)
                     || self.listeners.contains(*flow)
@@ -413,6 +432,7 @@ impl Network {
                 }
                 listens
             }
+            Event::HandshakeFailed { listener, .. } => self.listeners.contains(*listener),
             Event::Closed { flow } | Event::Failed { flow, .. } => {
                 self.sockets.contains(*flow) || self.connections.remove(flow).is_some()
             }
@@ -450,6 +470,10 @@ impl Network {
                 let opened = self.sockets.open(flow, address, &choices);
                 self.socket_opened(flow, address, opened);
             }
+            Transport::Tls | Transport::Ws | Transport::Wss => {
+                let cause = Cause::ProtocolUnreachable;
+                self.ready.push_back(Event::Failed { flow, peer: address, cause });
+            }
             Transport::Tcp => {
                 let opening = Flow::start(flow, destination, self.report.clone(), |task| async move {
                     stream::run(task, &choices).await;
@@ -463,6 +487,7 @@ impl Network {
         let opened = match transport {
             Transport::Udp => self.sockets.listen(flow, address),
             Transport::Tcp => self.listeners.open(flow, address),
+            Transport::Tls | Transport::Ws | Transport::Wss => Err(io::ErrorKind::Unsupported.into()),
         };
         self.socket_opened(flow, address, opened);
     }

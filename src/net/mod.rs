@@ -36,6 +36,7 @@ mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod udp;
 
 use std::io;
@@ -44,6 +45,7 @@ pub use clock::Clock;
 pub use driver::{Config, DNS_PATIENCE, Driver, Keeper};
 pub use random::{NoEntropy, SystemRandom};
 pub use sockets::{Bind, cause};
+pub use tls::{Identity, ProfileSettings, ServerSettings, TlsSettingsError};
 
 /// A runtime as the driver needs it: one thread, no workers.
 ///

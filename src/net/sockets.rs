@@ -88,7 +88,7 @@ fn unspecified(destination: SocketAddr) -> IpAddr {
 pub(super) fn socket(transport: Transport, destination: SocketAddr) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
         Transport::Udp => (Type::DGRAM, Protocol::UDP),
-        Transport::Tcp => (Type::STREAM, Protocol::TCP),
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => (Type::STREAM, Protocol::TCP),
     };
     let socket = Socket::new(Domain::for_address(destination), kind, Some(protocol))?;
     if destination.is_ipv6() {
@@ -181,7 +181,11 @@ pub(super) fn is_of_a_datagram(error: &io::Error) -> bool {
         // Windows' word for port unreachable. (Aborted is what an administrator does to a socket.)
         Cause::Reset => error.kind() == ErrorKind::ConnectionReset,
         Cause::Other(kind) => matches!(kind, ErrorKind::InvalidInput | ErrorKind::Interrupted),
-        Cause::TimedOut | Cause::LocalAddress | Cause::Exhausted => false,
+        Cause::TimedOut
+        | Cause::LocalAddress
+        | Cause::Exhausted
+        | Cause::Untrusted(_)
+        | Cause::Upgrade(_) => false,
     }
 }
 

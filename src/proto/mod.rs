@@ -14,6 +14,7 @@ mod context;
 pub mod digest;
 pub mod endpoint;
 mod flow;
+pub mod identity;
 pub mod ids;
 pub mod locate;
 mod names;
@@ -27,6 +28,7 @@ pub mod uas;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -36,7 +38,7 @@ pub use endpoint::{Drain, Endpoint};
 pub use flow::SentBy;
 pub use time::Time;
 pub use timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
-pub use transport::{Destination, Transport, in_zone};
+pub use transport::{Destination, Profile, Transport, in_zone};
 
 /// Names one UDP socket, one connection, or one listener. It is never used twice. The core makes it up in
 /// [`Action::Open`] and [`Action::Listen`], counting from 1; the driver does for connections that come in, counting from
@@ -87,6 +89,32 @@ pub enum Event {
         local: SocketAddr,
         /// The address of whoever connected.
         remote: SocketAddr,
+    },
+    /// The TLS session of a connection, or of one that is about to fail. Comes after [`Event::Accepted`], and before
+    /// [`Event::Opened`] or [`Event::Failed`].
+    Secured {
+        /// The connection.
+        flow: FlowId,
+        /// What is known of the other end.
+        session: Arc<identity::TlsSession>,
+    },
+    /// The server of a WebSocket wants a password before it opens one (RFC 7118 §7). Answer: [`Action::Authorize`].
+    Challenged {
+        /// As in [`Action::Open`].
+        flow: FlowId,
+        /// The path and query that are asked for: the URI of the digest.
+        path: String,
+        /// The values of its WWW-Authenticate headers, in their order.
+        challenges: Vec<String>,
+    },
+    /// A connection that came in at a listener ended before it was usable: in the TLS handshake, or in that of a WebSocket.
+    HandshakeFailed {
+        /// A flow of [`Action::Listen`].
+        listener: FlowId,
+        /// Who connected.
+        remote: SocketAddr,
+        /// What went wrong.
+        cause: Cause,
     },
     /// The other side closed the connection.
     Closed {
@@ -243,6 +271,14 @@ pub enum Action {
         peer: SocketAddr,
         /// One whole message.
         bytes: Bytes,
+    },
+    /// Ask for the WebSocket once more, with this Authorization; without one it has failed, and the flow ends with
+    /// [`Event::Failed`].
+    Authorize {
+        /// The flow of [`Event::Challenged`].
+        flow: FlowId,
+        /// The value of the Authorization header.
+        authorization: Option<String>,
     },
     /// Ask the name service. Answer: [`Event::Resolved`].
     Resolve {
@@ -419,6 +455,12 @@ pub enum Cause {
     /// This process has as many files open as it may, or there is no memory for a socket.
     #[error("too many open files, or no memory for a socket")]
     Exhausted,
+    /// The TLS handshake found something wrong.
+    #[error("{0}")]
+    Untrusted(identity::Untrusted),
+    /// The handshake of a WebSocket failed.
+    #[error("{0}")]
+    Upgrade(identity::UpgradeFault),
     /// Whatever has no word of its own here.
     #[error("{0}")]
     Other(std::io::ErrorKind),

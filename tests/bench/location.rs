@@ -208,6 +208,7 @@ impl Server {
                     Action::Open { .. }
                     | Action::FindSource { .. }
                     | Action::Close { .. }
+                    | Action::Authorize { .. }
                     | Action::Resolve { .. }
                     | Action::Checkpoint(_)
                     | Action::Notify(_) => {}

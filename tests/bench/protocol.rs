@@ -79,6 +79,7 @@ fn exchange(plan: Plan, mut answer: impl FnMut(usize, Bytes) -> Bytes) {
                 Action::Notify(Notice::Finished(report)) => bound = report.result.is_ok(),
                 Action::Notify(_)
                 | Action::Close { .. }
+                | Action::Authorize { .. }
                 | Action::Checkpoint(_)
                 | Action::Resolve { .. }
                 | Action::Listen { .. }

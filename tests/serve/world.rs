@@ -177,7 +177,7 @@ impl World {
             Action::Listen { flow, transport, address } => {
                 match transport {
                     Transport::Udp => self.udp = flow,
-                    Transport::Tcp => self.tcp = flow,
+                    Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => self.tcp = flow,
                 }
                 return Some(Event::Opened { flow, local: address });
             }
@@ -211,7 +211,7 @@ impl World {
                 });
             }
             Action::FindSource { peer } => self.sought.push(peer),
-            Action::Checkpoint(_) | Action::Notify(_) => {
+            Action::Authorize { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }
         }

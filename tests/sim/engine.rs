@@ -95,7 +95,11 @@ impl<I> Stage<I> {
             Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {
                 panic!("a client serves nobody: {action:?}")
             }
-            Action::Close { .. } | Action::Resolve { .. } | Action::Checkpoint(_) | Action::Notify(_) => {}
+            Action::Authorize { .. }
+            | Action::Close { .. }
+            | Action::Resolve { .. }
+            | Action::Checkpoint(_)
+            | Action::Notify(_) => {}
         }
     }
 }

@@ -99,8 +99,8 @@ impl<'a> Internet<'a> {
         let opened = Event::Opened { flow, local: client };
         match (to.transport, self.reach(to.address.ip())) {
             (Transport::Udp, _) => stage.event(self.dice.between(0, 1), opened),
-            (Transport::Tcp, Reach::Dead) => {}
-            (Transport::Tcp, reach) => {
+            (_, Reach::Dead) => {}
+            (_, reach) => {
                 let after = 2 * self.scenario.weather.segment(&mut self.dice);
                 let refused = Event::Failed { flow, peer: to.address, cause: Cause::Refused };
                 let listens = reach == Reach::Up && !self.scenario.no_tcp;
@@ -126,8 +126,8 @@ impl<'a> Internet<'a> {
                     stage.event(after, Event::Failed { flow, peer, cause: Cause::Refused });
                 }
             }
-            (_, Reach::Dead) | (Transport::Tcp, Reach::Refusing) => {}
-            (Transport::Tcp, Reach::Up) => {
+            (_, Reach::Dead | Reach::Refusing) => {}
+            (_, Reach::Up) => {
                 let wire = self.wires.get_mut(&flow).unwrap();
                 for (after, out) in wire.up.push(stage.at(), bytes, weather, &mut self.dice) {
                     match out {
@@ -166,7 +166,7 @@ impl<'a> Internet<'a> {
                         stage.event(later + after, Event::Received { flow, peer: server, bytes });
                     }
                 }
-                Transport::Tcp => {
+                Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                     let wire = self.wires.get_mut(&flow).unwrap();
                     let leaves = stage.at() + later;
                     for (after, out) in wire.down.push(leaves, answer.as_bytes(), weather, &mut self.dice) {
@@ -250,6 +250,7 @@ impl Others for Internet<'_> {
                 self.kept.push(what);
             }
             Action::Notify(notice) => self.notice(notice, stage),
+            Action::Authorize { .. } => {}
             Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {
                 unreachable!("the engine has seen to it")
             }

@@ -204,7 +204,7 @@ impl Others for Provider {
                 }
                 self.tell(what, stage.at());
             }
-            Action::Notify(_) | Action::Checkpoint(_) | Action::Close { .. } => {}
+            Action::Authorize { .. } | Action::Notify(_) | Action::Checkpoint(_) | Action::Close { .. } => {}
             Action::Resolve { query, question: Question::A(_) } => {
                 self.questions += 1;
                 let answer = Ok(self.hosts.iter().map(|n| Record::A([192, 0, 2, *n].into())).collect());

@@ -50,7 +50,7 @@ fn where_tcp_is_refused_the_large_request_goes_over_udp() {
     let mut world = World::answering(&[MD5, OK]);
     world.open = Box::new(|to| match to.transport {
         Transport::Udp => Ok((0, "192.0.2.99:5070".parse().unwrap())),
-        Transport::Tcp => Err(Cause::Refused),
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => Err(Cause::Refused),
     });
     let course = world.run(of_size(1301));
     assert_eq!(course.way(), "5 udp 192.0.2.1:5060, 15 udp 192.0.2.1:5060");
@@ -60,7 +60,7 @@ fn where_tcp_is_refused_the_large_request_goes_over_udp() {
     let mut world = World::answering(&[OK]);
     world.open = Box::new(|to| match to.transport {
         Transport::Udp => Ok((0, "192.0.2.99:5070".parse().unwrap())),
-        Transport::Tcp => Err(Cause::Unreachable),
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => Err(Cause::Unreachable),
     });
     assert_eq!(verdict(&world.run(of_size(1301))), "Unreachable(Network(Unreachable))");
 }

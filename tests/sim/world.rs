@@ -12,7 +12,7 @@ use sipreg::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
 use sipreg::proto::ids::Counting;
 use sipreg::proto::locate::{Destination, Families, Transport};
 use sipreg::proto::{
-    Action, Cause, Command, DnsAnswer, Dropped, Event, FlowId, Notice, Question, Record, Time,
+    Action, Cause, Command, DnsAnswer, Dropped, Event, FlowId, Notice, Profile, Question, Record, Time,
 };
 use sipreg::sip::{HeaderName, Message, NameAddr, Request, Uri};
 
@@ -178,7 +178,7 @@ impl Others for Scripted<'_> {
                 // The user takes ten minutes to find it.
                 stage.event(600_000, Event::Command(Command::Password { registration, password }));
             }
-            Action::Notify(Notice::Message { .. } | Notice::Lookup(_)) => {}
+            Action::Authorize { .. } | Action::Notify(Notice::Message { .. } | Notice::Lookup(_)) => {}
             Action::Listen { .. }
             | Action::FindSource { .. }
             | Action::Store { .. }
@@ -234,6 +234,7 @@ pub fn plan() -> Plan {
         registrar: uri("sip:192.0.2.1").into(),
         route: Vec::new(),
         transport: None,
+        profile: Profile::default(),
         zone: None,
         pinned: Vec::new(),
         families: Families::Both,

@@ -364,6 +364,8 @@ impl Attempt {
                 | Cause::Exhausted
                 | Cause::Other(_),
             ) => "refused".to_owned(),
+            AttemptResult::Failed(Cause::Untrusted(_)) => "tls".to_owned(),
+            AttemptResult::Failed(Cause::Upgrade(_)) => "handshake".to_owned(),
             AttemptResult::Failed(Cause::Unreachable | Cause::ProtocolUnreachable) => {
                 "unreachable".to_owned()
             }

@@ -251,6 +251,8 @@ fn cannot_listen(transport: Transport, address: std::net::SocketAddr, cause: Cau
         | Cause::TimedOut
         | Cause::Reset
         | Cause::TooLarge
+        | Cause::Untrusted(_)
+        | Cause::Upgrade(_)
         | Cause::Other(_) => error,
     }
 }

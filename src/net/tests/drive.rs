@@ -8,6 +8,8 @@ const DRY: Config = Config {
     port: None,
     nameservers: Vec::new(),
     dns_timeout: Duration::from_secs(1),
+    profiles: Vec::new(),
+    server: None,
     dry_run: true,
 };
 

@@ -305,6 +305,8 @@ fn may_have_arrived(cause: Cause) -> bool {
         | Cause::TooLarge
         | Cause::LocalAddress
         | Cause::Exhausted
+        | Cause::Untrusted(_)
+        | Cause::Upgrade(_)
         | Cause::Denied => false,
         Cause::TimedOut | Cause::Reset | Cause::Other(_) => true,
     }

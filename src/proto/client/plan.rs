@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::proto::Transport;
 use crate::proto::digest::{Algorithm, Keyring};
 use crate::proto::locate::{Families, Pinned};
+use crate::proto::{Profile, Transport};
 use crate::sip::{Header, Host, NameAddr, Q, Uri};
 
 pub use crate::proto::timers::Timing;
@@ -28,6 +28,8 @@ pub struct Plan {
     pub route: Vec<Uri>,
     /// Overrides what RFC 3263 would choose for the first hop.
     pub transport: Option<Transport>,
+    /// The settings of its connections over TLS and WebSocket.
+    pub profile: Profile,
     /// Which addresses may be used.
     pub families: Families,
     /// Addresses of hosts that the user knows better than the name service.
@@ -80,6 +82,7 @@ impl Plan {
             registrar,
             route: Vec::new(),
             transport: None,
+            profile: Profile::default(),
             families: Families::Both,
             pinned: Vec::new(),
             zone: None,

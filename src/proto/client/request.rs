@@ -91,7 +91,8 @@ impl Registrant {
         };
         let switches = match (transport, visit.flow.size) {
             (Transport::Udp, SizeRule::Unneeded) => bytes.len() > LARGEST_DATAGRAM,
-            (Transport::Udp, SizeRule::Switched { .. } | SizeRule::Refused) | (Transport::Tcp, _) => false,
+            (Transport::Udp, SizeRule::Switched { .. } | SizeRule::Refused)
+            | (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss, _) => false,
         };
         if switches {
             visit.flow.size = SizeRule::Switched { udp_local: local };
@@ -236,7 +237,9 @@ fn own_contact(plan: &Plan, own: Own) -> NameAddr {
     let mut params = Params::new();
     match own.transport {
         Transport::Udp => {}
-        Transport::Tcp => params.set("transport", Some(own.transport.as_str())),
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+            params.set("transport", Some(own.transport.as_param()));
+        }
     }
     let uri = Uri {
         scheme: plan.aor.scheme,

@@ -119,6 +119,10 @@ impl Endpoint {
                     self.stack.context.push(Action::Close { flow });
                 }
             }
+            Event::Secured { .. } | Event::HandshakeFailed { .. } => {}
+            Event::Challenged { flow, .. } => {
+                self.stack.context.push(Action::Authorize { flow, authorization: None });
+            }
             Event::Closed { flow } => self.lost(flow, None, now),
             Event::Failed { flow, peer, cause } => self.failed(flow, peer, cause, now),
             Event::Received { flow, peer, bytes } => self.received(flow, peer, bytes, now),

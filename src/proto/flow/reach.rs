@@ -69,7 +69,7 @@ impl Flows {
                 let reached = self.by_listener(destination.address, by, context);
                 reached.unwrap_or_else(Reach::from)
             }
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 let accepted = || self.accepted.get(&key).filter(|_| destination.name.is_none());
                 match self.forward.get(destination).or_else(accepted).copied() {
                     Some(id) => self.by_connection(id, context).unwrap_or(Reach::Opening(id)),

@@ -174,7 +174,10 @@ impl World<'_> {
             Action::Notify(Notice::Server(what)) => self.stopped |= what == ServerEvent::Stopped,
             Action::Notify(Notice::Message { .. }) => {}
             Action::Resolve { query, .. } => self.questions.push_back(query),
-            Action::FindSource { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
+            Action::Authorize { .. }
+            | Action::FindSource { .. }
+            | Action::Checkpoint(_)
+            | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }
         }

@@ -527,7 +527,10 @@ impl<'a> World<'a> {
                 let agent = self.net.at(&SocketAddr::new(*peer, 5060).to_string());
                 self.oracle.found(agent, &self.net);
             }
-            Event::Command(_)
+            Event::Secured { .. }
+            | Event::Challenged { .. }
+            | Event::HandshakeFailed { .. }
+            | Event::Command(_)
             | Event::Accepted { .. }
             | Event::Resolved { .. }
             | Event::NetworkChanged { .. } => {}
@@ -547,7 +550,7 @@ impl<'a> World<'a> {
             Action::Listen { flow, transport, address } => {
                 match transport {
                     Transport::Udp => self.net.udp = flow,
-                    Transport::Tcp => self.listener = flow,
+                    Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => self.listener = flow,
                 }
                 return Some(Event::Opened { flow, local: address });
             }
@@ -578,7 +581,7 @@ impl<'a> World<'a> {
                 let (after, local) = (self.dice.between(0, 200), PROXY.parse::<SocketAddr>().unwrap().ip());
                 self.put(after, Next::Event(Event::SourceFound { peer, local: Some(local) }));
             }
-            Action::Resolve { .. } | Action::Checkpoint(_) => {
+            Action::Authorize { .. } | Action::Resolve { .. } | Action::Checkpoint(_) => {
                 panic!("nobody needs that: {action:?}")
             }
         }

@@ -16,6 +16,7 @@ fn plan(host: &str) -> Box<Plan> {
         registrar: Uri::parse(format!("sip:{host}")).unwrap().into(),
         route: Vec::new(),
         transport: None,
+        profile: crate::proto::Profile::default(),
         families: Families::V4,
         pinned: Vec::new(),
         zone: None,

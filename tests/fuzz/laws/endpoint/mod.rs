@@ -85,6 +85,7 @@ impl World<'_> {
     fn carry_out(&mut self, action: Action, quiet: bool) {
         assert!(!quiet || matches!(action, Action::Notify(_)), "a stranger's datagram led to {action:?}");
         match action {
+            Action::Authorize { flow, .. } => assert!(self.flows.contains_key(&flow), "{flow} is not open"),
             Action::Open { flow, destination } => {
                 self.ledger.opens();
                 let known = self.flows.insert(flow, Flow { destination, local: None, requests: 0 });

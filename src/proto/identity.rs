@@ -1,0 +1,129 @@
+//! Who the other end of a TLS connection is (RFC 5922): what its certificate says, and whether that is the SIP domain
+//! that was meant.
+//!
+//! The driver reads the certificate and verifies the chain; which of its names count, and what they match, is said here.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Time;
+
+/// What a certificate says, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Whom it is for, as a distinguished name: `CN=munich.de,O=LMU`.
+    pub subject: String,
+    /// Who vouches for it, as a distinguished name.
+    pub issuer: String,
+    /// It is good from then on.
+    pub not_before: Time,
+    /// It is good until then.
+    pub not_after: Time,
+    /// URIs among its subject alternative names.
+    pub uris: Vec<String>,
+    /// DNS names among them.
+    pub hosts: Vec<String>,
+    /// IP addresses among them.
+    pub addresses: Vec<IpAddr>,
+    /// It has subject alternative names of any kind, whatever they are.
+    pub has_alternatives: bool,
+    /// The last common name of its subject.
+    pub common_name: Option<String>,
+}
+
+/// A TLS session, as far as it came: what is known of the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSession {
+    /// `1.2` or `1.3`; `None` until that is agreed.
+    pub version: Option<&'static str>,
+    /// The cipher suite by its registered name.
+    pub cipher: Option<String>,
+    /// The certificate that the other end has shown. A client need not show one.
+    pub certificate: Option<Certificate>,
+    /// The name that the certificate was verified for; `None`: none was.
+    pub name: Option<Arc<str>>,
+    /// The certificate was verified, and is that of the one who was meant.
+    pub verified: bool,
+}
+
+/// What is wrong with the other end of a TLS connection, or with ours in its eyes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untrusted {
+    /// The certificate, or one above it, has run out.
+    #[error("the certificate has run out")]
+    Expired,
+    /// The certificate, or one above it, is not good yet.
+    #[error("the certificate is not good yet")]
+    NotYetValid,
+    /// The certificate is for somebody else.
+    #[error("the certificate is for another name")]
+    Name,
+    /// It was issued by somebody who is not trusted.
+    #[error("the certificate's issuer is not trusted")]
+    Issuer,
+    /// It is signed by itself, and not one that is trusted.
+    #[error("the certificate is signed by itself")]
+    SelfSigned,
+    /// A certificate between it and its root was not sent along.
+    #[error("a certificate between this one and its root is missing")]
+    Incomplete,
+    /// It was not issued to prove who a server is (extended key usage).
+    #[error("the certificate is not for servers")]
+    Purpose,
+    /// It can't be read, or one of its signatures is wrong.
+    #[error("the certificate is broken")]
+    Broken,
+    /// The other end wants a certificate of ours, and we have none.
+    #[error("a client certificate is wanted")]
+    ClientCertificateWanted,
+    /// The other end does not accept the certificate that we have shown.
+    #[error("our certificate was not accepted")]
+    ClientCertificateRefused,
+    /// No version of TLS is common to both ends.
+    #[error("no common version of TLS")]
+    Version,
+    /// What comes back is not TLS.
+    #[error("not TLS")]
+    NotTls,
+    /// The handshake failed for a reason that has no word of its own here.
+    #[error("the TLS handshake failed")]
+    Handshake,
+}
+
+/// What kept a WebSocket from being opened (RFC 6455, RFC 7118).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpgradeFault {
+    /// The server answered with another status than 101.
+    #[error("the server answered the WebSocket handshake with {0}")]
+    Status(u16),
+    /// The other end does not agree on the subprotocol `sip` (RFC 7118 §4).
+    #[error("no WebSocket subprotocol sip")]
+    Subprotocol,
+    /// What came is not the handshake of a WebSocket.
+    #[error("not a WebSocket handshake")]
+    NotWebSocket,
+    /// The handshake is longer than what is read of one.
+    #[error("the WebSocket handshake is too long")]
+    TooLong,
+    /// The page that connects is of an origin that is not allowed.
+    #[error("the origin is not allowed")]
+    Origin,
+}
+
+/// Whether a `*` in a certificate counts: as its leftmost label, for exactly one label. RFC 5922 §7.2 says no.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wildcards {
+    /// It matches nothing.
+    #[default]
+    Refused,
+    /// It matches one label.
+    Accepted,
+}
+
+/// As in `sip:munich.de, munich.de`.
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.subject)
+    }
+}
