@@ -69,7 +69,7 @@ impl TraceFile {
     /// It can't be made or written, or something else than a file or a pipe is there.
     pub fn create(path: &Path) -> io::Result<TraceFile> {
         refuse_others(path)?;
-        let mut file = open(path)?;
+        let mut file = open(path).map_err(unread)?;
         let head = pcapng::head();
         file.write_all(&head)?;
         let is_regular = file.metadata()?.is_file();
@@ -231,6 +231,15 @@ fn is_pipe(found: &std::fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_pipe(_found: &std::fs::Metadata) -> bool {
     false
+}
+
+/// Says of a pipe that nobody reads what is wrong with it.
+fn unread(error: io::Error) -> io::Error {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(nix::libc::ENXIO) {
+        return io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe that nobody reads");
+    }
+    error
 }
 
 /// Opens the file. A pipe that nobody reads is an error, not a reason to wait.
