@@ -12,6 +12,7 @@ use super::report::Settings;
 use super::secret::{self, ConfiguredSecret, SecretSource, Secrets, Source};
 use super::state::{Record, State};
 use super::text::shown;
+use super::trace::Wish;
 use super::usage::UsageError;
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Aor, Contact, Lifetime, Preference, Proxy, Realm,
@@ -33,6 +34,8 @@ pub struct Account {
     pub net: net::Config,
     /// What is shown, and how.
     pub settings: Settings,
+    /// Where copies of the messages go.
+    pub copies: Wish,
     /// Where it is remembered what is bound; `None` with `--stateless`.
     pub state: Option<State>,
     /// What must be bound for `list` to end with 0.
@@ -153,7 +156,19 @@ impl Account {
         }
         let net = net::Config { dns_timeout: plan.timing.patience().min(net::DNS_PATIENCE), ..net };
         let (required, consent) = (wanted.required, wanted.consent);
-        Ok(Account { plan, net, settings, state, required, consent, secret, locked: secrets, username })
+        let copies = Wish::of(&output.copies, output.display.show_secrets);
+        Ok(Account {
+            plan,
+            net,
+            settings,
+            copies,
+            state,
+            required,
+            consent,
+            secret,
+            locked: secrets,
+            username,
+        })
     }
 
     /// Names what `unregister` removes when the user names nothing: what is remembered.

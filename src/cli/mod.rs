@@ -29,6 +29,7 @@ pub mod state;
 mod table;
 mod text;
 mod thread;
+mod trace;
 mod usage;
 mod values;
 

@@ -12,10 +12,10 @@ use super::help::{self, Help};
 use super::report::Settings;
 use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
-    AddedHeader, Address, Advertised, AlgorithmName, ColorChoice, CommandLine, Contact, ContactsPolicy,
-    Domain, ForkName, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal, Registrant,
-    Registrar, Resolve, Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName, TransportName,
-    UserAgent, UserName,
+    AddedHeader, Address, Advertised, AlgorithmName, Collector, ColorChoice, CommandLine, Contact,
+    ContactsPolicy, Domain, ForkName, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal,
+    Registrant, Registrar, Resolve, Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName,
+    TransportName, UserAgent, UserName,
 };
 
 /// The whole command line.
@@ -399,6 +399,8 @@ group! {
         pub dry_run: bool,
         #[command(flatten)]
         pub display: Display,
+        #[command(flatten)]
+        pub copies: Copies,
     }
 }
 
@@ -424,7 +426,7 @@ group! {
         /// Once: a line for each. Twice: the whole message, digest responses masked.
         #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
         pub verbose: Option<u8>,
-        /// Don't mask digest responses in -vv
+        /// Don't mask digest responses
         #[arg(long)]
         pub show_secrets: bool,
         /// Print nothing but errors
@@ -439,6 +441,24 @@ group! {
         pub color: Option<ColorChoice>,
     }
     exclusive [verbose, quiet]: "keep one of them"
+}
+
+group! {
+    /// "Output": copies of the messages.
+    #[command(next_help_heading = "Output")]
+    pub struct Copies {
+        /// Write SIP messages there, for Wireshark
+        ///
+        /// A pcapng file: each message as it passes, decrypted, with addresses, time and direction, digest responses
+        /// masked. What was in the file is lost.
+        #[arg(long, value_name = "FILE.pcapng")]
+        pub trace: Option<PathBuf>,
+        /// Send copies of them to a Homer (HEP3)
+        ///
+        /// Over UDP, masked in the same way. The name is looked up once, at the start.
+        #[arg(long, value_name = "HOST:PORT")]
+        pub hep: Option<Collector>,
+    }
 }
 
 impl Display {
@@ -538,6 +558,8 @@ pub struct Serve {
     pub format: Format,
     #[command(flatten)]
     pub display: Display,
+    #[command(flatten)]
+    pub copies: Copies,
 }
 
 #[derive(ClapArgs)]

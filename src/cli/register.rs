@@ -89,6 +89,11 @@ async fn carry_out(
     reporter: &mut Reporter<'_, '_>,
     unlisted: &mut Vec<NameAddr>,
 ) -> Result<Outcome, Fault> {
+    let copies = tokio::select! {
+        biased;
+        signal = setup.signals.stop() => return Ok(Outcome::Stopped(signal, None)),
+        copies = account.copies.begin(account.net.dry_run) => copies?,
+    };
     let memory = tokio::select! {
         biased;
         signal = setup.signals.stop() => return Ok(Outcome::Stopped(signal, None)),
@@ -97,11 +102,13 @@ async fn carry_out(
     let memory = memory.map(|Memory { slot, left, live }| (Rc::new(RefCell::new(slot)), left, live));
     let (purpose, contacts) = (account.plan.purpose, account.plan.contacts.clone());
     let mut session = setup.begin(account.net, None)?;
+    session.copy(copies);
     if let Some((slot, ..)) = &memory {
         let slot = Rc::clone(slot);
         session.driver.remember_with(Box::new(move |what| slot.borrow_mut().remember(what)));
     }
     let outcome = drive(&mut session, account.plan, reporter).await?;
+    session.end_trace(reporter);
     let Some((slot, mut left, live)) = memory else { return Ok(outcome) };
     let mut slot = slot.borrow_mut();
     if let Outcome::Finished(report) = &outcome {

@@ -16,6 +16,7 @@ use super::prompt::{Answer, Prompt};
 use super::report::Reporter;
 use super::report::ladder::Passage;
 use super::signals::{Listens, Signal, Signals, Stop};
+use super::trace::{Copies, Trace};
 use crate::net::{self, Clock, Config, Driver, SystemRandom};
 use crate::proto::{Command, Endpoint, Notice, RegistrationId};
 
@@ -37,6 +38,7 @@ pub struct Session {
     pub clock: Clock,
     signals: Signals,
     metrics: Option<Metrics>,
+    trace: Option<Trace>,
     questions: VecDeque<Question>,
     prompt: Option<Prompt>,
     /// Nothing is sent: the first request comes as a notice, and is all.
@@ -112,6 +114,7 @@ impl Setup {
             clock,
             signals,
             metrics: metrics.map(Metrics::listen).transpose()?,
+            trace: None,
             questions: VecDeque::new(),
             prompt: None,
         })
@@ -119,6 +122,21 @@ impl Setup {
 }
 
 impl Session {
+    /// Has copies made of the messages from now on.
+    pub fn copy(&mut self, copies: Copies) {
+        if let Some(capture) = copies.capture {
+            self.driver.capture_with(capture);
+        }
+        self.trace = copies.trace;
+    }
+
+    /// Sees to it that the trace is written, and warns of what is missing there. At the end.
+    pub fn end_trace(&self, reporter: &mut Reporter<'_, '_>) {
+        if let Some(warning) = self.trace.as_ref().and_then(Trace::finish) {
+            reporter.warning(&warning);
+        }
+    }
+
     /// The next thing that happens. Can be dropped at any time and called again: nothing is lost. Questions
     /// for a password are asked on the way, one at a time, and their answers go to the core; every question
     /// gets one.
@@ -141,6 +159,10 @@ impl Session {
                 () = reporter.unread() => Some(Input::Unread),
                 () = crash::happened() => return Err(Fault::internal(crash::last_words())),
                 answer = answer(&mut self.prompt) => self.pass_on(answer).map(Input::Signal),
+                warning = Trace::failed(self.trace.as_ref()) => {
+                    reporter.warning(&warning);
+                    None
+                }
                 reader = Metrics::next(self.metrics.as_mut()) => Some(Input::Reader(reader)),
             };
             if let Some(input) = input {

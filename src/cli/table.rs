@@ -13,9 +13,9 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::usage::{Invalid, UsageError};
 use super::values::{
-    AddedHeader, Address, Advertised, AlgorithmName, Aor, ColorChoice, CommandLine, Contact, Ha1, Lifetime,
-    Password, Preference, Proxy, Realm, Registrant, Registrar, Resolve, Span, SpanOrNone, TransportName,
-    UserAgent, UserName, choice,
+    AddedHeader, Address, Advertised, AlgorithmName, Aor, Collector, ColorChoice, CommandLine, Contact, Ha1,
+    Lifetime, Password, Preference, Proxy, Realm, Registrant, Registrar, Resolve, Span, SpanOrNone,
+    TransportName, UserAgent, UserName, choice,
 };
 
 /// A field of a group of options, or a group itself: read from the file, and completed by weaker ones.
@@ -272,7 +272,7 @@ macro_rules! from_text {
 
 from_text! {
     string, "write a string", str::parse:
-        AddedHeader Address Advertised AlgorithmName Aor Contact Proxy Realm Registrant Registrar Resolve UserAgent
+        AddedHeader Address Advertised AlgorithmName Aor Collector Contact Proxy Realm Registrant Registrar Resolve UserAgent
         UserName;
     string, "write a string", choice: ColorChoice TransportName;
     string, "write it as a string", str::parse: Ha1 Password;

@@ -53,6 +53,8 @@ read_from_text! {
     /// Where something of ours listens.
     #[derive(Copy)]
     SocketAddress(SocketAddr) = socket_address;
+    /// Who collects copies of messages: a host and its port.
+    Collector(Host, u16, Option<Zone>) = collector;
     /// A transport, and where the server listens for it.
     #[derive(Copy)]
     Listener(Listen) = listener;
@@ -501,6 +503,15 @@ fn socket_address(text: &str) -> Result<SocketAddress, Invalid> {
     address_in_zone(text)?
         .map(SocketAddress)
         .ok_or_else(|| Invalid::new("is no address with a port").hint("write 127.0.0.1:9060"))
+}
+
+fn collector(text: &str) -> Result<Collector, Invalid> {
+    let (text, zone) = without_zone(text)?;
+    match host_port(&text) {
+        Some((host, Some(port))) if port != 0 => Ok(Collector(host, port, zone)),
+        Some(_) | None => Err(Invalid::new("is not a host and a port")
+            .hint("write homer.example.com:9060, 192.0.2.7:9060 or [2001:db8::7]:9060")),
+    }
 }
 
 fn listener(text: &str) -> Result<Listener, Invalid> {

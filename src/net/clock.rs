@@ -10,6 +10,8 @@ use crate::proto::Time;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     anchor: Time,
+    /// The same, since 1970, as precise as the system has it.
+    wall: Duration,
     started: Instant,
     booted: Option<Duration>,
 }
@@ -20,7 +22,7 @@ impl Clock {
     #[allow(clippy::disallowed_methods, reason = "this is the one clock")]
     pub fn start() -> Clock {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock { anchor: Time::default() + wall, started: Instant::now(), booted: since_boot() }
+        Clock { anchor: Time::default() + wall, wall, started: Instant::now(), booted: since_boot() }
     }
 
     /// The current time. Never goes back.
@@ -29,6 +31,12 @@ impl Clock {
         // Whole milliseconds that have passed, so that nothing seems due before it is.
         let elapsed = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
         Time::from_millis(self.anchor.as_millis().saturating_add(elapsed))
+    }
+
+    /// The time since 1970, as precise as the system has it: for showing, not for deciding.
+    #[must_use]
+    pub fn since_epoch(&self) -> Duration {
+        self.wall.saturating_add(self.elapsed())
     }
 
     /// The time since [`Clock::start`], as precise as the system has it: for showing, not for deciding.

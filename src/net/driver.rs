@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::alarm::Alarm;
+use super::capture::{Capture, Passage};
 use super::clock::Clock;
 use super::dns::{Answer, Resolver};
 use super::nameserver::Reply;
@@ -90,6 +91,7 @@ pub struct Driver {
     network: Network,
     waits: Waits,
     notices: VecDeque<Notice>,
+    capture: Option<Capture>,
 }
 
 impl Driver {
@@ -101,6 +103,7 @@ impl Driver {
             network: Network::new(config, clock),
             waits: Waits::default(),
             notices: VecDeque::new(),
+            capture: None,
         }
     }
 
@@ -119,6 +122,12 @@ impl Driver {
     /// [`StoreFailure::Unavailable`](crate::proto::binding::StoreFailure::Unavailable).
     pub fn store_with(&mut self, store: Box<dyn Store>) {
         self.network.store_with(store);
+    }
+
+    /// Hands copies of the messages that pass ([`Notice::Message`]) over from now on. A server tells them only where
+    /// [`Service::tell_messages`](crate::proto::registrar::service::Service::tell_messages) wants it.
+    pub fn capture_with(&mut self, capture: Capture) {
+        self.capture = Some(capture);
     }
 
     /// Tells the core from now on when an address, a route or an interface has changed. Needs the runtime.
@@ -157,7 +166,11 @@ impl Driver {
     fn handle(&mut self, event: Event) {
         self.notices.extend(self.network.lookups.drain(..).map(Notice::Lookup));
         for action in self.endpoint.handle(event, self.network.now()) {
-            self.notices.extend(self.network.perform(action));
+            let notice = self.network.perform(action);
+            if let (Some(capture), Some(notice)) = (&mut self.capture, &notice) {
+                copy(capture, self.network.clock, notice);
+            }
+            self.notices.extend(notice);
         }
     }
 
@@ -170,6 +183,20 @@ impl Driver {
     #[must_use]
     pub fn now(&self) -> Time {
         self.network.now()
+    }
+}
+
+/// Hands a message over that passes.
+fn copy(capture: &mut Capture, clock: Clock, notice: &Notice) {
+    if let Notice::Message { direction, transport, local, remote, bytes } = notice {
+        capture.take(&Passage {
+            at: clock.since_epoch(),
+            direction: *direction,
+            transport: *transport,
+            local: *local,
+            remote: *remote,
+            message: bytes,
+        });
     }
 }
 

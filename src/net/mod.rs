@@ -19,11 +19,12 @@
 //! Reading order: [`Driver`] is the loop; `udp` and `stream` are the sockets and connections that it drives,
 //! `sockets` the addresses that they send from and what their errors mean, `batch` datagrams by the batch,
 //! `icmp` the errors that the network gives back; `dns` is the name service, `netwatch` notices changes of
-//! addresses and routes. Everything runs in one thread. Every queue is bounded, and the loop waits for none
+//! addresses and routes; `capture` keeps copies of what passes. Everything runs in one thread. Every queue is bounded, and the loop waits for none
 //! of them.
 
 mod alarm;
 mod batch;
+mod capture;
 mod clock;
 mod dns;
 mod driver;
@@ -41,6 +42,7 @@ mod udp;
 
 use std::io;
 
+pub use capture::{Capture, Missing, Secrets, TraceFile};
 pub use clock::Clock;
 pub use driver::{Config, DNS_PATIENCE, Driver, Keeper};
 pub use random::{NoEntropy, SystemRandom};

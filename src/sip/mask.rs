@@ -5,6 +5,25 @@
 /// around colon and equals sign, also in a body that quotes a message.
 #[must_use]
 pub fn mask_secrets(message: &[u8]) -> Vec<u8> {
+    mask(message, Cover::Short)
+}
+
+/// The same with an asterisk for each octet of such a value, so that the message stays as long as it was.
+#[must_use]
+pub fn cover_secrets(message: &[u8]) -> Vec<u8> {
+    mask(message, Cover::Full)
+}
+
+/// What stands in the place of a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cover {
+    /// Three asterisks.
+    Short,
+    /// An asterisk for each of its octets; spaces and line ends stay.
+    Full,
+}
+
+fn mask(message: &[u8], cover: Cover) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len());
     let mut rest = message;
     while !rest.is_empty() {
@@ -13,7 +32,7 @@ pub fn mask_secrets(message: &[u8]) -> Vec<u8> {
             (Some(kind), Some(colon)) => {
                 let (name, value) = row.split_at(colon + 1);
                 out.extend_from_slice(name);
-                mask_value(value, kind, &mut out);
+                mask_value(value, kind, cover, &mut out);
             }
             _ => out.extend_from_slice(row),
         }
@@ -55,7 +74,7 @@ fn secret_row(row: &[u8]) -> Option<Row> {
     }
 }
 
-fn mask_value(value: &[u8], kind: Row, out: &mut Vec<u8>) {
+fn mask_value(value: &[u8], kind: Row, cover: Cover, out: &mut Vec<u8>) {
     let mut rest = value;
     if kind == Row::Credentials {
         take(&mut rest, out, is_space);
@@ -63,7 +82,7 @@ fn mask_value(value: &[u8], kind: Row, out: &mut Vec<u8>) {
         take(&mut rest, out, |octet| !is_space(octet));
         let digest = out.get(before..).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Digest"));
         if !digest {
-            return hide_all(rest, out);
+            return hide_all(rest, cover, out);
         }
     }
     while let Some(&first) = rest.first() {
@@ -78,14 +97,17 @@ fn mask_value(value: &[u8], kind: Row, out: &mut Vec<u8>) {
                 name.eq_ignore_ascii_case(b"response") || name.eq_ignore_ascii_case(b"rspauth")
             });
             if secret {
-                hide_parameter(&mut rest, out);
+                hide_parameter(&mut rest, cover, out);
             }
         }
     }
 }
 
 /// Replaces all but the line end.
-fn hide_all(rest: &[u8], out: &mut Vec<u8>) {
+fn hide_all(rest: &[u8], cover: Cover, out: &mut Vec<u8>) {
+    if cover == Cover::Full {
+        return out.extend(rest.iter().map(|&octet| star(octet)));
+    }
     let text = rest.trim_ascii_end();
     if !text.is_empty() {
         out.extend_from_slice(b" ***");
@@ -94,19 +116,35 @@ fn hide_all(rest: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Behind the name of a secret parameter: keeps `=` and quotes, replaces the value.
-fn hide_parameter(rest: &mut &[u8], out: &mut Vec<u8>) {
+fn hide_parameter(rest: &mut &[u8], cover: Cover, out: &mut Vec<u8>) {
     take(rest, out, is_space);
     if rest.first() != Some(&b'=') {
         return;
     }
     take(rest, out, |octet| octet == b'=' || is_space(octet));
     if rest.first() == Some(&b'"') {
-        quoted(rest);
-        out.extend_from_slice(b"\"***\"");
+        let string = quoted(rest);
+        match (cover, string) {
+            (Cover::Full, [quote, inner @ .., b'"']) => {
+                out.push(*quote);
+                hide_all(inner, cover, out);
+                out.push(*quote);
+            }
+            (Cover::Full, unclosed) => hide_all(unclosed, cover, out),
+            (Cover::Short, _) => out.extend_from_slice(b"\"***\""),
+        }
     } else {
-        take(rest, &mut Vec::new(), |octet| !is_delimiter(octet));
-        out.extend_from_slice(b"***");
+        let mut value = Vec::new();
+        take(rest, &mut value, |octet| !is_delimiter(octet));
+        match cover {
+            Cover::Full => hide_all(&value, cover, out),
+            Cover::Short => out.extend_from_slice(b"***"),
+        }
     }
+}
+
+fn star(octet: u8) -> u8 {
+    if is_space(octet) { octet } else { b'*' }
 }
 
 /// Moves the leading octets that fit from `rest` to `out`.
@@ -176,12 +214,38 @@ mod tests {
         }
     }
 
+    /// AUT-047: a message in which secrets are covered is as long as it was, and has its lines where they were.
+    #[test]
+    fn covered_secrets_keep_their_length() {
+        for (row, expected) in [
+            (
+                "Authorization: Digest username=\"bob\", response=\"6629fae4\", qop=auth\r\n",
+                "Authorization: Digest username=\"bob\", response=\"********\", qop=auth\r\n",
+            ),
+            ("Authorization: Digest response=\"6\\\"9\"\r\n", "Authorization: Digest response=\"****\"\r\n"),
+            ("Authorization: Digest response=\"66", "Authorization: Digest response=***"),
+            (
+                "Authentication-Info: rspauth=66, qop=auth\r\n",
+                "Authentication-Info: rspauth=**, qop=auth\r\n",
+            ),
+            (
+                "Authorization: Basic Ym9i\r\n Onc\r\nX: 1\r\n",
+                "Authorization: Basic ****\r\n ***\r\nX: 1\r\n",
+            ),
+        ] {
+            let covered = cover_secrets(row.as_bytes());
+            assert_eq!(covered.len(), row.len(), "{row}");
+            assert_eq!(String::from_utf8(covered).unwrap(), expected, "{row}");
+        }
+    }
+
     /// Whatever comes in, all of it but the secrets comes out.
     #[test]
     fn other_octets_pass_unchanged() {
         for text in [&b"\xff\x00\r\n\r\n"[..], b"", b":", b"Authorization", b"\n\n \n", b"Authorization:\r\n"]
         {
             assert_eq!(mask_secrets(text), text);
+            assert_eq!(cover_secrets(text), text);
         }
     }
 }

@@ -61,7 +61,7 @@ pub use framing::{Frame, FramingError, MAX_MESSAGE, StreamFramer};
 pub use header::{FieldError, Header, InjectionError};
 pub use headers::{CSeq, Headers, Reading, RetryAfter};
 pub use host::Host;
-pub use mask::mask_secrets;
+pub use mask::{cover_secrets, mask_secrets};
 pub use message::{Message, ParseError, Request, Response, Version};
 pub use method::{Method, MethodError};
 pub use name::{HeaderName, HeaderNameError};

@@ -43,5 +43,7 @@ mod signals;
 mod systemd;
 #[cfg(target_os = "linux")]
 mod terminal;
+#[cfg(unix)]
+mod traces;
 mod unread;
 mod usage;

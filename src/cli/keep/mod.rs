@@ -76,6 +76,13 @@ async fn keep(
     // Many accounts may have the same file.
     let exposures: BTreeSet<String> = accounts.iter().flat_map(Account::exposures).collect();
     exposures.iter().for_each(|warning| reporter.warning(warning));
+    // As the other options of output, those of the first account hold for all.
+    let wish = accounts.first().map(|first| first.copies.clone()).unwrap_or_default();
+    let copies = tokio::select! {
+        biased;
+        signal = setup.signals.stop() => return Ok(reporter.interrupted(signal, None)),
+        copies = wish.begin(false) => copies?,
+    };
     let typed = tokio::select! {
         biased;
         signal = setup.signals.stop() => return Ok(reporter.interrupted(signal, None)),
@@ -85,6 +92,7 @@ async fn keep(
     let mut all = Accounts::new(&accounts, life.probe, session::randomness()?, reporter);
     let begin = all.begin(accounts, reporter);
     let mut session = setup.begin(all.net(), life.metrics)?;
+    session.copy(copies);
     all.remember(&mut session.driver);
     // Where the system does not report changes of the network, refreshes find them out.
     let _ = session.driver.watch_network();

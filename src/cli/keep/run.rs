@@ -59,6 +59,16 @@ impl Loop {
         stop_after: Option<Duration>,
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<Exit, Fault> {
+        let ended = self.go_on(stop_after, reporter).await;
+        self.session.end_trace(reporter);
+        ended
+    }
+
+    async fn go_on(
+        &mut self,
+        stop_after: Option<Duration>,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Result<Exit, Fault> {
         let over = async {
             match stop_after {
                 Some(time) => tokio::time::sleep(time).await,

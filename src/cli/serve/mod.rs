@@ -17,6 +17,7 @@ use super::report::events::{Banner, ServeEvent, Throttle};
 use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal};
 use super::thread::beside;
+use super::trace::Wish;
 use super::usage::UsageError;
 use crate::net::Config;
 use crate::proto::client::plan::Timing;
@@ -52,6 +53,12 @@ async fn serve(
     if let Some(warning) = file.as_deref().and_then(users::exposure) {
         reporter.warning(&warning);
     }
+    let wish = Wish::of(&args.copies, args.display.show_secrets);
+    let copies = tokio::select! {
+        biased;
+        signal = setup.signals.stop() => return Ok(signal.into()),
+        copies = wish.begin(false) => copies?,
+    };
     let domains: Vec<String> = options.domains.iter().map(ToString::to_string).collect();
     let (access, example) = match &users {
         Some(users) => (users::summary(users, file.as_deref()), users::example(users)),
@@ -69,11 +76,12 @@ async fn serve(
         limits: options.limits,
         timing: Timing::default(),
         pinned: options.pinned,
-        tell_messages: args.display.verbose > Some(0),
+        tell_messages: args.display.verbose > Some(0) || copies.are_made(),
     };
     let wanted = service.listen.len();
     let mut session =
         setup.begin(Config { nameservers: options.nameservers, ..Config::default() }, options.metrics)?;
+    session.copy(copies);
     session.driver.store_with(Box::new(Memory::bounded(options.max_store)));
     session.driver.command(Command::Serve(Box::new(service)));
     let server = Server {
@@ -111,6 +119,12 @@ struct Server {
 impl Server {
     /// Serves until a signal ends it.
     async fn run(mut self, reporter: &mut Reporter<'_, '_>) -> Result<Exit, Fault> {
+        let ended = self.go_on(reporter).await;
+        self.session.end_trace(reporter);
+        ended
+    }
+
+    async fn go_on(&mut self, reporter: &mut Reporter<'_, '_>) -> Result<Exit, Fault> {
         loop {
             let input = tokio::select! {
                 biased;

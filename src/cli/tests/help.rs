@@ -89,13 +89,15 @@ fn the_short_help_of_register_is_a_line_per_option() {
           --retry-for <DURATION>      Try again for that long; 0 is not at all
 
     Output:
-          --json          Print one JSON object, on failure too
-          --json-schema   Print its JSON Schema and exit
-          --dry-run       Print the exact first request and send nothing
-      -v, --verbose...    Show messages on stderr; -vv in full
-          --show-secrets  Don't mask digest responses in -vv
-      -q, --quiet         Print nothing but errors
-          --color <WHEN>  Colours: auto, always or never
+          --json                 Print one JSON object, on failure too
+          --json-schema          Print its JSON Schema and exit
+          --dry-run              Print the exact first request and send nothing
+      -v, --verbose...           Show messages on stderr; -vv in full
+          --show-secrets         Don't mask digest responses
+      -q, --quiet                Print nothing but errors
+          --color <WHEN>         Colours: auto, always or never
+          --trace <FILE.pcapng>  Write SIP messages there, for Wireshark
+          --hep <HOST:PORT>      Send copies of them to a Homer (HEP3)
 
     The variable SIPREG_PASSWORD may hold the password. --help says more, gives
     examples and explains the exit status.
@@ -302,7 +304,7 @@ fn the_long_help_of_register_says_all() {
               masked.
 
           --show-secrets
-              Don't mask digest responses in -vv
+              Don't mask digest responses
 
       -q, --quiet
               Print nothing but errors
@@ -314,6 +316,19 @@ fn the_long_help_of_register_says_all() {
               
               auto, the default: on a terminal, unless NO_COLOR is set;
               CLICOLOR_FORCE wants them everywhere.
+
+          --trace <FILE.pcapng>
+              Write SIP messages there, for Wireshark
+              
+              A pcapng file: each message as it passes, decrypted, with addresses,
+              time and direction, digest responses masked. What was in the file is
+              lost.
+
+          --hep <HOST:PORT>
+              Send copies of them to a Homer (HEP3)
+              
+              Over UDP, masked in the same way. The name is looked up once, at the
+              start.
 
     Examples:
       Bind this device, and be asked for the password if there has to be one:
@@ -385,7 +400,6 @@ fn help_texts_keep_the_rules() {
             "--reg-id",
             "--outbound",
             "--gruu",
-            "--trace",
             "--service-route",
         ] {
             assert!(!words.contains(&absent), "{absent} in {stdout}");

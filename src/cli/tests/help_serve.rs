@@ -46,12 +46,14 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --resolve <HOST:PORT:ADDR>  Address of a host at a port (repeatable)
 
     Output:
-          --json          Print a JSON object per event
-          --json-schema   Print the JSON Schema of events and exit
-      -v, --verbose...    Show messages on stderr; -vv in full
-          --show-secrets  Don't mask digest responses in -vv
-      -q, --quiet         Print nothing but errors
-          --color <WHEN>  Colours: auto, always or never
+          --json                 Print a JSON object per event
+          --json-schema          Print the JSON Schema of events and exit
+      -v, --verbose...           Show messages on stderr; -vv in full
+          --show-secrets         Don't mask digest responses
+      -q, --quiet                Print nothing but errors
+          --color <WHEN>         Colours: auto, always or never
+          --trace <FILE.pcapng>  Write SIP messages there, for Wireshark
+          --hep <HOST:PORT>      Send copies of them to a Homer (HEP3)
 
     The variable SIPREG_PASSWORD may hold the password. --help says more, gives
     examples and explains the exit status.

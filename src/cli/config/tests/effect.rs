@@ -33,6 +33,8 @@ state_dir = "state"
 json = true
 verbose = 2
 color = "always"
+trace = "last.pcapng"
+hep = "homer.munich.de:9060"
 "#;
 
 fn wire(plan: &Plan) -> Vec<String> {
@@ -76,6 +78,8 @@ fn every_key_counts() {
     assert_eq!(pinned, ["192.0.2.1", "2001:db8::7"]);
     assert!(plan.advertise.is_some() && account.settings.json);
     assert_eq!(account.settings.verbosity, 2);
+    let copies = format!("{:?}", account.copies);
+    assert!(copies.contains("/last.pcapng\"") && copies.contains("homer.munich.de"), "{copies}");
     // A folder that is not absolute is meant from that of the file.
     assert!(format!("{:?}", account.state).contains("/state\""), "{:?}", account.state);
 }
