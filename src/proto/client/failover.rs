@@ -135,9 +135,9 @@ impl Registrant {
 
     /// What finds the way to where requests go now.
     pub(super) fn locate(&self) -> Result<Locate, LocateError> {
-        let Plan { families, pinned, .. } = &*self.plan;
+        let Plan { families, pinned, profile, .. } = &*self.plan;
         let next_hop = self.next_hop();
-        Locate::start(next_hop.uri_to_locate(), next_hop.transport, *families, pinned)
+        Locate::start(next_hop.uri_to_locate(), next_hop.transport, *families, pinned, *profile)
     }
 
     fn go_to(&mut self, attempt: &mut Try, found: Found) -> (Phase, Step) {
@@ -315,6 +315,8 @@ fn may_have_arrived(cause: Cause) -> bool {
 fn unlocatable(error: LocateError) -> Unreachable {
     match error {
         LocateError::Family(ip) => Unreachable::Name { name: ip.to_string(), error: None },
-        LocateError::Transport(_) | LocateError::Sips => Unreachable::Network(Cause::ProtocolUnreachable),
+        LocateError::Transport(_) | LocateError::SipsOverUdp => {
+            Unreachable::Network(Cause::ProtocolUnreachable)
+        }
     }
 }
