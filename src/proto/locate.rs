@@ -8,8 +8,12 @@
 //!  name with a port ────────────────────────────────────────▶ A, AAAA ───────▶ addresses
 //!  name with a transport ───────────▶ SRV of that ──▶ for each server: A, AAAA
 //!  name alone ──▶ NAPTR ──▶ for each service: SRV     │ none: A, AAAA of the name, the default port
-//!                   │ none: SRV of UDP, then of TCP ──┘
+//!                   │ none: SRV of UDP, then of TCP ──┤
+//!                   │       neither: SRV of TLS ──────┘
 //! ```
+//!
+//! `sips` is gone to over TLS alone, whatever the name service offers (§4.1). Over TLS and WebSocket a destination keeps
+//! the host of the URI: that is who the other end has to be, wherever the name service leads.
 //!
 //! The next service is looked at when all destinations of the one before have failed (§4.3), and so is the next server of
 //! a service; the questions about several of them go out together all the same. What is known of one address family is
@@ -25,8 +29,8 @@ use std::time::Duration;
 
 use super::ids::Random;
 pub use super::transport::{Destination, Transport};
-use super::{DnsAnswer, Naptr, Question, Record, ResolveError, Srv, Time};
-use crate::sip::{Host, Uri};
+use super::{DnsAnswer, Naptr, Profile, Question, Record, ResolveError, Srv, Time};
+use crate::sip::{Host, Scheme, Uri};
 
 /// How long an IPv6 address is waited for when an IPv4 address is known (RFC 8305 §3: resolution delay).
 pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
@@ -110,9 +114,9 @@ pub enum LocateError {
     /// Its `transport` is not one of ours.
     #[error("transport {0} is not supported")]
     Transport(String),
-    /// `sips:` needs TLS.
-    #[error("sips needs TLS, which is not supported")]
-    Sips,
+    /// `sips` over datagrams, which have no TLS (RFC 3261 §26.2.2).
+    #[error("sips does not go over udp")]
+    SipsOverUdp,
     /// A numeric host of a family that may not be used.
     #[error("{0} is of an address family that was excluded")]
     Family(IpAddr),
@@ -150,6 +154,11 @@ pub enum Next {
 #[derive(Clone, Debug)]
 pub struct Locate {
     domain: String,
+    /// The URI is a `sips` URI.
+    is_sips: bool,
+    /// The host of the URI, for destinations over TLS and WebSocket; and the settings of those connections.
+    name: Arc<str>,
+    profile: Profile,
     families: Families,
     pinned: Vec<Pinned>,
     /// What is still to be gone through, in order.
@@ -184,6 +193,8 @@ enum Way {
         name: String,
         transport: Transport,
     },
+    /// The servers of TLS, should those of UDP and TCP have no SRV record.
+    Secure,
     /// The domain itself, should it have no SRV record.
     Itself(Transport),
     /// The addresses of a host.
@@ -217,7 +228,8 @@ enum Lookup {
 
 impl Locate {
     /// Starts locating `hop`: the first Route, else the Request-URI (RFC 3261 §8.1.2). `forced` overrides the
-    /// transport that the URI and RFC 3263 would choose. `maddr` replaces the host (RFC 3263 §4).
+    /// transport that the URI and RFC 3263 would choose. `maddr` replaces the host (RFC 3263 §4), but not in the name
+    /// that a destination has to show. `profile` is for the connections that have settings.
     ///
     /// # Errors
     ///
@@ -227,18 +239,11 @@ impl Locate {
         forced: Option<Transport>,
         families: Families,
         pinned: &[Pinned],
+        profile: Profile,
     ) -> Result<Locate, LocateError> {
-        if hop.scheme == crate::sip::Scheme::Sips {
-            return Err(LocateError::Sips);
-        }
-        let named = match (forced, hop.transport()) {
-            (Some(transport), _) => Some(transport),
-            (None, Some(token)) => {
-                Some(Transport::parse(token).ok_or_else(|| LocateError::Transport(token.to_owned()))?)
-            }
-            (None, None) => None,
-        };
-        let transport = named.unwrap_or(Transport::Udp);
+        let is_sips = hop.scheme == Scheme::Sips;
+        let named = named_transport(hop, forced)?;
+        let transport = named.unwrap_or(if is_sips { Transport::Tls } else { Transport::Udp });
         let port = hop.port.unwrap_or_else(|| transport.default_port());
         let maddr = hop.params.get("maddr").flatten().and_then(|text| Host::parse(text).ok());
         let host = maddr.as_ref().unwrap_or(&hop.host);
@@ -253,6 +258,9 @@ impl Locate {
         }
         let mut locate = Locate {
             domain: if ip.is_some() { String::new() } else { canonical(&host.to_string()) },
+            is_sips,
+            name: name_of(&hop.host),
+            profile,
             families,
             pinned: if ip.is_some() { Vec::new() } else { pinned.to_vec() },
             ways: VecDeque::new(),
@@ -269,7 +277,7 @@ impl Locate {
         };
         match (ip, hop.port, named) {
             (Some(ip), _, _) => {
-                let destination = Destination::new(transport, SocketAddr::new(ip, port));
+                let destination = locate.destination(transport, SocketAddr::new(ip, port));
                 locate.ways.push_back(Way::Address(Found { destination, origin: None }));
             }
             (None, Some(_), _) => locate.ways.push_back(Way::Host(locate.itself(transport, port))),
@@ -290,6 +298,7 @@ impl Locate {
     pub fn left(&self) -> usize {
         let of = |way: &Way| match way {
             Way::Itself(_) => usize::from(!self.has_servers),
+            Way::Secure => 0,
             Way::Host(server) => usize::from(!server.has_address),
             Way::Domain | Way::Service { .. } | Way::Address(_) => 1,
         };
@@ -334,6 +343,10 @@ impl Locate {
             let next = match way {
                 Way::Domain => self.domain(now),
                 Way::Service { name, transport } => self.service(name, transport, now),
+                Way::Secure => {
+                    self.secure();
+                    None
+                }
                 Way::Itself(transport) => {
                     if !self.has_servers {
                         self.ways.push_front(Way::Host(self.itself(transport, transport.default_port())));
@@ -365,11 +378,15 @@ impl Locate {
         services.sort_by_key(|it| (it.order, it.preference));
         let known = !services.is_empty();
         let mut first = None;
-        for (transport, name) in services.into_iter().filter_map(usable).take(MOST_SERVERS) {
+        // RFC 3263 §4.1: for sips, services without TLS don't count.
+        let usable = services.into_iter().filter_map(usable);
+        let usable = usable.filter(|(transport, _)| transport.is_secure() || !self.is_sips);
+        for (transport, name) in usable.take(MOST_SERVERS) {
             first.get_or_insert(transport);
             self.ways.push_back(Way::Service { name, transport });
         }
         match (known, first) {
+            (false, _) if self.is_sips => self.guess(&[Transport::Tls]),
             (false, _) => self.guess(&[Transport::Udp, Transport::Tcp]),
             (true, Some(transport)) => self.ways.push_back(Way::Itself(transport)),
             // All that it offers is something that we can't do.
@@ -381,9 +398,12 @@ impl Locate {
     /// Without NAPTR records: the SRV records of these, all asked for at once (RFC 3263 §4.1, §4.2).
     fn guess(&mut self, transports: &[Transport]) {
         for transport in transports.iter().copied() {
-            let name = format!("_sip._{transport}.{}", self.domain);
+            let name = service_name(transport, &self.domain);
             self.ask(Question::Srv(name.clone()));
             self.ways.push_back(Way::Service { name, transport });
+        }
+        if transports.len() > 1 {
+            self.ways.push_back(Way::Secure);
         }
         let first = transports.first().copied().unwrap_or(Transport::Udp);
         if self.trouble == Some(ResolveError::TimedOut) {
@@ -391,6 +411,18 @@ impl Locate {
             self.ask_for(&self.itself(first, first.default_port()));
         }
         self.ways.push_back(Way::Itself(first));
+    }
+
+    /// A domain that has servers of neither UDP nor TCP may have some of TLS. Should it not, it is a server itself: that is
+    /// asked for with it.
+    fn secure(&mut self) {
+        if self.has_servers || self.trouble == Some(ResolveError::TimedOut) {
+            return;
+        }
+        let name = service_name(Transport::Tls, &self.domain);
+        self.ask(Question::Srv(name.clone()));
+        self.ask_for(&self.itself(Transport::Udp, Transport::Udp.default_port()));
+        self.ways.push_front(Way::Service { name, transport: Transport::Tls });
     }
 
     fn service(&mut self, name: String, transport: Transport, now: Time) -> Option<Next> {
@@ -471,7 +503,7 @@ impl Locate {
         let origin = Arc::clone(&server.origin);
         self.ways.push_front(Way::Host(server));
         for ip in addresses.into_iter().take(MOST_DESTINATIONS).rev() {
-            let destination = Destination::new(transport, SocketAddr::new(ip, port));
+            let destination = self.destination(transport, SocketAddr::new(ip, port));
             self.ways.push_front(Way::Address(Found { destination, origin: Some(Arc::clone(&origin)) }));
         }
     }
@@ -502,6 +534,16 @@ impl Locate {
 
 /// Questions, and what is known of them.
 impl Locate {
+    /// A destination, with the name that the other end has to show and the settings of the connection, where it has any.
+    fn destination(&self, transport: Transport, address: SocketAddr) -> Destination {
+        match transport {
+            Transport::Udp | Transport::Tcp => Destination::new(transport, address),
+            Transport::Tls | Transport::Ws | Transport::Wss => {
+                Destination { transport, address, name: Some(Arc::clone(&self.name)), profile: self.profile }
+            }
+        }
+    }
+
     fn itself(&self, transport: Transport, port: u16) -> Server {
         let origin = Origin { name: self.domain.clone(), srv: None };
         Server { is_domain: true, ..self.server(origin, transport, port) }
@@ -665,11 +707,50 @@ fn is_sip(record: &Naptr) -> bool {
     resolves && (protocol.eq_ignore_ascii_case("SIP") || protocol.eq_ignore_ascii_case("SIPS"))
 }
 
-/// The transport of a service that we can do, and the name to ask SRV for. TLS and WebSocket are not among them.
+/// The transport that a URI says, or that is forced; over TLS in a `sips` URI. `None`: neither does.
+fn named_transport(hop: &Uri, forced: Option<Transport>) -> Result<Option<Transport>, LocateError> {
+    let named = match (forced, hop.transport()) {
+        (Some(transport), _) => transport,
+        (None, Some(token)) => {
+            Transport::parse(token).ok_or_else(|| LocateError::Transport(token.to_owned()))?
+        }
+        (None, None) => return Ok(None),
+    };
+    match hop.scheme {
+        Scheme::Sip => Ok(Some(named)),
+        Scheme::Sips => named.secured().map(Some).ok_or(LocateError::SipsOverUdp),
+    }
+}
+
+/// The host of a URI, as a certificate has it: a name in lower case without a dot at its end, or an address as text.
+fn name_of(host: &Host) -> Arc<str> {
+    match host {
+        Host::V4(ip) => ip.to_string().into(),
+        Host::V6(ip) => ip.to_canonical().to_string().into(),
+        Host::Name(name) => canonical(name).into(),
+    }
+}
+
+/// The name that has the SRV records of a transport (RFC 3263 §4.1, RFC 7118 §5.5).
+fn service_name(transport: Transport, domain: &str) -> String {
+    let service = match transport {
+        Transport::Udp => "_sip._udp",
+        Transport::Tcp => "_sip._tcp",
+        Transport::Tls => "_sips._tcp",
+        Transport::Ws => "_sip._ws",
+        Transport::Wss => "_sips._ws",
+    };
+    format!("{service}.{domain}")
+}
+
+/// The transport of a service that we can do, and the name to ask SRV for.
 fn usable(record: &Naptr) -> Option<(Transport, String)> {
     let transport = match record.service.to_ascii_uppercase().as_str() {
         "SIP+D2U" => Transport::Udp,
         "SIP+D2T" => Transport::Tcp,
+        "SIPS+D2T" => Transport::Tls,
+        "SIP+D2W" => Transport::Ws,
+        "SIPS+D2W" => Transport::Wss,
         _ => return None,
     };
     let name = canonical(&record.replacement);

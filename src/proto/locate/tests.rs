@@ -48,6 +48,7 @@ fn record(kind: &str, data: &[&str]) -> Record {
     }
 }
 
+const PROFILE: Profile = Profile(7);
 const NOW: Time = Time::from_millis(1_000_000);
 
 fn shown_question(question: &Question) -> String {
@@ -66,7 +67,11 @@ fn walk(mut locate: Locate, zone: &str, random: &mut dyn Random) -> Vec<String> 
         match locate.next(NOW) {
             Next::Found(Found { destination, origin }) => {
                 let from = origin.map(|origin| format!(" of {origin}")).unwrap_or_default();
-                steps.push(format!("{} {}{from}", destination.transport, destination.address));
+                // Who it has to be, where there is something that says so.
+                let name = destination.name.map(|name| format!(" as {name}")).unwrap_or_default();
+                let has_settings = !name.is_empty();
+                assert_eq!(destination.profile, if has_settings { PROFILE } else { Profile(0) });
+                steps.push(format!("{} {}{name}{from}", destination.transport, destination.address));
             }
             Next::Unresolved { name, error } => steps.push(format!("{name}: {error:?}")),
             Next::NotOffered { name } => steps.push(format!("{name}: not offered")),
@@ -85,7 +90,7 @@ fn walk(mut locate: Locate, zone: &str, random: &mut dyn Random) -> Vec<String> 
 }
 
 fn located(text: &str, zone: &str) -> String {
-    let locate = Locate::start(&uri(text), None, Families::Both, &[]).unwrap();
+    let locate = Locate::start(&uri(text), None, Families::Both, &[], PROFILE).unwrap();
     walk(locate, zone, &mut Counting::default()).join("\n")
 }
 
@@ -95,13 +100,13 @@ fn destinations(text: &str, zone: &str) -> String {
 }
 
 fn shown(uri_text: &str, forced: Option<Transport>, families: Families) -> String {
-    match Locate::start(&uri(uri_text), forced, families, &[]) {
+    match Locate::start(&uri(uri_text), forced, families, &[], PROFILE) {
         Ok(locate) => walk(locate, "", &mut Counting::default()).join("; "),
         Err(error) => error.to_string(),
     }
 }
 
-/// LOC-001 LOC-002 LOC-003 LOC-012
+/// LOC-001 LOC-002 LOC-003 LOC-012 SEC-023 WSS-014
 #[test]
 fn a_numeric_host_needs_no_question_and_takes_transport_and_port_from_the_uri() {
     let both = Families::Both;
@@ -116,17 +121,32 @@ fn a_numeric_host_needs_no_question_and_takes_transport_and_port_from_the_uri() 
         ("sip:192.0.2.1", None, Families::V4, "udp 192.0.2.1:5060"),
         ("sip:192.0.2.1", None, Families::V6, "192.0.2.1 is of an address family that was excluded"),
         ("sip:192.0.2.1;transport=sctp", None, both, "transport sctp is not supported"),
-        ("sips:192.0.2.1", None, both, "sips needs TLS, which is not supported"),
+        ("sips:192.0.2.1", None, both, "tls 192.0.2.1:5061 as 192.0.2.1"),
+        ("sips:192.0.2.1:5070;transport=tcp", None, both, "tls 192.0.2.1:5070 as 192.0.2.1"),
+        ("sips:[2001:DB8::1]", Some(Transport::Tls), both, "tls [2001:db8::1]:5061 as 2001:db8::1"),
+        ("sips:192.0.2.1;transport=udp", None, both, "sips does not go over udp"),
+        ("sips:192.0.2.1", Some(Transport::Udp), both, "sips does not go over udp"),
+        ("sip:192.0.2.1;transport=tls", None, both, "tls 192.0.2.1:5061 as 192.0.2.1"),
+        ("sip:192.0.2.1;transport=ws", None, both, "ws 192.0.2.1:80 as 192.0.2.1"),
+        ("sip:192.0.2.1;transport=WSS", None, both, "wss 192.0.2.1:443 as 192.0.2.1"),
+        ("sips:192.0.2.1;transport=ws", None, both, "wss 192.0.2.1:443 as 192.0.2.1"),
+        ("sip:192.0.2.1:5070", Some(Transport::Ws), both, "ws 192.0.2.1:5070 as 192.0.2.1"),
+        ("sips:Munich.de.;maddr=192.0.2.9", None, both, "tls 192.0.2.9:5061 as munich.de"),
     ] {
         assert_eq!(shown(text, forced, families), expected, "{text}");
     }
 }
 
-/// LOC-002 LOC-004 LOC-005 LOC-010 LOC-011 LOC-012 LOC-020
+/// LOC-002 LOC-004 LOC-005 LOC-010 LOC-011 LOC-012 LOC-020 REQ-036
 #[test]
 fn a_name_is_asked_for_by_what_its_uri_leaves_open() {
     let all = "? NAPTR munich.de; ? SRV _sip._udp.munich.de, SRV _sip._tcp.munich.de; \
-               ? AAAA munich.de, A munich.de; munich.de: Some(NoSuchName)";
+               ? SRV _sips._tcp.munich.de, AAAA munich.de, A munich.de; munich.de: Some(NoSuchName)";
+    let sips = "? NAPTR munich.de; ? SRV _sips._tcp.munich.de; ? AAAA munich.de, A munich.de; \
+                munich.de: Some(NoSuchName)";
+    let tls = "? SRV _sips._tcp.munich.de; ? AAAA munich.de, A munich.de; munich.de: Some(NoSuchName)";
+    let ws = "? SRV _sip._ws.munich.de; ? AAAA munich.de, A munich.de; munich.de: Some(NoSuchName)";
+    let wss = "? SRV _sips._ws.munich.de; ? AAAA munich.de, A munich.de; munich.de: Some(NoSuchName)";
     let tcp = "? SRV _sip._tcp.munich.de; ? AAAA munich.de, A munich.de; munich.de: Some(NoSuchName)";
     for (text, forced, families, expected) in [
         (
@@ -143,6 +163,14 @@ fn a_name_is_asked_for_by_what_its_uri_leaves_open() {
         ("sip:munich.de", Some(Transport::Tcp), Families::Both, tcp),
         ("sip:munich.de;transport=udp", Some(Transport::Tcp), Families::Both, tcp),
         ("sip:192.0.2.1;maddr=munich.de;transport=tcp", None, Families::Both, tcp),
+        ("sips:munich.de", None, Families::Both, sips),
+        ("sips:munich.de;transport=tcp", None, Families::Both, tls),
+        ("sip:munich.de;transport=tls", None, Families::Both, tls),
+        ("sip:munich.de", Some(Transport::Tls), Families::Both, tls),
+        ("sip:munich.de;transport=ws", None, Families::Both, ws),
+        ("sip:munich.de;transport=wss", None, Families::Both, wss),
+        ("sips:munich.de;transport=ws", None, Families::Both, wss),
+        ("sip:munich.de", Some(Transport::Wss), Families::Both, wss),
     ] {
         assert_eq!(shown(text, forced, families), expected, "{text}");
     }
@@ -197,8 +225,14 @@ fn records_that_are_missing_lead_to_the_next_kind() {
         // Services that we can't do.
         ("munich.de NAPTR 1 1 s SIP+D2S _sip._sctp.munich.de\n".to_owned() + at_home, "munich.de: None"),
         (
-            "munich.de NAPTR 1 1 s SIPS+D2T _sips._tcp.munich.de\nmunich.de NAPTR 2 1 s SIP+D2U _sip._udp.munich.de\n".to_owned() + servers,
+            "munich.de NAPTR 1 1 s SIP+D2S _sip._sctp.munich.de\nmunich.de NAPTR 2 1 s SIP+D2U _sip._udp.munich.de\n".to_owned() + servers,
             "udp 192.0.2.1:5070 of a.munich.de, SRV 1 1",
+        ),
+        // TLS only where there is neither UDP nor TCP.
+        ("_sips._tcp.munich.de SRV 1 1 5071 a.munich.de\n".to_owned() + servers, "udp 192.0.2.1:5070 of a.munich.de, SRV 1 1"),
+        (
+            "_sips._tcp.munich.de SRV 1 1 5071 b.munich.de\nb.munich.de A 192.0.2.2\n".to_owned() + at_home,
+            "tls 192.0.2.2:5071 as munich.de of b.munich.de, SRV 1 1",
         ),
         // Neither, or none behind a NAPTR: the name itself.
         (at_home.to_owned(), "udp 192.0.2.9:5060 of munich.de"),
@@ -230,7 +264,8 @@ fn records_that_are_missing_lead_to_the_next_kind() {
 #[test]
 fn answers_of_both_families_are_tried_ipv6_first_and_one_failure_spoils_nothing() {
     let answered = |aaaa: DnsAnswer, a: DnsAnswer| {
-        let mut locate = Locate::start(&uri("sip:munich.de:5070"), None, Families::Both, &[]).unwrap();
+        let mut locate =
+            Locate::start(&uri("sip:munich.de:5070"), None, Families::Both, &[], PROFILE).unwrap();
         let mut steps = Vec::new();
         loop {
             match locate.next(NOW) {
@@ -323,7 +358,7 @@ fn of_two_hundred_servers_sixteen_are_tried_and_few_are_asked_for() {
 #[test]
 fn what_is_known_of_one_family_is_tried_while_the_other_is_still_asked() {
     let random = &mut Counting::default();
-    let mut locate = Locate::start(&uri("sip:munich.de:5060"), None, Families::Both, &[]).unwrap();
+    let mut locate = Locate::start(&uri("sip:munich.de:5060"), None, Families::Both, &[], PROFILE).unwrap();
     let Next::Wait { questions, until } = locate.next(NOW) else { panic!("it asks") };
     assert_eq!(until, NOW + PATIENCE);
     let address = |text: &str| Ok(vec![Record::from(text.parse::<IpAddr>().unwrap())]);
@@ -348,7 +383,7 @@ fn what_is_known_of_one_family_is_tried_while_the_other_is_still_asked() {
 /// LOC-026: silence ends, however many questions there would be.
 #[test]
 fn a_name_service_that_never_answers_is_given_up() {
-    let mut locate = Locate::start(&uri("sip:munich.de"), None, Families::Both, &[]).unwrap();
+    let mut locate = Locate::start(&uri("sip:munich.de"), None, Families::Both, &[], PROFILE).unwrap();
     let Next::Wait { questions, until } = locate.next(NOW) else { panic!("it asks") };
     assert_eq!(questions.iter().map(shown_question).collect::<Vec<_>>(), ["NAPTR munich.de"]);
     assert_eq!(until, NOW + PATIENCE);
@@ -386,7 +421,7 @@ fn a_pinned_address_stands_for_a_host_at_one_port_also_where_srv_leads_there() {
         pin("munich.de", 5060, "192.0.2.78"),
     ];
     let walked = |text: &str, families| {
-        let locate = Locate::start(&uri(text), None, families, &pinned).unwrap();
+        let locate = Locate::start(&uri(text), None, families, &pinned, PROFILE).unwrap();
         walk(locate, zone, &mut Counting::default()).join("\n")
     };
     assert_eq!(
@@ -397,4 +432,45 @@ udp 192.0.2.77:5070 of a.munich.de, SRV 1 1
 udp 192.0.2.1:5071 of a.munich.de, SRV 2 1"
     );
     assert_eq!(walked("sip:munich.de:5060", Families::Both), "udp 192.0.2.78:5060 of munich.de");
+}
+
+/// LOC-006 LOC-007 LOC-024: whatever the name service makes of a name, the other end has to be who the URI says.
+#[test]
+fn services_over_tls_and_websocket_are_taken_in_order_and_sips_takes_no_others() {
+    let zone = "
+        munich.de NAPTR 1 1 s SIPS+D2T _sips._tcp.example.net
+        munich.de NAPTR 2 1 s SIP+D2U _sip._udp.munich.de
+        munich.de NAPTR 3 1 s SIP+D2W _sip._ws.munich.de
+        munich.de NAPTR 4 1 s sips+d2w _sips._ws.munich.de
+        _sips._tcp.example.net SRV 1 1 5071 a.example.net
+        _sip._udp.munich.de SRV 1 1 5070 a.example.net
+        _sip._ws.munich.de SRV 1 1 8080 a.example.net
+        _sips._ws.munich.de SRV 1 1 8443 a.example.net
+        a.example.net A 192.0.2.1";
+    assert_eq!(
+        destinations("sip:munich.de", zone),
+        "tls 192.0.2.1:5071 as munich.de of a.example.net, SRV 1 1
+udp 192.0.2.1:5070 of a.example.net, SRV 1 1
+ws 192.0.2.1:8080 as munich.de of a.example.net, SRV 1 1
+wss 192.0.2.1:8443 as munich.de of a.example.net, SRV 1 1"
+    );
+    assert_eq!(
+        destinations("sips:munich.de", zone),
+        "tls 192.0.2.1:5071 as munich.de of a.example.net, SRV 1 1
+wss 192.0.2.1:8443 as munich.de of a.example.net, SRV 1 1"
+    );
+    let plain =
+        "munich.de NAPTR 1 1 s SIP+D2T _sip._tcp.munich.de\n_sip._tcp.munich.de SRV 1 1 5070 munich.de
+        munich.de A 192.0.2.9";
+    assert_eq!(destinations("sips:munich.de", plain), "munich.de: None");
+    // The default port of each.
+    let at_home = "munich.de A 192.0.2.9";
+    for (text, expected) in [
+        ("sips:munich.de", "tls 192.0.2.9:5061 as munich.de of munich.de"),
+        ("sip:munich.de;transport=ws", "ws 192.0.2.9:80 as munich.de of munich.de"),
+        ("sips:munich.de;transport=ws", "wss 192.0.2.9:443 as munich.de of munich.de"),
+        ("sip:munich.de:5066;transport=ws", "ws 192.0.2.9:5066 as munich.de of munich.de"),
+    ] {
+        assert_eq!(destinations(text, at_home), expected, "{text}");
+    }
 }

@@ -32,8 +32,8 @@ use super::timers::ProxyTimer;
 use super::transaction::{Heard, Outgoing, Owner, TransactionKey, Transactions};
 use super::uas::{self, Domains, Head, Incoming, Reply};
 use super::{
-    Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, Question, Time, Timing,
-    Transport,
+    Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, Profile, Question, Time,
+    Timing, Transport,
 };
 use crate::sip::{AnyUri, HeaderName, Headers, Host, Method, NameAddr, Request, Response, Scheme, Uri};
 use best::{Best, Final};
@@ -729,7 +729,7 @@ impl Proxy {
         }
         if branch.addresses.is_empty() && branch.tried == 0 && branch.locate.is_none() {
             let Some(heading) = &branch.heading else { return Step::Waits };
-            match Locate::start(&heading.hop, None, Families::Both, &self.pinned) {
+            match Locate::start(&heading.hop, None, Families::Both, &self.pinned, Profile::default()) {
                 Ok(locate) => branch.locate = Some(Box::new(locate)),
                 Err(_) => return Step::Failed(failure(branch)),
             }
@@ -851,7 +851,7 @@ impl Proxy {
             bytes,
             method: request.method.clone(),
             branch: number,
-            sent_by: (sent_by.host.clone(), sent_by.port),
+            sent_by: (sent_by.host.clone(), Some(sent_by.port)),
             from_tag: None,
             call_id: Arc::clone(&work.call_id),
             cseq: work.cseq,

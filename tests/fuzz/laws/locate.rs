@@ -3,8 +3,8 @@
 use super::input::Input;
 use sipreg::proto::ids::Counting;
 use sipreg::proto::locate::{Families, Locate, Next, Pinned};
-use sipreg::proto::{DnsAnswer, Naptr, Question, Record, ResolveError, Srv, Time, Transport};
-use sipreg::sip::Uri;
+use sipreg::proto::{DnsAnswer, Naptr, Profile, Question, Record, ResolveError, Srv, Time, Transport};
+use sipreg::sip::{Scheme, Uri};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -13,20 +13,32 @@ const NAMES: [&str; 6] = ["munich.de", "a.munich.de", "A.Munich.DE.", "_sip._udp
 /// Answers late, never, twice and wrong, to one name after the other.
 pub fn ends_within_its_bounds(octets: &[u8]) {
     let mut input = Input::new(octets);
-    let uris = ["sip:munich.de", "sip:munich.de;transport=tcp", "sip:munich.de:5070", "sip:192.0.2.1"];
+    let uris = [
+        "sip:munich.de",
+        "sip:munich.de;transport=tcp",
+        "sip:munich.de:5070",
+        "sip:192.0.2.1",
+        "sips:munich.de",
+        "sip:munich.de;transport=ws",
+    ];
     let uri = Uri::parse(input.one(&uris)).unwrap();
-    let forced = input.one(&[None, None, Some(Transport::Tcp)]);
+    let forced = input.one(&[None, None, Some(Transport::Tcp), Some(Transport::Wss)]);
     let families = input.one(&[Families::Both, Families::V4, Families::V6]);
     let pin = Pinned { host: "a.munich.de".to_owned(), port: 5060, address: "192.0.2.7".parse().unwrap() };
     let pinned = if input.chance() { vec![pin] } else { Vec::new() };
-    let Ok(mut locate) = Locate::start(&uri, forced, families, &pinned) else { return };
+    let Ok(mut locate) = Locate::start(&uri, forced, families, &pinned, Profile(1)) else { return };
     let mut random = Counting::default();
     let mut now = Time::from_millis(1_792_000_000_000);
     let (mut open, mut asked, mut seen) = (Vec::new(), BTreeSet::new(), Vec::new());
     for _ in 0..400 {
         match locate.next(now) {
             Next::Found(found) => {
-                assert!(!seen.contains(&found.destination), "the same destination twice");
+                let destination = &found.destination;
+                assert!(!seen.contains(destination), "the same destination twice");
+                let is_safe = destination.transport.is_secure() || uri.scheme == Scheme::Sip;
+                assert!(is_safe, "sips without TLS");
+                let names = ["munich.de", "192.0.2.1"];
+                assert!(destination.name.as_deref().is_none_or(|name| names.contains(&name)), "another name");
                 seen.push(found.destination);
                 assert!(seen.len() <= 16, "too many destinations");
                 assert!(locate.left() <= 16 - seen.len(), "more are left than may be tried");
@@ -84,7 +96,9 @@ fn record(input: &mut Input<'_>, n: u16) -> Record {
             order: n,
             preference: input.octet().into(),
             flags: input.one(&["s", "S", "a", "u", ""]).to_owned(),
-            service: input.one(&["SIP+D2U", "sip+d2t", "SIPS+D2T", "SIP+D2S", "E2U+sip", "é+D"]).to_owned(),
+            service: input
+                .one(&["SIP+D2U", "sip+d2t", "SIPS+D2T", "SIP+D2S", "SIPS+D2W", "E2U+sip", "é+D"])
+                .to_owned(),
             replacement: input.one(&NAMES).to_owned(),
         }),
     }
