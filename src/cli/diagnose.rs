@@ -76,7 +76,7 @@ fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
             Misbehaviour::NotBound => Some(FaultCause::NotBound),
             Misbehaviour::StillBound => Some(FaultCause::NotRemoved),
             Misbehaviour::RedirectLoop | Misbehaviour::TooManyRedirects => Some(FaultCause::Redirected),
-            Misbehaviour::Framing => Some(FaultCause::NotSip),
+            Misbehaviour::Framing(_) => Some(FaultCause::NotSip),
             Misbehaviour::FalseServer => None,
         },
     }
@@ -423,7 +423,7 @@ fn misbehaved(how: Misbehaviour, report: &Report) -> String {
         }
         Misbehaviour::RedirectLoop => format!("redirected in a circle: {answer}"),
         Misbehaviour::TooManyRedirects => format!("redirected too often: {answer}"),
-        Misbehaviour::Framing => {
+        Misbehaviour::Framing(_) => {
             let who = end(report, |result| result == AttemptResult::Closed);
             format!("{who} sends something that is not SIP")
         }
@@ -438,7 +438,7 @@ fn misbehaved_case(how: Misbehaviour) -> Case {
         Misbehaviour::NotBound => explain::NOT_BOUND,
         Misbehaviour::StillBound => explain::STILL_BOUND,
         Misbehaviour::RedirectLoop | Misbehaviour::TooManyRedirects => explain::REDIRECTED,
-        Misbehaviour::Framing => explain::NOT_SIP,
+        Misbehaviour::Framing(_) => explain::NOT_SIP,
         Misbehaviour::FalseServer => explain::FALSE_SERVER,
     }
 }

@@ -18,11 +18,13 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::context::Context;
+use super::identity::TlsSession;
 use super::timers::FlowTimer;
 use super::transport::{Destination, Transport};
 use super::{Action, Direction, FlowId, Notice, RegistrationId, Time};
@@ -48,6 +50,8 @@ pub(super) struct Flow {
     /// Our address, once it is open.
     pub local: Option<SocketAddr>,
     role: Role,
+    /// Its TLS session.
+    session: Option<Arc<TlsSession>>,
     /// Cuts a stream into messages.
     framer: Option<StreamFramer>,
     /// How long a message may take from its first octet to its last.
@@ -282,8 +286,7 @@ impl Flows {
 
 /// How flows begin and end.
 impl Flows {
-    /// Opens a flow for a registration or, if it `shares`, joins one that leads there. Our address, where it is open
-    /// already.
+    /// Opens a flow for a registration or, if it `shares`, joins one that leads there, which may be open already.
     pub fn open(
         &mut self,
         destination: Destination,
@@ -291,10 +294,10 @@ impl Flows {
         shares: bool,
         patience: Duration,
         context: &mut Context,
-    ) -> Option<SocketAddr> {
+    ) -> FlowId {
         if shares && let Some(id) = self.shared(&destination) {
             self.join(id, user);
-            return self.all.get(&id)?.local;
+            return id;
         }
         let id = FlowId(context.new_id());
         if shares {
@@ -307,6 +310,7 @@ impl Flows {
                 transport: destination.transport,
                 local: None,
                 role: Role::Client(destination.clone()),
+                session: None,
                 framer,
                 patience,
                 unfinished: 0,
@@ -315,7 +319,19 @@ impl Flows {
         );
         self.join(id, user);
         context.push(Action::Open { flow: id, destination });
-        None
+        id
+    }
+
+    /// It is known who the other end of a connection is.
+    pub fn secured(&mut self, id: FlowId, session: Arc<TlsSession>) {
+        if let Some(flow) = self.all.get_mut(&id) {
+            flow.session = Some(session);
+        }
+    }
+
+    /// Who the other end of a connection is.
+    pub fn session(&self, id: FlowId) -> Option<&Arc<TlsSession>> {
+        self.all.get(&id)?.session.as_ref()
     }
 
     /// What the flows of a server have to keep to, from now on.
@@ -358,6 +374,7 @@ impl Flows {
             transport,
             local,
             role,
+            session: None,
             framer,
             patience: self.bounds.incomplete,
             unfinished: 0,

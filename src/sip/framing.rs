@@ -38,6 +38,12 @@ pub enum FramingError {
     /// Head and body together are larger than [`MAX_MESSAGE`].
     #[error("a message larger than 65535 octets")]
     TooLarge,
+    /// A record of TLS, where none was agreed on: a handshake or an alert.
+    #[error("TLS on a plain connection")]
+    Tls,
+    /// A message of HTTP.
+    #[error("HTTP instead of SIP")]
+    Http,
 }
 
 /// The meaning of a single CRLF at the end of the octets at hand, which depends on who opened the connection.
@@ -132,6 +138,10 @@ impl StreamFramer {
                     ([b'\r', b'\n', ..], _) => return Ok(self.keepalive(2, Frame::Pong)),
                     _ => self.state = State::Head { scanned: 0 },
                 },
+                // A handshake (0x16) or an alert (0x15) of any version since SSL 3 (RFC 8446 §5.1).
+                State::Head { .. } if matches!(*self.buffer, [0x15 | 0x16, 3, ..]) => {
+                    return Err(FramingError::Tls);
+                }
                 State::Head { scanned } => match self.head_end(scanned) {
                     Some(end) => self.state = State::Body { total: self.total(end)? },
                     None if self.buffer.len() >= MAX_MESSAGE => return Err(FramingError::TooLarge),
@@ -167,16 +177,21 @@ impl StreamFramer {
         let mut lines = Lines::new(self.buffer.get(..head).unwrap_or_default());
         let mut length = Length::Absent;
         // A broken line is the parser's to report; the stream stays in step as long as the length is sound.
-        let _start = lines.line();
+        let start = lines.line().unwrap_or_default();
+        let mut has_via = false;
         while let Some(row) = lines.row() {
             if lines.rest.is_empty() {
                 break;
             }
-            if let Ok(row) = row
-                && is_content_length(row.name)
-            {
+            let Ok(row) = row else { continue };
+            if is_content_length(row.name) {
                 length = length.and(row.value.octets());
             }
+            has_via |= row.name.eq_ignore_ascii_case(b"Via") || row.name.eq_ignore_ascii_case(b"v");
+        }
+        // A message of SIP with a spoilt version still has a Via, and may have a length.
+        if !has_via && is_http(start) {
+            return Err(FramingError::Http);
         }
         let body = match length {
             Length::Octets(octets) => octets,
@@ -190,6 +205,11 @@ impl StreamFramer {
             .filter(|&total| total <= MAX_MESSAGE)
             .ok_or(FramingError::TooLarge)
     }
+}
+
+/// Whether a start line is that of an answer or a request of HTTP (RFC 9112 §3, §4).
+fn is_http(start: &[u8]) -> bool {
+    start.starts_with(b"HTTP/1.") || start.ends_with(b" HTTP/1.1") || start.ends_with(b" HTTP/1.0")
 }
 
 impl Default for StreamFramer {

@@ -75,7 +75,7 @@ fn nowhere() -> Vec<Case> {
         "*",
         "<mailto:a~b>",
         "<tel:+49>",
-        "<sips:$0>",
+        "<sips:$0;transport=udp>",
         "<sip:$0;transport=sctp>",
         "<sip:",
         "\"",

@@ -115,7 +115,7 @@ fn the_verdict_over_several_destinations_follows_the_order_of_the_exit_statuses(
         (&["503 Busy", "-"][..], "Refused(Status(503))"),
         (&["-", "503 Busy"], "Refused(Status(503))"),
         (&["503 Busy", "f"], "Refused(Status(503))"),
-        (&["f", "-"], "Misbehaved(Framing)"),
+        (&["f", "-"], "Misbehaved(Framing(Http))"),
         (&["-", "r"], "Timeout"),
         (&["r", "-"], "Timeout"),
         (&["r", "c"], "Unreachable(Closed)"),

@@ -35,6 +35,7 @@ mod requests;
 mod retries;
 mod scenario;
 mod script;
+mod secure;
 mod seeds;
 mod transports;
 mod unusable;

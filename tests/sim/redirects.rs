@@ -129,7 +129,7 @@ fn names_without_an_address_count_as_destinations() {
     let mut world = World::new(|request, _, _| vec![(10, Reaction::Send(answer(request, &moved)))]);
     world.names = Box::new(|_| Some(Err(ResolveError::NoSuchName)));
     let course = world.run(plan());
-    assert_eq!((course.report.attempts.len(), course.asked.len()), (16, 75));
+    assert_eq!((course.report.attempts.len(), course.asked.len()), (16, 90));
     let error = Some(ResolveError::NoSuchName);
     let name = "14.invalid".to_owned();
     assert_eq!(course.report.result.unwrap_err(), Failure::Unreachable(Unreachable::Name { name, error }));

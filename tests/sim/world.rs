@@ -3,12 +3,14 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sipreg::proto::client::outcome::Report;
 use sipreg::proto::client::plan::{Plan, Purpose, Timing};
 use sipreg::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
+use sipreg::proto::identity::{Certificate, TlsSession};
 use sipreg::proto::ids::Counting;
 use sipreg::proto::locate::{Destination, Families, Transport};
 use sipreg::proto::{
@@ -90,6 +92,10 @@ impl Course {
         steps.join(", ")
     }
 
+    pub fn request_uris(&self) -> Vec<&str> {
+        self.sent.iter().map(|sent| sent.request.uri.as_str()).collect()
+    }
+
     pub fn attempts(&self) -> String {
         let all: Vec<String> = self.report.attempts.iter().map(|a| format!("{:?}", a.result)).collect();
         all.join(", ")
@@ -151,7 +157,11 @@ impl Others for Scripted<'_> {
         match action {
             Action::Open { flow, destination } => {
                 seen.opened.push(format!("{} {}", destination.transport, destination.address));
-                match (self.world.open)(destination.clone()) {
+                let opened = (self.world.open)(destination.clone());
+                if destination.transport.is_secure() && !matches!(opened, Err(Cause::Refused)) {
+                    stage.event(0, Event::Secured { flow, session: session(&destination, opened.is_ok()) });
+                }
+                match opened {
                     Ok((after, local)) => stage.event(after, Event::Opened { flow, local }),
                     Err(cause) => stage.event(5, Event::Failed { flow, peer: destination.address, cause }),
                 }
@@ -217,6 +227,29 @@ impl Scripted<'_> {
         }
         self.seen.sent.push(Sent { at, to, text, request });
     }
+}
+
+/// What the other end shows, be it the right one or not.
+fn session(destination: &Destination, verified: bool) -> Arc<TlsSession> {
+    let day = Time::from_millis(1_792_000_000_000);
+    let certificate = Certificate {
+        subject: format!("CN={}", destination.address),
+        issuer: "CN=LMU".to_owned(),
+        not_before: day,
+        not_after: day,
+        uris: Vec::new(),
+        hosts: Vec::new(),
+        addresses: Vec::new(),
+        has_alternatives: false,
+        common_name: None,
+    };
+    Arc::new(TlsSession {
+        version: Some("1.3"),
+        cipher: None,
+        certificate: Some(certificate),
+        name: destination.name.clone().filter(|_| verified),
+        verified,
+    })
 }
 
 /// A response to `request`, spelled as for [`hostile::answer`].

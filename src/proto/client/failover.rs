@@ -137,7 +137,7 @@ impl Registrant {
     pub(super) fn locate(&self) -> Result<Locate, LocateError> {
         let Plan { families, pinned, profile, .. } = &*self.plan;
         let next_hop = self.next_hop();
-        Locate::start(next_hop.uri_to_locate(), next_hop.transport, *families, pinned, *profile)
+        Locate::start(&next_hop.uri_to_locate(&self.plan), next_hop.transport, *families, pinned, *profile)
     }
 
     fn go_to(&mut self, attempt: &mut Try, found: Found) -> (Phase, Step) {
@@ -181,6 +181,9 @@ impl Registrant {
             self.leave_unsettled(attempt, visit, result);
         } else {
             attempt.leave(visit, result);
+        }
+        if let Some(Cause::Untrusted(why)) = cause {
+            attempt.untrusted = Some((why, visit.flow.session.clone()));
         }
         attempt.unreachable = Some(unreachable);
         self.set_aside(visit, now);
@@ -255,11 +258,15 @@ impl Try {
         });
     }
 
-    /// Why the try failed. The last final answer that was not acted upon decides; without one misbehaviour,
-    /// then silence, then what the network said.
+    /// Why the try failed. The last final answer that was not acted upon decides; without one misbehaviour, then who
+    /// could not prove to be the one that was meant, then silence, then what the network said.
     pub(super) fn verdict(&mut self) -> Failure {
         if let Some(failure) = self.refusal.take() {
             return failure;
+        }
+        if let (None, Some((why, session))) = (self.misbehaved, self.untrusted.take()) {
+            self.tally.tls = session;
+            return Failure::Unreachable(Unreachable::Network(Cause::Untrusted(why)));
         }
         match (self.misbehaved, self.silent, self.unreachable.take()) {
             (Some(how), _, _) => Failure::Misbehaved(how),

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::plan::Purpose;
 pub use crate::proto::digest::{Answered, Claimant, CredentialsFailure, Proof, Skipped, WhySkipped};
+use crate::proto::identity::TlsSession;
 use crate::proto::locate::{Origin, Transport};
 use crate::proto::{AnswerFault, Cause, RegistrationId, ResolveError, Time};
-use crate::sip::{AnyUri, FieldError, Host, NameAddr, Q, Uri};
+use crate::sip::{AnyUri, FieldError, FramingError, Host, NameAddr, Q, Uri};
 
 /// The end of one [`super::plan::Plan`].
 #[derive(Debug)]
@@ -36,6 +37,9 @@ pub struct Report {
     pub domain: Option<Host>,
     /// Where the last request went; once it is answered, who answered.
     pub hop: Option<Hop>,
+    /// The TLS session of that flow; or, where [`Report::result`] is a failure of TLS, that of the destination that failed
+    /// so, as far as it came.
+    pub tls: Option<Arc<TlsSession>>,
     /// Challenges that were answered in the last request, in the order of its headers.
     pub auth: Vec<Answered>,
     /// Who answered them.
@@ -282,8 +286,8 @@ pub enum Misbehaviour {
     RedirectLoop,
     /// More redirects than the limit allows.
     TooManyRedirects,
-    /// A stream whose messages can't be told apart any more.
-    Framing,
+    /// A stream whose messages can't be told apart any more, or which brings something else than SIP.
+    Framing(FramingError),
     /// `rspauth` is wrong: the server does not know the password (RFC 7616 §3.5).
     FalseServer,
 }

@@ -207,6 +207,6 @@ fn leads_the_same_way(one: &Plan, other: &Plan) -> bool {
         let hops = plan.route.iter().chain([&*plan.registrar]);
         hops.map(ToString::to_string).collect::<Vec<_>>()
     };
-    let ways = |plan: &Plan| (plan.transport, plan.families, plan.zone);
+    let ways = |plan: &Plan| (plan.transport, plan.profile, plan.families, plan.zone, plan.aor.scheme);
     ways(one) == ways(other) && hops(one) == hops(other)
 }

@@ -43,11 +43,12 @@ use super::outcome::{
 use super::plan::Plan;
 use super::targets::{MOST_DESTINATIONS, NextHop, Target, Targets};
 use crate::proto::digest::Sessions;
+use crate::proto::identity::{TlsSession, Untrusted};
 use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Found, Locate, Origin, Transport};
 use crate::proto::transaction::Outgoing;
 use crate::proto::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, ResolveError, Time};
-use crate::sip::{Host, NameAddr, Response};
+use crate::sip::{FramingError, Host, NameAddr, Response};
 
 /// The option-tags that the client can use at all.
 pub(super) const KNOWN_TAGS: [&str; 1] = ["path"];
@@ -202,6 +203,8 @@ pub(super) struct FlowTo {
     pub origin: Option<Arc<Origin>>,
     /// Our address, once it is open. Of two flows it is the one in use.
     pub local: Option<SocketAddr>,
+    /// Its TLS session, as far as that came.
+    pub session: Option<Arc<TlsSession>>,
     pub size: SizeRule,
 }
 
@@ -261,6 +264,8 @@ pub(super) struct Try {
     /// A destination gave no final answer in time.
     pub silent: bool,
     pub unreachable: Option<Unreachable>,
+    /// What was wrong with the TLS of the last destination where something was, and what is known of that.
+    pub untrusted: Option<(Untrusted, Option<Arc<TlsSession>>)>,
     pub tally: Tally,
 }
 
@@ -291,6 +296,8 @@ pub(super) struct Tally {
     pub attempts: Vec<Attempt>,
     /// Where the last request went, when, and how long the answer took.
     pub hop: Option<Hop>,
+    /// As [`Report::tls`].
+    pub tls: Option<Arc<TlsSession>>,
     pub sent: Option<Time>,
     pub round_trip: Option<Duration>,
     /// The last final response, and what its Warning and Reason rows say.
@@ -413,6 +420,13 @@ impl Registration {
         self.settle(turn, now)
     }
 
+    /// The TLS session of that flow, before it is open, or fails.
+    pub fn on_secured(&mut self, session: &Arc<TlsSession>) {
+        if let Some((.., visit @ Visit { awaits: Await::Flow, .. })) = self.visit() {
+            visit.flow.session = Some(Arc::clone(session));
+        }
+    }
+
     /// The flow could not be opened, broke, or was closed without an answer (`cause` is `None` then).
     pub fn on_flow_lost(&mut self, cause: Option<Cause>, random: &mut dyn Random, now: Time) -> Step {
         let Some((registrant, attempt, visit)) = self.visit() else {
@@ -437,14 +451,14 @@ impl Registration {
     }
 
     /// The messages of the stream can't be told apart any more.
-    pub fn on_framing_lost(&mut self, now: Time) -> Step {
+    pub fn on_framing_lost(&mut self, error: FramingError, now: Time) -> Step {
         let Some((registrant, attempt, visit)) = self.visit() else {
             return self.on_resting_flow_lost(None, now);
         };
         let turn = match &visit.awaits {
             Await::Flow => Turn::Stay(Step::Wait),
             Await::Response => {
-                attempt.misbehaved = Some(Misbehaviour::Framing);
+                attempt.misbehaved = Some(Misbehaviour::Framing(error));
                 registrant.leave_unsettled(attempt, visit, AttemptResult::Closed);
                 registrant.set_aside(visit, now);
                 registrant.next_destination(attempt, now).into()
@@ -672,6 +686,7 @@ impl Registration {
                 .seen
                 .filter(|seen| tally.hop.is_none_or(|hop| ip_and_port(hop.local) != ip_and_port(*seen))),
             hop: tally.hop,
+            tls: tally.tls,
             auth: registrant.sessions.answered(),
             claimants: registrant.sessions.claimants(),
             call_id: registrant.call_id.clone(),
@@ -717,7 +732,7 @@ impl Registrant {
 
 impl FlowTo {
     pub(super) fn new(destination: Destination, origin: Option<Arc<Origin>>) -> FlowTo {
-        FlowTo { destination, origin, local: None, size: SizeRule::Unneeded }
+        FlowTo { destination, origin, local: None, session: None, size: SizeRule::Unneeded }
     }
 
     /// What RFC 3263 found, though requests are too large for datagrams.
@@ -733,7 +748,7 @@ impl FlowTo {
     /// Begins anew with opening flows, the datagram's first if there was one. An answer that needs a flow
     /// opens it again.
     fn forget(&mut self) {
-        self.local = None;
+        (self.local, self.session) = (None, None);
         if let SizeRule::Switched { .. } = self.size {
             self.size = SizeRule::Unneeded;
             self.destination.transport = Transport::Udp;
@@ -763,6 +778,7 @@ impl Try {
             misbehaved: None,
             silent: false,
             unreachable: None,
+            untrusted: None,
             tally,
         }
     }
@@ -785,9 +801,9 @@ impl Tally {
     }
 
     /// Counts a request.
-    pub(super) fn on_sent(&mut self, hop: Hop, now: Time) {
+    pub(super) fn on_sent(&mut self, hop: Hop, tls: Option<Arc<TlsSession>>, now: Time) {
         self.requests += 1;
-        self.hop = Some(hop);
+        (self.hop, self.tls) = (Some(hop), tls);
         self.sent = Some(now);
         self.round_trip = None;
     }

@@ -1,6 +1,7 @@
 //! The REGISTER request: its contacts, its rows, and on which transport it leaves (RFC 3261 §8.1.1, §10.2,
 //! §18.1.1).
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 
@@ -10,12 +11,13 @@ use super::bindings::OwnContacts;
 use super::outcome::{Failure, Hop, Unreachable};
 use super::plan::{Plan, Purpose, stands_here};
 use super::registration::{Await, Registrant, SizeRule, Step, Try, Turn, Visit};
+use crate::proto::digest::{Algorithm, hash};
 use crate::proto::ids::{Branch, Random, Tag};
 use crate::proto::locate::Transport;
 use crate::proto::transaction::Outgoing;
 use crate::proto::{Cause, Time};
 use crate::sip::{
-    AnyUri, Header, HeaderName, Host, InjectionError, Method, NameAddr, Params, RequestWriter, Uri,
+    AnyUri, Header, HeaderName, Host, InjectionError, Method, NameAddr, Params, RequestWriter, Scheme, Uri,
 };
 
 /// Above this size a request goes over TCP (RFC 3261 §18.1.1: 200 bytes below an MTU of 1500).
@@ -64,18 +66,17 @@ impl Registrant {
         let mut sessions = self.sessions.clone();
         let next_hop = self.next_hop();
         let uri = next_hop.uri.to_string();
-        let own = Own { transport, local, namesake: self.namesake };
+        let scheme = if next_hop.is_sips(&self.plan) { Scheme::Sips } else { Scheme::Sip };
+        let own = Own { transport, local, scheme, call_id: &self.call_id, namesake: self.namesake };
         let before = (self.plan.has_own() || self.drop_stale).then_some(&self.own);
         let contacts = requested_contacts(&self.plan, own, self.min_expires, before);
         let branch = Branch(random.next());
         let request = RegisterBuilder {
             plan: &self.plan,
             uri: &uri,
-            route: next_hop.route,
-            transport,
-            local,
+            route: next_hop.route(&self.plan),
+            own,
             branch,
-            call_id: &self.call_id,
             from_tag: self.from_tag,
             cseq: self.cseq + 1,
             contacts: &contacts,
@@ -83,7 +84,7 @@ impl Registrant {
             offered: &self.offered,
             credentials: sessions.authorize("REGISTER", &uri, b""),
         };
-        let sent_by = request.sent_by();
+        let sent_by = sent_by(&self.plan, own);
         let Ok(bytes) = request.build() else {
             // The plan's texts were checked when it was made: Header refuses the rest.
             attempt.unreachable = Some(Unreachable::Network(Cause::Other(std::io::ErrorKind::InvalidInput)));
@@ -112,7 +113,8 @@ impl Registrant {
         self.cseq += 1;
         attempt.contacts = contacts;
         attempt.requests += 1;
-        attempt.tally.on_sent(Hop { transport, remote: visit.flow.destination.address, local }, now);
+        let hop = Hop { transport, remote: visit.flow.destination.address, local };
+        attempt.tally.on_sent(hop, visit.flow.session.clone(), now);
         visit.requests += 1;
         visit.awaits = Await::Response;
         let outgoing = Outgoing {
@@ -133,11 +135,9 @@ struct RegisterBuilder<'a> {
     plan: &'a Plan,
     /// The Request-URI as it is sent.
     uri: &'a str,
-    route: &'a [Uri],
-    transport: Transport,
-    local: SocketAddr,
+    route: Cow<'a, [Uri]>,
+    own: Own<'a>,
     branch: Branch,
-    call_id: &'a str,
     from_tag: Tag,
     cseq: u32,
     /// From [`requested_contacts`].
@@ -156,7 +156,7 @@ struct RegisterBuilder<'a> {
 /// that are not asked for again are removed.
 fn requested_contacts(
     plan: &Plan,
-    own: Own,
+    own: Own<'_>,
     min_expires: Option<u32>,
     before: Option<&OwnContacts>,
 ) -> Vec<NameAddr> {
@@ -169,8 +169,7 @@ fn requested_contacts(
         if stands_here(contact)
             && let AnyUri::Sip(uri) = &mut contact.uri
         {
-            let (host, port) = sent_by(plan, own.local);
-            (uri.host, uri.port) = (host, Some(port));
+            (uri.host, uri.port) = sent_by(plan, own);
         }
         if let (Some(q), None) = (plan.q, contact.q()) {
             contact.params.set("q", Some(&q.to_string()));
@@ -204,19 +203,33 @@ fn removal(stale: NameAddr) -> NameAddr {
     NameAddr { display: None, uri: stale.uri, params }
 }
 
-/// Host and port that Via and Contact say: the advertised ones, else the flow's.
-fn sent_by(plan: &Plan, local: SocketAddr) -> (Host, u16) {
+/// Host and port that Via and Contact say: the advertised ones, else the flow's. Nobody connects to the client of a
+/// WebSocket: it has a name that leads nowhere, and no port (RFC 7118 §5, §8.1).
+fn sent_by(plan: &Plan, own: Own<'_>) -> (Host, Option<u16>) {
+    let port = (!own.transport.is_websocket()).then_some(own.local.port());
     match &plan.advertise {
-        Some(said) => (said.0.clone(), said.1.unwrap_or(local.port())),
-        None => (Host::from(local.ip()), local.port()),
+        Some(said) => (said.0.clone(), said.1.or(port)),
+        None if own.transport.is_websocket() => (nowhere(own.call_id), port),
+        None => (Host::from(own.local.ip()), port),
     }
+}
+
+/// A name below `.invalid` (RFC 2606 §2) that is always the same for a Call-ID: whoever goes on with that has the same
+/// contact again.
+fn nowhere(call_id: &str) -> Host {
+    let mut name = hash::hex_of(Algorithm::Sha256, &[b"sent-by", call_id.as_bytes()]);
+    name.truncate(16);
+    Host::Name(name + ".invalid")
 }
 
 /// What the device's own contact is made of, besides the plan.
 #[derive(Clone, Copy)]
-struct Own {
+struct Own<'a> {
     transport: Transport,
     local: SocketAddr,
+    /// `sips` where the request has to be secure on its whole way: its contact is, too (RFC 3261 §8.1.1.8).
+    scheme: Scheme,
+    call_id: &'a str,
     namesake: u16,
 }
 
@@ -232,21 +245,22 @@ pub(super) fn suffix(namesake: u16) -> String {
     if namesake == 0 { String::new() } else { format!("-{}", u32::from(namesake) + 1) }
 }
 
-fn own_contact(plan: &Plan, own: Own) -> NameAddr {
-    let (host, port) = sent_by(plan, own.local);
+fn own_contact(plan: &Plan, own: Own<'_>) -> NameAddr {
+    let (host, port) = sent_by(plan, own);
     let mut params = Params::new();
-    match own.transport {
-        Transport::Udp => {}
-        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+    match (own.transport, own.scheme) {
+        // What goes without saying.
+        (Transport::Udp, _) | (Transport::Tcp | Transport::Tls, Scheme::Sips) => {}
+        (Transport::Tcp | Transport::Tls, Scheme::Sip) | (Transport::Ws | Transport::Wss, _) => {
             params.set("transport", Some(own.transport.as_param()));
         }
     }
     let uri = Uri {
-        scheme: plan.aor.scheme,
+        scheme: own.scheme,
         user: own_user(plan, own.namesake),
         password: None,
         host,
-        port: Some(port),
+        port,
         params,
         headers: Vec::new(),
     };
@@ -254,11 +268,6 @@ fn own_contact(plan: &Plan, own: Own) -> NameAddr {
 }
 
 impl RegisterBuilder<'_> {
-    /// Host and port of our Via, by which a response is known to be meant for us (RFC 3261 §18.1.2).
-    fn sent_by(&self) -> (Host, u16) {
-        sent_by(self.plan, self.local)
-    }
-
     /// The request as it goes on the wire. The headers that proxies read come first (RFC 3261 §7.3.1).
     ///
     /// # Errors
@@ -267,10 +276,15 @@ impl RegisterBuilder<'_> {
     fn build(self) -> Result<Bytes, InjectionError> {
         let plan = self.plan;
         let mut out = RequestWriter::new(&Method::Register, self.uri);
-        let (host, port) = self.sent_by();
-        let (via, branch) = (self.transport.as_via(), self.branch);
-        out.row(HeaderName::Via, format_args!("SIP/2.0/{via} {host}:{port};branch={branch};rport"))?;
-        for hop in self.route {
+        let (host, port) = sent_by(plan, self.own);
+        let (via, branch) = (self.own.transport.as_via(), self.branch);
+        match port {
+            Some(port) => {
+                out.row(HeaderName::Via, format_args!("SIP/2.0/{via} {host}:{port};branch={branch};rport"))?;
+            }
+            None => out.row(HeaderName::Via, format_args!("SIP/2.0/{via} {host};branch={branch};rport"))?,
+        }
+        for hop in self.route.iter() {
             out.row(HeaderName::Route, Bare(hop))?;
         }
         out.row(HeaderName::MaxForwards, "70")?;
@@ -279,7 +293,7 @@ impl RegisterBuilder<'_> {
         let from = Bare(plan.from.as_deref().unwrap_or(&plan.aor));
         out.row(HeaderName::From, format_args!("{from};tag={}", self.from_tag))?;
         out.row(HeaderName::To, Bare(&plan.aor))?;
-        out.row(HeaderName::CallId, self.call_id)?;
+        out.row(HeaderName::CallId, self.own.call_id)?;
         out.row(HeaderName::CSeq, format_args!("{} REGISTER", self.cseq))?;
         if plan.purpose == Purpose::RemoveAll {
             out.row(HeaderName::Contact, "*")?;

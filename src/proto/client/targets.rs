@@ -1,5 +1,6 @@
 //! Where REGISTER may go: the registrar of the plan, and what 3xx responses add to it (RFC 3261 §8.1.3.4).
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
 
@@ -34,11 +35,42 @@ pub(super) struct NextHop<'a> {
     pub is_for_good: bool,
 }
 
-impl NextHop<'_> {
-    /// The URI that RFC 3263 is applied to (RFC 3261 §8.1.2).
-    pub fn uri_to_locate(&self) -> &Uri {
-        self.route.first().unwrap_or(self.uri)
+impl<'a> NextHop<'a> {
+    /// Whether requests have to be secure on their whole way: their Request-URI says so, or what they are about
+    /// (RFC 3261 §8.1.1.8, §26.2.2, RFC 5630 §3.1). Such a registration never goes on without TLS.
+    pub fn is_secure(&self, plan: &Plan) -> bool {
+        plan.aor.scheme == Scheme::Sips || self.uri.scheme == Scheme::Sips
     }
+
+    /// The same, or their first hop has to be.
+    pub fn is_sips(&self, plan: &Plan) -> bool {
+        self.is_secure(plan) || self.route.first().is_some_and(|first| first.scheme == Scheme::Sips)
+    }
+
+    /// The Route entries as they are written: all of them `sips` where the request has to be secure (RFC 5630 §5.1.1).
+    pub fn route(&self, plan: &Plan) -> Cow<'a, [Uri]> {
+        if self.is_secure(plan) && !self.route.is_empty() {
+            Cow::Owned(self.route.iter().map(as_sips).collect())
+        } else {
+            Cow::Borrowed(self.route)
+        }
+    }
+
+    /// The URI that RFC 3263 is applied to (RFC 3261 §8.1.2): a `sips` URI where the request has to be secure, whatever the
+    /// Route says.
+    pub fn uri_to_locate(&self, plan: &Plan) -> Cow<'a, Uri> {
+        let first = self.route.first().unwrap_or(self.uri);
+        if self.is_secure(plan) { Cow::Owned(as_sips(first)) } else { Cow::Borrowed(first) }
+    }
+}
+
+/// The URI with the scheme `sips`, which says all that `transport=tls` does.
+fn as_sips(uri: &Uri) -> Uri {
+    let mut uri = Uri { scheme: Scheme::Sips, ..uri.clone() };
+    if uri.transport().and_then(Transport::parse) == Some(Transport::Tls) {
+        uri.params.remove("transport");
+    }
+    uri
 }
 
 /// The target set. A URI enters it once; the original Request-URI is the first.
@@ -92,7 +124,7 @@ impl Targets {
     /// Puts the contacts of a 3xx before the targets that still wait, by falling q. What is too many is
     /// forgotten.
     pub fn redirect(&mut self, response: &Response, from: NextHop<'_>, plan: &Plan) -> Redirect {
-        let mut offers = offers(response);
+        let mut offers = offers(response, from.is_secure(plan));
         if offers.is_empty() {
             return Redirect::NoTarget;
         }
@@ -127,16 +159,20 @@ impl Targets {
 }
 
 /// The contacts of a 3xx that REGISTER can be sent to, each as a Request-URI: without user, password, method
-/// and headers (RFC 3261 §10.2, §19.1.5), and its q, 1 if it says none (§20.10).
-fn offers(response: &Response) -> Vec<(Uri, Q)> {
-    response.headers.contact_values().into_iter().flatten().filter_map(offer).collect()
+/// and headers (RFC 3261 §10.2, §19.1.5), and its q, 1 if it says none (§20.10). Who `is_secure` goes to `sips` ones alone
+/// (RFC 5630 §5.1.1).
+fn offers(response: &Response, is_secure: bool) -> Vec<(Uri, Q)> {
+    let contacts = response.headers.contact_values().into_iter().flatten();
+    contacts.filter_map(|contact| offer(contact, is_secure)).collect()
 }
 
-fn offer(contact: NameAddr) -> Option<(Uri, Q)> {
+fn offer(contact: NameAddr, is_secure: bool) -> Option<(Uri, Q)> {
     let q = contact.q().unwrap_or(Q::ONE);
     let AnyUri::Sip(mut uri) = contact.uri else { return None };
-    let reachable = uri.transport().is_none_or(|token| Transport::parse(token).is_some());
-    if uri.scheme == Scheme::Sips || !reachable {
+    let is_sips = uri.scheme == Scheme::Sips;
+    let is_fit = |transport: Transport| !is_sips || transport.secured().is_some();
+    let reachable = uri.transport().is_none_or(|token| Transport::parse(token).is_some_and(is_fit));
+    if is_secure && !is_sips || !reachable {
         return None;
     }
     uri.user = None;
@@ -150,7 +186,8 @@ fn at(uri: Uri, from: NextHop<'_>, plan: &Plan) -> Target {
     // The target's own transport decides; one without keeps what the user forced. Behind a preloaded route
     // the next hop is still the proxy.
     let own = uri.transport().is_some() && from.route.is_empty();
-    let transport = if own { None } else { plan.transport };
+    let is_fit = |transport: &Transport| uri.scheme == Scheme::Sip || transport.secured().is_some();
+    let transport = if own { None } else { plan.transport.filter(is_fit) };
     Target { transport, route: from.route.to_vec(), uri, is_for_good: false }
 }
 

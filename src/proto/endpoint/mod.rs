@@ -22,6 +22,7 @@ mod client;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -31,6 +32,7 @@ use super::client::plan::Plan;
 use super::client::registration::{Registration, Step};
 use super::client::schedule::Schedule;
 use super::flow::{Arrival, Flow, Overload, Side};
+use super::identity::TlsSession;
 use super::ids::{Branch, Random, jitter};
 use super::names::Asker;
 use super::registrar::service::{Counters, Server, ServerEvent};
@@ -119,7 +121,8 @@ impl Endpoint {
                     self.stack.context.push(Action::Close { flow });
                 }
             }
-            Event::Secured { .. } | Event::HandshakeFailed { .. } => {}
+            Event::Secured { flow, session } => self.secured(flow, session),
+            Event::HandshakeFailed { .. } => {}
             Event::Challenged { flow, .. } => {
                 self.stack.context.push(Action::Authorize { flow, authorization: None });
             }
@@ -512,6 +515,16 @@ impl Endpoint {
         }
     }
 
+    /// It is known who the other end of a connection is.
+    fn secured(&mut self, id: FlowId, session: Arc<TlsSession>) {
+        for user in self.stack.flows.users(id) {
+            if let Some(entry) = self.registrations.get_mut(&user) {
+                entry.registration.on_secured(&session);
+            }
+        }
+        self.stack.flows.secured(id, session);
+    }
+
     /// A response belongs to the transaction it fits, and everything else to the side that the flow is of.
     fn received(&mut self, id: FlowId, peer: SocketAddr, bytes: Bytes, now: Time) {
         let Some(side) = self.stack.flows.get(id).map(Flow::side) else { return };
@@ -542,10 +555,10 @@ impl Endpoint {
                 (Arrival::Unreadable(octets, error), Side::Server) => {
                     self.serve(|server, stack| server.unreadable(&octets, &error, id, peer, stack));
                 }
-                (Arrival::OutOfStep(_), Side::Client) => {
+                (Arrival::OutOfStep(error), Side::Client) => {
                     self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
                     for user in self.close(id) {
-                        self.on_registration(user, now, |r, _| r.on_framing_lost(now));
+                        self.on_registration(user, now, |r, _| r.on_framing_lost(error, now));
                     }
                 }
                 (Arrival::OutOfStep(error), Side::Server) => {
@@ -646,8 +659,13 @@ impl Endpoint {
     fn open(&mut self, id: RegistrationId, destination: Destination, now: Time) {
         let Some(plan) = self.registrations.get(&id).map(|entry| entry.registration.plan()) else { return };
         let (shares, patience) = (plan.keep, plan.timing.patience());
-        if let Some(local) = self.stack.flows.open(destination, id, shares, patience, &mut self.stack.context)
+        let flow = self.stack.flows.open(destination, id, shares, patience, &mut self.stack.context);
+        if let Some(session) = self.stack.flows.session(flow).cloned()
+            && let Some(entry) = self.registrations.get_mut(&id)
         {
+            entry.registration.on_secured(&session);
+        }
+        if let Some(local) = self.stack.flows.get(flow).and_then(|flow| flow.local) {
             self.number(id);
             self.on_registration(id, now, |r, random| r.on_opened(local, random, now));
         }

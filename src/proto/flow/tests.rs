@@ -36,7 +36,7 @@ fn accounts_share_a_flow_if_transport_address_and_name_are_the_same() {
     }
     assert_eq!(opened(&mut context), 3);
     let one_shot = flows.open(to(None), RegistrationId(9), false, Duration::ZERO, &mut context);
-    assert_eq!((one_shot, opened(&mut context)), (None, 1));
+    assert_eq!((one_shot, opened(&mut context)), (FlowId(4), 1));
 }
 
 /// TRN-026: each message has the whole time, also if the one before was slow.

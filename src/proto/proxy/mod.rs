@@ -851,7 +851,7 @@ impl Proxy {
             bytes,
             method: request.method.clone(),
             branch: number,
-            sent_by: (sent_by.host.clone(), sent_by.port),
+            sent_by: (sent_by.host.clone(), Some(sent_by.port)),
             from_tag: None,
             call_id: Arc::clone(&work.call_id),
             cseq: work.cseq,

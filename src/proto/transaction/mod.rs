@@ -73,8 +73,8 @@ pub struct Outgoing {
     pub method: Method,
     /// Of its Via.
     pub branch: Branch,
-    /// Host and port of its Via.
-    pub sent_by: (Host, u16),
+    /// Host and port of its Via, where one is written.
+    pub sent_by: (Host, Option<u16>),
     /// Of its From; `None`: it is somebody else's, and the branch has to do.
     pub from_tag: Option<Tag>,
     /// Of its Call-ID header.
@@ -255,10 +255,10 @@ struct Pending {
 
 impl Pending {
     /// Whether a response with our branch, with this Via and CSeq, really answers this request. A server that drops the
-    /// port from our Via is forgiven: what else has to fit, nobody guesses.
+    /// port from our Via, or adds one, is forgiven: what else has to fit, nobody guesses.
     fn fits(&self, response: &Response, via: &Via, cseq: &CSeq) -> Result<(), AnswerFault> {
         let Outgoing { sent_by: (host, port), from_tag, call_id, cseq: number, .. } = &self.outgoing;
-        if via.host != *host || via.port.is_some_and(|other| other != *port) {
+        if via.host != *host || via.port.is_some() && port.is_some() && via.port != *port {
             return Err(AnswerFault::SentBy);
         }
         is_of_call(&response.headers, call_id, (*number, cseq.number))?;

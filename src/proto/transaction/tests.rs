@@ -203,7 +203,7 @@ fn what_is_under_way_ends_with_its_flow() {
     let all = &mut world.0;
     let (peer, owner) = ("192.0.2.1:5060".parse().unwrap(), Owner::Registration(RegistrationId(1)));
     for n in 1..=4 {
-        let (method, sent_by) = (Method::Register, (Host::parse("192.0.2.9").unwrap(), 5060));
+        let (method, sent_by) = (Method::Register, (Host::parse("192.0.2.9").unwrap(), Some(5060)));
         let (branch, from_tag, call_id) = (Branch(n), Some(Tag(n)), Arc::from("c"));
         let outgoing = Outgoing { bytes: Bytes::new(), method, branch, sent_by, from_tag, call_id, cseq: 1 };
         all.send(owner, outgoing, (FlowId(n % 2), peer), Timing::default());

@@ -227,6 +227,33 @@ fn keep_alives_come_between_messages() {
     assert!(accepted.partial());
 }
 
+/// What is said without having been agreed on is named as what it is, as soon as it can be known.
+#[test]
+fn tls_and_http_are_known_on_a_plain_stream() {
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00".as_slice();
+    for (octets, error) in [
+        (hello, FramingError::Tls),
+        (b"\x15\x03", FramingError::Tls),
+        (b"\x15\x03\x03\x00\x02\x02\x0a", FramingError::Tls),
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", FramingError::Http),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", FramingError::Http),
+        (b"GET / HTTP/1.1\r\nHost: munich.de\r\n\r\n", FramingError::Http),
+        (b"\r\n\r\nHTTP/1.0 200\r\n\r\n", FramingError::Http),
+    ] {
+        for mut framer in [StreamFramer::new(), StreamFramer::accepting()] {
+            let last = octets.iter().map(|octet| {
+                framer.push(&[*octet]);
+                while let Ok(Some(_)) = framer.next() {}
+                framer.next()
+            });
+            assert_eq!(last.last(), Some(Err(error)), "{octets:?}");
+        }
+    }
+    let mut framer = StreamFramer::new();
+    framer.push(b"HTTP/1.1 200 OK\r\nVia: SIP/2.0/TCP a\r\nContent-Length: 0\r\n\r\n");
+    assert!(matches!(framer.next(), Ok(Some(Frame::Message(_)))));
+}
+
 /// TRN-025, TRN-027
 #[test]
 fn a_stream_out_of_step_stays_so() {

@@ -60,6 +60,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         challenged: true,
         unreadable: Vec::new(),
         request_uri: Uri::parse("sip:munich.de").unwrap().into(),
+        tls: None,
         hop: Some(hop()),
         auth: vec![Answered {
             scheme: "Digest",

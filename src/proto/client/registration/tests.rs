@@ -102,7 +102,7 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
         "opened" => registration.on_opened("192.0.2.99:5070".parse().unwrap(), random, now),
         "refused" => registration.on_flow_lost(Some(Cause::Refused), random, now),
         "closed" => registration.on_flow_lost(None, random, now),
-        "framing" => registration.on_framing_lost(now),
+        "framing" => registration.on_framing_lost(FramingError::NoLength, now),
         "timeout" => registration.on_timeout(now),
         "try over" => registration.on_try_over(now),
         "retry" => registration.on_retry(now),

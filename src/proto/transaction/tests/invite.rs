@@ -40,7 +40,7 @@ fn peer() -> SocketAddr {
 
 fn outgoing(method: Method) -> Outgoing {
     let bytes = Bytes::from(wire(FORWARDED).replace("INVITE", method.as_str()));
-    let sent_by = (Host::parse("192.0.2.9").unwrap(), 5060);
+    let sent_by = (Host::parse("192.0.2.9").unwrap(), Some(5060));
     let (branch, call_id) = (BRANCH, Arc::from("c@copenhagen.dk"));
     Outgoing { bytes, method, branch, sent_by, from_tag: None, call_id, cseq: 7 }
 }
