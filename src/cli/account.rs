@@ -71,9 +71,8 @@ impl Account {
         environment: &Environment,
     ) -> Result<Account, Box<(Settings, UsageError)>> {
         let configuration = Configuration::read(request.options.network.config.as_deref(), environment);
-        let account = configuration.and_then(|found| {
-            Account::configured(&mut request, &found, environment, &mut Files::default())
-        });
+        let account = configuration
+            .and_then(|found| Account::configured(&mut request, &found, environment, &mut Files::default()));
         account.map_err(|error| {
             let aor = request.aor.as_deref().and_then(aor_of);
             let settings = Settings { aor, ..shown_as(&request.options.output) };
@@ -95,8 +94,8 @@ impl Account {
         let mut additions = configuration.complete(request, environment)?;
         let secrets = std::mem::take(&mut additions.secrets);
         let account = Account::new(request, secrets, environment);
-        let account = account
-            .and_then(|account| Ok(account.connected(files.client(&request.options.security)?)));
+        let account =
+            account.and_then(|account| Ok(account.connected(files.client(&request.options.security)?)));
         account.map_err(|error| additions.complain(error))
     }
 
@@ -111,7 +110,8 @@ impl Account {
         mut secrets: Vec<ConfiguredSecret>,
         environment: &Environment,
     ) -> Result<Account, UsageError> {
-        let Options { target, identity, binding, headers, network, security, retry, output } = &request.options;
+        let Options { target, identity, binding, headers, network, security, retry, output } =
+            &request.options;
         let aor = request.aor.as_deref().unwrap_or_default();
         let aor: Aor = aor.parse().map_err(|invalid| UsageError::invalid("AOR", aor, &invalid))?;
         let from = identity.from.clone().map(|Registrant(uri)| uri);

@@ -92,7 +92,11 @@ impl Files {
         let name = tls_name.as_ref().map(|VerifiedName(name)| Arc::clone(name));
         let path = ws_path.as_ref().map(|WebSocketPath(path)| path.clone()).unwrap_or_default();
         let mut hash = Sha256::new();
-        for file in [&roots, &shown.as_ref().map(|shown| shown.0.clone()), &shown.as_ref().map(|shown| shown.1.clone())] {
+        for file in [
+            &roots,
+            &shown.as_ref().map(|shown| shown.0.clone()),
+            &shown.as_ref().map(|shown| shown.1.clone()),
+        ] {
             hash.update(file.as_ref().map_or([0; 32], |file| file.mark));
         }
         // No name has an octet 0.
@@ -123,7 +127,8 @@ impl Files {
     /// As for [`Files::client`].
     pub fn server(&mut self, options: &Showing) -> Result<ServerSettings, UsageError> {
         let Showing { tls_cert, tls_key, tls_client_ca, ws_origin, tls_ca: _ } = options;
-        let client_roots = tls_client_ca.as_deref().map(|path| self.roots("--tls-client-ca", path)).transpose()?;
+        let client_roots =
+            tls_client_ca.as_deref().map(|path| self.roots("--tls-client-ca", path)).transpose()?;
         Ok(ServerSettings {
             identity: self.identity(tls_cert.as_deref(), tls_key.as_deref())?,
             client_roots: client_roots.map(|roots| roots.octets.to_vec()),
@@ -141,7 +146,11 @@ impl Files {
     }
 
     /// The files of a certificate and its key, which may be one.
-    fn shown(&mut self, certificate: Option<&Path>, key: Option<&Path>) -> Result<Option<(Content, Content)>, UsageError> {
+    fn shown(
+        &mut self,
+        certificate: Option<&Path>,
+        key: Option<&Path>,
+    ) -> Result<Option<(Content, Content)>, UsageError> {
         let Some(certificate) = certificate else {
             return match key {
                 Some(_) => Err(UsageError::option("--tls-key", "is the key of no certificate")
@@ -154,7 +163,11 @@ impl Files {
         Ok(Some((shown, key)))
     }
 
-    fn identity(&mut self, certificate: Option<&Path>, key: Option<&Path>) -> Result<Option<Identity>, UsageError> {
+    fn identity(
+        &mut self,
+        certificate: Option<&Path>,
+        key: Option<&Path>,
+    ) -> Result<Option<Identity>, UsageError> {
         let Some((shown_octets, key_octets)) = self.shown(certificate, key)? else { return Ok(None) };
         let made = Identity::of(&shown_octets.octets, &key_octets.octets);
         made.map(Some).map_err(|error| unusable(error, certificate.unwrap_or(Path::new("")), key))
@@ -174,7 +187,7 @@ impl Files {
             return Ok(content.clone());
         }
         if self.is_again {
-            regular(path)?;
+            regular(path).map_err(|error| UsageError { option: Some(option.to_owned()), ..error })?;
         }
         let unreadable = |error: std::io::Error| about(option, path, format_args!("can't be read: {error}"));
         let mut octets = Zeroizing::new(Vec::new());
@@ -232,7 +245,8 @@ fn unusable(error: TlsSettingsError, certificate: &Path, key: Option<&Path>) -> 
             let what = format!("is not the key of the certificate in {}", named(certificate));
             about(option, of_key, what).hint("the certificate of the server itself comes first in its file")
         }
-        (TlsSettingsError::UnusableKey, _) => about(option, of_key, error)
-            .hint("it takes RSA, P-256, P-384 and Ed25519, without a passphrase: 'openssl pkey' takes that off"),
+        (TlsSettingsError::UnusableKey, _) => about(option, of_key, error).hint(
+            "it takes RSA, P-256, P-384 and Ed25519, without a passphrase: 'openssl pkey' takes that off",
+        ),
     }
 }

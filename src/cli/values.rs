@@ -509,7 +509,9 @@ fn socket_address(text: &str) -> Result<SocketAddress, Invalid> {
 
 fn listener(text: &str) -> Result<Listener, Invalid> {
     let invalid = |reason: &str| {
-        Invalid::new(reason).hint("write udp:127.0.0.1:5060, tcp:[::1]:5060 or tls:0.0.0.0:5061; ws: and wss: are served, too")
+        Invalid::new(reason).hint(
+            "write udp:127.0.0.1:5060, tcp:[::1]:5060 or tls:0.0.0.0:5061; ws: and wss: are served, too",
+        )
     };
     let (transport, address) = text.split_once(':').ok_or_else(|| invalid("has no transport and address"))?;
     let transport =

@@ -74,7 +74,8 @@ impl Again {
             }
         }
         let mut files = Files::again();
-        let mistaken = |error: UsageError| Failed { what: "certificates", file: showing.file_of(&error), error };
+        let mistaken =
+            |error: UsageError| Failed { what: "certificates", file: showing.file_of(&error), error };
         if showing.tls_cert.is_some() {
             match files.server(showing) {
                 Ok(shown) => again.shown = Some(shown),

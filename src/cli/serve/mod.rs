@@ -10,10 +10,10 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::certificates::{self, Files};
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
 use super::explain;
-use super::certificates::{self, Files};
 use super::options::{Serve, Showing};
 use super::report::Reporter;
 use super::report::events::{Banner, ServeEvent, Throttle};
@@ -80,7 +80,8 @@ async fn serve(
     };
     let wanted = service.listen.len();
     let server = Some(Arc::new(shown));
-    let net = Config { nameservers: options.nameservers, profiles: vec![forwarding], server, ..Config::default() };
+    let net =
+        Config { nameservers: options.nameservers, profiles: vec![forwarding], server, ..Config::default() };
     let mut session = setup.begin(net, options.metrics)?;
     session.driver.store_with(Box::new(Memory::bounded(options.max_store)));
     session.driver.command(Command::Serve(Box::new(service)));

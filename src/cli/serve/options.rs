@@ -110,7 +110,8 @@ fn proven(args: &Showing, listen: &[Listen]) -> Result<(), UsageError> {
     if args.tls_cert.is_some() {
         return Ok(());
     }
-    let goes_with = [("--tls-key", args.tls_key.is_some()), ("--tls-client-ca", args.tls_client_ca.is_some())];
+    let goes_with =
+        [("--tls-key", args.tls_key.is_some()), ("--tls-client-ca", args.tls_client_ca.is_some())];
     if let Some((option, _)) = goes_with.iter().find(|(_, is_there)| *is_there) {
         return Err(UsageError::option(option, "goes with --tls-cert only")
             .hint("--tls-cert FILE is the certificate of this server"));
