@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::certificates::{self, ConnectionSettings, Files};
 use super::config::Configuration;
 use super::options::{Binding, ClientCommand, Identity, Network, Options, Output, Request, Target};
 use super::report::Settings;
@@ -24,7 +25,7 @@ use crate::proto::Transport;
 use crate::proto::client::plan::{OWN_ADDRESS, Plan, Purpose, Timing, stands_here};
 use crate::proto::digest::{Algorithm, Credential, Keyring, Secret};
 use crate::proto::locate::{Families, Pinned};
-use crate::sip::{Host, NameAddr, Q, Uri};
+use crate::sip::{Host, NameAddr, Q, Scheme, Uri};
 
 /// What a command is about to do.
 pub struct Account {
@@ -32,6 +33,9 @@ pub struct Account {
     pub plan: Plan,
     /// For the driver.
     pub net: net::Config,
+    /// The settings of its connections over TLS and WebSocket: the first of the driver's, unless there are several
+    /// accounts.
+    pub connections: ConnectionSettings,
     /// What is shown, and how.
     pub settings: Settings,
     /// Where copies of the messages go.
@@ -45,6 +49,8 @@ pub struct Account {
     secret: Option<Source>,
     locked: Vec<ConfiguredSecret>,
     username: String,
+    /// A warning for the file of its private key.
+    exposed_key: Option<String>,
 }
 
 /// Whether a command may go ahead.
@@ -68,7 +74,8 @@ impl Account {
         environment: &Environment,
     ) -> Result<Account, Box<(Settings, UsageError)>> {
         let configuration = Configuration::read(request.options.network.config.as_deref(), environment);
-        let account = configuration.and_then(|found| Account::configured(&mut request, &found, environment));
+        let account = configuration
+            .and_then(|found| Account::configured(&mut request, &found, environment, &mut Files::default()));
         account.map_err(|error| {
             let aor = request.aor.as_deref().and_then(aor_of);
             let settings = Settings { aor, ..shown_as(&request.options.output) };
@@ -76,7 +83,8 @@ impl Account {
         })
     }
 
-    /// The same with a configuration that has been read. The request is completed by it.
+    /// The same with a configuration that has been read. The request is completed by it; certificates that another
+    /// account names, too, are read once.
     ///
     /// # Errors
     /// As for [`Account::resolve`].
@@ -84,10 +92,20 @@ impl Account {
         request: &mut Request,
         configuration: &Configuration,
         environment: &Environment,
+        files: &mut Files,
     ) -> Result<Account, UsageError> {
         let mut additions = configuration.complete(request, environment)?;
         let secrets = std::mem::take(&mut additions.secrets);
-        Account::new(request, secrets, environment).map_err(|error| additions.complain(error))
+        let account = Account::new(request, secrets, environment);
+        let account =
+            account.and_then(|account| Ok(account.connected(files.client(&request.options.security)?)));
+        account.map_err(|error| additions.complain(error))
+    }
+
+    /// The same with the settings of its connections.
+    fn connected(self, connections: ConnectionSettings) -> Account {
+        let profiles = vec![Arc::clone(&connections.settings)];
+        Account { net: net::Config { profiles, ..self.net }, connections, ..self }
     }
 
     fn new(
@@ -95,7 +113,8 @@ impl Account {
         mut secrets: Vec<ConfiguredSecret>,
         environment: &Environment,
     ) -> Result<Account, UsageError> {
-        let Options { target, identity, binding, headers, network, retry, output } = &request.options;
+        let Options { target, identity, binding, headers, network, security, retry, output } =
+            &request.options;
         let aor = request.aor.as_deref().unwrap_or_default();
         let aor: Aor = aor.parse().map_err(|invalid| UsageError::invalid("AOR", aor, &invalid))?;
         let from = identity.from.clone().map(|Registrant(uri)| uri);
@@ -156,18 +175,23 @@ impl Account {
         }
         let net = net::Config { dns_timeout: plan.timing.patience().min(net::DNS_PATIENCE), ..net };
         let (required, consent) = (wanted.required, wanted.consent);
+        let connections = ConnectionSettings::default();
+        let exposed_key = certificates::exposure(security.tls_cert.as_deref(), security.tls_key.as_deref());
+        let locked = secrets;
         let copies = Wish::of(&output.copies, output.display.show_secrets);
         Ok(Account {
             plan,
             net,
+            connections,
             settings,
             copies,
             state,
             required,
             consent,
             secret,
-            locked: secrets,
+            locked,
             username,
+            exposed_key,
         })
     }
 
@@ -227,13 +251,16 @@ impl Account {
         &self.username
     }
 
-    /// Warnings for files of secrets that others may read, and for a memory that others may write.
+    /// Warnings for files of secrets that others may read, for a memory that others may write, and for connections that
+    /// prove nothing.
     #[must_use]
     pub fn exposures(&self) -> Vec<String> {
         let typed = self.secret.iter();
         let configured = self.locked.iter().filter_map(ConfiguredSecret::file);
         let mut warnings: Vec<String> = typed.chain(configured).filter_map(Source::exposure).collect();
         warnings.extend(self.state.as_ref().and_then(State::exposure));
+        warnings.extend(self.exposed_key.clone());
+        warnings.extend(self.connections.warning());
         warnings
     }
 
@@ -263,12 +290,17 @@ fn targets(
     default: Uri,
     bound: Option<Zone>,
 ) -> Result<(Uri, Vec<Uri>, Option<Zone>), UsageError> {
-    let (registrar, zone) =
+    // A sips: AOR is asked for by sips: alone, whatever its registrar was called by (RFC 5630 §5.1.1).
+    let is_secured = default.scheme == Scheme::Sips;
+    let (mut registrar, zone) =
         target.registrar.clone().map_or((default, None), |Registrar(uri, zone)| (uri, zone));
-    let route: Vec<Uri> = target.proxy.iter().flatten().map(|Proxy(uri, _)| uri.clone()).collect();
-    let first = target.proxy.iter().flatten().next();
-    let (option, next, zone) = match (first, &target.registrar) {
-        (Some(Proxy(first, zone)), _) => ("--proxy", first, *zone),
+    secure(&mut registrar, is_secured, target.registrar.as_ref().map_or("AOR", |_| "--registrar"), target)?;
+    let mut route: Vec<Uri> = target.proxy.iter().flatten().map(|Proxy(uri, _)| uri.clone()).collect();
+    for hop in &mut route {
+        secure(hop, registrar.scheme == Scheme::Sips, "--proxy", target)?;
+    }
+    let (option, next, zone) = match (target.proxy.iter().flatten().next(), &target.registrar) {
+        (Some(Proxy(_, zone)), _) => ("--proxy", route.first().unwrap_or(&registrar), *zone),
         (None, Some(_)) => ("--registrar", &registrar, zone),
         (None, None) => ("AOR", &registrar, None),
     };
@@ -287,9 +319,41 @@ fn targets(
     {
         let reason = format_args!("asks for the transport {}, which is not built yet", shown(asked));
         return Err(UsageError::value(option, &next.to_string(), reason)
-            .hint("udp and tcp are; --transport overrides what a URI says"));
+            .hint("udp, tcp, tls, ws and wss are; --transport overrides what a URI says"));
     }
     Ok((registrar, route, zone))
+}
+
+/// Makes a URI one of `sips:` where that is wanted, and refuses a transport without TLS for what is one: `sips:` promises
+/// TLS on every hop (RFC 5630 §3.1.1), and nothing less will do.
+fn secure(uri: &mut Uri, is_wanted: bool, option: &str, target: &Target) -> Result<(), UsageError> {
+    if is_wanted {
+        uri.scheme = Scheme::Sips;
+    }
+    if uri.scheme != Scheme::Sips {
+        return Ok(());
+    }
+    const EITHER: &str = "sips: goes over tls and wss only; sip: goes over any";
+    if let Some(forced) = target.transport.map(Transport::from)
+        && !forced.is_secure()
+    {
+        let reason = format_args!("has no TLS, which {} asks for", shown(&uri.to_string()));
+        return Err(UsageError::value("--transport", forced.as_str(), reason).hint(EITHER));
+    }
+    let Some(asked) = uri.transport().map(str::to_owned) else { return Ok(()) };
+    match Transport::parse(&asked) {
+        Some(Transport::Udp) if target.transport.is_none() => {
+            let reason = "asks for TLS and for UDP, which has none";
+            return Err(UsageError::value(option, &uri.to_string(), reason).hint(EITHER));
+        }
+        // The scheme says so already (RFC 5630 §3.1.1).
+        Some(Transport::Tls | Transport::Udp) => {
+            uri.params.remove("transport");
+        }
+        Some(Transport::Wss) => uri.params.set("transport", Some(Transport::Wss.as_param())),
+        Some(Transport::Tcp | Transport::Ws) | None => {}
+    }
+    Ok(())
 }
 
 /// What a command wants of the registrar.

@@ -1,6 +1,8 @@
 //! The message for every failure of a registration, and the hint that goes with it: the texts of the hints are
 //! [`super::explain`]'s.
 
+mod certificate;
+
 use super::exit::{Exit, Fault, FaultCause};
 use super::explain::{self, Case};
 use crate::proto::client::outcome::{
@@ -8,8 +10,9 @@ use crate::proto::client::outcome::{
     Skipped, Unreachable, Unusable, WhySkipped,
 };
 use crate::proto::client::plan::Purpose;
+use crate::proto::identity::{Untrusted, UpgradeFault};
 use crate::proto::{Cause, ResolveError, Transport};
-use crate::sip::Host;
+use crate::sip::{FramingError, Host};
 
 /// Explains a failure: what happened, in one sentence without full stop, and what to do about it if there is
 /// anything to do.
@@ -26,6 +29,9 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
             (credentials(failure, report), Some(credentials_hint(failure, report)))
         }
         Failure::Timeout => (timeout(report), hint(timeout_case(report))),
+        Failure::Unreachable(Unreachable::Network(Cause::Untrusted(why))) => {
+            (untrusted(*why, report), hint(untrusted_case(*why, report)))
+        }
         Failure::Unreachable(why) => {
             let hint = unreachable_case(why).map_or("-v shows how far it got", |case| case.hint);
             let more = if names_port(why, report) {
@@ -70,6 +76,7 @@ fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
         Failure::Unreachable(Unreachable::Network(Cause::Refused)) => Some(FaultCause::Refused),
         Failure::Unreachable(Unreachable::Network(Cause::Unreachable)) => Some(FaultCause::Unreachable),
         Failure::Unreachable(Unreachable::Network(Cause::TimedOut)) => Some(FaultCause::Silent),
+        Failure::Unreachable(Unreachable::Network(Cause::Untrusted(why))) => certificate::cause(*why),
         Failure::Unreachable(Unreachable::NotOffered { .. }) => Some(FaultCause::ServiceNotOffered),
         Failure::Unreachable(Unreachable::Network(_) | Unreachable::Closed) => None,
         Failure::Misbehaved(how) => match how {
@@ -351,8 +358,33 @@ fn timeout_case(report: &Report) -> Case {
         _ if fell_silent(report) => explain::FELL_SILENT,
         Some(Transport::Udp) => explain::SILENT_UDP,
         Some(Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => explain::SILENT_TCP,
-        None => explain::NOT_CONNECTED,
+        None => match silent_transport(report) {
+            Some(Transport::Tls | Transport::Wss) => explain::SILENT_TLS,
+            Some(Transport::Ws) => explain::SILENT_WEBSOCKET,
+            Some(Transport::Udp | Transport::Tcp) | None => explain::NOT_CONNECTED,
+        },
     }
+}
+
+/// The transport by which nobody answered.
+fn silent_transport(report: &Report) -> Option<Transport> {
+    let mut attempts = report.attempts.iter().rev();
+    attempts.find(|attempt| attempt.result == AttemptResult::Timeout)?.transport
+}
+
+/// The name that a certificate has to be for: that of the session, else the host that was asked for.
+fn wanted_name(report: &Report) -> String {
+    let of_session = report.tls.as_ref().and_then(|session| session.name.as_deref());
+    of_session.map_or_else(|| report.request_uri.host.to_string(), str::to_owned)
+}
+
+fn untrusted(why: Untrusted, report: &Report) -> String {
+    let who = end(report, |result| result == AttemptResult::Failed(Cause::Untrusted(why)));
+    format!("{who}: {}", certificate::message(why, report.tls.as_deref(), &wanted_name(report)))
+}
+
+fn untrusted_case(why: Untrusted, report: &Report) -> Case {
+    certificate::case(why, report.tls.as_deref(), &wanted_name(report))
 }
 
 fn unreachable(why: &Unreachable, report: &Report) -> String {
@@ -408,7 +440,10 @@ fn unreachable_case(why: &Unreachable) -> Option<Case> {
             Cause::LocalAddress => explain::LOCAL_ADDRESS,
             Cause::Denied => explain::NOT_PERMITTED,
             Cause::Exhausted => explain::EXHAUSTED,
-            Cause::Untrusted(_) | Cause::Upgrade(_) | Cause::Other(_) => return None,
+            Cause::Upgrade(UpgradeFault::Status(_) | UpgradeFault::Origin) => explain::UPGRADE_REFUSED,
+            Cause::Upgrade(UpgradeFault::Subprotocol) => explain::NO_SUBPROTOCOL,
+            Cause::Upgrade(UpgradeFault::NotWebSocket | UpgradeFault::TooLong) => explain::NOT_WEBSOCKET,
+            Cause::Untrusted(_) | Cause::Other(_) => return None,
         },
         Unreachable::Closed => explain::CONNECTION_CLOSED,
     })
@@ -423,9 +458,16 @@ fn misbehaved(how: Misbehaviour, report: &Report) -> String {
         }
         Misbehaviour::RedirectLoop => format!("redirected in a circle: {answer}"),
         Misbehaviour::TooManyRedirects => format!("redirected too often: {answer}"),
-        Misbehaviour::Framing(_) => {
+        Misbehaviour::Framing(error) => {
             let who = end(report, |result| result == AttemptResult::Closed);
-            format!("{who} sends something that is not SIP")
+            match error {
+                FramingError::Tls => format!("{who} answers in TLS"),
+                FramingError::Http => format!("{who} answers in HTTP"),
+                FramingError::NoLength
+                | FramingError::BadLength
+                | FramingError::Contradictory
+                | FramingError::TooLarge => format!("{who} sends something that is not SIP"),
+            }
         }
         Misbehaviour::FalseServer => {
             "the server does not know the password itself: its rspauth is wrong".to_owned()
@@ -438,7 +480,14 @@ fn misbehaved_case(how: Misbehaviour) -> Case {
         Misbehaviour::NotBound => explain::NOT_BOUND,
         Misbehaviour::StillBound => explain::STILL_BOUND,
         Misbehaviour::RedirectLoop | Misbehaviour::TooManyRedirects => explain::REDIRECTED,
-        Misbehaviour::Framing(_) => explain::NOT_SIP,
+        Misbehaviour::Framing(FramingError::Tls) => explain::ANSWERS_TLS,
+        Misbehaviour::Framing(FramingError::Http) => explain::ANSWERS_HTTP,
+        Misbehaviour::Framing(
+            FramingError::NoLength
+            | FramingError::BadLength
+            | FramingError::Contradictory
+            | FramingError::TooLarge,
+        ) => explain::NOT_SIP,
         Misbehaviour::FalseServer => explain::FALSE_SERVER,
     }
 }

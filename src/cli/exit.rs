@@ -12,7 +12,7 @@ use super::signals::Stop;
 use super::usage::UsageError;
 use crate::net::{self, NoEntropy};
 use crate::proto::Cause;
-use crate::proto::client::outcome::Failure;
+use crate::proto::client::outcome::{Failure, Unreachable};
 
 /// The kinds of failure and their exit status.
 // Scripts rely on the names and on the numbers. Those that are no failure have no name.
@@ -33,6 +33,8 @@ pub enum Exit {
     Timeout,
     /// 5: nobody could be reached.
     Unreachable,
+    /// 5: who is there could not prove to be the one that was meant, or TLS failed.
+    Untrusted,
     /// 6: the registrar broke the protocol.
     Misbehaved,
     /// 7: a `--contact` of `list` is not bound.
@@ -60,7 +62,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Credentials => 3,
             Exit::Timeout => 4,
-            Exit::Unreachable => 5,
+            Exit::Unreachable | Exit::Untrusted => 5,
             Exit::Misbehaved => 6,
             Exit::Unmet => 7,
             Exit::Internal => 70,
@@ -77,6 +79,7 @@ impl From<&Failure> for Exit {
             Failure::Refused(_) => Exit::Refused,
             Failure::Credentials(_) => Exit::Credentials,
             Failure::Timeout => Exit::Timeout,
+            Failure::Unreachable(Unreachable::Network(Cause::Untrusted(_))) => Exit::Untrusted,
             Failure::Unreachable(_) => Exit::Unreachable,
             Failure::Misbehaved(_) => Exit::Misbehaved,
         }
@@ -127,6 +130,22 @@ pub enum FaultCause {
     Unreachable,
     /// No answer at all.
     Silent,
+    /// The certificate, or one above it, has run out; or our clock is wrong.
+    CertificateExpired,
+    /// The certificate, or one above it, is not good yet; or our clock is wrong.
+    CertificateNotYetValid,
+    /// The certificate is for another name.
+    CertificateName,
+    /// Nobody who is trusted vouches for the certificate.
+    CertificateIssuer,
+    /// The certificate is signed by itself.
+    CertificateSelfSigned,
+    /// The server wants a certificate of ours, or another than we have.
+    ClientCertificateWanted,
+    /// Something else than TLS answers.
+    NotTls,
+    /// There is no version of TLS that both sides speak.
+    TlsVersion,
     /// Something else than SIP comes back.
     NotSip,
     /// 405 or 501: the server takes no REGISTER.

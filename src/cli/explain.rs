@@ -196,6 +196,17 @@ pub const UNUSABLE: Case = Case {
     hint: "what answers there, or a router on the way, spoils SIP: -vv shows what came; another --transport may get \
            through untouched",
 };
+/// Silence where a TLS handshake was begun.
+pub const SILENT_TLS: Case = Case {
+    seen: "no answer from ... over TLS",
+    hint: "nobody answers the TLS handshake: is it a port for TLS? One of plain SIP waits for a request and says nothing; \
+           --transport tcp may tell more",
+};
+/// Silence where a WebSocket was asked for.
+pub const SILENT_WEBSOCKET: Case = Case {
+    seen: "no answer from ... over WS",
+    hint: "nobody answers the WebSocket handshake: check the port; ws is plain, and wss goes over TLS",
+};
 /// A connection that does not come about.
 pub const NOT_CONNECTED: Case = Case {
     seen: "no answer from ... (0 requests sent)",
@@ -286,6 +297,95 @@ pub const CONNECTION_CLOSED: Case = Case {
     hint: "it may not serve this domain, or not over this transport; -v shows how far it got",
 };
 
+/// A certificate that has run out.
+pub const CERTIFICATE_EXPIRED: Case = Case {
+    seen: "the certificate of ... ran out",
+    hint: "it has to be renewed there, unless the clock of this machine is wrong: 'date' shows it",
+};
+/// A certificate that begins later.
+pub const CERTIFICATE_NOT_YET_VALID: Case = Case {
+    seen: "the certificate of ... is not good yet",
+    hint: "is the clock of this machine right? 'date' shows it; else the certificate is there too early",
+};
+/// A certificate of somebody else.
+pub const CERTIFICATE_NAME: Case = Case {
+    seen: "the certificate is for ..., not for ...",
+    hint: "is it the right server? A certificate has to be for the SIP domain that was asked for, not for the host behind it; \
+           --tls-name says which name it has to be, where you know that",
+};
+/// A certificate that matches by a wildcard alone.
+pub const CERTIFICATE_WILDCARD: Case = Case {
+    seen: "the certificate is for *..., not for ...",
+    hint: "a * counts for nothing in SIP (RFC 5922 §7.2): --tls-wildcard lets it count for one label",
+};
+/// A certificate whose issuer is unknown.
+pub const CERTIFICATE_ISSUER: Case = Case {
+    seen: "the certificate of ... was issued by ..., who is not trusted",
+    hint: "--tls-ca FILE trusts that issuer alone, where FILE holds its certificate as PEM",
+};
+/// A certificate that nobody else vouches for.
+pub const CERTIFICATE_SELF_SIGNED: Case = Case {
+    seen: "the certificate of ... is signed by itself",
+    hint: "--tls-ca FILE trusts it, where FILE holds that certificate as PEM: from whoever runs the server, not from the \
+           network",
+};
+/// A chain with a gap.
+pub const CERTIFICATE_INCOMPLETE: Case = Case {
+    seen: "the certificate of ... comes without that of its issuer ...",
+    hint: "the server has to send those between its own and the root along; until then --tls-ca FILE with the missing one \
+           helps",
+};
+/// A certificate that is for something else.
+pub const CERTIFICATE_PURPOSE: Case = Case {
+    seen: "the certificate of ... is not for servers",
+    hint: "its extended key usage lacks serverAuth: the server needs another one",
+};
+/// A certificate that can't be read.
+pub const CERTIFICATE_BROKEN: Case = Case {
+    seen: "the certificate is broken",
+    hint: "it can't be read, or a signature is wrong: somebody may be in between, or the server has mixed files up",
+};
+/// A server that wants to know who we are.
+pub const CLIENT_CERTIFICATE_WANTED: Case = Case {
+    seen: "wants a certificate of ours",
+    hint: "--tls-cert FILE shows one, with --tls-key FILE where its key is in another file",
+};
+/// A server that does not like who we are.
+pub const CLIENT_CERTIFICATE_REFUSED: Case = Case {
+    seen: "did not accept our certificate",
+    hint: "is that of --tls-cert from an authority that the server trusts, with those in between, and not run out?",
+};
+/// A server with other versions of TLS.
+pub const TLS_VERSION: Case = Case {
+    seen: "no common version of TLS",
+    hint: "sipreg speaks TLS 1.2 and 1.3; the server has only older ones, which are broken",
+};
+/// Something else than TLS.
+pub const NOT_TLS: Case = Case {
+    seen: "what answers is not TLS",
+    hint: "a port of plain SIP, perhaps: TLS is mostly at 5061; --transport tcp goes without it",
+};
+/// A handshake that fails for no known reason.
+pub const TLS_FAILED: Case = Case {
+    seen: "the TLS handshake failed",
+    hint: "both sides have nothing in common, or one of them broke it off: the server's log tells more",
+};
+/// A WebSocket that is refused by a status.
+pub const UPGRADE_REFUSED: Case = Case {
+    seen: "answered the WebSocket handshake with ...",
+    hint: "check host, port and path (--ws-path); 401 wants a password, 403 may be for pages of certain origins only",
+};
+/// A WebSocket for something else.
+pub const NO_SUBPROTOCOL: Case = Case {
+    seen: "no WebSocket subprotocol sip",
+    hint: "there is a WebSocket, but not one for SIP (RFC 7118): check port and path (--ws-path)",
+};
+/// No WebSocket at all.
+pub const NOT_WEBSOCKET: Case = Case {
+    seen: "not a WebSocket handshake",
+    hint: "something else listens there: check the port; ws is plain, and wss goes over TLS",
+};
+
 /// A 2xx without our contact.
 pub const NOT_BOUND: Case = Case {
     seen: "does not list our contact",
@@ -302,6 +402,14 @@ pub const REDIRECTED: Case = Case {
 pub const NOT_SIP: Case = Case {
     seen: "sends something that is not SIP",
     hint: "check the port: is it plain SIP, not TLS or HTTP?",
+};
+/// TLS where SIP should be.
+pub const ANSWERS_TLS: Case =
+    Case { seen: "answers in TLS", hint: "that port is one for TLS: --transport tls, or a sips: address" };
+/// HTTP where SIP should be.
+pub const ANSWERS_HTTP: Case = Case {
+    seen: "answers in HTTP",
+    hint: "a web server, or one for WebSocket: --transport ws or wss, with --ws-path, or another port",
 };
 /// A wrong `rspauth`.
 pub const FALSE_SERVER: Case = Case {
@@ -373,7 +481,16 @@ pub const ENTRIES: &[Entry] = &[
         remedies: &[
             "each address that is tried gets 32 s, as RFC 3261 has it: --timeout 5s bounds the whole",
         ],
-        cases: &[SILENT_UDP, SILENT_TCP, UNUSABLE, NOT_CONNECTED, FELL_SILENT, BUSY],
+        cases: &[
+            SILENT_UDP,
+            SILENT_TCP,
+            SILENT_TLS,
+            SILENT_WEBSOCKET,
+            UNUSABLE,
+            NOT_CONNECTED,
+            FELL_SILENT,
+            BUSY,
+        ],
     },
     Entry {
         words: &["exit 5", "unreachable"],
@@ -399,6 +516,40 @@ pub const ENTRIES: &[Entry] = &[
             LOCAL_ADDRESS,
             NOT_PERMITTED,
             EXHAUSTED,
+            UPGRADE_REFUSED,
+            NO_SUBPROTOCOL,
+            NOT_WEBSOCKET,
+        ],
+    },
+    Entry {
+        words: &["untrusted"],
+        meaning: "who is there could not prove to be the one that was meant, or TLS failed; it is exit status 5",
+        causes: &[
+            "a certificate that has run out, is for another name, or comes from an unknown issuer",
+            "a clock of this machine that is wrong",
+            "a port that does not speak TLS",
+            "somebody in between who poses as the server",
+        ],
+        remedies: &[
+            "the message says what is wrong with which certificate",
+            "--tls-ca FILE trusts the authority of that server, and nobody else",
+            "--tls-insecure verifies nothing, which shows whether all else works; don't leave it there",
+        ],
+        cases: &[
+            CERTIFICATE_EXPIRED,
+            CERTIFICATE_NOT_YET_VALID,
+            CERTIFICATE_NAME,
+            CERTIFICATE_WILDCARD,
+            CERTIFICATE_ISSUER,
+            CERTIFICATE_SELF_SIGNED,
+            CERTIFICATE_INCOMPLETE,
+            CERTIFICATE_PURPOSE,
+            CERTIFICATE_BROKEN,
+            CLIENT_CERTIFICATE_WANTED,
+            CLIENT_CERTIFICATE_REFUSED,
+            TLS_VERSION,
+            NOT_TLS,
+            TLS_FAILED,
         ],
     },
     Entry {
@@ -410,7 +561,7 @@ pub const ENTRIES: &[Entry] = &[
             "a port that speaks TLS or HTTP",
         ],
         remedies: &["-vv shows what it answered"],
-        cases: &[NOT_BOUND, STILL_BOUND, REDIRECTED, NOT_SIP, FALSE_SERVER],
+        cases: &[NOT_BOUND, STILL_BOUND, REDIRECTED, NOT_SIP, ANSWERS_TLS, ANSWERS_HTTP, FALSE_SERVER],
     },
     Entry {
         words: &["exit 7", "unmet"],
@@ -445,7 +596,7 @@ pub const ENTRIES: &[Entry] = &[
         words: &["3xx", "301", "302", "305"],
         meaning: "redirected: another server is to be asked, which sipreg does by itself, five times at most",
         causes: &["the account has moved, or a server hands its load on"],
-        remedies: &["-vv shows its Contact; a target over TLS or WebSocket can't be tried yet"],
+        remedies: &["-vv shows its Contact; from sips: no target without TLS is gone to"],
         ..NONE
     },
     Entry {
@@ -649,9 +800,41 @@ pub const CAUSES: &[Entry] = &[
     known_cause(
         &["silent"],
         "no answer at all, and no word from the network either",
-        &[SILENT_UDP, SILENT_TCP, NOT_CONNECTED, CONNECTING_TIMED_OUT],
+        &[SILENT_UDP, SILENT_TCP, SILENT_TLS, SILENT_WEBSOCKET, NOT_CONNECTED, CONNECTING_TIMED_OUT],
     ),
-    known_cause(&["not_sip"], "something else than SIP comes back", &[NOT_SIP]),
+    known_cause(
+        &["certificate_expired"],
+        "the server's certificate, or one above it, has run out, or our clock is wrong",
+        &[CERTIFICATE_EXPIRED],
+    ),
+    known_cause(
+        &["certificate_not_yet_valid"],
+        "the server's certificate, or one above it, is not good yet, or our clock is wrong",
+        &[CERTIFICATE_NOT_YET_VALID],
+    ),
+    known_cause(
+        &["certificate_name"],
+        "the server's certificate is for another name than the SIP domain that was asked for",
+        &[CERTIFICATE_NAME, CERTIFICATE_WILDCARD],
+    ),
+    known_cause(
+        &["certificate_issuer"],
+        "nobody who is trusted vouches for the server's certificate",
+        &[CERTIFICATE_ISSUER, CERTIFICATE_INCOMPLETE],
+    ),
+    known_cause(
+        &["certificate_self_signed"],
+        "the server's certificate is signed by itself, and not one that is trusted",
+        &[CERTIFICATE_SELF_SIGNED],
+    ),
+    known_cause(
+        &["client_certificate_wanted"],
+        "the server wants a certificate of ours, or does not accept the one that it was shown",
+        &[CLIENT_CERTIFICATE_WANTED, CLIENT_CERTIFICATE_REFUSED],
+    ),
+    known_cause(&["not_tls"], "something else than TLS answers the handshake", &[NOT_TLS]),
+    known_cause(&["tls_version"], "there is no version of TLS that both sides speak", &[TLS_VERSION]),
+    known_cause(&["not_sip"], "something else than SIP comes back", &[NOT_SIP, ANSWERS_TLS, ANSWERS_HTTP]),
     known_cause(&["no_registrar"], "405 or 501: the server knows no REGISTER", &[]),
     known_cause(
         &["domain_not_served"],
@@ -910,7 +1093,7 @@ mod tests {
     fn an_unknown_word_names_near_ones() {
         insta::assert_snapshot!(["6", "crednetials", "999", "99", "exit", "4O3"].map(said).concat(), @r#"
         explain: "6" is no status code, exit status, error.kind or cause (near it are exit 6, 416, 600; 'sipreg explain' lists all)
-        explain: "crednetials" is no status code, exit status, error.kind or cause (near it are credentials, internal, redirected; 'sipreg explain' lists all)
+        explain: "crednetials" is no status code, exit status, error.kind or cause (near it are credentials, not_tls, internal; 'sipreg explain' lists all)
         explain: "999" is no status code, exit status, error.kind or cause (near it are 439, 494, 100; 'sipreg explain' lists all)
         explain: "99" is no status code, exit status, error.kind or cause (near it are 439, 494, 100; 'sipreg explain' lists all)
         explain: "exit" is no status code, exit status, error.kind or cause (near it are exit 0, exit 1, exit 2; 'sipreg explain' lists all)

@@ -183,6 +183,10 @@ its address and options.",
             &["sipreg register you@example.com --contact sip:you@192.0.2.7:5060 --expires 0"],
         ),
         (
+            "Over TLS all the way, with a certificate of the company's own authority:",
+            &["sipreg register sips:you@example.com --tls-ca our-root.pem"],
+        ),
+        (
             "Look before you leap, and watch while you do:",
             &["sipreg register you@example.com --dry-run", "sipreg register you@example.com -vv"],
         ),
@@ -278,7 +282,7 @@ pub const SERVE: Help = Help {
     details: "\
 Devices that know a user's password bind themselves to that user's address. Whoever calls the address \
 reaches them, at once or one after another. Bindings are kept in memory, until they run out or the \
-server ends. It runs until SIGINT or SIGTERM; SIGHUP reads the users again.",
+server ends. It runs until SIGINT or SIGTERM; SIGHUP reads the users and certificates again.",
     examples: &[
         ("For yourself, without passwords, on this machine only:", &["sipreg serve --no-auth"]),
         (
@@ -289,13 +293,20 @@ server ends. It runs until SIGINT or SIGTERM; SIGHUP reads the users again.",
             ],
         ),
         (
+            "Over TLS, and for browsers:",
+            &[
+                "sipreg serve --domain example.com --users users.txt --tls-cert cert.pem \\",
+                "  --tls-key key.pem --listen tls:0.0.0.0:5061 --listen wss:0.0.0.0:8443",
+            ],
+        ),
+        (
             "For a script: any free port, events as JSON:",
             &["sipreg serve --no-auth --listen udp:127.0.0.1:0 --json"],
         ),
     ],
     exit: &[
         (0, "stopped by SIGINT or SIGTERM, and everything answered"),
-        (2, "the command line or the users file is wrong, or it can't listen there"),
+        (2, "the command line or one of its files is wrong, or it can't listen there"),
         (70, "internal error (a bug)"),
         (130, "SIGINT, twice (143: SIGTERM)"),
     ],
@@ -439,6 +450,11 @@ const FILES: &[(&str, &[To], &str)] = &[
     ("/usr/share/zsh/vendor-completions/_sipreg", &[To::Command("completions")], "The same for zsh."),
     ("/usr/share/fish/vendor_completions.d/sipreg.fish", &[To::Command("completions")], "The same for fish."),
     (
+        "FILE of --tls-cert, --tls-key",
+        &[To::Argument("tls_cert")],
+        "A certificate and its private key, as PEM. Whoever reads the key can pose as its owner.",
+    ),
+    (
         "~/.local/share/man/man1/",
         &[To::Command("man")],
         "A directory in which man looks for pages if ~/.local/bin is in PATH.",
@@ -466,6 +482,11 @@ const ENVIRONMENT: &[(&str, &[To], &str)] = &[
         &[To::Command("completions")],
         "Set by the completion scripts to the name of their shell: sipreg then answers with candidates and does \
          nothing else. Don't export it.",
+    ),
+    (
+        "SSLKEYLOGFILE",
+        &[To::Argument("tls_ca")],
+        "A file that gets the secrets of TLS sessions, for Wireshark. Whoever has it can read along.",
     ),
     (
         "TZ",

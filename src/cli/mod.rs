@@ -4,6 +4,7 @@
 //! Every complaint about the command line ends before anything is sent. Only [`report`] writes to stdout.
 
 mod account;
+mod certificates;
 mod complete;
 mod config;
 mod crash;

@@ -15,7 +15,7 @@ use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Collector, ColorChoice, CommandLine, Contact,
     ContactsPolicy, Domain, ForkName, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal,
     Registrant, Registrar, Resolve, Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName,
-    TransportName, UserAgent, UserName,
+    TransportName, UserAgent, UserName, VerifiedName, WebOrigin, WebSocketPath,
 };
 
 /// The whole command line.
@@ -170,6 +170,8 @@ group! {
         #[command(flatten)]
         pub network: Network,
         #[command(flatten)]
+        pub security: Security,
+        #[command(flatten)]
         pub retry: R,
         #[command(flatten)]
         pub output: Output,
@@ -183,9 +185,9 @@ impl<B: ClapArgs + Into<Binding>, R: ClapArgs + Into<Retry>> Client<B, R> {
     /// What was typed, for all commands alike.
     #[must_use]
     pub fn typed(self) -> Options {
-        let Client { target, identity, binding, headers, network, retry, output } = self;
+        let Client { target, identity, binding, headers, network, security, retry, output } = self;
         let (binding, retry) = (binding.into(), retry.into());
-        Setting::typed(Client { target, identity, binding, headers, network, retry, output })
+        Setting::typed(Client { target, identity, binding, headers, network, security, retry, output })
     }
 }
 
@@ -214,9 +216,10 @@ group! {
         /// A URI, a host or host:port. Several are passed in the order given, which becomes the Route.
         #[arg(long, value_name = "URI")]
         pub proxy: Option<Vec<Proxy>>,
-        /// udp or tcp, whatever the URI says
+        /// udp, tcp, tls, ws or wss, whatever the URI says
         ///
-        /// Requests above 1300 bytes go over TCP where that works, as RFC 3261 wants it.
+        /// Without it: what the name service says; TLS for sips:, which takes tls and wss only. Requests above 1300 bytes
+        /// that would go over UDP go over TCP where that works, as RFC 3261 wants it.
         #[arg(long, value_name = "NAME", ignore_case = true, hide_possible_values = true)]
         pub transport: Option<TransportName>,
     }
@@ -373,6 +376,46 @@ group! {
     }
     exclusive [ipv4, ipv6]: "keep one of them"
     exclusive [state_dir, stateless]: "keep one of them"
+}
+
+group! {
+    /// How the other end proves who it is, and how we do, over TLS and WebSocket.
+    #[command(next_help_heading = "TLS and WebSocket")]
+    pub struct Security {
+        /// Trust these authorities alone
+        ///
+        /// Certificates as PEM, or the certificate of the server itself. Without it: those that the system trusts.
+        #[arg(long, value_name = "FILE")]
+        pub tls_ca: Option<PathBuf>,
+        /// Certificate to show to the server
+        ///
+        /// As PEM, with those between it and its root. The key may stand in the same file.
+        #[arg(long, value_name = "FILE")]
+        pub tls_cert: Option<PathBuf>,
+        /// Its private key, if in another file
+        #[arg(long, value_name = "FILE")]
+        pub tls_key: Option<PathBuf>,
+        /// Name that the certificate must be for
+        ///
+        /// Without it: the host of the URI that the request goes to, as RFC 5922 has it.
+        #[arg(long, value_name = "NAME")]
+        pub tls_name: Option<VerifiedName>,
+        /// Accept * in certificates
+        ///
+        /// As the leftmost label, for exactly one label. RFC 5922 does not allow it.
+        #[arg(long, action = ArgAction::SetTrue)]
+        pub tls_wildcard: Option<bool>,
+        /// Verify nothing: anybody may read along
+        ///
+        /// For tests alone. A warning says so each time.
+        #[arg(long, action = ArgAction::SetTrue)]
+        pub tls_insecure: Option<bool>,
+        /// Path of the WebSocket request [default: /]
+        ///
+        /// With its query, if there is one: /ws or /sip?token=1.
+        #[arg(long, value_name = "PATH")]
+        pub ws_path: Option<WebSocketPath>,
+    }
 }
 
 group! {
@@ -549,6 +592,8 @@ pub struct Serve {
     #[command(flatten)]
     pub listening: Listening,
     #[command(flatten)]
+    pub showing: Showing,
+    #[command(flatten)]
     pub access: Access,
     #[command(flatten)]
     pub policy: Policy,
@@ -567,8 +612,8 @@ pub struct Serve {
 pub struct Listening {
     /// Listen there (repeatable)
     ///
-    /// udp:127.0.0.1:5060 or tcp:0.0.0.0:5060; port 0 lets the system choose, and the port is printed. Without it:
-    /// udp:127.0.0.1:5060 and tcp:127.0.0.1:5060.
+    /// udp:127.0.0.1:5060 or tcp:0.0.0.0:5060; tls: and wss:, which need --tls-cert, and ws: for browsers. Port 0 lets the
+    /// system choose, and the port is printed. Without it: udp:127.0.0.1:5060 and tcp:127.0.0.1:5060.
     #[arg(long, value_name = "TRANSPORT:ADDR:PORT")]
     pub listen: Vec<Listener>,
     /// Connections at a time
@@ -592,6 +637,36 @@ pub struct Listening {
     /// Prometheus metrics, at /metrics there
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics: Option<SocketAddress>,
+}
+
+/// What `tls:`, `ws:` and `wss:` listeners show and ask for.
+#[derive(Clone, ClapArgs)]
+#[command(next_help_heading = "TLS and WebSocket")]
+pub struct Showing {
+    /// Certificate of this server
+    ///
+    /// As PEM, with those between it and its root. The key may stand in the same file. SIGHUP reads all files again.
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, if in another file
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Take client certificates of these
+    ///
+    /// Authorities as PEM. Whoever shows a certificate of theirs is the user that its SAN names (sip:alice@example.com),
+    /// and is asked for no password; one of another authority is refused. Nobody has to show one.
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Trust these alone, where calls leave
+    ///
+    /// Authorities as PEM, for requests that go on over TLS. Without it: those that the system trusts.
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Pages that may connect (repeatable)
+    ///
+    /// Origins of pages, as browsers send them: https://phone.example.com. Without it all may; so may what is no browser.
+    #[arg(long, value_name = "ORIGIN")]
+    pub ws_origin: Vec<WebOrigin>,
 }
 
 #[derive(ClapArgs)]
@@ -708,6 +783,12 @@ pub struct Calls {
     mut_arg("quiet", |quiet| quiet.long_help(None::<&str>))
 )]
 pub struct Demo {
+    /// How devices register: udp, tcp, tls, ws, wss
+    ///
+    /// Over tls and wss the registrar shows a certificate that is made for the demonstration. Calls go over UDP. Without
+    /// it: udp.
+    #[arg(long, value_name = "NAME", ignore_case = true, hide_possible_values = true)]
+    pub transport: Option<TransportName>,
     /// Pause between the steps
     #[arg(long, help_heading = "Output")]
     pub slow: bool,

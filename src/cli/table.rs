@@ -15,7 +15,7 @@ use super::usage::{Invalid, UsageError};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Aor, Collector, ColorChoice, CommandLine, Contact, Ha1,
     Lifetime, Password, Preference, Proxy, Realm, Registrant, Registrar, Resolve, Span, SpanOrNone,
-    TransportName, UserAgent, UserName, choice,
+    TransportName, UserAgent, UserName, VerifiedName, WebSocketPath, choice,
 };
 
 /// A field of a group of options, or a group itself: read from the file, and completed by weaker ones.
@@ -273,7 +273,7 @@ macro_rules! from_text {
 from_text! {
     string, "write a string", str::parse:
         AddedHeader Address Advertised AlgorithmName Aor Collector Contact Proxy Realm Registrant Registrar Resolve UserAgent
-        UserName;
+        UserName VerifiedName WebSocketPath;
     string, "write a string", choice: ColorChoice TransportName;
     string, "write it as a string", str::parse: Ha1 Password;
     number, "write a string or a number", str::parse: Lifetime Preference Span SpanOrNone;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -60,6 +61,12 @@ read_from_text! {
     Listener(Listen) = listener;
     /// A domain that the server is responsible for.
     Domain(Host) = domain;
+    /// The name that a certificate has to be for: a host, or an address.
+    VerifiedName(Arc<str>) = verified_name;
+    /// Path and query of a WebSocket request.
+    WebSocketPath(String) = websocket_path;
+    /// The origin of a page (RFC 6454 §6.1), in lower case.
+    WebOrigin(String) = web_origin;
     /// A contact: a bare URI, or a Contact value as on the wire.
     Contact(NameAddr) = contact;
     /// A preference among the devices of an AOR.
@@ -100,10 +107,16 @@ read_from_text! {
 /// The transports that can be forced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TransportName {
-    /// Datagrams.
+    /// Datagrams
     Udp,
-    /// A connection.
+    /// A connection
     Tcp,
+    /// A connection over TLS
+    Tls,
+    /// WebSocket
+    Ws,
+    /// WebSocket over TLS
+    Wss,
 }
 
 impl From<TransportName> for Transport {
@@ -111,6 +124,9 @@ impl From<TransportName> for Transport {
         match name {
             TransportName::Udp => Transport::Udp,
             TransportName::Tcp => Transport::Tcp,
+            TransportName::Tls => Transport::Tls,
+            TransportName::Ws => Transport::Ws,
+            TransportName::Wss => Transport::Wss,
         }
     }
 }
@@ -249,7 +265,7 @@ impl FromStr for Aor {
     }
 }
 
-/// The AOR as it goes into reports, as far as it can be read; `sips:` too, which [`Aor`] refuses.
+/// The AOR as it goes into reports, as far as it can be read.
 #[must_use]
 pub fn aor_of(text: &str) -> Option<String> {
     let uri = Uri::parse(with_scheme(&with_ascii_host(text))?).ok()?;
@@ -344,7 +360,7 @@ fn person(text: &str) -> Result<Uri, Invalid> {
         return Err(Invalid::new("holds a password, which would travel unprotected")
             .hint("leave it out and give it with --password-file or SIPREG_PASSWORD"));
     }
-    plain_scheme(uri)
+    Ok(uri)
 }
 
 /// How an address has to be written whose user part holds what no URI may hold as it is, such as `#` or a second `@`.
@@ -381,7 +397,7 @@ fn escaped(text: &str) -> Option<(&str, String)> {
 }
 
 /// A word as a shell takes it.
-fn typed(word: &str) -> Cow<'_, str> {
+pub fn typed(word: &str) -> Cow<'_, str> {
     let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&octet);
     if word.bytes().all(is_plain) {
         Cow::Borrowed(word)
@@ -393,7 +409,7 @@ fn typed(word: &str) -> Cow<'_, str> {
 /// A URI of a server: scheme optional, so that `host`, `host:port` and `[::1]:5060` do.
 fn server(text: &str) -> Result<Uri, Invalid> {
     let text = &*with_ascii_host(text);
-    let uri = if has_scheme(text) {
+    let mut uri = if has_scheme(text) {
         Uri::parse(text).map_err(|error| malformed(error).hint(SERVER))?
     } else if let Some(scheme) = foreign(text) {
         return Err(Invalid::new(format_args!("is a {scheme}: URI and no SIP server")).hint(SERVER));
@@ -402,24 +418,12 @@ fn server(text: &str) -> Result<Uri, Invalid> {
     } else {
         Uri::parse(format!("sip:{text}")).map_err(|error| malformed(error).hint(SERVER))?
     };
-    let mut uri = plain_scheme(uri)?;
     uri.headers.clear();
     Ok(uri)
 }
 
 fn malformed(error: UriError) -> Invalid {
     Invalid::new(format_args!("is not a SIP URI: {error}"))
-}
-
-/// `sips:` promises TLS on every hop (RFC 5630 §3.1.1); nothing less will do.
-fn plain_scheme(uri: Uri) -> Result<Uri, Invalid> {
-    match uri.scheme {
-        Scheme::Sip => Ok(uri),
-        Scheme::Sips => {
-            Err(Invalid::new("asks for TLS, which is not built yet")
-                .hint("a sip: URI works, over udp and tcp"))
-        }
-    }
 }
 
 /// The URI without what RFC 3261 §19.1.1, table 1, keeps out of To and From.
@@ -516,13 +520,49 @@ fn collector(text: &str) -> Result<Collector, Invalid> {
 
 fn listener(text: &str) -> Result<Listener, Invalid> {
     let invalid = |reason: &str| {
-        Invalid::new(reason).hint("write udp:127.0.0.1:5060, tcp:0.0.0.0:5060 or tcp:[::1]:5060")
+        Invalid::new(reason).hint(
+            "write udp:127.0.0.1:5060, tcp:[::1]:5060 or tls:0.0.0.0:5061; ws: and wss: are served, too",
+        )
     };
     let (transport, address) = text.split_once(':').ok_or_else(|| invalid("has no transport and address"))?;
     let transport =
         Transport::parse(transport).ok_or_else(|| invalid("has a transport that can't be served"))?;
     let address = address_in_zone(address)?.ok_or_else(|| invalid("has no address with a port"))?;
     Ok(Listener(Listen { transport, address }))
+}
+
+fn verified_name(text: &str) -> Result<VerifiedName, Invalid> {
+    let host = Host::parse(&*with_ascii_host(text)).ok();
+    let name = host.map(|host| host.ip().map_or_else(|| host.to_string(), |address| address.to_string()));
+    let name = name.or_else(|| Some(text.parse::<IpAddr>().ok()?.to_string()));
+    name.map(|name| VerifiedName(name.into())).ok_or_else(|| {
+        Invalid::new("is no name that a certificate could be for").hint("write the SIP domain: example.com")
+    })
+}
+
+/// What a request line of HTTP can hold (RFC 9112 §3.2.1).
+fn websocket_path(text: &str) -> Result<WebSocketPath, Invalid> {
+    const FORM: &str = "write it as in the server's address: /ws, or /sip?token=1";
+    let is_plain = |octet: u8| octet.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&octet);
+    if !text.starts_with('/') {
+        return Err(Invalid::new("does not begin with /").hint(FORM));
+    }
+    if !text.bytes().all(is_plain) {
+        return Err(Invalid::new("holds what no path may have as it is").hint(FORM));
+    }
+    Ok(WebSocketPath(text.to_owned()))
+}
+
+fn web_origin(text: &str) -> Result<WebOrigin, Invalid> {
+    let invalid = |reason: &str| {
+        Invalid::new(reason).hint("write what the browser sends, without a path: https://phone.example.com")
+    };
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| invalid("is not the origin of a page"))?;
+    let is_scheme = |octet: u8| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet);
+    if scheme.is_empty() || !scheme.bytes().all(is_scheme) || host_port(rest).is_none() {
+        return Err(invalid("is not the origin of a page"));
+    }
+    Ok(WebOrigin(text.to_ascii_lowercase()))
 }
 
 fn domain(text: &str) -> Result<Domain, Invalid> {

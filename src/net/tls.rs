@@ -12,6 +12,16 @@ use crate::proto::identity::Wildcards;
 #[derive(Debug)]
 pub struct Identity {}
 
+impl Identity {
+    /// Of PEM texts.
+    ///
+    /// # Errors
+    /// They don't hold what they should.
+    pub fn of(_certificates: &[u8], _key: &[u8]) -> Result<Identity, TlsSettingsError> {
+        Ok(Identity {})
+    }
+}
+
 /// What the connections of a client over TLS and WebSocket are made with.
 #[derive(Debug, Default)]
 pub struct ProfileSettings {

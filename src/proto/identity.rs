@@ -127,3 +127,11 @@ impl fmt::Display for Certificate {
         f.write_str(&self.subject)
     }
 }
+
+impl Certificate {
+    /// Whether it is for that name: filled in with TLS.
+    #[must_use]
+    pub fn is_for(&self, _name: &str, _wildcards: Wildcards) -> bool {
+        false
+    }
+}

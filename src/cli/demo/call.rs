@@ -72,11 +72,6 @@ impl Cast {
         })
     }
 
-    /// Where the proxy is, which is also the registrar.
-    pub fn proxy(&self) -> SocketAddr {
-        self.proxy
-    }
-
     /// Where a device really is.
     pub fn address(&self, of: Party) -> SocketAddr {
         self.phone(of).address()

@@ -2,9 +2,11 @@
 //! which the real proxy brings to the devices.
 
 mod call;
+mod certificate;
 mod phone;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::exit::{Exit, Fault};
@@ -15,7 +17,7 @@ use crate::cli::report::json::CommandName;
 use crate::cli::report::{Reporter, Settings};
 use crate::cli::session::{self, Input, Session, Setup};
 use crate::cli::signals::{Listens, Signal, Stop};
-use crate::net::{Clock, Config, Driver};
+use crate::net::{Clock, Config, Driver, Identity, ProfileSettings, ServerSettings};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose, Timing};
 use crate::proto::digest::{Algorithm, Credential, Hidden, Secret, User, Users, Verifier};
@@ -147,16 +149,24 @@ pub fn settings(args: &Demo) -> Settings {
 /// Plays the demonstration to its end.
 pub fn run(args: &Demo, reporter: &mut Reporter<'_, '_>) -> Exit {
     let pause = if args.slow { PAUSE } else { Duration::ZERO };
-    let played = session::run(Listens::Stop, async |setup| play(pause, setup, &mut *reporter).await);
+    let transport = args.transport.map_or(Transport::Udp, Transport::from);
+    let played =
+        session::run(Listens::Stop, async |setup| play(pause, transport, setup, &mut *reporter).await);
     played.unwrap_or_else(|fault| reporter.fail(fault))
 }
 
-async fn play(pause: Duration, setup: Setup, reporter: &mut Reporter<'_, '_>) -> Result<Exit, Fault> {
-    let (mut registrar, address) = open_registrar(setup.clock).await?;
-    let mut cast = Cast::open(address, aor(), [CALLER, DESK, HOME], session::randomness()?).await?;
-    let mut device = setup.begin(Config::default(), None)?;
-    let mut played = Demonstration::at(address);
-    reporter.scene(address);
+async fn play(
+    pause: Duration,
+    transport: Transport,
+    setup: Setup,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Exit, Fault> {
+    let Registrar { driver: mut registrar, calls, at, profiles } =
+        Registrar::open(transport, setup.clock).await?;
+    let mut cast = Cast::open(calls, aor(), [CALLER, DESK, HOME], session::randomness()?).await?;
+    let mut device = setup.begin(Config { profiles, ..Config::default() }, None)?;
+    let mut played = Demonstration::at(at.address);
+    reporter.scene(at, calls);
     for (number, step) in STEPS.iter().enumerate() {
         if number > 0
             && let Some(signal) = rest(pause, &mut device, reporter).await?
@@ -164,7 +174,7 @@ async fn play(pause: Duration, setup: Setup, reporter: &mut Reporter<'_, '_>) ->
             return Ok(signal.into());
         }
         let ended = tokio::select! {
-            ended = step.play(number + 1, &mut cast, &mut device, &mut played, reporter) => ended?,
+            ended = step.play(number + 1, at, &mut cast, &mut device, &mut played, reporter) => ended?,
             () = serve(&mut registrar) => continue,
         };
         match ended {
@@ -188,6 +198,7 @@ impl Step {
     async fn play(
         &self,
         number: usize,
+        registrar: Listen,
         cast: &mut Cast,
         device: &mut Session,
         played: &mut Demonstration,
@@ -205,7 +216,7 @@ impl Step {
                     Some(&(typed + &by.unwrap_or_default())),
                     Act::Registration,
                 );
-                let plan = plan(step, path, cast.proxy())?;
+                let plan = plan(step, path, registrar)?;
                 let mut report = match register::drive(device, plan, reporter).await? {
                     Outcome::Finished(report) => report,
                     Outcome::Stopped(signal, _) => return Ok(Ended::Stopped(signal)),
@@ -266,35 +277,65 @@ fn difference(report: &Report, bound: &[&str]) -> Option<String> {
     (hosts != bound).then(|| format!("bound are {hosts:?}, and should be {bound:?}"))
 }
 
-/// The registrar of munich.de, and where the devices find it.
-async fn open_registrar(clock: Clock) -> Result<(Driver, SocketAddr), Fault> {
-    let mut random = session::randomness()?;
-    let users = User::line(USER, DOMAIN, &Hidden::new(PASSWORD.to_owned())).map_err(impossible)?;
-    let users = Users::parse(users.reveal()).map_err(impossible)?;
-    let service = Service {
-        listen: vec![Listen { transport: Transport::Udp, address: SocketAddr::from(([127, 0, 0, 1], 0)) }],
-        domains: vec![Host::Name(DOMAIN.to_owned())],
-        policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10 },
-        verifier: Some(Verifier::new(users, &Algorithm::OFFERED, &mut random)),
-        fork: Fork::default(),
-        auth_calls: false,
-        limits: Limits::default(),
-        timing: Timing::default(),
-        pinned: Vec::new(),
-        tell_messages: false,
-    };
-    let mut registrar = Driver::new(Config::default(), Endpoint::new(Box::new(random)), clock);
-    registrar.store_with(Box::new(Memory::default()));
-    registrar.command(crate::proto::Command::Serve(Box::new(service)));
-    loop {
-        if let Notice::Server(what) = registrar.next().await {
-            if let ServerEvent::Listening { address, .. } = what {
-                return Ok((registrar, address));
-            }
-            if let ServerEvent::CannotListen { cause, .. } = what {
-                return Err(Fault::internal(format_args!("no port of the loopback interface: {cause}")));
+/// The registrar of munich.de.
+struct Registrar {
+    driver: Driver,
+    /// Where callers find it, over UDP.
+    calls: SocketAddr,
+    /// Where devices register.
+    at: Listen,
+    /// The settings of their connections: its certificate is the one that they trust.
+    profiles: Vec<Arc<ProfileSettings>>,
+}
+
+impl Registrar {
+    /// Opens it on free ports of the loopback interface.
+    async fn open(transport: Transport, clock: Clock) -> Result<Registrar, Fault> {
+        let mut random = session::randomness()?;
+        let users = User::line(USER, DOMAIN, &Hidden::new(PASSWORD.to_owned())).map_err(impossible)?;
+        let users = Users::parse(users.reveal()).map_err(impossible)?;
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut listen = vec![Listen { transport: Transport::Udp, address }];
+        listen.extend((transport != Transport::Udp).then_some(Listen { transport, address }));
+        let wanted = listen.len();
+        let service = Service {
+            listen,
+            domains: vec![Host::Name(DOMAIN.to_owned())],
+            policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 10 },
+            verifier: Some(Verifier::new(users, &Algorithm::OFFERED, &mut random)),
+            fork: Fork::default(),
+            auth_calls: false,
+            limits: Limits::default(),
+            timing: Timing::default(),
+            pinned: Vec::new(),
+            tell_messages: false,
+        };
+        let (mut shown, mut trusting) = (ServerSettings::default(), ProfileSettings::default());
+        if transport.is_secure() {
+            let made = certificate::make(DOMAIN, clock.now())?;
+            shown.identity = Some(Identity::of(&made.certificate, &made.key).map_err(impossible)?);
+            trusting.roots = Some(made.certificate);
+        }
+        let net = Config { server: Some(Arc::new(shown)), ..Config::default() };
+        let mut driver = Driver::new(net, Endpoint::new(Box::new(random)), clock);
+        driver.store_with(Box::new(Memory::default()));
+        driver.command(crate::proto::Command::Serve(Box::new(service)));
+        let mut listening = Vec::with_capacity(wanted);
+        while listening.len() < wanted {
+            if let Notice::Server(what) = driver.next().await {
+                if let ServerEvent::Listening { transport, address } = what {
+                    listening.push(Listen { transport, address });
+                } else if let ServerEvent::CannotListen { cause, .. } = what {
+                    return Err(Fault::internal(format_args!("no port of the loopback interface: {cause}")));
+                }
             }
         }
+        let of = |transport| {
+            let found = listening.iter().find(|listen| listen.transport == transport).copied();
+            found.ok_or_else(|| Fault::internal("a listener is not there"))
+        };
+        let (calls, at) = (of(Transport::Udp)?.address, of(transport)?);
+        Ok(Registrar { driver, calls, at, profiles: vec![Arc::new(trusting)] })
     }
 }
 
@@ -305,13 +346,14 @@ async fn serve(registrar: &mut Driver) {
 }
 
 /// `path`: the way to the device, for calls (RFC 3327).
-fn plan(step: &Registration, path: Option<String>, registrar: SocketAddr) -> Result<Plan, Fault> {
-    let mut hop = Uri::new(Scheme::Sip, Host::from(registrar.ip()));
-    hop.port = Some(registrar.port());
+fn plan(step: &Registration, path: Option<String>, registrar: Listen) -> Result<Plan, Fault> {
+    let mut hop = Uri::new(Scheme::Sip, Host::from(registrar.address.ip()));
+    hop.port = Some(registrar.address.port());
     hop.params.set("lr", None);
     let mut plan = Plan::new(Uri::parse(aor()).map_err(impossible)?);
     plan.purpose = step.purpose;
     plan.route = vec![hop];
+    plan.transport = (registrar.transport != Transport::Udp).then_some(registrar.transport);
     plan.user_agent = Some(concat!("sipreg/", env!("CARGO_PKG_VERSION")).into());
     plan.contacts =
         step.contacts.iter().map(NameAddr::parse).collect::<Result<_, _>>().map_err(impossible)?;

@@ -4,22 +4,24 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::options::{enter, place};
 use crate::cli::account::Account;
+use crate::cli::certificates::ConnectionSettings;
 use crate::cli::diagnose::diagnose;
 use crate::cli::exit::Exit;
 use crate::cli::report::Reporter;
 use crate::cli::report::board::AccountStatus;
 use crate::cli::report::events::{KeepEvent, Rate};
 use crate::cli::state::{self, ProcessSlot, Slot};
-use crate::net::{Config, Driver, SystemRandom};
+use crate::net::{Config, Driver, ProfileSettings, SystemRandom};
 use crate::proto::client::outcome::Success;
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::client::schedule::AccountEvent;
 use crate::proto::ids::Random;
-use crate::proto::{Command, RegistrationId, Time};
+use crate::proto::{Command, Profile, RegistrationId, Time};
 
 /// Accounts that start together begin within this time for each of them, at random moments, and within the longest
 /// for all.
@@ -36,6 +38,9 @@ pub(super) struct Accounts {
     last: u64,
     /// The network options of the first account: they hold for all, as long as the process runs.
     net: Option<Config>,
+    /// The settings of connections over TLS and WebSocket, each once, in the order of [`Profile`]; there are more of them
+    /// when the configuration has changed.
+    connections: Vec<ConnectionSettings>,
     /// Accounts that are being removed since the configuration no longer has them.
     leaving: BTreeSet<RegistrationId>,
     /// The configuration has one of those again by now.
@@ -59,6 +64,7 @@ impl Accounts {
             random,
             last: 0,
             net: None,
+            connections: Vec::new(),
             leaving: BTreeSet::new(),
             wanted_again: false,
         }
@@ -86,7 +92,22 @@ impl Accounts {
 
     /// The network options, once an account has begun.
     pub(super) fn net(&self) -> Config {
-        self.net.clone().unwrap_or_default()
+        Config { profiles: self.profiles(), ..self.net.clone().unwrap_or_default() }
+    }
+
+    /// The settings of connections, for the driver.
+    fn profiles(&self) -> Vec<Arc<ProfileSettings>> {
+        self.connections.iter().map(|connections| Arc::clone(&connections.settings)).collect()
+    }
+
+    /// The number of an account's settings, which others may have, too.
+    fn profile(&mut self, connections: &ConnectionSettings) -> Profile {
+        let known = self.connections.iter().rposition(|known| known.is_same(connections));
+        let number = known.unwrap_or_else(|| {
+            self.connections.push(connections.clone());
+            self.connections.len() - 1
+        });
+        Profile(u16::try_from(number).unwrap_or(u16::MAX))
     }
 
     /// The commands that begin to keep these accounts.
@@ -104,6 +125,7 @@ impl Accounts {
                 self.slots.borrow_mut().insert(registration, slot);
             }
             self.net.get_or_insert_with(|| account.net.clone());
+            account.plan.profile = self.profile(&account.connections);
             let delay = spread.mul_f64((self.random.next() % 1001) as f64 / 1000.0);
             let plan = Box::new(account.plan);
             commands.push(Command::Keep { registration, plan, delay, probe: self.probe });
@@ -118,7 +140,7 @@ impl Accounts {
     pub(super) fn revise(
         &mut self,
         accounts: Vec<Account>,
-        driver: &Driver,
+        driver: &mut Driver,
         reporter: &mut Reporter<'_, '_>,
     ) -> Vec<Command> {
         let key = |plan: &Plan| (state::key(&plan.aor), state::key(&plan.registrar));
@@ -130,7 +152,8 @@ impl Accounts {
         {
             reporter.warning("bind and nameserver stay as they are until keep is started again");
         }
-        for account in accounts {
+        let settings_before = self.connections.len();
+        for mut account in accounts {
             let Some(registration) = kept.remove(&key(&account.plan)) else {
                 fresh.push(account);
                 continue;
@@ -143,12 +166,20 @@ impl Accounts {
             if let Some(member) = self.all.get_mut(&registration) {
                 member.gave_up = None;
             }
+            account.plan.profile = self.profile(&account.connections);
             commands.push(Command::Revise { registration, plan: Box::new(account.plan) });
             commands.push(Command::Refresh(Some(registration)));
         }
         self.leaving.extend(kept.values());
         commands.extend(kept.into_values().map(|gone| Command::StopKeeping(Some(gone))));
         commands.extend(self.begin(fresh, reporter));
+        if let Some(fresh) = self.connections.get(settings_before..).filter(|fresh| !fresh.is_empty()) {
+            fresh
+                .iter()
+                .filter_map(ConnectionSettings::warning)
+                .for_each(|warning| reporter.warning(&warning));
+            driver.set_profiles(self.profiles());
+        }
         commands
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::hook::Hook;
 use crate::cli::account::Account;
+use crate::cli::certificates::Files;
 use crate::cli::config::Configuration;
 use crate::cli::exit::Exit;
 use crate::cli::options::Keep as Args;
@@ -43,15 +44,19 @@ pub(super) fn resolve(args: &Args, environment: &Environment) -> Result<(Vec<Acc
         hook: life.on_event.clone().map(Hook::new),
         command: args.command.clone(),
     };
-    Ok((accounts(args, environment)?, options))
+    Ok((accounts(args, environment, &mut Files::default())?, options))
 }
 
 /// What each address means, with what the configuration file says of it now. What is the same for many is held once.
-pub(super) fn accounts(args: &Args, environment: &Environment) -> Result<Vec<Account>, UsageError> {
+pub(super) fn accounts(
+    args: &Args,
+    environment: &Environment,
+    files: &mut Files,
+) -> Result<Vec<Account>, UsageError> {
     let configuration = Configuration::read(args.options.network.config.as_deref(), environment)?;
     let mut accounts: Vec<Account> = Vec::with_capacity(args.aor.len());
     for aor in &args.aor {
-        let mut account = Account::configured(&mut args.request(aor), &configuration, environment)?;
+        let mut account = Account::configured(&mut args.request(aor), &configuration, environment, files)?;
         if !matches!(account.plan.purpose, Purpose::Bind { expires } if expires != Some(0)) {
             return Err(UsageError::value("--expires", "0", "binds nothing that could be kept")
                 .hint("'sipreg unregister' removes a binding"));

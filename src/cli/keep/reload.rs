@@ -1,4 +1,4 @@
-//! SIGHUP: reads the configuration file and the files of passwords again.
+//! SIGHUP: reads the configuration file and the files of passwords and certificates again.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::options::{accounts, load, secrets};
 use crate::cli::Environment;
 use crate::cli::account::Account;
+use crate::cli::certificates::Files;
 use crate::cli::config::file::default_path;
 use crate::cli::options::Keep as Args;
 use crate::cli::thread::{beside, regular};
@@ -37,7 +38,7 @@ impl Reload {
             // Thousands of accounts take their time, and a disk may take for ever.
             let read = beside(move || {
                 configured(&args, &environment).as_deref().map_or(Ok(()), regular)?;
-                load(accounts(&args, &environment)?)
+                load(accounts(&args, &environment, &mut Files::again())?)
             });
             let unread = || Err(UsageError::new("the configuration could not be read"));
             let mut accounts = read.await.unwrap_or_else(unread)?;

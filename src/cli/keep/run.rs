@@ -198,7 +198,7 @@ impl Loop {
     /// bound again.
     fn revise(&mut self, read: Result<Vec<Account>, UsageError>, reporter: &mut Reporter<'_, '_>) {
         let commands = match read {
-            Ok(accounts) => self.accounts.revise(accounts, &self.session.driver, reporter),
+            Ok(accounts) => self.accounts.revise(accounts, &mut self.session.driver, reporter),
             Err(error) => {
                 reporter.warning(&format!("what is configured stays as it was: {}", error.message()));
                 let file = self.reload.file().map(|path| path.display().to_string());

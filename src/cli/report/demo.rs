@@ -12,8 +12,9 @@ use super::{Reporter, human, ladder};
 use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::text::{escape, json_line, octets, tenths};
-use crate::proto::Direction;
 use crate::proto::client::outcome::Report;
+use crate::proto::registrar::service::Listen;
+use crate::proto::{Direction, Transport};
 use crate::sip::{HeaderName, Message, Method};
 
 /// One that sends and receives, as a vertical line of a ladder.
@@ -156,10 +157,17 @@ impl Reporter<'_, '_> {
 
     /// Introduces the user and the registrar. Nobody has to be there to see it: the exit status tells the
     /// end.
-    pub fn scene(&mut self, registrar: SocketAddr) {
+    pub fn scene(&mut self, registrar: Listen, calls: SocketAddr) {
+        let Listen { transport, address } = registrar;
+        let calls = match transport {
+            Transport::Udp => String::new(),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                format!(", and for calls on udp {calls}")
+            }
+        };
         let text = format!(
             "Werner Heisenberg can be called at {}.\n\
-             The registrar of munich.de listens on udp {registrar}.\n\
+             The registrar of munich.de listens on {transport} {address}{calls}.\n\
              His devices have the textbook's addresses; a Path leads calls to sockets here.\n",
             self.out.strong("sip:werner.heisenberg@munich.de"),
         );

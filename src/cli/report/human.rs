@@ -13,12 +13,13 @@ use crate::proto::client::outcome::{
     Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Unusable, Warning,
 };
 use crate::proto::client::plan::Purpose;
+use crate::proto::identity::TlsSession;
 
 use crate::sip::Q;
 
 use super::json::is_removal;
 use super::paint::Paint;
-use super::zone::Zone;
+use super::zone::{Zone, day};
 use crate::cli::text::{escape, milliseconds, readable, seconds};
 
 /// Bindings of other devices beyond this number are counted, not listed.
@@ -143,6 +144,9 @@ impl Rows {
                 let _ = write!(text, " and {}", count(report.retransmissions, "retransmission"));
             }
             self.push("answered by", text);
+            if let Some(session) = &report.tls {
+                self.proven(session);
+            }
             let origin = report.attempts.last().and_then(|attempt| attempt.origin.as_ref());
             if let Some(origin) = origin.filter(|origin| origin.srv.is_some()) {
                 self.push("found as", escape(&readable(&origin.to_string())).into_owned());
@@ -157,6 +161,17 @@ impl Rows {
                 format!("{} {}, realm \"{}\"", auth.scheme, escape(&auth.algorithm), escape(&auth.realm)),
             );
         }
+    }
+
+    /// Who is there, by its certificate.
+    fn proven(&mut self, session: &TlsSession) {
+        let mut text = format!("TLS {}", session.version.unwrap_or_default());
+        if let Some(certificate) = &session.certificate {
+            let until = day(certificate.not_after);
+            let _ =
+                write!(text, ", certificate until {until}, of {}", escape(&readable(&certificate.subject)));
+        }
+        self.push(if session.verified { "proven by" } else { "not proven" }, text);
     }
 
     fn routes(&mut self, success: &Success) {

@@ -11,9 +11,11 @@ use serde::Serialize;
 
 use crate::proto::client::outcome::{self, AttemptResult, Listed, Remote, Report, Success};
 use crate::proto::client::plan::Purpose;
+use crate::proto::identity::TlsSession;
 use crate::proto::{Cause, ResolveError};
 use crate::sip::NameAddr;
 
+use super::zone::rfc3339;
 use crate::cli::exit::Fault;
 use crate::cli::text::{json_line, tenths};
 
@@ -144,12 +146,33 @@ pub(super) struct Binding {
 struct Registrar {
     /// The Request-URI.
     uri: Option<String>,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp`, `tls`, `ws` or `wss`.
     transport: Option<String>,
     /// Address and port that the answer came from; without an answer, where it was sent to. IPv6 in brackets.
     remote: Option<String>,
     /// Address and port it was sent from.
     local: Option<String>,
+    /// Over TLS: who is there, and how sure that is; also where that is why it failed, as far as it is known. Else null.
+    tls: Option<Tls>,
+}
+
+/// A TLS session, and the certificate that the server showed.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Tls {
+    /// `1.2` or `1.3`. Null if that was not agreed.
+    version: Option<String>,
+    /// The cipher suite by its registered name.
+    cipher: Option<String>,
+    /// Whom the certificate is for, as a distinguished name. Null if none was shown.
+    subject: Option<String>,
+    /// Who vouches for it.
+    issuer: Option<String>,
+    /// When it runs out: RFC 3339, UTC.
+    not_after: Option<String>,
+    /// The name that it was verified for. Null with `--tls-insecure`.
+    name: Option<String>,
+    /// Whether the certificate is good, and that of the one who was meant. False with `--tls-insecure`.
+    verified: bool,
 }
 
 /// A challenge that was answered.
@@ -168,17 +191,17 @@ struct Auth {
 /// A destination that was tried.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Attempt {
-    /// `udp` or `tcp`. Null when no address was found.
+    /// `udp`, `tcp`, `tls`, `ws` or `wss`. Null when no address was found.
     transport: Option<String>,
     /// Address and port. Null when no address was found.
     remote: Option<String>,
     /// The status of the final response as text ("200"), or: `timeout`, nothing came in time; `refused`, nobody listens
     /// there, or the own system would not carry it there; `unreachable`, the network has no way there; `closed`, the
-    /// connection ended without an answer; and where the name service gave no address: `no_such_name`, there is no such
+    /// connection ended without an answer; `tls`, TLS failed; `handshake`, a WebSocket was refused; and where the name service gave no address: `no_such_name`, there is no such
     /// name; `no_records`, it has no address that may be used; `dns_failed`, the name server failed; `dns_silent`, none
     /// answered.
     #[schemars(regex(
-        pattern = r"^([1-6][0-9][0-9]|timeout|refused|unreachable|closed|no_such_name|no_records|dns_failed|dns_silent)$"
+        pattern = r"^([1-6][0-9][0-9]|timeout|refused|unreachable|closed|tls|handshake|no_such_name|no_records|dns_failed|dns_silent)$"
     ))]
     result: String,
     /// The name of the host that has the address, or that has none. Null where the address itself was named.
@@ -242,6 +265,7 @@ impl RegistrationFields {
                 transport: hop.map(|hop| hop.transport.to_string()),
                 remote: hop.map(|hop| address(hop.remote)),
                 local: hop.map(|hop| address(hop.local)),
+                tls: report.tls.as_deref().map(Tls::of),
             },
             auth: report.auth.iter().map(Auth::of).collect(),
             received: report.received.map(address),
@@ -335,6 +359,21 @@ impl Binding {
             q: listed.q.map(|q| f64::from(q.thousandths()) / 1000.0),
             own: listed.own,
             params,
+        }
+    }
+}
+
+impl Tls {
+    fn of(session: &TlsSession) -> Tls {
+        let certificate = session.certificate.as_ref();
+        Tls {
+            version: session.version.map(str::to_owned),
+            cipher: session.cipher.clone(),
+            subject: certificate.map(|certificate| certificate.subject.clone()),
+            issuer: certificate.map(|certificate| certificate.issuer.clone()),
+            not_after: certificate.map(|certificate| rfc3339(certificate.not_after)),
+            name: session.name.as_deref().map(str::to_owned),
+            verified: session.verified,
         }
     }
 }

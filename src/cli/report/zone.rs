@@ -101,6 +101,18 @@ pub fn rfc3339(at: Time) -> String {
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
+/// The time in UTC for people, to the second: `2027-01-01 00:00:00 UTC`.
+#[must_use]
+pub fn utc(at: Time) -> String {
+    rfc3339(at).replace('T', " ").replace('Z', " UTC")
+}
+
+/// The day in UTC: `2027-01-01`.
+#[must_use]
+pub fn day(at: Time) -> String {
+    rfc3339(at).chars().take_while(|c| *c != 'T').collect()
+}
+
 fn time_of_day(at: DateTime) -> String {
     format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
 }

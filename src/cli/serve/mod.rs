@@ -1,30 +1,34 @@
 //! `sipreg serve`: a registrar, until a signal ends it.
 
+mod again;
 mod metrics;
 mod options;
 mod users;
 
 use std::io;
-use std::path::PathBuf;
-use std::pin::Pin;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
 
+use super::certificates::{self, Files};
 use super::environment::Environment;
 use super::exit::{Exit, Fault};
 use super::explain;
-use super::options::Serve;
+use super::options::{Serve, Showing};
 use super::report::Reporter;
 use super::report::events::{Banner, ServeEvent, Throttle};
 use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal};
-use super::thread::beside;
 use super::trace::Wish;
 use super::usage::UsageError;
+use super::values::typed;
 use crate::net::Config;
 use crate::proto::client::plan::Timing;
-use crate::proto::digest::{Users, Verifier};
+use crate::proto::digest::Verifier;
 use crate::proto::registrar::service::{Listen, ServerEvent, Service};
 use crate::proto::{Cause, Command, Notice, Transport};
 use crate::store::Memory;
+use again::{Again, Reload};
 use options::Options;
 
 /// Carries `sipreg serve` out.
@@ -48,9 +52,12 @@ async fn serve(
     mut setup: Setup,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Exit, Fault> {
-    let file = args.access.users;
+    let (file, showing) = (args.access.users, args.showing);
     let users = file.as_deref().map(users::read).transpose()?;
-    if let Some(warning) = file.as_deref().and_then(users::exposure) {
+    let mut files = Files::default();
+    let (shown, forwarding) = (files.server(&showing)?, files.forwarding(&showing)?);
+    let exposed = certificates::exposure(showing.tls_cert.as_deref(), showing.tls_key.as_deref());
+    for warning in file.as_deref().and_then(users::exposure).into_iter().chain(exposed) {
         reporter.warning(&warning);
     }
     let wish = Wish::of(&args.copies, args.display.show_secrets);
@@ -79,15 +86,17 @@ async fn serve(
         tell_messages: args.display.verbose > Some(0) || copies.are_made(),
     };
     let wanted = service.listen.len();
-    let mut session =
-        setup.begin(Config { nameservers: options.nameservers, ..Config::default() }, options.metrics)?;
+    let server = Some(Arc::new(shown));
+    let net =
+        Config { nameservers: options.nameservers, profiles: vec![forwarding], server, ..Config::default() };
+    let mut session = setup.begin(net, options.metrics)?;
     session.copy(copies);
     session.driver.store_with(Box::new(Memory::bounded(options.max_store)));
     session.driver.command(Command::Serve(Box::new(service)));
     let server = Server {
         session,
-        users: file,
-        reading: None,
+        reload: Reload::new(file, showing.clone()),
+        showing,
         throttle: Throttle::default(),
         listening: Vec::new(),
         wanted,
@@ -99,14 +108,11 @@ async fn serve(
     server.run(reporter).await
 }
 
-/// Users that are being read; `None` if that could not be done at all.
-type Reading = Pin<Box<dyn Future<Output = Option<Result<Users, UsageError>>>>>;
-
 /// A server at work.
 struct Server {
     session: Session,
-    users: Option<PathBuf>,
-    reading: Option<Reading>,
+    reload: Reload,
+    showing: Showing,
     throttle: Throttle,
     listening: Vec<Listen>,
     wanted: usize,
@@ -129,7 +135,7 @@ impl Server {
             let input = tokio::select! {
                 biased;
                 input = self.session.next(reporter) => input?,
-                read = read(&mut self.reading) => {
+                read = self.reload.read() => {
                     self.revise(read, reporter);
                     continue;
                 }
@@ -137,7 +143,7 @@ impl Server {
             match input {
                 Input::Signal(Signal::Stop(signal)) if self.stopping => return Ok(signal.into()),
                 Input::Signal(Signal::Stop(_)) => self.stop(),
-                Input::Signal(Signal::Reload) => self.reload(),
+                Input::Signal(Signal::Reload) => self.reload.begin(),
                 Input::Signal(Signal::Status) => {}
                 Input::Reader(reader) => {
                     let counters = self.session.driver.endpoint().counters();
@@ -211,6 +217,9 @@ impl Server {
             if *transport != Transport::Udp {
                 next += &format!(" --transport {transport}");
             }
+            if let Some(certificate) = self.showing.tls_cert.as_deref().filter(|_| transport.is_secure()) {
+                next += &self.trusting(certificate, address.ip());
+            }
         }
         Banner {
             domains: self.domains.clone(),
@@ -220,36 +229,31 @@ impl Server {
         }
     }
 
-    /// Begins to read the users again; from the start if that was under way.
-    fn reload(&mut self) {
-        if let Some(path) = self.users.clone() {
-            let read = beside(move || users::read_again(&path));
-            self.reading = Some(Box::pin(read));
-        }
+    /// The options with which a client trusts the certificate of this server.
+    fn trusting(&self, certificate: &Path, _address: IpAddr) -> String {
+        format!(" --tls-ca {}", typed(&certificate.to_string_lossy()))
     }
 
-    /// Goes on with the users as they are now; with a mistake in their file the old ones stay.
-    fn revise(&mut self, read: Result<Users, UsageError>, reporter: &mut Reporter<'_, '_>) {
-        match read {
-            Ok(users) => self.session.driver.command(Command::Users(Box::new(users))),
-            Err(error) => {
-                reporter.warning(&format!("the users stay as they were: {}", error.message()));
-                let file = self.users.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-                let now = self.session.driver.now();
-                if reporter.event(&ServeEvent::reload_failed(file, error.message(), now)).is_err() {
-                    self.stop();
-                }
+    /// Goes on with the users and certificates as they are now; where there is a mistake in their files the old ones stay.
+    fn revise(&mut self, read: Again, reporter: &mut Reporter<'_, '_>) {
+        let Again { users, shown, forwarding, failed } = read;
+        if let Some(users) = users {
+            self.session.driver.command(Command::Users(Box::new(users)));
+        }
+        if let Some(shown) = shown {
+            self.session.driver.set_server(Arc::new(shown));
+        }
+        if let Some(forwarding) = forwarding {
+            self.session.driver.set_profiles(vec![forwarding]);
+        }
+        let now = self.session.driver.now();
+        for again::Failed { what, file, error } in failed {
+            reporter.warning(&format!("the {what} stay as they were: {}", error.message()));
+            if reporter.event(&ServeEvent::reload_failed(file, error.message(), now)).is_err() {
+                self.stop();
             }
         }
     }
-}
-
-/// The users that are being read again; never ends while none are. Can be dropped at any time.
-async fn read(reading: &mut Option<Reading>) -> Result<Users, UsageError> {
-    let Some(under_way) = reading else { return std::future::pending().await };
-    let read = under_way.await;
-    *reading = None;
-    read.unwrap_or_else(|| Err(UsageError::new("the users could not be read")))
 }
 
 fn cannot_listen(transport: Transport, address: std::net::SocketAddr, cause: Cause) -> UsageError {

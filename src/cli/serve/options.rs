@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::cli::account;
-use crate::cli::options::{Access, Calls, Listening, Policy as Granting, Serve};
+use crate::cli::certificates::MAKE_ONE;
+use crate::cli::options::{Access, Calls, Listening, Policy as Granting, Serve, Showing};
 use crate::cli::usage::UsageError;
 use crate::cli::values::{AlgorithmName, Domain, Lifetime, Listener, Size, SocketAddress, StoreName};
 use crate::proto::Transport;
@@ -55,6 +56,7 @@ impl Options {
     /// The first options that don't go together.
     pub fn of(args: &Serve) -> Result<Options, UsageError> {
         let listen = listen(&args.listening)?;
+        proven(&args.showing, &listen)?;
         guarded(&args.access, &listen)?;
         // There is one.
         let StoreName::Memory = args.policy.store.unwrap_or_default();
@@ -101,6 +103,28 @@ fn listen(args: &Listening) -> Result<Vec<Listen>, UsageError> {
         all.push(*listen);
     }
     Ok(all)
+}
+
+/// Refuses to listen over TLS without a certificate.
+fn proven(args: &Showing, listen: &[Listen]) -> Result<(), UsageError> {
+    if args.tls_cert.is_some() {
+        return Ok(());
+    }
+    let goes_with =
+        [("--tls-key", args.tls_key.is_some()), ("--tls-client-ca", args.tls_client_ca.is_some())];
+    if let Some((option, _)) = goes_with.iter().find(|(_, is_there)| *is_there) {
+        return Err(UsageError::option(option, "goes with --tls-cert only")
+            .hint("--tls-cert FILE is the certificate of this server"));
+    }
+    match listen.iter().find(|listen| listen.transport.is_secure()) {
+        Some(Listen { transport, address }) => {
+            let what = "needs a certificate, and --tls-cert names none";
+            Err(UsageError::value("--listen", &format!("{transport}:{address}"), what).hint(format!(
+                "--tls-cert cert.pem --tls-key key.pem; with the name of your domain this makes one: {MAKE_ONE}"
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses to take anybody where anybody can come.

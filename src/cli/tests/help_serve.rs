@@ -20,6 +20,13 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --login-failures <NUMBER>       Failed logins a minute [default: 30]
           --metrics <ADDR:PORT>           Prometheus metrics, at /metrics there
 
+    TLS and WebSocket:
+          --tls-cert <FILE>       Certificate of this server
+          --tls-key <FILE>        Its private key, if in another file
+          --tls-client-ca <FILE>  Take client certificates of these
+          --tls-ca <FILE>         Trust these alone, where calls leave
+          --ws-origin <ORIGIN>    Pages that may connect (repeatable)
+
     Who may register:
           --domain <NAME>         Domain to be responsible for (repeatable)
           --users <FILE>          File with the users

@@ -36,13 +36,14 @@ fn a_wrong_command_line_is_told_with_what_to_do() {
         &["regsiter", "bob@munich.de"],
         &["register", "bob"],
         &["register", "tel:+4989"],
-        &["register", "sips:bob@munich.de"],
+        &["register", "sips:bob@munich.de", "--transport", "udp"],
+        &["register", "sips:bob@munich.de;transport=udp"],
         &["register", "bob@munich.de", "--contcat", "x"],
         &["register", "bob@munich.de", "--contact"],
         &["register", "bob@munich.de", "--contact", "*"],
         &["register", "bob@munich.de", "--expires", "0"],
         &["register", "bob@munich.de", "--expires", "soon"],
-        &["register", "bob@munich.de", "--transport", "tls"],
+        &["register", "bob@munich.de", "--transport", "sctp"],
         &["register", "bob@munich.de", "--dry-run", "--json"],
         &["register", "bob@munich.de", "-H", "Via: x"],
         &["register", "bob@munich.de", "-4", "-6"],
@@ -64,9 +65,12 @@ fn a_wrong_command_line_is_told_with_what_to_do() {
     $ sipreg register tel:+4989
     error: AOR: "tel:+4989" is a tel: URI, which no registrar binds
     hint: write it as sip:user@domain, or user@domain for short
-    $ sipreg register sips:bob@munich.de
-    error: AOR: "sips:bob@munich.de" asks for TLS, which is not built yet
-    hint: a sip: URI works, over udp and tcp
+    $ sipreg register sips:bob@munich.de --transport udp
+    error: --transport: "udp" has no TLS, which "sips:munich.de" asks for
+    hint: sips: goes over tls and wss only; sip: goes over any
+    $ sipreg register sips:bob@munich.de;transport=udp
+    error: AOR: "sips:munich.de;transport=udp" asks for TLS and for UDP, which has none
+    hint: sips: goes over tls and wss only; sip: goes over any
     $ sipreg register bob@munich.de --contcat x
     error: there is no option "--contcat"
     hint: did you mean --contact?
@@ -82,8 +86,8 @@ fn a_wrong_command_line_is_told_with_what_to_do() {
     $ sipreg register bob@munich.de --expires soon
     error: --expires: "soon" is not a duration: expected number at 0
     hint: write whole seconds (3600) or numbers with units (90s, 1h, '1h 30m')
-    $ sipreg register bob@munich.de --transport tls
-    error: --transport: "tls" is not one of udp, tcp
+    $ sipreg register bob@munich.de --transport sctp
+    error: --transport: "sctp" is not one of udp, tcp, tls, ws, wss
     $ sipreg register bob@munich.de --dry-run --json
     error: --dry-run: can't be used with --json
     hint: '--help' after the command lists what there is
@@ -106,7 +110,11 @@ fn a_wrong_command_line_is_one_object_with_json() {
             Some("sip:bob@munich.de"),
         ),
         (&["register", "bob@munich.de", "--nope", "--json"], Some("register"), Some("sip:bob@munich.de")),
-        (&["register", "sips:bob@munich.de", "--json"], Some("register"), Some("sips:bob@munich.de")),
+        (
+            &["register", "sips:bob@munich.de", "--transport", "ws", "--json"],
+            Some("register"),
+            Some("sips:bob@munich.de"),
+        ),
         (&["register", "tel:+4989", "--json"], Some("register"), None),
         (&["nope", "--json"], None, None),
         (&["--json"], None, None),

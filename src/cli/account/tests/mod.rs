@@ -95,9 +95,8 @@ fn what_is_no_aor_is_refused() {
         ("sip:@munich.de", "not a SIP URI"),
         ("sip:bob@munich.de:99999", "port"),
         ("sip:bo b@munich.de", "not a SIP URI"),
-        ("sips:bob@munich.de", "TLS"),
         ("<sip:bob@munich.de>", "not a SIP URI"),
-        ("sip:bob@munich.de;transport=tls", "tls"),
+        ("sip:bob@munich.de;transport=sctp", "sctp"),
         ("sip:bob%0D%0AX@munich.de", "--username"),
         ("sip:bob\r\nX@munich.de", "not a SIP URI"),
     ] {
@@ -131,16 +130,7 @@ fn registrars_and_proxies_are_uris_or_hosts() {
     }
     let two = plan_with(&["--proxy", "p1", "--proxy", "p2:5070"]).route;
     assert_eq!(two.iter().map(Uri::to_string).collect::<Vec<_>>(), ["sip:p1;lr", "sip:p2:5070;lr"]);
-    for text in [
-        "",
-        "tel:1",
-        "http://munich.de",
-        "sips:munich.de",
-        "mun ich",
-        "sip:",
-        "munich.de:0x1",
-        "munich.de:99999",
-    ] {
+    for text in ["", "tel:1", "http://munich.de", "mun ich", "sip:", "munich.de:0x1", "munich.de:99999"] {
         for option in ["--registrar", "--proxy"] {
             assert!(complaint_with(&[option, text]).contains(option), "{text}");
         }
@@ -151,11 +141,45 @@ fn registrars_and_proxies_are_uris_or_hosts() {
 #[test]
 fn transports_of_the_next_hop() {
     assert_eq!(plan_with(&["--transport", "TCP"]).transport, Some(Transport::Tcp));
-    assert!(complaint_with(&["--transport", "tls"]).contains("udp, tcp"));
-    assert!(complaint_with(&["--registrar", "sip:munich.de;transport=ws"]).contains("ws"));
-    assert!(complaint_with(&["--proxy", "sip:p;transport=tls"]).contains("tls"));
-    plan_with(&["--registrar", "sip:munich.de;transport=ws", "--proxy", "p"]);
-    plan_with(&["--registrar", "sip:munich.de;transport=ws", "--transport", "udp"]);
+    assert_eq!(plan_with(&["--transport", "wss"]).transport, Some(Transport::Wss));
+    assert!(complaint_with(&["--transport", "sctp"]).contains("udp, tcp, tls, ws, wss"));
+    assert!(complaint_with(&["--registrar", "sip:munich.de;transport=sctp"]).contains("sctp"));
+    assert!(complaint_with(&["--proxy", "sip:p;transport=sctp"]).contains("sctp"));
+    plan_with(&["--proxy", "sip:p;transport=tls"]);
+    plan_with(&["--registrar", "sip:munich.de;transport=sctp", "--proxy", "p"]);
+    plan_with(&["--registrar", "sip:munich.de;transport=sctp", "--transport", "udp"]);
+}
+
+/// SEC-019, SEC-020, SEC-023: what is `sips:` stays so on its whole way, whatever is typed.
+#[test]
+fn sips_is_never_less_than_that() {
+    for (arguments, registrar, route) in [
+        (&["sips:bob@munich.de"][..], "sips:munich.de", ""),
+        (&["sips:bob@munich.de:5071;transport=tcp"], "sips:munich.de:5071;transport=tcp", ""),
+        (&["sips:bob@munich.de;transport=tls"], "sips:munich.de", ""),
+        (&["sips:bob@munich.de;transport=wss"], "sips:munich.de;transport=ws", ""),
+        (&["sips:bob@munich.de", "--registrar", "192.0.2.1:5071"], "sips:192.0.2.1:5071", ""),
+        (&["sips:bob@munich.de", "--registrar", "sip:192.0.2.1;transport=tls"], "sips:192.0.2.1", ""),
+        (&["sips:bob@munich.de", "--proxy", "p", "--transport", "wss"], "sips:munich.de", "sips:p;lr"),
+        (&["bob@munich.de", "--registrar", "sips:munich.de", "--proxy", "p"], "sips:munich.de", "sips:p;lr"),
+        (&["bob@munich.de", "--proxy", "sips:p"], "sip:munich.de", "sips:p;lr"),
+    ] {
+        let plan = plan(arguments);
+        let hops: String = plan.route.iter().map(Uri::to_string).collect();
+        assert_eq!((plan.registrar.to_string(), hops), (registrar.into(), route.into()), "{arguments:?}");
+    }
+    for transport in ["udp", "tcp", "ws"] {
+        for arguments in [
+            &["sips:bob@munich.de", "--transport", transport][..],
+            &["bob@munich.de", "--registrar", "sips:munich.de", "--transport", transport],
+            &["bob@munich.de", "--proxy", "sips:p", "--transport", transport],
+        ] {
+            let complaint = complaint(arguments);
+            assert!(complaint.contains("--transport") && complaint.contains("TLS"), "{complaint}");
+        }
+    }
+    assert!(complaint(&["sips:bob@munich.de;transport=UDP"]).contains("AOR"));
+    assert!(complaint_with(&["--proxy", "sips:p;transport=udp"]).contains("--proxy"));
 }
 
 #[test]

@@ -278,7 +278,7 @@ fn accounts_that_nobody_knows() {
 fn values() {
     let lines = [
         "proxy = [\"p1\", \"mun ich\"]",
-        "transport = \"tls\"",
+        "transport = \"sctp\"",
         "ha1 = \"hunter2\"",
         "password_file = \"\"",
         "header = [\"X-Tenant: 42\", \"Via: hunter2\"]",
@@ -287,20 +287,23 @@ fn values() {
         "expires = 99999999999999999999999999999999999999999",
         "q = 1.5",
         "retry_for = \"0s\"",
-        "registrar = \"sip:munich.de;transport=tls\"",
+        "registrar = \"sip:munich.de;transport=sctp\"",
+        "tls_name = \"mun ich\"",
+        "ws_path = \"ws\"",
+        "tls_key = \"key.pem\"",
         "contact = [\"sip:w@192.0.2.1\", \"sip:w@192.0.2.1\"]",
         "bind = \"192.0.2.1\"\nipv6 = true",
         "expires = 0",
         "[[accounts.work.credentials]]\nrealm = \"a\"\nha1 = \"hunter2\"",
     ];
-    let aors = ["work", "sips:w@munich.de", "sip:w@munich.de;transport=tls"];
+    let aors = ["work", "sips:w@munich.de;transport=udp", "sip:w@munich.de;transport=sctp"];
     let aors = aors.iter().map(|aor| format!("[accounts.work]\naor = \"{aor}\""));
     insta::assert_snapshot!(all(lines.into_iter().map(work).chain(aors)), @r#"
     > proxy = ["p1", "mun ich"]
     FILE:3:16: proxy: "mun ich" is not a SIP URI: a character that no URI holds
       (write a host, host:port or sip:host:port;transport=tcp)
-    > transport = "tls"
-    FILE:3:13: transport: "tls" is not one of udp, tcp
+    > transport = "sctp"
+    FILE:3:13: transport: "sctp" is not one of udp, tcp, tls, ws, wss
     > ha1 = "hunter2"
     FILE:3:7: ha1: that is not a hash: it holds something else than hex digits
       (write MD5:HEX (32 digits), SHA-256:HEX or SHA-512-256:HEX (64 digits), the hash of user:realm:password)
@@ -321,9 +324,18 @@ fn values() {
     FILE:3:5: q: "1.5" is not a number from 0 to 1 with at most three decimals
     > retry_for = "0s"
     taken
-    > registrar = "sip:munich.de;transport=tls"
-    FILE:3:13: registrar: "sip:munich.de;transport=tls" asks for the transport "tls", which is not built yet
-      (udp and tcp are; --transport overrides what a URI says)
+    > registrar = "sip:munich.de;transport=sctp"
+    FILE:3:13: registrar: "sip:munich.de;transport=sctp" asks for the transport "sctp", which is not built yet
+      (udp, tcp, tls, ws and wss are; --transport overrides what a URI says)
+    > tls_name = "mun ich"
+    FILE:3:12: tls_name: "mun ich" is no name that a certificate could be for
+      (write the SIP domain: example.com)
+    > ws_path = "ws"
+    FILE:3:11: ws_path: "ws" does not begin with /
+      (write it as in the server's address: /ws, or /sip?token=1)
+    > tls_key = "key.pem"
+    FILE:3:11: tls_key: is the key of no certificate
+      (--tls-cert FILE names that)
     > contact = ["sip:w@192.0.2.1", "sip:w@192.0.2.1"]
     FILE:3:11: contact: "sip:w@192.0.2.1" is given twice
       (one binding has one lifetime and one preference: give it once)
@@ -339,12 +351,12 @@ fn values() {
     > [accounts.work] | aor = "work"
     FILE:2:7: aor: "work" is not an address: it has no @
       (write it as sip:user@domain, or user@domain for short)
-    > [accounts.work] | aor = "sips:w@munich.de"
-    FILE:2:7: aor: "sips:w@munich.de" asks for TLS, which is not built yet
-      (a sip: URI works, over udp and tcp)
-    > [accounts.work] | aor = "sip:w@munich.de;transport=tls"
-    FILE:2:7: aor: "sip:munich.de;transport=tls" asks for the transport "tls", which is not built yet
-      (udp and tcp are; --transport overrides what a URI says)
+    > [accounts.work] | aor = "sips:w@munich.de;transport=udp"
+    FILE:2:7: aor: "sips:munich.de;transport=udp" asks for TLS and for UDP, which has none
+      (sips: goes over tls and wss only; sip: goes over any)
+    > [accounts.work] | aor = "sip:w@munich.de;transport=sctp"
+    FILE:2:7: aor: "sip:munich.de;transport=sctp" asks for the transport "sctp", which is not built yet
+      (udp, tcp, tls, ws and wss are; --transport overrides what a URI says)
     "#);
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::proto::Transport;
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::digest::Algorithm;
+use crate::proto::identity::Wildcards;
 use crate::proto::locate::Families;
 
 const ALL: &str = r#"
@@ -89,6 +90,15 @@ fn every_key_counts() {
 fn no_key_is_forgotten() {
     let elsewhere = ["password", "no_password", "password_file", "password_command", "ha1", "ha1_file"];
     let elsewhere = elsewhere.into_iter().chain(["credentials", "ipv6", "stateless", "quiet", "config"]);
+    let elsewhere = elsewhere.chain([
+        "tls_ca",
+        "tls_cert",
+        "tls_key",
+        "tls_name",
+        "tls_wildcard",
+        "tls_insecure",
+        "ws_path",
+    ]);
     let elsewhere: Vec<_> = elsewhere.collect();
     for key in keys() {
         let there = ALL.contains(&format!("\n{key} = "));
@@ -106,6 +116,23 @@ fn switches() {
     let off = account(&format!("{work}{off}"), &["register", "work", "--state-dir", "x"]);
     assert!(!off.settings.quiet && off.state.is_some() && !off.settings.json);
     assert_eq!(off.plan.families, Families::Both);
+}
+
+/// Where nothing is said of TLS and WebSocket the settings are the plain ones; what the file says counts, and is warned of
+/// where it makes TLS useless.
+#[test]
+fn what_connections_are_made_with() {
+    let work = "[accounts.work]\naor = \"w@munich.de\"\n";
+    let plain = account(work, &["register", "work"]);
+    assert!(plain.exposures().is_empty() && plain.net.profiles.len() == 1);
+    let keys = "tls_name = \"MUNICH.de\"\ntls_wildcard = true\ntls_insecure = true\nws_path = \"/ws?a=1\"";
+    let told = account(&format!("{work}{keys}"), &["register", "work"]);
+    let settings = &told.net.profiles[0];
+    assert_eq!((settings.name.as_deref(), settings.path.as_str()), (Some("MUNICH.de"), "/ws?a=1"));
+    assert_eq!((settings.wildcards, settings.insecure), (Wildcards::Accepted, true));
+    assert!(told.exposures()[0].contains("--tls-insecure"), "{:?}", told.exposures());
+    assert!(!told.connections.is_same(&plain.connections));
+    assert!(told.connections.is_same(&account(&format!("{work}{keys}"), &["list", "work"]).connections));
 }
 
 /// Numbers are as good as texts, whatever their base.

@@ -17,7 +17,7 @@ fn the_json_of_a_success() {
         &report(Ok(success), Some((200, "OK"))),
         Settings { json: true, ends_unanswered: true, ..Settings::default() },
     );
-    insta::assert_snapshot!(stdout, @r#"{"schema":1,"command":"register","ok":true,"outcome":"registered","aor":"sip:werner.heisenberg@munich.de","status":200,"reason":"OK","expires":3600,"contact":"sip:werner.heisenberg@200.201.202.203:5060","contacts":[{"uri":"sip:werner.heisenberg@200.201.202.203:5060","expires":3600}],"bindings":[{"uri":"sip:werner.heisenberg@200.201.202.203:5060","expires":3600,"q":null,"own":true,"params":{}},{"uri":"sip:w@192.0.2.7","expires":60,"q":0.5,"own":false,"params":{"+sip.instance":"<urn:uuid:1>","methods":"INVITE, BYE","ob":null}}],"registrar":{"uri":"sip:munich.de","transport":"udp","remote":"192.0.2.1:5060","local":"200.201.202.203:5060"},"auth":[{"scheme":"Digest","algorithm":"SHA-256","qop":"auth","realm":"munich.de"}],"service_route":[],"path":[],"pub_gruu":null,"temp_gruu":null,"received":null,"call_id":"5b2b4c7a9e1f","cseq":2,"requests":2,"retransmissions":0,"elapsed_ms":12.3,"attempts":[{"transport":"udp","remote":"192.0.2.1:5060","result":"200","target":null}],"error":null}"#);
+    insta::assert_snapshot!(stdout, @r#"{"schema":1,"command":"register","ok":true,"outcome":"registered","aor":"sip:werner.heisenberg@munich.de","status":200,"reason":"OK","expires":3600,"contact":"sip:werner.heisenberg@200.201.202.203:5060","contacts":[{"uri":"sip:werner.heisenberg@200.201.202.203:5060","expires":3600}],"bindings":[{"uri":"sip:werner.heisenberg@200.201.202.203:5060","expires":3600,"q":null,"own":true,"params":{}},{"uri":"sip:w@192.0.2.7","expires":60,"q":0.5,"own":false,"params":{"+sip.instance":"<urn:uuid:1>","methods":"INVITE, BYE","ob":null}}],"registrar":{"uri":"sip:munich.de","transport":"udp","remote":"192.0.2.1:5060","local":"200.201.202.203:5060","tls":null},"auth":[{"scheme":"Digest","algorithm":"SHA-256","qop":"auth","realm":"munich.de"}],"service_route":[],"path":[],"pub_gruu":null,"temp_gruu":null,"received":null,"call_id":"5b2b4c7a9e1f","cseq":2,"requests":2,"retransmissions":0,"elapsed_ms":12.3,"attempts":[{"transport":"udp","remote":"192.0.2.1:5060","result":"200","target":null}],"error":null}"#);
     assert_eq!((exit, stderr.as_str()), (Exit::Done, ""));
 }
 
@@ -28,7 +28,7 @@ fn without_a_request_there_is_nothing_to_tell_of_it() {
     let json = json(&report);
     assert_eq!(
         json["registrar"],
-        serde_json::json!({"uri": "sip:munich.de", "transport": null, "remote": null, "local": null})
+        serde_json::json!({"uri": "sip:munich.de", "transport": null, "remote": null, "local": null, "tls": null})
     );
     assert!(json["call_id"].is_null() && json["cseq"].is_null());
 }

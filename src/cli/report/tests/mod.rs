@@ -3,6 +3,7 @@
 mod events;
 mod json;
 mod streams;
+mod tls;
 mod writer;
 
 use super::*;
