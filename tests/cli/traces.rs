@@ -106,6 +106,7 @@ fn register(registrar: &str, more: &[&str]) -> Ran {
     finish(command.env("SIPREG_PASSWORD", "uncertainty").spawn().unwrap())
 }
 
+#[allow(clippy::disallowed_methods, reason = "compares times in the file with the wall clock")]
 fn since_epoch() -> u128 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos()
 }
