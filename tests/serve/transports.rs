@@ -206,6 +206,42 @@ fn everybody_calls_everybody_over_every_transport_and_each_side_can_hang_up() {
     }
 }
 
+/// Devices say the way to the server in a Route of their own; `transport=ws` there is right for both kinds of WebSocket.
+///
+/// WSS-008
+#[test]
+fn a_route_that_names_any_listener_of_ours_leads_nowhere_else() {
+    let mut world = World::new(everywhere(service()));
+    let caller = Party::new(&mut world, "bohr", "192.0.2.99", Transport::Wss);
+    for (n, route) in (1..).zip([
+        "sip:192.0.2.1:443;transport=ws",
+        "sips:192.0.2.1:443;transport=ws",
+        "sips:192.0.2.1;transport=ws",
+        "sip:192.0.2.1;transport=wss",
+        "sip:192.0.2.1:80;transport=ws",
+        "sip:192.0.2.1;transport=ws",
+        "sips:192.0.2.1",
+        "sips:192.0.2.1:5061;transport=tcp",
+        "sip:192.0.2.1:5061;transport=tls",
+        "sip:munich.de;transport=ws",
+        "sips:munich.de:443;transport=ws",
+    ]) {
+        let of = format!("Route: <{route};lr>");
+        let sent = caller.asks(&mut world, "OPTIONS", "sip:munich.de", n, (BOHR, "<sip:munich.de>"), &of);
+        caller.hears(&sent, "SIP/2.0 200 ");
+    }
+    for (n, route) in (20..).zip([
+        "sips:192.0.2.1:5060",
+        "sip:192.0.2.1:443;transport=tcp",
+        "sip:192.0.2.1:81;transport=ws",
+    ]) {
+        let of = format!("Route: <{route};lr>");
+        let sent = caller.asks(&mut world, "OPTIONS", "sip:munich.de", n, (BOHR, "<sip:munich.de>"), &of);
+        caller.hears(&sent, "SIP/2.0 403 ");
+    }
+    world.stop();
+}
+
 /// Whoever is behind a connection that is gone is nowhere: the caller hears that at once, and nobody is looked for.
 #[test]
 fn a_device_whose_websocket_is_gone_is_not_looked_for_elsewhere() {

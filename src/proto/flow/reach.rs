@@ -283,11 +283,13 @@ impl Flows {
     /// listener at a wildcard address is meant by each address that is known to be ours.
     pub fn is_own(&self, host: &Host, port: Option<u16>, transport: Option<Transport>) -> bool {
         let Some(ip) = host.ip() else { return false };
-        let serves = |transport: Transport| self.listeners.iter().any(|(_, over, _)| *over == transport);
+        // In a URI, `ws` stands for both kinds of WebSocket, and devices say it so.
+        let is_of = |over: Transport, transport: Transport| over.as_param() == transport.as_param();
+        let serves = |transport| self.listeners.iter().any(|(_, over, _)| is_of(*over, transport));
         // Where nothing listens for a transport, connections that we open are named by what listens for another.
         let transport = transport.filter(|transport| serves(*transport));
         self.listeners.iter().any(|(_, over, at)| {
-            transport.is_none_or(|transport| transport == *over)
+            transport.is_none_or(|transport| is_of(*over, transport))
                 && port.unwrap_or(over.default_port()) == at.port()
                 && (at.ip() == ip
                     || at.ip().is_unspecified() && at.is_ipv4() == ip.is_ipv4() && self.sources.is_own(ip))
