@@ -7,8 +7,10 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use bytes::Bytes;
+use sipreg::proto::client::outcome::Report;
 use sipreg::proto::client::plan::Plan;
 use sipreg::proto::client::schedule::{AccountEvent, Departure};
+use sipreg::proto::identity::Untrusted;
 use sipreg::proto::ids::Random;
 use sipreg::proto::{
     Action, Cause, Command, Event, FlowId, Notice, Question, Record, RegistrationId, Time, Transport,
@@ -17,7 +19,7 @@ use sipreg::proto::{
 use crate::dice::Dice;
 use crate::engine::{Engine, Others, Stage};
 use crate::hostile;
-use crate::world::plan;
+use crate::world::{plan, session};
 
 pub const START: Time = Time::from_millis(1_792_000_000_000);
 
@@ -90,6 +92,8 @@ pub struct Provider {
     local: SocketAddr,
     /// The last request.
     pub text: String,
+    /// Until then the certificate has run out.
+    pub untrusted_until: u64,
 }
 
 impl Deref for World {
@@ -123,6 +127,7 @@ impl World {
             questions: 0,
             local: "192.0.2.99:5070".parse().unwrap(),
             text: String::new(),
+            untrusted_until: 0,
         };
         World { engine: Engine::new(Box::new(Dice::new(1, 1)), START), others }
     }
@@ -193,9 +198,23 @@ impl Others for Provider {
 
     fn act(&mut self, action: Action, stage: &mut Stage<Infallible>) {
         match action {
-            Action::Open { flow, .. } => {
+            Action::Open { flow, destination } => {
                 self.opened += 1;
-                stage.event(1, Event::Opened { flow, local: self.local });
+                let is_trusted = stage.at() >= self.untrusted_until;
+                if destination.transport.is_secure() {
+                    stage.event(1, Event::Secured { flow, session: session(&destination, is_trusted) });
+                }
+                stage.event(
+                    1,
+                    match is_trusted {
+                        true => Event::Opened { flow, local: self.local },
+                        false => Event::Failed {
+                            flow,
+                            peer: destination.address,
+                            cause: Cause::Untrusted(Untrusted::Expired),
+                        },
+                    },
+                );
             }
             Action::Transmit { flow, peer, bytes } => self.transmit(flow, peer, bytes, stage),
             Action::Notify(Notice::Account { what, registration }) => {
@@ -230,8 +249,8 @@ impl Provider {
         let ms = |time: Time| time.since(START).as_millis();
         let text = match what {
             AccountEvent::Registering => "registering".to_owned(),
-            AccountEvent::Registered { .. } => "registered".to_owned(),
-            AccountEvent::Refreshed { .. } => "refreshed".to_owned(),
+            AccountEvent::Registered { report, .. } => format!("registered{}", proven(&report)),
+            AccountEvent::Refreshed { report, .. } => format!("refreshed{}", proven(&report)),
             AccountEvent::Failed { report, until, next } => {
                 let unusable = report.unusable.most();
                 let unusable = unusable.map(|(_, count, fault)| format!(", {count} unusable: {fault}"));
@@ -289,6 +308,12 @@ impl Provider {
         self.shares.entry(to).or_default().grant(at + 10, lease);
         if removal { "200 OK".to_owned() } else { format!("200 OK|Contact: <@>;expires={seconds}") }
     }
+}
+
+/// Who the other end has proven to be.
+fn proven(report: &Report) -> String {
+    let name = report.tls.as_ref().and_then(|session| session.name.as_deref());
+    name.map(|name| format!(" at {name}")).unwrap_or_default()
 }
 
 /// Tells one account from another.

@@ -4,8 +4,9 @@ use sipreg::proto::client::outcome::Report;
 use sipreg::proto::client::plan::{Plan, Purpose, Resume};
 use sipreg::proto::identity::Untrusted;
 use sipreg::proto::locate::Transport;
-use sipreg::proto::{Cause, DnsAnswer, Question, Srv};
+use sipreg::proto::{Cause, DnsAnswer, Profile, Question, Srv};
 
+use crate::keep_world::{self, Reply};
 use crate::world::*;
 
 const SIPS: &str = "sips:werner.heisenberg~munich.de";
@@ -313,4 +314,42 @@ fn what_answers_in_tls_or_http_is_known() {
         let course = World::new(|_, _, _| vec![(10, Reaction::Send(octets.into())), (10, Reaction::Close)]);
         assert_eq!(verdict(&course.run(tcp(plan()))), expected);
     }
+}
+
+/// TRN-014 SEC-025 SEC-029 SEC-031: accounts share one connection if they have the same settings; one that was lost is opened anew, and nothing is
+/// said over the one that is gone.
+#[test]
+fn accounts_share_a_tls_connection_and_bind_anew_when_it_is_lost() {
+    for (second, opened) in [(Profile(0), 2), (Profile(1), 4)] {
+        let mut world = keep_world::World::new(|asked| match asked.at {
+            0..1000 => Reply::GrantAndClose(3600, 60_000),
+            _ => Reply::Grant(3600),
+        });
+        let registrar = || uri("sip:munich.de;transport=tls").into();
+        world.keep(1, Plan { registrar: registrar(), ..plan() }, 0);
+        let aor = uri("sip:bohr~munich.de");
+        world.keep(2, Plan { aor, registrar: registrar(), profile: second, ..plan() }, 0);
+        world.run(4_000_000);
+        assert_eq!(world.opened, opened);
+        let ended = world.end("over TLS");
+        assert_eq!((ended.count("registered at munich.de"), ended.count("flow failed None")), (2, 2));
+        assert!(ended.count("refreshed at munich.de") >= 4, "{:?}", ended.told);
+        assert_eq!(ended.count("failed"), 0);
+    }
+}
+
+/// SEC-003: a certificate that has run out may be a new one soon.
+#[test]
+fn a_certificate_that_is_not_trusted_is_looked_at_again() {
+    let mut world = keep_world::World::new(|_| Reply::Grant(3600));
+    world.untrusted_until = 100_000;
+    world.keep(1, Plan { registrar: uri("sips:munich.de").into(), aor: uri(SIPS), ..plan() }, 0);
+    world.run(400_000);
+    let ended = world.end("with a certificate that is renewed");
+    assert!(
+        (2..20).contains(&ended.count("failed Some(Unreachable(Network(Untrusted(Expired))))")),
+        "{:?}",
+        ended.told
+    );
+    assert_eq!(ended.count("registered at munich.de"), 1);
 }

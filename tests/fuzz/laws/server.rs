@@ -4,12 +4,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sipreg::proto::binding::{Operation, StoreFailure};
 use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Hidden, User, Users, Verifier};
+use sipreg::proto::identity::{Certificate, TlsSession, Untrusted};
 use sipreg::proto::ids::Counting;
 use sipreg::proto::registrar::service::{Fork, Full, Limits, Listen, Policy, ServerEvent, Service};
 use sipreg::proto::{
@@ -93,7 +95,12 @@ fn service(input: &mut Input<'_>) -> Service {
     });
     let full = input.one(&[Full::Refuse, Full::ReplaceOldest]);
     Service {
-        listen: vec![at(Transport::Udp, 5060), at(Transport::Tcp, 5060)],
+        listen: vec![
+            at(Transport::Udp, 5060),
+            at(Transport::Tcp, 5060),
+            at(Transport::Tls, 5061),
+            at(Transport::Ws, 80),
+        ],
         domains: ["example.com", "example.net"].map(|name| Host::parse(name).unwrap()).to_vec(),
         policy: Policy { min_expires: 60, max_expires: 7200, default_expires: 3600, max_contacts: 3 },
         verifier,
@@ -112,6 +119,28 @@ fn service(input: &mut Input<'_>) -> Service {
         pinned: Vec::new(),
         tell_messages: input.chance(),
     }
+}
+
+/// The session of somebody who has shown a certificate.
+fn session() -> Arc<TlsSession> {
+    let certificate = Certificate {
+        subject: String::new(),
+        issuer: String::new(),
+        not_before: Time::from_millis(0),
+        not_after: Time::from_millis(u64::MAX),
+        uris: vec!["sip:alice@example.com".to_owned()],
+        hosts: Vec::new(),
+        addresses: Vec::new(),
+        has_alternatives: true,
+        common_name: None,
+    };
+    Arc::new(TlsSession {
+        version: None,
+        cipher: None,
+        certificate: Some(certificate),
+        name: None,
+        verified: true,
+    })
 }
 
 impl World<'_> {
@@ -156,7 +185,12 @@ impl World<'_> {
                     }
                     Message::Request(request) => {
                         let via = request.headers.top_via().expect("a Via of ours");
-                        assert_eq!((via.host.to_string().as_str(), via.port), ("192.0.2.1", Some(5060)));
+                        assert_eq!(via.host.to_string(), "192.0.2.1");
+                        assert!(
+                            matches!(via.port, Some(5060 | 5061 | 80)),
+                            "{:?} is no port of ours",
+                            via.port
+                        );
                         self.forwarded.push_back((flow, peer, bytes));
                     }
                 }
@@ -209,10 +243,18 @@ impl World<'_> {
             5 => {
                 let flow = FlowId(FlowId::ACCEPTED.0 + self.accepted);
                 self.accepted += 1;
-                if let Some(listener) = self.listeners.last().copied() {
+                let of_stream = 1 + self.input.below(3);
+                if let Some(listener) = self.listeners.get(of_stream).copied() {
+                    if self.input.below(4) == 3 {
+                        let cause = Cause::Untrusted(Untrusted::NotTls);
+                        return self.happens(Event::HandshakeFailed { listener, remote: peer, cause });
+                    }
                     self.connections.insert(flow);
                     let local = SocketAddr::from(([192, 0, 2, 1], 5060));
                     self.accept(Event::Accepted { listener, flow, local, remote: peer });
+                    if self.input.chance() {
+                        self.happens(Event::Secured { flow, session: session() });
+                    }
                 }
             }
             6 | 7 => {
@@ -291,6 +333,8 @@ impl World<'_> {
             "<sip:z@pc.elsewhere.net>",
             "<sip:bob@example.com>",
             "<sip:alice@example.com>;q=0.2",
+            "<sip:w@x.invalid;transport=ws>",
+            "<sips:s@198.51.100.7>",
         ]);
         let text = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {peer};rport;branch=z9hG4bK{number}\r\n\
@@ -298,7 +342,8 @@ impl World<'_> {
              CSeq: {} {method}\r\nContact: {contact}\r\nContent-Length: 0\r\n\r\n",
             self.came + 1
         );
-        let flow = self.listeners.first().copied().unwrap_or(FlowId(1));
+        let connection = self.connections.first().copied().filter(|_| self.input.chance());
+        let flow = connection.or(self.listeners.first().copied()).unwrap_or(FlowId(1));
         self.happens(Event::Received { flow, peer, bytes: text.into() });
     }
 
