@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::binding::Aor;
 use super::context::Context;
 use super::identity::TlsSession;
 use super::timers::FlowTimer;
@@ -52,6 +53,8 @@ pub(super) struct Flow {
     role: Role,
     /// Its TLS session.
     session: Option<Arc<TlsSession>>,
+    /// Whom the certificate of who connected is for, of a flow that came in.
+    proven: Vec<Aor>,
     /// Cuts a stream into messages.
     framer: Option<StreamFramer>,
     /// How long a message may take from its first octet to its last.
@@ -311,6 +314,7 @@ impl Flows {
                 local: None,
                 role: Role::Client(destination.clone()),
                 session: None,
+                proven: Vec::new(),
                 framer,
                 patience,
                 unfinished: 0,
@@ -324,9 +328,18 @@ impl Flows {
 
     /// It is known who the other end of a connection is.
     pub fn secured(&mut self, id: FlowId, session: Arc<TlsSession>) {
-        if let Some(flow) = self.all.get_mut(&id) {
-            flow.session = Some(session);
+        let Some(flow) = self.all.get_mut(&id) else { return };
+        if let (Role::Accepted { .. }, true, Some(certificate)) =
+            (&flow.role, session.verified, &session.certificate)
+        {
+            flow.proven = certificate.users().iter().map(Aor::of).collect();
         }
+        flow.session = Some(session);
+    }
+
+    /// The users that who connected has proven to be, by a certificate.
+    pub fn proven(&self, id: FlowId) -> &[Aor] {
+        self.all.get(&id).map(|flow| &*flow.proven).unwrap_or_default()
     }
 
     /// Who the other end of a connection is.
@@ -375,6 +388,7 @@ impl Flows {
             local,
             role,
             session: None,
+            proven: Vec::new(),
             framer,
             patience: self.bounds.incomplete,
             unfinished: 0,
@@ -564,7 +578,8 @@ impl Flows {
         if self.has(flow) {
             return self.send(flow, peer, bytes, direction, context);
         }
-        if transport.is_reliable() && self.returns < RETURNS {
+        // Who is behind a WebSocket is nowhere else, and nobody knows what name one has to show who has connected by TLS.
+        if transport == Transport::Tcp && self.returns < RETURNS {
             self.returns += 1;
             let id = FlowId(context.new_id());
             // Not a new address: that of a link has its zone.

@@ -8,6 +8,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Time;
+use crate::sip::Uri;
+
+/// Users of one certificate that count.
+const MOST_USERS: usize = 16;
 
 /// What a certificate says, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +123,16 @@ pub enum Wildcards {
     Refused,
     /// It matches one label.
     Accepted,
+}
+
+impl Certificate {
+    /// The users that it is for: the URIs `sip:user@domain` and `sips:user@domain` among its subject alternative names
+    /// (RFC 5922 §7.1 leaves those with a user part to users). More than a few are left out.
+    #[must_use]
+    pub fn users(&self) -> Vec<Uri> {
+        let uris = self.uris.iter().filter_map(|text| Uri::parse(text).ok());
+        uris.filter(|uri| uri.user.is_some()).take(MOST_USERS).collect()
+    }
 }
 
 /// As in `sip:munich.de, munich.de`.

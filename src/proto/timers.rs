@@ -136,6 +136,8 @@ pub enum RegistrarTimer {
     RateLimited,
     /// It may be told how many requests could not be taken.
     Crowded,
+    /// It may be told how many handshakes have failed.
+    Handshakes,
 }
 
 /// The timers of the proxy.
@@ -177,7 +179,7 @@ impl From<ProxyTimer> for TimerKey {
     }
 }
 
-const KINDS: usize = 26;
+const KINDS: usize = 27;
 
 impl TimerKey {
     fn kind(self) -> usize {
@@ -208,6 +210,7 @@ impl TimerKey {
             TimerKey::Proxy(ProxyTimer::C(..)) => 23,
             TimerKey::Client(ClientTimer::Lookup(_)) => 24,
             TimerKey::Proxy(ProxyTimer::Lookup(..)) => 25,
+            TimerKey::Registrar(RegistrarTimer::Handshakes) => 26,
         }
     }
 }

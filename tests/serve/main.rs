@@ -15,4 +15,5 @@ mod calls;
 mod connections;
 mod floods;
 mod transactions;
+mod transports;
 mod world;

@@ -86,6 +86,8 @@ pub struct World {
     pub zone: Vec<(&'static str, [u8; 4])>,
     pub udp: FlowId,
     pub tcp: FlowId,
+    /// All listeners.
+    pub listeners: Vec<(Transport, FlowId)>,
     accepted: u64,
 }
 
@@ -154,6 +156,7 @@ impl World {
             zone: Vec::new(),
             udp: FlowId(0),
             tcp: FlowId(0),
+            listeners: Vec::new(),
             accepted: 0,
         };
         world.event(Event::Command(Command::Serve(Box::new(service))));
@@ -179,6 +182,7 @@ impl World {
                     Transport::Udp => self.udp = flow,
                     Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => self.tcp = flow,
                 }
+                self.listeners.push((transport, flow));
                 return Some(Event::Opened { flow, local: address });
             }
             Action::Transmit { flow, peer, bytes } => self.sent.push(Sent { flow, peer, bytes }),
@@ -266,6 +270,12 @@ impl World {
         let (listener, remote) = (self.tcp, peer.parse().unwrap());
         self.event(Event::Accepted { listener, flow, local: "192.0.2.1:5060".parse().unwrap(), remote });
         flow
+    }
+
+    /// A connection over that transport from `peer`.
+    pub fn connect_over(&mut self, transport: Transport, peer: &str) -> FlowId {
+        self.tcp = self.listeners.iter().find(|(over, _)| *over == transport).unwrap().1;
+        self.connect(peer)
     }
 
     /// Octets of a connection; what leaves at once.

@@ -610,6 +610,11 @@ impl ServeEvent {
                 let (limit, message) = (Some((*what).into()), Some(what.to_string()));
                 event(Name::Overload, ServeDetails { limit, message, count: *refused, ..none })
             }
+            ServerEvent::HandshakeFailed { source, cause, count, .. } => {
+                let (source, message) =
+                    (Some(source.ip().to_canonical().to_string()), Some(cause.to_string()));
+                event(Name::Dropped, ServeDetails { source, message, count: *count, ..none })
+            }
             ServerEvent::Stopped => event(Name::Stopped, none),
         }
     }

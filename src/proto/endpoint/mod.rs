@@ -122,7 +122,9 @@ impl Endpoint {
                 }
             }
             Event::Secured { flow, session } => self.secured(flow, session),
-            Event::HandshakeFailed { .. } => {}
+            Event::HandshakeFailed { listener, remote, cause } => {
+                self.serve(|server, stack| server.handshake_failed(listener, remote, cause, stack));
+            }
             Event::Challenged { flow, .. } => {
                 self.stack.context.push(Action::Authorize { flow, authorization: None });
             }
@@ -397,6 +399,9 @@ impl Endpoint {
             }
             TimerKey::Registrar(RegistrarTimer::RateLimited) => {
                 self.serve(|server, stack| server.stretches_due(stack));
+            }
+            TimerKey::Registrar(RegistrarTimer::Handshakes) => {
+                self.serve(|server, stack| server.handshakes_due(stack));
             }
             TimerKey::Registrar(RegistrarTimer::Crowded) => {
                 self.serve(|server, stack| server.crowd_due(stack));

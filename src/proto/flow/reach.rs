@@ -151,7 +151,7 @@ impl Flows {
     ) -> Result<SentBy, Option<IpAddr>> {
         let open = self.all.get(&flow).and_then(|flow| Some((flow.transport, flow.local?)));
         let (transport, local) = open.ok_or(None)?;
-        if !transport.is_framed() {
+        if transport.is_reliable() {
             return Ok(self.named(transport, local));
         }
         let host = self.called(local.ip(), peer, context).map_err(|unknown| match unknown {
@@ -198,6 +198,32 @@ impl Flows {
             }
             Some(_) | None => other.clone(),
         }
+    }
+
+    /// How others who want to come back to that side find us (RFC 3261 §16.6 step 4), over TLS if the request `is_secure`.
+    /// Where nothing listens for its transport, what does is named.
+    pub fn recorded(&self, side: &SentBy, is_secure: bool) -> SentBy {
+        let transport = match side.transport {
+            plain if is_secure && !plain.is_secure() => plain.secured().unwrap_or(Transport::Tls),
+            transport => transport,
+        };
+        let serves = |transport: Transport| self.listeners.iter().any(|(_, over, _)| *over == transport);
+        match (transport, side.host.ip()) {
+            (Transport::Udp | Transport::Tcp, _) | (_, None) => side.clone(),
+            (_, Some(ip)) if serves(transport) && transport != side.transport => {
+                self.named(transport, SocketAddr::new(ip, side.port))
+            }
+            (_, Some(_)) if serves(transport) => side.clone(),
+            (_, Some(_)) => {
+                let at = self.listeners.iter().find(|(.., at)| at.port() == side.port);
+                SentBy { transport: at.map_or(side.transport, |(_, over, _)| *over), ..side.clone() }
+            }
+        }
+    }
+
+    /// Whether it is a connection that came in, from somebody who may not be reached otherwise.
+    pub fn came_in(&self, id: FlowId) -> bool {
+        self.all.get(&id).is_some_and(|flow| matches!(flow.role, Role::Accepted { .. }))
     }
 
     /// What a connection is called: by where others can connect to us.

@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
+use crate::proto::FlowId;
 use crate::proto::flow::SentBy;
 use crate::proto::ids::{Branch, hex};
 use crate::proto::transaction::Keys;
@@ -36,6 +37,8 @@ pub struct Routing {
     pub is_changed: bool,
     /// Whether a Record-Route of this proxy led here: the request is within a dialog that it knows.
     pub is_known: bool,
+    /// The connection by which the party came that the request is for, as the last of those Record-Routes says.
+    pub by: Option<FlowId>,
 }
 
 /// How the proxy knows itself.
@@ -44,6 +47,8 @@ pub trait Own {
     fn is_own(&self, uri: &Uri) -> bool;
     /// Whether this proxy wrote that `did` parameter into a Record-Route.
     fn is_token(&self, token: &str) -> bool;
+    /// The connection that a `flow` parameter of a Record-Route names, if this proxy wrote it.
+    fn flow(&self, token: &str) -> Option<FlowId>;
 }
 
 /// Undoes what was done to reach this proxy (§16.4): a strict router before it put the proxy's Record-Route into the
@@ -54,6 +59,7 @@ pub trait Own {
 pub fn route(request: &Request, uri: &Uri, own: &dyn Own) -> Result<Routing, Reply> {
     let (mut routes, fault) = routes_of(&request.headers);
     let mut is_known = has_token(uri, own);
+    let mut by = flow_of(uri, own);
     let mut is_changed = false;
     let mut uri = uri.clone();
     if !routes.is_empty() && is_record(&uri) && own.is_own(&uri) {
@@ -71,13 +77,17 @@ pub fn route(request: &Request, uri: &Uri, own: &dyn Own) -> Result<Routing, Rep
     let ours = routes.iter().take_while(|route| is_own(route)).count();
     is_changed |= ours > 0;
     for route in routes.drain(..ours) {
-        is_known |= route.uri.sip().is_some_and(|uri| has_token(uri, own));
+        let Some(uri) = route.uri.sip() else { continue };
+        if has_token(uri, own) {
+            // Of two, that of the side where the request goes is the last.
+            (is_known, by) = (true, flow_of(uri, own));
+        }
     }
     let is_followed = routes.first().is_some_and(|first| first.uri.sip().is_some());
     match fault {
         Some(fault) if is_changed || !routes.first().is_some_and(is_loose) => Err(fault),
         Some(_) | None if !routes.is_empty() && !is_followed => Err(Reply::bad("Route", "is no SIP URI")),
-        Some(_) | None => Ok(Routing { uri, routes, is_changed, is_known }),
+        Some(_) | None => Ok(Routing { uri, routes, is_changed, is_known, by }),
     }
 }
 
@@ -107,6 +117,10 @@ fn is_record(uri: &Uri) -> bool {
 
 fn has_token(uri: &Uri, own: &dyn Own) -> bool {
     uri.param("did").flatten().is_some_and(|token| own.is_token(token)) && own.is_own(uri)
+}
+
+fn flow_of(uri: &Uri, own: &dyn Own) -> Option<FlowId> {
+    uri.param("flow").flatten().filter(|_| has_token(uri, own)).and_then(|token| own.flow(token))
 }
 
 /// Whether a router of this URI leaves the Request-URI alone (§19.1.1 `lr`). Without brackets the parameter is the

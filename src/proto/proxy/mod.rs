@@ -23,13 +23,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::binding::{Aor, Operation, StoreFailure, Stored};
+use super::binding::{Aor, Operation, Source, StoreFailure, Stored};
 use super::flow::{Flows, Reach, ReturnPath, SentBy};
 use super::ids;
 use super::locate::{Families, Locate, Next, Pinned};
 use super::names::Asker;
 use super::timers::ProxyTimer;
-use super::transaction::{Heard, Outgoing, Owner, TransactionKey, Transactions};
+use super::transaction::{Heard, Keys, Outgoing, Owner, TransactionKey, Transactions};
 use super::uas::{self, Domains, Head, Incoming, Reply};
 use super::{
     Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, Profile, Question, Time,
@@ -39,7 +39,7 @@ use crate::sip::{AnyUri, HeaderName, Headers, Host, Method, NameAddr, Request, R
 use best::{Best, Final};
 use context::{Effect, Input, ResponseContext, State};
 use forward::{Forwarded, Heading};
-use targets::Targets;
+use targets::{Target, Targets};
 
 pub(super) use forward::{Own, Routing, refuse, route};
 
@@ -267,6 +267,7 @@ impl Proxy {
             }
         };
         let Passing { incoming, head, routing, aor, unbound, realms } = passing;
+        let source = routing.by.map(|by| source_of(by, &stack.flows));
         let request = &incoming.request;
         let is_invite = request.method == Method::Invite;
         let (path, now) = (incoming.path, stack.context.now);
@@ -308,7 +309,7 @@ impl Proxy {
         self.contexts.insert(id, Box::new(context));
         match aor {
             Some(aor) => self.ask(id, None, aor, stack),
-            None => self.located(id, Targets::only(uri), stack),
+            None => self.located(id, Targets::only(uri, source), stack),
         }
         Ok(())
     }
@@ -662,10 +663,13 @@ impl Proxy {
         if target.is_own && target.path.is_empty() && is_own(&self.domains, &stack.flows, &target.uri, true) {
             return self.relocate(id, &target.uri, stack);
         }
-        let heading = Some(Box::new(forward::head(&target.uri, &target.path, &work.routing)));
-        // A Route leads elsewhere first.
-        let is_direct = target.path.is_empty() && work.routing.routes.is_empty();
-        let source = target.source.filter(|_| is_direct);
+        let heading = Some(Box::new(heading(&target, work)));
+        // A Route leads elsewhere first; but a request within a dialog goes by the connection where it came from, whatever
+        // is behind that.
+        let is_direct = target.path.is_empty() && (work.routing.routes.is_empty() || !target.is_own);
+        let is_secure = work.is_secure || target.uri.scheme == Scheme::Sips;
+        let is_fit = |source: &Source| !is_secure || source.transport.is_secure();
+        let source = target.source.filter(|source| is_direct && is_fit(source));
         let is_alive = source.is_some_and(|source| stack.flows.has(source.flow));
         let over = source.filter(|source| source.transport.is_reliable());
         let addresses = over
@@ -729,6 +733,10 @@ impl Proxy {
         }
         if branch.addresses.is_empty() && branch.tried == 0 && branch.locate.is_none() {
             let Some(heading) = &branch.heading else { return Step::Waits };
+            if is_by_connection(&heading.hop, branch.is_own) {
+                branch.is_severed = true;
+                return Step::Failed(failure(branch));
+            }
             match Locate::start(&heading.hop, None, Families::Both, &self.pinned, Profile::default()) {
                 Ok(locate) => branch.locate = Some(Box::new(locate)),
                 Err(_) => return Step::Failed(failure(branch)),
@@ -818,7 +826,12 @@ impl Proxy {
                     return Step::Waits;
                 }
             };
-            record = record_routes(&side, sent_by, token(&work.call_id, stack));
+            let keys = stack.keys();
+            let sides = [(sent_by, flow), (&side, path.flow)].map(|(side, flow)| Side {
+                sent_by: stack.flows.recorded(side, work.is_secure),
+                flow: flow_token(&work.call_id, flow, &keys, &stack.flows),
+            });
+            record = record_routes(sides, token(&work.call_id, stack));
         }
         let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Step::Waits };
         let Some(heading) = branch.heading.as_deref() else { return Step::Waits };
@@ -1096,6 +1109,10 @@ fn failure(branch: &Branch) -> Reply {
 /// host as the server, which is another one without a port, too.
 pub(super) fn is_own(domains: &Domains, flows: &Flows, uri: &Uri, is_within: bool) -> bool {
     let transport = uri.transport().and_then(Transport::parse);
+    let transport = match uri.scheme {
+        Scheme::Sip => transport,
+        Scheme::Sips => transport.unwrap_or(Transport::Tls).secured(),
+    };
     match uri.host.ip() {
         Some(ip) if uri.port.is_none() && !is_within => domains.names(&uri.host) || flows.has_address(ip),
         Some(_) => flows.is_own(&uri.host, uri.port, transport),
@@ -1103,19 +1120,88 @@ pub(super) fn is_own(domains: &Domains, flows: &Flows, uri: &Uri, is_within: boo
     }
 }
 
+/// What is recorded of one side of a dialog.
+#[derive(PartialEq, Eq)]
+struct Side {
+    /// What we are called there.
+    sent_by: SentBy,
+    /// The connection by which its party came, in a form that nobody else can make.
+    flow: Option<String>,
+}
+
 /// The Record-Route values that lead back to us (§16.6 step 4): one, or one for each side where they differ, that of the
-/// callee topmost (RFC 5658 §6.2).
-fn record_routes(from: &SentBy, to: &SentBy, token: u64) -> Vec<String> {
+/// callee topmost (RFC 5658 §6.2). Over TLS they are `sips` URIs, and never say `transport=tls` (RFC 5658 §6.2).
+fn record_routes([to, from]: [Side; 2], token: u64) -> Vec<String> {
     let is_double = from != to;
-    let value = |side: &SentBy| {
-        let SentBy { transport, host, port } = side;
-        let transport = match (is_double, transport.is_reliable()) {
-            (false, false) => String::new(),
-            (true, _) | (_, true) => format!(";transport={transport}"),
+    let value = |side: &Side| {
+        let Side { sent_by: SentBy { transport, host, port }, flow } = side;
+        let scheme = if transport.is_secure() { Scheme::Sips } else { Scheme::Sip }.as_str();
+        let transport = match (transport, is_double) {
+            (Transport::Udp, false) | (Transport::Tls, _) => String::new(),
+            (Transport::Udp, true) | (Transport::Tcp | Transport::Ws | Transport::Wss, _) => {
+                format!(";transport={}", transport.as_param())
+            }
         };
-        format!("<sip:{host}:{port}{transport};lr;did={token:016x}>")
+        let flow = flow.as_ref().map(|flow| format!(";flow={flow}")).unwrap_or_default();
+        format!("<{scheme}:{host}:{port}{transport};lr;did={token:016x}{flow}>")
     };
-    if is_double { vec![value(to), value(from)] } else { vec![value(to)] }
+    if is_double { vec![value(&to), value(&from)] } else { vec![value(&to)] }
+}
+
+/// What names the connection by which a party of a dialog came, as RFC 5626 §5.3 has it: whoever is behind a WebSocket or has
+/// connected by TLS stands in no name service. `None`: the party has not come by such a connection.
+fn flow_token(call_id: &str, flow: FlowId, keys: &Keys, flows: &Flows) -> Option<String> {
+    let transport = flows.get(flow).filter(|_| flows.came_in(flow))?.transport;
+    let is_needed = match transport {
+        Transport::Tls | Transport::Ws | Transport::Wss => true,
+        Transport::Udp | Transport::Tcp => false,
+    };
+    is_needed.then(|| format!("{:016x}{:016x}", flow.0, keys.of_any(("flow", flow.0, call_id))))
+}
+
+/// The connection that [`flow_token`] has named in that call.
+pub(super) fn flow_named(token: &str, call_id: &str, keys: &Keys) -> Option<FlowId> {
+    let (flow, proof) = token.split_at_checked(16)?;
+    let flow = u64::from_str_radix(flow, 16).ok()?;
+    let is_ours = proof == format!("{:016x}", keys.of_any(("flow", flow, call_id)));
+    is_ours.then_some(FlowId(flow))
+}
+
+/// The way by a connection, which may be gone.
+fn source_of(flow: FlowId, flows: &Flows) -> Source {
+    let open = flows.get(flow).and_then(|open| Some((open.remote()?, open.transport)));
+    let (peer, transport) = open.unwrap_or((([0, 0, 0, 0], 0).into(), Transport::Wss));
+    Source { flow, peer, transport }
+}
+
+/// Whether somebody is reached by the own connection alone: a host that leads nowhere, or a device of ours behind a WebSocket
+/// (RFC 7118 §5, §8.1).
+fn is_by_connection(uri: &Uri, is_own: bool) -> bool {
+    let leads_nowhere = match &uri.host {
+        Host::Name(name) => {
+            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+            name == "invalid" || name.ends_with(".invalid")
+        }
+        Host::V4(_) | Host::V6(_) => false,
+    };
+    let is_websocket = uri.transport().and_then(Transport::parse).is_some_and(Transport::is_websocket);
+    leads_nowhere || is_own && is_websocket
+}
+
+/// How a request goes to a target: a `sips` request over TLS on its whole way; another one to a `sips` contact as a `sip`
+/// request, over TLS (RFC 5630 §5.3).
+fn heading(target: &Target, work: &Work) -> Heading {
+    let is_turned = !work.is_secure && target.uri.scheme == Scheme::Sips;
+    let plain = is_turned.then(|| Uri { scheme: Scheme::Sip, ..target.uri.clone() });
+    let uri = plain.as_ref().unwrap_or(&target.uri);
+    let mut heading = forward::head(uri, &target.path, &work.routing);
+    if is_turned && target.path.is_empty() && work.routing.routes.is_empty() {
+        heading.hop.scheme = Scheme::Sips;
+    }
+    if work.is_secure {
+        heading.hop.scheme = Scheme::Sips;
+    }
+    heading
 }
 
 /// What shows that a request is within a dialog that was recorded here: only who has seen its Record-Route knows it.

@@ -34,9 +34,9 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    /// The Request-URI of another domain: the only target (§16.5).
-    pub fn only(uri: Uri) -> Targets {
-        let target = Target { uri, path: Box::default(), source: None, is_own: false };
+    /// The Request-URI of another domain: the only target (§16.5), which is reached by a connection, if that is said.
+    pub fn only(uri: Uri, source: Option<Source>) -> Targets {
+        let target = Target { uri, path: Box::default(), source, is_own: false };
         Targets { known: vec![target.uri.clone()], groups: [[target].into()].into() }
     }
 

@@ -7,6 +7,7 @@
 //! [`super::endpoint`]'s.
 
 mod contacts;
+mod handshakes;
 mod location;
 mod response;
 pub mod service;
@@ -155,7 +156,8 @@ impl Registrar {
         self.verifier.iter().flat_map(|verifier| verifier.offers(domain)).collect()
     }
 
-    /// Takes a REGISTER through RFC 3261 §10.3, up to the location service.
+    /// Takes a REGISTER through RFC 3261 §10.3, up to the location service. `proven` are the users that its sender is
+    /// without a password, by a certificate.
     ///
     /// # Errors
     /// What the client gets instead. Nothing has changed then.
@@ -164,6 +166,7 @@ impl Registrar {
         request: &Request,
         head: &Head,
         source: Source,
+        proven: &[Aor],
         random: &mut dyn Random,
         now: Time,
     ) -> Result<Operation, Refusal> {
@@ -184,8 +187,10 @@ impl Registrar {
             return Err(Reply::new(404).into());
         }
         let is_guarded = self.is_guarded();
-        self.authorise(request, to, source.peer.ip(), random, now)?;
         let aor = Aor::of(to);
+        if !proven.contains(&aor) {
+            self.authorise(request, to, source.peer.ip(), random, now)?;
+        }
         let operation = match head.uri.sip() {
             Some(uri) => self.operation(request, head, uri, to, aor, source),
             None => Err(Reply::new(416).into()),

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::handshakes::{Failed, Handshakes};
 use super::location::{Location, Pending};
 use super::sources::{Answers, Limit, Stretch, Stretches};
 use super::unanswered::{Unanswered, Who, device};
@@ -26,7 +27,7 @@ use crate::proto::flow::{Bounds, Flows};
 use crate::proto::locate::Pinned;
 use crate::proto::proxy::{self, Own, Passing, Proxy, Refused, Told};
 use crate::proto::timers::RegistrarTimer;
-use crate::proto::transaction::{Acknowledged, Heard, Lookup, Owner, TransactionKey, Transactions};
+use crate::proto::transaction::{Acknowledged, Heard, Keys, Lookup, Owner, TransactionKey, Transactions};
 use crate::proto::uas::{self, Domains, Head, Incoming, Reply};
 use crate::proto::{
     Action, AskId, Cause, ContextId, DnsAnswer, FlowId, Notice, Question, Time, Timing, Transport,
@@ -240,6 +241,18 @@ pub enum ServerEvent {
         /// How many requests got 503 since that was told last.
         refused: u64,
     },
+    /// Connections came in that never were usable. The first of a source is told at once, more of them at most once a
+    /// second.
+    HandshakeFailed {
+        /// The transport that the last of them was for.
+        transport: Transport,
+        /// Who began it.
+        source: SocketAddr,
+        /// What was wrong with it.
+        cause: Cause,
+        /// How many there were since that was told last.
+        count: u64,
+    },
     /// It serves no more; nothing follows.
     Stopped,
 }
@@ -273,6 +286,8 @@ pub struct Counters {
     pub accepted: u64,
     /// Connections closed by a limit.
     pub dropped: u64,
+    /// Connections that came in and never were usable.
+    pub handshakes_failed: u64,
     /// Calls in progress now.
     pub calls: u64,
     /// Calls whose final status is decided, by its class: 1xx (none) to 6xx.
@@ -326,6 +341,7 @@ pub(in crate::proto) struct Server {
     unanswered: Unanswered,
     answers: Answers,
     stretches: Stretches,
+    handshakes: Handshakes,
     dater: Dater,
     limits: Limits,
     pub counters: Counters,
@@ -361,6 +377,7 @@ impl Server {
             unanswered: Unanswered::default(),
             answers: Answers::new(rate),
             stretches: Stretches::default(),
+            handshakes: Handshakes::default(),
             dater: Dater::default(),
             limits,
             counters: Counters::default(),
@@ -411,6 +428,29 @@ impl Server {
             self.drop_flow(first, Overload::Connections, stack);
         }
         stack.flows.accept(listener, flow, local, peer, &mut stack.context);
+    }
+
+    /// A connection came in and never was usable.
+    pub fn handshake_failed(
+        &mut self,
+        listener: FlowId,
+        peer: SocketAddr,
+        cause: Cause,
+        stack: &mut Transactions,
+    ) {
+        let Some(transport) = stack.flows.get(listener).map(|flow| flow.transport) else { return };
+        self.counters.handshakes_failed += 1;
+        let told = self.handshakes.note(transport, peer, cause, stack.context.now);
+        told.into_iter().for_each(|failed| tell_handshakes(failed, stack));
+        stack.context.wake(RegistrarTimer::Handshakes, self.handshakes.next());
+    }
+
+    /// Tells how many handshakes have failed meanwhile.
+    pub fn handshakes_due(&mut self, stack: &mut Transactions) {
+        for failed in self.handshakes.due(stack.context.now) {
+            tell_handshakes(failed, stack);
+        }
+        stack.context.wake(RegistrarTimer::Handshakes, self.handshakes.next());
     }
 
     /// Closes a connection that has reached a limit.
@@ -483,6 +523,8 @@ impl Server {
         stack.stop_serving();
         let rest = self.stretches.rest();
         rest.into_iter().for_each(|stretch| tell_stretch(stretch, stack));
+        self.handshakes.rest().into_iter().for_each(|failed| tell_handshakes(failed, stack));
+        stack.context.timers.cancel(RegistrarTimer::Handshakes);
         stack.context.timers.cancel(RegistrarTimer::Bindings);
         stack.context.timers.cancel(RegistrarTimer::Unanswered);
         stack.context.timers.cancel(RegistrarTimer::RateLimited);
@@ -545,7 +587,7 @@ impl Server {
         // Of a login it shows later whose it is; all else costs nothing more where it gets no answer. Nor does what is forwarded:
         // who is called answers that.
         let is_register = incoming.request.method == Method::Register;
-        if is_register && !self.is_login(&incoming.request) && !self.admit(&mut incoming, stack) {
+        if is_register && !self.is_login(&incoming, stack) && !self.admit(&mut incoming, stack) {
             return;
         }
         if let Some(fault) = incoming.fault.clone() {
@@ -574,9 +616,11 @@ impl Server {
         }
     }
 
-    /// Whether a request has credentials that are looked at.
-    fn is_login(&self, request: &Request) -> bool {
-        let has_proof = request.headers.get(&HeaderName::Authorization).is_some();
+    /// Whether a request has credentials that are looked at, or comes from somebody who has shown a certificate.
+    fn is_login(&self, incoming: &Incoming, stack: &Transactions) -> bool {
+        let request = &incoming.request;
+        let has_proof = request.headers.get(&HeaderName::Authorization).is_some()
+            || !stack.flows.proven(incoming.path.flow).is_empty();
         request.method == Method::Register && self.registrar.is_guarded() && has_proof
     }
 
@@ -620,7 +664,7 @@ impl Server {
 
     fn register(&mut self, mut incoming: Incoming, head: &Head, stack: &mut Transactions) {
         // Where passwords are wanted, nothing without credentials has ever begun a transaction.
-        let keys = if self.is_login(&incoming.request) || !self.registrar.is_guarded() {
+        let keys = if self.is_login(&incoming, stack) || !self.registrar.is_guarded() {
             match self.recognise(&mut incoming, head, stack) {
                 Some(keys) => Some(keys),
                 None => return,
@@ -632,7 +676,8 @@ impl Server {
         let source =
             Source { flow: incoming.path.flow, peer: incoming.peer, transport: incoming.path.transport };
         let (random, now) = (&mut *stack.context.random, stack.context.now);
-        match (self.registrar.on_register(&incoming.request, head, source, random, now), keys) {
+        let proven = stack.flows.proven(source.flow);
+        match (self.registrar.on_register(&incoming.request, head, source, proven, random, now), keys) {
             (Ok(_), _) if self.location.len() >= self.limits.pending => {
                 let busy = Reply::new(503).with(HeaderName::RetryAfter, "5");
                 incoming.is_admitted = true;
@@ -861,14 +906,17 @@ impl Server {
         {
             return self.unclear.push((address, Box::new(incoming)));
         }
-        let token = request.headers.call_id().map(|id| proxy::token(id, stack)).unwrap_or_default();
-        let own = OwnAddresses { domains: self.registrar.domains(), flows: &stack.flows, token };
+        let call_id = request.headers.call_id().unwrap_or_default();
+        let token = proxy::token(call_id, stack);
+        let (domains, keys) = (self.registrar.domains(), stack.keys());
+        let own = OwnAddresses { domains, flows: &stack.flows, token, call_id, keys };
         let mut routing = match proxy::route(request, uri, &own) {
             Ok(routing) => routing,
             Err(reply) => return self.refuse(&mut incoming, reply, stack),
         };
         // Whoever has called once knows a right token: only within the dialog that was recorded it is a pass.
         routing.is_known &= head.to.tag().is_some();
+        routing.by = routing.by.filter(|_| routing.is_known);
         let is_ours = proxy::is_own(self.registrar.domains(), &stack.flows, &routing.uri, routing.is_known);
         let is_last = routing.routes.is_empty();
         let is_for_us = is_ours && is_last && routing.uri.user.is_none();
@@ -889,7 +937,7 @@ impl Server {
         if !is_free && let Err(refusal) = self.authorise(&incoming, &routing.uri, stays, stack) {
             return self.refuse_caller(incoming, refusal, stack);
         }
-        let aor = is_ours.then(|| Aor::of(&routing.uri));
+        let aor = (is_ours && routing.by.is_none()).then(|| Aor::of(&routing.uri));
         let unbound = match is_for_us {
             true => uas::refuse_method(&request.method, ALLOW),
             false => Reply::new(self.registrar.unbound(&routing.uri)),
@@ -944,6 +992,9 @@ impl Server {
             None if is_ours => &uri.host,
             None => return Err(Reply::because(403, "From is of no domain that is served here").into()),
         };
+        if caller.is_some_and(|caller| stack.flows.proven(incoming.path.flow).contains(&Aor::of(caller))) {
+            return Ok(());
+        }
         let realm = realm.to_string().to_ascii_lowercase();
         let (random, now) = (&mut *stack.context.random, stack.context.now);
         let source = incoming.peer.ip();
@@ -1108,6 +1159,8 @@ struct OwnAddresses<'a> {
     domains: &'a Domains,
     flows: &'a Flows,
     token: u64,
+    call_id: &'a str,
+    keys: Keys,
 }
 
 impl Own for OwnAddresses<'_> {
@@ -1118,6 +1171,10 @@ impl Own for OwnAddresses<'_> {
     fn is_token(&self, token: &str) -> bool {
         token == format!("{:016x}", self.token)
     }
+
+    fn flow(&self, token: &str) -> Option<FlowId> {
+        proxy::flow_named(token, self.call_id, &self.keys)
+    }
 }
 
 fn tell(what: ServerEvent, stack: &mut Transactions) {
@@ -1127,6 +1184,11 @@ fn tell(what: ServerEvent, stack: &mut Transactions) {
 fn tell_stretch(stretch: Stretch, stack: &mut Transactions) {
     let Stretch { source, answers, logins, .. } = stretch;
     tell(ServerEvent::RateLimited { source, unanswered: answers, logins }, stack);
+}
+
+fn tell_handshakes(failed: Failed, stack: &mut Transactions) {
+    let Failed { transport, source, cause, count } = failed;
+    tell(ServerEvent::HandshakeFailed { transport, source, cause, count }, stack);
 }
 
 fn expires_of(stored: &Stored, effect: &Effect) -> Option<Time> {

@@ -7,7 +7,7 @@ use sipreg::proto::proxy::best::{Best, Final};
 use sipreg::proto::proxy::forward::{self, Forwarded, Heading, Own, Routing};
 use sipreg::proto::transaction::Keys;
 use sipreg::proto::uas::{Head, Reply};
-use sipreg::proto::{SentBy, Transport};
+use sipreg::proto::{FlowId, SentBy, Transport};
 use sipreg::sip::{AnyUri, Header, HeaderName, Headers, Host, Message, NameAddr, Request, Response, Uri};
 
 use super::input::Input;
@@ -21,6 +21,10 @@ enum Ours {
 }
 
 impl Own for Ours {
+    fn flow(&self, _: &str) -> Option<FlowId> {
+        None
+    }
+
     fn is_own(&self, uri: &Uri) -> bool {
         match self {
             Ours::Nothing => false,

@@ -8,6 +8,10 @@ use crate::sip::Message;
 struct Proxy;
 
 impl Own for Proxy {
+    fn flow(&self, token: &str) -> Option<FlowId> {
+        token.parse().ok().map(FlowId)
+    }
+
     fn is_own(&self, uri: &Uri) -> bool {
         let host = uri.host.to_string();
         let is_host = host.eq_ignore_ascii_case("p.example.com") || host == "192.0.2.1";
