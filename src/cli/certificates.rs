@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,12 +13,14 @@ use zeroize::Zeroizing;
 
 use super::exposure::{Right, others_may};
 use super::options::{Security, Showing};
-use super::text::shown;
+use super::text::{shown, utc};
 use super::thread::regular;
 use super::usage::UsageError;
-use super::values::{VerifiedName, WebOrigin, WebSocketPath};
+use super::values::{VerifiedName, WebOrigin, WebSocketPath, typed};
 use crate::net::{Identity, ProfileSettings, ServerSettings, TlsSettingsError};
-use crate::proto::identity::Wildcards;
+use crate::proto::Time;
+use crate::proto::identity::{Certificate, Wildcards};
+use crate::proto::registrar::service::Listen;
 
 /// The largest file: that of all authorities of a system is a tenth of it.
 const LARGEST: u64 = 4 << 20;
@@ -215,6 +218,47 @@ pub fn exposure(certificate: Option<&Path>, key: Option<&Path>) -> Option<String
     };
     others_may(Right::Read, path)
         .then(|| format!("{option}: others may read the private key in {}: chmod 600 it", named(path)))
+}
+
+/// What a server's own certificate says that keeps clients away, who serves these domains at these addresses.
+#[must_use]
+pub fn complaint(
+    certificate: &Certificate,
+    domains: &[String],
+    listen: &[Listen],
+    now: Time,
+) -> Option<String> {
+    let Certificate { subject, not_before, not_after, .. } = certificate;
+    let of = format!("--tls-cert: the certificate of {subject}");
+    if now >= *not_after {
+        return Some(format!("{of} ran out at {}: clients refuse it", utc(*not_after)));
+    }
+    if now < *not_before {
+        return Some(format!("{of} is not good before {}: clients refuse it", utc(*not_before)));
+    }
+    let is_for = |name: &str| certificate.is_for(name, Wildcards::Refused);
+    let at_addresses = || listen.iter().any(|listen| is_for(&listen.address.ip().to_string()));
+    (!domains.iter().any(|domain| is_for(domain)) && !at_addresses()).then(|| {
+        let domains = domains.join(", ");
+        format!("{of} is for none of the domains ({domains}): clients that ask for one of them refuse it")
+    })
+}
+
+/// The options with which a client trusts a server that shows this certificate, of that file, at the address.
+#[must_use]
+pub fn trusting(certificate: Option<&Certificate>, file: &Path, domains: &[String], at: IpAddr) -> String {
+    let is_for = |name: &str| certificate.is_none_or(|it| it.is_for(name, Wildcards::Refused));
+    let mut options = String::new();
+    // Nobody else vouches for one that is signed by itself; the authorities of others are not known here.
+    if certificate.is_none_or(|certificate| certificate.subject == certificate.issuer) {
+        options += &format!(" --tls-ca {}", typed(&file.to_string_lossy()));
+    }
+    if !is_for(&at.to_string())
+        && let Some(domain) = domains.iter().find(|domain| is_for(domain))
+    {
+        options += &format!(" --tls-name {domain}");
+    }
+    options
 }
 
 /// Whether there is a certificate among the PEM texts.

@@ -295,8 +295,8 @@ server ends. It runs until SIGINT or SIGTERM; SIGHUP reads the users and certifi
         (
             "Over TLS, and for browsers:",
             &[
-                "sipreg serve --domain example.com --users users.txt --tls-cert cert.pem \\",
-                "  --tls-key key.pem --listen tls:0.0.0.0:5061 --listen wss:0.0.0.0:8443",
+                "sipreg serve --users users.txt --tls-cert cert.pem --listen tls:0.0.0.0:5061",
+                "sipreg serve --users users.txt --tls-cert cert.pem --listen wss:0.0.0.0:8443",
             ],
         ),
         (

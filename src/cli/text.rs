@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
+use crate::proto::Time;
+
 /// `text` with everything escaped that could move the cursor, change colours or reorder what a person reads:
 /// control characters, line and paragraph separators, direction overrides, characters without width. A peer writes reason phrases,
 /// realms and URIs, and a terminal obeys what it is sent.
@@ -213,6 +215,25 @@ pub fn tenths(span: Duration) -> f64 {
 #[must_use]
 pub fn rounded_seconds(span: Duration) -> f64 {
     (span.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// The time in UTC, to the second, as JSON has it.
+#[must_use]
+pub fn rfc3339(at: Time) -> String {
+    let at = std::time::UNIX_EPOCH + Duration::from_millis(at.as_millis());
+    humantime::format_rfc3339_seconds(at).to_string()
+}
+
+/// The time in UTC for people, to the second: `2027-01-01 00:00:00 UTC`.
+#[must_use]
+pub fn utc(at: Time) -> String {
+    rfc3339(at).replace('T', " ").replace('Z', " UTC")
+}
+
+/// The day in UTC: `2027-01-01`.
+#[must_use]
+pub fn day(at: Time) -> String {
+    rfc3339(at).chars().take_while(|c| *c != 'T').collect()
 }
 
 /// Columns of the terminal that stderr is; `None` where it does not say, or says nonsense.

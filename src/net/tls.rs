@@ -73,6 +73,12 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Identity")
     }
+
+    /// What the certificate says.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        None
+    }
 }
 
 /// What the connections of a client over TLS and WebSocket are made with.

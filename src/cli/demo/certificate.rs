@@ -8,6 +8,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 
 use crate::cli::exit::Fault;
+use crate::cli::text::rfc3339;
 use crate::proto::Time;
 
 /// It is good from so long before it was made, for clocks that were set back, and for so long after.
@@ -97,9 +98,7 @@ fn node(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 /// As GeneralizedTime: `20270101000000Z`.
 fn time(at: Time) -> Vec<u8> {
-    let at = std::time::UNIX_EPOCH + Duration::from_millis(at.as_millis());
-    let text = humantime::format_rfc3339_seconds(at).to_string();
-    text.bytes().filter(|octet| octet.is_ascii_digit() || *octet == b'Z').collect()
+    rfc3339(at).bytes().filter(|octet| octet.is_ascii_digit() || *octet == b'Z').collect()
 }
 
 /// A text as PEM has it (RFC 7468).

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::FaultCause;
 use crate::cli::explain::{self, Case};
-use crate::cli::report::utc;
+use crate::cli::text::utc;
 use crate::proto::identity::{Certificate, TlsSession, Untrusted, Wildcards};
 
 /// So many names of a certificate are told.

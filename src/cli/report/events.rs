@@ -12,16 +12,17 @@ use serde::{Serialize, Serializer};
 use super::json::{Binding, RegistrationFields, schema_of};
 use super::paint::Paint;
 use super::writer::Stream;
-use super::zone::{Zone, rfc3339};
+use super::zone::Zone;
 use super::{Reporter, human};
 use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::explain;
-use crate::cli::text::{escape, json_line, rounded_seconds, seconds};
+use crate::cli::text::{escape, json_line, rfc3339, rounded_seconds, seconds};
 use crate::proto::binding::Fate;
 use crate::proto::client::outcome::{Failure, Report};
 use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::digest::Algorithm;
+use crate::proto::identity::{Untrusted, UpgradeFault};
 use crate::proto::registrar::service::{Crowd, ServerEvent};
 use crate::proto::{Cause, Time};
 use crate::sip::reason_phrase;
@@ -430,7 +431,7 @@ pub(super) fn seconds_until(at: Time, now: Time) -> u32 {
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[schemars(title = "sipreg serve --json")]
 pub struct ServeDetails {
-    /// `listening`: `udp` or `tcp`.
+    /// `listening`: `udp`, `tcp`, `tls`, `ws` or `wss`. `handshake_failed`: `tls`, `ws` or `wss`.
     transport: Option<String>,
     /// `listening`: address and port; IPv6 in brackets.
     address: Option<String>,
@@ -450,12 +451,14 @@ pub struct ServeDetails {
     limit: Option<LimitName>,
     /// Address and port of who sent it.
     peer: Option<String>,
-    /// `unanswered`: the address that the device sends from, without port. `rate_limited`: an IPv4 address, or a network
-    /// of IPv6 with its length.
+    /// `unanswered`, `handshake_failed`: the address that the other side sends from, without port. `rate_limited`: an IPv4
+    /// address, or a network of IPv6 with its length.
     source: Option<String>,
+    /// `handshake_failed`: what was wrong.
+    cause: Option<HandshakeCause>,
     /// `auth_failed`: as whom.
     username: Option<String>,
-    /// `reload_failed`: the file of users.
+    /// `reload_failed`: the file, of users or of certificates.
     file: Option<String>,
     /// `malformed`: the status it was answered with; null if it was not. `routed`: the final status; null when the
     /// request has just been forwarded.
@@ -489,6 +492,103 @@ impl From<Crowd> for LimitName {
     }
 }
 
+/// What kept a connection from being usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HandshakeCause {
+    /// Something else than TLS came.
+    NotTls,
+    /// There is no version of TLS that both sides speak.
+    TlsVersion,
+    /// The client's certificate, or one above it, has run out.
+    CertificateExpired,
+    /// The client's certificate, or one above it, is not good yet.
+    CertificateNotYetValid,
+    /// Nobody of `--tls-client-ca` vouches for the client's certificate.
+    CertificateIssuer,
+    /// The client's certificate is signed by itself.
+    CertificateSelfSigned,
+    /// The client's certificate can't be used for another reason.
+    CertificateUnusable,
+    /// The client does not trust the certificate of this server.
+    CertificateRefused,
+    /// The TLS handshake failed otherwise.
+    Tls,
+    /// Something else than a WebSocket was asked for.
+    NotWebsocket,
+    /// A WebSocket was asked for, but not for `sip`.
+    NoSubprotocol,
+    /// The page is not one of `--ws-origin`.
+    Origin,
+    /// More came than a handshake may have.
+    TooLong,
+    /// Nothing came in time.
+    Silent,
+    /// The other side went away.
+    Closed,
+    /// Too many handshakes are under way, of all sources or of this one.
+    TooMany,
+    /// The network failed.
+    Network,
+}
+
+impl From<Cause> for HandshakeCause {
+    fn from(cause: Cause) -> HandshakeCause {
+        match cause {
+            Cause::Untrusted(why) => match why {
+                Untrusted::NotTls => HandshakeCause::NotTls,
+                Untrusted::Version => HandshakeCause::TlsVersion,
+                Untrusted::Expired => HandshakeCause::CertificateExpired,
+                Untrusted::NotYetValid => HandshakeCause::CertificateNotYetValid,
+                Untrusted::Issuer | Untrusted::Incomplete => HandshakeCause::CertificateIssuer,
+                Untrusted::SelfSigned => HandshakeCause::CertificateSelfSigned,
+                Untrusted::Name | Untrusted::Purpose | Untrusted::Broken => {
+                    HandshakeCause::CertificateUnusable
+                }
+                Untrusted::ClientCertificateRefused => HandshakeCause::CertificateRefused,
+                Untrusted::ClientCertificateWanted | Untrusted::Handshake => HandshakeCause::Tls,
+            },
+            Cause::Upgrade(fault) => match fault {
+                UpgradeFault::Subprotocol => HandshakeCause::NoSubprotocol,
+                UpgradeFault::NotWebSocket | UpgradeFault::Status(_) => HandshakeCause::NotWebsocket,
+                UpgradeFault::TooLong => HandshakeCause::TooLong,
+                UpgradeFault::Origin => HandshakeCause::Origin,
+            },
+            Cause::TimedOut => HandshakeCause::Silent,
+            Cause::Reset => HandshakeCause::Closed,
+            Cause::Exhausted => HandshakeCause::TooMany,
+            Cause::Refused
+            | Cause::Unreachable
+            | Cause::ProtocolUnreachable
+            | Cause::TooLarge
+            | Cause::LocalAddress
+            | Cause::Denied
+            | Cause::Other(_) => HandshakeCause::Network,
+        }
+    }
+}
+
+/// What was wrong with a handshake, for people.
+fn unusable(cause: Cause) -> String {
+    match cause {
+        Cause::Untrusted(Untrusted::ClientCertificateRefused) => {
+            "the other side does not trust our certificate".to_owned()
+        }
+        Cause::TimedOut => "it did not come to an end in time".to_owned(),
+        Cause::Reset => "the other side went away".to_owned(),
+        Cause::Exhausted => "too many are under way".to_owned(),
+        Cause::Untrusted(_)
+        | Cause::Upgrade(_)
+        | Cause::Refused
+        | Cause::Unreachable
+        | Cause::ProtocolUnreachable
+        | Cause::TooLarge
+        | Cause::LocalAddress
+        | Cause::Denied
+        | Cause::Other(_) => cause.to_string(),
+    }
+}
+
 /// What can happen to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -516,7 +616,9 @@ pub enum ServeEventName {
     Dropped,
     /// Requests were not forwarded but got 503, because too much is in progress.
     Overload,
-    /// The users could not be read again: they stay as they were.
+    /// A connection over TLS or WebSocket came in and was never usable.
+    HandshakeFailed,
+    /// The users or certificates could not be read again: they stay as they were.
     ReloadFailed,
     /// A source has sent more than it may without proving who it is, or logins of it have failed too often: told when that is over, or goes on.
     RateLimited,
@@ -610,10 +712,16 @@ impl ServeEvent {
                 let (limit, message) = (Some((*what).into()), Some(what.to_string()));
                 event(Name::Overload, ServeDetails { limit, message, count: *refused, ..none })
             }
-            ServerEvent::HandshakeFailed { source, cause, count, .. } => {
-                let (source, message) =
-                    (Some(source.ip().to_canonical().to_string()), Some(cause.to_string()));
-                event(Name::Dropped, ServeDetails { source, message, count: *count, ..none })
+            ServerEvent::HandshakeFailed { transport, source, cause, count } => {
+                let details = ServeDetails {
+                    transport: Some(transport.to_string()),
+                    source: Some(source.ip().to_canonical().to_string()),
+                    cause: Some((*cause).into()),
+                    message: Some(unusable(*cause)),
+                    count: *count,
+                    ..none
+                };
+                event(Name::HandshakeFailed, details)
             }
             ServerEvent::Stopped => event(Name::Stopped, none),
         }
@@ -703,6 +811,10 @@ impl ForPeople for ServeEvent {
             }
             Name::Dropped => (paint.odd("dropped  "), format!("the connection of {peer}: {message}")),
             Name::ReloadFailed => (paint.bad("not reread"), message),
+            Name::HandshakeFailed => {
+                let (transport, source) = (or_nothing(&details.transport), or_nothing(&details.source));
+                (paint.odd("handshake"), format!("over {transport} from {source}: {message}"))
+            }
             Name::RateLimited => {
                 let source = or_nothing(&details.source);
                 (paint.odd("limited  "), format!("{source}: {message}"))
@@ -773,7 +885,7 @@ pub struct Throttle {
 }
 
 /// Kinds of events that come in floods.
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 /// Events of one kind that pass within a second.
 const PER_SECOND: u32 = 20;
@@ -809,6 +921,7 @@ impl Throttle {
             ServeEventName::RateLimited => 4,
             // It reached nobody: strangers can have any number of those.
             ServeEventName::Routed if event.details.targets.as_ref().is_some_and(Vec::is_empty) => 5,
+            ServeEventName::HandshakeFailed => 6,
             ServeEventName::Listening
             | ServeEventName::Bound
             | ServeEventName::Refreshed

@@ -19,8 +19,8 @@ use crate::sip::Q;
 
 use super::json::is_removal;
 use super::paint::Paint;
-use super::zone::{Zone, day};
-use crate::cli::text::{escape, milliseconds, readable, seconds};
+use super::zone::Zone;
+use crate::cli::text::{day, escape, milliseconds, readable, seconds};
 
 /// Bindings of other devices beyond this number are counted, not listed.
 const OTHERS_SHOWN: usize = 10;

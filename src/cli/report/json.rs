@@ -15,9 +15,8 @@ use crate::proto::identity::TlsSession;
 use crate::proto::{Cause, ResolveError};
 use crate::sip::NameAddr;
 
-use super::zone::rfc3339;
 use crate::cli::exit::Fault;
-use crate::cli::text::{json_line, tenths};
+use crate::cli::text::{json_line, rfc3339, tenths};
 
 /// What came of one `sipreg` command. Every key is always there; what is not known is null, [] or 0.
 #[derive(Debug, Serialize, JsonSchema)]

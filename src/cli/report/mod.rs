@@ -35,7 +35,6 @@ use json::{CommandName, Object};
 use paint::Paint;
 use writer::{Put, Stream, Writer};
 use zone::Zone;
-pub use zone::utc;
 
 /// The options of output, and what else shapes it.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! Times for people: in the zone of `TZ` or of the system, with its name. JSON has UTC ([`rfc3339`]).
+//! Times for people: in the zone of `TZ` or of the system, with its name. JSON has UTC ([`crate::cli::text::rfc3339`]).
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -92,25 +92,6 @@ fn read(path: &Path) -> Option<TimeZone> {
     let mut content = Vec::new();
     File::open(path).ok()?.take(LARGEST).read_to_end(&mut content).ok()?;
     TimeZone::tzif("", &content).ok()
-}
-
-/// The time in UTC, to the second.
-#[must_use]
-pub fn rfc3339(at: Time) -> String {
-    let at = std::time::UNIX_EPOCH + Duration::from_millis(at.as_millis());
-    humantime::format_rfc3339_seconds(at).to_string()
-}
-
-/// The time in UTC for people, to the second: `2027-01-01 00:00:00 UTC`.
-#[must_use]
-pub fn utc(at: Time) -> String {
-    rfc3339(at).replace('T', " ").replace('Z', " UTC")
-}
-
-/// The day in UTC: `2027-01-01`.
-#[must_use]
-pub fn day(at: Time) -> String {
-    rfc3339(at).chars().take_while(|c| *c != 'T').collect()
 }
 
 fn time_of_day(at: DateTime) -> String {

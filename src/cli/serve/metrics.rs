@@ -35,6 +35,11 @@ impl Collector for Counted {
             ("malformed", "Messages that could not be served", counted.malformed),
             ("stray_responses", "Responses that nobody waits for", counted.stray),
             ("connections", "Connections that came in", counted.accepted),
+            (
+                "handshakes_failed",
+                "Connections over TLS or WebSocket that were never usable",
+                counted.handshakes_failed,
+            ),
             ("connections_dropped", "Connections closed by a limit", counted.dropped),
             ("branches", "Branches that requests were forwarded on", counted.branches),
             ("branches_cancelled", "Branches that were cancelled", counted.cancelled),

@@ -6,8 +6,6 @@ mod options;
 mod users;
 
 use std::io;
-use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::certificates::{self, Files};
@@ -21,10 +19,10 @@ use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal};
 use super::trace::Wish;
 use super::usage::UsageError;
-use super::values::typed;
-use crate::net::Config;
+use crate::net::{Config, Identity};
 use crate::proto::client::plan::Timing;
 use crate::proto::digest::Verifier;
+use crate::proto::identity::Certificate;
 use crate::proto::registrar::service::{Listen, ServerEvent, Service};
 use crate::proto::{Cause, Command, Notice, Transport};
 use crate::store::Memory;
@@ -67,6 +65,13 @@ async fn serve(
         copies = wish.begin(false) => copies?,
     };
     let domains: Vec<String> = options.domains.iter().map(ToString::to_string).collect();
+    let certificate = shown.identity.as_ref().and_then(Identity::certificate).cloned();
+    if let Some(complaint) = certificate
+        .as_ref()
+        .and_then(|it| certificates::complaint(it, &domains, &options.listen, setup.clock.now()))
+    {
+        reporter.warning(&complaint);
+    }
     let (access, example) = match &users {
         Some(users) => (users::summary(users, file.as_deref()), users::example(users)),
         None => ("anybody may register".to_owned(), None),
@@ -97,6 +102,7 @@ async fn serve(
         session,
         reload: Reload::new(file, showing.clone()),
         showing,
+        certificate,
         throttle: Throttle::default(),
         listening: Vec::new(),
         wanted,
@@ -113,6 +119,8 @@ struct Server {
     session: Session,
     reload: Reload,
     showing: Showing,
+    /// What is shown over TLS.
+    certificate: Option<Certificate>,
     throttle: Throttle,
     listening: Vec<Listen>,
     wanted: usize,
@@ -217,8 +225,9 @@ impl Server {
             if *transport != Transport::Udp {
                 next += &format!(" --transport {transport}");
             }
-            if let Some(certificate) = self.showing.tls_cert.as_deref().filter(|_| transport.is_secure()) {
-                next += &self.trusting(certificate, address.ip());
+            if let Some(file) = self.showing.tls_cert.as_deref().filter(|_| transport.is_secure()) {
+                let certificate = self.certificate.as_ref();
+                next += &certificates::trusting(certificate, file, &self.domains, address.ip());
             }
         }
         Banner {
@@ -227,11 +236,6 @@ impl Server {
             next,
             metrics: self.session.metrics_address(),
         }
-    }
-
-    /// The options with which a client trusts the certificate of this server.
-    fn trusting(&self, certificate: &Path, _address: IpAddr) -> String {
-        format!(" --tls-ca {}", typed(&certificate.to_string_lossy()))
     }
 
     /// Goes on with the users and certificates as they are now; where there is a mistake in their files the old ones stay.

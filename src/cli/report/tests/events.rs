@@ -8,6 +8,7 @@ use crate::cli::report::zone::Zone;
 use crate::proto::binding::{Aor, Effect, Fate};
 use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::digest::Algorithm;
+use crate::proto::identity::{Untrusted, UpgradeFault};
 use crate::proto::registrar::service::{AuthFailure, Crowd, Overload, ServerEvent};
 use crate::sip::Method;
 
@@ -188,7 +189,7 @@ fn a_routed_request_is_an_object_for_scripts() {
         status,
     };
     let line = |what| ServeEvent::of(&what, SENT).unwrap().line(0);
-    insta::assert_snapshot!(line(what(None)), @r#"{"event":"routed","time":"2026-11-22T13:03:12Z","dropped_events":0,"transport":null,"address":null,"aor":"sip:werner.heisenberg@munich.de","contact":null,"expires":null,"method":"MESSAGE","from":"sip:niels@copenhagen.dk","targets":["sip:w@192.0.2.8","sip:w@192.0.2.9;transport=tcp"],"limit":null,"peer":null,"source":null,"username":null,"file":null,"status":null,"message":null,"hint":null,"count":1}"#);
+    insta::assert_snapshot!(line(what(None)), @r#"{"event":"routed","time":"2026-11-22T13:03:12Z","dropped_events":0,"transport":null,"address":null,"aor":"sip:werner.heisenberg@munich.de","contact":null,"expires":null,"method":"MESSAGE","from":"sip:niels@copenhagen.dk","targets":["sip:w@192.0.2.8","sip:w@192.0.2.9;transport=tcp"],"limit":null,"peer":null,"source":null,"cause":null,"username":null,"file":null,"status":null,"message":null,"hint":null,"count":1}"#);
     assert!(line(what(Some(202))).contains("\"status\":202,"));
     let overload = line(ServerEvent::Overload { what: Crowd::Memory, refused: 7 });
     assert!(overload.contains("\"limit\":\"memory\"") && overload.contains("\"count\":7"), "{overload}");
@@ -255,4 +256,50 @@ fn requests_of_strangers_pass_at_a_rate() {
         text(&many)
     );
     assert!(!KeepEvent::of(AOR, &AccountEvent::Registering, None, SENT).is_of_strangers());
+}
+
+/// WSS-002: what came in over TLS or WebSocket and was never usable is told with who it was and why, so many times a second.
+#[test]
+fn a_handshake_that_failed_is_told_with_its_cause() {
+    let failed = |cause| ServerEvent::HandshakeFailed {
+        transport: Transport::Wss,
+        source: "[::ffff:192.0.2.7]:40000".parse().unwrap(),
+        cause,
+        count: 3,
+    };
+    let causes = [
+        Cause::Untrusted(Untrusted::NotTls),
+        Cause::Untrusted(Untrusted::Version),
+        Cause::Untrusted(Untrusted::Issuer),
+        Cause::Untrusted(Untrusted::ClientCertificateRefused),
+        Cause::Upgrade(UpgradeFault::Subprotocol),
+        Cause::Upgrade(UpgradeFault::Origin),
+        Cause::TimedOut,
+        Cause::Reset,
+        Cause::Exhausted,
+    ];
+    let mut lines = String::new();
+    let mut words = Vec::new();
+    for cause in causes {
+        let event = ServeEvent::of(&failed(cause), SENT).unwrap();
+        lines += &text(&event);
+        let json: serde_json::Value = serde_json::from_str(&event.line(0)).unwrap();
+        assert_eq!(
+            (&json["event"], &json["transport"], &json["source"], &json["count"]),
+            (&"handshake_failed".into(), &"wss".into(), &"192.0.2.7".into(), &3.into())
+        );
+        words.push(json["cause"].as_str().unwrap().to_owned());
+    }
+    insta::assert_snapshot!(lines, @r#"
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: not TLS (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: no common version of TLS (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: the certificate's issuer is not trusted (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: the other side does not trust our certificate (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: no WebSocket subprotocol sip (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: the origin is not allowed (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: it did not come to an end in time (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: the other side went away (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: too many are under way (3 times)
+    "#);
+    insta::assert_snapshot!(words.join(" "), @r#"not_tls tls_version certificate_issuer certificate_refused no_subprotocol origin silent closed too_many"#);
 }
