@@ -39,7 +39,7 @@ const ACCEPTS: usize = 32;
 
 /// The time that a connection which the core has closed may take to send the messages that it was given
 /// before.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// Octets that are read at once: a response with a few hundred octets of headers fits in one piece.
 const READ_SIZE: usize = 4096;
@@ -161,14 +161,14 @@ pub(super) struct Task {
     /// The destination to connect to.
     destination: Destination,
     /// Messages to be sent; closed when the flow is.
-    outbox: Arc<Outbox>,
+    pub(super) outbox: Arc<Outbox>,
     /// The way back to the driver.
-    report: Report,
+    pub(super) report: Report,
 }
 
 /// Reports to the driver on one flow. It waits while the driver has more than enough to do, so that the
 /// kernel's buffers hold the rest.
-struct Report {
+pub(super) struct Report {
     flow: FlowId,
     remote: SocketAddr,
     events: mpsc::Sender<Event>,
@@ -201,19 +201,19 @@ impl Flow {
 }
 
 impl Report {
-    async fn opened(&self, local: SocketAddr) {
+    pub(super) async fn opened(&self, local: SocketAddr) {
         self.send(Event::Opened { flow: self.flow, local }).await;
     }
 
-    async fn received(&self, bytes: Bytes) {
+    pub(super) async fn received(&self, bytes: Bytes) {
         self.send(Event::Received { flow: self.flow, peer: self.remote, bytes }).await;
     }
 
-    async fn closed(&self) {
+    pub(super) async fn closed(&self) {
         self.send(Event::Closed { flow: self.flow }).await;
     }
 
-    async fn failed(&self, cause: Cause) {
+    pub(super) async fn failed(&self, cause: Cause) {
         self.send(Event::Failed { flow: self.flow, peer: self.remote, cause }).await;
     }
 
@@ -314,7 +314,7 @@ struct OutboxSender(Arc<Outbox>);
 /// The messages to be sent on one connection: a queue from the driver to the connection's task that is
 /// bounded in messages and in octets, and costs nothing while it is empty. No message waits that the system
 /// takes at once.
-struct Outbox {
+pub(super) struct Outbox {
     queue: Mutex<Queue>,
     stream: OnceLock<TcpStream>,
     more: Notify,
@@ -406,8 +406,38 @@ impl Outbox {
         Ok(())
     }
 
+    /// The message that waits longest, if any. It counts as waiting until [`Outbox::written`].
+    pub(super) fn next(&self) -> Option<Bytes> {
+        self.lock().messages.pop_front()
+    }
+
+    /// A message of that many octets, which [`Outbox::next`] gave, has been written.
+    pub(super) fn written(&self, octets: usize) {
+        let mut queue = self.lock();
+        queue.octets = queue.octets.saturating_sub(octets);
+        if queue.messages.is_empty() {
+            queue.messages = VecDeque::new();
+        }
+    }
+
+    /// Waits for more messages; false: there will be none.
+    pub(super) async fn more(&self) -> bool {
+        loop {
+            {
+                let queue = self.lock();
+                if !queue.messages.is_empty() {
+                    return true;
+                }
+                if queue.closed {
+                    return false;
+                }
+            }
+            self.more.notified().await;
+        }
+    }
+
     /// Resolves, once, when the driver has closed the queue.
-    async fn closed(&self) {
+    pub(super) async fn closed(&self) {
         self.closed.notified().await;
     }
 

@@ -271,6 +271,7 @@ fn cannot_listen(transport: Transport, address: std::net::SocketAddr, cause: Cau
         | Cause::TooLarge
         | Cause::Untrusted(_)
         | Cause::Upgrade(_)
+        | Cause::WebSocket(_)
         | Cause::Other(_) => error,
     }
 }
