@@ -9,7 +9,7 @@
 mod meter;
 pub mod upgrade;
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,6 +40,9 @@ const WRITE_SIZE: usize = 2 * MESSAGE;
 /// Octets that are read at once.
 const READ_SIZE: usize = 4096;
 
+/// The time from the first octet of a message to its last, fragments and all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Octets of a peer that is closed that are still read, so that it can hear why.
 const LAST_OCTETS: usize = 256 * 1024;
 
@@ -63,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .max_write_buffer_size(WRITE_SIZE)
             .max_message_size(Some(MESSAGE))
             .max_frame_size(Some(MESSAGE));
-        let io = Metered::new(io, ahead)?;
+        let io = Metered::new(io, ahead, PATIENCE)?;
         let ahead = ahead.to_vec();
         Ok(Socket(WebSocketStream::from_partially_read(io, ahead, role, Some(config)).await))
     }

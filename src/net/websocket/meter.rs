@@ -13,9 +13,6 @@ use tokio::time::{Instant, Sleep};
 
 use crate::proto::identity::WebSocketFault;
 
-/// The time from the first octet of a message to its last, fragments and all.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Frames a second that bring nothing: pings, pongs, and empty ones.
 const IDLE_FRAMES: u32 = 100;
 
@@ -26,6 +23,8 @@ const HEAD: usize = 14;
 pub(super) struct Metered<S> {
     io: S,
     meter: Meter,
+    /// The time from the first octet of a message to its last, fragments and all.
+    patience: Duration,
     /// When the message that is under way has to be complete.
     due: Option<Pin<Box<Sleep>>>,
 }
@@ -35,8 +34,8 @@ impl<S> Metered<S> {
     ///
     /// # Errors
     /// The frames among it are too many.
-    pub(super) fn new(io: S, ahead: &[u8]) -> io::Result<Metered<S>> {
-        let mut metered = Metered { io, meter: Meter::default(), due: None };
+    pub(super) fn new(io: S, ahead: &[u8], patience: Duration) -> io::Result<Metered<S>> {
+        let mut metered = Metered { io, meter: Meter::default(), patience, due: None };
         metered.measure(ahead)?;
         Ok(metered)
     }
@@ -51,7 +50,7 @@ impl<S> Metered<S> {
         if !self.meter.is_midway() {
             self.due = None;
         } else if has_ended || self.due.is_none() {
-            self.due = Some(Box::pin(tokio::time::sleep(PATIENCE)));
+            self.due = Some(Box::pin(tokio::time::sleep(self.patience)));
         }
         if self.meter.count > IDLE_FRAMES { Err(io::Error::other(WebSocketFault::Flood)) } else { Ok(()) }
     }
@@ -168,4 +167,80 @@ fn length(head: &[u8]) -> Option<u64> {
     }
     let long = head[2..2 + extended].iter().fold(0, |length, octet| length << 8 | u64::from(*octet));
     Some(if extended == 0 { u64::from(second & 0x7f) } else { long })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Two fragments with a ping between them, an empty message, and a masked one of 300 octets.
+    fn frames() -> Vec<u8> {
+        let mut frames = b"\x01\x02ab\x89\x01p\x80\x01c\x82\x00\x82\xfe\x01\x2cmask".to_vec();
+        frames.extend([b'x'; 300]);
+        frames
+    }
+
+    #[test]
+    fn ends_of_messages_are_found_however_the_octets_come() {
+        let now = Instant::now();
+        let ends = [10, 12, 12 + 8 + 300];
+        for size in [1, 2, 3, 7, 500] {
+            let mut meter = Meter::default();
+            let mut read = 0;
+            for piece in frames().chunks(size) {
+                let before = read;
+                read += piece.len();
+                let has_ended = meter.read(piece, now);
+                assert_eq!(has_ended, ends.iter().any(|end| (before + 1..=read).contains(end)), "{read}");
+                assert_eq!(meter.is_midway(), !ends.contains(&read), "{read}");
+            }
+            assert_eq!(meter.count, 2);
+        }
+    }
+
+    #[test]
+    fn frames_that_bring_nothing_are_counted_by_the_second() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        assert!(meter.read(&b"\x89\x00".repeat(100), start));
+        assert!(meter.read(b"\x81\x01a", start));
+        assert_eq!(meter.count, IDLE_FRAMES);
+        meter.read(b"\x8a\x00", start + Duration::from_millis(999));
+        assert_eq!(meter.count, IDLE_FRAMES + 1);
+        meter.read(b"\x00\x00", start + Duration::from_millis(1000));
+        assert_eq!(meter.count, 1);
+    }
+
+    /// A length of eight octets is no reason to wait for that much at once, or to add up.
+    #[test]
+    fn the_longest_frame_is_measured_too() {
+        let mut meter = Meter::default();
+        let mut octets = b"\x82\x7f".to_vec();
+        octets.extend([0xff; 8]);
+        octets.extend([0; 100]);
+        assert!(!meter.read(&octets, Instant::now()) && meter.is_midway());
+        assert_eq!(meter.left, u64::MAX - 100);
+    }
+
+    /// WSS-004: a message that never ends, in fragments or not, is not waited for; and silence between messages is none.
+    #[tokio::test]
+    async fn a_message_has_its_time_and_silence_has_none() {
+        let patience = Duration::from_millis(50);
+        for begun in [&b"\x81"[..], b"\x81\x05SI", b"\x01\x03SIP", b"\x01\x01S\x89\x00", b"\x81\x01a\x81"] {
+            let (mut peer, io) = tokio::io::duplex(100);
+            let mut metered = Metered::new(io, &begun[..1], patience).unwrap();
+            peer.write_all(&begun[1..]).await.unwrap();
+            let mut all = Vec::new();
+            let error = metered.read_to_end(&mut all).await.unwrap_err();
+            let fault = error.get_ref().and_then(|fault| fault.downcast_ref());
+            assert_eq!((fault, &*all), (Some(&WebSocketFault::Slow), &begun[1..]));
+        }
+        let (mut peer, io) = tokio::io::duplex(100);
+        let mut metered = Metered::new(io, b"", patience).unwrap();
+        peer.write_all(b"\x81\x01a").await.unwrap();
+        let mut all = [0; 4];
+        let waited = tokio::time::timeout(4 * patience, metered.read_exact(&mut all)).await;
+        assert!(waited.is_err(), "{waited:?}");
+    }
 }
