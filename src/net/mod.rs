@@ -25,6 +25,7 @@
 mod alarm;
 mod batch;
 mod capture;
+mod certificate;
 mod clock;
 mod dns;
 mod driver;
