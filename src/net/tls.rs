@@ -21,8 +21,8 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, CommonState, DigitallySignedStruct, Error,
-    InvalidMessage, OtherError, PeerIncompatible, ProtocolVersion, RootCertStore,
-    ServerConfig, SignatureScheme,
+    InvalidMessage, OtherError, PeerIncompatible, ProtocolVersion, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};

@@ -186,9 +186,11 @@ where
         end = both(&mut sink, &mut stream, &outbox, &report) => end,
         () = lingering => return,
     };
-    match end.map_err(|error| Broken::of(&error)) {
+    match end {
         Ok(()) => report.closed().await,
-        Err(Broken { cause, code }) => {
+        Err(error) if is_end(&error) => report.closed().await,
+        Err(error) => {
+            let Broken { cause, code } = Broken::of(&error);
             report.failed(cause).await;
             if let (Some(code), Ok(socket)) = (code, sink.reunite(stream)) {
                 let _ = tokio::time::timeout(LINGER, dismiss(socket, code)).await;
@@ -282,6 +284,20 @@ where
     part(socket.get_mut().get_mut(), &[]).await
 }
 
+/// Whether the peer has closed, with a handshake or without.
+fn is_end(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Protocol(
+                ProtocolError::ResetWithoutClosingHandshake
+                    | ProtocolError::SendAfterClosing
+                    | ProtocolError::ReceivedAfterClosing
+            )
+    )
+}
+
 /// How a WebSocket ended that was not closed.
 struct Broken {
     cause: Cause,
@@ -303,9 +319,7 @@ impl Broken {
             Error::Capacity(_) => by(WebSocketFault::TooLong, CloseCode::Size),
             Error::Utf8(_) => by(WebSocketFault::Broken, CloseCode::Invalid),
             Error::WriteBufferFull(_) => Broken { cause: Cause::TooLarge, code: Some(CloseCode::Normal) },
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
-            | Error::ConnectionClosed
-            | Error::AlreadyClosed => Broken { cause: Cause::Reset, code: None },
+            Error::ConnectionClosed | Error::AlreadyClosed => Broken { cause: Cause::Reset, code: None },
             Error::Protocol(_)
             | Error::AttackAttempt
             | Error::Tls(_)

@@ -12,6 +12,7 @@ mod listen_udp;
 mod tcp;
 mod udp;
 mod upgrade;
+mod websocket;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
