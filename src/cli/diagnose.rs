@@ -443,7 +443,7 @@ fn unreachable_case(why: &Unreachable) -> Option<Case> {
             Cause::Upgrade(UpgradeFault::Status(_) | UpgradeFault::Origin) => explain::UPGRADE_REFUSED,
             Cause::Upgrade(UpgradeFault::Subprotocol) => explain::NO_SUBPROTOCOL,
             Cause::Upgrade(UpgradeFault::NotWebSocket | UpgradeFault::TooLong) => explain::NOT_WEBSOCKET,
-            Cause::Untrusted(_) | Cause::Other(_) => return None,
+            Cause::Untrusted(_) | Cause::WebSocket(_) | Cause::Other(_) => return None,
         },
         Unreachable::Closed => explain::CONNECTION_CLOSED,
     })

@@ -50,6 +50,7 @@ pub use driver::{Config, DNS_PATIENCE, Driver, Keeper};
 pub use random::{NoEntropy, SystemRandom};
 pub use sockets::{Bind, cause};
 pub use tls::{Identity, ProfileSettings, ServerSettings, TlsSettingsError};
+pub use websocket::upgrade;
 
 /// A runtime as the driver needs it: one thread, no workers.
 ///

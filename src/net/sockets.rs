@@ -185,7 +185,8 @@ pub(super) fn is_of_a_datagram(error: &io::Error) -> bool {
         | Cause::LocalAddress
         | Cause::Exhausted
         | Cause::Untrusted(_)
-        | Cause::Upgrade(_) => false,
+        | Cause::Upgrade(_)
+        | Cause::WebSocket(_) => false,
     }
 }
 

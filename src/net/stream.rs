@@ -45,7 +45,7 @@ const ACCEPTS: usize = 32;
 
 /// The time that a connection which the core has closed may take to send the messages that it was given
 /// before.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// The time that the handshakes of a connection that came in may take, all together.
 const HANDSHAKE: Duration = Duration::from_secs(10);

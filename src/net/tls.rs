@@ -21,8 +21,8 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, CommonState, DigitallySignedStruct, Error,
-    InvalidMessage, OtherError, PeerIncompatible, ProtocolVersion, RootCertStore,
-    ServerConfig, SignatureScheme,
+    InvalidMessage, OtherError, PeerIncompatible, ProtocolVersion, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
@@ -72,12 +72,6 @@ impl Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Identity")
-    }
-
-    /// What the certificate says.
-    #[must_use]
-    pub fn certificate(&self) -> Option<&Certificate> {
-        None
     }
 }
 

@@ -39,6 +39,9 @@ use crate::sip::{Frame, FramingError, Message, ParseError, StreamFramer};
 /// The keep-alive that answers a double CRLF (RFC 5626 §5.4).
 const PONG: &[u8] = b"\r\n";
 
+/// The keep-alive that a message of its own can be (RFC 7118 §6): what a stream has between messages.
+const PING: &[u8] = b"\r\n\r\n";
+
 /// Connections that may be under way at a time for responses whose own is gone.
 const RETURNS: usize = 64;
 
@@ -152,6 +155,9 @@ pub enum Overload {
     /// The other side does not take its answers.
     #[error("does not take its answers")]
     Stalled,
+    /// Too many frames of a WebSocket brought nothing.
+    #[error("too many pings")]
+    Flood,
 }
 
 /// What came in.
@@ -489,9 +495,17 @@ impl Flows {
         let is_server = flow.side() == Side::Server;
         let Some(framer) = &mut flow.framer else {
             let bytes = octets.take()?;
-            // A keep-alive of line ends needs no answer (RFC 5626 §4.4.1 has STUN for datagrams).
-            if is_server && bytes.iter().all(|octet| matches!(octet, b'\r' | b'\n')) {
+            let is_stream = flow.transport.is_websocket();
+            if bytes.iter().all(|octet| matches!(octet, b'\r' | b'\n')) && (is_server || is_stream) {
+                // RFC 7118 §6: line ends keep a WebSocket alive as they do a stream. A datagram of them needs no answer
+                // (RFC 5626 §4.4.1 has STUN for those).
+                if is_server && is_stream && *bytes == *PING {
+                    context.push(Action::Transmit { flow: id, peer, bytes: Bytes::from_static(PONG) });
+                }
                 return None;
+            }
+            if is_stream {
+                self.keep(id, context.now + self.bounds.idle);
             }
             self.tell(id, Direction::Received, peer, bytes.clone(), context);
             return Some(arrival(Message::parse_datagram(bytes.clone()), bytes));

@@ -115,6 +115,23 @@ pub enum UpgradeFault {
     Origin,
 }
 
+/// What ended a WebSocket that was open: the other end breaks its rules, or wears it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebSocketFault {
+    /// A message, or one frame, is longer than any SIP message here.
+    #[error("a WebSocket message is too long")]
+    TooLong,
+    /// A message, all its fragments together, was not complete in time.
+    #[error("a WebSocket message was not complete in time")]
+    Slow,
+    /// Too many frames a second bring nothing: pings, pongs, and empty ones.
+    #[error("too many pings or empty WebSocket frames")]
+    Flood,
+    /// What came are no frames of a WebSocket, or a text is none (RFC 6455 §5, §8.1).
+    #[error("broken WebSocket frames")]
+    Broken,
+}
+
 /// Whether a `*` in a certificate counts: as its leftmost label, for exactly one label. RFC 5922 §7.2 says no.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wildcards {

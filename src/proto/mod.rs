@@ -461,6 +461,9 @@ pub enum Cause {
     /// The handshake of a WebSocket failed.
     #[error("{0}")]
     Upgrade(identity::UpgradeFault),
+    /// A WebSocket that was open was worn out, or its rules were broken.
+    #[error("{0}")]
+    WebSocket(identity::WebSocketFault),
     /// Whatever has no word of its own here.
     #[error("{0}")]
     Other(std::io::ErrorKind),

@@ -563,6 +563,7 @@ impl From<Cause> for HandshakeCause {
             | Cause::TooLarge
             | Cause::LocalAddress
             | Cause::Denied
+            | Cause::WebSocket(_)
             | Cause::Other(_) => HandshakeCause::Network,
         }
     }
@@ -579,6 +580,7 @@ fn unusable(cause: Cause) -> String {
         Cause::Exhausted => "too many are under way".to_owned(),
         Cause::Untrusted(_)
         | Cause::Upgrade(_)
+        | Cause::WebSocket(_)
         | Cause::Refused
         | Cause::Unreachable
         | Cause::ProtocolUnreachable

@@ -393,7 +393,9 @@ impl Attempt {
         let result = match attempt.result {
             AttemptResult::Status(status) => status.to_string(),
             AttemptResult::Timeout | AttemptResult::Failed(Cause::TimedOut) => "timeout".to_owned(),
-            AttemptResult::Closed | AttemptResult::Failed(Cause::Reset) => "closed".to_owned(),
+            AttemptResult::Closed | AttemptResult::Failed(Cause::Reset | Cause::WebSocket(_)) => {
+                "closed".to_owned()
+            }
             AttemptResult::Failed(
                 Cause::Refused
                 | Cause::TooLarge

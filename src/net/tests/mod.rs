@@ -11,6 +11,8 @@ mod listen_tcp;
 mod listen_udp;
 mod tcp;
 mod udp;
+mod upgrade;
+mod websocket;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

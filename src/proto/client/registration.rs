@@ -420,6 +420,16 @@ impl Registration {
         self.settle(turn, now)
     }
 
+    /// The server of a WebSocket at that path challenges so: the Authorization that answers it, if anything at hand does.
+    pub fn on_upgrade_challenged(
+        &self,
+        path: &str,
+        challenges: &[String],
+        random: &mut dyn Random,
+    ) -> Option<String> {
+        self.registrant.authorize_upgrade(path, challenges, random)
+    }
+
     /// The TLS session of that flow, before it is open, or fails.
     pub fn on_secured(&mut self, session: &Arc<TlsSession>) {
         if let Some((.., visit @ Visit { awaits: Await::Flow, .. })) = self.visit() {

@@ -10,7 +10,7 @@ use super::targets::Redirect;
 use crate::proto::Time;
 use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret, Sessions, Trust};
 use crate::proto::ids::{self, Random};
-use crate::sip::{HeaderName, Response, Via};
+use crate::sip::{Header, HeaderName, Headers, Response, Via};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises,
 // one 420 (there is one tag to drop) and one new Call-ID. One that is repeated without the credentials at
@@ -193,6 +193,19 @@ impl Registrant {
 
     /// What the challenges of a response come to, which a stranger may have sent.
     fn judged(&mut self, response: &Response, is_strange: bool, random: &mut dyn Random) -> ChallengeOutcome {
+        let mut sessions = std::mem::take(&mut self.sessions);
+        let outcome = self.judge(&mut sessions, &response.headers, is_strange, random);
+        self.sessions = sessions;
+        outcome
+    }
+
+    fn judge(
+        &self,
+        sessions: &mut Sessions,
+        headers: &Headers,
+        is_strange: bool,
+        random: &mut dyn Random,
+    ) -> ChallengeOutcome {
         let domain = if is_strange { self.plan.aor.host.to_string() } else { String::new() };
         let trust = if is_strange {
             let proven = self.named.as_ref().map(|named| named.realms.as_slice()).unwrap_or_default();
@@ -200,7 +213,28 @@ impl Registrant {
         } else {
             Trust::Named
         };
-        self.sessions.on_challenge(&response.headers, &self.plan.keyring, trust, random)
+        sessions.on_challenge(headers, &self.plan.keyring, trust, random)
+    }
+
+    /// The Authorization of a request for a WebSocket at that path that was challenged so (RFC 7118 §7). Who asks may be
+    /// answered what it could be by SIP. `None`: nothing at hand answers it.
+    pub(super) fn authorize_upgrade(
+        &self,
+        path: &str,
+        challenges: &[String],
+        random: &mut dyn Random,
+    ) -> Option<String> {
+        let row = |text: &String| Header::new(HeaderName::WwwAuthenticate, text.clone()).ok();
+        let headers: Headers = challenges.iter().filter_map(row).collect();
+        let mut sessions = Sessions::new();
+        match self.judge(&mut sessions, &headers, self.stranger().is_some(), random) {
+            ChallengeOutcome::Answer => {}
+            ChallengeOutcome::PasswordWanted { .. }
+            | ChallengeOutcome::Strange { .. }
+            | ChallengeOutcome::Fail(_) => return None,
+        }
+        let rows = sessions.authorize("GET", path, b"");
+        rows.first().map(|row| row.text_lossy().into_owned())
     }
 
     fn challenged(

@@ -125,9 +125,7 @@ impl Endpoint {
             Event::HandshakeFailed { listener, remote, cause } => {
                 self.serve(|server, stack| server.handshake_failed(listener, remote, cause, stack));
             }
-            Event::Challenged { flow, .. } => {
-                self.stack.context.push(Action::Authorize { flow, authorization: None });
-            }
+            Event::Challenged { flow, path, challenges } => self.challenged(flow, &path, &challenges),
             Event::Closed { flow } => self.lost(flow, None, now),
             Event::Failed { flow, peer, cause } => self.failed(flow, peer, cause, now),
             Event::Received { flow, peer, bytes } => self.received(flow, peer, bytes, now),
@@ -528,6 +526,17 @@ impl Endpoint {
             }
         }
         self.stack.flows.secured(id, session);
+    }
+
+    /// The server of a WebSocket wants to know who asks for it. Of several accounts the first says so.
+    fn challenged(&mut self, id: FlowId, path: &str, challenges: &[String]) {
+        let user = self.stack.flows.users(id).first().copied();
+        let authorization = user.and_then(|user| {
+            let entry = self.registrations.get(&user)?;
+            let random = &mut *self.stack.context.random;
+            entry.registration.on_upgrade_challenged(path, challenges, random)
+        });
+        self.stack.context.push(Action::Authorize { flow: id, authorization });
     }
 
     /// A response belongs to the transaction it fits, and everything else to the side that the flow is of.

@@ -24,6 +24,7 @@ use super::{Asker, Dater, Refusal, Registrar, SUPPORTED, Standing, failed, full,
 use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
 use crate::proto::digest::{Algorithm, Users, Verifier};
 use crate::proto::flow::{Bounds, Flows};
+use crate::proto::identity::WebSocketFault;
 use crate::proto::locate::Pinned;
 use crate::proto::proxy::{self, Own, Passing, Proxy, Refused, Told};
 use crate::proto::timers::RegistrarTimer;
@@ -493,6 +494,16 @@ impl Server {
             Some(Cause::Other(std::io::ErrorKind::WouldBlock)) if is_open => {
                 self.drop_flow(id, Overload::Stalled, stack);
             }
+            Some(Cause::WebSocket(fault)) if is_open => match fault {
+                WebSocketFault::Slow => self.drop_flow(id, Overload::Slow, stack),
+                WebSocketFault::Flood => self.drop_flow(id, Overload::Flood, stack),
+                WebSocketFault::TooLong | WebSocketFault::Broken => {
+                    if let Some(peer) = flow.remote() {
+                        self.malformed(peer, fault.to_string(), None, stack);
+                    }
+                    self.drop_flow(id, Overload::Framing, stack);
+                }
+            },
             // What the core has not closed itself, the driver has.
             Some(_) | None => {
                 stack.flows.forget(id, &mut stack.context);
