@@ -54,6 +54,7 @@ impl Identity {
             if is_locked { TlsSettingsError::UnusableKey } else { TlsSettingsError::NoKey }
         })?;
         let identity = CertifiedKey::from_der(chain, key, &provider());
+        #[allow(clippy::wildcard_enum_match_arm, reason = "a list of rustls' that grows")]
         identity.map(|identity| Identity(Arc::new(identity))).map_err(|error| match error {
             Error::InconsistentKeys(_) => TlsSettingsError::OtherKey,
             Error::InvalidCertificate(_) => TlsSettingsError::NoCertificate,
@@ -441,12 +442,10 @@ struct Objection {
 
 impl Objection {
     fn of(error: &Error) -> Option<&Objection> {
-        match error {
-            Error::InvalidCertificate(CertificateError::Other(OtherError(other))) => {
-                other.downcast_ref::<Objection>()
-            }
-            _ => None,
+        if let Error::InvalidCertificate(CertificateError::Other(OtherError(other))) = error {
+            return other.downcast_ref::<Objection>();
         }
+        None
     }
 }
 
@@ -468,13 +467,15 @@ impl Verifier {
         between: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<(), (Untrusted, Option<Certificate>)> {
-        let Some(read) = certificate::read(leaf) else { return Err((Untrusted::Broken, None)) };
+    ) -> Result<(), Box<Objection>> {
+        let Some(read) = certificate::read(leaf) else {
+            return Err(Box::new(Objection { why: Untrusted::Broken, certificate: None }));
+        };
         let judged = self.judge_chain(leaf, &read, between, now).and_then(|()| {
             let is_meant = read.is_for(&name.to_str(), self.wildcards);
             if is_meant { Ok(()) } else { Err(Untrusted::Name) }
         });
-        judged.map_err(|why| (why, Some(read)))
+        judged.map_err(|why| Box::new(Objection { why, certificate: Some(read) }))
     }
 
     fn judge_chain(
@@ -500,11 +501,12 @@ impl Verifier {
         match verified {
             Ok(()) => Ok(()),
             Err(_) if is_self_signed => Err(Untrusted::SelfSigned),
-            Err(error) => Err(match untrusted(&error) {
+            Err(error) => {
+                let why = untrusted(&error);
                 // Nothing but the certificate itself was sent, and it was not issued by a root that is trusted.
-                Untrusted::Issuer if between.is_empty() => Untrusted::Incomplete,
-                why => why,
-            }),
+                let is_alone = why == Untrusted::Issuer && between.is_empty();
+                Err(if is_alone { Untrusted::Incomplete } else { why })
+            }
         }
     }
 }
@@ -521,12 +523,9 @@ impl ServerCertVerifier for Verifier {
         if self.insecure {
             return Ok(ServerCertVerified::assertion());
         }
-        self.judge(leaf, between, name, now).map(|()| ServerCertVerified::assertion()).map_err(
-            |(why, certificate)| {
-                let objection = Objection { why, certificate };
-                Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(objection))))
-            },
-        )
+        self.judge(leaf, between, name, now).map(|()| ServerCertVerified::assertion()).map_err(|objection| {
+            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(*objection))))
+        })
     }
 
     fn verify_tls12_signature(
