@@ -118,6 +118,7 @@ impl Files {
             wildcards: if wildcard { Wildcards::Accepted } else { Wildcards::Refused },
             insecure,
             path,
+            ..ProfileSettings::default()
         };
         let made = ConnectionSettings { settings: Arc::new(settings), mark };
         self.made.insert(mark, made.clone());
@@ -136,6 +137,7 @@ impl Files {
             identity: self.identity(tls_cert.as_deref(), tls_key.as_deref())?,
             client_roots: client_roots.map(|roots| roots.octets.to_vec()),
             origins: ws_origin.iter().map(|WebOrigin(origin)| origin.clone()).collect(),
+            ..ServerSettings::default()
         })
     }
 

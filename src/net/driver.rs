@@ -21,13 +21,13 @@ use super::dns::{Answer, Resolver};
 use super::nameserver::Reply;
 use super::netwatch::NetWatch;
 use super::sockets::{self, Bind, DryFlows};
-use super::stream::{self, Connection, Flow, Listeners};
+use super::stream::{self, Connection, Flow, Handshakes, Listeners};
 use super::tls::{ProfileSettings, ServerSettings};
 use super::udp::{Arrival, UdpSockets};
 use crate::proto::binding::{Operation, StoreFailure};
 use crate::proto::{
     Action, AskId, Cause, Checkpoint, Command, Destination, Direction, Endpoint, Event, FlowId, Lookup,
-    Notice, QueryId, Question, ResolveError, Time, Transport,
+    Notice, Profile, QueryId, Question, ResolveError, Time, Transport,
 };
 use crate::store::Store;
 
@@ -131,10 +131,14 @@ impl Driver {
     }
 
     /// The settings that profiles count from now on; connections that are open keep theirs.
-    pub fn set_profiles(&mut self, _profiles: Vec<Arc<ProfileSettings>>) {}
+    pub fn set_profiles(&mut self, profiles: Vec<Arc<ProfileSettings>>) {
+        self.network.config.profiles = profiles;
+    }
 
     /// What listeners for TLS and WebSocket show and ask for from now on.
-    pub fn set_server(&mut self, _server: Arc<ServerSettings>) {}
+    pub fn set_server(&mut self, server: Arc<ServerSettings>) {
+        self.network.config.server = Some(server);
+    }
 
     /// Tells the core from now on when an address, a route or an interface has changed. Needs the runtime.
     ///
@@ -227,6 +231,8 @@ pub(super) struct Network {
     store: Option<Box<dyn Store>>,
     sockets: UdpSockets,
     listeners: Listeners,
+    /// Connections that came in and are not usable yet.
+    handshakes: Handshakes,
     /// The number of connections accepted so far, which numbers their flows.
     accepted: u64,
     /// Somebody is to be talked to by an address that is good for one link only.
@@ -266,6 +272,7 @@ impl Network {
             store: None,
             sockets: UdpSockets::default(),
             listeners: Listeners::default(),
+            handshakes: Handshakes::default(),
             accepted: 0,
             talks_on_link: false,
             connections: BTreeMap::new(),
@@ -314,7 +321,11 @@ impl Network {
                 }
             }
             Action::Notify(notice) => return Some(notice),
-            Action::Authorize { .. } => {}
+            Action::Authorize { flow, authorization } => {
+                if let Some(connection) = self.connections.get_mut(&flow) {
+                    connection.authorize(authorization);
+                }
+            }
             Action::Listen { flow, transport, address } => self.listen(flow, transport, address),
             Action::Store { ask, operation } => self.ask_store(ask, operation),
             Action::FindSource { peer } => {
@@ -458,14 +469,20 @@ impl Network {
                     || self.sockets.contains(*flow)
                     || self.listeners.contains(*flow)
             }
-            Event::Accepted { listener, flow, .. } => {
+            Event::Accepted { listener, flow, remote, .. } => {
+                self.handshakes.end(*listener, *remote);
                 let listens = self.listeners.contains(*listener);
                 if !listens {
                     self.close(*flow);
                 }
                 listens
             }
-            Event::HandshakeFailed { listener, .. } => self.listeners.contains(*listener),
+            Event::HandshakeFailed { listener, remote, .. } => {
+                if let Some(flow) = self.handshakes.end(*listener, *remote) {
+                    self.connections.remove(&flow);
+                }
+                self.listeners.contains(*listener)
+            }
             Event::Closed { flow } | Event::Failed { flow, .. } => {
                 self.sockets.contains(*flow) || self.connections.remove(flow).is_some()
             }
@@ -503,24 +520,27 @@ impl Network {
                 let opened = self.sockets.open(flow, address, &choices);
                 self.socket_opened(flow, address, opened);
             }
-            Transport::Tls | Transport::Ws | Transport::Wss => {
-                let cause = Cause::ProtocolUnreachable;
-                self.ready.push_back(Event::Failed { flow, peer: address, cause });
-            }
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                let settings = self.profile(destination.profile);
                 let opening = Flow::start(flow, destination, self.report.clone(), |task| async move {
-                    stream::run(task, &choices).await;
+                    stream::run(task, &choices, &settings).await;
                 });
                 self.connections.insert(flow, opening);
             }
         }
     }
 
+    /// The settings of a profile; those of one that nobody has set are the usual ones.
+    fn profile(&self, profile: Profile) -> Arc<ProfileSettings> {
+        self.config.profiles.get(usize::from(profile.0)).map(Arc::clone).unwrap_or_default()
+    }
+
     fn listen(&mut self, flow: FlowId, transport: Transport, address: SocketAddr) {
         let opened = match transport {
             Transport::Udp => self.sockets.listen(flow, address),
-            Transport::Tcp => self.listeners.open(flow, address),
-            Transport::Tls | Transport::Ws | Transport::Wss => Err(io::ErrorKind::Unsupported.into()),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.listeners.open(flow, transport, address)
+            }
         };
         self.socket_opened(flow, address, opened);
     }
@@ -535,15 +555,27 @@ impl Network {
         }
     }
 
-    fn accept(&mut self, Connection { listener, stream, local, remote }: Connection) {
+    fn accept(&mut self, Connection { listener, transport, stream, local, remote }: Connection) {
         let flow = FlowId(FlowId::ACCEPTED.0 + self.accepted);
         self.accepted += 1;
-        let peer = Destination::new(Transport::Tcp, remote);
+        let peer = Destination::new(transport, remote);
         let report = self.report.clone();
-        let accepted = Flow::start(flow, peer, report, |task| stream::converse(task, stream));
-        self.connections.insert(flow, accepted);
-        let event = Event::Accepted { listener, flow, local, remote };
-        self.arrived.push_back(Arrival { event, local: None });
+        if transport == Transport::Tcp {
+            let accepted = Flow::start(flow, peer, report, |task| stream::converse(task, stream));
+            self.connections.insert(flow, accepted);
+            let event = Event::Accepted { listener, flow, local, remote };
+            return self.arrived.push_back(Arrival { event, local: None });
+        }
+        if !self.handshakes.begin(listener, flow, remote) {
+            let cause = Cause::Exhausted;
+            let event = Event::HandshakeFailed { listener, remote, cause };
+            return self.arrived.push_back(Arrival { event, local: None });
+        }
+        let settings = self.config.server.clone().unwrap_or_default();
+        let admitted = Flow::start(flow, peer, report, |task| async move {
+            stream::admit(task, stream, (listener, local), &settings).await;
+        });
+        self.connections.insert(flow, admitted);
     }
 
     fn ask_store(&mut self, ask: AskId, operation: Operation) {
@@ -560,6 +592,9 @@ impl Network {
         self.sockets.close(flow);
         self.listeners.close(flow);
         self.connections.remove(&flow);
+        for pending in self.handshakes.close(flow) {
+            self.connections.remove(&pending);
+        }
     }
 
     fn transmit(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) -> Option<Notice> {

@@ -25,6 +25,7 @@
 mod alarm;
 mod batch;
 mod capture;
+mod certificate;
 mod clock;
 mod dns;
 mod driver;
@@ -39,6 +40,7 @@ mod stream;
 mod tests;
 mod tls;
 mod udp;
+mod websocket;
 
 use std::io;
 

@@ -1,5 +1,6 @@
-//! TCP (RFC 3261 §18): one connection per flow, which the core opened or a listener accepted. Messages are
-//! not told apart here; octets go up in the pieces they came in.
+//! Connections (RFC 3261 §18): one per flow, which the core opened or a listener accepted. Over TCP and TLS messages are
+//! not told apart here; octets go up in the pieces they came in. TLS itself is in [`super::tls`], WebSocket in
+//! [`super::websocket`].
 //!
 //! The loop polls the [`Listeners`] itself; each connection has a task of its own. [`Flow`] is the driver's
 //! end of a connection, [`Task`] the task's; between them is a bounded queue in each direction, and the
@@ -8,24 +9,29 @@
 //! Life of a listener: it is bound when it is opened and served until it is closed. No error ends it: what
 //! the network says of one peer, or forges in its name, must not stop what is for the others.
 //!
-//! Life of a task: connect and report the local address; then read and write side by side until either end
+//! Life of a task: connect, do the handshakes of TLS and WebSocket, and report the local address; then read and write side by side until either end
 //! closes. A connection that breaks says so at once (TRN-030, TRN-031). One that the core closes first sends
 //! what it was given before, for a bounded time. While nothing passes, a connection holds no buffer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Sleep;
+use tokio_rustls::{client, server};
 
 use super::sockets::{self, Bind};
+use super::tls::{self, ProfileSettings, ServerSettings};
+use super::websocket::{self, Refused};
+use crate::proto::identity::{TlsSession, UpgradeFault};
 use crate::proto::{Cause, Destination, Event, FlowId, Transport};
 
 /// Connections that may wait to be accepted.
@@ -41,6 +47,13 @@ const ACCEPTS: usize = 32;
 /// before.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The time that the handshakes of a connection that came in may take, all together.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Handshakes of connections that came in that may be under way, and of one source; those of this host are not counted.
+const HANDSHAKES: usize = 1024;
+const HANDSHAKES_OF_SOURCE: usize = 64;
+
 /// Octets that are read at once: a response with a few hundred octets of headers fits in one piece.
 const READ_SIZE: usize = 4096;
 
@@ -55,6 +68,8 @@ const OCTETS: usize = 256 * 1024;
 pub(super) struct Connection {
     /// The listener that accepted it.
     pub listener: FlowId,
+    /// What is to be spoken over it.
+    pub transport: Transport,
     /// The connected socket.
     pub stream: TcpStream,
     /// The address of our end.
@@ -63,14 +78,19 @@ pub(super) struct Connection {
     pub remote: SocketAddr,
 }
 
-/// All TCP listeners.
+/// All listeners for connections.
 #[derive(Default)]
 pub(super) struct Listeners(BTreeMap<FlowId, Listener>);
 
 impl Listeners {
     /// Opens a listener, and gives its address.
-    pub(super) fn open(&mut self, flow: FlowId, at: SocketAddr) -> io::Result<SocketAddr> {
-        let (listener, local) = Listener::open(at)?;
+    pub(super) fn open(
+        &mut self,
+        flow: FlowId,
+        transport: Transport,
+        at: SocketAddr,
+    ) -> io::Result<SocketAddr> {
+        let (listener, local) = Listener::open(transport, at)?;
         self.0.insert(flow, listener);
         Ok(local)
     }
@@ -92,7 +112,8 @@ impl Listeners {
         for (&flow, listener) in &mut self.0 {
             for _ in 0..ACCEPTS {
                 let Poll::Ready((stream, local, remote)) = listener.poll(context) else { break };
-                connections.push(Connection { listener: flow, stream, local, remote });
+                let transport = listener.transport;
+                connections.push(Connection { listener: flow, transport, stream, local, remote });
             }
         }
         connections
@@ -101,13 +122,14 @@ impl Listeners {
 
 /// A TCP socket that accepts connections.
 struct Listener {
+    transport: Transport,
     listener: TcpListener,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Listener {
     /// Binds and listens; gives the address too.
-    fn open(address: SocketAddr) -> io::Result<(Listener, SocketAddr)> {
+    fn open(transport: Transport, address: SocketAddr) -> io::Result<(Listener, SocketAddr)> {
         let socket = sockets::socket(Transport::Tcp, address)?;
         sockets::bind(&socket, Transport::Tcp, address)?;
         // Connections inherit this option: those that linger must not keep the next server from this port. It
@@ -118,7 +140,7 @@ impl Listener {
         socket.listen(BACKLOG)?;
         let bound = sockets::address(&socket)?;
         let listener = TcpListener::from_std(socket.into())?;
-        Ok((Listener { listener, pause: None }, bound))
+        Ok((Listener { transport, listener, pause: None }, bound))
     }
 
     /// The next connection, with our address and theirs.
@@ -154,6 +176,7 @@ pub(super) struct Flow {
     /// The address that it sends from, once it is open.
     pub local: Option<SocketAddr>,
     queue: OutboxSender,
+    authorization: Option<oneshot::Sender<Option<String>>>,
 }
 
 /// The task's end of a connection.
@@ -161,14 +184,16 @@ pub(super) struct Task {
     /// The destination to connect to.
     destination: Destination,
     /// Messages to be sent; closed when the flow is.
-    outbox: Arc<Outbox>,
+    pub(super) outbox: Arc<Outbox>,
     /// The way back to the driver.
-    report: Report,
+    pub(super) report: Report,
+    /// What the server of a WebSocket is answered that asks for a password.
+    authorization: oneshot::Receiver<Option<String>>,
 }
 
 /// Reports to the driver on one flow. It waits while the driver has more than enough to do, so that the
 /// kernel's buffers hold the rest.
-struct Report {
+pub(super) struct Report {
     flow: FlowId,
     remote: SocketAddr,
     events: mpsc::Sender<Event>,
@@ -186,9 +211,18 @@ impl Flow {
         F: Future<Output = ()> + Send + 'static,
     {
         let (queue, outbox) = outbox();
+        let (authorize, authorization) = oneshot::channel();
         let report = Report { flow, remote: destination.address, events };
-        tokio::spawn(run(Task { destination: destination.clone(), outbox, report }));
-        Flow { destination, local: None, queue }
+        tokio::spawn(run(Task { destination: destination.clone(), outbox, report, authorization }));
+        Flow { destination, local: None, queue, authorization: Some(authorize) }
+    }
+
+    /// Answers the server of a WebSocket that asks for a password, once.
+    pub(super) fn authorize(&mut self, authorization: Option<String>) {
+        if let Some(waiting) = self.authorization.take() {
+            // The connection may be gone by now.
+            let _ = waiting.send(authorization);
+        }
     }
 
     /// Queues a message.
@@ -205,15 +239,23 @@ impl Report {
         self.send(Event::Opened { flow: self.flow, local }).await;
     }
 
-    async fn received(&self, bytes: Bytes) {
+    async fn secured(&self, session: TlsSession) {
+        self.send(Event::Secured { flow: self.flow, session: Arc::new(session) }).await;
+    }
+
+    async fn challenged(&self, path: String, challenges: Vec<String>) {
+        self.send(Event::Challenged { flow: self.flow, path, challenges }).await;
+    }
+
+    pub(super) async fn received(&self, bytes: Bytes) {
         self.send(Event::Received { flow: self.flow, peer: self.remote, bytes }).await;
     }
 
-    async fn closed(&self) {
+    pub(super) async fn closed(&self) {
         self.send(Event::Closed { flow: self.flow }).await;
     }
 
-    async fn failed(&self, cause: Cause) {
+    pub(super) async fn failed(&self, cause: Cause) {
         self.send(Event::Failed { flow: self.flow, peer: self.remote, cause }).await;
     }
 
@@ -224,18 +266,206 @@ impl Report {
 }
 
 /// Runs a flow that the core opened until it is closed or broken.
-pub(super) async fn run(task: Task, choices: &[Option<Bind>]) {
-    let connected = tokio::select! {
+pub(super) async fn run(mut task: Task, choices: &[Option<Bind>], settings: &ProfileSettings) {
+    let outbox = Arc::clone(&task.outbox);
+    let opened = tokio::select! {
+        biased;
+        () = outbox.closed() => return,
+        opened = open(&mut task, choices, settings) => opened,
+    };
+    match opened {
+        Ok(Some((speech, local))) => {
+            task.report.opened(local).await;
+            speak(task, speech).await;
+        }
+        Ok(None) => task.report.closed().await,
+        Err(cause) => task.report.failed(cause).await,
+    }
+}
+
+/// Runs a flow that a listener for TLS or WebSocket accepted: it is told to the core once it is usable. `at` is the
+/// listener, and our address.
+pub(super) async fn admit(
+    task: Task,
+    stream: TcpStream,
+    at: (FlowId, SocketAddr),
+    settings: &ServerSettings,
+) {
+    let ((listener, local), remote) = (at, task.report.remote);
+    let admitted = tokio::select! {
         biased;
         () = task.outbox.closed() => return,
-        connected = connect(task.destination.address, choices) => connected,
+        admitted = tokio::time::timeout(HANDSHAKE, answer(&task, stream, settings)) => admitted,
     };
-    match connected {
-        Ok((stream, local)) => {
-            task.report.opened(local).await;
-            converse(task, stream).await;
+    match admitted.unwrap_or(Err(Cause::TimedOut)) {
+        Ok((speech, session)) => {
+            task.report.send(Event::Accepted { listener, flow: task.report.flow, local, remote }).await;
+            if let Some(session) = session {
+                task.report.secured(session).await;
+            }
+            speak(task, speech).await;
         }
-        Err(error) => task.report.failed(sockets::cause(&error)).await,
+        Err(cause) => task.report.send(Event::HandshakeFailed { listener, remote, cause }).await,
+    }
+}
+
+/// What is spoken over a connection, once its handshakes are done.
+enum Speech {
+    Tcp(TcpStream),
+    ToServer(Box<client::TlsStream<TcpStream>>, tls::Doubt),
+    ToClient(Box<server::TlsStream<TcpStream>>),
+    Ws(Box<websocket::Socket<TcpStream>>),
+    WssToServer(Box<websocket::Socket<client::TlsStream<TcpStream>>>),
+    WssToClient(Box<websocket::Socket<server::TlsStream<TcpStream>>>),
+}
+
+async fn speak(task: Task, speech: Speech) {
+    match speech {
+        Speech::Tcp(stream) => converse(task, stream).await,
+        Speech::ToServer(stream, doubt) => converse_over(task, *stream, |error| doubt.cause(error)).await,
+        Speech::ToClient(stream) => converse_over(task, *stream, tls::cause).await,
+        Speech::Ws(socket) => websocket::converse(task, *socket).await,
+        Speech::WssToServer(socket) => websocket::converse(task, *socket).await,
+        Speech::WssToClient(socket) => websocket::converse(task, *socket).await,
+    }
+}
+
+/// Connects, and does the handshakes. `None`: the other side has closed the connection in the middle of them.
+async fn open(
+    task: &mut Task,
+    choices: &[Option<Bind>],
+    settings: &ProfileSettings,
+) -> Result<Option<(Speech, SocketAddr)>, Cause> {
+    let mut authorization = None;
+    loop {
+        let connected = connect(task.destination.address, choices).await;
+        let (stream, local) = connected.map_err(|error| sockets::cause(&error))?;
+        let asked = match task.destination.transport {
+            Transport::Udp | Transport::Tcp => return Ok(Some((Speech::Tcp(stream), local))),
+            Transport::Tls => {
+                let secured = secure(task, stream, settings).await?;
+                return Ok(secured.map(|(stream, doubt)| (Speech::ToServer(Box::new(stream), doubt), local)));
+            }
+            Transport::Ws => match request(task, stream, settings, authorization.as_deref()).await {
+                Ok(socket) => return Ok(Some((Speech::Ws(Box::new(socket)), local))),
+                Err(refused) => refused,
+            },
+            Transport::Wss => {
+                let Some((stream, _)) = secure(task, stream, settings).await? else { return Ok(None) };
+                match request(task, stream, settings, authorization.as_deref()).await {
+                    Ok(socket) => return Ok(Some((Speech::WssToServer(Box::new(socket)), local))),
+                    Err(refused) => refused,
+                }
+            }
+        };
+        let challenges = match asked {
+            Refused::Failed(cause) => return Err(cause),
+            Refused::Challenged(challenges) => challenges,
+        };
+        let unauthorized = Cause::Upgrade(UpgradeFault::Status(401));
+        if authorization.is_some() {
+            return Err(unauthorized);
+        }
+        task.report.challenged(settings.path().to_owned(), challenges).await;
+        authorization = (&mut task.authorization).await.ok().flatten();
+        if authorization.is_none() {
+            return Err(unauthorized);
+        }
+    }
+}
+
+/// Does the TLS handshake as a client, and reports what the other end has shown.
+async fn secure(
+    task: &Task,
+    stream: TcpStream,
+    settings: &ProfileSettings,
+) -> Result<Option<(client::TlsStream<TcpStream>, tls::Doubt)>, Cause> {
+    let tls::Handshake { session, stream } = tls::connect(stream, &task.destination, settings).await;
+    if let Some(session) = session {
+        task.report.secured(session).await;
+    }
+    stream
+}
+
+/// Asks for a WebSocket. The Host has a port unless it is the usual one (RFC 9110 §7.2).
+async fn request<S>(
+    task: &Task,
+    stream: S,
+    settings: &ProfileSettings,
+    authorization: Option<&str>,
+) -> Result<websocket::Socket<S>, Refused>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Destination { transport, address, name, .. } = &task.destination;
+    let name = name.as_deref().map_or_else(|| address.ip().to_string(), str::to_owned);
+    let mut host = if name.contains(':') { format!("[{name}]") } else { name };
+    if address.port() != transport.default_port() {
+        host += &format!(":{}", address.port());
+    }
+    websocket::request(stream, &host, settings.path(), authorization).await
+}
+
+/// Does the handshakes as a server.
+async fn answer(
+    task: &Task,
+    stream: TcpStream,
+    settings: &ServerSettings,
+) -> Result<(Speech, Option<TlsSession>), Cause> {
+    let origins = &settings.origins;
+    Ok(match task.destination.transport {
+        Transport::Udp | Transport::Tcp => (Speech::Tcp(stream), None),
+        Transport::Tls => {
+            let (stream, session) = tls::accept(stream, settings).await?;
+            (Speech::ToClient(Box::new(stream)), Some(session))
+        }
+        Transport::Ws => (Speech::Ws(Box::new(websocket::answer(stream, origins).await?)), None),
+        Transport::Wss => {
+            let (stream, session) = tls::accept(stream, settings).await?;
+            (Speech::WssToClient(Box::new(websocket::answer(stream, origins).await?)), Some(session))
+        }
+    })
+}
+
+/// The connections that came in and whose handshakes are not done.
+#[derive(Default)]
+pub(super) struct Handshakes {
+    all: BTreeMap<(FlowId, SocketAddr), FlowId>,
+    sources: BTreeMap<IpAddr, usize>,
+}
+
+impl Handshakes {
+    /// Whether one more may begin: a flow of that listener.
+    pub(super) fn begin(&mut self, listener: FlowId, flow: FlowId, remote: SocketAddr) -> bool {
+        let source = remote.ip().to_canonical();
+        let of_source = self.sources.get(&source).copied().unwrap_or_default();
+        if self.all.len() >= HANDSHAKES || of_source >= HANDSHAKES_OF_SOURCE && !source.is_loopback() {
+            return false;
+        }
+        self.all.insert((listener, remote), flow);
+        *self.sources.entry(source).or_default() += 1;
+        true
+    }
+
+    /// It is done, or has failed: that flow.
+    pub(super) fn end(&mut self, listener: FlowId, remote: SocketAddr) -> Option<FlowId> {
+        let flow = self.all.remove(&(listener, remote))?;
+        let source = remote.ip().to_canonical();
+        if let Some(left) = self.sources.get_mut(&source) {
+            *left -= 1;
+            if *left == 0 {
+                self.sources.remove(&source);
+            }
+        }
+        Some(flow)
+    }
+
+    /// A listener is closed: the flows that will not come to be.
+    pub(super) fn close(&mut self, listener: FlowId) -> Vec<FlowId> {
+        let of_listener = |(at, _): &&(FlowId, SocketAddr)| *at == listener;
+        let remotes: Vec<SocketAddr> =
+            self.all.keys().filter(of_listener).map(|(_, remote)| *remote).collect();
+        remotes.into_iter().filter_map(|remote| self.end(listener, remote)).collect()
     }
 }
 
@@ -262,6 +492,51 @@ pub(super) async fn converse(task: Task, stream: TcpStream) {
     match end {
         Ok(()) => report.closed().await,
         Err(error) => report.failed(sockets::cause(&error)).await,
+    }
+}
+
+/// Runs a flow over what lies on a connection until it is closed or broken, as [`converse`] does. What broke it says `cause`.
+async fn converse_over<S: AsyncRead + AsyncWrite>(task: Task, io: S, cause: impl Fn(&io::Error) -> Cause) {
+    let Task { outbox, report, .. } = task;
+    let (reader, writer) = tokio::io::split(io);
+    let mut reading = std::pin::pin!(read_from(reader, &report));
+    let writing = outbox.write_into(writer);
+    let lingering = async {
+        outbox.closed().await;
+        tokio::time::sleep(LINGER).await;
+    };
+    let end = tokio::select! {
+        biased;
+        end = &mut reading => end,
+        written = writing => match written {
+            Ok(()) => return,
+            // An answer may have come before the connection broke.
+            Err(error) => reading.await.and(Err(error)),
+        },
+        () = lingering => return,
+    };
+    match end {
+        Ok(()) => report.closed().await,
+        // The other side has closed the connection without saying so before.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => report.closed().await,
+        Err(error) => report.failed(cause(&error)).await,
+    }
+}
+
+/// Reads until the peer has closed, which is `Ok`. While nothing comes, no buffer is held.
+async fn read_from(mut reader: impl AsyncRead + Unpin, report: &Report) -> io::Result<()> {
+    loop {
+        let read = std::future::poll_fn(|context| {
+            let mut octets = [0; READ_SIZE];
+            let mut buffer = ReadBuf::new(&mut octets);
+            std::task::ready!(Pin::new(&mut reader).poll_read(context, &mut buffer))?;
+            Poll::Ready(io::Result::Ok(Bytes::copy_from_slice(buffer.filled())))
+        });
+        let bytes = read.await?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        report.received(bytes).await;
     }
 }
 
@@ -314,7 +589,7 @@ struct OutboxSender(Arc<Outbox>);
 /// The messages to be sent on one connection: a queue from the driver to the connection's task that is
 /// bounded in messages and in octets, and costs nothing while it is empty. No message waits that the system
 /// takes at once.
-struct Outbox {
+pub(super) struct Outbox {
     queue: Mutex<Queue>,
     stream: OnceLock<TcpStream>,
     more: Notify,
@@ -406,8 +681,51 @@ impl Outbox {
         Ok(())
     }
 
+    /// The message that waits longest, if any. It counts as waiting until [`Outbox::written`].
+    pub(super) fn next(&self) -> Option<Bytes> {
+        self.lock().messages.pop_front()
+    }
+
+    /// A message of that many octets, which [`Outbox::next`] gave, has been written.
+    pub(super) fn written(&self, octets: usize) {
+        let mut queue = self.lock();
+        queue.octets = queue.octets.saturating_sub(octets);
+        if queue.messages.is_empty() {
+            queue.messages = VecDeque::new();
+        }
+    }
+
+    /// Waits for more messages; false: there will be none.
+    pub(super) async fn more(&self) -> bool {
+        loop {
+            {
+                let queue = self.lock();
+                if !queue.messages.is_empty() {
+                    return true;
+                }
+                if queue.closed {
+                    return false;
+                }
+            }
+            self.more.notified().await;
+        }
+    }
+
+    /// Writes the messages that wait and those to come, until the queue is closed; then the other side is told that no more
+    /// will come, which is `Ok`.
+    async fn write_into(&self, mut writer: impl AsyncWrite + Unpin) -> io::Result<()> {
+        while self.more().await {
+            while let Some(bytes) = self.next() {
+                writer.write_all(&bytes).await?;
+                self.written(bytes.len());
+            }
+            writer.flush().await?;
+        }
+        writer.shutdown().await
+    }
+
     /// Resolves, once, when the driver has closed the queue.
-    async fn closed(&self) {
+    pub(super) async fn closed(&self) {
         self.closed.notified().await;
     }
 

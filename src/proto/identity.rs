@@ -126,6 +126,42 @@ pub enum Wildcards {
 }
 
 impl Certificate {
+    /// Whether it is the certificate of that SIP domain, or host (RFC 5922 §7): a name, or an address, IPv6 without
+    /// brackets. A URI `sip:domain` without a user part counts, and where there is one no DNS name does; else DNS names;
+    /// the common name only where there are no alternative names at all. Names are compared whole, in any case. An
+    /// address is compared with the addresses of the certificate alone.
+    #[must_use]
+    pub fn is_for(&self, name: &str, wildcards: Wildcards) -> bool {
+        if let Ok(address) = name.parse::<IpAddr>() {
+            let address = address.to_canonical();
+            return self.addresses.iter().any(|known| known.to_canonical() == address);
+        }
+        let name = rooted(name);
+        let is_name = |known: &str| {
+            let known = rooted(known);
+            known.eq_ignore_ascii_case(name) || wildcards == Wildcards::Accepted && is_covered(known, name)
+        };
+        let mut domains = self.uris.iter().filter_map(|uri| domain(uri)).peekable();
+        if domains.peek().is_some() {
+            return domains.any(is_name);
+        }
+        let common = self.common_name.as_deref().filter(|_| !self.has_alternatives);
+        self.hosts.iter().map(String::as_str).chain(common).any(is_name)
+    }
+
+    /// The names that count for [`Certificate::is_for`], as people read them.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.uris.iter().filter_map(|uri| domain(uri)).map(str::to_owned).collect();
+        if names.is_empty() {
+            let common = self.common_name.iter().filter(|_| !self.has_alternatives);
+            names.extend(self.hosts.iter().chain(common).cloned());
+        }
+        names.extend(self.addresses.iter().map(IpAddr::to_string));
+        names
+    }
+
     /// The users that it is for: the URIs `sip:user@domain` and `sips:user@domain` among its subject alternative names
     /// (RFC 5922 §7.1 leaves those with a user part to users). More than a few are left out.
     #[must_use]
@@ -135,17 +171,29 @@ impl Certificate {
     }
 }
 
-/// As in `sip:munich.de, munich.de`.
+/// The domain that a URI of a certificate is the identity of (RFC 5922 §7.1): of `sip:` alone, without a user part.
+fn domain(uri: &str) -> Option<&str> {
+    let scheme = uri.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("sip:"))?;
+    let rest = &uri[scheme.len()..];
+    let end = rest.find([';', '?', ':']).unwrap_or(rest.len());
+    let (host, more) = rest.split_at(end);
+    (!rest.contains('@') && !host.is_empty() && !more.starts_with(':')).then_some(host)
+}
+
+/// A name without the dot at its end.
+fn rooted(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// Whether a name has one label where the other one has `*` as its leftmost, and the same labels else.
+fn is_covered(pattern: &str, name: &str) -> bool {
+    let Some(("*", known)) = pattern.split_once('.') else { return false };
+    name.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(known))
+}
+
+/// Its subject.
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.subject)
-    }
-}
-
-impl Certificate {
-    /// Whether it is for that name: filled in with TLS.
-    #[must_use]
-    pub fn is_for(&self, _name: &str, _wildcards: Wildcards) -> bool {
-        false
     }
 }

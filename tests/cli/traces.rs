@@ -106,6 +106,7 @@ fn register(registrar: &str, more: &[&str]) -> Ran {
     finish(command.env("SIPREG_PASSWORD", "uncertainty").spawn().unwrap())
 }
 
+#[allow(clippy::disallowed_methods, reason = "compares times in the file with the wall clock")]
 fn since_epoch() -> u128 {
     #[expect(clippy::disallowed_methods, reason = "the clock of the file is that of the wall")]
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos()

@@ -65,7 +65,7 @@ async fn serve(
         copies = wish.begin(false) => copies?,
     };
     let domains: Vec<String> = options.domains.iter().map(ToString::to_string).collect();
-    let certificate = shown.identity.as_ref().and_then(Identity::certificate).cloned();
+    let certificate = shown.identity.as_ref().and_then(Identity::certificate);
     if let Some(complaint) = certificate
         .as_ref()
         .and_then(|it| certificates::complaint(it, &domains, &options.listen, setup.clock.now()))

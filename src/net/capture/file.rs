@@ -116,6 +116,7 @@ impl TraceFile {
         waiting.uncounted = 0;
         waiting.octets += block.len();
         waiting.blocks.push_back(block);
+        drop(waiting);
         self.0.changed.notify_all();
     }
 }
