@@ -331,9 +331,9 @@ pub const CERTIFICATE_SELF_SIGNED: Case = Case {
 };
 /// A chain with a gap.
 pub const CERTIFICATE_INCOMPLETE: Case = Case {
-    seen: "the certificate of ... comes without that of its issuer ...",
-    hint: "the server has to send those between its own and the root along; until then --tls-ca FILE with the missing one \
-           helps",
+    seen: "... was issued by ..., whose certificate was not sent along",
+    hint: "--tls-ca FILE trusts that issuer, where FILE holds its certificate as PEM; if that stands between the server's own \
+           and a root that is trusted already, the server has to send it along",
 };
 /// A certificate that is for something else.
 pub const CERTIFICATE_PURPOSE: Case = Case {

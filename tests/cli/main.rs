@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod accounts;
+mod authority;
 mod bindings;
 mod blemishes;
 mod calls;
@@ -43,7 +44,10 @@ mod signals;
 mod systemd;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod tls;
 #[cfg(unix)]
 mod traces;
 mod unread;
 mod usage;
+#[cfg(any())]
+mod websocket;

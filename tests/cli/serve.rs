@@ -77,6 +77,17 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Ends it, and gives what it said on stderr.
+    pub fn stop_with_stderr(mut self) -> (String, Option<i32>) {
+        self.signal("-TERM");
+        let mut child = self.child.take().unwrap();
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (stderr, child.wait().unwrap().code())
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         if self.child.is_some() {

@@ -17,7 +17,16 @@ fn tab_completes_in_fish() {
     for (typed, expected) in [
         ("sipreg reg", &["register\tBind this device to an address, once, and print what was granted"][..]),
         ("sipreg register --regi", &["--registrar\tServer to ask, if not the AOR's domain"]),
-        ("sipreg list --transport ", &["udp\tDatagrams", "tcp\tA connection"]),
+        (
+            "sipreg list --transport ",
+            &[
+                "udp\tDatagrams",
+                "tcp\tA connection",
+                "tls\tA connection over TLS",
+                "ws\tWebSocket",
+                "wss\tWebSocket over TLS",
+            ],
+        ),
         ("sipreg list --color=n", &["--color=never\tNever"]),
         ("sipreg list --min-algorithm ", &["MD5", "SHA-256", "SHA-512-256"]),
         ("sipreg list --password-file pass", &["pass word", "password", "passdir/"]),

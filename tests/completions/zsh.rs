@@ -28,7 +28,7 @@ fn tab_completes_in_zsh() {
         ("sipreg reg", "sipreg register "),
         ("sipreg comp", "sipreg completions "),
         ("sipreg register --reg", "sipreg register --registrar "),
-        ("sipreg list --transport t", "sipreg list --transport tcp "),
+        ("sipreg list --transport tc", "sipreg list --transport tcp "),
         ("sipreg list --color=n", "sipreg list --color=never "),
         ("sipreg list --min-algorithm M", "sipreg list --min-algorithm MD5 "),
         ("sipreg list --password-file passwo", "sipreg list --password-file password "),

@@ -61,7 +61,9 @@ pub(super) fn message(why: Untrusted, session: Option<&TlsSession>, wanted: &str
         Untrusted::Issuer => format!("{of} was issued by {issuer}, who is not trusted"),
         Untrusted::SelfSigned => format!("{of} is signed by itself, and not one that is trusted"),
         Untrusted::Incomplete => {
-            format!("{of} comes without that of its issuer {issuer}, which stands between it and its root")
+            format!(
+                "{of} was issued by {issuer}, who is not trusted, and whose certificate was not sent along"
+            )
         }
         Untrusted::Purpose => format!("{of} is not for servers"),
         Untrusted::ClientCertificateWanted
@@ -97,12 +99,7 @@ pub(super) fn case(why: Untrusted, session: Option<&TlsSession>, wanted: &str) -
 
 /// The names that a certificate is for, as far as they count (RFC 5922 §7.1).
 fn names(certificate: &Certificate) -> String {
-    let mut names: Vec<String> = certificate.uris.clone();
-    names.extend(certificate.hosts.iter().cloned());
-    names.extend(certificate.addresses.iter().map(ToString::to_string));
-    if !certificate.has_alternatives {
-        names.extend(certificate.common_name.clone());
-    }
+    let mut names = certificate.names();
     let more = if names.len() > NAMES_SHOWN { ", ..." } else { "" };
     names.truncate(NAMES_SHOWN);
     if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") + more }

@@ -162,12 +162,12 @@ impl Reporter<'_, '_> {
         let calls = match transport {
             Transport::Udp => String::new(),
             Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
-                format!(", and for calls on udp {calls}")
+                format!("Calls come to it by udp {calls}.\n")
             }
         };
         let text = format!(
             "Werner Heisenberg can be called at {}.\n\
-             The registrar of munich.de listens on {transport} {address}{calls}.\n\
+             The registrar of munich.de listens on {transport} {address}.\n{calls}\
              His devices have the textbook's addresses; a Path leads calls to sockets here.\n",
             self.out.strong("sip:werner.heisenberg@munich.de"),
         );

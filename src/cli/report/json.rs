@@ -168,7 +168,7 @@ struct Tls {
     issuer: Option<String>,
     /// When it runs out: RFC 3339, UTC.
     not_after: Option<String>,
-    /// The name that it was verified for. Null with `--tls-insecure`.
+    /// The name that it was verified for, or had to be. Null with `--tls-insecure`.
     name: Option<String>,
     /// Whether the certificate is good, and that of the one who was meant. False with `--tls-insecure`.
     verified: bool,

@@ -1,0 +1,113 @@
+//! WebSocket as it is asked for on the command line, and as it is told: the server is the program itself, or one that refuses.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use crate::authority::Authority;
+use crate::run::{Ran, sipreg};
+use crate::serve::{Server, name};
+
+fn by(transport: &str, command: &str, at: &str, more: &[&str]) -> Ran {
+    let all = [command, "w@munich.de", "--registrar", at, "--transport", transport, "--stateless", "--json"];
+    sipreg(&[&all, more].concat())
+}
+
+/// WSS-007, WSS-008, WSS-012: a device registers over WebSocket, plain and over TLS, with a contact that leads nowhere.
+#[test]
+fn a_device_registers_over_websocket() {
+    let authority = Authority::new();
+    let certificate = authority.signs("server.pem", &["127.0.0.1"]);
+    let listen = ["--listen", "ws:127.0.0.1:0", "--listen", "wss:127.0.0.1:0", "--tls-cert", &certificate];
+    let mut server = Server::start(&[&["--no-auth", "--domain", "munich.de"], &listen[..]].concat(), 2);
+    let ca = authority.ca();
+    for (transport, at, more) in
+        [("ws", server.at[0].clone(), &[][..]), ("wss", server.at[1].clone(), &["--tls-ca", ca.as_str()])]
+    {
+        let ran = by(transport, "register", &at, more);
+        let object = ran.json();
+        assert_eq!(
+            (ran.code, &object["registrar"]["transport"]),
+            (Some(0), &transport.into()),
+            "{}",
+            ran.all()
+        );
+        assert_eq!(object["registrar"]["tls"]["verified"] == true, transport == "wss", "{object}");
+        let contact = object["contact"].as_str().unwrap();
+        assert!(contact.contains(".invalid") && contact.contains(";transport=ws"), "{contact}");
+        let bound = server.next();
+        assert_eq!((name(&bound), &bound["contact"]), ("bound", &contact.into()));
+    }
+}
+
+/// A server that answers whatever asks with these octets; the head of what asked first comes back.
+fn answering(octets: &'static str) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut buffer = [0; 4096];
+            let length = stream.read(&mut buffer).unwrap_or_default();
+            let _ = tell.send(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            let _ = stream.write_all(octets.as_bytes());
+        }
+    });
+    (at, told)
+}
+
+/// WSS-001, WSS-002, WSS-003: a handshake that is refused is told with its status, and so is what is no WebSocket for SIP.
+#[test]
+fn a_refused_handshake_is_told() {
+    const OTHER: &str =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    for (answer, said) in [
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403"),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404"),
+        (OTHER, "WebSocket"),
+        ("SIP/2.0 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "not a WebSocket handshake"),
+    ] {
+        let (at, told) = answering(answer);
+        let ran = by("ws", "list", &at, &["--ws-path", "/sip?room=1"]);
+        let object = ran.json();
+        assert_eq!((ran.code, &object["error"]["kind"]), (Some(5), &"unreachable".into()), "{}", ran.all());
+        assert_eq!(object["attempts"][0]["result"], "handshake", "{}", ran.all());
+        assert!(object["error"]["message"].as_str().unwrap().contains(said), "{}", ran.all());
+        let request = told.recv().unwrap();
+        assert!(request.starts_with("GET /sip?room=1 HTTP/1.1\r\n"), "{request}");
+        assert!(request.to_ascii_lowercase().contains("\r\nsec-websocket-protocol: sip\r\n"), "{request}");
+    }
+}
+
+/// A page that is not one of `--ws-origin` is refused, and told; what is no browser has no origin.
+#[test]
+fn only_the_pages_that_are_named_may_connect() {
+    let options = ["--no-auth", "--listen", "ws:127.0.0.1:0", "--ws-origin", "https://phone.munich.de"];
+    let mut server = Server::start(&options, 1);
+    let at = server.at[0].clone();
+    let ask = |origin: &str| {
+        let mut stream = std::net::TcpStream::connect(&at).unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: {at}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: sip\r\nOrigin: {origin}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 64];
+        let length = stream.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    };
+    assert!(ask("https://phone.munich.de").starts_with("HTTP/1.1 101 "));
+    assert!(ask("https://evil.example").starts_with("HTTP/1.1 403 "));
+    let failed = server.next();
+    assert_eq!((name(&failed), &failed["cause"]), ("handshake_failed", &"origin".into()), "{failed}");
+    assert_eq!(by("ws", "list", &at, &[]).code, Some(0));
+}
+
+/// The demonstration goes over WebSocket, too.
+#[test]
+fn the_demonstration_is_played_over_websocket() {
+    for transport in ["ws", "wss"] {
+        let ran = sipreg(&["demo", "--transport", transport]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.all());
+        assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+    }
+}
