@@ -131,6 +131,23 @@ proptest! {
         laws::message::read_write_read(&octets);
     }
 
+    /// WSS-001, WSS-002, DSR-003: heads of a handshake with some octets changed.
+    #[test]
+    fn mutated_handshakes_are_read_within_bounds(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec(change(), 0..4),
+        octets in prop::collection::vec(telling_octet(), 0..80),
+    ) {
+        let request = sipreg::net::upgrade::request("munich.de", "/a?b", laws::upgrade::KEY, None);
+        let answer = sipreg::net::upgrade::read_request(&request, &[]).unwrap().unwrap().answer;
+        let challenge = b"HTTP/1.1 401 Who\r\nWWW-Authenticate: Digest realm=\"a\", nonce=\"b\"\r\n\r\n".to_vec();
+        let heads = [request, answer, challenge, Vec::new()];
+        let mut octets = octets;
+        octets.splice(0..0, changed(which.get(&heads).clone(), &changes));
+        laws::upgrade::any_octets_are_read_within_bounds(&octets);
+        laws::upgrade::each_side_understands_the_other(&octets);
+    }
+
     /// DSR-003: torture messages with some octets changed.
     #[test]
     fn mutated_messages_never_panic(

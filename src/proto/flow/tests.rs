@@ -379,3 +379,38 @@ fn what_a_connection_is_called_is_always_ours() {
         server.end();
     }
 }
+
+/// WSS-015: line ends keep a WebSocket alive as they do a stream: a message of CRLFCRLF is answered with CRLF by the server, and
+/// nothing else is.
+#[test]
+fn line_ends_keep_a_websocket_alive() {
+    let mut server = Server::new(&[(Transport::Ws, "192.0.2.1:80"), (Udp, "192.0.2.1:5060")]);
+    let peer = at("198.51.100.7:40000");
+    let accepted = server.accept(1, TCP, "192.0.2.1:80", "198.51.100.7:40000");
+    let client = to(Transport::Ws, "192.0.2.2:80");
+    let patience = Duration::from_secs(32);
+    let client = server.flows.open(client, RegistrationId(1), true, patience, &mut server.context);
+    server.context.actions.clear();
+    for (id, octets, pong) in [
+        (accepted, "\r\n\r\n", Some("\r\n")),
+        (accepted, "\r\n", None),
+        (accepted, "\r\n\r\n\r\n", None),
+        (client, "\r\n\r\n", None),
+        (client, "\r\n", None),
+        (FlowId(2), "\r\n\r\n", None),
+    ] {
+        let mut bytes = Some(Bytes::from_static(octets.as_bytes()));
+        assert!(server.flows.next(id, peer, &mut bytes, &mut server.context).is_none());
+        let sent: Vec<_> = server.context.actions.drain(..).collect();
+        match (sent.as_slice(), pong) {
+            ([], None) => {}
+            ([Action::Transmit { flow, peer: to, bytes }], Some(pong)) => {
+                assert_eq!((*flow, *to, &**bytes), (id, peer, pong.as_bytes()));
+            }
+            other => panic!("{id} {octets:?}: {other:?}"),
+        }
+    }
+    server.flows.close(client, &mut server.context);
+    server.context.actions.clear();
+    server.end();
+}

@@ -12,5 +12,6 @@ pub mod locate;
 pub mod message;
 pub mod server;
 pub mod timetable;
+pub mod upgrade;
 pub mod uris;
 pub mod writing;
