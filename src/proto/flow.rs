@@ -493,6 +493,9 @@ impl Flows {
             if is_server && bytes.iter().all(|octet| matches!(octet, b'\r' | b'\n')) {
                 return None;
             }
+            if flow.transport.is_reliable() {
+                self.keep(id, context.now + self.bounds.idle);
+            }
             self.tell(id, Direction::Received, peer, bytes.clone(), context);
             return Some(arrival(Message::parse_datagram(bytes.clone()), bytes));
         };

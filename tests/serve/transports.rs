@@ -206,6 +206,29 @@ fn everybody_calls_everybody_over_every_transport_and_each_side_can_hang_up() {
     }
 }
 
+/// WSS-015: who speaks is not silent, over WebSocket as little as over TCP; and a binding holds its connection.
+#[test]
+fn a_connection_lives_while_it_is_used_or_bound_over_whatever_it_is() {
+    for transport in [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss] {
+        let mut world = World::new(everywhere(service()));
+        let silent = Party::new(&mut world, "born", "192.0.2.12", transport);
+        let caller = Party::new(&mut world, "bohr", "192.0.2.99", transport);
+        let callee = Party::new(&mut world, "heisenberg", "192.0.2.11", transport);
+        callee.registers(&mut world);
+        for n in 1..=4 {
+            world.pass(Duration::from_secs(100));
+            let sent = caller.asks(&mut world, "OPTIONS", "sip:munich.de", n, (BOHR, "<sip:munich.de>"), "");
+            caller.hears(&sent, "SIP/2.0 200 ");
+        }
+        assert_eq!(world.closed, [silent.flow], "{transport}");
+        world.pass(Duration::from_secs(200));
+        assert_eq!(world.closed, [silent.flow, caller.flow], "{transport}");
+        world.pass(Duration::from_secs(3600));
+        assert_eq!(world.closed.len(), 3, "{transport}");
+        world.stop();
+    }
+}
+
 /// Devices say the way to the server in a Route of their own; `transport=ws` there is right for both kinds of WebSocket.
 ///
 /// WSS-008

@@ -9,6 +9,9 @@
 //! Whatever can be refused without asking a device is refused without state by the server. The proxy is stateful for all else,
 //! but for the ACK of a 2xx, which has no transaction (§17.1.1.3) and only waits for its way.
 //!
+//! Whoever has come by a connection is found by that connection as long as a dialog lasts: our Record-Route names it, so that
+//! nobody else can (RFC 5626 §5.3).
+//!
 //! The file is long because all that a branch can meet ends at the same context.
 
 pub mod best;
