@@ -48,8 +48,8 @@ impl Party {
         let nowhere = format!("{user}.invalid");
         let (sent_by, param) = match transport {
             Transport::Udp => (peer.clone(), ""),
+            Transport::Tcp => (peer.clone(), ";transport=tcp"),
             // It is behind a NAT.
-            Transport::Tcp => (format!("10.0.0.1:{port}"), ";transport=tcp"),
             Transport::Tls => (format!("10.0.0.1:{port}"), ";transport=tls"),
             Transport::Ws | Transport::Wss => (nowhere, ";transport=ws"),
         };
@@ -155,8 +155,8 @@ fn side(transport: Transport, is_double: bool) -> &'static str {
     }
 }
 
-/// Every pair of transports: a call, and a BYE of either side. Who is behind a WebSocket, or has connected from an address
-/// that leads nowhere, is found by the own connection.
+/// Every pair of transports: a call, and a BYE of either side. Who is behind a WebSocket, or has connected by TLS from an
+/// address that leads nowhere, is found by the own connection.
 ///
 /// PRX-021 PRX-030 PRX-032 SEC-018 WSS-007 WSS-008 TRN-001
 #[test]
@@ -173,7 +173,8 @@ fn everybody_calls_everybody_over_every_transport_and_each_side_can_hang_up() {
             let via = &rows(rings, "Via")[0];
             assert!(via.starts_with(&format!("SIP/2.0/{} 192.0.2.1:", to.as_via())), "{via}");
             let recorded = rows(rings, "Record-Route");
-            let is_double = from != to || from.is_reliable();
+            let by_connection = |over: Transport| over.is_secure() || over.is_websocket();
+            let is_double = from != to || by_connection(from);
             let sides =
                 if is_double { vec![side(to, true), side(from, true)] } else { vec![side(to, false)] };
             assert_eq!(
@@ -203,6 +204,29 @@ fn everybody_calls_everybody_over_every_transport_and_each_side_can_hang_up() {
             world.pass(Duration::from_secs(40));
             world.stop();
         }
+    }
+}
+
+/// WSS-015: who speaks is not silent, over WebSocket as little as over TCP; and a binding holds its connection.
+#[test]
+fn a_connection_lives_while_it_is_used_or_bound_over_whatever_it_is() {
+    for transport in [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss] {
+        let mut world = World::new(everywhere(service()));
+        let silent = Party::new(&mut world, "born", "192.0.2.12", transport);
+        let caller = Party::new(&mut world, "bohr", "192.0.2.99", transport);
+        let callee = Party::new(&mut world, "heisenberg", "192.0.2.11", transport);
+        callee.registers(&mut world);
+        for n in 1..=4 {
+            world.pass(Duration::from_secs(100));
+            let sent = caller.asks(&mut world, "OPTIONS", "sip:munich.de", n, (BOHR, "<sip:munich.de>"), "");
+            caller.hears(&sent, "SIP/2.0 200 ");
+        }
+        assert_eq!(world.closed, [silent.flow], "{transport}");
+        world.pass(Duration::from_secs(200));
+        assert_eq!(world.closed, [silent.flow, caller.flow], "{transport}");
+        world.pass(Duration::from_secs(3600));
+        assert_eq!(world.closed.len(), 3, "{transport}");
+        world.stop();
     }
 }
 

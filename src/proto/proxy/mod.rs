@@ -9,6 +9,9 @@
 //! Whatever can be refused without asking a device is refused without state by the server. The proxy is stateful for all else,
 //! but for the ACK of a 2xx, which has no transaction (§17.1.1.3) and only waits for its way.
 //!
+//! Whoever has come by TLS or WebSocket is found by that connection as long as a dialog lasts: our Record-Route names it, so that
+//! nobody else can (RFC 5626 §5.3).
+//!
 //! The file is long because all that a branch can meet ends at the same context.
 
 pub mod best;
@@ -1148,10 +1151,15 @@ fn record_routes([to, from]: [Side; 2], token: u64) -> Vec<String> {
     if is_double { vec![value(&to), value(&from)] } else { vec![value(&to)] }
 }
 
-/// What names the connection by which a party of a dialog came, as RFC 5626 §5.3 has it: whoever has connected to us is
-/// often to be found nowhere else. `None`: the party has not come by a connection.
+/// What names the connection by which a party of a dialog came, as RFC 5626 §5.3 has it: whoever is behind a WebSocket or has
+/// connected by TLS stands in no name service. `None`: the party has not come by such a connection.
 fn flow_token(call_id: &str, flow: FlowId, keys: &Keys, flows: &Flows) -> Option<String> {
-    flows.came_in(flow).then(|| format!("{:016x}{:016x}", flow.0, keys.of_any(("flow", flow.0, call_id))))
+    let transport = flows.get(flow).filter(|_| flows.came_in(flow))?.transport;
+    let is_needed = match transport {
+        Transport::Tls | Transport::Ws | Transport::Wss => true,
+        Transport::Udp | Transport::Tcp => false,
+    };
+    is_needed.then(|| format!("{:016x}{:016x}", flow.0, keys.of_any(("flow", flow.0, call_id))))
 }
 
 /// The connection that [`flow_token`] has named in that call.
