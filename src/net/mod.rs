@@ -1,5 +1,6 @@
 //! The driver: carries out the core's actions on real sockets and brings back events. The world outside is in
-//! here: tokio, UDP and TCP (RFC 3261 §18), the name service, the one clock and the one source of randomness.
+//! here: tokio, UDP, TCP, TLS and WebSocket (RFC 3261 §18, RFC 7118), the name service, the one clock and the one
+//! source of randomness.
 //!
 //! ```no_run
 //! use sipreg::net::{Clock, Config, Driver, SystemRandom};
@@ -17,16 +18,18 @@
 //! ```
 //!
 //! Reading order: [`Driver`] is the loop; `udp` and `stream` are the sockets and connections that it drives,
-//! `sockets` the addresses that they send from and what their errors mean, `batch` datagrams by the batch,
-//! `icmp` the errors that the network gives back; `dns` is the name service, `netwatch` notices changes of
-//! addresses and routes; `capture` keeps copies of what passes. Everything runs in one thread. Every queue is bounded, and the loop waits for none
-//! of them.
+//! `connection` the two ends of a connection, `tls` and `websocket` what is spoken over one, `certificate` what
+//! is read of the other end's; `sockets` the addresses that they send from and what their errors mean, `batch`
+//! datagrams by the batch, `icmp` the errors that the network gives back; `dns` is the name service, `netwatch`
+//! notices changes of addresses and routes; `capture` keeps copies of what passes. Everything runs in one
+//! thread. Every queue is bounded, and the loop waits for none of them.
 
 mod alarm;
 mod batch;
 mod capture;
 mod certificate;
 mod clock;
+mod connection;
 mod dns;
 mod driver;
 #[cfg(target_os = "linux")]

@@ -26,8 +26,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSoc
 
 use self::meter::Metered;
 use self::upgrade::{Declined, LIMIT, Refusal, Welcome};
+use super::connection::{LINGER, Outbox, Report, Task};
 use super::sockets;
-use super::stream::{LINGER, Outbox, Report, Task};
 use crate::proto::Cause;
 use crate::proto::identity::{UpgradeFault, WebSocketFault};
 

@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::net::stream::Flow;
+use crate::net::connection::Flow;
 use crate::net::websocket::{self, Refused, Socket, upgrade};
 use crate::proto::Cause;
 use crate::proto::identity::{UpgradeFault, WebSocketFault};

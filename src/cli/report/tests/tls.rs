@@ -106,7 +106,7 @@ fn what_is_wrong_with_a_certificate() {
     hint: is the clock of this machine right? 'date' shows it; else the certificate is there too early
     "certificate_name"
     error: WHO: the certificate is for munich.de, *.munich.de, 192.0.2.1, not for sip.munich.de
-    hint: is it the right server? A certificate has to be for the SIP domain that was asked for, not for the host behind it; --tls-name says which name it has to be, where you know that
+    hint: a * counts for nothing in SIP (RFC 5922 §7.2): --tls-wildcard lets it count for one label
     "certificate_issuer"
     error: WHO: the certificate of CN=munich.de,O=LMU was issued by CN=Quantum Root, who is not trusted
     hint: --tls-ca FILE trusts that issuer alone, where FILE holds its certificate as PEM
