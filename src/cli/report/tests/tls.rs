@@ -114,8 +114,8 @@ fn what_is_wrong_with_a_certificate() {
     error: WHO: the certificate of CN=munich.de,O=LMU is signed by itself, and not one that is trusted
     hint: --tls-ca FILE trusts it, where FILE holds that certificate as PEM: from whoever runs the server, not from the network
     "certificate_issuer"
-    error: WHO: the certificate of CN=munich.de,O=LMU comes without that of its issuer CN=Quantum Root, which stands between it and its root
-    hint: the server has to send those between its own and the root along; until then --tls-ca FILE with the missing one helps
+    error: WHO: the certificate of CN=munich.de,O=LMU was issued by CN=Quantum Root, who is not trusted, and whose certificate was not sent along
+    hint: --tls-ca FILE trusts that issuer, where FILE holds its certificate as PEM; if that stands between the server's own and a root that is trusted already, the server has to send it along
     null
     error: WHO: the certificate of CN=munich.de,O=LMU is not for servers
     hint: its extended key usage lacks serverAuth: the server needs another one
