@@ -44,8 +44,13 @@ impl Device {
     }
 
     pub fn over(transport: Transport, domain: &str) -> Device {
-        let lab = Lab::shared();
-        let registrar = format!("sip:{}:{}", transport.host(), lab.port(Port::Sip));
+        let (lab, port) = match transport.option() {
+            "tls" => (Lab::secure(), Port::Tls),
+            "ws" => (Lab::secure(), Port::Ws),
+            "wss" => (Lab::secure(), Port::Sws),
+            _ => (Lab::shared(), Port::Sip),
+        };
+        let registrar = format!("sip:{}:{}", transport.host(), lab.port(port));
         let home = tempfile::tempdir().unwrap();
         Device {
             lab,
@@ -85,11 +90,14 @@ impl Device {
 
     fn arguments(&self, command: &[&str]) -> Vec<String> {
         let (verb, options) = command.split_first().unwrap();
-        [verb, self.aor.as_str(), "--registrar", &self.registrar, "--transport", self.transport.option()]
-            .iter()
-            .chain(options)
-            .map(|text| (*text).to_owned())
-            .collect()
+        let ca = self.lab.file("ca.pem");
+        let mut all = vec![*verb, self.aor.as_str()];
+        // One that the command names comes instead.
+        if !options.contains(&"--registrar") {
+            all.extend(["--registrar", &self.registrar, "--transport", self.transport.option()]);
+            all.extend(["--tls-ca", &ca].iter().filter(|_| !self.transport.is_plain()));
+        }
+        all.iter().chain(options).map(|text| (*text).to_owned()).collect()
     }
 
     /// Runs a command, such as `["list", "--contact", "sip:x@y"]`, with whatever streams say.

@@ -43,6 +43,22 @@ pub enum Port {
     Edge,
     /// Another registrar, UDP and TCP, with the same bindings.
     Alt,
+    /// TLS, with a certificate that is good for those who trust the laboratory.
+    Tls,
+    /// TLS, where clients have to show a certificate, too.
+    Mtls,
+    /// WebSocket.
+    Ws,
+    /// WebSocket over TLS.
+    Sws,
+    /// TLS with a certificate that has run out.
+    Expired,
+    /// TLS with a certificate for somebody else.
+    Name,
+    /// TLS with a certificate that is signed by itself.
+    Selfmade,
+    /// TLS with a certificate for any host of the domain, but not the domain.
+    Wildcard,
     /// Nobody listens there.
     Dead,
 }
@@ -61,12 +77,31 @@ impl Lab {
         RUNNING.get_or_init(Lab::start)
     }
 
+    /// A second one, for those over TLS and WebSocket: they would meet the bindings of the others.
+    pub fn secure() -> &'static Lab {
+        static RUNNING: OnceLock<Lab> = OnceLock::new();
+        RUNNING.get_or_init(Lab::start)
+    }
+
+    /// The path of one of its certificates or keys.
+    pub fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.env["LAB_DIR"])
+    }
+
     /// The number of a port.
     pub fn port(&self, port: Port) -> u16 {
         let name = match port {
             Port::Sip => "LAB_SIP",
             Port::Edge => "LAB_EDGE",
             Port::Alt => "LAB_ALT",
+            Port::Tls => "LAB_TLS",
+            Port::Mtls => "LAB_MTLS",
+            Port::Ws => "LAB_WS",
+            Port::Sws => "LAB_SWS",
+            Port::Expired => "LAB_EXPIRED",
+            Port::Name => "LAB_NAME",
+            Port::Selfmade => "LAB_SELFMADE",
+            Port::Wildcard => "LAB_WILDCARD",
             Port::Dead => "LAB_DEAD",
         };
         self.env[name].parse().expect("kamailio-lab prints port numbers")

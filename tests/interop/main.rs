@@ -1,6 +1,7 @@
 //! Registers with a real registrar, Kamailio, in all the situations of the laboratory in `lab/`.
 //!
-//! One laboratory per test process (see [`lab`]), one table (see [`table`]), four transports.
+//! A laboratory for plain SIP and one for TLS and WebSocket per test process (see [`lab`]), one table (see [`table`]), five
+//! transports over IPv4 and IPv6.
 //! A new situation is one line in the table. What takes several processes is in [`memory`] and [`commands`], each with
 //! [`device::Device`]s at domains of its own.
 #![cfg(target_os = "linux")]
@@ -13,6 +14,7 @@ mod lab;
 mod memory;
 mod readme;
 mod run;
+mod secure;
 mod table;
 
 use std::sync::Mutex;
@@ -24,17 +26,19 @@ use table::{ROWS, Transport};
 /// Rows under way at the same time. Most of them wait: for a slow answer, or for a timer.
 const WORKERS: usize = 8;
 
-/// Every row of the table ends as the table says, over UDP and TCP, over IPv4 and, where there is any, IPv6.
+/// Every row of the table ends as the table says, over each transport, over IPv4 and, where there is any, IPv6.
 ///
 /// Shows REG-001, REG-010, REG-024, REG-029, RSP-006, RSP-007, RSP-017, RSP-021, RSP-023,
 /// COD-005, COD-006, COD-009, COD-013, COD-024, TXN-014, TRN-001, TRN-012, AUT-001, AUT-005, AUT-009,
-/// AUT-010, AUT-012, AUT-015, AUT-017, AUT-019, AUT-024, AUT-025, AUT-026, AUT-035, AUT-043, DES-030.
+/// AUT-010, AUT-012, AUT-015, AUT-017, AUT-019, AUT-024, AUT-025, AUT-026, AUT-035, AUT-043, DES-030, SEC-001, WSS-003, WSS-007, WSS-009.
 #[test]
 fn every_situation_of_the_laboratory_ends_as_the_table_says() {
-    let lab = Lab::shared();
+    let (plain, secure) = (Lab::shared(), Lab::secure());
+    let ways = || Transport::usable().iter().chain(Transport::usable_secure());
     let runs: Vec<_> = ROWS
         .iter()
-        .flat_map(|row| Transport::usable().iter().map(move |transport| (row, *transport)))
+        .flat_map(|row| ways().map(move |transport| (row, *transport)))
+        .filter(|(row, transport)| row.is_over(*transport))
         .collect();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
@@ -42,6 +46,7 @@ fn every_situation_of_the_laboratory_ends_as_the_table_says() {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some((row, transport)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let lab = if transport.is_plain() { plain } else { secure };
                     if let Err(text) = run::check(lab, row, *transport) {
                         let line = format!("== {} over {}\n{text}\n", row.name(), transport.name());
                         failures.lock().expect("no worker panicked").push(line);
@@ -60,9 +65,10 @@ fn every_situation_of_the_laboratory_ends_as_the_table_says() {
 #[test]
 fn no_two_rows_share_a_binding() {
     let mut seen = std::collections::BTreeMap::new();
+    let all = || Transport::PLAIN.into_iter().chain(Transport::SECURE);
     for row in ROWS {
-        for transport in Transport::ALL {
-            let place = (row.domain(transport), row.person.on(transport).0);
+        for transport in all().filter(|transport| row.is_over(*transport)) {
+            let place = (transport.is_plain(), row.domain(transport), row.person.on(transport).0);
             if let Some(other) = seen.insert(place.clone(), row.name()) {
                 panic!("{other} and {} both use {place:?}", row.name());
             }

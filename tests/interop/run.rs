@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, Port};
 use crate::table::{Fault, Row, Secret, Transport, Want};
 
 /// No row takes that long; a program that does is ended and counts as failed.
@@ -77,13 +77,22 @@ pub fn check(lab: &Lab, row: &Row, transport: Transport) -> Result<(), String> {
 }
 
 fn arguments(lab: &Lab, row: &Row, transport: Transport, aor: &str) -> Vec<String> {
-    let registrar = format!("sip:{}:{}", transport.host(), lab.port(row.port));
+    let port = match transport.option() {
+        "tls" => Port::Tls,
+        "ws" => Port::Ws,
+        "wss" => Port::Sws,
+        _ => row.port,
+    };
+    let registrar = format!("sip:{}:{}", transport.host(), lab.port(port));
     let mut args: Vec<String> =
         ["register", aor, "--registrar", &registrar, "--transport", transport.option()]
             .into_iter()
             .chain(["--json", "--stateless"])
             .map(String::from)
             .collect();
+    if !transport.is_plain() {
+        args.extend(["--tls-ca".to_owned(), lab.file("ca.pem")]);
+    }
     let domain = aor.split_once('@').map_or("", |(_, domain)| domain);
     args.extend(row.args.iter().map(|arg| arg.replace("DOMAIN", domain)));
     args

@@ -8,45 +8,68 @@ use Person::{Each, Is, Other};
 
 use crate::lab;
 
-/// One of the four ways to the laboratory.
-#[derive(Clone, Copy, Debug)]
+/// One of the ways to the laboratory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     Udp,
     Tcp,
     Udp6,
     Tcp6,
+    Tls,
+    Ws,
+    Wss,
+    Tls6,
+    Ws6,
+    Wss6,
 }
 
 impl Transport {
-    pub const ALL: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Udp6, Transport::Tcp6];
+    /// Those of plain SIP. They share a laboratory, and those over TLS and WebSocket another one.
+    pub const PLAIN: [Transport; 4] = [Transport::Udp, Transport::Tcp, Transport::Udp6, Transport::Tcp6];
+    pub const SECURE: [Transport; 6] =
+        [Transport::Tls, Transport::Ws, Transport::Wss, Transport::Tls6, Transport::Ws6, Transport::Wss6];
 
-    /// Those that this machine can use: without IPv6 the first two.
+    /// The plain ones that this machine can use: without IPv6 the first two.
     pub fn usable() -> &'static [Transport] {
-        if lab::has_ipv6() { &Transport::ALL } else { &Transport::ALL[..2] }
+        if lab::has_ipv6() { &Transport::PLAIN } else { &Transport::PLAIN[..2] }
+    }
+
+    /// The same of those over TLS and WebSocket.
+    pub fn usable_secure() -> &'static [Transport] {
+        if lab::has_ipv6() { &Transport::SECURE } else { &Transport::SECURE[..3] }
+    }
+
+    pub fn is_plain(self) -> bool {
+        Transport::PLAIN.contains(&self)
     }
 
     pub fn name(self) -> &'static str {
-        ["udp", "tcp", "udp6", "tcp6"][self as usize]
+        ["udp", "tcp", "udp6", "tcp6", "tls", "ws", "wss", "tls6", "ws6", "wss6"][self as usize]
     }
 
     /// The value of `--transport`.
     pub fn option(self) -> &'static str {
-        &self.name()[..3]
+        self.name().trim_end_matches('6')
     }
 
     /// The laboratory's address as it stands in a URI.
     pub fn host(self) -> &'static str {
-        ["127.0.0.1", "127.0.0.1", "[::1]", "[::1]"][self as usize]
+        if self.name().ends_with('6') { "[::1]" } else { "127.0.0.1" }
+    }
+
+    /// The number of its person.
+    fn number(self) -> usize {
+        if self.is_plain() { self as usize } else { self as usize - Transport::PLAIN.len() }
     }
 }
 
-/// Whose AOR is registered. Each transport has a person of its own, so that no run meets the
-/// bindings of another one.
+/// Whose AOR is registered. Each transport of a laboratory has a person of its own, so that no run meets
+/// the bindings of another one.
 #[derive(Clone, Copy, Debug)]
 pub enum Person {
-    /// The first four people of the laboratory.
+    /// The first people of the laboratory.
     Each,
-    /// The other four: for a second row of the same case.
+    /// The other four: for a second row of the same case, over plain transports only.
     Other,
     /// This one; then each transport has a domain of its own.
     Is(&'static str),
@@ -56,8 +79,8 @@ impl Person {
     /// Name and password.
     pub fn on(self, transport: Transport) -> (&'static str, &'static str) {
         match self {
-            Each => PEOPLE[transport as usize],
-            Other => PEOPLE[4 + transport as usize],
+            Each => PEOPLE[transport.number()],
+            Other => PEOPLE[4 + transport.number()],
             Is(name) => (name, PEOPLE.iter().find(|(user, _)| *user == name).map_or("", |(_, word)| word)),
         }
     }
@@ -168,11 +191,17 @@ pub struct Row {
 }
 
 impl Row {
+    /// Over TLS and WebSocket it ends as over TCP.
     pub fn wanted(&self, transport: Transport) -> Want {
-        match transport {
-            Transport::Udp | Transport::Udp6 => self.udp,
-            Transport::Tcp | Transport::Tcp6 => self.tcp,
-        }
+        if transport.option() == "udp" { self.udp } else { self.tcp }
+    }
+
+    /// Whether there is something to see: the laboratory has its edge, and what it redirects to, on plain ports only.
+    pub fn is_over(&self, transport: Transport) -> bool {
+        transport.is_plain()
+            || !matches!(self.person, Other)
+                && matches!(self.port, crate::lab::Port::Sip)
+                && !self.label.starts_with("moved")
     }
 
     /// The AOR's domain.
