@@ -164,6 +164,32 @@ fn a_client_that_does_not_take_its_answers_is_given_up() {
     world.stop();
 }
 
+/// WSS-004: who wears a WebSocket out, or breaks its rules, is told.
+#[test]
+fn a_websocket_that_is_worn_out_or_broken_is_told() {
+    use sipreg::proto::identity::WebSocketFault;
+    for (fault, expected, is_malformed) in [
+        (WebSocketFault::Flood, Overload::Flood, false),
+        (WebSocketFault::Slow, Overload::Slow, false),
+        (WebSocketFault::TooLong, Overload::Framing, true),
+        (WebSocketFault::Broken, Overload::Framing, true),
+    ] {
+        let mut world = World::new(service());
+        let flow = world.connect(DEVICE);
+        world.lose(flow, Some(Cause::WebSocket(fault)));
+        let news = world.news();
+        let is_expected = match news.as_slice() {
+            [ServerEvent::Dropped { why, .. }] => !is_malformed && *why == expected,
+            [ServerEvent::Malformed { what, status: None, .. }, ServerEvent::Dropped { why, .. }] => {
+                is_malformed && *what == fault.to_string() && *why == expected
+            }
+            _ => false,
+        };
+        assert!(is_expected, "{fault:?}: {news:?}");
+        world.stop();
+    }
+}
+
 #[test]
 fn a_listener_that_cannot_be_had_ends_the_service_before_it_begins() {
     use sipreg::proto::{Action, Command, Endpoint, Event, Notice, Time, ids::Counting};

@@ -353,3 +353,62 @@ fn a_certificate_that_is_not_trusted_is_looked_at_again() {
     );
     assert_eq!(ended.count("registered at munich.de"), 1);
 }
+
+/// WSS-013: a challenge to the handshake of a WebSocket is answered as one by SIP is, for GET and the path; what can't be
+/// answered is not.
+#[test]
+fn a_challenge_to_the_handshake_is_answered_if_one_by_sip_would_be() {
+    use sipreg::proto::digest::Keyring;
+    use sipreg::proto::ids::Counting;
+    use sipreg::proto::{Action, Command, Endpoint, Event, FlowId, RegistrationId, Time};
+    const ONE: RegistrationId = RegistrationId(1);
+    let digest = "Digest realm=\"munich.de\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
+    let without = || Keyring { credentials: Vec::new(), ..keyring("") };
+    for (challenges, keyring, is_answered) in [
+        (vec![digest], keyring("uncertainty"), true),
+        (vec!["Basic realm=\"munich.de\"", digest], keyring("uncertainty"), true),
+        (vec!["Basic realm=\"munich.de\""], keyring("uncertainty"), false),
+        (vec!["Digest"], keyring("uncertainty"), false),
+        (vec![], keyring("uncertainty"), false),
+        (vec![digest], without(), false),
+        (vec![digest], Keyring { realm: Some("berlin.de".to_owned()), ..keyring("uncertainty") }, false),
+    ] {
+        let now = Time::from_millis(1_792_000_000_000);
+        let mut endpoint = Endpoint::new(Box::new(Counting::default()));
+        let plan = Plan { keyring, ..to("sip:werner.heisenberg~munich.de", "sip:192.0.2.1;transport=ws") };
+        let command = Command::Register { registration: ONE, plan: Box::new(plan) };
+        let flow = endpoint
+            .handle(Event::Command(command), now)
+            .find_map(|action| if let Action::Open { flow, .. } = action { Some(flow) } else { None })
+            .unwrap();
+        let mut answer = |flow: FlowId| {
+            let challenges = challenges.iter().map(|text| (*text).to_owned()).collect();
+            let event = Event::Challenged { flow, path: "/sip?a".to_owned(), challenges };
+            match endpoint.handle(event, now).collect::<Vec<_>>().as_slice() {
+                [Action::Authorize { flow: of, authorization }] if *of == flow => authorization.clone(),
+                other => panic!("{other:?}"),
+            }
+        };
+        // Nobody uses this one.
+        assert_eq!(answer(FlowId(99)), None);
+        let authorization = answer(flow);
+        assert_eq!(authorization.is_some(), is_answered, "{challenges:?}");
+        if let Some(text) = authorization {
+            assert!(text.starts_with("Digest ") && text.contains("uri=\"/sip?a\""), "{text}");
+            assert!(text.contains("username=\"heisenberg\"") && !text.contains("uncertainty"), "{text}");
+            let cnonce = text.split("cnonce=\"").nth(1).unwrap().split('"').next().unwrap();
+            let expected = response_of("GET", "/sip?a", cnonce);
+            assert!(text.contains(&format!("response=\"{expected}\"")), "{text}");
+        }
+    }
+}
+
+/// RFC 7616 §3.4.1 by hand: MD5 and qop auth, the first use of the nonce.
+fn response_of(method: &str, uri: &str, cnonce: &str) -> String {
+    use md5::{Digest, Md5};
+    let hash =
+        |text: String| Md5::digest(text).iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+    let secret = hash("heisenberg:munich.de:uncertainty".to_owned());
+    let request = hash(format!("{method}:{uri}"));
+    hash(format!("{secret}:n1:00000001:{cnonce}:auth:{request}"))
+}
