@@ -49,5 +49,4 @@ mod tls;
 mod traces;
 mod unread;
 mod usage;
-#[cfg(any())]
 mod websocket;

@@ -81,7 +81,15 @@ fn a_refused_handshake_is_told() {
 /// A page that is not one of `--ws-origin` is refused, and told; what is no browser has no origin.
 #[test]
 fn only_the_pages_that_are_named_may_connect() {
-    let options = ["--no-auth", "--listen", "ws:127.0.0.1:0", "--ws-origin", "https://phone.munich.de"];
+    let options = [
+        "--no-auth",
+        "--domain",
+        "munich.de",
+        "--listen",
+        "ws:127.0.0.1:0",
+        "--ws-origin",
+        "https://phone.munich.de",
+    ];
     let mut server = Server::start(&options, 1);
     let at = server.at[0].clone();
     let ask = |origin: &str| {
