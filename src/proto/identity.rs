@@ -10,6 +10,9 @@ use std::sync::Arc;
 use super::Time;
 use crate::sip::Uri;
 
+#[cfg(test)]
+mod tests;
+
 /// Users of one certificate that count.
 const MOST_USERS: usize = 16;
 
@@ -188,13 +191,13 @@ impl Certificate {
     }
 }
 
-/// The domain that a URI of a certificate is the identity of (RFC 5922 §7.1): of `sip:` alone, without a user part.
+/// The domain that a URI of a certificate is the identity of (RFC 5922 §7.1): the host of `sip:` without a user part,
+/// whatever its port. An address is none.
 fn domain(uri: &str) -> Option<&str> {
     let scheme = uri.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("sip:"))?;
     let rest = &uri[scheme.len()..];
-    let end = rest.find([';', '?', ':']).unwrap_or(rest.len());
-    let (host, more) = rest.split_at(end);
-    (!rest.contains('@') && !host.is_empty() && !more.starts_with(':')).then_some(host)
+    let host = &rest[..rest.find([';', '?', ':']).unwrap_or(rest.len())];
+    (!rest.contains('@') && !host.is_empty() && !host.starts_with('[')).then_some(host)
 }
 
 /// A name without the dot at its end.
