@@ -194,7 +194,9 @@ fn domain(uri: &str) -> Option<&str> {
     let rest = &uri[scheme.len()..];
     let end = rest.find([';', '?', ':']).unwrap_or(rest.len());
     let (host, more) = rest.split_at(end);
-    (!rest.contains('@') && !host.is_empty() && !more.starts_with(':')).then_some(host)
+    let is_host = !host.is_empty()
+        && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-_*".contains(&octet));
+    (is_host && !rest.contains('@') && !more.starts_with(':')).then_some(host)
 }
 
 /// A name without the dot at its end.
@@ -214,3 +216,6 @@ impl fmt::Display for Certificate {
         f.write_str(&self.subject)
     }
 }
+
+#[cfg(test)]
+mod tests;
