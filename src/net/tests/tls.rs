@@ -837,3 +837,16 @@ fn handshakes_are_bounded() {
         assert!(handshakes.begin(ONE, FlowId(u64::from(port)), source(0, port)), "nothing is left behind");
     }
 }
+
+/// A source that comes twice from one port, as to two addresses of ours or after a reset, leaves nothing behind: the second
+/// one has to come again.
+#[test]
+fn one_port_of_a_source_has_one_handshake() {
+    let mut handshakes = Handshakes::default();
+    for _ in 0..200 {
+        assert!(handshakes.begin(ONE, FlowId(1), source(0, 1)));
+        assert!(!handshakes.begin(ONE, FlowId(2), source(0, 1)));
+        assert_eq!(handshakes.end(ONE, source(0, 1)), Some(FlowId(1)));
+        assert_eq!(handshakes.end(ONE, source(0, 1)), None);
+    }
+}
