@@ -138,7 +138,7 @@ impl Driver {
 
     /// What listeners for TLS and WebSocket show and ask for from now on.
     pub fn set_server(&mut self, server: Arc<ServerSettings>) {
-        self.network.config.server = Some(server);
+        self.network.set_server(server);
     }
 
     /// Tells the core from now on when an address, a route or an interface has changed. Needs the runtime.
@@ -297,6 +297,10 @@ impl Network {
 
     pub(super) fn store_with(&mut self, store: Box<dyn Store>) {
         self.store = Some(store);
+    }
+
+    pub(super) fn set_server(&mut self, server: Arc<ServerSettings>) {
+        self.config.server = Some(server);
     }
 
     pub(super) fn now(&self) -> Time {

@@ -328,11 +328,14 @@ pub(super) struct Handshakes {
 }
 
 impl Handshakes {
-    /// Whether one more may begin: a flow of that listener.
+    /// Whether one more may begin: a flow of that listener. One that is under way from the same port, as of a source that
+    /// has reset its connection and come again, has to end before.
     pub(super) fn begin(&mut self, listener: FlowId, flow: FlowId, remote: SocketAddr) -> bool {
         let source = remote.ip().to_canonical();
         let of_source = self.sources.get(&source).copied().unwrap_or_default();
-        if self.all.len() >= HANDSHAKES || of_source >= HANDSHAKES_OF_SOURCE && !source.is_loopback() {
+        let is_full = self.all.len() >= HANDSHAKES;
+        let is_flood = of_source >= HANDSHAKES_OF_SOURCE && !source.is_loopback();
+        if is_full || is_flood || self.all.contains_key(&(listener, remote)) {
             return false;
         }
         self.all.insert((listener, remote), flow);

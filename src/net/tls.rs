@@ -325,6 +325,8 @@ fn untrusted(error: &Error) -> Untrusted {
             | PeerIncompatible::SupportedVersionsExtensionRequired
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
+            // Clients of before 1.2 don't have it, and this is looked at before the version is.
+            | PeerIncompatible::SignatureAlgorithmsExtensionRequired
             | PeerIncompatible::Tls13RequiredForQuic,
         )
         | Error::AlertReceived(AlertDescription::ProtocolVersion) => Untrusted::Version,

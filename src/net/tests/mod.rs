@@ -10,6 +10,7 @@ mod listen;
 mod listen_tcp;
 mod listen_udp;
 mod tcp;
+mod tls;
 mod udp;
 mod upgrade;
 mod websocket;
