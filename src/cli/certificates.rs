@@ -111,15 +111,13 @@ impl Files {
         if let Some(made) = self.made.get(&mark) {
             return Ok(made.clone());
         }
-        let settings = ProfileSettings {
-            roots: roots.map(|roots| roots.octets.to_vec()),
-            identity: self.identity(tls_cert.as_deref(), tls_key.as_deref())?,
-            name,
-            wildcards: if wildcard { Wildcards::Accepted } else { Wildcards::Refused },
-            insecure,
-            path,
-            ..ProfileSettings::default()
-        };
+        let mut settings = ProfileSettings::default();
+        settings.roots = roots.map(|roots| roots.octets.to_vec());
+        settings.identity = self.identity(tls_cert.as_deref(), tls_key.as_deref())?;
+        settings.name = name;
+        settings.wildcards = if wildcard { Wildcards::Accepted } else { Wildcards::Refused };
+        settings.insecure = insecure;
+        settings.path = path;
         let made = ConnectionSettings { settings: Arc::new(settings), mark };
         self.made.insert(mark, made.clone());
         Ok(made)
@@ -133,12 +131,11 @@ impl Files {
         let Showing { tls_cert, tls_key, tls_client_ca, ws_origin, tls_ca: _ } = options;
         let client_roots =
             tls_client_ca.as_deref().map(|path| self.roots("--tls-client-ca", path)).transpose()?;
-        Ok(ServerSettings {
-            identity: self.identity(tls_cert.as_deref(), tls_key.as_deref())?,
-            client_roots: client_roots.map(|roots| roots.octets.to_vec()),
-            origins: ws_origin.iter().map(|WebOrigin(origin)| origin.clone()).collect(),
-            ..ServerSettings::default()
-        })
+        let mut settings = ServerSettings::default();
+        settings.identity = self.identity(tls_cert.as_deref(), tls_key.as_deref())?;
+        settings.client_roots = client_roots.map(|roots| roots.octets.to_vec());
+        settings.origins = ws_origin.iter().map(|WebOrigin(origin)| origin.clone()).collect();
+        Ok(settings)
     }
 
     /// The settings of a server's own connections to where its calls go on.

@@ -76,7 +76,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// What the connections of a client over TLS and WebSocket are made with.
+/// What the connections of a client over TLS and WebSocket are made with. Begin with the default, and set what differs.
 #[derive(Debug, Default)]
 pub struct ProfileSettings {
     /// PEM texts of the roots that are trusted; `None`: those of the system. A server's own certificate may be among them.
@@ -92,12 +92,12 @@ pub struct ProfileSettings {
     /// Path and query of WebSocket requests; empty: `/`.
     pub path: String,
     /// What is made of them for the first connection.
-    pub ready: Ready,
+    pub(super) ready: Ready,
 }
 
 /// What a connection over TLS needs, made once.
 #[derive(Default)]
-pub struct Ready(OnceLock<Result<Arc<ClientConfig>, Untrusted>>);
+pub(super) struct Ready(OnceLock<Result<Arc<ClientConfig>, Untrusted>>);
 
 impl fmt::Debug for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,7 +105,7 @@ impl fmt::Debug for Ready {
     }
 }
 
-/// What the listeners of a server for TLS and WebSocket show and ask for.
+/// What the listeners of a server for TLS and WebSocket show and ask for. Begin with the default, and set what differs.
 #[derive(Debug, Default)]
 pub struct ServerSettings {
     /// What is shown to clients; needed for TLS.
@@ -115,12 +115,12 @@ pub struct ServerSettings {
     /// The origins whose pages may connect by WebSocket; empty: all.
     pub origins: Vec<String>,
     /// What is made of them for the first connection.
-    pub ready: ServerReady,
+    pub(super) ready: ServerReady,
 }
 
 /// What a connection of a client over TLS needs, made once.
 #[derive(Default)]
-pub struct ServerReady(OnceLock<Option<Arc<ServerConfig>>>);
+pub(super) struct ServerReady(OnceLock<Option<Arc<ServerConfig>>>);
 
 impl fmt::Debug for ServerReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
