@@ -303,6 +303,12 @@ impl Network {
         self.config.server = Some(server);
     }
 
+    /// The connections that are open, are being opened, or are in their handshakes.
+    #[cfg(test)]
+    pub(super) fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
     pub(super) fn now(&self) -> Time {
         self.clock.now()
     }

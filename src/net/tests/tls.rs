@@ -1,4 +1,5 @@
-//! TLS between the two ends that are ours, and against peers of rustls that are not as they should be.
+//! TLS between the two ends that are ours, and against peers of rustls that are not as they should be. It is long because all of
+//! it stands on the same few peers.
 
 use std::sync::Arc;
 
@@ -801,6 +802,137 @@ async fn a_new_certificate_serves_new_connections() {
 fn source(n: u16, port: u16) -> SocketAddr {
     let [high, low] = n.to_be_bytes();
     SocketAddr::from(([198, 51, high, low], port))
+}
+
+/// SEC-003: a signature that is wrong breaks a certificate, though its authority is known.
+#[tokio::test]
+async fn a_wrong_signature_is_a_broken_certificate() {
+    let root = Authority::new("Root");
+    let (mut chain, key) = root.signs(&[DOMAIN]).parts();
+    let mut octets = chain.remove(0).to_vec();
+    // The end of the signature.
+    *octets.last_mut().unwrap() ^= 1;
+    let provider = Arc::new(ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]).unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![octets.into()], key).unwrap();
+    let (near, far) = pair().await;
+    let (destination, settings) = (towards(DOMAIN, near.peer_addr().unwrap()), trusts(&root.pem));
+    let accepting = TlsAcceptor::from(Arc::new(config)).accept(far);
+    let (handshake, _) = tokio::join!(tls::connect(near, &destination, &settings), accepting);
+    assert_eq!(handshake.stream.err(), Some(Cause::Untrusted(Untrusted::Broken)));
+}
+
+/// SEC-013: names that DNS has though no host has them, and the longest ones, are names; what can be none is for nobody.
+#[tokio::test]
+async fn odd_names_are_compared_as_they_are() {
+    let root = Authority::new("Root");
+    let label = "a".repeat(63);
+    let longest = [label.as_str(); 4].join(".")[..253].to_owned();
+    for name in ["_sip.munich.de", "xn--mnchen-3ya.de", "munich", &longest] {
+        let judged = objection(name, &trusts(&root.pem), root.signs(&[name]).identity()).await;
+        assert_eq!(judged.map(|session| session.verified), Ok(true), "{name}");
+    }
+    for name in [".", "munich..de", "münchen.de", &format!("{label}a.de")] {
+        let ours = trusts(&root.pem);
+        let (near, _far) = pair().await;
+        let destination = towards(name, near.peer_addr().unwrap());
+        let handshake = soon(tls::connect(near, &destination, &ours)).await;
+        assert_eq!(handshake.stream.err(), Some(Cause::Untrusted(Untrusted::Name)), "{name}");
+    }
+}
+
+/// SEC-017: no cipher suite without forward secrecy is offered.
+#[tokio::test]
+async fn every_cipher_suite_has_forward_secrecy() {
+    let ours = ProfileSettings { insecure: true, ..ProfileSettings::default() };
+    let (mut network, listener) = calling(DOMAIN, ours).await;
+    let (stream, _) = soon(listener.accept()).await.unwrap();
+    let start = meanwhile(&mut network, LazyConfigAcceptor::new(Default::default(), stream)).await.unwrap();
+    for suite in start.client_hello().cipher_suites() {
+        let Some(name) = suite.as_str() else { panic!("{suite:?}") };
+        let is_good = name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_");
+        // Not a cipher suite, but a sign (RFC 5746).
+        assert!(is_good || name == "TLS_EMPTY_RENEGOTIATION_INFO_SCSV", "{name}");
+    }
+}
+
+/// A peer that does not read costs bounded memory over TLS too: its connection is given up.
+#[tokio::test]
+async fn a_server_that_does_not_read_is_given_up() {
+    let (mut network, _stream) = connected(&TLS13).await;
+    let bytes = Bytes::from(vec![b'x'; 100_000]);
+    let mut sent = 0;
+    let failed = loop {
+        network.perform(Action::Transmit { flow: ONE, peer: SocketAddr::new(V4, 9), bytes: bytes.clone() });
+        sent += 1;
+        assert!(sent < 2000, "the queue has no end");
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(1), network.event_by(None)).await {
+            break event;
+        }
+    };
+    let is_given_up = matches!(
+        failed,
+        Event::Failed { flow: ONE, cause: Cause::Other(std::io::ErrorKind::WouldBlock), .. }
+    );
+    assert!(is_given_up, "{failed:?}");
+    assert_eq!(network.connection_count(), 0);
+}
+
+/// The time for a handshake is not made longer by octets that come one by one. It takes 10 seconds.
+#[tokio::test]
+async fn a_slow_handshake_is_ended() {
+    let (mut network, local, _) = serving().await;
+    let began = network.now();
+    let (mut reader, mut writer) = TcpStream::connect(local).await.unwrap().into_split();
+    let trickling = tokio::spawn(async move {
+        // A record of 512 octets, of which a ClientHello is the beginning.
+        for octet in [22, 3, 1, 2, 0, 1, 0, 1, 0xfc].into_iter().chain([3; 500]) {
+            if writer.write_all(&[octet]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
+    let ended = tokio::time::timeout(Duration::from_secs(20), network.event_by(None)).await.unwrap();
+    let is_late = matches!(ended, Event::HandshakeFailed { listener: ONE, cause: Cause::TimedOut, .. });
+    assert!(is_late, "{ended:?}");
+    assert!(network.now().since(began) >= Duration::from_secs(10));
+    assert_eq!(network.connection_count(), 0);
+    let _ = soon(reader.read(&mut [0])).await;
+    trickling.abort();
+}
+
+/// Handshakes that fail, and those that end with their listener, leave no flow behind; SEC-025: one that is done stays, until
+/// it is closed.
+#[tokio::test]
+async fn failed_handshakes_leave_nothing_behind() {
+    let (mut network, local, root) = serving().await;
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(local).await.unwrap();
+        stream.write_all(b"OPTIONS sip:munich.de SIP/2.0\r\n\r\n").await.unwrap();
+        assert_eq!(handshake_fails(&mut network).await, Cause::Untrusted(Untrusted::NotTls));
+        assert_eq!(network.connection_count(), 0);
+    }
+    let connector = caller(&TLS13, &root, None);
+    let client = tokio::spawn(async move {
+        let stream = TcpStream::connect(local).await.unwrap();
+        connector.connect(ServerName::try_from(DOMAIN).unwrap(), stream).await.unwrap()
+    });
+    let (flow, _) = comes_in(&mut network).await;
+    let mut client = client.await.unwrap();
+    let waiting = TcpStream::connect(local).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(50), network.event_by(None)).await;
+    assert!(waited.is_err());
+    assert_eq!(network.connection_count(), 2);
+    close(&mut network, ONE);
+    assert_eq!(network.connection_count(), 1);
+    assert_eq!(meanwhile(&mut network, all(waiting)).await, b"");
+    transmit(&mut network, flow, client.get_ref().0.local_addr().unwrap(), "OPTIONS");
+    let mut said = [0; 7];
+    meanwhile(&mut network, client.read_exact(&mut said)).await.unwrap();
+    assert_eq!(&said, b"OPTIONS");
+    close(&mut network, flow);
+    assert_eq!(network.connection_count(), 0);
 }
 
 /// Handshakes are bounded, and those of one source; who is done makes room. This host is nobody's flood.
