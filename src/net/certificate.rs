@@ -12,8 +12,8 @@ use x509_cert::time::Time as X509Time;
 use crate::proto::Time;
 use crate::proto::identity::Certificate;
 
-/// Names of each kind that are read of one certificate.
-const MOST_NAMES: usize = 100;
+/// Alternative names that are read of one certificate. Those of hosters can have more than a hundred.
+const MOST_NAMES: usize = 1000;
 
 /// Reads a certificate; `None`: it can't be read.
 pub(super) fn read(der: &[u8]) -> Option<Certificate> {

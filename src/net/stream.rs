@@ -244,15 +244,17 @@ async fn open(
                 Err(refused) => refused,
             },
             Transport::Wss => {
-                let Some((stream, _)) = secure(task, stream, settings).await? else { return Ok(None) };
+                let Some((stream, doubt)) = secure(task, stream, settings).await? else { return Ok(None) };
                 match request(task, stream, settings, authorization.as_deref()).await {
                     Ok(socket) => return Ok(Some((Speech::WssToServer(Box::new(socket)), local))),
+                    Err(Refused::Broken(error)) => return Err(doubt.cause(&error)),
                     Err(refused) => refused,
                 }
             }
         };
         let challenges = match asked {
             Refused::Failed(cause) => return Err(cause),
+            Refused::Broken(error) => return Err(sockets::cause(&error)),
             Refused::Challenged(challenges) => challenges,
         };
         let unauthorized = Cause::Upgrade(UpgradeFault::Status(401));

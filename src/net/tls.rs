@@ -11,6 +11,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption, verify_server_cert_signed_by_trust_anchor};
@@ -495,14 +496,13 @@ impl Verifier {
                 () => Ok(()),
             };
         }
-        let is_self_signed = read.issuer == read.subject;
         let verified = ParsedCertificate::try_from(leaf).and_then(|parsed| {
             let algorithms = self.provider.signature_verification_algorithms.all;
             verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, between, now, algorithms)
         });
         match verified {
             Ok(()) => Ok(()),
-            Err(_) if is_self_signed => Err(Untrusted::SelfSigned),
+            Err(_) if self.is_self_signed(leaf, read) => Err(Untrusted::SelfSigned),
             Err(error) => {
                 let why = untrusted(&error);
                 // Nothing but the certificate itself was sent, and it was not issued by a root that is trusted.
@@ -510,6 +510,25 @@ impl Verifier {
                 Err(if is_alone { Untrusted::Incomplete } else { why })
             }
         }
+    }
+
+    /// Whether a certificate vouches for itself: it names itself as its issuer, and its own key has signed it. Authorities can
+    /// have the name of a server that they sign.
+    fn is_self_signed(&self, leaf: &CertificateDer<'_>, read: &Certificate) -> bool {
+        if read.issuer != read.subject {
+            return false;
+        }
+        let alone = trusting(vec![leaf.clone().into_owned()]).0;
+        // Its time is not the question.
+        let then = UnixTime::since_unix_epoch(Duration::from_millis(read.not_before.as_millis()));
+        let verified = ParsedCertificate::try_from(leaf).and_then(|parsed| {
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&parsed, &alone, &[], then, algorithms)
+        });
+        !matches!(
+            verified,
+            Err(Error::InvalidCertificate(CertificateError::BadSignature | CertificateError::UnknownIssuer))
+        )
     }
 }
 

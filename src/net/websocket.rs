@@ -27,7 +27,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSoc
 use self::meter::Metered;
 use self::upgrade::{Declined, LIMIT, Refusal, Welcome};
 use super::connection::{LINGER, Outbox, Report, Task};
-use super::sockets;
+use super::tls;
 use crate::proto::Cause;
 use crate::proto::identity::{UpgradeFault, WebSocketFault};
 
@@ -54,6 +54,9 @@ pub(super) struct Socket<S>(WebSocketStream<Metered<S>>);
 pub(super) enum Refused {
     /// It failed.
     Failed(Cause),
+    /// The connection broke. What that means is for whoever made it to say: over TLS 1.3 a server that wants a certificate
+    /// says so only now.
+    Broken(io::Error),
     /// It wants to know who asks: the values of its WWW-Authenticate fields.
     Challenged(Vec<String>),
 }
@@ -85,7 +88,7 @@ pub(super) async fn request<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: io::Error| Refused::Failed(sockets::cause(&error));
+    let broken = Refused::Broken;
     let key = generate_key();
     io.write_all(&upgrade::request(host, path, &key, authorization)).await.map_err(broken)?;
     io.flush().await.map_err(broken)?;
@@ -116,7 +119,7 @@ pub(super) async fn answer<S>(mut io: S, origins: &[String]) -> Result<Socket<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: io::Error| sockets::cause(&error);
+    let broken = |error: io::Error| tls::cause(&error);
     let mut octets = Vec::new();
     loop {
         let is_worth_reading = more(&mut io, &mut octets).await.map_err(broken)?;
@@ -313,7 +316,7 @@ impl Broken {
                 Some(WebSocketFault::Flood) => by(WebSocketFault::Flood, CloseCode::Policy),
                 Some(WebSocketFault::Slow) => by(WebSocketFault::Slow, CloseCode::Policy),
                 Some(WebSocketFault::TooLong | WebSocketFault::Broken) | None => {
-                    Broken { cause: sockets::cause(error), code: None }
+                    Broken { cause: tls::cause(error), code: None }
                 }
             },
             Error::Capacity(_) => by(WebSocketFault::TooLong, CloseCode::Size),

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use super::Time;
 use crate::sip::Uri;
 
+#[cfg(test)]
+mod tests;
+
 /// Users of one certificate that count.
 const MOST_USERS: usize = 16;
 
@@ -188,15 +191,15 @@ impl Certificate {
     }
 }
 
-/// The domain that a URI of a certificate is the identity of (RFC 5922 §7.1): of `sip:` alone, without a user part.
+/// The domain that a URI of a certificate is the identity of (RFC 5922 §7.1): the host of `sip:` without a user part,
+/// whatever its port. An address is none.
 fn domain(uri: &str) -> Option<&str> {
     let scheme = uri.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("sip:"))?;
     let rest = &uri[scheme.len()..];
-    let end = rest.find([';', '?', ':']).unwrap_or(rest.len());
-    let (host, more) = rest.split_at(end);
-    let is_host = !host.is_empty()
-        && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-_*".contains(&octet));
-    (is_host && !rest.contains('@') && !more.starts_with(':')).then_some(host)
+    let host = &rest[..rest.find([';', '?', ':']).unwrap_or(rest.len())];
+    let is_name = host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-_*".contains(&octet))
+        && host.parse::<IpAddr>().is_err();
+    (is_name && !rest.contains('@') && !host.is_empty()).then_some(host)
 }
 
 /// A name without the dot at its end.
@@ -216,6 +219,3 @@ impl fmt::Display for Certificate {
         f.write_str(&self.subject)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -303,6 +303,29 @@ async fn what_is_wrong_with_a_certificate_is_told() {
     }
 }
 
+/// SEC-003: an authority with the name of its server is no reason to say that the server's certificate is signed by itself.
+#[tokio::test]
+async fn a_namesake_has_not_signed_itself() {
+    let namesake = Authority::new("somebody");
+    let past = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 1, 1);
+    let old = namesake.signs_with(&[DOMAIN], past);
+    let judged = objection(DOMAIN, &trusts(&namesake.pem), old.identity()).await;
+    assert_eq!(judged.err(), Some(Untrusted::Expired));
+    let stranger = Authority::new("Stranger");
+    let judged = objection(DOMAIN, &trusts(&stranger.pem), namesake.signs(&[DOMAIN]).identity()).await;
+    assert_eq!(judged.err(), Some(Untrusted::Incomplete));
+}
+
+/// SEC-005: the last of many names counts as the first does.
+#[tokio::test]
+async fn many_names_are_read() {
+    let root = Authority::new("Root");
+    let names: Vec<String> = (0..200).map(|n| format!("h{n}.munich.de")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let judged = objection("h199.munich.de", &trusts(&root.pem), root.signs(&names).identity()).await;
+    assert!(judged.unwrap().verified);
+}
+
 /// SEC-003: an authority that has run out, or is none, vouches for nobody.
 #[tokio::test]
 async fn who_vouches_has_to_be_good_too() {
@@ -564,6 +587,41 @@ async fn our_certificate_is_shown() {
                 }
                 (_, other) => panic!("{text} {expected:?}: {other:?}"),
             }
+        }
+    }
+}
+
+/// SEC-026: below a WebSocket too it is told, in place of an answer to the upgrade.
+#[tokio::test]
+async fn our_certificate_is_wanted_below_a_websocket() {
+    let (root, stranger) = (Authority::new("Root"), Authority::new("Stranger"));
+    let server = root.signs(&[DOMAIN]);
+    for (version, text) in VERSIONS {
+        let config = speaks(version, &server, Some(&root));
+        for (identity, expected) in [
+            (Some(stranger.signs(&[DOMAIN]).identity()), Untrusted::ClientCertificateRefused),
+            (None, Untrusted::ClientCertificateWanted),
+        ] {
+            let listener = TcpListener::bind((V4, 0)).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let ours = ProfileSettings { identity, ..trusts(&root.pem) };
+            let mut network = network(Config { profiles: vec![Arc::new(ours)], ..Config::default() });
+            let destination = Destination { transport: Transport::Wss, ..towards(DOMAIN, address) };
+            open(&mut network, ONE, destination);
+            let acceptor = TlsAcceptor::from(Arc::clone(&config));
+            let served = tokio::spawn(async move {
+                let (stream, _) = listener.accept().await.unwrap();
+                acceptor.accept(stream).await.is_ok()
+            });
+            let cause = loop {
+                match event(&mut network).await {
+                    Event::Secured { session, .. } => assert!(session.verified),
+                    Event::Failed { flow: ONE, cause, .. } => break cause,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(cause, Cause::Untrusted(expected), "{text}");
+            assert!(!served.await.unwrap());
         }
     }
 }

@@ -1,210 +1,195 @@
-//! Which names of a certificate count, and for whom.
+//! Whom a certificate is for, as a table.
 
 use super::*;
 
-/// Alternative names, as they stand in a certificate: URIs by their colon, addresses, and DNS names.
-fn naming(alternatives: &[&str]) -> Certificate {
-    let mut certificate = Certificate {
-        subject: "CN=munich.de".to_owned(),
-        issuer: "CN=Quantum Root".to_owned(),
+/// A certificate with these names, as `URI:`, `DNS:` and `IP:` among its subject alternative names, `CN=` as its common
+/// name; `email` is an alternative name of a kind that does not matter.
+fn certificate(names: &str) -> Certificate {
+    let mut made = Certificate {
+        subject: String::new(),
+        issuer: String::new(),
         not_before: Time::from_millis(0),
-        not_after: Time::from_millis(1),
+        not_after: Time::from_millis(0),
         uris: Vec::new(),
         hosts: Vec::new(),
         addresses: Vec::new(),
-        has_alternatives: !alternatives.is_empty(),
+        has_alternatives: false,
         common_name: None,
     };
-    for name in alternatives {
-        match name.parse() {
-            Ok(address) => certificate.addresses.push(address),
-            Err(_) if name.contains(':') => certificate.uris.push((*name).to_owned()),
-            Err(_) => certificate.hosts.push((*name).to_owned()),
+    for name in names.split_whitespace() {
+        made.has_alternatives |= !name.starts_with("CN=");
+        if let Some(uri) = name.strip_prefix("URI:") {
+            made.uris.push(uri.to_owned());
+        } else if let Some(host) = name.strip_prefix("DNS:") {
+            made.hosts.push(host.to_owned());
+        } else if let Some(address) = name.strip_prefix("IP:") {
+            made.addresses.push(address.parse().unwrap());
+        } else if let Some(common) = name.strip_prefix("CN=") {
+            made.common_name = Some(common.to_owned());
+        } else {
+            assert_eq!(name, "email");
         }
     }
-    certificate
+    made
 }
 
-/// The same with a common name.
-fn of(common: &str, alternatives: &[&str]) -> Certificate {
-    Certificate { common_name: Some(common.to_owned()), ..naming(alternatives) }
-}
-
-fn assert_is_for(certificate: &Certificate, cases: &[(&str, bool)]) {
-    for (name, expected) in cases {
-        assert_eq!(certificate.is_for(name, Wildcards::Refused), *expected, "{name} of {certificate:?}");
+#[track_caller]
+fn check(wildcards: Wildcards, rows: &[(&str, &str, bool)]) {
+    for (names, name, is_for) in rows {
+        assert_eq!(certificate(names).is_for(name, wildcards), *is_for, "{names} for {name}");
     }
 }
 
-/// SEC-005: a URI `sip:domain` counts, and where there is one, no DNS name does.
+/// SEC-004, SEC-005, SEC-006, SEC-007, SEC-008, SEC-009
 #[test]
-fn uris_come_before_dns_names() {
-    let only_uri = naming(&["sip:munich.de"]);
-    assert_is_for(&only_uri, &[("munich.de", true), ("sip.munich.de", false), ("sip:munich.de", false)]);
-    let both = naming(&["sip:munich.de", "sip.munich.de", "munich.example"]);
-    assert_is_for(&both, &[("munich.de", true), ("sip.munich.de", false), ("munich.example", false)]);
-    let only_dns = naming(&["munich.de", "munich.example"]);
-    assert_is_for(&only_dns, &[("munich.de", true), ("munich.example", true), ("munich.net", false)]);
-    let two_uris = naming(&["sip:munich.de", "sip:leipzig.de"]);
-    assert_is_for(&two_uris, &[("munich.de", true), ("leipzig.de", true)]);
+fn whom_a_certificate_is_for() {
+    check(
+        Wildcards::Refused,
+        &[
+            // A URI is enough, and where there is one no DNS name counts.
+            ("URI:sip:munich.de", "munich.de", true),
+            ("URI:sip:munich.de DNS:munich.de", "munich.de", true),
+            ("URI:sip:munich.de DNS:leipzig.de", "leipzig.de", false),
+            ("URI:sip:leipzig.de DNS:munich.de", "munich.de", false),
+            ("URI:sip:leipzig.de URI:sip:munich.de", "munich.de", true),
+            ("DNS:munich.de", "munich.de", true),
+            ("DNS:leipzig.de DNS:munich.de", "munich.de", true),
+            ("DNS:leipzig.de", "munich.de", false),
+            // The scheme is in any case, the host alone counts.
+            ("URI:SIP:munich.de", "munich.de", true),
+            ("URI:sip:munich.de:5061", "munich.de", true),
+            ("URI:sip:munich.de;transport=tls", "munich.de", true),
+            ("URI:sip:munich.de:5061;transport=tls?a=b", "munich.de", true),
+            ("URI:sip:munich.de?a=b", "munich.de", true),
+            // Users, and other schemes, are no identity of a domain: they neither count nor keep DNS names from counting.
+            ("URI:sip:bob@munich.de", "munich.de", false),
+            ("URI:sip:munich.de@leipzig.de", "munich.de", false),
+            ("URI:sip:@munich.de", "munich.de", false),
+            ("URI:sip:munich.de;a=@", "munich.de", false),
+            ("URI:sips:munich.de", "munich.de", false),
+            ("URI:https:munich.de", "munich.de", false),
+            ("URI:https://munich.de", "munich.de", false),
+            ("URI:sip://munich.de", "munich.de", false),
+            ("URI:sip:", "munich.de", false),
+            ("URI:munich.de", "munich.de", false),
+            ("URI:sip:bob@munich.de DNS:munich.de", "munich.de", true),
+            ("URI:sips:leipzig.de DNS:munich.de", "munich.de", true),
+            ("URI:https://leipzig.de DNS:munich.de", "munich.de", true),
+            ("URI:sip://leipzig.de DNS:munich.de", "munich.de", true),
+            ("URI:sip:192.0.2.1 DNS:munich.de", "munich.de", true),
+            // The common name counts where there is no other kind at all.
+            ("CN=munich.de", "munich.de", true),
+            ("CN=leipzig.de", "munich.de", false),
+            ("CN=munich.de DNS:leipzig.de", "munich.de", false),
+            ("CN=munich.de URI:sip:leipzig.de", "munich.de", false),
+            ("CN=munich.de URI:sip:bob@munich.de", "munich.de", false),
+            ("CN=munich.de IP:192.0.2.1", "munich.de", false),
+            ("CN=munich.de email", "munich.de", false),
+            ("", "munich.de", false),
+            // In any case, with or without a root.
+            ("DNS:MUNICH.de", "munich.DE", true),
+            ("URI:sip:Munich.De", "munich.de", true),
+            ("CN=MUNICH.DE", "munich.de", true),
+            ("DNS:munich.de.", "munich.de", true),
+            ("DNS:munich.de", "munich.de.", true),
+            ("DNS:munich.de", "munich.de..", false),
+            // Nothing but the whole name.
+            ("DNS:munich.de", "physics.munich.de", false),
+            ("DNS:physics.munich.de", "munich.de", false),
+            ("DNS:munich.de", "notmunich.de", false),
+            ("DNS:de", "munich.de", false),
+            ("DNS:.munich.de", "physics.munich.de", false),
+            ("DNS:munich.de.evil.example", "munich.de", false),
+            ("DNS:munich.de\0.evil.example", "munich.de", false),
+            // Names are what they are.
+            ("DNS:_sip.munich.de", "_sip.munich.de", true),
+            ("DNS:xn--mnchen-3ya.de", "xn--mnchen-3ya.de", true),
+            ("DNS:xn--mnchen-3ya.de", "münchen.de", false),
+        ],
+    );
 }
 
-/// SEC-004: a certificate for the host that SRV led to is none for the domain, and the other way round.
+/// SEC-010
 #[test]
-fn a_target_is_not_its_domain() {
-    assert_is_for(&naming(&["host.other.net"]), &[("example.com", false), ("host.other.net", true)]);
-    assert_is_for(&naming(&["example.com"]), &[("example.com", true), ("host.other.net", false)]);
-}
-
-/// SEC-006: neither a URI with a user part nor one of another scheme is a domain; DNS names count beside them. So it is with
-/// a URI that has a port, while parameters take nothing away.
-#[test]
-fn only_a_sip_uri_without_a_user_is_a_domain() {
-    for other in [
-        "sip:bob@munich.de",
-        "sip:bob:secret@munich.de",
-        "sip:@munich.de",
-        "sip:bob;day=tuesday@munich.de",
-        "sips:munich.de",
-        "https://munich.de",
-        "https:munich.de",
-        "tel:+4989",
-        "sip:munich.de:5061",
-        "sip:munich.de:",
-        "sip://munich.de",
-        "sip:",
-        "sip:;transport=tls",
-        "im:munich.de",
-        "urn:sip:munich.de",
-    ] {
-        assert_is_for(&naming(&[other]), &[("munich.de", false), ("", false)]);
-        let beside = naming(&[other, "leipzig.de"]);
-        assert_is_for(&beside, &[("munich.de", false), ("leipzig.de", true)]);
-    }
-    for same in ["sip:munich.de", "SIP:munich.de", "sip:munich.de;transport=tls", "sip:munich.de?a=b"] {
-        assert_is_for(&naming(&[same, "leipzig.de"]), &[("munich.de", true), ("leipzig.de", false)]);
-    }
-}
-
-/// SEC-007: the common name counts only where there is no alternative name, of whatever kind.
-#[test]
-fn a_common_name_is_the_last_resort() {
-    assert_is_for(&of("munich.de", &[]), &[("munich.de", true), ("MUNICH.DE", true), ("leipzig.de", false)]);
-    assert_is_for(&of("munich.de", &["leipzig.de"]), &[("munich.de", false), ("leipzig.de", true)]);
-    for other in ["sip:leipzig.de", "sip:bob@munich.de", "https://munich.de", "192.0.2.1"] {
-        assert_is_for(&of("munich.de", &[other]), &[("munich.de", false)]);
-    }
-    // As with an e-mail address alone.
-    let certificate = Certificate { has_alternatives: true, ..of("munich.de", &[]) };
-    assert_is_for(&certificate, &[("munich.de", false)]);
-    assert_is_for(&naming(&[]), &[("munich.de", false)]);
-}
-
-/// SEC-008, SEC-009: names are compared whole and in any case, a dot at the end aside.
-#[test]
-fn names_are_compared_whole() {
-    for names in [["EXAMPLE.com"], ["sip:EXAMPLE.com"], ["example.com."], ["sip:example.COM."]] {
-        let cases = [
-            ("example.com", true),
-            ("Example.COM", true),
-            ("example.com.", true),
-            ("foo.example.com", false),
-            ("fooexample.com", false),
-            ("com", false),
-            ("example.com.de", false),
-            ("example.co", false),
-            (".example.com", false),
-            ("example.com..", false),
-        ];
-        assert_is_for(&naming(&names), &cases);
-    }
-    assert_is_for(&naming(&["foo.example.com"]), &[("example.com", false), ("foo.example.com", true)]);
-    assert_is_for(&naming(&[".example.com"]), &[("example.com", false), ("foo.example.com", false)]);
-}
-
-/// SEC-010: a wildcard matches nothing; where the user wants it, exactly one label, as the leftmost one and whole.
-#[test]
-fn wildcards_match_one_label_where_they_are_wanted() {
-    let certificates = [naming(&["*.example.com"]), naming(&["sip:*.example.com"]), of("*.example.com", &[])];
-    for certificate in certificates {
-        for (name, accepted) in [
-            ("foo.example.com", true),
-            ("FOO.Example.com", true),
-            ("foo.example.com.", true),
-            ("example.com", false),
-            (".example.com", false),
-            ("a.foo.example.com", false),
-            ("foo.example.net", false),
-            ("fooexample.com", false),
-        ] {
-            assert!(!certificate.is_for(name, Wildcards::Refused), "{name}");
-            assert_eq!(certificate.is_for(name, Wildcards::Accepted), accepted, "{name} of {certificate:?}");
-        }
-    }
-    for pattern in ["f*.example.com", "*o.example.com", "foo.*.com", "*", "*.*.com", "**.example.com"] {
-        assert!(!naming(&[pattern]).is_for("foo.example.com", Wildcards::Accepted), "{pattern}");
-    }
-    assert!(!naming(&["*.0.2.1"]).is_for("192.0.2.1", Wildcards::Accepted));
-    assert!(naming(&["example.com"]).is_for("example.com", Wildcards::Accepted));
-}
-
-/// SEC-014: an address is compared with the addresses of the certificate, and with nothing else.
-#[test]
-fn addresses_are_compared_with_addresses() {
-    let certificate = naming(&["192.0.2.1", "2001:db8::1"]);
-    let cases = [
-        ("192.0.2.1", true),
-        ("::ffff:192.0.2.1", true),
-        ("192.0.2.2", false),
-        ("2001:db8::1", true),
-        ("2001:DB8:0:0::1", true),
-        ("2001:db8::2", false),
-        ("[2001:db8::1]", false),
-        ("munich.de", false),
+fn a_wildcard_stands_for_one_label_where_the_user_says_so() {
+    let rows = [
+        ("DNS:*.munich.de", "sip.munich.de", true),
+        ("DNS:*.MUNICH.de", "SIP.munich.DE", true),
+        ("DNS:*.munich.de.", "sip.munich.de", true),
+        ("CN=*.munich.de", "sip.munich.de", true),
+        ("URI:sip:*.munich.de", "sip.munich.de", true),
+        ("DNS:*.munich.de", "munich.de", false),
+        ("DNS:*.munich.de", ".munich.de", false),
+        ("DNS:*.munich.de", "a.sip.munich.de", false),
+        ("DNS:*.munich.de", "sip.leipzig.de", false),
+        ("DNS:s*.munich.de", "sip.munich.de", false),
+        ("DNS:*p.munich.de", "sip.munich.de", false),
+        ("DNS:sip.*.de", "sip.munich.de", false),
+        ("DNS:*.*.de", "sip.munich.de", false),
+        ("DNS:**.munich.de", "sip.munich.de", false),
+        ("DNS:*", "munich", false),
+        ("DNS:*.0.2.1", "192.0.2.1", false),
+        ("URI:sip:munich.de DNS:*.munich.de", "sip.munich.de", false),
     ];
-    assert_is_for(&certificate, &cases);
-    assert_is_for(&naming(&["sip:munich.de", "192.0.2.1"]), &[("192.0.2.1", true), ("munich.de", true)]);
-    assert_is_for(&naming(&["sip:192.0.2.1"]), &[("192.0.2.1", false)]);
-    assert_is_for(&of("192.0.2.1", &[]), &[("192.0.2.1", false)]);
-    let host = Certificate { hosts: vec!["192.0.2.1".to_owned()], ..naming(&["munich.de"]) };
-    assert_is_for(&host, &[("192.0.2.1", false)]);
+    check(Wildcards::Accepted, &rows);
+    check(Wildcards::Refused, &rows.map(|(names, name, _)| (names, name, false)));
 }
 
-/// The names that are told are those that count, and the addresses.
+/// SEC-014: an address is in the certificate as an address.
+#[test]
+fn an_address_is_compared_with_addresses_alone() {
+    check(
+        Wildcards::Accepted,
+        &[
+            ("IP:192.0.2.1", "192.0.2.1", true),
+            ("IP:192.0.2.2 IP:192.0.2.1", "192.0.2.1", true),
+            ("IP:192.0.2.1 URI:sip:munich.de", "192.0.2.1", true),
+            ("IP:192.0.2.1", "192.0.2.10", false),
+            ("IP:192.0.2.1", "munich.de", false),
+            ("DNS:192.0.2.1", "192.0.2.1", false),
+            ("CN=192.0.2.1", "192.0.2.1", false),
+            ("URI:sip:192.0.2.1", "192.0.2.1", false),
+            ("IP:2001:db8::1", "2001:db8::1", true),
+            ("IP:2001:db8::1", "2001:DB8:0:0::1", true),
+            ("IP:2001:db8::1", "2001:db8::2", false),
+            ("URI:sip:[2001:db8::1]", "2001:db8::1", false),
+            ("IP:192.0.2.1", "::ffff:192.0.2.1", true),
+            ("IP:::ffff:192.0.2.1", "192.0.2.1", true),
+        ],
+    );
+}
+
+/// SEC-005, SEC-006: an address in a URI is not the identity of a domain, and does not keep DNS names from counting.
 #[test]
 fn the_names_that_count_are_told() {
-    for (certificate, names) in [
-        (of("cn.de", &["sip:munich.de;a=b", "sip:bob@munich.de", "leipzig.de"]), &["munich.de"][..]),
-        (of("cn.de", &["sip:bob@munich.de", "leipzig.de", "a.de"]), &["leipzig.de", "a.de"]),
-        (of("cn.de", &[]), &["cn.de"]),
-        (of("cn.de", &["2001:DB8::1", "192.0.2.1"]), &["2001:db8::1", "192.0.2.1"]),
-        (of("cn.de", &["192.0.2.1", "sip:munich.de"]), &["munich.de", "192.0.2.1"]),
-        (naming(&[]), &[]),
+    for (names, told) in [
+        ("URI:sip:munich.de:5061 DNS:leipzig.de CN=bonn.de", vec!["munich.de"]),
+        ("URI:sip:bob@munich.de DNS:leipzig.de CN=bonn.de", vec!["leipzig.de"]),
+        ("URI:sip:[2001:db8::1] DNS:leipzig.de", vec!["leipzig.de"]),
+        ("URI:sip:192.0.2.1 DNS:leipzig.de", vec!["leipzig.de"]),
+        ("URI:sip://munich.de DNS:leipzig.de", vec!["leipzig.de"]),
+        ("DNS:leipzig.de DNS:*.leipzig.de IP:192.0.2.1", vec!["leipzig.de", "*.leipzig.de", "192.0.2.1"]),
+        ("CN=bonn.de", vec!["bonn.de"]),
+        ("CN=bonn.de email", vec![]),
+        ("IP:2001:db8::1 CN=bonn.de", vec!["2001:db8::1"]),
+        ("", vec![]),
     ] {
-        assert_eq!(certificate.names(), names, "{certificate:?}");
-        for name in names {
-            assert!(certificate.is_for(name, Wildcards::Refused), "{name}");
-        }
+        assert_eq!(certificate(names).names(), told, "{names}");
     }
 }
 
-/// SEC-026: a certificate is for the users whose addresses it has, and for a bounded number of them.
+/// SEC-026: the users whose certificate it is.
 #[test]
-fn users_are_the_uris_with_a_user() {
-    let certificate = naming(&[
-        "sip:munich.de",
-        "sip:bob@munich.de",
-        "SIPS:alice@munich.de",
-        "https://carol@munich.de",
-        "mailto:dave@munich.de",
-        "sip:@munich.de",
-        "sip:a b@munich.de",
-        "erin@munich.de",
-    ]);
-    let users: Vec<String> = certificate.users().iter().map(|user| user.to_string()).collect();
-    assert_eq!(users, ["sip:bob@munich.de", "sips:alice@munich.de"]);
-    let many: Vec<String> = (0..100).map(|n| format!("sip:user{n}@munich.de")).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    assert_eq!(naming(&many).users().len(), MOST_USERS);
-    assert!(of("bob", &["munich.de"]).users().is_empty());
+fn users_are_those_with_a_user_part() {
+    for (names, users) in [
+        ("URI:sip:bob@munich.de", vec!["sip:bob@munich.de"]),
+        ("URI:sips:bob@munich.de URI:sip:alice@munich.de", vec!["sips:bob@munich.de", "sip:alice@munich.de"]),
+        ("URI:sip:munich.de URI:https://bob@munich.de URI:mailto:bob@munich.de DNS:munich.de CN=bob", vec![]),
+        ("URI:sip:@munich.de URI:sip: URI:", vec![]),
+    ] {
+        let told: Vec<String> = certificate(names).users().iter().map(ToString::to_string).collect();
+        assert_eq!(told, users, "{names}");
+    }
+    let many: Vec<String> = (0..100).map(|n| format!("URI:sip:u{n}@munich.de")).collect();
+    assert_eq!(certificate(&many.join(" ")).users().len(), MOST_USERS);
 }
