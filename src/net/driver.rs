@@ -482,7 +482,8 @@ impl Network {
             }
             Event::Accepted { listener, flow, remote, .. } => {
                 self.handshakes.end(*listener, *remote);
-                let listens = self.listeners.contains(*listener);
+                // One that had to make room may have been done in that moment.
+                let listens = self.listeners.contains(*listener) && self.connections.contains_key(flow);
                 if !listens {
                     self.close(*flow);
                 }
@@ -576,6 +577,13 @@ impl Network {
             self.connections.insert(flow, accepted);
             let event = Event::Accepted { listener, flow, local, remote };
             return self.arrived.push_back(Arrival { event, local: None });
+        }
+        if let Some((at, oldest)) = self.handshakes.crowded() {
+            if let Some(flow) = self.handshakes.end(at, oldest) {
+                self.connections.remove(&flow);
+            }
+            let event = Event::HandshakeFailed { listener: at, remote: oldest, cause: Cause::Exhausted };
+            self.arrived.push_back(Arrival { event, local: None });
         }
         if !self.handshakes.begin(listener, flow, remote) {
             let cause = Cause::Exhausted;

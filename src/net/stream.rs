@@ -99,10 +99,17 @@ impl Listeners {
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Vec<Connection> {
         let mut connections = Vec::new();
         for (&flow, listener) in &mut self.0 {
-            for _ in 0..ACCEPTS {
-                let Poll::Ready((stream, local, remote)) = listener.poll(context) else { break };
+            let mut taken = 0;
+            while taken < ACCEPTS
+                && let Poll::Ready((stream, local, remote)) = listener.poll(context)
+            {
+                taken += 1;
                 let transport = listener.transport;
                 connections.push(Connection { listener: flow, transport, stream, local, remote });
+            }
+            // Nobody else does that: a connection that begins with a handshake leads to no event of its own.
+            if taken == ACCEPTS {
+                context.waker().wake_by_ref();
             }
         }
         connections
@@ -330,6 +337,14 @@ pub(super) struct Handshakes {
 }
 
 impl Handshakes {
+    /// The one that has been under way longest, where all places are taken: it makes room, so that others are served whoever
+    /// holds the places. Its listener and its source.
+    pub(super) fn crowded(&self) -> Option<(FlowId, SocketAddr)> {
+        let is_full = self.all.len() >= HANDSHAKES;
+        let oldest = self.all.iter().filter(|_| is_full).min_by_key(|(_, flow)| **flow);
+        oldest.map(|(key, _)| *key)
+    }
+
     /// Whether one more may begin: a flow of that listener. One that is under way from the same port, as of a source that
     /// has reset its connection and come again, has to end before.
     pub(super) fn begin(&mut self, listener: FlowId, flow: FlowId, remote: SocketAddr) -> bool {

@@ -289,6 +289,10 @@ where
 
 /// Whether the peer has closed, with a handshake or without.
 fn is_end(error: &Error) -> bool {
+    // Over TLS that is how a connection ends which is closed without saying so before.
+    if let Error::Io(error) = error {
+        return error.kind() == io::ErrorKind::UnexpectedEof;
+    }
     matches!(
         error,
         Error::ConnectionClosed

@@ -993,6 +993,24 @@ async fn failed_handshakes_leave_nothing_behind() {
     assert_eq!(network.connection_count(), 0);
 }
 
+/// A burst of connections that say nothing, more than are accepted in one turn, keeps nobody waiting behind it.
+#[tokio::test]
+async fn who_comes_behind_a_silent_burst_is_served_at_once() {
+    let (mut network, local, root) = serving().await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(local).await.unwrap());
+    }
+    let connector = caller(&TLS13, &root, None);
+    let client = tokio::spawn(async move {
+        let stream = TcpStream::connect(local).await.unwrap();
+        connector.connect(ServerName::try_from(DOMAIN).unwrap(), stream).await.unwrap()
+    });
+    let served = tokio::time::timeout(Duration::from_secs(3), comes_in(&mut network)).await;
+    assert!(served.is_ok());
+    drop((client.await.unwrap(), silent));
+}
+
 /// Handshakes are bounded, and those of one source; who is done makes room. This host is nobody's flood.
 #[test]
 fn handshakes_are_bounded() {
@@ -1017,7 +1035,9 @@ fn handshakes_are_bounded() {
     }
     assert!(!handshakes.begin(TWO, FlowId(1), SocketAddr::new(V4, 1024)), "all together");
     assert!(!handshakes.begin(ONE, FlowId(1), source(2, 1)));
+    assert_eq!(handshakes.crowded(), Some((ONE, source(0, 0))), "the oldest makes room");
     assert_eq!(handshakes.close(TWO).len(), 1024 - 65);
+    assert_eq!(handshakes.crowded(), None);
     assert_eq!(handshakes.close(TWO), []);
     assert!(handshakes.begin(ONE, FlowId(1), source(2, 1)));
     let mut rest = handshakes.close(ONE);
