@@ -288,12 +288,12 @@ server ends. It runs until SIGINT or SIGTERM; SIGHUP reads the users and certifi
         (
             "A user, asking for the password, and a server that knows her:",
             &[
-                "sipreg serve --add-user alice@example.com --users users.txt",
-                "sipreg serve --domain example.com --users users.txt --listen udp:0.0.0.0:5060",
+                "sipreg serve --add-user alice@munich.de --users users.txt",
+                "sipreg serve --domain munich.de --users users.txt --listen udp:0.0.0.0:5060",
             ],
         ),
         (
-            "Over TLS, and for browsers:",
+            "Over TLS, and for browsers; cert.pem holds certificate and key:",
             &[
                 "sipreg serve --users users.txt --tls-cert cert.pem --listen tls:0.0.0.0:5061",
                 "sipreg serve --users users.txt --tls-cert cert.pem --listen wss:0.0.0.0:8443",

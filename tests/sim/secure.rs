@@ -1,8 +1,8 @@
 //! Registrations over TLS and WebSocket, and what `sips` asks for.
 
-use sipreg::proto::client::outcome::Report;
+use sipreg::proto::client::outcome::{CredentialsFailure, Failure, Report};
 use sipreg::proto::client::plan::{Plan, Purpose, Resume};
-use sipreg::proto::identity::Untrusted;
+use sipreg::proto::identity::{Untrusted, UpgradeFault};
 use sipreg::proto::locate::Transport;
 use sipreg::proto::{Cause, DnsAnswer, Profile, Question, Srv};
 
@@ -355,12 +355,12 @@ fn a_certificate_that_is_not_trusted_is_looked_at_again() {
 }
 
 /// WSS-013: a challenge to the handshake of a WebSocket is answered as one by SIP is, for GET and the path; what can't be
-/// answered is not.
+/// answered is not. A 401 after that is the end, for want of the right credentials.
 #[test]
 fn a_challenge_to_the_handshake_is_answered_if_one_by_sip_would_be() {
     use sipreg::proto::digest::Keyring;
     use sipreg::proto::ids::Counting;
-    use sipreg::proto::{Action, Command, Endpoint, Event, FlowId, RegistrationId, Time};
+    use sipreg::proto::{Action, Command, Endpoint, Event, FlowId, Notice, RegistrationId, Time};
     const ONE: RegistrationId = RegistrationId(1);
     let digest = "Digest realm=\"munich.de\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
     let without = || Keyring { credentials: Vec::new(), ..keyring("") };
@@ -399,6 +399,22 @@ fn a_challenge_to_the_handshake_is_answered_if_one_by_sip_would_be() {
             let cnonce = text.split("cnonce=\"").nth(1).unwrap().split('"').next().unwrap();
             let expected = response_of("GET", "/sip?a", cnonce);
             assert!(text.contains(&format!("response=\"{expected}\"")), "{text}");
+        }
+        let cause = Cause::Upgrade(UpgradeFault::Status(401));
+        let peer = "192.0.2.1:80".parse().unwrap();
+        let report =
+            endpoint
+                .handle(Event::Failed { flow, peer, cause }, now)
+                .find_map(|action| {
+                    if let Action::Notify(Notice::Finished(report)) = action { Some(report) } else { None }
+                })
+                .unwrap();
+        match (report.result, is_answered) {
+            (Err(Failure::Credentials(CredentialsFailure::Rejected { realm, username })), true) => {
+                assert_eq!((&*realm, &*username), ("munich.de", "heisenberg"));
+            }
+            (Err(Failure::Credentials(_)), false) => {}
+            (result, _) => panic!("{challenges:?}: {result:?}"),
         }
     }
 }

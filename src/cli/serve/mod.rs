@@ -24,7 +24,7 @@ use crate::proto::client::plan::Timing;
 use crate::proto::digest::Verifier;
 use crate::proto::identity::Certificate;
 use crate::proto::registrar::service::{Listen, ServerEvent, Service};
-use crate::proto::{Cause, Command, Notice, Transport};
+use crate::proto::{Cause, Command, Notice, Time, Transport};
 use crate::store::Memory;
 use again::{Again, Reload};
 use options::Options;
@@ -66,11 +66,8 @@ async fn serve(
     };
     let domains: Vec<String> = options.domains.iter().map(ToString::to_string).collect();
     let certificate = shown.identity.as_ref().and_then(Identity::certificate);
-    if let Some(complaint) = certificate
-        .as_ref()
-        .and_then(|it| certificates::complaint(it, &domains, &options.listen, setup.clock.now()))
-    {
-        reporter.warning(&complaint);
+    if let Some(certificate) = &certificate {
+        complain(certificate, &domains, &options.listen, setup.clock.now(), reporter);
     }
     let (access, example) = match &users {
         Some(users) => (users::summary(users, file.as_deref()), users::example(users)),
@@ -244,19 +241,35 @@ impl Server {
         if let Some(users) = users {
             self.session.driver.command(Command::Users(Box::new(users)));
         }
+        let now = self.session.driver.now();
         if let Some(shown) = shown {
+            if let Some(certificate) = shown.identity.as_ref().and_then(Identity::certificate) {
+                complain(&certificate, &self.domains, &self.listening, now, reporter);
+            }
             self.session.driver.set_server(Arc::new(shown));
         }
         if let Some(forwarding) = forwarding {
             self.session.driver.set_profiles(vec![forwarding]);
         }
-        let now = self.session.driver.now();
         for again::Failed { what, file, error } in failed {
             reporter.warning(&format!("the {what} stay as they were: {}", error.message()));
             if reporter.event(&ServeEvent::reload_failed(file, error.message(), now)).is_err() {
                 self.stop();
             }
         }
+    }
+}
+
+/// Warns of a certificate that keeps clients away.
+fn complain(
+    certificate: &Certificate,
+    domains: &[String],
+    listen: &[Listen],
+    now: Time,
+    reporter: &mut Reporter<'_, '_>,
+) {
+    if let Some(complaint) = certificates::complaint(certificate, domains, listen, now) {
+        reporter.warning(&complaint);
     }
 }
 

@@ -11,6 +11,7 @@ use super::request::MOST_REQUESTS;
 use super::schedule::{BELIEVED, SPREAD};
 use super::targets::{MOST_DESTINATIONS, Targets};
 use crate::proto::digest::Sessions;
+use crate::proto::identity::UpgradeFault;
 use crate::proto::ids::Random;
 use crate::proto::locate::{Destination, Found, Locate, LocateError, Next};
 use crate::proto::{Cause, Time, in_zone};
@@ -173,6 +174,13 @@ impl Registrant {
         cause: Option<Cause>,
         now: Time,
     ) -> Option<(Phase, Step)> {
+        if let (Some(Cause::Upgrade(UpgradeFault::Status(401))), Some(failure)) = (cause, &visit.unauthorized)
+        {
+            attempt.leave(visit, AttemptResult::Failed(Cause::Upgrade(UpgradeFault::Status(401))));
+            attempt.refusal = Some(Failure::Credentials((**failure).clone()));
+            // Another destination would only be shown the same credentials (RFC 3261 §22.1).
+            return None;
+        }
         let (result, unreachable) = match cause {
             Some(cause) => (AttemptResult::Failed(cause), Unreachable::Network(cause)),
             None => (AttemptResult::Closed, Unreachable::Closed),

@@ -37,8 +37,8 @@ use std::time::Duration;
 
 use super::bindings::OwnContacts;
 use super::outcome::{
-    Attempt, AttemptResult, Failure, Hop, Misbehaviour, Remote, Report, Success, Unreachable, Unusable,
-    Warning,
+    Attempt, AttemptResult, CredentialsFailure, Failure, Hop, Misbehaviour, Remote, Report, Success,
+    Unreachable, Unusable, Warning,
 };
 use super::plan::Plan;
 use super::targets::{MOST_DESTINATIONS, NextHop, Target, Targets};
@@ -228,6 +228,8 @@ pub(super) struct Visit {
     pub requests: u32,
     pub challenges: u8,
     pub raises: u8,
+    /// What it means if the server of a WebSocket, which has challenged, opens none.
+    pub unauthorized: Option<Box<CredentialsFailure>>,
 }
 
 /// The event that a visit waits for.
@@ -422,12 +424,16 @@ impl Registration {
 
     /// The server of a WebSocket at that path challenges so: the Authorization that answers it, if anything at hand does.
     pub fn on_upgrade_challenged(
-        &self,
+        &mut self,
         path: &str,
         challenges: &[String],
         random: &mut dyn Random,
     ) -> Option<String> {
-        self.registrant.authorize_upgrade(path, challenges, random)
+        let (authorization, otherwise) = self.registrant.authorize_upgrade(path, challenges, random);
+        if let Some((.., visit)) = self.visit() {
+            visit.unauthorized = Some(Box::new(otherwise));
+        }
+        authorization
     }
 
     /// The TLS session of that flow, before it is open, or fails.
@@ -768,7 +774,7 @@ impl FlowTo {
 
 impl Visit {
     pub(super) fn on(flow: FlowTo) -> Visit {
-        Visit { flow, awaits: Await::Flow, requests: 0, challenges: 0, raises: 0 }
+        Visit { flow, awaits: Await::Flow, requests: 0, challenges: 0, raises: 0, unauthorized: None }
     }
 }
 

@@ -217,24 +217,36 @@ impl Registrant {
     }
 
     /// The Authorization of a request for a WebSocket at that path that was challenged so (RFC 7118 §7). Who asks may be
-    /// answered what it could be by SIP. `None`: nothing at hand answers it.
+    /// answered what it could be by SIP. `None`: nothing at hand answers it. With it comes what another 401 means.
     pub(super) fn authorize_upgrade(
         &self,
         path: &str,
         challenges: &[String],
         random: &mut dyn Random,
-    ) -> Option<String> {
+    ) -> (Option<String>, CredentialsFailure) {
         let row = |text: &String| Header::new(HeaderName::WwwAuthenticate, text.clone()).ok();
         let headers: Headers = challenges.iter().filter_map(row).collect();
         let mut sessions = Sessions::new();
-        match self.judge(&mut sessions, &headers, self.stranger().is_some(), random) {
-            ChallengeOutcome::Answer => {}
-            ChallengeOutcome::PasswordWanted { .. }
-            | ChallengeOutcome::Strange { .. }
-            | ChallengeOutcome::Fail(_) => return None,
-        }
-        let rows = sessions.authorize("GET", path, b"");
-        rows.first().map(|row| row.text_lossy().into_owned())
+        let failure = match self.judge(&mut sessions, &headers, self.stranger().is_some(), random) {
+            ChallengeOutcome::Answer => {
+                let rows = sessions.authorize("GET", path, b"");
+                let claimant = sessions.claimants().into_iter().next();
+                let otherwise = claimant.map_or(CredentialsFailure::Endless, |claimant| {
+                    CredentialsFailure::Rejected { realm: claimant.realm, username: claimant.username }
+                });
+                return (rows.first().map(|row| row.text_lossy().into_owned()), otherwise);
+            }
+            ChallengeOutcome::PasswordWanted { realm, .. } => {
+                CredentialsFailure::Missing { realm, has_others: false }
+            }
+            ChallengeOutcome::Strange { realm } => {
+                let named = self.plan.registrar.host.clone();
+                let host = self.stranger().cloned().unwrap_or_else(|| named.clone());
+                CredentialsFailure::Strange { realm, host, named }
+            }
+            ChallengeOutcome::Fail(failure) => failure,
+        };
+        (None, failure)
     }
 
     fn challenged(

@@ -532,7 +532,7 @@ impl Endpoint {
     fn challenged(&mut self, id: FlowId, path: &str, challenges: &[String]) {
         let user = self.stack.flows.users(id).first().copied();
         let authorization = user.and_then(|user| {
-            let entry = self.registrations.get(&user)?;
+            let entry = self.registrations.get_mut(&user)?;
             let random = &mut *self.stack.context.random;
             entry.registration.on_upgrade_challenged(path, challenges, random)
         });
