@@ -33,7 +33,7 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
             (untrusted(*why, report), hint(untrusted_case(*why, report)))
         }
         Failure::Unreachable(why) => {
-            let hint = unreachable_case(why).map_or("-v shows how far it got", |case| case.hint);
+            let hint = unreachable_case(why, report).map_or("-v shows how far it got", |case| case.hint);
             let more = if names_port(why, report) {
                 format!("; {}", explain::PORT_NAMED.hint)
             } else {
@@ -408,6 +408,9 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
             let who = end(report, |result| result == AttemptResult::Closed);
             match unusable(&report.unusable) {
                 Some(answers) => format!("{who} closed the connection; {answers}"),
+                None if closed_in_handshake(report) => {
+                    format!("{who} closed the connection in the TLS handshake")
+                }
                 None => format!("{who} closed the connection without an answer"),
             }
         }
@@ -422,7 +425,14 @@ fn names_port(why: &Unreachable, report: &Report) -> bool {
         && host.trim_end_matches('.').eq_ignore_ascii_case(name.trim_end_matches('.'))
 }
 
-fn unreachable_case(why: &Unreachable) -> Option<Case> {
+/// Whether the connection that was closed without an answer was to be one over TLS, and nothing was sent yet.
+fn closed_in_handshake(report: &Report) -> bool {
+    let closed = report.attempts.iter().rev().find(|attempt| attempt.result == AttemptResult::Closed);
+    let transport = closed.and_then(|attempt| attempt.transport);
+    report.requests == 0 && report.tls.is_none() && transport.is_some_and(Transport::is_secure)
+}
+
+fn unreachable_case(why: &Unreachable, report: &Report) -> Option<Case> {
     Some(match why {
         Unreachable::Name { error: Some(ResolveError::NoSuchName), .. } => explain::NAME_UNKNOWN,
         Unreachable::Name { error: Some(ResolveError::ServerFailed | ResolveError::TimedOut), .. } => {
@@ -445,6 +455,7 @@ fn unreachable_case(why: &Unreachable) -> Option<Case> {
             Cause::Upgrade(UpgradeFault::NotWebSocket | UpgradeFault::TooLong) => explain::NOT_WEBSOCKET,
             Cause::Untrusted(_) | Cause::WebSocket(_) | Cause::Other(_) => return None,
         },
+        Unreachable::Closed if closed_in_handshake(report) => explain::CLOSED_IN_HANDSHAKE,
         Unreachable::Closed => explain::CONNECTION_CLOSED,
     })
 }

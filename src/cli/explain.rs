@@ -296,6 +296,11 @@ pub const CONNECTION_CLOSED: Case = Case {
     seen: "closed the connection without an answer",
     hint: "it may not serve this domain, or not over this transport; -v shows how far it got",
 };
+/// Closed before the TLS handshake was done.
+pub const CLOSED_IN_HANDSHAKE: Case = Case {
+    seen: "closed the connection in the TLS handshake",
+    hint: "is it a port for TLS? A server of plain SIP closes so, too: --transport tcp tells; -v shows how far it got",
+};
 
 /// A certificate that has run out.
 pub const CERTIFICATE_EXPIRED: Case = Case {
@@ -512,6 +517,7 @@ pub const ENTRIES: &[Entry] = &[
             CONNECTING_TIMED_OUT,
             CONNECTION_RESET,
             CONNECTION_CLOSED,
+            CLOSED_IN_HANDSHAKE,
             TOO_LARGE,
             LOCAL_ADDRESS,
             NOT_PERMITTED,

@@ -250,6 +250,20 @@ fn what_is_not_tls_is_named() {
     let ran = over_tls("list", &at, &[]);
     assert_eq!((ran.code, &ran.json()["error"]["cause"]), (Some(5), &"not_tls".into()), "{}", ran.all());
 
+    let closing = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = closing.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in closing.incoming().flatten() {
+            let _ = stream.read(&mut [0; 2048]);
+        }
+    });
+    let error = over_tls("list", &at, &[]).json()["error"].clone();
+    assert!(
+        error["message"].as_str().unwrap().ends_with("closed the connection in the TLS handshake"),
+        "{error}"
+    );
+    assert!(error["hint"].as_str().unwrap().contains("--transport tcp"), "{error}");
+
     let authority = Authority::new();
     let server = open_to_all(&authority.signs("server.pem", &["127.0.0.1"]));
     let all =
