@@ -27,7 +27,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Sleep;
 use tokio_rustls::{client, server};
 
-use super::connection::{LINGER, Report, Task};
+use super::connection::{LINGER, Outbox, Report, Task};
 use super::sockets::{self, Bind};
 use super::tls::{self, ProfileSettings, ServerSettings};
 use super::websocket::{self, Refused};
@@ -386,34 +386,27 @@ impl Handshakes {
 pub(super) async fn converse(task: Task, stream: TcpStream) {
     let Task { outbox, report, .. } = task;
     let stream = outbox.attach(stream);
-    let mut reading = std::pin::pin!(read(stream, &report));
-    let writing = outbox.write_to(stream);
-    let lingering = async {
-        outbox.closed().await;
-        tokio::time::sleep(LINGER).await;
-    };
-    let end = tokio::select! {
-        biased;
-        end = &mut reading => end,
-        written = writing => match written {
-            Ok(()) => return,
-            // An answer may have come before the connection broke.
-            Err(error) => reading.await.and(Err(error)),
-        },
-        () = lingering => return,
-    };
-    match end {
-        Ok(()) => report.closed().await,
-        Err(error) => report.failed(sockets::cause(&error)).await,
-    }
+    let (reading, writing) = (read(stream, &report), outbox.write_to(stream));
+    side_by_side(reading, writing, &outbox, &report, sockets::cause).await;
 }
 
-/// Runs a flow over what lies on a connection until it is closed or broken, as [`converse`] does. What broke it says `cause`.
+/// Runs a flow over what lies on a connection until it is closed or broken. What broke it says `cause`.
 async fn converse_over<S: AsyncRead + AsyncWrite>(task: Task, io: S, cause: impl Fn(&io::Error) -> Cause) {
     let Task { outbox, report, .. } = task;
     let (reader, writer) = tokio::io::split(io);
-    let mut reading = std::pin::pin!(read_from(reader, &report));
-    let writing = outbox.write_into(writer);
+    let (reading, writing) = (read_from(reader, &report), outbox.write_into(writer));
+    side_by_side(reading, writing, &outbox, &report, cause).await;
+}
+
+/// Reads and writes until the peer has closed, the core has, or something breaks, and reports which.
+async fn side_by_side(
+    reading: impl Future<Output = io::Result<()>>,
+    writing: impl Future<Output = io::Result<()>>,
+    outbox: &Outbox,
+    report: &Report,
+    cause: impl Fn(&io::Error) -> Cause,
+) {
+    let mut reading = std::pin::pin!(reading);
     let lingering = async {
         outbox.closed().await;
         tokio::time::sleep(LINGER).await;
@@ -430,7 +423,7 @@ async fn converse_over<S: AsyncRead + AsyncWrite>(task: Task, io: S, cause: impl
     };
     match end {
         Ok(()) => report.closed().await,
-        // The other side has closed the connection without saying so before.
+        // Over TLS that is how a connection ends which is closed without saying so before.
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => report.closed().await,
         Err(error) => report.failed(cause(&error)).await,
     }

@@ -146,7 +146,7 @@ pub enum TlsSettingsError {
     UnusableKey,
 }
 
-/// The cryptography.
+/// The cryptography of all connections, made once.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(ring::default_provider())))

@@ -52,7 +52,7 @@ pub(super) struct Socket<S>(WebSocketStream<Metered<S>>);
 /// What a server said that opens no WebSocket.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// It failed.
+    /// The answer, or what came in its place, opens none.
     Failed(Cause),
     /// The connection broke. What that means is for whoever made it to say: over TLS 1.3 a server that wants a certificate
     /// says so only now.
