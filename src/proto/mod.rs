@@ -20,6 +20,7 @@ pub mod locate;
 mod names;
 pub mod proxy;
 pub mod registrar;
+pub mod stun;
 pub mod time;
 mod timers;
 pub mod transaction;
