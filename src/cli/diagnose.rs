@@ -453,7 +453,7 @@ fn unreachable_case(why: &Unreachable, report: &Report) -> Option<Case> {
             Cause::Upgrade(UpgradeFault::Status(_) | UpgradeFault::Origin) => explain::UPGRADE_REFUSED,
             Cause::Upgrade(UpgradeFault::Subprotocol) => explain::NO_SUBPROTOCOL,
             Cause::Upgrade(UpgradeFault::NotWebSocket | UpgradeFault::TooLong) => explain::NOT_WEBSOCKET,
-            Cause::Untrusted(_) | Cause::WebSocket(_) | Cause::Other(_) => return None,
+            Cause::Untrusted(_) | Cause::WebSocket(_) | Cause::Keepalive(_) | Cause::Other(_) => return None,
         },
         Unreachable::Closed if closed_in_handshake(report) => explain::CLOSED_IN_HANDSHAKE,
         Unreachable::Closed => explain::CONNECTION_CLOSED,

@@ -13,9 +13,9 @@ use super::report::Settings;
 use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Collector, ColorChoice, CommandLine, Contact,
-    ContactsPolicy, Domain, ForkName, Ha1, Lifetime, Listener, Password, Preference, Proxy, Realm, Refusal,
-    Registrant, Registrar, Resolve, Shell, Size, SocketAddress, Span, SpanOrNever, SpanOrNone, StoreName,
-    TransportName, UserAgent, UserName, VerifiedName, WebOrigin, WebSocketPath,
+    ContactsPolicy, Domain, ForkName, Ha1, KeepaliveName, Lifetime, Listener, Password, Preference, Proxy,
+    Realm, Refusal, Registrant, Registrar, Resolve, Shell, Size, SocketAddress, Span, SpanOrNever,
+    SpanOrNone, StoreName, TransportName, UserAgent, UserName, VerifiedName, WebOrigin, WebSocketPath,
 };
 
 /// The whole command line.
@@ -565,6 +565,13 @@ pub struct Life {
     /// A wrong password, a refusal. Without it, or with never: not at all.
     #[arg(long, value_name = "DURATION|never", allow_negative_numbers = true)]
     pub probe: Option<SpanOrNever>,
+    /// Keep the way through a NAT open [default: auto]
+    ///
+    /// auto: where a NAT is seen, or the registrar asks for it; every 29 seconds over UDP, every 120 over connections, or as
+    /// it asks. A DURATION: always, so often at least, and over UDP with STUN where that is answered. Up to a fifth less at
+    /// random. off: never.
+    #[arg(long, value_name = "DURATION|off|auto", allow_negative_numbers = true)]
+    pub keepalive: Option<KeepaliveName>,
     /// Status that calls are refused with [default: 480]
     ///
     /// Whoever calls hears that nobody is there. 486 is busy, 603 declines.

@@ -13,6 +13,7 @@ use clap::ValueEnum;
 
 use super::text::shown;
 use super::usage::Invalid;
+use crate::proto::client::nat::Keepalive;
 use crate::proto::client::plan::OWN_ADDRESS;
 use crate::proto::digest::{Algorithm, Hidden, Secret, Variant};
 use crate::proto::locate::Pinned;
@@ -92,6 +93,9 @@ read_from_text! {
     /// A time, or `never`.
     #[derive(Copy, Default)]
     SpanOrNever(Option<Duration>) = span_or_never;
+    /// When keep-alives are sent.
+    #[derive(Copy)]
+    KeepaliveName(Keepalive) = keepalive;
     /// The name that goes with a password.
     UserName(String) = user_name;
     /// Where a password holds.
@@ -772,6 +776,19 @@ fn span_or_never(text: &str) -> Result<SpanOrNever, Invalid> {
         return Ok(SpanOrNever(None));
     }
     text.parse().map(|Span(span)| SpanOrNever(Some(span)))
+}
+
+fn keepalive(text: &str) -> Result<KeepaliveName, Invalid> {
+    const HINT: &str = "write off, auto, or a time of 1s or more, such as 25s";
+    let often = match text {
+        "off" => return Ok(KeepaliveName(Keepalive::Off)),
+        "auto" => return Ok(KeepaliveName(Keepalive::Auto)),
+        _ => duration(text).map_err(|invalid| invalid.hint(HINT))?,
+    };
+    if often < Duration::from_secs(1) {
+        return Err(Invalid::new("is too often").hint(HINT));
+    }
+    Ok(KeepaliveName(Keepalive::Every(often)))
 }
 
 const SIZE: &str = "write 128MiB, 64k or 1G; kB, MB and GB are powers of 1000";

@@ -186,7 +186,8 @@ pub(super) fn is_of_a_datagram(error: &io::Error) -> bool {
         | Cause::Exhausted
         | Cause::Untrusted(_)
         | Cause::Upgrade(_)
-        | Cause::WebSocket(_) => false,
+        | Cause::WebSocket(_)
+        | Cause::Keepalive(_) => false,
     }
 }
 

@@ -26,6 +26,7 @@ use bytes::Bytes;
 use super::binding::Aor;
 use super::context::Context;
 use super::identity::TlsSession;
+use super::stun::{self, Stun};
 use super::timers::FlowTimer;
 use super::transport::{Destination, Transport};
 use super::{Action, Direction, FlowId, Notice, RegistrationId, Time};
@@ -165,6 +166,11 @@ pub(super) enum Arrival {
     Message(Message),
     /// The octets of a message that cannot be read.
     Unreadable(Bytes, ParseError),
+    /// The answer to a ping (RFC 5626 §4.4.1), to a device; or two of them, which look like a ping of the server's own.
+    Pong,
+    Pongs,
+    /// STUN, to a device.
+    Stun(Stun),
     /// The messages of the stream cannot be told apart any more: it has to be closed.
     OutOfStep(FramingError),
 }
@@ -496,13 +502,17 @@ impl Flows {
         let Some(framer) = &mut flow.framer else {
             let bytes = octets.take()?;
             let is_stream = flow.transport.is_websocket();
+            if !is_server && !is_stream && stun::is_stun(&bytes) {
+                return stun::read(&bytes).map(Arrival::Stun);
+            }
             if bytes.iter().all(|octet| matches!(octet, b'\r' | b'\n')) && (is_server || is_stream) {
                 // RFC 7118 §6: line ends keep a WebSocket alive as they do a stream. A datagram of them needs no answer
                 // (RFC 5626 §4.4.1 has STUN for those).
                 if is_server && is_stream && *bytes == *PING {
                     context.push(Action::Transmit { flow: id, peer, bytes: Bytes::from_static(PONG) });
                 }
-                return None;
+                let pong = if *bytes == *PONG { Arrival::Pong } else { Arrival::Pongs };
+                return (!is_server).then_some(pong);
             }
             if is_stream {
                 self.keep(id, context.now + self.bounds.idle);
@@ -525,7 +535,9 @@ impl Flows {
                 Ok(Some(Frame::Ping)) if is_server => {
                     context.push(Action::Transmit { flow: id, peer, bytes: Bytes::from_static(PONG) });
                 }
-                Ok(Some(Frame::Ping | Frame::Pong)) => {}
+                Ok(Some(Frame::Ping)) => return Some(Arrival::Pongs),
+                Ok(Some(Frame::Pong)) if !is_server => return Some(Arrival::Pong),
+                Ok(Some(Frame::Pong)) => {}
                 Ok(None) => {
                     self.bound_incomplete(id, context);
                     return None;

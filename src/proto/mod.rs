@@ -465,9 +465,23 @@ pub enum Cause {
     /// A WebSocket that was open was worn out, or its rules were broken.
     #[error("{0}")]
     WebSocket(identity::WebSocketFault),
+    /// Keep-alives have shown that the flow leads nowhere any more.
+    #[error("{0}")]
+    Keepalive(KeepaliveFault),
     /// Whatever has no word of its own here.
     #[error("{0}")]
     Other(std::io::ErrorKind),
+}
+
+/// What keep-alives have shown of a flow (RFC 5626 §4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeepaliveFault {
+    /// They were answered before, or their answer is owed, and there is none.
+    #[error("keep-alives are not answered any more")]
+    Unanswered,
+    /// What stands between has given us another address.
+    #[error("keep-alives come from another address than before")]
+    Remapped,
 }
 
 /// Which way a message went.

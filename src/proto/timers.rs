@@ -102,6 +102,8 @@ pub enum FlowTimer {
     Incomplete(FlowId),
     /// An accepted connection has been silent for too long.
     Idle,
+    /// A flow that accounts are bound over needs a keep-alive, or misses the answer to one.
+    Keepalive(FlowId),
 }
 
 /// The timers of the registrations.
@@ -179,7 +181,7 @@ impl From<ProxyTimer> for TimerKey {
     }
 }
 
-const KINDS: usize = 27;
+const KINDS: usize = 28;
 
 impl TimerKey {
     fn kind(self) -> usize {
@@ -211,6 +213,7 @@ impl TimerKey {
             TimerKey::Client(ClientTimer::Lookup(_)) => 24,
             TimerKey::Proxy(ProxyTimer::Lookup(..)) => 25,
             TimerKey::Registrar(RegistrarTimer::Handshakes) => 26,
+            TimerKey::Flow(FlowTimer::Keepalive(_)) => 27,
         }
     }
 }

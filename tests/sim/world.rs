@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sipreg::proto::client::nat::Keepalive;
 use sipreg::proto::client::outcome::Report;
 use sipreg::proto::client::plan::{Plan, Purpose, Timing};
 use sipreg::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
@@ -282,6 +283,7 @@ pub fn plan() -> Plan {
         command_limit: None,
         retry_for: Duration::ZERO,
         keep: false,
+        keepalive: Keepalive::Off,
         resume: None,
     }
 }

@@ -15,10 +15,11 @@ use crate::cli::report::Reporter;
 use crate::cli::secret::Secrets;
 use crate::cli::state::{self, ProcessSlot, Slot};
 use crate::cli::usage::UsageError;
-use crate::cli::values::{Refusal, SocketAddress, Span};
+use crate::cli::values::{KeepaliveName, Refusal, SocketAddress, Span};
 use crate::cli::{Environment, register};
 use crate::net::SystemRandom;
 use crate::proto::client::device::Device;
+use crate::proto::client::nat::Keepalive;
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::digest::Secret;
 use crate::proto::ids::Random;
@@ -61,6 +62,8 @@ pub(super) fn accounts(
             return Err(UsageError::value("--expires", "0", "binds nothing that could be kept")
                 .hint("'sipreg unregister' removes a binding"));
         }
+        account.plan.keepalive =
+            args.life.keepalive.map_or(Keepalive::Auto, |KeepaliveName(keepalive)| keepalive);
         if let Some(first) = accounts.first()
             && (first.net.bind != account.net.bind || first.net.nameservers != account.net.nameservers)
         {

@@ -230,6 +230,7 @@ impl Loop {
             | AccountEvent::NetworkChanged
             | AccountEvent::Incoming { .. }
             | AccountEvent::FlowFailed { .. }
+            | AccountEvent::Nat { .. }
             | AccountEvent::Registered { .. }
             | AccountEvent::Refreshed { .. }
             | AccountEvent::Failed { .. }
@@ -250,7 +251,11 @@ impl Loop {
             AccountEvent::Registering
             | AccountEvent::NetworkChanged
             | AccountEvent::Incoming { .. }
-            | AccountEvent::FlowFailed { .. } => {}
+            | AccountEvent::FlowFailed { .. }
+            | AccountEvent::Nat { interval: Some(_), .. } => {}
+            AccountEvent::Nat { seen, interval: None } => reporter.warning(&format!(
+                "{aor}: behind a NAT (seen as {seen}), and keepalives are off: calls may stop to arrive"
+            )),
             AccountEvent::Registered { report, .. } => {
                 for blemish in human::blemishes(report) {
                     reporter.warning(&format!("{aor}: {blemish}"));

@@ -2,9 +2,11 @@
 //! and on SIGUSR1. The board shows times of the clock, so that nothing has to be drawn while nothing happens.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Reporter;
-use super::events::{seconds_until, short};
+use super::events::{seconds_until, short, span};
 use super::paint::Paint;
 use super::writer::{Put, Stream};
 use super::zone::Zone;
@@ -35,6 +37,8 @@ pub struct AccountStatus {
     pub failures: u32,
     /// Requests of others that were answered.
     pub calls: u32,
+    /// Where the registrar sees it behind a NAT, and how often keep-alives are sent there.
+    pub nat: Option<Box<(SocketAddr, Option<Duration>)>>,
 }
 
 impl AccountStatus {
@@ -42,6 +46,20 @@ impl AccountStatus {
     #[must_use]
     pub fn is_bound(&self, now: Time) -> bool {
         self.until.is_some_and(|until| now < until)
+    }
+
+    /// What is known of the NAT that it is behind, while it is bound.
+    fn nat(&self, now: Time) -> Option<String> {
+        let (seen, interval) = self.nat.as_deref().filter(|_| self.is_bound(now))?;
+        Some(seen_as(*seen, *interval))
+    }
+}
+
+/// Where a device behind a NAT is seen, and whether the way there is kept open.
+pub(super) fn seen_as(seen: SocketAddr, interval: Option<Duration>) -> String {
+    match interval {
+        Some(interval) => format!("seen as {seen}, kept open every {}", span(interval.as_secs_f64())),
+        None => format!("seen as {seen}, keepalives are off"),
     }
 }
 
@@ -103,7 +121,9 @@ fn standing(account: &AccountStatus, now: Time, paint: Paint) -> String {
     };
     let next = account.next.map(|next| format!(", next in {}", seconds(seconds_until(next, now))));
     let failure = account.failure.as_ref().map(|text| format!("; {}", escape(text)));
-    format!("{}: {state}{}{}\n", name(account), next.unwrap_or_default(), failure.unwrap_or_default())
+    let nat = account.nat(now).map(|nat| format!("; {nat}"));
+    let rest: String = [next, nat, failure].into_iter().flatten().collect();
+    format!("{}: {state}{rest}\n", name(account))
 }
 
 /// A line for each account, and one for all; when there are too many, those first that are not as they should
@@ -152,8 +172,9 @@ fn line(account: &AccountStatus, width: usize, now: Time, paint: Paint, zone: &Z
         (None, Some(_)) => format!("{gap}  not tried again"),
         (None, None) => String::new(),
     };
-    let failure = failure.map(|text| format!("  {}", escape(text))).unwrap_or_default();
-    format!("{:width$}  {state}{next}{failure}", name(account))
+    let failure = failure.map(|text| format!("  {}", escape(text)));
+    let rest = failure.or_else(|| Some(format!("  {}", account.nat(now)?))).unwrap_or_default();
+    format!("{:width$}  {state}{next}{rest}", name(account))
 }
 
 #[cfg(test)]

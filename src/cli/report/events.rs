@@ -155,6 +155,10 @@ pub struct KeepDetails {
     count: u64,
     /// `registered`, `refreshed`: where the registrar is from now on, if it said so; its URI.
     moved_to: Option<String>,
+    /// `nat`: the address and port that the registrar sees us at.
+    address: Option<String>,
+    /// `nat`: the longest time between two keep-alives, in seconds. Null if none are sent.
+    interval: Option<f64>,
     /// `reload_failed`: the configuration file. `error` says what is wrong with it.
     file: Option<String>,
 }
@@ -176,6 +180,8 @@ pub enum KeepEventName {
     FlowFailed,
     /// The address of this device has changed: it is bound anew.
     NetworkChanged,
+    /// There is a NAT between this device and the registrar, or something about it has changed: `address`, `interval`.
+    Nat,
     /// Somebody called, and was answered with `status`.
     Incoming,
     /// Another device was bound or is no longer: `bindings` has all.
@@ -218,10 +224,18 @@ impl KeepEvent {
             let span = |at: Time| rounded_seconds(at.since(now));
             let bound_for = until.filter(|until| now < *until).map(span);
             let next_attempt_in = next.map(span);
-            let (method, from, moved_to, file) = (None, None, None, None);
-            let count = 0;
-            let details =
-                KeepDetails { registration, next_attempt_in, bound_for, method, from, count, moved_to, file };
+            let details = KeepDetails {
+                registration,
+                next_attempt_in,
+                bound_for,
+                method: None,
+                from: None,
+                count: 0,
+                moved_to: None,
+                address: None,
+                interval: None,
+                file: None,
+            };
             Event { event, time: now, dropped_events: 0, details }
         };
         match what {
@@ -237,6 +251,12 @@ impl KeepEvent {
                 event(Name::FlowFailed, failed(Exit::Unreachable, broken(*cause)), Some(*next))
             }
             AccountEvent::NetworkChanged => event(Name::NetworkChanged, bare(), None),
+            AccountEvent::Nat { seen, interval } => {
+                let mut event = event(Name::Nat, bare(), None);
+                event.details.address = Some(seen.to_string());
+                event.details.interval = interval.map(rounded_seconds);
+                event
+            }
             AccountEvent::Incoming { method, from, status } => {
                 let mut event = event(Name::Incoming, bare().with_status(*status), None);
                 event.details.method = Some(method.clone());
@@ -339,6 +359,7 @@ impl ForPeople for KeepEvent {
     fn text(&self, paint: Paint, zone: &Zone) -> String {
         use KeepEventName as Name;
         let KeepDetails { registration, next_attempt_in, bound_for, method, from, count, .. } = &self.details;
+        let KeepDetails { address, interval, .. } = &self.details;
         let aor = short(self.aor());
         let error = registration.error.as_ref();
         let message = error.map(human::with_remarks).unwrap_or_default();
@@ -365,6 +386,11 @@ impl ForPeople for KeepEvent {
                 (paint.odd("flow failed "), text)
             }
             Name::NetworkChanged => (paint.odd("moved       "), format!("{aor}: the network has changed")),
+            Name::Nat => {
+                let open = interval.map(|interval| format!(", kept open every {}", span(interval)));
+                let text = format!("{aor}: seen as {}{}", or_nothing(address), or_nothing(&open));
+                (paint.odd("behind a NAT"), text)
+            }
             Name::Incoming => {
                 let (method, from) = (or_nothing(method), or_nothing(from));
                 let status = registration.status.unwrap_or_default();
@@ -390,10 +416,12 @@ impl ForPeople for KeepEvent {
             Name::Registering | Name::Refreshed => Weight::Routine,
             Name::Failed => Weight::Failure,
             Name::ReloadFailed => Weight::Warned,
+            Name::Nat if self.details.interval.is_none() => Weight::Warned,
             Name::Stopped if self.details.registration.error.is_some() => Weight::Failure,
             Name::Registered
             | Name::FlowFailed
             | Name::NetworkChanged
+            | Name::Nat
             | Name::Incoming
             | Name::BindingsChanged
             | Name::Unregistered
@@ -415,7 +443,7 @@ pub(super) fn short(aor: &str) -> &str {
 }
 
 /// As a person says it, in whole seconds, the last one counted.
-fn span(exact: f64) -> String {
+pub(super) fn span(exact: f64) -> String {
     // A cast from float to integer saturates.
     seconds(exact.ceil() as u32)
 }
@@ -564,6 +592,7 @@ impl From<Cause> for HandshakeCause {
             | Cause::LocalAddress
             | Cause::Denied
             | Cause::WebSocket(_)
+            | Cause::Keepalive(_)
             | Cause::Other(_) => HandshakeCause::Network,
         }
     }
@@ -587,6 +616,7 @@ fn unusable(cause: Cause) -> String {
         | Cause::TooLarge
         | Cause::LocalAddress
         | Cause::Denied
+        | Cause::Keepalive(_)
         | Cause::Other(_) => cause.to_string(),
     }
 }

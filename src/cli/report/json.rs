@@ -393,7 +393,8 @@ impl Attempt {
         let result = match attempt.result {
             AttemptResult::Status(status) => status.to_string(),
             AttemptResult::Timeout | AttemptResult::Failed(Cause::TimedOut) => "timeout".to_owned(),
-            AttemptResult::Closed | AttemptResult::Failed(Cause::Reset | Cause::WebSocket(_)) => {
+            AttemptResult::Closed
+            | AttemptResult::Failed(Cause::Reset | Cause::WebSocket(_) | Cause::Keepalive(_)) => {
                 "closed".to_owned()
             }
             AttemptResult::Failed(

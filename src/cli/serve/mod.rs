@@ -289,6 +289,7 @@ fn cannot_listen(transport: Transport, address: std::net::SocketAddr, cause: Cau
         | Cause::Untrusted(_)
         | Cause::Upgrade(_)
         | Cause::WebSocket(_)
+        | Cause::Keepalive(_)
         | Cause::Other(_) => error,
     }
 }

@@ -31,6 +31,7 @@ fn success(removed: &[&str]) -> Success {
         bindings: Vec::new(),
         service_route: Vec::new(),
         path: Vec::new(),
+        asked: crate::proto::client::nat::Asked::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 
 use super::contact;
+use super::nat::Asked;
 use super::outcome::{Granted, Listed, Misbehaviour, Success, Warning};
 use super::plan::{Plan, Purpose};
 use crate::sip::{AnyUri, FieldError, HeaderName, Host, NameAddr, Reading, Response, Uri};
@@ -17,6 +18,8 @@ pub(super) struct Expected<'a> {
     pub offered: &'a [&'static str],
     /// Via `received` and `rport` of the response.
     pub seen: Option<SocketAddr>,
+    /// Via `keep` of the response.
+    pub keep: Option<u32>,
 }
 
 /// By which rule two contacts are the same. Each is looser than the one before.
@@ -77,12 +80,20 @@ pub(super) fn read(
     }
     let service_route = routes(response, &HeaderName::ServiceRoute, &mut warnings);
     let path = routes(response, &HeaderName::Path, &mut warnings);
+    let requires = response.headers.option_tags(&HeaderName::Require);
+    let has_ob = |hop: &NameAddr| hop.uri.sip().is_some_and(|uri| uri.param("ob").is_some());
+    let asked = Asked {
+        flow_timer: response.headers.flow_timer(),
+        keep: expected.keep,
+        outbound: requires.iter().any(|tag| tag.eq_ignore_ascii_case("outbound")) || path.iter().any(has_ob),
+    };
     let success = verdict.map(|()| Success {
         contacts,
         // RFC 3261 §10.2.2: what has no time left is not bound.
         bindings: bindings.into_iter().map(|one| one.listed).filter(|one| one.expires > 0).collect(),
         service_route,
         path,
+        asked,
     });
     (success, warnings)
 }

@@ -323,7 +323,7 @@ fn may_have_arrived(cause: Cause) -> bool {
         | Cause::Untrusted(_)
         | Cause::Upgrade(_)
         | Cause::Denied => false,
-        Cause::TimedOut | Cause::Reset | Cause::WebSocket(_) | Cause::Other(_) => true,
+        Cause::TimedOut | Cause::Reset | Cause::WebSocket(_) | Cause::Keepalive(_) | Cause::Other(_) => true,
     }
 }
 

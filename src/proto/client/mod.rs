@@ -9,6 +9,7 @@ mod bindings;
 pub mod contact;
 pub mod device;
 mod failover;
+pub mod nat;
 pub mod outcome;
 pub(super) mod pacing;
 pub mod plan;

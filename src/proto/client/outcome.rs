@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::nat::Asked;
 use super::plan::Purpose;
 pub use crate::proto::digest::{Answered, Claimant, CredentialsFailure, Proof, Skipped, WhySkipped};
 use crate::proto::identity::TlsSession;
@@ -136,6 +137,8 @@ pub struct Success {
     pub service_route: Vec<NameAddr>,
     /// Path values in order (RFC 3327).
     pub path: Vec<NameAddr>,
+    /// What it says of keep-alives.
+    pub asked: Asked,
 }
 
 /// What the registrar says of one asked contact.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::nat::Keepalive;
 use crate::proto::digest::{Algorithm, Keyring};
 use crate::proto::locate::{Families, Pinned};
 use crate::proto::{Profile, Transport};
@@ -64,6 +65,8 @@ pub struct Plan {
     /// It is to be registered again: the flow stays open after a success, for refreshes and for whoever
     /// calls.
     pub keep: bool,
+    /// Whether keep-alives are sent while it is kept.
+    pub keepalive: Keepalive,
     /// What an earlier registration of the same AOR at the same registrar left.
     pub resume: Option<Box<Resume>>,
 }
@@ -97,6 +100,7 @@ impl Plan {
             command_limit: None,
             retry_for: Duration::ZERO,
             keep: false,
+            keepalive: Keepalive::Off,
             resume: None,
         }
     }
@@ -120,6 +124,17 @@ impl Plan {
     pub(super) fn is_own(&self, contact: &NameAddr) -> bool {
         let mut named = self.contacts.iter().filter(|named| !stands_here(named));
         self.has_own() && !named.any(|named| named.uri.matches(&contact.uri))
+    }
+
+    /// Whether the other side is told that keep-alives may be sent (RFC 6223 §4.3).
+    pub(super) fn offers_keepalives(&self) -> bool {
+        let binds = matches!(self.purpose, Purpose::Bind { .. });
+        self.keep && binds && self.keepalive != Keepalive::Off
+    }
+
+    /// Whether the own contact says what the other side sees: nobody has said what else it is to say.
+    pub(super) fn follows_sight(&self) -> bool {
+        self.keep && self.contacts.is_empty() && self.advertise.is_none()
     }
 
     /// Those of the contacts of a request that it binds: for longer than 0 seconds.

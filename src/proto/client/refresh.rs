@@ -135,6 +135,11 @@ impl Registration {
         uris.any(|uri| uri.user_octets().as_deref() == user)
     }
 
+    /// Whether its own contact is to be bound once more, with the address that the other side has seen; asked once.
+    pub(in crate::proto) fn takes_correction(&mut self) -> bool {
+        std::mem::take(&mut self.registrant.corrects)
+    }
+
     /// Whether something of it may be bound: by a 2xx, or by a request whose answer never came.
     #[must_use]
     pub fn may_be_bound(&self) -> bool {

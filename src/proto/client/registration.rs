@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bindings::OwnContacts;
+use super::nat::Sight;
 use super::outcome::{
     Attempt, AttemptResult, CredentialsFailure, Failure, Hop, Misbehaviour, Remote, Report, Success,
     Unreachable, Unusable, Warning,
@@ -139,6 +140,10 @@ pub(super) struct Registrant {
     pub own: OwnContacts,
     /// Tells its own contact from those of other accounts with the same user part on the same flow.
     pub namesake: u16,
+    /// How the other end of the flow sees us, and so what the own contact says; `None`: what the flow says.
+    pub sight: Option<Box<Sight>>,
+    /// The own contact is to be bound once more, with the address that was seen.
+    pub corrects: bool,
     /// The plan has been replaced by another, so that contacts that the user named before are removed like
     /// the device's own.
     pub drop_stale: bool,
@@ -308,8 +313,11 @@ pub(super) struct Tally {
     /// A final response asked for credentials; and as [`Report::unreadable`].
     pub challenged: bool,
     pub unreadable: Vec<String>,
-    /// Our address as the other side saw it.
+    /// Our address as the other side saw it, and whether it said the port.
     pub seen: Option<SocketAddr>,
+    pub is_port_seen: bool,
+    /// The value of `keep` in the Via of the last final response (RFC 6223 §4.3).
+    pub keep: Option<u32>,
     pub warnings: Vec<Warning>,
     /// As [`Report::took_effect`].
     pub took_effect: bool,
@@ -356,6 +364,8 @@ impl Registration {
             target: None,
             own: plan.resume.iter().flat_map(|resume| resume.own.clone()).collect(),
             namesake: 0,
+            sight: None,
+            corrects: false,
             drop_stale: false,
             failed_over_since: None,
             aside: Vec::new(),

@@ -67,7 +67,10 @@ impl Registrant {
         let next_hop = self.next_hop();
         let uri = next_hop.uri.to_string();
         let scheme = if next_hop.is_sips(&self.plan) { Scheme::Sips } else { Scheme::Sip };
-        let own = Own { transport, local, scheme, call_id: &self.call_id, namesake: self.namesake };
+        let remote = visit.flow.destination.address;
+        let seen = self.sight.as_deref().and_then(|sight| sight.at(local, remote));
+        let seen = seen.filter(|_| self.plan.follows_sight() && !transport.is_websocket());
+        let own = Own { transport, local, seen, scheme, call_id: &self.call_id, namesake: self.namesake };
         let before = (self.plan.has_own() || self.drop_stale).then_some(&self.own);
         let contacts = requested_contacts(&self.plan, own, self.min_expires, before);
         let branch = Branch(random.next());
@@ -227,6 +230,8 @@ fn nowhere(call_id: &str) -> Host {
 struct Own<'a> {
     transport: Transport,
     local: SocketAddr,
+    /// The address that it says instead.
+    seen: Option<SocketAddr>,
     /// `sips` where the request has to be secure on its whole way: its contact is, too (RFC 3261 §8.1.1.8).
     scheme: Scheme,
     call_id: &'a str,
@@ -246,7 +251,10 @@ pub(super) fn suffix(namesake: u16) -> String {
 }
 
 fn own_contact(plan: &Plan, own: Own<'_>) -> NameAddr {
-    let (host, port) = sent_by(plan, own);
+    let (host, port) = match own.seen {
+        Some(seen) => (Host::from(seen.ip()), Some(seen.port())),
+        None => sent_by(plan, own),
+    };
     let mut params = Params::new();
     match (own.transport, own.scheme) {
         // What goes without saying.
@@ -278,11 +286,15 @@ impl RegisterBuilder<'_> {
         let mut out = RequestWriter::new(&Method::Register, self.uri);
         let (host, port) = sent_by(plan, self.own);
         let (via, branch) = (self.own.transport.as_via(), self.branch);
+        let keep = if plan.offers_keepalives() { ";keep" } else { "" };
         match port {
             Some(port) => {
-                out.row(HeaderName::Via, format_args!("SIP/2.0/{via} {host}:{port};branch={branch};rport"))?;
+                let sent_by = format_args!("SIP/2.0/{via} {host}:{port}");
+                out.row(HeaderName::Via, format_args!("{sent_by};branch={branch};rport{keep}"))?;
             }
-            None => out.row(HeaderName::Via, format_args!("SIP/2.0/{via} {host};branch={branch};rport"))?,
+            None => {
+                out.row(HeaderName::Via, format_args!("SIP/2.0/{via} {host};branch={branch};rport{keep}"))?
+            }
         }
         for hop in self.route.iter() {
             out.row(HeaderName::Route, Bare(hop))?;

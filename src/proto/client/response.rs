@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 
 use super::bindings::{self, Expected};
+use super::nat::Sight;
 use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Warning};
 use super::plan::Purpose;
 use super::registration::{Await, Registrant, Registration, Step, Tally, Try, Turn, Visit};
 use super::targets::Redirect;
-use crate::proto::Time;
 use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret, Sessions, Trust};
 use crate::proto::ids::{self, Random};
+use crate::proto::{Destination, Time};
 use crate::sip::{Header, HeaderName, Headers, Response, Via};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises,
@@ -153,6 +154,7 @@ impl Registrant {
             min_expires: self.min_expires,
             offered: &self.offered,
             seen: attempt.tally.seen,
+            keep: attempt.tally.keep.filter(|_| self.plan.offers_keepalives()),
         };
         let (result, warnings) = bindings::read(response, &expected);
         attempt.tally.warnings.extend(warnings);
@@ -169,8 +171,24 @@ impl Registrant {
                 (false, false) => {}
             }
             self.own.replace(self.plan.binds(&attempt.contacts, self.min_expires));
+            self.follow_sight(attempt, visit);
         }
         Turn::Finish(result)
+    }
+
+    /// Notes how a request that has bound the own contact was seen, and whether that says where we are.
+    fn follow_sight(&mut self, attempt: &Try, visit: &Visit) {
+        let Destination { transport, address: remote, .. } = visit.flow.destination;
+        let binds = matches!(self.plan.purpose, Purpose::Bind { .. });
+        // Nobody connects to who is behind a WebSocket, wherever that is.
+        if !binds || !self.plan.follows_sight() || transport.is_websocket() {
+            self.sight = None;
+            return;
+        }
+        let Some(seen) = attempt.tally.seen.filter(|_| attempt.tally.is_port_seen) else { return };
+        let Some(local) = visit.flow.local else { return };
+        let (sight, corrects) = Sight::after(self.sight.take().map(|sight| *sight), (local, remote), seen);
+        (self.sight, self.corrects) = (sight.map(Box::new), corrects);
     }
 
     fn redirected(&mut self, attempt: &mut Try, visit: &Visit, response: &Response, now: Time) -> Turn {
@@ -374,6 +392,8 @@ impl Tally {
         let Some(local) = local else { return };
         let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == peer.is_ipv4());
         let port = via.rport().flatten();
+        self.keep = via.params.get("keep").flatten().and_then(|seconds| seconds.parse().ok());
+        self.is_port_seen = port.is_some();
         if ip.is_some() || port.is_some() {
             let sent_by = via.host.ip().filter(|host| host.is_ipv4() == peer.is_ipv4());
             let ip = ip.or(sent_by).unwrap_or(local.ip());

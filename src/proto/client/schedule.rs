@@ -17,6 +17,7 @@
 //! [`crate::proto::endpoint`], which has the tries carried out by a [`super::registration::Registration`].
 
 use std::mem;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::outcome::{CredentialsFailure, Failure, Refusal, Report};
@@ -271,6 +272,14 @@ impl Schedule {
         }
     }
 
+    /// A keep-alive has shown at that time that the flow still led where it did: what failed before the lease is forgotten (RFC
+    /// 5626 §4.5).
+    pub fn on_flow_proven(&mut self, at: Time) {
+        if let Some(lease) = self.lease.as_mut().filter(|lease| !lease.disturbed && lease.from <= at) {
+            self.failures = self.failures.saturating_sub(mem::take(&mut lease.failures_before));
+        }
+    }
+
     /// Something has changed that makes a try worthwhile: now, or after the one under way.
     pub fn on_refresh_requested(&mut self, now: Time) -> Due {
         match self.state {
@@ -500,6 +509,13 @@ pub enum AccountEvent {
     },
     /// The system would send from another address now, so that it is bound anew.
     NetworkChanged,
+    /// A NAT is between the device and the registrar, or it has changed what is known of that.
+    Nat {
+        /// Where the other side sees the device.
+        seen: SocketAddr,
+        /// The longest time between two keep-alives; `None`: none are sent.
+        interval: Option<Duration>,
+    },
     /// Somebody called, and was answered.
     Incoming {
         /// The method of the request.

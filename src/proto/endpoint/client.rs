@@ -1,17 +1,20 @@
 //! Accounts that are kept bound: each has a timetable ([`Schedule`]) and a registration that carries it out.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Endpoint, Entry};
+use crate::proto::client::nat::{Duty, Keepalives, Need};
 use crate::proto::client::outcome::{AttemptResult, Report};
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::client::registration::{Registration, Step};
 use crate::proto::client::schedule::{AccountEvent, Departure, Due, Schedule};
 use crate::proto::flow::Flow;
 use crate::proto::ids::Random;
-use crate::proto::timers::ClientTimer;
-use crate::proto::{Cause, FlowId, Notice, RegistrationId, Time};
+use crate::proto::stun::Stun;
+use crate::proto::timers::{ClientTimer, FlowTimer};
+use crate::proto::{Action, Cause, FlowId, Notice, RegistrationId, Time};
 
 /// The time that the removal of a binding may take, challenges included (DES-019).
 const LEAVE: Duration = Duration::from_secs(4);
@@ -212,6 +215,8 @@ impl Endpoint {
 
     /// A try of an account has ended.
     pub(super) fn ended(&mut self, id: RegistrationId, report: Box<Report>, now: Time) {
+        let is_elsewhere =
+            self.registrations.get_mut(&id).is_some_and(|entry| entry.registration.takes_correction());
         let Some(registration) = self.registration(id) else { return };
         let may_be_bound = registration.may_be_bound();
         // A connection over which something failed is not for others; a socket for datagrams is as good as
@@ -242,6 +247,11 @@ impl Endpoint {
             }
             Err(failure) => keep.on_failed(failure, may_be_bound, random, now),
         };
+        let next = match next {
+            // NAT-005: what is bound is not where we are.
+            Due::Wait(_) if is_elsewhere => keep.on_refresh_requested(now),
+            Due::Wait(_) | Due::Bind | Due::Remove | Due::Busy | Due::Resigned | Due::Over => next,
+        };
         let until = keep.bound_until();
         let due = match next {
             Due::Wait(at) => Some(at),
@@ -260,7 +270,11 @@ impl Endpoint {
                 AccountEvent::Failed { report, until: until.filter(|until| now < *until), next: due }
             }
         };
+        let nat = self.need_keepalives(id, &what, now);
         self.tell(id, what);
+        if let Some(what) = nat {
+            self.tell(id, what);
+        }
         self.apply_schedule(id, next, now);
     }
 
@@ -350,5 +364,120 @@ impl Endpoint {
 
     fn tell(&mut self, registration: RegistrationId, what: AccountEvent) {
         self.notify(Notice::Account { registration, what });
+    }
+}
+
+/// Keep-alives of the flows that accounts are bound over.
+impl Endpoint {
+    /// An account has what it needs once it is bound, by the 2xx that has bound it (RFC 6223 §4.2.2). What is new of the NAT that
+    /// it is behind.
+    fn need_keepalives(
+        &mut self,
+        id: RegistrationId,
+        what: &AccountEvent,
+        now: Time,
+    ) -> Option<AccountEvent> {
+        let (AccountEvent::Registered { report, .. } | AccountEvent::Refreshed { report, .. }) = what else {
+            return None;
+        };
+        let (Ok(success), Some(hop)) = (&report.result, report.hop) else { return None };
+        let entry = self.registrations.get(&id)?;
+        let need =
+            Need::of(entry.registration.plan(), hop.transport, success.asked, report.received.is_some());
+        let is_over = |flow: &FlowId| {
+            let flow = self.stack.flows.get(*flow);
+            flow.is_some_and(|flow| (flow.transport, flow.local) == (hop.transport, Some(hop.local)))
+        };
+        let flow = self.stack.flows.of(id).find(is_over)?;
+        let before = entry.need;
+        if let Some((other, _)) = before.filter(|(before, _)| *before != flow) {
+            self.need_no_keepalives(id, other);
+        }
+        self.set_need(id, flow, need, now);
+        let nat = report.received.map(|seen| (seen, need.map(|need| need.longest)));
+        let entry = self.registrations.get_mut(&id)?;
+        if entry.nat.as_deref() == nat.as_ref() {
+            return None;
+        }
+        entry.nat = nat.map(Box::new);
+        nat.map(|(seen, interval)| AccountEvent::Nat { seen, interval })
+    }
+
+    /// An account has left a flow.
+    pub(super) fn need_no_keepalives(&mut self, id: RegistrationId, flow: FlowId) {
+        let now = self.stack.context.now;
+        if self.registrations.get(&id).and_then(|entry| entry.need).is_some_and(|(of, _)| of == flow) {
+            self.set_need(id, flow, None, now);
+        }
+    }
+
+    fn set_need(&mut self, id: RegistrationId, flow: FlowId, need: Option<Need>, now: Time) {
+        let Some(entry) = self.registrations.get_mut(&id) else { return };
+        let before = entry.need.take().filter(|(of, _)| *of == flow).map(|(_, need)| need);
+        entry.need = need.map(|need| (flow, need));
+        let Some(transport) = self.stack.flows.get(flow).map(|flow| flow.transport) else { return };
+        if (before, need) == (None, None) {
+            return;
+        }
+        let keepalives = self.keepalives.entry(flow).or_insert_with(|| Keepalives::new(transport));
+        keepalives.change(before, need, &mut *self.stack.context.random, now);
+        self.await_keepalive(flow);
+    }
+
+    fn await_keepalive(&mut self, flow: FlowId) {
+        let key = FlowTimer::Keepalive(flow);
+        match self.keepalives.get(&flow).and_then(Keepalives::due) {
+            Some(at) if self.stack.context.timers.due(key) == Some(at) => {}
+            Some(at) => self.stack.context.timers.set(key, at),
+            None => {
+                self.keepalives.remove(&flow);
+                self.stack.context.timers.cancel(key);
+            }
+        }
+    }
+
+    /// Something about the keep-alives of a flow is due.
+    pub(super) fn keepalive_due(&mut self, flow: FlowId, now: Time) {
+        let Some(keepalives) = self.keepalives.get_mut(&flow) else { return };
+        match keepalives.on_due(&mut *self.stack.context.random, now) {
+            Duty::Send(bytes) => {
+                if let Some(peer) = self.stack.flows.get(flow).and_then(Flow::remote) {
+                    self.stack.context.push(Action::Transmit { flow, peer, bytes });
+                }
+            }
+            Duty::Wait => {}
+            Duty::Lost(fault) => return self.lost(flow, Some(Cause::Keepalive(fault)), now),
+        }
+        self.await_keepalive(flow);
+    }
+
+    /// A ping was answered.
+    pub(super) fn ponged(&mut self, flow: FlowId, is_double: bool) {
+        if let Some(keepalives) = self.keepalives.get_mut(&flow) {
+            keepalives.on_pong(is_double, self.stack.context.now);
+            self.await_keepalive(flow);
+        }
+    }
+
+    /// STUN has come: from the server, it answers a keep-alive.
+    pub(super) fn stun_received(&mut self, flow: FlowId, peer: SocketAddr, message: &Stun, now: Time) {
+        if self.stack.flows.get(flow).and_then(Flow::remote) != Some(peer) {
+            return;
+        }
+        let Some(keepalives) = self.keepalives.get_mut(&flow) else { return };
+        match keepalives.on_stun(message, now) {
+            Ok(()) => self.await_keepalive(flow),
+            Err(fault) => self.lost(flow, Some(Cause::Keepalive(fault)), now),
+        }
+    }
+
+    /// What keep-alives have shown of a flow counts for those who lose it.
+    pub(super) fn prove(&mut self, flow: FlowId) {
+        let Some(at) = self.keepalives.get(&flow).and_then(Keepalives::proven) else { return };
+        for id in self.stack.flows.users(flow) {
+            if let Some((keep, _)) = self.schedule_mut(id) {
+                keep.on_flow_proven(at);
+            }
+        }
     }
 }

@@ -23,10 +23,12 @@ mod client;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::client::device::Device;
+use super::client::nat::{Keepalives, Need};
 use super::client::pacing::Pacing;
 use super::client::plan::Plan;
 use super::client::registration::{Registration, Step};
@@ -57,6 +59,8 @@ pub struct Endpoint {
     namesakes: BTreeSet<(Box<[u8]>, RegistrationId)>,
     device: Device,
     server: Option<Box<Server>>,
+    /// The keep-alives of flows that accounts are bound over.
+    keepalives: BTreeMap<FlowId, Keepalives>,
     /// Limits that stand still while a user thinks, with the time they were due.
     stopped: BTreeMap<ClientTimer, Time>,
 }
@@ -69,11 +73,15 @@ struct Entry {
     waits: Option<Branch>,
     /// When its current destination has had all the time that one may take.
     patience_ends: Option<Time>,
+    /// The keep-alives that it needs, and of which flow.
+    need: Option<(FlowId, Need)>,
+    /// What its user knows: where it is seen behind a NAT, and how often it sends keep-alives there.
+    nat: Option<Box<(SocketAddr, Option<Duration>)>>,
 }
 
 impl Entry {
     fn new(registration: Registration, keep: Option<Schedule>) -> Box<Entry> {
-        Box::new(Entry { registration, keep, waits: None, patience_ends: None })
+        Box::new(Entry { registration, keep, waits: None, patience_ends: None, need: None, nat: None })
     }
 }
 
@@ -99,6 +107,7 @@ impl Endpoint {
             namesakes: BTreeSet::new(),
             device: Device::default(),
             server: None,
+            keepalives: BTreeMap::new(),
             stopped: BTreeMap::new(),
         }
     }
@@ -166,6 +175,7 @@ impl Endpoint {
             && self.stack.is_empty()
             && self.stack.context.names.is_idle()
             && self.stopped.is_empty()
+            && self.keepalives.is_empty()
             && self.server.is_none()
             && self.pacing.is_empty()
             && self.namesakes.is_empty()
@@ -388,6 +398,7 @@ impl Endpoint {
                     self.overload(flow, Overload::Idle, now);
                 }
             }
+            TimerKey::Flow(FlowTimer::Keepalive(flow)) => self.keepalive_due(flow, now),
             TimerKey::Client(timer) => self.client_due(timer, now),
             TimerKey::Registrar(RegistrarTimer::Bindings) => {
                 self.serve(|server, stack| server.bindings_due(stack));
@@ -569,6 +580,9 @@ impl Endpoint {
                 (Arrival::Unreadable(octets, error), Side::Server) => {
                     self.serve(|server, stack| server.unreadable(&octets, &error, id, peer, stack));
                 }
+                (Arrival::Pong, _) => self.ponged(id, false),
+                (Arrival::Pongs, _) => self.ponged(id, true),
+                (Arrival::Stun(message), _) => self.stun_received(id, peer, &message, now),
                 (Arrival::OutOfStep(error), Side::Client) => {
                     self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
                     for user in self.close(id) {
@@ -630,6 +644,7 @@ impl Endpoint {
     fn lost(&mut self, id: FlowId, cause: Option<Cause>, now: Time) {
         match self.stack.flows.get(id).map(Flow::side) {
             Some(Side::Client) => {
+                self.prove(id);
                 for user in self.stack.concerned(id) {
                     self.miss_unfinished(user);
                 }
@@ -665,6 +680,8 @@ impl Endpoint {
 
     /// Closes a flow, and ends what was under way on it. Who used it.
     fn close(&mut self, id: FlowId) -> Vec<RegistrationId> {
+        self.keepalives.remove(&id);
+        self.stack.context.timers.cancel(FlowTimer::Keepalive(id));
         self.stack.end(id);
         self.stack.flows.close(id, &mut self.stack.context)
     }
@@ -700,6 +717,9 @@ impl Endpoint {
             self.stack.cancel(branch);
         }
         for flow in self.stack.flows.of(id).collect::<Vec<_>>() {
+            if next != Some(flow) {
+                self.need_no_keepalives(id, flow);
+            }
             if next != Some(flow) && self.stack.flows.leave(flow, id) {
                 self.close(flow);
             }

@@ -42,6 +42,7 @@ fn bound() -> Success {
         bindings: vec![listed(&format!("<{OWN}>"), 3600, true)],
         service_route: Vec::new(),
         path: Vec::new(),
+        asked: crate::proto::client::nat::Asked::default(),
     }
 }
 

@@ -36,6 +36,7 @@ fn plan(host: &str) -> Box<Plan> {
         command_limit: None,
         retry_for: Duration::from_secs(60),
         keep: false,
+        keepalive: crate::proto::client::nat::Keepalive::Off,
         resume: None,
     })
 }

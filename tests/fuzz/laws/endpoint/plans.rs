@@ -2,6 +2,7 @@
 
 use super::super::input::Input;
 use sipreg::proto::Transport;
+use sipreg::proto::client::nat::Keepalive;
 use sipreg::proto::client::plan::{Plan, Purpose, Resume, Timing};
 use sipreg::proto::digest::{Algorithm, Credential, Hidden, Keyring, Secret};
 use sipreg::proto::locate::Families;
@@ -42,6 +43,7 @@ pub fn plan(input: &mut Input<'_>) -> Plan {
         try_limit: Duration::from_secs(input.one(&[128, 5])),
         command_limit: input.one(&[None, Some(Duration::from_secs(60))]),
         retry_for: Duration::from_secs(input.one(&[0, 100])),
+        keepalive: input.one(&[Keepalive::Off, Keepalive::Auto, Keepalive::Every(Duration::from_secs(25))]),
         resume: input.chance().then(|| memory(input).into()),
         ..Plan::new(uri("sip:werner.heisenberg@munich.de"))
     }
