@@ -27,6 +27,7 @@ mod limits;
 mod links;
 mod locating;
 mod memory;
+mod nat;
 mod perhaps;
 mod redirects;
 mod refusals;

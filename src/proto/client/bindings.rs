@@ -318,6 +318,15 @@ impl OwnContacts {
         self.0.truncate(count);
     }
 
+    /// Forgets those at that address.
+    pub fn forget(&mut self, address: SocketAddr) {
+        let is_there = |contact: NameAddr| {
+            let uri = contact.uri.sip();
+            uri.is_some_and(|uri| (uri.host.ip(), uri.port) == (Some(address.ip()), Some(address.port())))
+        };
+        self.0.retain(|text| !parse(text).is_some_and(is_there));
+    }
+
     /// Adds a contact, if it is new. Beyond [`MOST`] the oldest goes.
     pub fn add(&mut self, contact: &NameAddr) {
         let is_known = |known: &NameAddr| contact::is_same(&known.uri, &contact.uri);

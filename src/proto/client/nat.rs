@@ -194,8 +194,7 @@ impl Keepalives {
     pub fn due(&self) -> Option<Time> {
         self.need()?;
         Some(match self.open {
-            Some(Open::Stun { until, .. }) => until,
-            Some(Open::Ping(until)) => until.min(self.next),
+            Some(Open::Stun { until, .. } | Open::Ping(until)) => until.min(self.next),
             None => self.next,
         })
     }
@@ -216,8 +215,7 @@ impl Keepalives {
     pub fn on_due(&mut self, random: &mut dyn Random, now: Time) -> Duty {
         let Some((need, _)) = self.need() else { return Duty::Wait };
         match self.open {
-            Some(Open::Stun { until, .. }) if until > now => return Duty::Wait,
-            Some(Open::Ping(until)) if until > now => {}
+            Some(Open::Stun { until, .. } | Open::Ping(until)) if until > now => {}
             // An answer may be there, unread.
             Some(Open::Stun { until, .. } | Open::Ping(until)) if now.since(until) >= LATE => {
                 (self.open, self.next) = (None, now);
@@ -238,7 +236,8 @@ impl Keepalives {
             return Duty::Wait;
         }
         self.next = now + gap(need, random);
-        if self.need().is_some_and(|(_, stun)| stun) {
+        // Copies of a request come ever more seldom: between them, line ends keep the mapping.
+        if !matches!(self.open, Some(Open::Stun { .. })) && self.need().is_some_and(|(_, stun)| stun) {
             let mut id = [0; 12];
             let (first, second) = id.split_at_mut(8);
             first.copy_from_slice(&random.next().to_be_bytes());
@@ -316,6 +315,16 @@ impl Sight {
     /// The address that the own contact says on a flow between these ends.
     pub fn at(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketAddr> {
         ((self.local, self.remote) == (local, remote)).then_some(self.address)
+    }
+
+    /// The address that the own contact says.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether no request that binds the address was seen yet.
+    pub fn is_new(&self) -> bool {
+        self.standing == Standing::New
     }
 
     /// What is known after a 2xx to a request that was `seen` from there; and whether another request is to bind that address:

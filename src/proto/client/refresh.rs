@@ -80,6 +80,7 @@ impl Registration {
 
     /// The system would send from another address now: the flow is gone, and what is under way on it with it.
     pub fn on_moved(&mut self, random: &mut dyn Random, now: Time) -> Step {
+        self.registrant.is_blind = false;
         if let State::Resting(flow) = &mut self.state {
             *flow = None;
             return Step::Wait;

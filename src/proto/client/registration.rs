@@ -144,6 +144,8 @@ pub(super) struct Registrant {
     pub sight: Option<Box<Sight>>,
     /// The own contact is to be bound once more, with the address that was seen.
     pub corrects: bool,
+    /// To bind what was seen has failed, as where a NAT writes that over our own address: it is not tried again.
+    pub is_blind: bool,
     /// The plan has been replaced by another, so that contacts that the user named before are removed like
     /// the device's own.
     pub drop_stale: bool,
@@ -366,6 +368,7 @@ impl Registration {
             namesake: 0,
             sight: None,
             corrects: false,
+            is_blind: false,
             drop_stale: false,
             failed_over_since: None,
             aside: Vec::new(),
@@ -694,9 +697,10 @@ impl Registration {
             Some(target) => Arc::new(target.uri.clone()),
             None => Arc::clone(&registrant.plan.registrar),
         };
-        if result.is_err() {
+        if let Err(failure) = &result {
             // A target that led nowhere is not begun with again.
             registrant.target = None;
+            registrant.doubt_sight(failure);
         }
         Step::Finish(Box::new(Report {
             registration: registrant.id,

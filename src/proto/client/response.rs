@@ -181,7 +181,7 @@ impl Registrant {
         let Destination { transport, address: remote, .. } = visit.flow.destination;
         let binds = matches!(self.plan.purpose, Purpose::Bind { .. });
         // Nobody connects to who is behind a WebSocket, wherever that is.
-        if !binds || !self.plan.follows_sight() || transport.is_websocket() {
+        if !binds || self.is_blind || !self.plan.follows_sight() || transport.is_websocket() {
             self.sight = None;
             return;
         }
@@ -189,6 +189,24 @@ impl Registrant {
         let Some(local) = visit.flow.local else { return };
         let (sight, corrects) = Sight::after(self.sight.take().map(|sight| *sight), (local, remote), seen);
         (self.sight, self.corrects) = (sight.map(Box::new), corrects);
+    }
+
+    /// A try has failed. If the registrar has not taken the address that was seen, that is not asked for again.
+    pub(super) fn doubt_sight(&mut self, failure: &Failure) {
+        let is_refused = match failure {
+            Failure::Misbehaved(Misbehaviour::NotBound | Misbehaviour::StillBound) => true,
+            Failure::Refused(Refusal::Status(status)) => matches!(status, 400..=499 | 600..),
+            Failure::Refused(_)
+            | Failure::Misbehaved(_)
+            | Failure::Credentials(_)
+            | Failure::Timeout
+            | Failure::Unreachable(_) => false,
+        };
+        if let Some(sight) = self.sight.take_if(|sight| is_refused && sight.is_new()) {
+            self.is_blind = true;
+            // Its removal would be that of our own address, where a NAT writes the one over the other.
+            self.own.forget(sight.address());
+        }
     }
 
     fn redirected(&mut self, attempt: &mut Try, visit: &Visit, response: &Response, now: Time) -> Turn {
