@@ -502,12 +502,16 @@ impl Flows {
         let Some(framer) = &mut flow.framer else {
             let bytes = octets.take()?;
             let is_stream = flow.transport.is_websocket();
-            if !is_server && !is_stream && stun::is_stun(&bytes) {
+            if !is_stream && stun::is_stun(&bytes) {
+                if is_server {
+                    answer_stun(id, peer, &bytes, context);
+                    return None;
+                }
                 return stun::read(&bytes).map(Arrival::Stun);
             }
             if bytes.iter().all(|octet| matches!(octet, b'\r' | b'\n')) && (is_server || is_stream) {
                 // RFC 7118 §6: line ends keep a WebSocket alive as they do a stream. A datagram of them needs no answer
-                // (RFC 5626 §4.4.1 has STUN for those).
+                // (RFC 5626 §4.4.2 has STUN for those).
                 if is_server && is_stream && *bytes == *PING {
                     context.push(Action::Transmit { flow: id, peer, bytes: Bytes::from_static(PONG) });
                 }
@@ -614,6 +618,18 @@ impl Flows {
             self.all.insert(id, self.of_role(Role::Return(address, bytes), transport, None));
             context.push(Action::Open { flow: id, destination: Destination::new(transport, address) });
         }
+    }
+}
+
+/// Answers a Binding request of a device that keeps its NAT open (RFC 5626 §5.4), and passes over all other STUN: what has
+/// its first octet was meant for no SIP parser. No state, no event, and no limit: an answer is 12 or 24 octets longer than the
+/// 20 of the shortest request, one to attributes that nobody knows about twice as long as that request with its headers of IP
+/// and UDP, so that whoever forges a source makes us send no more than could be sent there anyway.
+fn answer_stun(flow: FlowId, peer: SocketAddr, octets: &[u8], context: &mut Context) {
+    if let Some(Stun::Request { id, unknown }) = stun::read(octets) {
+        // A socket for both families sees an IPv4 address as a mapped one, which its owner would not know again.
+        let seen = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        context.push(Action::Transmit { flow, peer, bytes: stun::answer(id, seen, &unknown) });
     }
 }
 

@@ -49,10 +49,11 @@ pub enum Stun {
     Refused(StunId),
 }
 
-/// Whether a datagram is meant as STUN and not as SIP (RFC 5626 §8, RFC 5389 §6): the first octet is 0 or 1.
+/// Whether a datagram is meant as STUN and not as SIP (RFC 5626 §8, RFC 5389 §6): the first octet is 0 or 1, and there is a
+/// whole header.
 #[must_use]
 pub fn is_stun(datagram: &[u8]) -> bool {
-    matches!(datagram.first(), Some(0 | 1))
+    datagram.len() >= HEADER && matches!(datagram.first(), Some(0 | 1))
 }
 
 /// Reads a datagram; `None`: it is no Binding request, no answer to one, or broken. An indication needs no answer.
@@ -256,6 +257,6 @@ mod tests {
         let overlong = message(REQUEST, ID, &octets("0020 00ff 00000000"));
         assert_eq!(read(&overlong), None);
         assert!(is_stun(&whole) && is_stun(&request(ID)));
-        assert!(!is_stun(b"SIP/2.0 200 OK") && !is_stun(b"\r\n\r\n") && !is_stun(b""));
+        assert!(!is_stun(b"SIP/2.0 200 OK") && !is_stun(b"\r\n\r\n") && !is_stun(&[0; HEADER - 1]));
     }
 }

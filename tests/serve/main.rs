@@ -14,6 +14,7 @@ mod bindings;
 mod calls;
 mod connections;
 mod floods;
+mod nat;
 mod transactions;
 mod transports;
 mod world;
