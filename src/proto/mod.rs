@@ -2,9 +2,9 @@
 //!
 //! Reading order: [`time`], [`ids`] and `timers`; then the layers of RFC 3261 §5, each on those before: `flow` (§18),
 //! [`transaction`] (§17), and the users of transactions, [`client`] for the device that registers, [`registrar`] and
-//! [`proxy`] for the server, with what every server does in [`uas`]. [`locate`] (RFC 3263), [`digest`] (RFC 7616, RFC 8760) and
-//! [`binding`] (RFC 3261 §10.3) are leaf machines that return values. [`endpoint`] owns them all and hands each event to
-//! the layer it is for.
+//! [`proxy`] for the server, with what every server does in [`uas`] and whom it sees behind a `nat`. [`locate`]
+//! (RFC 3263), [`digest`] (RFC 7616, RFC 8760) and [`binding`] (RFC 3261 §10.3) are leaf machines that return values.
+//! [`endpoint`] owns them all and hands each event to the layer it is for.
 //!
 //! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`).
 
@@ -18,6 +18,7 @@ pub mod identity;
 pub mod ids;
 pub mod locate;
 mod names;
+mod nat;
 pub mod proxy;
 pub mod registrar;
 pub mod stun;

@@ -63,7 +63,7 @@ fn register(number: usize, cseq: u32, lifetime: u32) -> Operation {
             q: None,
             lifetime,
             path: "".into(),
-            source: Source { flow: FlowId(1), peer: peer(number), transport: Transport::Udp },
+            source: Source { flow: FlowId(1), peer: peer(number), transport: Transport::Udp, is_way: false },
         }]),
         limit: 10,
     })

@@ -27,18 +27,18 @@ fn everywhere(service: Service) -> Service {
 }
 
 /// Somebody who calls or is called, with the connection where there is one.
-struct Party {
-    user: &'static str,
-    transport: Transport,
-    peer: String,
-    flow: FlowId,
+pub struct Party {
+    pub user: &'static str,
+    pub transport: Transport,
+    pub peer: String,
+    pub flow: FlowId,
     /// What stands in Via and in Contact.
-    via: String,
-    contact: String,
+    pub via: String,
+    pub contact: String,
 }
 
 impl Party {
-    fn new(world: &mut World, user: &'static str, ip: &str, transport: Transport) -> Party {
+    pub fn new(world: &mut World, user: &'static str, ip: &str, transport: Transport) -> Party {
         let port = if transport.is_secure() { 5061 } else { 5060 };
         let peer = format!("{ip}:{port}");
         let flow = match transport {
@@ -57,14 +57,14 @@ impl Party {
         Party { user, transport, peer, flow, via, contact: format!("sip:{user}@{sent_by}{param}") }
     }
 
-    fn says(&self, world: &mut World, text: &str) -> Vec<Sent> {
+    pub fn says(&self, world: &mut World, text: &str) -> Vec<Sent> {
         world.sent.clear();
         let bytes = Bytes::from(wire(text));
         world.event(Event::Received { flow: self.flow, peer: self.peer.parse().unwrap(), bytes });
         std::mem::take(&mut world.sent)
     }
 
-    fn registers(&self, world: &mut World) {
+    pub fn registers(&self, world: &mut World) {
         let Party { user, via, contact, .. } = self;
         let to = format!("<sip:{user}~munich.de>");
         let sent = self.says(
@@ -78,7 +78,7 @@ impl Party {
     }
 
     /// A request within the call or before it; `n` is CSeq number and branch.
-    fn asks(
+    pub fn asks(
         &self,
         world: &mut World,
         method: &str,
@@ -98,7 +98,7 @@ impl Party {
         )
     }
 
-    fn answers(&self, world: &mut World, to: &Sent, status: u16) -> Vec<Sent> {
+    pub fn answers(&self, world: &mut World, to: &Sent, status: u16) -> Vec<Sent> {
         let mut text = format!("SIP/2.0 {status} Whatever");
         for line in to.text().split("\r\n\r\n").next().unwrap().split("\r\n").skip(1) {
             let is_kept = ["Via: ", "From: ", "Call-ID: ", "CSeq: ", "Record-Route: "];
@@ -113,7 +113,7 @@ impl Party {
     }
 
     /// The one that came to this party: nothing went anywhere else.
-    fn hears<'a>(&self, sent: &'a [Sent], start: &str) -> &'a Sent {
+    pub fn hears<'a>(&self, sent: &'a [Sent], start: &str) -> &'a Sent {
         let to_me: Vec<&Sent> =
             sent.iter().filter(|one| one.flow == self.flow && one.peer.to_string() == self.peer).collect();
         let text = || sent.iter().map(Sent::text).collect::<Vec<_>>().join("\n");
@@ -123,12 +123,17 @@ impl Party {
     }
 }
 
-fn rows(sent: &Sent, name: &str) -> Vec<String> {
+pub fn rows(sent: &Sent, name: &str) -> Vec<String> {
     let text = sent.text();
     text.split("\r\n")
         .filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
         .map(str::to_owned)
         .collect()
+}
+
+/// A Route row of these values.
+pub fn route(values: &[String]) -> String {
+    format!("Route: {}", values.join(", "))
 }
 
 /// A Record-Route without what only we understand.
@@ -187,7 +192,6 @@ fn everybody_calls_everybody_over_every_transport_and_each_side_can_hang_up() {
             assert_eq!(rows(ok, "Record-Route"), recorded);
             // The caller goes by the routes from the other end.
             let back: Vec<String> = recorded.iter().rev().cloned().collect();
-            let route = |values: &[String]| format!("Route: {}", values.join(", "));
             let tagged = format!("{HEISENBERG};tag=d");
             let ack = caller.asks(&mut world, "ACK", &callee.contact, 2, (BOHR, &tagged), &route(&back));
             let ack = callee.hears(&ack, &format!("ACK {} SIP/2.0", callee.contact));

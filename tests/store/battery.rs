@@ -67,8 +67,12 @@ pub fn contacts_of_one_request_are_told_in_its_order_and_later_ones_behind(store
 /// RGR-034; RGR-038..040: what is said of a contact stays as it came, at its place.
 pub fn a_binding_is_kept_with_all_that_belongs_to_it(store: &mut dyn Store) {
     let contact = "<sip:+1;ext=9@h.example;unknownparam?Route=%3Csip:x%3E>;+sip.foo=\"<x>\";unknown";
-    let source =
-        Source { flow: FlowId(9), peer: "[2001:db8::9]:40000".parse().unwrap(), transport: Transport::Tcp };
+    let source = Source {
+        flow: FlowId(9),
+        peer: "[2001:db8::9]:40000".parse().unwrap(),
+        transport: Transport::Tcp,
+        is_way: true,
+    };
     let path: Arc<str> = "<sip:p1;lr>,<sip:p2;lr>".into();
     let full =
         WantedContact { q: Q::new(707), path: path.clone(), source, ..wanted(&format!("{contact} 60")) };

@@ -25,8 +25,12 @@ pub fn aor(uri: &str) -> Aor {
 pub fn wanted(text: &str) -> WantedContact {
     let (contact, lifetime) = text.rsplit_once(' ').unwrap();
     let uri = contact.split(['<', '>']).nth(1).unwrap();
-    let source =
-        Source { flow: FlowId(1), peer: "192.0.2.1:5060".parse().unwrap(), transport: Transport::Udp };
+    let source = Source {
+        flow: FlowId(1),
+        peer: "192.0.2.1:5060".parse().unwrap(),
+        transport: Transport::Udp,
+        is_way: false,
+    };
     WantedContact {
         uri: AnyUri::parse(uri).unwrap(),
         contact: contact.into(),

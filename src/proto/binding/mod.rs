@@ -122,7 +122,7 @@ impl fmt::Debug for Texts {
     }
 }
 
-/// Where a request came from.
+/// Where a REGISTER came from, and whether the way back is the way to the contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The socket or connection it came in on.
@@ -131,6 +131,9 @@ pub struct Source {
     pub peer: SocketAddr,
     /// The transport of that flow.
     pub transport: Transport,
+    /// Whether requests for the contact go there, and not to where it says: it is the sender's own, who is behind a NAT
+    /// or has connected (RFC 5626 §7). Else the flow is at most the socket to send from.
+    pub is_way: bool,
 }
 
 /// What one REGISTER asks of the bindings of one address-of-record.

@@ -27,6 +27,7 @@ fn wanted(text: &str) -> WantedContact {
             flow: FlowId(1),
             peer: "192.0.2.1:5060".parse().unwrap(),
             transport: Transport::Udp,
+            is_way: false,
         },
     }
 }
@@ -349,8 +350,12 @@ fn a_lease_is_told_as_it_was_granted() {
 /// RGR-034: with the rest of what the last REGISTER said.
 #[test]
 fn a_binding_is_what_the_last_register_said() {
-    let source =
-        Source { flow: FlowId(9), peer: "[2001:db8::9]:40000".parse().unwrap(), transport: Transport::Tcp };
+    let source = Source {
+        flow: FlowId(9),
+        peer: "[2001:db8::9]:40000".parse().unwrap(),
+        transport: Transport::Tcp,
+        is_way: true,
+    };
     let bound = held(&[change("one", 1, &["<sip:a> 60"])]);
     let mut again = change("two", 3, &[]);
     let path: Arc<str> = "<sip:p1;lr>,<sip:p2;lr>".into();

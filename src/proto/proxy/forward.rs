@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-use crate::proto::FlowId;
+use crate::proto::binding::Source;
 use crate::proto::flow::SentBy;
 use crate::proto::ids::{Branch, hex};
 use crate::proto::transaction::Keys;
@@ -37,8 +37,8 @@ pub struct Routing {
     pub is_changed: bool,
     /// Whether a Record-Route of this proxy led here: the request is within a dialog that it knows.
     pub is_known: bool,
-    /// The connection by which the party came that the request is for, as the last of those Record-Routes says.
-    pub by: Option<FlowId>,
+    /// The way by which the party came that the request is for, as the last of those Record-Routes says.
+    pub by: Option<Source>,
 }
 
 /// How the proxy knows itself.
@@ -47,8 +47,8 @@ pub trait Own {
     fn is_own(&self, uri: &Uri) -> bool;
     /// Whether this proxy wrote that `did` parameter into a Record-Route.
     fn is_token(&self, token: &str) -> bool;
-    /// The connection that a `flow` parameter of a Record-Route names, if this proxy wrote it.
-    fn flow(&self, token: &str) -> Option<FlowId>;
+    /// The way that a `flow` parameter of a Record-Route names, if this proxy wrote it.
+    fn flow(&self, token: &str) -> Option<Source>;
 }
 
 /// Undoes what was done to reach this proxy (§16.4): a strict router before it put the proxy's Record-Route into the
@@ -119,7 +119,7 @@ fn has_token(uri: &Uri, own: &dyn Own) -> bool {
     uri.param("did").flatten().is_some_and(|token| own.is_token(token)) && own.is_own(uri)
 }
 
-fn flow_of(uri: &Uri, own: &dyn Own) -> Option<FlowId> {
+fn flow_of(uri: &Uri, own: &dyn Own) -> Option<Source> {
     uri.param("flow").flatten().filter(|_| has_token(uri, own)).and_then(|token| own.flow(token))
 }
 

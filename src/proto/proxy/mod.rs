@@ -9,8 +9,8 @@
 //! Whatever can be refused without asking a device is refused without state by the server. The proxy is stateful for all else,
 //! but for the ACK of a 2xx, which has no transaction (§17.1.1.3) and only waits for its way.
 //!
-//! Whoever has come by TLS or WebSocket is found by that connection as long as a dialog lasts: our Record-Route names it, so that
-//! nobody else can (RFC 5626 §5.3).
+//! Whoever has come by TLS or WebSocket is found by that connection as long as a dialog lasts, and who is behind a NAT by the
+//! connection or the address from which they came: our Record-Route names it, so that nobody else can (RFC 5626 §5.3).
 //!
 //! The file is long because all that a branch can meet ends at the same context.
 
@@ -20,7 +20,7 @@ pub mod forward;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use super::flow::{Flows, Reach, ReturnPath, SentBy};
 use super::ids;
 use super::locate::{Families, Locate, Next, Pinned};
 use super::names::Asker;
+use super::nat::{self, Sender};
 use super::timers::ProxyTimer;
 use super::transaction::{Heard, Keys, Outgoing, Owner, TransactionKey, Transactions};
 use super::uas::{self, Domains, Head, Incoming, Reply};
@@ -190,6 +191,8 @@ struct Branch {
     heading: Option<Box<Heading>>,
     /// The flow that the target was registered over.
     by: Option<FlowId>,
+    /// Where it was registered from, if it is not what the target says.
+    hidden_at: Option<Source>,
     /// The connection that it was registered over is closed.
     is_severed: bool,
     is_own: bool,
@@ -270,7 +273,7 @@ impl Proxy {
             }
         };
         let Passing { incoming, head, routing, aor, unbound, realms } = passing;
-        let source = routing.by.map(|by| source_of(by, &stack.flows));
+        let source = routing.by;
         let request = &incoming.request;
         let is_invite = request.method == Method::Invite;
         let (path, now) = (incoming.path, stack.context.now);
@@ -663,7 +666,14 @@ impl Proxy {
         };
         let n = u16::try_from(context.branches.len()).unwrap_or(u16::MAX);
         let paths = 3 * target.path.len();
-        if target.is_own && target.path.is_empty() && is_own(&self.domains, &stack.flows, &target.uri, true) {
+        // Behind a NAT a device may well have an address that is ours on this side of it.
+        let is_behind_nat =
+            |source: &Source| source.is_way && target.uri.host.ip() != Some(source.peer.ip().to_canonical());
+        if target.is_own
+            && target.path.is_empty()
+            && !target.source.as_ref().is_some_and(is_behind_nat)
+            && is_own(&self.domains, &stack.flows, &target.uri, true)
+        {
             return self.relocate(id, &target.uri, stack);
         }
         let heading = Some(Box::new(heading(&target, work)));
@@ -674,16 +684,20 @@ impl Proxy {
         let is_fit = |source: &Source| !is_secure || source.transport.is_secure();
         let source = target.source.filter(|source| is_direct && is_fit(source));
         let is_alive = source.is_some_and(|source| stack.flows.has(source.flow));
-        let over = source.filter(|source| source.transport.is_reliable());
-        let addresses = over
+        let way = source.filter(|source| source.is_way);
+        let addresses = way
             .filter(|_| is_alive)
             .map(|source| Destination::new(source.transport, source.peer))
             .into_iter()
             .collect();
+        // Datagrams leave from the socket where the target is used to hear from us, wherever they go.
+        let by = source.filter(|source| is_alive && (source.is_way || !source.transport.is_reliable()));
+        let is_hidden = |source: &Source| !nat::is_at(&target.uri, source.peer, source.transport);
         context.branches.push(Branch {
             heading,
-            by: source.filter(|_| is_alive).map(|source| source.flow),
-            is_severed: over.is_some() && !is_alive,
+            by: by.map(|source| source.flow),
+            hidden_at: way.filter(is_hidden),
+            is_severed: way.is_some() && !is_alive,
             is_own: target.is_own,
             locate: None,
             addresses,
@@ -736,7 +750,7 @@ impl Proxy {
         }
         if branch.addresses.is_empty() && branch.tried == 0 && branch.locate.is_none() {
             let Some(heading) = &branch.heading else { return Step::Waits };
-            if is_by_connection(&heading.hop, branch.is_own) {
+            if nat::leads_nowhere(&heading.hop) || branch.is_own && nat::is_by_connection(&heading.hop) {
                 branch.is_severed = true;
                 return Step::Failed(failure(branch));
             }
@@ -830,9 +844,13 @@ impl Proxy {
                 }
             };
             let keys = stack.keys();
-            let sides = [(sent_by, flow), (&side, path.flow)].map(|(side, flow)| Side {
+            let hidden_at = context.branches.get(usize::from(n)).and_then(|branch| branch.hidden_at);
+            let is_hidden = hidden_at.is_some_and(|at| (at.flow, at.peer) == (flow, peer));
+            let callee = (sent_by, (flow, peer), is_hidden);
+            let caller = (&side, (path.flow, work.incoming.peer), is_hidden_caller(&work.incoming));
+            let sides = [callee, caller].map(|(side, way, is_hidden)| Side {
                 sent_by: stack.flows.recorded(side, work.is_secure),
-                flow: flow_token(&work.call_id, flow, &keys, &stack.flows),
+                flow: flow_token(&work.call_id, way, is_hidden, &keys, &stack.flows),
             });
             record = record_routes(sides, token(&work.call_id, stack));
         }
@@ -1128,7 +1146,7 @@ pub(super) fn is_own(domains: &Domains, flows: &Flows, uri: &Uri, is_within: boo
 struct Side {
     /// What we are called there.
     sent_by: SentBy,
-    /// The connection by which its party came, in a form that nobody else can make.
+    /// The way by which its party came, in a form that nobody else can make.
     flow: Option<String>,
 }
 
@@ -1151,44 +1169,67 @@ fn record_routes([to, from]: [Side; 2], token: u64) -> Vec<String> {
     if is_double { vec![value(&to), value(&from)] } else { vec![value(&to)] }
 }
 
-/// What names the connection by which a party of a dialog came, as RFC 5626 §5.3 has it: whoever is behind a WebSocket or has
-/// connected by TLS stands in no name service. `None`: the party has not come by such a connection.
-fn flow_token(call_id: &str, flow: FlowId, keys: &Keys, flows: &Flows) -> Option<String> {
-    let transport = flows.get(flow).filter(|_| flows.came_in(flow))?.transport;
-    let is_needed = match transport {
-        Transport::Tls | Transport::Ws | Transport::Wss => true,
-        Transport::Udp | Transport::Tcp => false,
+/// Whether a caller came from elsewhere than its Contact says, which is its own: it is behind a NAT, or has connected from another
+/// port than where it listens.
+fn is_hidden_caller(incoming: &Incoming) -> bool {
+    let Incoming { request, via, peer, path, .. } = incoming;
+    let contact = request.headers.contact_values().into_iter().next();
+    let Some(contact) = contact.and_then(Result::ok) else { return false };
+    let sender = Sender::of(request, via, *peer, path.transport);
+    let is_hidden = |uri: &Uri| sender.is_way_to(uri) && !nat::is_at(uri, *peer, path.transport);
+    contact.uri.sip().is_some_and(is_hidden)
+}
+
+/// What names the way by which a party of a dialog came, as RFC 5626 §5.3 has it. Whoever is behind a WebSocket or has connected by
+/// TLS stands in no name service: the way is the connection. Whoever `is_hidden` says to be elsewhere: it is the connection, or
+/// over UDP the listener with the address of the party. `None`: the party is found where its Contact says.
+fn flow_token(
+    call_id: &str,
+    (flow, peer): (FlowId, SocketAddr),
+    is_hidden: bool,
+    keys: &Keys,
+    flows: &Flows,
+) -> Option<String> {
+    let is_needed = match flows.get(flow)?.transport {
+        Transport::Tls | Transport::Ws | Transport::Wss => flows.came_in(flow),
+        Transport::Tcp => is_hidden && flows.came_in(flow),
+        Transport::Udp => {
+            // One with a zone is of this host alone, and behind no NAT.
+            let is_plain = peer == SocketAddr::new(peer.ip(), peer.port());
+            return (is_hidden && is_plain).then(|| {
+                let address = match peer.ip() {
+                    IpAddr::V4(ip) => format!("{:08x}", ip.to_bits()),
+                    IpAddr::V6(ip) => format!("{:032x}", ip.to_bits()),
+                };
+                let proof = keys.of_any(("datagrams", flow.0, peer, call_id));
+                format!("{:016x}{proof:016x}{:04x}{address}", flow.0, peer.port())
+            });
+        }
     };
     is_needed.then(|| format!("{:016x}{:016x}", flow.0, keys.of_any(("flow", flow.0, call_id))))
 }
 
-/// The connection that [`flow_token`] has named in that call.
-pub(super) fn flow_named(token: &str, call_id: &str, keys: &Keys) -> Option<FlowId> {
-    let (flow, proof) = token.split_at_checked(16)?;
-    let flow = u64::from_str_radix(flow, 16).ok()?;
-    let is_ours = proof == format!("{:016x}", keys.of_any(("flow", flow, call_id)));
-    is_ours.then_some(FlowId(flow))
-}
-
-/// The way by a connection, which may be gone.
-fn source_of(flow: FlowId, flows: &Flows) -> Source {
-    let open = flows.get(flow).and_then(|open| Some((open.remote()?, open.transport)));
-    let (peer, transport) = open.unwrap_or((([0, 0, 0, 0], 0).into(), Transport::Wss));
-    Source { flow, peer, transport }
-}
-
-/// Whether somebody is reached by the own connection alone: a host that leads nowhere, or a device of ours behind a WebSocket
-/// (RFC 7118 §5, §8.1).
-fn is_by_connection(uri: &Uri, is_own: bool) -> bool {
-    let leads_nowhere = match &uri.host {
-        Host::Name(name) => {
-            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-            name == "invalid" || name.ends_with(".invalid")
-        }
-        Host::V4(_) | Host::V6(_) => false,
+/// The way that [`flow_token`] has named in that call. A connection may be gone.
+pub(super) fn way_named(token: &str, call_id: &str, keys: &Keys, flows: &Flows) -> Option<Source> {
+    let (flow, rest) = token.split_at_checked(16)?;
+    let (proof, address) = rest.split_at_checked(16)?;
+    let flow = FlowId(u64::from_str_radix(flow, 16).ok()?);
+    let is_proof = |made: u64| proof == format!("{made:016x}");
+    if address.is_empty() {
+        let open = flows.get(flow).and_then(|open| Some((open.remote()?, open.transport)));
+        let (peer, transport) = open.unwrap_or((([0, 0, 0, 0], 0).into(), Transport::Wss));
+        let source = Source { flow, peer, transport, is_way: true };
+        return is_proof(keys.of_any(("flow", flow.0, call_id))).then_some(source);
+    }
+    let (port, ip) = address.split_at_checked(4)?;
+    let ip: IpAddr = match ip.len() {
+        8 => Ipv4Addr::from_bits(u32::from_str_radix(ip, 16).ok()?).into(),
+        32 => Ipv6Addr::from_bits(u128::from_str_radix(ip, 16).ok()?).into(),
+        _ => return None,
     };
-    let is_websocket = uri.transport().and_then(Transport::parse).is_some_and(Transport::is_websocket);
-    leads_nowhere || is_own && is_websocket
+    let peer = SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?);
+    let source = Source { flow, peer, transport: Transport::Udp, is_way: true };
+    is_proof(keys.of_any(("datagrams", flow.0, peer, call_id))).then_some(source)
 }
 
 /// How a request goes to a target: a `sips` request over TLS on its whole way; another one to a `sips` contact as a `sip`

@@ -142,8 +142,12 @@ mod tests {
 
     /// Bound in this order, a second after one another.
     fn bindings(contacts: &[&str]) -> Vec<Binding> {
-        let source =
-            Source { flow: FlowId(1), peer: "192.0.2.7:5060".parse().unwrap(), transport: Transport::Udp };
+        let source = Source {
+            flow: FlowId(1),
+            peer: "192.0.2.7:5060".parse().unwrap(),
+            transport: Transport::Udp,
+            is_way: false,
+        };
         let binding = |(n, contact): (u64, &&str)| {
             let q = NameAddr::parse(contact).unwrap().q();
             let refreshed = Time::from_millis(n * 1000);

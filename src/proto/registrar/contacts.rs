@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::proto::binding::{ContactChange, Source, WantedContact};
+use crate::proto::nat::Sender;
 use crate::proto::registrar::service::{Full, Policy};
 use crate::proto::uas::{Reply, is_secure};
 use crate::sip::{Contacts, HeaderName, NameAddr, Request, Scheme, Uri};
@@ -38,10 +39,15 @@ impl Wishes<'_> {
         }
         let path = self.path()?;
         let expires = headers.expires();
+        let via = headers.top_via()?;
+        let Source { peer, transport, .. } = self.source;
+        let sender = Sender::of(self.request, &via, peer, transport);
         let mut wanted = Vec::with_capacity(list.len());
         for contact in list {
             let contact = contact?;
-            wanted.push(self.wanted(contact, expires, &path)?);
+            let is_own = |uri: &Uri| path.is_empty() && sender.is_way_to(uri);
+            let is_way = contact.uri.sip().is_some_and(is_own);
+            wanted.push(self.wanted(contact, expires, &path, is_way)?);
         }
         Ok(Some(match self.full {
             Full::Refuse => ContactChange::Contacts(wanted),
@@ -54,6 +60,7 @@ impl Wishes<'_> {
         contact: NameAddr,
         expires: Option<u32>,
         path: &Arc<str>,
+        is_way: bool,
     ) -> Result<WantedContact, Reply> {
         // RFC 5630 §5.2: what is reached without TLS must not promise it.
         if is_secure(&contact.uri) && self.uri.scheme != Scheme::Sips {
@@ -65,7 +72,7 @@ impl Wishes<'_> {
             q: contact.q(),
             uri: contact.uri,
             path: path.clone(),
-            source: self.source,
+            source: Source { is_way, ..self.source },
         })
     }
 

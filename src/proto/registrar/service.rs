@@ -23,7 +23,7 @@ use super::unanswered::{Unanswered, Who, device};
 use super::{Asker, Dater, Refusal, Registrar, SUPPORTED, Standing, failed, full, granted};
 use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
 use crate::proto::digest::{Algorithm, Users, Verifier};
-use crate::proto::flow::{Bounds, Flows};
+use crate::proto::flow::{Bounds, Flows, ReturnPath};
 use crate::proto::identity::WebSocketFault;
 use crate::proto::locate::Pinned;
 use crate::proto::proxy::{self, Own, Passing, Proxy, Refused, Told};
@@ -684,8 +684,8 @@ impl Server {
             None
         };
         let answers = self.answers_challenge(&incoming, head, stack);
-        let source =
-            Source { flow: incoming.path.flow, peer: incoming.peer, transport: incoming.path.transport };
+        let ReturnPath { flow, transport, .. } = incoming.path;
+        let source = Source { flow, peer: incoming.peer, transport, is_way: false };
         let (random, now) = (&mut *stack.context.random, stack.context.now);
         let proven = stack.flows.proven(source.flow);
         match (self.registrar.on_register(&incoming.request, head, source, proven, random, now), keys) {
@@ -1183,8 +1183,8 @@ impl Own for OwnAddresses<'_> {
         token == format!("{:016x}", self.token)
     }
 
-    fn flow(&self, token: &str) -> Option<FlowId> {
-        proxy::flow_named(token, self.call_id, &self.keys)
+    fn flow(&self, token: &str) -> Option<Source> {
+        proxy::way_named(token, self.call_id, &self.keys, self.flows)
     }
 }
 

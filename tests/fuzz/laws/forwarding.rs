@@ -2,12 +2,13 @@
 //! is one request with exactly one Via more, and all that is not the proxy's goes on as it came.
 
 use bytes::Bytes;
+use sipreg::proto::binding::Source;
 use sipreg::proto::ids::Branch;
 use sipreg::proto::proxy::best::{Best, Final};
 use sipreg::proto::proxy::forward::{self, Forwarded, Heading, Own, Routing};
 use sipreg::proto::transaction::Keys;
 use sipreg::proto::uas::{Head, Reply};
-use sipreg::proto::{FlowId, SentBy, Transport};
+use sipreg::proto::{SentBy, Transport};
 use sipreg::sip::{AnyUri, Header, HeaderName, Headers, Host, Message, NameAddr, Request, Response, Uri};
 
 use super::input::Input;
@@ -21,7 +22,7 @@ enum Ours {
 }
 
 impl Own for Ours {
-    fn flow(&self, _: &str) -> Option<FlowId> {
+    fn flow(&self, _: &str) -> Option<Source> {
         None
     }
 

@@ -1,15 +1,16 @@
 //! Requests on their way: what is read, what is left alone, and the octets that leave.
 
 use super::*;
-use crate::proto::transport::Transport;
+use crate::proto::{FlowId, Transport};
 use crate::sip::Message;
 
 /// The proxy of these tests: `p.example.com` and `192.0.2.1`, ports 5060 and 5080, and its Record-Routes have `did=ours`.
 struct Proxy;
 
 impl Own for Proxy {
-    fn flow(&self, token: &str) -> Option<FlowId> {
-        token.parse().ok().map(FlowId)
+    fn flow(&self, token: &str) -> Option<Source> {
+        let (flow, peer) = (FlowId(token.parse().ok()?), "192.0.2.7:5060".parse().unwrap());
+        Some(Source { flow, peer, transport: Transport::Tcp, is_way: true })
     }
 
     fn is_own(&self, uri: &Uri) -> bool {
