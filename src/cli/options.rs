@@ -641,6 +641,12 @@ pub struct Listening {
     /// who have logged in from there before: they are limited by their own failures there. No user is ever locked out elsewhere.
     #[arg(long, value_name = "NUMBER")]
     pub login_failures: Option<u32>,
+    /// Time between keep-alives [default: 30s]
+    ///
+    /// What devices hear that offer to keep their NAT open (keep in Via, RFC 6223): that they are to send something at least as
+    /// often. Many NATs forget who is silent over UDP for half a minute.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub keepalive_interval: Option<Lifetime>,
     /// Prometheus metrics, at /metrics there
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics: Option<SocketAddress>,

@@ -319,6 +319,8 @@ fn mistakes_are_told_before_anything_listens() {
         (vec!["serve", "--no-auth", "--auth-calls"], "can't be used with"),
         (vec!["serve", "--no-auth", "--max-calls", "0"], "--max-calls: with 0 nobody could call"),
         (vec!["serve", "--no-auth", "--max-calls", "some"], "--max-calls"),
+        (vec!["serve", "--no-auth", "--keepalive-interval", "0"], "with 0 devices would not hear how often"),
+        (vec!["serve", "--no-auth", "--keepalive-interval", "500ms"], "is not a whole number of seconds"),
         (vec!["serve", "--add-user", "a:b@c"], "--add-user"),
         (vec!["serve", "--add-user", "alice"], "no terminal to ask"),
     ] {

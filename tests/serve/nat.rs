@@ -310,3 +310,67 @@ fn stun_is_answered_where_sip_is_and_leaves_no_trace() {
         world.stop();
     }
 }
+
+/// The Via of the answer to a REGISTER whose own ends in that.
+fn answered(world: &mut World, device: &Party, n: u32, end: &str, rest: &str) -> (u16, Vec<String>) {
+    let to = "<sip:heisenberg~munich.de>";
+    let text = format!(
+        "REGISTER sip:munich.de SIP/2.0|Via: {}{end};branch=z9hG4bKk{n}|Max-Forwards: 70|From: {to};tag=f|To: {to}|\
+         Call-ID: k|CSeq: {n} REGISTER{rest}|Content-Length: 0",
+        device.via
+    );
+    let sent = device.says(world, &text);
+    assert_eq!(sent.len(), 1);
+    (sent[0].status(), sent[0].headers("Via"))
+}
+
+/// RFC 6223 §4.4: whoever offers keep-alives hears how often, by the answer of each REGISTER that is taken, over every
+/// transport.
+#[test]
+fn keep_in_via_is_answered_with_the_interval() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let limits = Limits { keepalive: Duration::from_secs(90), ..limits() };
+        let mut world = World::new(Service { limits, ..service() });
+        let device = Party::new(&mut world, "heisenberg", "192.0.2.11", transport);
+        let contact = format!("|Contact: <{}>", device.contact);
+        let via = |end: &str| vec![format!("{}{end}", device.via)];
+        let mut n = 0;
+        for (end, rest, status, vias) in [
+            (";keep", contact.as_str(), 200, via(";keep=90;branch=z9hG4bKk1")),
+            (";KEEP", &contact, 200, via(";KEEP=90;branch=z9hG4bKk2")),
+            ("", &contact, 200, via(";branch=z9hG4bKk3")),
+            (";keep=7", &contact, 200, via(";keep=7;branch=z9hG4bKk4")),
+            (";keep", "", 200, via(";keep=90;branch=z9hG4bKk5")),
+            (";keep", "|Contact: *|Expires: 0", 200, via(";keep=90;branch=z9hG4bKk6")),
+            // It is refused, or came by a proxy.
+            (";keep", "|Contact: <sip:a~b>;expires=1", 423, via(";keep;branch=z9hG4bKk7")),
+        ] {
+            n += 1;
+            assert_eq!(
+                answered(&mut world, &device, n, end, rest),
+                (status, vias),
+                "{transport} {end} {rest}"
+            );
+        }
+        let second = "|Via: SIP/2.0/UDP 10.0.0.7;keep;branch=z9hG4bKx";
+        let (_, vias) = answered(&mut world, &device, 8, ";keep", &format!("{contact}{second}"));
+        assert!(vias.iter().all(|via| !via.contains("keep=")), "{vias:?}");
+        // A copy gets the same again.
+        let first = answered(&mut world, &device, 9, ";keep", &contact);
+        if transport == Transport::Udp {
+            assert_eq!(answered(&mut world, &device, 9, ";keep", &contact), first);
+        }
+        // Nothing but a REGISTER: it is for the server alone.
+        let options = device.says(
+            &mut world,
+            &format!(
+                "OPTIONS sip:munich.de SIP/2.0|Via: {};keep;branch=z9hG4bKo|Max-Forwards: 70|From: <sip:a~b>;tag=f|\
+                 To: <sip:munich.de>|Call-ID: o|CSeq: 1 OPTIONS|Content-Length: 0",
+                device.via
+            ),
+        );
+        assert_eq!(options[0].headers("Via"), via(";keep;branch=z9hG4bKo"));
+        world.pass(Duration::from_secs(40));
+        world.stop();
+    }
+}

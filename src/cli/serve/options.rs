@@ -1,6 +1,7 @@
 //! What the options of `sipreg serve` mean. Every complaint about them ends here, before anything listens.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::cli::account;
 use crate::cli::certificates::MAKE_ONE;
@@ -198,7 +199,14 @@ fn limits(args: &Listening) -> Result<Limits, UsageError> {
     if login_failures == 0 {
         return Err(UsageError::option("--login-failures", "with 0 nobody could sign in"));
     }
-    Ok(Limits { connections, rate, login_failures, ..default })
+    let keepalive = args
+        .keepalive_interval
+        .map_or(default.keepalive, |Lifetime(seconds)| Duration::from_secs(seconds.into()));
+    if keepalive.is_zero() {
+        return Err(UsageError::option("--keepalive-interval", "with 0 devices would not hear how often")
+            .hint("30s suits most NATs"));
+    }
+    Ok(Limits { connections, rate, login_failures, keepalive, ..default })
 }
 
 fn max_calls(args: &Calls) -> Result<usize, UsageError> {

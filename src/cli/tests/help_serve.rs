@@ -14,11 +14,12 @@ fn the_short_help_of_serve_is_a_line_per_option() {
       -h, --help  Print help (see more with '--help')
 
     Where to listen:
-          --listen <TRANSPORT:ADDR:PORT>  Listen there (repeatable)
-          --max-connections <NUMBER>      Connections at a time
-          --rate <NUMBER>                 Answers/s before a login [default: 100]
-          --login-failures <NUMBER>       Failed logins a minute [default: 30]
-          --metrics <ADDR:PORT>           Prometheus metrics, at /metrics there
+          --listen <TRANSPORT:ADDR:PORT>   Listen there (repeatable)
+          --max-connections <NUMBER>       Connections at a time
+          --rate <NUMBER>                  Answers/s before a login [default: 100]
+          --login-failures <NUMBER>        Failed logins a minute [default: 30]
+          --keepalive-interval <DURATION>  Time between keep-alives [default: 30s]
+          --metrics <ADDR:PORT>            Prometheus metrics, at /metrics there
 
     TLS and WebSocket:
           --tls-cert <FILE>       Certificate of this server

@@ -125,11 +125,13 @@ pub struct Limits {
     pub calls: usize,
     /// Octets of requests that are being forwarded, with what keeping them costs; one more gets 503, with Retry-After.
     pub forwarded: usize,
+    /// How often devices that offer keep-alives are asked to send them (RFC 6223), in whole seconds, above zero.
+    pub keepalive: Duration,
 }
 
 impl Default for Limits {
     /// Enough for a test or a small office: 8192 connections, 16 MiB of unfinished messages, 64 MiB of answers, 100 answers
-    /// a second and 30 failed logins a minute for one source.
+    /// a second and 30 failed logins a minute for one source; a keep-alive at least every 30 seconds, which NATs remember.
     fn default() -> Limits {
         Limits {
             connections: 8192,
@@ -143,6 +145,7 @@ impl Default for Limits {
             login_failures: 30,
             calls: 20_000,
             forwarded: 512 << 20,
+            keepalive: Duration::from_secs(30),
         }
     }
 }
@@ -853,7 +856,7 @@ impl Server {
             // Its answer says when there will be room.
             return self.location.ask_room(key, pending, &mut stack.context);
         }
-        let Pending { request, peer, aor, is_refused } = pending;
+        let Pending { mut request, peer, aor, is_refused } = pending;
         let reply = match &answer {
             Ok(stored) if is_refused => full(&stored.bindings, stack.context.now),
             Ok(stored) => granted(&request, stored, &mut self.dater, stack.context.now),
@@ -862,6 +865,9 @@ impl Server {
         if let Ok(stored) = &answer {
             self.keep_connection(key, stored, stack);
             self.tell_effects(stored, Some(peer), stack);
+        }
+        if reply.status == 200 {
+            ask_to_keep(&mut request, self.limits.keepalive);
         }
         if let Some(status) = stack.answer(key, &request, reply) {
             self.count(status);
@@ -1163,6 +1169,17 @@ fn unclear(request: &Request, uri: &Uri, stack: &mut Transactions) -> Option<IpA
         let route = request.headers.listed(&HeaderName::Route).into_iter().next()?.ok()?;
         ask(route.address.uri.sip()?)
     })
+}
+
+/// Where who sent a REGISTER offers to send keep-alives, its Via, which the answer has, says how often (RFC 6223 §4.4). Who
+/// has it only passed on offers nothing: keep-alives go one hop.
+fn ask_to_keep(request: &mut Request, interval: Duration) {
+    let Ok(mut via) = request.headers.top_via() else { return };
+    if via.params.get("keep") == Some(None) && request.headers.via_count() == 1 {
+        via.params.set("keep", Some(&interval.as_secs().to_string()));
+        // What was a Via can't break out of its line.
+        let _ = request.headers.set_first_value(&HeaderName::Via, &via.to_string());
+    }
 }
 
 /// The addresses that stand for this server.
