@@ -108,7 +108,7 @@ async fn carry_out(
         session.driver.remember_with(Box::new(move |what| slot.borrow_mut().remember(what)));
     }
     let outcome = drive(&mut session, account.plan, reporter).await?;
-    session.end_trace(reporter);
+    session.end(reporter).await;
     let Some((slot, mut left, live)) = memory else { return Ok(outcome) };
     let mut slot = slot.borrow_mut();
     if let Outcome::Finished(report) = &outcome {

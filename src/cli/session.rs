@@ -130,8 +130,9 @@ impl Session {
         self.trace = copies.trace;
     }
 
-    /// Sees to it that the trace is written, and warns of what is missing there. At the end.
-    pub fn end_trace(&self, reporter: &mut Reporter<'_, '_>) {
+    /// The end: closes all connections, and sees to it that the trace is written; warns of what is missing there.
+    pub async fn end(self, reporter: &mut Reporter<'_, '_>) {
+        self.driver.close().await;
         if let Some(warning) = self.trace.as_ref().and_then(Trace::finish) {
             reporter.warning(&warning);
         }

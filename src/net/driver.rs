@@ -85,8 +85,9 @@ const NOTICES: usize = 64;
 /// [`Driver::command`] at any time, then [`Driver::next`] until [`Notice::Finished`]; a server gets its
 /// location service by [`Driver::store_with`] first, and runs until it has stopped, as
 /// [`Command::StopServing`] asks it to. Needs a tokio runtime with I/O and time, as
-/// [`runtime`](super::runtime) makes it. Dropping it closes everything; messages that the system has not
-/// taken by then are lost.
+/// [`runtime`](super::runtime) makes it. [`Driver::close`] ends its connections as they should end. Dropping it
+/// closes everything, too, but where the runtime ends with it, messages that the system has not taken by then
+/// are lost.
 pub struct Driver {
     endpoint: Endpoint,
     network: Network,
@@ -147,6 +148,12 @@ impl Driver {
     /// The system does not report changes.
     pub fn watch_network(&mut self) -> io::Result<()> {
         self.waits.netwatch.watch()
+    }
+
+    /// Closes everything. Whoever is at the other end of a connection hears of it as the transport wants it: by
+    /// close_notify (RFC 8446 §6.1), or a close frame, whose answer is waited for (RFC 6455 §7.1.1). Takes 200 ms at most.
+    pub async fn close(self) {
+        self.network.end().await;
     }
 
     /// The core, to read its counters.
@@ -210,6 +217,9 @@ fn copy(capture: &mut Capture, clock: Clock, notice: &Notice) {
         });
     }
 }
+
+/// The time that connections have to end when all of them are closed: people wait for that.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Events that may wait for the core. When it is full, flows stop reading.
 const EVENTS: usize = 256;
@@ -311,6 +321,15 @@ impl Network {
 
     pub(super) fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Closes everything, and waits until all connections have ended, for a bounded time.
+    pub(super) async fn end(self) {
+        let Network { connections, report, mut events, .. } = self;
+        drop((connections, report));
+        // Their tasks have the other ends of this.
+        let over = async { while events.recv().await.is_some() {} };
+        let _ = tokio::time::timeout(FAREWELL, over).await;
     }
 
     /// Lets the core see this event next.

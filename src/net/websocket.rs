@@ -189,17 +189,26 @@ where
         end = both(&mut sink, &mut stream, &outbox, &report) => end,
         () = lingering => return,
     };
-    match end {
-        Ok(()) => report.closed().await,
-        Err(error) if is_end(&error) => report.closed().await,
-        Err(error) => {
+    let code = match end {
+        Err(error) if !is_end(&error) => {
             let Broken { cause, code } = Broken::of(&error);
             report.failed(cause).await;
-            if let (Some(code), Ok(socket)) = (code, sink.reunite(stream)) {
-                let _ = tokio::time::timeout(LINGER, dismiss(socket, code)).await;
-            }
+            code
         }
-    }
+        Ok(()) | Err(_) => {
+            report.closed().await;
+            None
+        }
+    };
+    let Ok(mut socket) = sink.reunite(stream) else { return };
+    let parting = async {
+        match code {
+            Some(code) => dismiss(socket, code).await,
+            // TLS wants the end said once more, by close_notify.
+            None => socket.get_mut().get_mut().shutdown().await,
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, parting).await;
 }
 
 /// Reads and writes side by side, until the peer has closed, or has answered that we have.

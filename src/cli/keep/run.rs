@@ -60,7 +60,7 @@ impl Loop {
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<Exit, Fault> {
         let ended = self.go_on(stop_after, reporter).await;
-        self.session.end_trace(reporter);
+        self.session.end(reporter).await;
         ended
     }
 

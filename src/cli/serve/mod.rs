@@ -131,7 +131,7 @@ impl Server {
     /// Serves until a signal ends it.
     async fn run(mut self, reporter: &mut Reporter<'_, '_>) -> Result<Exit, Fault> {
         let ended = self.go_on(reporter).await;
-        self.session.end_trace(reporter);
+        self.session.end(reporter).await;
         ended
     }
 

@@ -113,7 +113,7 @@ async fn welcome(peer: &mut DuplexStream) -> Vec<u8> {
     head
 }
 
-async fn read_head(peer: &mut DuplexStream) -> Vec<u8> {
+async fn read_head(peer: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(soon(peer.read_u8()).await.unwrap());
@@ -122,7 +122,7 @@ async fn read_head(peer: &mut DuplexStream) -> Vec<u8> {
 }
 
 /// The next frame that comes: its first octet, and its payload without the mask.
-async fn frame(peer: &mut DuplexStream) -> (u8, Vec<u8>) {
+async fn frame(peer: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
     let (first, second) = (soon(peer.read_u8()).await.unwrap(), soon(peer.read_u8()).await.unwrap());
     let length = match second & 0x7f {
         126 => usize::from(peer.read_u16().await.unwrap()),
@@ -429,4 +429,25 @@ async fn the_driver_talks_over_websockets_alone() {
     assert_eq!(received(&answer).2, b"200");
     close(&mut client, ONE);
     assert!(matches!(event(&mut server).await, Event::Closed { .. }));
+}
+
+/// RFC 6455 §7.1.1: whoever is there when everything is closed hears it, and who does not answer that is not waited for long.
+#[tokio::test]
+async fn the_end_of_the_driver_is_told_before_the_connection_ends() {
+    let listener = TcpListener::bind((V4, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut client = network(Config::default());
+    open(&mut client, ONE, to(Transport::Ws, address));
+    let welcomed = async {
+        let mut peer = listener.accept().await.unwrap().0;
+        let head = read_head(&mut peer).await;
+        peer.write_all(&upgrade::read_request(&head, &[]).unwrap().unwrap().answer).await.unwrap();
+        peer
+    };
+    let (mut peer, opened) = tokio::join!(welcomed, event(&mut client));
+    assert!(matches!(opened, Event::Opened { flow: ONE, .. }), "{opened:?}");
+    transmit(&mut client, ONE, address, "last words");
+    soon(client.end()).await;
+    assert_eq!(frame(&mut peer).await, (0x81, b"last words".to_vec()));
+    assert_eq!(frame(&mut peer).await, (0x88, 1000_u16.to_be_bytes().to_vec()));
 }
