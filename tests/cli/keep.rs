@@ -90,41 +90,6 @@ impl Keep {
     }
 }
 
-/// REG-016 DES-019 DES-029: bound, refreshed, and removed at the end, over both transports.
-#[test]
-fn it_binds_refreshes_and_removes() {
-    let home = tempfile::tempdir().unwrap();
-    let mut server = serve();
-    for (n, transport) in ["udp", "tcp"].iter().enumerate() {
-        let at = server.at[n].clone();
-        let mut keep = keep(&at, home.path(), &["alice@localhost", "-e", "2", "--transport", transport]);
-        keep.tells("registering");
-        let bound = keep.tells("registered");
-        assert_eq!((&bound["aor"], &bound["expires"]), (&"sip:alice@localhost".into(), &2.into()));
-        assert!(bound["next_attempt_in"].as_f64().unwrap() <= 1.0, "{bound}");
-        let refreshed = keep.tells("refreshed");
-        assert_eq!((&refreshed["contact"], &refreshed["call_id"]), (&bound["contact"], &bound["call_id"]));
-        assert_eq!(refreshed["requests"], 1);
-        keep.signal("-TERM");
-        let (events, _, code) = keep.end();
-        assert_eq!(
-            (&events[events.len() - 2..], code),
-            (&["unregistered".to_owned(), "stopped".to_owned()][..], Some(0))
-        );
-        assert_eq!(name(&server.next()), "bound");
-        loop {
-            match name(&server.next()) {
-                "refreshed" => {}
-                "removed" => break,
-                other => panic!("{other}"),
-            }
-        }
-    }
-    let listed = client("list", &server.at[0], home.path(), &["--json"]).json();
-    assert_eq!(listed["bindings"], serde_json::json!([]));
-    server.stop();
-}
-
 /// DES-012 DES-018: the registrar is killed and starts again, without what it knew. It is bound again within the lease and the
 /// pause after the first failure.
 #[test]

@@ -24,6 +24,8 @@ mod hostile;
 mod hostility;
 mod keep;
 mod leaving;
+#[cfg(unix)]
+mod line;
 mod locating;
 mod memory;
 mod moves;
@@ -47,6 +49,8 @@ mod terminal;
 mod tls;
 #[cfg(unix)]
 mod traces;
+#[cfg(unix)]
+mod transports;
 mod unread;
 mod usage;
 mod websocket;

@@ -41,7 +41,8 @@ pub fn response(request: &str, status: &str, more: &[&str]) -> String {
     for name in ["Via:", "From:", "To:", "Call-ID:", "CSeq:"] {
         for row in request.lines().filter(|row| row.starts_with(name)) {
             response += row;
-            response += if name == "To:" { ";tag=peer\r\n" } else { "\r\n" };
+            let is_tagged = name != "To:" || row.contains(";tag=");
+            response += if is_tagged { "\r\n" } else { ";tag=peer\r\n" };
         }
     }
     for row in more {

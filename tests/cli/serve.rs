@@ -146,9 +146,9 @@ fn a_domain_may_be_a_number() {
     assert_eq!(ran.json()["requests"], 0);
 }
 
-/// RGR-011: the whole life of a binding, over UDP and TCP, IPv4 and IPv6, with a password.
+/// A password that is wrong is told with whose it was to be.
 #[test]
-fn devices_register_list_and_unregister() {
+fn a_wrong_password_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let users = folder.path().join("users.txt");
     let users = users.to_str().unwrap();
@@ -160,36 +160,7 @@ fn devices_register_list_and_unregister() {
         (added.code, added.stdout.as_str()),
         (Some(0), format!("heisenberg@munich.de is in {users} now\n").as_str())
     );
-    let listeners = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "udp:[::1]:0", "tcp:[::1]:0"];
-    let mut options = vec!["--domain", "munich.de", "--users", users];
-    for listener in &listeners {
-        options.extend(["--listen", listener]);
-    }
-    let mut server = Server::start(&options, 4);
-    for (n, transport) in ["udp", "tcp", "udp", "tcp"].iter().enumerate() {
-        let at = server.at[n].clone();
-        let state = folder.path().join(format!("state{n}"));
-        let aor = "heisenberg@munich.de";
-        let ran = client(&["register", aor, "--json", "--transport", transport], &at, &state);
-        let object = ran.json();
-        assert_eq!(
-            (ran.code, &object["auth"][0]["algorithm"]),
-            (Some(0), &"SHA-256".into()),
-            "{}",
-            ran.all()
-        );
-        let event = server.next();
-        assert_eq!(
-            (name(&event), &event["contact"], &event["expires"]),
-            ("bound", &object["contact"], &3600.into())
-        );
-        assert_eq!(event["aor"], "sip:heisenberg@munich.de");
-        let listed = client(&["list", aor, "--json", "--transport", transport], &at, &state).json();
-        assert_eq!(listed["bindings"].as_array().unwrap().len(), 1, "{listed}");
-        let gone = client(&["unregister", aor, "--json", "--transport", transport], &at, &state);
-        assert_eq!(gone.code, Some(0), "{}", gone.all());
-        assert_eq!(name(&server.next()), "removed");
-    }
+    let mut server = Server::start(&[&["--domain", "munich.de", "--users", users], &UDP[..]].concat(), 1);
     let wrong = with_environment(
         &["register", "heisenberg@munich.de", "--registrar", &server.at[0], "--stateless", "--json"],
         &[("SIPREG_PASSWORD", "certainty")],

@@ -429,16 +429,3 @@ fn a_server_warns_of_its_own_certificate() {
         assert!(stderr.contains("warning: --tls-cert") && stderr.contains(said), "{stderr}");
     }
 }
-
-/// The demonstration goes over every transport, and its ladders fit a terminal.
-#[test]
-fn the_demonstration_is_played_over_tls() {
-    let ran = sipreg(&["demo", "--transport", "tls"]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.all());
-    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
-    assert!(
-        ran.stdout.contains("listens on tls 127.0.0.1:") && ran.stdout.contains("over TLS in"),
-        "{}",
-        ran.stdout
-    );
-}

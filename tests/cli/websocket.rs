@@ -3,40 +3,12 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use crate::authority::Authority;
 use crate::run::{Ran, sipreg};
 use crate::serve::{Server, name};
 
 fn by(transport: &str, command: &str, at: &str, more: &[&str]) -> Ran {
     let all = [command, "w@munich.de", "--registrar", at, "--transport", transport, "--stateless", "--json"];
     sipreg(&[&all, more].concat())
-}
-
-/// WSS-007, WSS-008, WSS-012: a device registers over WebSocket, plain and over TLS, with a contact that leads nowhere.
-#[test]
-fn a_device_registers_over_websocket() {
-    let authority = Authority::new();
-    let certificate = authority.signs("server.pem", &["127.0.0.1"]);
-    let listen = ["--listen", "ws:127.0.0.1:0", "--listen", "wss:127.0.0.1:0", "--tls-cert", &certificate];
-    let mut server = Server::start(&[&["--no-auth", "--domain", "munich.de"], &listen[..]].concat(), 2);
-    let ca = authority.ca();
-    for (transport, at, more) in
-        [("ws", server.at[0].clone(), &[][..]), ("wss", server.at[1].clone(), &["--tls-ca", ca.as_str()])]
-    {
-        let ran = by(transport, "register", &at, more);
-        let object = ran.json();
-        assert_eq!(
-            (ran.code, &object["registrar"]["transport"]),
-            (Some(0), &transport.into()),
-            "{}",
-            ran.all()
-        );
-        assert_eq!(object["registrar"]["tls"]["verified"] == true, transport == "wss", "{object}");
-        let contact = object["contact"].as_str().unwrap();
-        assert!(contact.contains(".invalid") && contact.contains(";transport=ws"), "{contact}");
-        let bound = server.next();
-        assert_eq!((name(&bound), &bound["contact"]), ("bound", &contact.into()));
-    }
 }
 
 /// A server that answers whatever asks with these octets; the head of what asked first comes back.
@@ -108,14 +80,4 @@ fn only_the_pages_that_are_named_may_connect() {
     let failed = server.next();
     assert_eq!((name(&failed), &failed["cause"]), ("handshake_failed", &"origin".into()), "{failed}");
     assert_eq!(by("ws", "list", &at, &[]).code, Some(0));
-}
-
-/// The demonstration goes over WebSocket, too.
-#[test]
-fn the_demonstration_is_played_over_websocket() {
-    for transport in ["ws", "wss"] {
-        let ran = sipreg(&["demo", "--transport", transport]);
-        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.all());
-        assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
-    }
 }

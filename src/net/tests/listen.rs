@@ -1,4 +1,4 @@
-//! The rules that UDP and TCP listeners share, and the location service.
+//! The rules that all listeners share, and the location service.
 
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -9,7 +9,7 @@ use crate::store::Store;
 
 #[tokio::test]
 async fn a_listener_reports_the_port_that_the_system_chose() {
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in Transport::ALL {
         for ip in [V4, V6] {
             let mut network = network(Config::default());
             let local = listening(&mut network, ONE, to(transport, SocketAddr::new(ip, 0))).await;
@@ -21,7 +21,7 @@ async fn a_listener_reports_the_port_that_the_system_chose() {
 
 #[tokio::test]
 async fn a_wildcard_listener_leaves_the_other_family_alone() {
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in Transport::ALL {
         let mut network = network(Config::default());
         let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
         let v6 = listening(&mut network, ONE, to(transport, any)).await;
@@ -33,7 +33,7 @@ async fn a_wildcard_listener_leaves_the_other_family_alone() {
 
 #[tokio::test]
 async fn a_listener_that_cannot_be_bound_fails_with_its_cause() {
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in Transport::ALL {
         let mut network = network(Config::default());
         let taken = listening(&mut network, ONE, to(transport, SocketAddr::new(V4, 0))).await;
         let foreign = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 0);
