@@ -20,6 +20,7 @@ use crate::laws::{self, Laws};
 use crate::links::{Out, Pipe};
 use crate::registrar::{Registrar, far};
 use crate::scenario::{Names, Reach, Scenario};
+use crate::world;
 
 /// When every life begins.
 pub const START: Time = Time::from_millis(1_792_000_000_000);
@@ -32,6 +33,7 @@ pub enum Incident {
 
 /// One flow as the others see it.
 struct Wire {
+    transport: Transport,
     server: SocketAddr,
     client: SocketAddr,
     up: Pipe,
@@ -93,8 +95,9 @@ impl<'a> Internet<'a> {
         if !self.scenario.same_port {
             self.port += 1;
         }
-        let (up, down) = (Pipe::new(weather, dice), Pipe::new(weather, dice));
-        let wire = Wire { server: to.address, client, up, down, inbox: Vec::new(), broken: false };
+        let (transport, is_framed) = (to.transport, to.transport.is_framed());
+        let (up, down) = (Pipe::new(weather, dice, is_framed), Pipe::new(weather, dice, is_framed));
+        let wire = Wire { transport, server: to.address, client, up, down, inbox: Vec::new(), broken: false };
         self.wires.insert(flow, wire);
         let opened = Event::Opened { flow, local: client };
         match (to.transport, self.reach(to.address.ip())) {
@@ -104,6 +107,9 @@ impl<'a> Internet<'a> {
                 let after = 2 * self.scenario.weather.segment(&mut self.dice);
                 let refused = Event::Failed { flow, peer: to.address, cause: Cause::Refused };
                 let listens = reach == Reach::Up && !self.scenario.no_tcp;
+                if listens && to.transport.is_secure() {
+                    stage.event(after, Event::Secured { flow, session: world::session(&to, true) });
+                }
                 stage.event(after, if listens { opened } else { refused });
             }
         }
@@ -262,10 +268,14 @@ impl Others for Internet<'_> {
             Incident::Datagram(flow, octets) => self.serve(flow, Transport::Udp, &octets, stage),
             Incident::Segment(flow, octets) => {
                 let wire = self.wires.get_mut(&flow).unwrap();
+                let transport = wire.transport;
+                if transport.is_framed() {
+                    return self.serve(flow, transport, &octets, stage);
+                }
                 wire.inbox.extend(octets);
                 while let Some(end) = ending(&self.wires[&flow].inbox) {
                     let request: Vec<u8> = self.wires.get_mut(&flow).unwrap().inbox.drain(..end).collect();
-                    self.serve(flow, Transport::Tcp, &request, stage);
+                    self.serve(flow, transport, &request, stage);
                 }
             }
         }

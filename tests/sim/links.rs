@@ -76,6 +76,8 @@ pub struct Pipe {
     last: u64,
     /// How many octets get through before the connection breaks.
     left: Option<u64>,
+    /// Messages come whole, or not at all.
+    is_framed: bool,
 }
 
 /// What comes out of a pipe.
@@ -85,9 +87,9 @@ pub enum Out {
 }
 
 impl Pipe {
-    pub fn new(weather: &Weather, dice: &mut Dice) -> Pipe {
+    pub fn new(weather: &Weather, dice: &mut Dice, is_framed: bool) -> Pipe {
         let left = dice.chance(weather.breaking).then(|| dice.between(1, 1500));
-        Pipe { last: 0, left }
+        Pipe { last: 0, left, is_framed }
     }
 
     /// Cuts octets into pieces, each with the time from `now` after which it comes out; `now` never goes back.
@@ -97,10 +99,12 @@ impl Pipe {
         }
         let octets = weather.damage(dice, octets);
         let fits = self.left.map_or(octets.len(), |left| octets.len().min(left as usize));
-        let mut rest = &octets[..fits];
+        let is_cut = self.is_framed && fits < octets.len();
+        let mut rest = if is_cut { &[] } else { &octets[..fits] };
         let mut out = Vec::new();
         while !rest.is_empty() {
-            let most = if dice.chance(50) { rest.len() as u64 } else { dice.between(1, rest.len() as u64) };
+            let is_whole = self.is_framed || dice.chance(50);
+            let most = if is_whole { rest.len() as u64 } else { dice.between(1, rest.len() as u64) };
             let (piece, more) = rest.split_at(most as usize);
             rest = more;
             self.last = self.last.max(now + weather.segment(dice));

@@ -84,7 +84,8 @@ impl Scenario {
         let script = &SCRIPTS[(seed % SCRIPTS.len() as u64) as usize];
         let loss = LOSSES[(seed / SCRIPTS.len() as u64 % LOSSES.len() as u64) as usize];
         let mut dice = Dice::new(seed, 1);
-        let transport = dice.pick(&[Transport::Udp, Transport::Udp, Transport::Tcp]);
+        // Half of them over datagrams, which have most to go through.
+        let transport = if dice.chance(50) { Transport::Udp } else { dice.pick(&Transport::ALL) };
         let names = name_service(&mut dice);
         let large = transport == Transport::Udp && dice.chance(10);
         let patient = script.busy == 20_000 || dice.chance(20);

@@ -1,4 +1,4 @@
-//! Ten thousand lives by chance. `SIPREG_SEED=n` lives one of them again and prints its whole ladder.
+//! Ten thousand lives by chance, over every transport. `SIPREG_SEED=n` lives one of them again and prints its whole ladder.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
