@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use sipreg::proto::Transport;
+
+use crate::authority::Authority;
 use crate::peer::CHALLENGE;
 use crate::registrar::{Answer, Registrar, Request, must};
 use crate::run::{Ran, command, finish, wait_until};
@@ -339,37 +342,47 @@ fn a_homer_gets_copies() {
     }
 }
 
-/// tshark, as it is, reads every message as SIP and finds none malformed, for clients and a server, also while the server
-/// writes.
+/// tshark, as it is, reads every message as SIP and finds none malformed, over every transport and in both families, for clients
+/// and a server, also while the server writes. What goes through TLS and WebSocket is in the trace as it was said.
 #[test]
 #[ignore = "it needs tshark"]
 fn tshark_reads_traces_as_sip() {
-    let folder = tempfile::tempdir().unwrap();
-    let served = folder.path().join("serve.pcapng");
-    let listen = ["--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0", "--listen", "udp:[::1]:0"];
-    let server = Server::start(
-        &[&listen[..], &["--no-auth", "--domain", "munich.de", "--trace", served.to_str().unwrap()]].concat(),
-        3,
-    );
-    for (at, transport) in [(0, "udp"), (1, "tcp"), (2, "udp")] {
-        let path = folder.path().join("client.pcapng");
-        let options = ["--transport", transport, "--trace", path.to_str().unwrap()];
-        let json = must(&register(&server.at[at], &options), 0);
+    let authority = Authority::new();
+    let certificate = authority.signs("server.pem", &["127.0.0.1", "::1"]);
+    let served = authority.folder.path().join("serve.pcapng");
+    let ways: Vec<_> =
+        Transport::ALL.iter().flat_map(|way| ["127.0.0.1", "[::1]"].map(|ip| (*way, ip))).collect();
+    let listen: Vec<String> = ways.iter().map(|(transport, ip)| format!("{transport}:{ip}:0")).collect();
+    let mut options = vec!["--no-auth", "--domain", "munich.de", "--trace", served.to_str().unwrap()];
+    options.extend(["--tls-cert", &certificate]);
+    options.extend(listen.iter().flat_map(|at| ["--listen", at]));
+    let server = Server::start(&options, ways.len());
+    let ca = authority.ca();
+    for ((transport, _), at) in ways.iter().zip(&server.at) {
+        let path = authority.folder.path().join("client.pcapng");
+        let options = ["--transport", transport.as_str(), "--tls-ca", &ca, "--trace", path.to_str().unwrap()];
+        let json = must(&register(at, &options), 0);
         let local = json["registrar"]["local"].as_str().unwrap();
         let (ip, port) = local.rsplit_once(':').unwrap();
         let field = |name| if local.starts_with('[') { format!("ipv6.{name}") } else { format!("ip.{name}") };
+        let said = ["-e", "sip.Method", "-e", "sip.Status-Code", "-e", "sip.Via.transport"];
         let rows =
-            tshark(&path, &["-e", &field("src"), "-e", "exported_pdu.src_port", "-e", "sip.Status-Code"]);
-        let remote = server.at[at].rsplit(':').next().unwrap();
+            tshark(&path, &[&["-e", &field("src"), "-e", "exported_pdu.src_port"], &said[..]].concat());
+        let (remote, via) = (at.rsplit(':').next().unwrap(), transport.as_via());
         let ip = ip.trim_matches(['[', ']']);
-        assert_eq!(rows, [format!("{ip}\t{port}\t"), format!("{ip}\t{remote}\t200")], "{json}");
+        assert_eq!(
+            rows,
+            [format!("{ip}\t{port}\tREGISTER\t\t{via}"), format!("{ip}\t{remote}\t\t200\t{via}")],
+            "{json}"
+        );
     }
+    let count = 2 * ways.len();
     wait_until("the trace is written", || {
-        std::fs::read(&served).unwrap().len() > 2000 && read_any(&served) == 6
+        std::fs::read(&served).unwrap().len() > 2000 && read_any(&served) == count
     });
-    assert_eq!(tshark(&served, &["-e", "frame.number"]).len(), 6);
+    assert_eq!(tshark(&served, &["-e", "frame.number"]).len(), count);
     assert_eq!(server.stop().1, Some(0));
-    assert_eq!(tshark(&served, &["-e", "frame.number"]).len(), 6);
+    assert_eq!(tshark(&served, &["-e", "frame.number"]).len(), count);
 }
 
 /// The number of blocks of messages.
