@@ -1,7 +1,8 @@
 //! Messages with the proofs of a password taken out: `response` and `rspauth` of Digest, which allow to guess
-//! it at leisure, and credentials of other schemes altogether.
+//! it at leisure, and credentials of other schemes altogether. What is masked need not be a message that anybody can
+//! read: where it is doubtful whether something is a secret, it is taken for one.
 
-/// The message with `***` for each such value, in whatever row it stands: any letter case, folded, spaces
+/// The message with `***` for each such value, in whatever row it stands: any letter case, any line ends, folded, spaces
 /// around colon and equals sign, also in a body that quotes a message.
 #[must_use]
 pub fn mask_secrets(message: &[u8]) -> Vec<u8> {
@@ -27,14 +28,18 @@ fn mask(message: &[u8], cover: Cover) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len());
     let mut rest = message;
     while !rest.is_empty() {
-        let (row, after) = rest.split_at(row_end(rest));
-        match (secret_row(row), row.iter().position(|&octet| octet == b':')) {
-            (Some(kind), Some(colon)) => {
-                let (name, value) = row.split_at(colon + 1);
+        let (end, row) = match secret_row(rest) {
+            Some((row, name)) => (row_end(rest, name), Some((row, name))),
+            None => (line_end(rest), None),
+        };
+        let (line, after) = rest.split_at(end);
+        match row {
+            Some((row, name)) => {
+                let (name, value) = line.split_at(name);
                 out.extend_from_slice(name);
-                mask_value(value, kind, cover, &mut out);
+                mask_value(value, row, cover, &mut out);
             }
-            _ => out.extend_from_slice(row),
+            None => out.extend_from_slice(line),
         }
         rest = after;
     }
@@ -50,27 +55,57 @@ enum Row {
     Info,
 }
 
-/// Where the row ends, its continuation lines (RFC 3261 §7.3.1) included.
-fn row_end(text: &[u8]) -> usize {
-    let mut end = 0;
-    loop {
-        let line = text.get(end..).unwrap_or_default();
-        end += line.iter().position(|&octet| octet == b'\n').map_or(line.len(), |at| at + 1);
-        if !matches!(text.get(end), Some(b' ' | b'\t')) {
-            return end;
-        }
+/// The names of the rows that have to be masked.
+const SECRET_ROWS: [(&[u8], Row); 4] = [
+    (b"Authorization", Row::Credentials),
+    (b"Proxy-Authorization", Row::Credentials),
+    (b"Authentication-Info", Row::Info),
+    (b"Proxy-Authentication-Info", Row::Info),
+];
+
+/// The row that begins with this line, if it has to be masked, and where its value begins. A line that continues another
+/// one is looked at as well: in a message that is quoted each may be indented.
+fn secret_row(text: &[u8]) -> Option<(Row, usize)> {
+    let (name, value) = field(text)?;
+    let (_, row) = SECRET_ROWS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))?;
+    Some((*row, value))
+}
+
+/// The name of the header field that begins here, if one does, and where its value begins.
+fn field(text: &[u8]) -> Option<(&[u8], usize)> {
+    let begin = text.iter().position(|octet| !matches!(octet, b' ' | b'\t'))?;
+    let is_token = |octet: &u8| octet.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(octet);
+    let end = begin + text[begin..].iter().position(|octet| !is_token(octet))?;
+    let colon = end + text[end..].iter().position(|octet| !is_space(*octet))?;
+    (end > begin && text[colon] == b':').then_some((&text[begin..end], colon + 1))
+}
+
+/// Where the line ends, its line end included. A CR alone is one as well, as some take it for that; several before an LF
+/// are one together with it.
+fn line_end(text: &[u8]) -> usize {
+    let Some(at) = text.iter().position(|octet| matches!(octet, b'\r' | b'\n')) else { return text.len() };
+    let returns = text[at..].iter().take_while(|octet| **octet == b'\r').count();
+    match text.get(at + returns) {
+        Some(b'\n') => at + returns + 1,
+        Some(_) | None => at + 1,
     }
 }
 
-fn secret_row(row: &[u8]) -> Option<Row> {
-    let name = row.split(|&octet| octet == b':').next()?.trim_ascii();
-    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-    if is(b"Authorization") || is(b"Proxy-Authorization") {
-        Some(Row::Credentials)
-    } else if is(b"Authentication-Info") || is(b"Proxy-Authentication-Info") {
-        Some(Row::Info)
-    } else {
-        None
+/// Where the row ends whose value begins there, its continuation lines (RFC 3261 §7.3.1) included; those count as well that
+/// lack the space in front, unless they are a header field themselves.
+fn row_end(text: &[u8], value: usize) -> usize {
+    let mut end = value;
+    loop {
+        end += line_end(&text[end..]);
+        let next = &text[end..];
+        let is_continued = match next.first() {
+            Some(b' ' | b'\t') => true,
+            Some(b'\r' | b'\n') | None => false,
+            Some(_) => field(next).is_none(),
+        };
+        if !is_continued {
+            return end;
+        }
     }
 }
 
@@ -87,7 +122,14 @@ fn mask_value(value: &[u8], kind: Row, cover: Cover, out: &mut Vec<u8>) {
     }
     while let Some(&first) = rest.first() {
         if first == b'"' {
-            out.extend_from_slice(quoted(&mut rest));
+            let before = rest;
+            let string = quoted(&mut rest);
+            let is_closed = string.len() > 1 && string.ends_with(b"\"");
+            if !is_closed || rest.first().is_some_and(|next| !is_delimiter(*next)) {
+                // Which quote belongs to which is not known: what follows may be the secret.
+                return hide_all(before, cover, out);
+            }
+            out.extend_from_slice(string);
         } else if is_delimiter(first) {
             take(&mut rest, out, is_delimiter);
         } else {
@@ -209,8 +251,55 @@ mod tests {
             ("X-Response: response=\"66\"\r\n", "X-Response: response=\"66\"\r\n"),
             ("WWW-Authenticate: Digest nonce=\"66\"\r\n", "WWW-Authenticate: Digest nonce=\"66\"\r\n"),
             ("\r\nAuthorization: Digest response=\"66\"", "\r\nAuthorization: Digest response=\"***\""),
+            ("X: 1\r\n Authorization: Digest response=66", "X: 1\r\n Authorization: Digest response=***"),
+            (
+                "Authorization: Digest realm=\"x\"y\", response=\"66\"\r\nX: 1\r\n",
+                "Authorization: Digest realm= ***\r\nX: 1\r\n",
+            ),
+            ("Authorization: Digest realm=\"x, response=\"66\"", "Authorization: Digest realm= ***"),
         ] {
             assert_eq!(String::from_utf8(mask_secrets(row.as_bytes())).unwrap(), expected, "{row}");
+        }
+    }
+
+    /// AUT-047: no digest response survives, whatever ends the lines before it, around it and in it, and the rows that
+    /// follow are left as they are.
+    #[test]
+    fn responses_are_masked_whatever_the_line_ends_are() {
+        const ENDS: [&str; 6] = ["\r\n", "\n", "\r", "\r\r\n", "\n\r", "\r\r\r\n"];
+        for (before, within, after) in ENDS.iter().flat_map(|before| {
+            ENDS.iter().flat_map(move |within| ENDS.iter().map(move |after| (before, within, after)))
+        }) {
+            // `\n\r` ends a line and begins an empty one, after which no row goes on.
+            let within = if *within == "\n\r" { "\r\n" } else { within };
+            for fold in ["", " ", "\t"] {
+                for (name, scheme, secret) in [
+                    ("Authorization", "Digest ", "response"),
+                    ("Proxy-Authorization", "Digest ", "response"),
+                    ("Authentication-Info", "", "rspauth"),
+                    ("Proxy-Authentication-Info", "", "rspauth"),
+                ] {
+                    let text = |value: &str| {
+                        format!(
+                            "REGISTER sip:a SIP/2.0{before}{name}: {scheme}a=b,{within}{fold}{secret}{within}{fold}=\
+                             {within}{fold}\"{value}\"{after}Expires: 1{after}{after}response=1"
+                        )
+                    };
+                    let masked = String::from_utf8(mask_secrets(text("66").as_bytes())).unwrap();
+                    assert_eq!(masked, text("***"), "{:?}", text("66"));
+                    let covered = String::from_utf8(cover_secrets(text("66").as_bytes())).unwrap();
+                    assert_eq!(covered, text("**"), "{:?}", text("66"));
+                }
+                let text = |value: &str| {
+                    format!("SIP/2.0 200 OK{before}Authorization: Basic {value}{after}Expires: 1{after}")
+                };
+                assert_eq!(
+                    String::from_utf8(mask_secrets(text("Ym9i").as_bytes())).unwrap(),
+                    text("***"),
+                    "{:?}",
+                    text("Ym9i")
+                );
+            }
         }
     }
 
