@@ -493,7 +493,7 @@ group! {
         /// Write SIP messages there, for Wireshark
         ///
         /// A pcapng file: each message as it passes, decrypted, with addresses, time and direction, digest responses
-        /// masked. What was in the file is lost.
+        /// masked. What was in the file is lost, and nobody but its owner may read it any more.
         #[arg(long, value_name = "FILE.pcapng")]
         pub trace: Option<PathBuf>,
         /// Send copies of them to a Homer (HEP3)

@@ -102,7 +102,7 @@ async fn carry_out(
     let memory = memory.map(|Memory { slot, left, live }| (Rc::new(RefCell::new(slot)), left, live));
     let (purpose, contacts) = (account.plan.purpose, account.plan.contacts.clone());
     let mut session = setup.begin(account.net, None)?;
-    session.copy(copies);
+    session.copy(copies, reporter);
     if let Some((slot, ..)) = &memory {
         let slot = Rc::clone(slot);
         session.driver.remember_with(Box::new(move |what| slot.borrow_mut().remember(what)));

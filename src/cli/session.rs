@@ -122,12 +122,15 @@ impl Setup {
 }
 
 impl Session {
-    /// Has copies made of the messages from now on.
-    pub fn copy(&mut self, copies: Copies) {
+    /// Has copies made of the messages from now on. Warns of a trace that others may read.
+    pub fn copy(&mut self, copies: Copies, reporter: &mut Reporter<'_, '_>) {
         if let Some(capture) = copies.capture {
             self.driver.capture_with(capture);
         }
         self.trace = copies.trace;
+        if let Some(warning) = self.trace.as_ref().and_then(Trace::exposure) {
+            reporter.warning(&warning);
+        }
     }
 
     /// The end: closes all connections, and sees to it that the trace is written; warns of what is missing there.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
+use super::exposure::{Right, others_may};
 use super::options;
 use super::text::shown;
 use super::thread::beside;
@@ -106,6 +107,12 @@ impl Trace {
             )),
             None => None,
         }
+    }
+
+    /// A warning, where the file could not be kept from others.
+    pub fn exposure(&self) -> Option<String> {
+        others_may(Right::Read, &self.path)
+            .then(|| format!("--trace: others may read the messages in {}: chmod 600 it", self.name()))
     }
 
     fn broken(&self, error: &io::Error) -> String {

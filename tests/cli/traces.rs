@@ -161,6 +161,23 @@ fn a_trace_has_every_message_over_udp_and_tcp() {
     }
 }
 
+/// A file that is there and that others may read or write is its owner's alone from then on, before anything is in it.
+#[test]
+fn a_trace_is_kept_from_others_also_in_a_file_that_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bob.pcapng");
+    std::fs::write(&path, "x".repeat(100_000)).unwrap();
+    for (before, after) in [(0o644, 0o600), (0o666, 0o600), (0o620, 0o600), (0o700, 0o700)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(before)).unwrap();
+        let registrar = Registrar::udp(challenging);
+        let ran = register(&registrar.address, &["--trace", path.to_str().unwrap()]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.all());
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, after, "{before:o}");
+        assert_eq!(read(&path).len(), 4);
+    }
+}
+
 /// TXN-001: what is sent again is there again.
 #[test]
 fn a_trace_says_what_was_sent_again() {

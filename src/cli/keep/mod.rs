@@ -92,7 +92,7 @@ async fn keep(
     let mut all = Accounts::new(&accounts, life.probe, session::randomness()?, reporter);
     let begin = all.begin(accounts, reporter);
     let mut session = setup.begin(all.net(), life.metrics)?;
-    session.copy(copies);
+    session.copy(copies, reporter);
     all.remember(&mut session.driver);
     // Where the system does not report changes of the network, refreshes find them out.
     let _ = session.driver.watch_network();

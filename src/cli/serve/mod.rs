@@ -92,7 +92,7 @@ async fn serve(
     let net =
         Config { nameservers: options.nameservers, profiles: vec![forwarding], server, ..Config::default() };
     let mut session = setup.begin(net, options.metrics)?;
-    session.copy(copies);
+    session.copy(copies, reporter);
     session.driver.store_with(Box::new(Memory::bounded(options.max_store)));
     session.driver.command(Command::Serve(Box::new(service)));
     let server = Server {

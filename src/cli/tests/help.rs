@@ -370,7 +370,7 @@ fn the_long_help_of_register_says_all() {
               
               A pcapng file: each message as it passes, decrypted, with addresses,
               time and direction, digest responses masked. What was in the file is
-              lost.
+              lost, and nobody but its owner may read it any more.
 
           --hep <HOST:PORT>
               Send copies of them to a Homer (HEP3)

@@ -62,17 +62,21 @@ struct Waiting {
 }
 
 impl TraceFile {
-    /// Makes the file, which only its owner can read, or empties the one that is there, and begins to write it. A pipe
-    /// that somebody reads will do, too.
+    /// Makes the file, which only its owner can read, or empties the one that is there, and begins to write it. Others who
+    /// might read that lose the right to, as far as the system takes it from them. A pipe that somebody reads will do, too.
     ///
     /// # Errors
     /// It can't be made or written, or something else than a file or a pipe is there.
     pub fn create(path: &Path) -> io::Result<TraceFile> {
         refuse_others(path)?;
         let mut file = open(path).map_err(unread)?;
+        let is_regular = file.metadata()?.is_file();
+        if is_regular {
+            keep_to_owner(&file)?;
+            file.set_len(0)?;
+        }
         let head = pcapng::head();
         file.write_all(&head)?;
-        let is_regular = file.metadata()?.is_file();
         let output = Output { file, is_regular, length: head.len() as u64, is_dead: false };
         let queue = Arc::<Queue>::default();
         let writer = Arc::clone(&queue);
@@ -243,10 +247,30 @@ fn unread(error: io::Error) -> io::Error {
     error
 }
 
-/// Opens the file. A pipe that nobody reads is an error, not a reason to wait.
+/// Takes from all but its owner every right to the file. Those of a file that belongs to somebody else, or stands where
+/// there are none, stay as they are.
+#[cfg(unix)]
+fn keep_to_owner(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut permissions = file.metadata()?.permissions();
+    let own = permissions.mode() & 0o700;
+    if permissions.mode() & 0o777 != own {
+        permissions.set_mode(own);
+        let _ = file.set_permissions(permissions);
+    }
+    Ok(())
+}
+
+/// Elsewhere there are no such rights.
+#[cfg(not(unix))]
+fn keep_to_owner(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Opens the file, and leaves in it what is there. A pipe that nobody reads is an error, not a reason to wait.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
