@@ -251,8 +251,7 @@ impl Account {
         &self.username
     }
 
-    /// Warnings for files of secrets that others may read, for a memory that others may write, and for connections that
-    /// prove nothing.
+    /// Warnings for files of secrets that others may read, and for a memory that others may write.
     #[must_use]
     pub fn exposures(&self) -> Vec<String> {
         let typed = self.secret.iter();
@@ -260,7 +259,6 @@ impl Account {
         let mut warnings: Vec<String> = typed.chain(configured).filter_map(Source::exposure).collect();
         warnings.extend(self.state.as_ref().and_then(State::exposure));
         warnings.extend(self.exposed_key.clone());
-        warnings.extend(self.connections.warning());
         warnings
     }
 

@@ -44,9 +44,9 @@ impl ConnectionSettings {
         self.mark == other.mark
     }
 
-    /// What has to be said of them each time.
+    /// What has to be said of them each time, with `--quiet` too.
     #[must_use]
-    pub fn warning(&self) -> Option<String> {
+    pub fn alarm(&self) -> Option<String> {
         self.settings.insecure.then(|| {
             "--tls-insecure: no certificate is verified, so that anybody on the way may pose as the registrar and read \
              along"

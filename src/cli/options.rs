@@ -474,7 +474,7 @@ group! {
         pub show_secrets: bool,
         /// Print nothing but errors
         ///
-        /// What --json and --dry-run print is printed all the same.
+        /// What --json and --dry-run print is printed all the same, and so is the warning of --tls-insecure.
         #[arg(short, long, action = ArgAction::SetTrue)]
         pub quiet: Option<bool>,
         /// Colours: auto, always or never

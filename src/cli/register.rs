@@ -54,6 +54,7 @@ pub fn run(account: Account, reporter: &mut Reporter<'_, '_>) -> Exit {
     let required = account.required.clone();
     let mut unlisted = Vec::new();
     account.exposures().iter().for_each(|warning| reporter.warning(warning));
+    account.connections.alarm().iter().for_each(|alarm| reporter.alarm(alarm));
     let ended = session::run(Listens::Stop, async |setup| {
         carry_out(account, setup, &mut *reporter, &mut unlisted).await
     });

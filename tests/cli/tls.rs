@@ -60,22 +60,28 @@ fn files_are_named_with_their_option() {
     }
 }
 
-/// `--tls-insecure` is never silent, wherever it stands.
+/// `--tls-insecure` is never silent, wherever it stands, whatever the command and with `--quiet` too.
 #[test]
 fn a_connection_that_proves_nothing_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.toml");
     std::fs::write(&config, "[defaults]\ntls_insecure = true\n").unwrap();
     let config = ["--config", config.to_str().unwrap()];
-    for arguments in [&["--tls-insecure"][..], &config] {
-        let all = ["register", "bob@munich.de", "--registrar", "127.0.0.1", "--stateless", "--dry-run"];
-        let ran = sipreg(&[&all, arguments].concat());
-        assert_eq!(ran.code, Some(0), "{}", ran.all());
-        assert!(
-            ran.stderr.starts_with("warning: --tls-insecure: no certificate is verified"),
-            "{}",
-            ran.all()
-        );
+    for (command, more) in [
+        ("register", &["--dry-run"][..]),
+        ("list", &["--dry-run"]),
+        ("unregister", &["--all", "--yes", "--dry-run"]),
+        ("keep", &["--for", "10ms", "--timeout", "100ms"]),
+        ("keep", &["--for", "10ms", "--timeout", "100ms", "--json"]),
+    ] {
+        for (insecure, quiet) in
+            [&["--tls-insecure"][..], &config].into_iter().flat_map(|it| [(it, &[][..]), (it, &["--quiet"])])
+        {
+            let all = [command, "bob@munich.de", "--registrar", "127.0.0.1:9", "--stateless"];
+            let ran = sipreg(&[&all, more, insecure, quiet].concat());
+            let warnings = ran.stderr.matches("warning: --tls-insecure: no certificate is verified").count();
+            assert_eq!(warnings, 1, "{command} {insecure:?} {quiet:?} {}", ran.all());
+        }
     }
 }
 

@@ -174,10 +174,7 @@ impl Accounts {
         commands.extend(kept.into_values().map(|gone| Command::StopKeeping(Some(gone))));
         commands.extend(self.begin(fresh, reporter));
         if let Some(fresh) = self.connections.get(settings_before..).filter(|fresh| !fresh.is_empty()) {
-            fresh
-                .iter()
-                .filter_map(ConnectionSettings::warning)
-                .for_each(|warning| reporter.warning(&warning));
+            fresh.iter().filter_map(ConnectionSettings::alarm).for_each(|alarm| reporter.alarm(&alarm));
             driver.set_profiles(self.profiles());
         }
         commands

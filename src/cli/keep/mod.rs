@@ -76,6 +76,9 @@ async fn keep(
     // Many accounts may have the same file.
     let exposures: BTreeSet<String> = accounts.iter().flat_map(Account::exposures).collect();
     exposures.iter().for_each(|warning| reporter.warning(warning));
+    let alarms: BTreeSet<String> =
+        accounts.iter().filter_map(|account| account.connections.alarm()).collect();
+    alarms.iter().for_each(|alarm| reporter.alarm(alarm));
     // As the other options of output, those of the first account hold for all.
     let wish = accounts.first().map(|first| first.copies.clone()).unwrap_or_default();
     let copies = tokio::select! {

@@ -292,9 +292,14 @@ impl<'s, 'a> Reporter<'s, 'a> {
     /// Warns of something that is no reason to fail.
     pub fn warning(&mut self, message: &str) {
         if !self.settings.quiet {
-            let text = human::warning(message, self.err);
-            self.stderr(&text);
+            self.alarm(message);
         }
+    }
+
+    /// Warns of something that nobody may miss, also with `--quiet`.
+    pub fn alarm(&mut self, message: &str) {
+        let text = human::warning(message, self.err);
+        self.stderr(&text);
     }
 
     /// This try failed, and another follows.

@@ -357,7 +357,8 @@ fn the_long_help_of_register_says_all() {
       -q, --quiet
               Print nothing but errors
               
-              What --json and --dry-run print is printed all the same.
+              What --json and --dry-run print is printed all the same, and so is the
+              warning of --tls-insecure.
 
           --color <WHEN>
               Colours: auto, always or never
