@@ -13,8 +13,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::tls::{Proof, ServerSettings};
 use crate::proto::identity::TlsSession;
-use crate::proto::{Cause, Destination, Event, FlowId};
+use crate::proto::{Cause, Destination, Event, FlowId, Time};
 
 /// The time that a connection which the core has closed may take to send the messages that it was given
 /// before.
@@ -33,6 +34,8 @@ pub(super) struct Flow {
     pub destination: Destination,
     /// The address that it sends from, once it is open.
     pub local: Option<SocketAddr>,
+    /// How the peer that opened it has proven who it is, if it has.
+    proof: Arc<OnceLock<Proof>>,
     queue: OutboxSender,
     authorization: Option<oneshot::Sender<Option<String>>>,
 }
@@ -47,6 +50,8 @@ pub(super) struct Task {
     pub(super) report: Report,
     /// What the server of a WebSocket is answered that asks for a password.
     pub(super) authorization: oneshot::Receiver<Option<String>>,
+    /// How a peer has proven who it is; before it is told that the flow is there.
+    pub(super) proof: Arc<OnceLock<Proof>>,
 }
 
 /// Reports to the driver on one flow. It waits while the driver has more than enough to do, so that the
@@ -71,8 +76,21 @@ impl Flow {
         let (queue, outbox) = outbox();
         let (authorize, authorization) = oneshot::channel();
         let report = Report { flow, remote: destination.address, events };
-        tokio::spawn(run(Task { destination: destination.clone(), outbox, report, authorization }));
-        Flow { destination, local: None, queue, authorization: Some(authorize) }
+        let proof = Arc::default();
+        let shared = Arc::clone(&proof);
+        tokio::spawn(run(Task {
+            destination: destination.clone(),
+            outbox,
+            report,
+            authorization,
+            proof: shared,
+        }));
+        Flow { destination, local: None, proof, queue, authorization: Some(authorize) }
+    }
+
+    /// Whether what the peer has proven, if anything, is good by these settings.
+    pub(super) fn is_proven_by(&self, settings: &Arc<ServerSettings>, now: Time) -> bool {
+        self.proof.get().is_none_or(|proof| proof.holds(settings, now))
     }
 
     /// Answers the server of a WebSocket that asks for a password, once.

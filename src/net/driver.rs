@@ -137,7 +137,8 @@ impl Driver {
         self.network.config.profiles = profiles;
     }
 
-    /// What listeners for TLS and WebSocket show and ask for from now on.
+    /// What listeners for TLS and WebSocket show and ask for from now on. Connections that are open stay, but for those of
+    /// clients whose certificate none of the authorities vouches for any more: they are closed.
     pub fn set_server(&mut self, server: Arc<ServerSettings>) {
         self.network.set_server(server);
     }
@@ -310,7 +311,25 @@ impl Network {
     }
 
     pub(super) fn set_server(&mut self, server: Arc<ServerSettings>) {
-        self.config.server = Some(server);
+        let before = self.config.server.replace(Arc::clone(&server));
+        if before.is_some_and(|before| before.client_roots == server.client_roots) {
+            return;
+        }
+        let now = self.clock.now();
+        let unproven = self.connections.iter().filter(|(_, it)| !it.is_proven_by(&server, now));
+        for flow in unproven.map(|(flow, _)| *flow).collect::<Vec<_>>() {
+            self.connections.remove(&flow);
+            self.ready.push_back(Event::Closed { flow });
+        }
+    }
+
+    /// Whether the client that has come in there is the one that it has proven to be, if it has, by the settings as they are
+    /// now: they may have changed in the middle of its handshake.
+    fn is_proven(&self, flow: FlowId) -> bool {
+        let (Some(connection), Some(server)) = (self.connections.get(&flow), &self.config.server) else {
+            return true;
+        };
+        connection.is_proven_by(server, self.clock.now())
     }
 
     /// The connections that are open, are being opened, or are in their handshakes.
@@ -502,7 +521,9 @@ impl Network {
             Event::Accepted { listener, flow, remote, .. } => {
                 self.handshakes.end(*listener, *remote);
                 // One that had to make room may have been done in that moment.
-                let listens = self.listeners.contains(*listener) && self.connections.contains_key(flow);
+                let listens = self.listeners.contains(*listener)
+                    && self.connections.contains_key(flow)
+                    && self.is_proven(*flow);
                 if !listens {
                     self.close(*flow);
                 }

@@ -189,7 +189,7 @@ pub(super) async fn admit(
     task: Task,
     stream: TcpStream,
     at: (FlowId, SocketAddr),
-    settings: &ServerSettings,
+    settings: &Arc<ServerSettings>,
 ) {
     let ((listener, local), remote) = (at, task.report.remote);
     let admitted = tokio::select! {
@@ -312,18 +312,23 @@ where
 async fn answer(
     task: &Task,
     stream: TcpStream,
-    settings: &ServerSettings,
+    settings: &Arc<ServerSettings>,
 ) -> Result<(Speech, Option<TlsSession>), Cause> {
     let origins = &settings.origins;
+    let note = |stream: &server::TlsStream<TcpStream>| {
+        tls::Proof::of(stream, settings).map(|proof| task.proof.set(proof));
+    };
     Ok(match task.destination.transport {
         Transport::Udp | Transport::Tcp => (Speech::Tcp(stream), None),
         Transport::Tls => {
             let (stream, session) = tls::accept(stream, settings).await?;
+            note(&stream);
             (Speech::ToClient(Box::new(stream)), Some(session))
         }
         Transport::Ws => (Speech::Ws(Box::new(websocket::answer(stream, origins).await?)), None),
         Transport::Wss => {
             let (stream, session) = tls::accept(stream, settings).await?;
+            note(&stream);
             (Speech::WssToClient(Box::new(websocket::answer(stream, origins).await?)), Some(session))
         }
     })

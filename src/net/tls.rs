@@ -18,6 +18,7 @@ use rustls::client::{ResolvesClientCert, Resumption, verify_server_cert_signed_b
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
@@ -121,7 +122,10 @@ pub struct ServerSettings {
 
 /// What a connection of a client over TLS needs, made once.
 #[derive(Default)]
-pub(super) struct ServerReady(OnceLock<Option<Arc<ServerConfig>>>);
+pub(super) struct ServerReady {
+    config: OnceLock<Option<Arc<ServerConfig>>>,
+    clients: OnceLock<Option<Arc<dyn ClientCertVerifier>>>,
+}
 
 impl fmt::Debug for ServerReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -287,6 +291,25 @@ pub(super) async fn accept(
     Ok((stream, session))
 }
 
+/// The certificates by which a client has proven who it is, and the settings by which they were good.
+pub(super) struct Proof {
+    chain: Vec<CertificateDer<'static>>,
+    by: Arc<ServerSettings>,
+}
+
+impl Proof {
+    /// That of a client whose handshake is done; `None`: it has shown no certificate.
+    pub(super) fn of(stream: &server::TlsStream<TcpStream>, by: &Arc<ServerSettings>) -> Option<Proof> {
+        let chain = stream.get_ref().1.peer_certificates()?.to_vec();
+        Some(Proof { chain, by: Arc::clone(by) })
+    }
+
+    /// Whether they are good by these settings as well.
+    pub(super) fn holds(&self, settings: &Arc<ServerSettings>, now: Time) -> bool {
+        Arc::ptr_eq(&self.by, settings) || settings.vouches(&self.chain, now)
+    }
+}
+
 /// What is known of the other end of a connection whose handshake is done.
 fn session(connection: &CommonState, name: Option<Arc<str>>, verified: bool) -> TlsSession {
     let shown = connection.peer_certificates().and_then(<[_]>::first);
@@ -397,7 +420,24 @@ impl ProfileSettings {
 impl ServerSettings {
     /// What connections are made with, made when the first one comes in; `None`: there is no certificate.
     fn server(&self) -> Option<Arc<ServerConfig>> {
-        self.ready.0.get_or_init(|| self.make_server()).clone()
+        self.ready.config.get_or_init(|| self.make_server()).clone()
+    }
+
+    /// Who verifies the certificates of clients; `None`: they are not asked for any.
+    fn clients(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+        let make = |pem: &Vec<u8>| {
+            let roots = Arc::new(roots_of(pem).0);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            verifier.allow_unauthenticated().build().ok()
+        };
+        self.ready.clients.get_or_init(|| self.client_roots.as_ref().and_then(make)).clone()
+    }
+
+    /// Whether one of the authorities vouches for the client that has shown these certificates, its own first.
+    fn vouches(&self, chain: &[CertificateDer<'_>], now: Time) -> bool {
+        let (Some(clients), [own, between @ ..]) = (self.clients(), chain) else { return false };
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(now.as_millis()));
+        clients.verify_client_cert(own, between, now).is_ok()
     }
 
     fn make_server(&self) -> Option<Arc<ServerConfig>> {
@@ -405,11 +445,7 @@ impl ServerSettings {
         let builder = ServerConfig::builder_with_provider(provider());
         let builder = builder.with_safe_default_protocol_versions().ok()?;
         let builder = match &self.client_roots {
-            Some(pem) => {
-                let roots = Arc::new(roots_of(pem).0);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
-                builder.with_client_cert_verifier(verifier.allow_unauthenticated().build().ok()?)
-            }
+            Some(_) => builder.with_client_cert_verifier(self.clients()?),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity)));

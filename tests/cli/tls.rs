@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::authority::Authority;
 #[cfg(unix)]
+use crate::keep::keep;
+#[cfg(unix)]
 use crate::run::wait_until;
 use crate::run::{Ran, command, sipreg, with_environment};
 use crate::serve::{Server, name};
@@ -357,6 +359,43 @@ fn a_certificate_is_read_again() {
     assert_eq!(failed["file"], certificate.as_str());
     assert!(failed["message"].as_str().unwrap().contains("has no certificate"), "{failed}");
     assert_eq!(subject(&at), "CN=munich.de");
+}
+
+/// SEC-026: who is known by a certificate is so only as long as its authority is in the file, on a connection that is open
+/// as well.
+#[cfg(unix)]
+#[test]
+fn a_device_whose_authority_is_gone_is_known_no_longer() {
+    let (authority, devices, others) =
+        (Authority::new(), Authority::of("Devices"), Authority::of("Other Devices"));
+    let users = authority.path("users.txt");
+    let added = ["serve", "--add-user", "werner@munich.de", "--users", &users];
+    assert_eq!(with_environment(&added, &[("SIPREG_PASSWORD", "uncertainty")]).code, Some(0));
+    let known = |of: &Authority| authority.write("devices.pem", &std::fs::read_to_string(of.ca()).unwrap());
+    let certificate = authority.signs("server.pem", &["127.0.0.1"]);
+    let client_ca = known(&devices);
+    let listen = ["--domain", "munich.de", "--listen", "tls:127.0.0.1:0", "--tls-cert", &certificate];
+    let more = ["--users", users.as_str(), "--tls-client-ca", &client_ca];
+    let server = Server::start(&[&listen[..], &more].concat(), 1);
+    let home = tempfile::tempdir().unwrap();
+    let (ca, shown) = (authority.ca(), devices.signs("werner.pem", &["sip:werner@munich.de"]));
+    let options =
+        ["werner@munich.de", "--transport", "tls", "--tls-ca", &ca, "--tls-cert", &shown, "--for", "20s"];
+    let mut keep = keep(&server.at[0], home.path(), &options);
+    let mut until = |wanted: &str| loop {
+        let event = keep.next();
+        if name(&event) == wanted {
+            break event;
+        }
+    };
+    until("registered");
+    known(&others);
+    reload(&server);
+    until("flow_failed");
+    let failed = until("failed");
+    assert_eq!(failed["error"]["cause"], "client_certificate_wanted", "{failed}");
+    keep.signal("-TERM");
+    keep.end();
 }
 
 #[cfg(unix)]

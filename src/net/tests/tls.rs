@@ -656,6 +656,55 @@ async fn a_client_proves_who_it_is() {
     }
 }
 
+/// A client whose authority is trusted no longer is closed, also one whose handshake was under way; who has proven
+/// nothing, and whose authority is still there, stays.
+#[tokio::test]
+async fn a_client_whose_authority_is_gone_is_closed() {
+    let other = Authority::new("Other");
+    for (version, _) in VERSIONS {
+        for (shows_one, roots, stays) in [(true, &[0, 1][..], true), (true, &[1], false), (false, &[1], true)]
+        {
+            let (mut network, local, root) = serving().await;
+            let pem = [&root.pem, &other.pem];
+            let pem: String = roots.iter().map(|at: &usize| pem[*at].as_str()).collect();
+            let after = || ServerSettings {
+                client_roots: Some(pem.clone().into_bytes()),
+                ..shows(root.signs(&[DOMAIN]).identity())
+            };
+            let shown = root.signs(&["sip:bob@munich.de"]);
+            let connector = caller(version, &root, shows_one.then_some(&shown));
+            let connect = async |stream| {
+                let name = ServerName::try_from(DOMAIN).unwrap();
+                connector.connect(name, stream).await.unwrap()
+            };
+            let (mut client, (flow, _)) = tokio::join!(
+                async { connect(TcpStream::connect(local).await.unwrap()).await },
+                comes_in(&mut network)
+            );
+            // One more is accepted with the settings as they were, and begins its handshake later.
+            let late = meanwhile(&mut network, TcpStream::connect(local)).await.unwrap();
+            while network.connection_count() < 2 {
+                meanwhile(&mut network, tokio::task::yield_now()).await;
+            }
+            network.set_server(Arc::new(after()));
+            if !stays {
+                assert!(matches!(event(&mut network).await, Event::Closed { flow: of } if of == flow));
+                let mut late = meanwhile(&mut network, connect(late)).await;
+                for client in [&mut client, &mut late] {
+                    assert_eq!(meanwhile(&mut network, client.read(&mut [0])).await.unwrap_or(0), 0);
+                }
+                assert_eq!(network.connection_count(), 0);
+                continue;
+            }
+            let (mut late, (second, _)) = tokio::join!(connect(late), comes_in(&mut network));
+            for (client, flow) in [(&mut client, flow), (&mut late, second)] {
+                client.write_all(b"REGISTER").await.unwrap();
+                assert_eq!(received(&event(&mut network).await).0, flow);
+            }
+        }
+    }
+}
+
 /// The second connection with the same settings goes on with the session of the first, and knows the same of the other end;
 /// other settings begin anew.
 #[tokio::test]
