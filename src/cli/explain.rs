@@ -323,6 +323,12 @@ pub const CERTIFICATE_WILDCARD: Case = Case {
     seen: "the certificate is for *..., not for ...",
     hint: "a * counts for nothing in SIP (RFC 5922 §7.2): --tls-wildcard lets it count for one label",
 };
+/// A certificate of whose names those that match don't count.
+pub const CERTIFICATE_URI: Case = Case {
+    seen: "its DNS names (...) don't count beside a sip: URI",
+    hint: "a sip: URI in a certificate says for which domain it is, and then no DNS name counts (RFC 5922 §7.1): the server \
+           needs one with a URI for that domain, too, or without any; --tls-name says which name it has to be",
+};
 /// A certificate whose issuer is unknown.
 pub const CERTIFICATE_ISSUER: Case = Case {
     seen: "the certificate of ... was issued by ..., who is not trusted",
@@ -345,10 +351,17 @@ pub const CERTIFICATE_PURPOSE: Case = Case {
     seen: "the certificate of ... is not for servers",
     hint: "its extended key usage lacks serverAuth: the server needs another one",
 };
+/// A certificate that signs others.
+pub const CERTIFICATE_AUTHORITY: Case = Case {
+    seen: "the certificate of ... is that of an authority",
+    hint: "it is made to sign others (basicConstraints CA), not to prove who a server is: the server has to show one of its own; \
+           --tls-ca FILE trusts it as it is, where FILE holds it as PEM",
+};
 /// A certificate that can't be read.
 pub const CERTIFICATE_BROKEN: Case = Case {
     seen: "the certificate is broken",
-    hint: "it can't be read, or a signature is wrong: somebody may be in between, or the server has mixed files up",
+    hint: "it can't be read, a signature is wrong, or it breaks a rule of its authority: somebody may be in between, or the \
+           server has mixed files up",
 };
 /// A server that wants to know who we are.
 pub const CLIENT_CERTIFICATE_WANTED: Case = Case {
@@ -369,6 +382,32 @@ pub const TLS_VERSION: Case = Case {
 pub const NOT_TLS: Case = Case {
     seen: "what answers is not TLS",
     hint: "a port of plain SIP, perhaps: TLS is mostly at 5061; --transport tcp goes without it",
+};
+/// An alert about what both sides support.
+pub const NOTHING_IN_COMMON: Case = Case {
+    seen: "the server ended TLS with the alert handshake_failure or insufficient_security",
+    hint: "it finds no cipher suite, group or signature algorithm that both sides have and that is good enough for it: its log \
+           tells more",
+};
+/// An alert about the name that was asked for.
+pub const UNRECOGNIZED_NAME: Case = Case {
+    seen: "the server ended TLS with the alert unrecognized_name",
+    hint: "it does not know the name that it was asked for (SNI): is it the right server? --tls-name asks for another one",
+};
+/// An alert about ALPN.
+pub const NO_APPLICATION_PROTOCOL: Case = Case {
+    seen: "the server ended TLS with the alert no_application_protocol",
+    hint: "it wants to hear the name of a protocol (ALPN), and SIP has none: that port is for something else, perhaps",
+};
+/// An alert that has nothing to do with us.
+pub const TLS_SERVER_FAILED: Case = Case {
+    seen: "the server ended TLS with the alert internal_error",
+    hint: "something failed there, which has nothing to do with what sipreg sent: the server's log tells more",
+};
+/// Any other alert.
+pub const TLS_ALERT: Case = Case {
+    seen: "the server ended TLS with the alert ...",
+    hint: "the server says no more than that: its log tells more",
 };
 /// A handshake that fails for no known reason.
 pub const TLS_FAILED: Case = Case {
@@ -546,15 +585,22 @@ pub const ENTRIES: &[Entry] = &[
             CERTIFICATE_NOT_YET_VALID,
             CERTIFICATE_NAME,
             CERTIFICATE_WILDCARD,
+            CERTIFICATE_URI,
             CERTIFICATE_ISSUER,
             CERTIFICATE_SELF_SIGNED,
             CERTIFICATE_INCOMPLETE,
             CERTIFICATE_PURPOSE,
+            CERTIFICATE_AUTHORITY,
             CERTIFICATE_BROKEN,
             CLIENT_CERTIFICATE_WANTED,
             CLIENT_CERTIFICATE_REFUSED,
             TLS_VERSION,
             NOT_TLS,
+            NOTHING_IN_COMMON,
+            UNRECOGNIZED_NAME,
+            NO_APPLICATION_PROTOCOL,
+            TLS_SERVER_FAILED,
+            TLS_ALERT,
             TLS_FAILED,
         ],
     },
@@ -821,7 +867,7 @@ pub const CAUSES: &[Entry] = &[
     known_cause(
         &["certificate_name"],
         "the server's certificate is for another name than the SIP domain that was asked for",
-        &[CERTIFICATE_NAME, CERTIFICATE_WILDCARD],
+        &[CERTIFICATE_NAME, CERTIFICATE_WILDCARD, CERTIFICATE_URI],
     ),
     known_cause(
         &["certificate_issuer"],

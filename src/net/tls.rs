@@ -31,7 +31,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::certificate;
 use super::sockets;
-use crate::proto::identity::{Certificate, TlsSession, Untrusted, Wildcards};
+use crate::proto::identity::{Alert, Certificate, TlsSession, Untrusted, Wildcards};
 use crate::proto::{Cause, Destination, Time};
 
 /// Roots of one file that are read.
@@ -189,15 +189,17 @@ pub(super) struct Doubt {
 impl Doubt {
     /// The cause that an error of the connection is.
     pub(super) fn cause(&self, error: &io::Error) -> Cause {
-        let refused = if self.has_identity {
-            Untrusted::ClientCertificateRefused
-        } else {
-            Untrusted::ClientCertificateWanted
+        let refused = |what: AlertDescription| {
+            let what = Alert(what.into());
+            Cause::Untrusted(match self.has_identity {
+                true => Untrusted::ClientCertificateRefused(what),
+                false => Untrusted::ClientCertificateWanted(what),
+            })
         };
         match alert(error) {
-            Some(AlertDescription::CertificateRequired) => Cause::Untrusted(refused),
+            Some(what @ AlertDescription::CertificateRequired) => refused(what),
             Some(
-                AlertDescription::NoCertificate
+                what @ (AlertDescription::NoCertificate
                 | AlertDescription::BadCertificate
                 | AlertDescription::UnsupportedCertificate
                 | AlertDescription::CertificateRevoked
@@ -205,8 +207,8 @@ impl Doubt {
                 | AlertDescription::CertificateUnknown
                 | AlertDescription::UnknownCA
                 | AlertDescription::AccessDenied
-                | AlertDescription::HandshakeFailure,
-            ) if self.is_asked => Cause::Untrusted(refused),
+                | AlertDescription::HandshakeFailure),
+            ) if self.is_asked => refused(what),
             Some(_) | None => cause(error),
         }
     }
@@ -275,14 +277,14 @@ pub(super) async fn accept(
     let stream = TlsAcceptor::from(config).accept(stream).await.map_err(|error| match alert(&error) {
         // Whatever a client complains of, it is our certificate.
         Some(
-            AlertDescription::BadCertificate
+            what @ (AlertDescription::BadCertificate
             | AlertDescription::UnsupportedCertificate
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied,
-        ) => Cause::Untrusted(Untrusted::ClientCertificateRefused),
+            | AlertDescription::AccessDenied),
+        ) => Cause::Untrusted(Untrusted::ClientCertificateRefused(Alert(what.into()))),
         Some(_) | None => cause(&error),
     })?;
     let connection = stream.get_ref().1;
@@ -354,9 +356,7 @@ fn untrusted(error: &Error) -> Untrusted {
             | PeerIncompatible::Tls13RequiredForQuic,
         )
         | Error::AlertReceived(AlertDescription::ProtocolVersion) => Untrusted::Version,
-        Error::NoCertificatesPresented | Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            Untrusted::ClientCertificateWanted
-        }
+        Error::AlertReceived(alert) => Untrusted::Alert(Alert((*alert).into())),
         Error::InvalidCertificate(fault) => {
             Objection::of(error).map_or_else(|| complaint(fault), |it| it.why)
         }
@@ -375,6 +375,11 @@ fn complaint(fault: &CertificateError) -> Untrusted {
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             Untrusted::Purpose
+        }
+        CertificateError::Other(OtherError(other))
+            if matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)) =>
+        {
+            Untrusted::Authority
         }
         _ => Untrusted::Broken,
     }

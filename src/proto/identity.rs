@@ -78,24 +78,97 @@ pub enum Untrusted {
     /// It was not issued to prove who a server is (extended key usage).
     #[error("the certificate is not for servers")]
     Purpose,
+    /// It is that of an authority (basicConstraints), which signs others and proves nobody.
+    #[error("the certificate is an authority's own")]
+    Authority,
     /// It can't be read, or one of its signatures is wrong.
     #[error("the certificate is broken")]
     Broken,
     /// The other end wants a certificate of ours, and we have none.
-    #[error("a client certificate is wanted")]
-    ClientCertificateWanted,
+    #[error("a client certificate is wanted: {0}")]
+    ClientCertificateWanted(Alert),
     /// The other end does not accept the certificate that we have shown.
-    #[error("our certificate was not accepted")]
-    ClientCertificateRefused,
+    #[error("our certificate was not accepted: {0}")]
+    ClientCertificateRefused(Alert),
     /// No version of TLS is common to both ends.
     #[error("no common version of TLS")]
     Version,
     /// What comes back is not TLS.
     #[error("not TLS")]
     NotTls,
+    /// The other end broke it off, and said why in a word that none of the above is.
+    #[error("the other side ended TLS with the alert {0}")]
+    Alert(Alert),
     /// The handshake failed for a reason that has no word of its own here.
     #[error("the TLS handshake failed")]
     Handshake,
+}
+
+/// The alert by which the other end of a TLS connection breaks it off (RFC 8446 §6), by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alert(pub u8);
+
+impl Alert {
+    /// No parameters are common to both ends; until TLS 1.2 also: a certificate is wanted.
+    pub const HANDSHAKE_FAILURE: Alert = Alert(40);
+    /// No parameters that are strong enough are common to both ends.
+    pub const INSUFFICIENT_SECURITY: Alert = Alert(71);
+    /// Something at the other end went wrong that has nothing to do with us.
+    pub const INTERNAL_ERROR: Alert = Alert(80);
+    /// The other end is nobody of the name that was asked for (RFC 6066 §3).
+    pub const UNRECOGNIZED_NAME: Alert = Alert(112);
+    /// A certificate is wanted, and none was shown.
+    pub const CERTIFICATE_REQUIRED: Alert = Alert(116);
+    /// None of the protocols above TLS that were offered is spoken there, or none was offered (RFC 7301 §3.2).
+    pub const NO_APPLICATION_PROTOCOL: Alert = Alert(120);
+
+    /// Its registered name.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            0 => "close_notify",
+            10 => "unexpected_message",
+            20 => "bad_record_mac",
+            22 => "record_overflow",
+            40 => "handshake_failure",
+            41 => "no_certificate",
+            42 => "bad_certificate",
+            43 => "unsupported_certificate",
+            44 => "certificate_revoked",
+            45 => "certificate_expired",
+            46 => "certificate_unknown",
+            47 => "illegal_parameter",
+            48 => "unknown_ca",
+            49 => "access_denied",
+            50 => "decode_error",
+            51 => "decrypt_error",
+            60 => "export_restriction",
+            70 => "protocol_version",
+            71 => "insufficient_security",
+            80 => "internal_error",
+            86 => "inappropriate_fallback",
+            90 => "user_canceled",
+            100 => "no_renegotiation",
+            109 => "missing_extension",
+            110 => "unsupported_extension",
+            112 => "unrecognized_name",
+            113 => "bad_certificate_status_response",
+            115 => "unknown_psk_identity",
+            116 => "certificate_required",
+            120 => "no_application_protocol",
+            _ => return None,
+        })
+    }
+}
+
+/// Its name, else its number.
+impl fmt::Display for Alert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "number {}", self.0),
+        }
+    }
 }
 
 /// What kept a WebSocket from being opened (RFC 6455, RFC 7118).
@@ -169,17 +242,24 @@ impl Certificate {
         self.hosts.iter().map(String::as_str).chain(common).any(is_name)
     }
 
-    /// The names that count for [`Certificate::is_for`], as people read them.
+    /// The names that count for [`Certificate::is_for`], as people read them: `sip:munich.de` where it is a URI.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> =
-            self.uris.iter().filter_map(|uri| domain(uri)).map(str::to_owned).collect();
+            self.uris.iter().filter_map(|uri| domain(uri)).map(|name| format!("sip:{name}")).collect();
         if names.is_empty() {
             let common = self.common_name.iter().filter(|_| !self.has_alternatives);
             names.extend(self.hosts.iter().chain(common).cloned());
         }
         names.extend(self.addresses.iter().map(IpAddr::to_string));
         names
+    }
+
+    /// The DNS names that do not count, since a URI stands beside them that does.
+    #[must_use]
+    pub fn uncounted_hosts(&self) -> &[String] {
+        let has_domain = self.uris.iter().any(|uri| domain(uri).is_some());
+        if has_domain { &self.hosts } else { &[] }
     }
 
     /// The users that it is for: the URIs `sip:user@domain` and `sips:user@domain` among its subject alternative names

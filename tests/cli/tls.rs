@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
 use serde_json::Value;
 
 use crate::authority::Authority;
@@ -202,6 +202,13 @@ fn a_certificate_that_does_not_do_is_told_with_what_is_wrong() {
         (other.signs("issuer.pem", &here), "certificate_issuer", "issued by CN=Other Root"),
         (authority.self_signed("self.pem", &here), "certificate_self_signed", "signed by itself"),
         (authority.signs_with("client.pem", &here, client), "", "not for servers"),
+        (
+            authority.signs_with("middle.pem", &here, |params| {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            }),
+            "",
+            "is that of an authority, and no server's own",
+        ),
     ] {
         let server = open_to_all(&certificate);
         let ran = over_tls("register", &server.at[0], &["--tls-ca", &authority.ca()]);
@@ -241,6 +248,62 @@ fn a_wildcard_counts_with_a_switch_only() {
     assert!(refused["hint"].as_str().unwrap().contains("--tls-wildcard"), "{refused}");
     let ran = over_tls("list", &server.at[0], &[&name[..], &["--tls-wildcard"]].concat());
     assert_eq!(ran.code, Some(0), "{}", ran.all());
+}
+
+/// SEC-005: where a URI names another domain the DNS names don't count, and that is said.
+#[test]
+fn a_name_that_does_not_count_is_told_as_that() {
+    let authority = Authority::new();
+    let server = open_to_all(&authority.signs("server.pem", &["sip:leipzig.de", "munich.de", "bonn.de"]));
+    let ca = authority.ca();
+    let error = |name: &str| {
+        over_tls("list", &server.at[0], &["--tls-ca", &ca, "--tls-name", name]).json()["error"].clone()
+    };
+    for (name, hint) in
+        [("munich.de", "no DNS name counts (RFC 5922 §7.1)"), ("berlin.de", "is it the right server?")]
+    {
+        let error = error(name);
+        assert_eq!(error["cause"], "certificate_name", "{error}");
+        let said = format!(
+            "the certificate is for sip:leipzig.de, not for {name}; its DNS names (munich.de, bonn.de) don't count beside a sip: URI"
+        );
+        assert!(error["message"].as_str().unwrap().ends_with(&said), "{error}");
+        assert!(error["hint"].as_str().unwrap().contains(hint), "{error}");
+    }
+    assert_eq!(error("leipzig.de"), Value::Null);
+}
+
+/// A server that breaks the handshake off says why by an alert, which is told with what it means.
+#[test]
+fn the_alert_of_a_server_is_told_with_what_it_means() {
+    for (alert, cause, said, hint) in [
+        (40, "", "ended TLS with the alert handshake_failure", "no cipher suite"),
+        (71, "", "ended TLS with the alert insufficient_security", "good enough"),
+        (70, "tls_version", "no common version of TLS", "1.2 and 1.3"),
+        (80, "", "ended TLS with the alert internal_error", "something failed there"),
+        (112, "", "ended TLS with the alert unrecognized_name", "--tls-name"),
+        (116, "client_certificate_wanted", "a certificate of ours: certificate_required", "--tls-cert"),
+        (120, "", "ended TLS with the alert no_application_protocol", "ALPN"),
+        (47, "", "ended TLS with the alert illegal_parameter", "its log tells more"),
+        (199, "", "ended TLS with the alert number 199", "its log tells more"),
+    ] {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = server.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let mut head = [0; 5];
+            stream.read_exact(&mut head).unwrap();
+            stream.read_exact(&mut vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))]).unwrap();
+            stream.write_all(&[21, 3, 3, 0, 2, 2, alert]).unwrap();
+            let _ = stream.read(&mut [0; 16]);
+        });
+        let ran = over_tls("list", &at, &[]);
+        let error = ran.json()["error"].clone();
+        assert_eq!((ran.code, &error["kind"]), (Some(5), &"untrusted".into()), "{}", ran.all());
+        assert_eq!(error["cause"].as_str().unwrap_or_default(), cause, "{}", ran.all());
+        assert!(error["message"].as_str().unwrap().contains(said), "{error}");
+        assert!(error["hint"].as_str().unwrap().contains(hint), "{error}");
+    }
 }
 
 /// TLS where none is, none where TLS is, and silence, are named as what they are.

@@ -570,11 +570,13 @@ impl From<Cause> for HandshakeCause {
                 Untrusted::NotYetValid => HandshakeCause::CertificateNotYetValid,
                 Untrusted::Issuer | Untrusted::Incomplete => HandshakeCause::CertificateIssuer,
                 Untrusted::SelfSigned => HandshakeCause::CertificateSelfSigned,
-                Untrusted::Name | Untrusted::Purpose | Untrusted::Broken => {
+                Untrusted::Name | Untrusted::Purpose | Untrusted::Authority | Untrusted::Broken => {
                     HandshakeCause::CertificateUnusable
                 }
-                Untrusted::ClientCertificateRefused => HandshakeCause::CertificateRefused,
-                Untrusted::ClientCertificateWanted | Untrusted::Handshake => HandshakeCause::Tls,
+                Untrusted::ClientCertificateRefused(_) => HandshakeCause::CertificateRefused,
+                Untrusted::ClientCertificateWanted(_) | Untrusted::Alert(_) | Untrusted::Handshake => {
+                    HandshakeCause::Tls
+                }
             },
             Cause::Upgrade(fault) => match fault {
                 UpgradeFault::Subprotocol => HandshakeCause::NoSubprotocol,
@@ -601,8 +603,8 @@ impl From<Cause> for HandshakeCause {
 /// What was wrong with a handshake, for people.
 fn unusable(cause: Cause) -> String {
     match cause {
-        Cause::Untrusted(Untrusted::ClientCertificateRefused) => {
-            "the other side does not trust our certificate".to_owned()
+        Cause::Untrusted(Untrusted::ClientCertificateRefused(alert)) => {
+            format!("the other side does not trust our certificate: {alert}")
         }
         Cause::TimedOut => "it did not come to an end in time".to_owned(),
         Cause::Reset => "the other side went away".to_owned(),

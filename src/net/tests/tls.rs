@@ -21,7 +21,7 @@ use super::*;
 use crate::net::stream::Handshakes;
 use crate::net::tls::{self, Handshake, Identity, ProfileSettings, ServerSettings};
 use crate::proto::Cause;
-use crate::proto::identity::{TlsSession, Untrusted, Wildcards};
+use crate::proto::identity::{Alert, TlsSession, Untrusted, Wildcards};
 
 const DOMAIN: &str = "munich.de";
 const VERSIONS: [(&SupportedProtocolVersion, &str); 2] = [(&TLS12, "1.2"), (&TLS13, "1.3")];
@@ -555,9 +555,9 @@ async fn our_certificate_is_shown() {
             (Some(root.signs(&["sip:bob@munich.de"]).identity()), None),
             (
                 Some(stranger.signs(&["sip:bob@munich.de"]).identity()),
-                Some(Untrusted::ClientCertificateRefused),
+                Some(Untrusted::ClientCertificateRefused(Alert(48))),
             ),
-            (None, Some(Untrusted::ClientCertificateWanted)),
+            (None, Some(Untrusted::ClientCertificateWanted(Alert::CERTIFICATE_REQUIRED))),
         ] {
             let (mut network, listener) =
                 calling(DOMAIN, ProfileSettings { identity, ..trusts(&root.pem) }).await;
@@ -599,8 +599,8 @@ async fn our_certificate_is_wanted_below_a_websocket() {
     for (version, text) in VERSIONS {
         let config = speaks(version, &server, Some(&root));
         for (identity, expected) in [
-            (Some(stranger.signs(&[DOMAIN]).identity()), Untrusted::ClientCertificateRefused),
-            (None, Untrusted::ClientCertificateWanted),
+            (Some(stranger.signs(&[DOMAIN]).identity()), Untrusted::ClientCertificateRefused(Alert(48))),
+            (None, Untrusted::ClientCertificateWanted(Alert::CERTIFICATE_REQUIRED)),
         ] {
             let listener = TcpListener::bind((V4, 0)).await.unwrap();
             let address = listener.local_addr().unwrap();
@@ -772,6 +772,47 @@ async fn a_client_without_tls_is_named() {
     assert_eq!(handshake_fails(&mut network).await, Cause::Reset);
 }
 
+/// Who shows the certificate of an authority as its own is told as that, on either side.
+#[tokio::test]
+async fn an_authority_is_nobody_itself() {
+    let root = Authority::new("Root");
+    let is_authority =
+        |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let middle = root.signs_with(&[DOMAIN, "sip:bob@munich.de"], is_authority);
+    let judged = objection(DOMAIN, &trusts(&root.pem), middle.identity()).await;
+    assert_eq!(judged.err(), Some(Untrusted::Authority));
+    let ours = ProfileSettings { identity: Some(middle.identity()), ..trusts(&root.pem) };
+    let theirs = ServerSettings {
+        client_roots: Some(root.pem.clone().into_bytes()),
+        ..shows(root.signs(&[DOMAIN]).identity())
+    };
+    let (_, accepted) = meet(DOMAIN, &ours, &theirs).await;
+    assert_eq!(accepted.err(), Some(Cause::Untrusted(Untrusted::Authority)));
+    // One that is trusted as it is needs no chain.
+    assert!(objection(DOMAIN, &trusts(&middle.pem), middle.identity()).await.unwrap().verified);
+}
+
+/// What a server breaks the handshake off with is told, by its name where it has one.
+#[tokio::test]
+async fn the_alert_of_a_server_is_told() {
+    for (alert, expected) in [
+        (40, Untrusted::Alert(Alert::HANDSHAKE_FAILURE)),
+        // Nobody has asked for a certificate of ours.
+        (42, Untrusted::Alert(Alert(42))),
+        (70, Untrusted::Version),
+        (112, Untrusted::Alert(Alert::UNRECOGNIZED_NAME)),
+        (116, Untrusted::ClientCertificateWanted(Alert::CERTIFICATE_REQUIRED)),
+        (120, Untrusted::Alert(Alert::NO_APPLICATION_PROTOCOL)),
+        (199, Untrusted::Alert(Alert(199))),
+    ] {
+        let (mut network, listener) = calling(DOMAIN, ProfileSettings::default()).await;
+        let (mut stream, _) = soon(listener.accept()).await.unwrap();
+        meanwhile(&mut network, record(&mut stream)).await;
+        stream.write_all(&[21, 3, 3, 0, 2, 2, alert]).await.unwrap();
+        assert_eq!(fails(&mut network).await, Cause::Untrusted(expected), "{alert}");
+    }
+}
+
 /// A client that doesn't take our certificate says so.
 #[tokio::test]
 async fn a_client_that_does_not_trust_us_is_told() {
@@ -783,7 +824,7 @@ async fn a_client_that_does_not_trust_us_is_told() {
             connector.connect(ServerName::try_from(DOMAIN).unwrap(), stream).await
         });
         let cause = handshake_fails(&mut network).await;
-        assert_eq!(cause, Cause::Untrusted(Untrusted::ClientCertificateRefused));
+        assert_eq!(cause, Cause::Untrusted(Untrusted::ClientCertificateRefused(Alert(48))));
         assert!(client.await.unwrap().is_err());
     }
 }

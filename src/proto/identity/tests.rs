@@ -163,7 +163,7 @@ fn an_address_is_compared_with_addresses_alone() {
 #[test]
 fn the_names_that_count_are_told() {
     for (names, told) in [
-        ("URI:sip:munich.de:5061 DNS:leipzig.de CN=bonn.de", vec!["munich.de"]),
+        ("URI:sip:munich.de:5061 DNS:leipzig.de CN=bonn.de", vec!["sip:munich.de"]),
         ("URI:sip:bob@munich.de DNS:leipzig.de CN=bonn.de", vec!["leipzig.de"]),
         ("URI:sip:[2001:db8::1] DNS:leipzig.de", vec!["leipzig.de"]),
         ("URI:sip:192.0.2.1 DNS:leipzig.de", vec!["leipzig.de"]),

@@ -8,7 +8,7 @@ use crate::cli::report::zone::Zone;
 use crate::proto::binding::{Aor, Effect, Fate};
 use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::digest::Algorithm;
-use crate::proto::identity::{Untrusted, UpgradeFault};
+use crate::proto::identity::{Alert, Untrusted, UpgradeFault};
 use crate::proto::registrar::service::{AuthFailure, Crowd, Overload, ServerEvent};
 use crate::sip::Method;
 
@@ -271,7 +271,9 @@ fn a_handshake_that_failed_is_told_with_its_cause() {
         Cause::Untrusted(Untrusted::NotTls),
         Cause::Untrusted(Untrusted::Version),
         Cause::Untrusted(Untrusted::Issuer),
-        Cause::Untrusted(Untrusted::ClientCertificateRefused),
+        Cause::Untrusted(Untrusted::Authority),
+        Cause::Untrusted(Untrusted::ClientCertificateRefused(Alert(48))),
+        Cause::Untrusted(Untrusted::Alert(Alert(40))),
         Cause::Upgrade(UpgradeFault::Subprotocol),
         Cause::Upgrade(UpgradeFault::Origin),
         Cause::TimedOut,
@@ -290,16 +292,18 @@ fn a_handshake_that_failed_is_told_with_its_cause() {
         );
         words.push(json["cause"].as_str().unwrap().to_owned());
     }
-    insta::assert_snapshot!(lines, @r#"
+    insta::assert_snapshot!(lines, @r"
     13:03:12 UTC  handshake  over wss from 192.0.2.7: not TLS (3 times)
     13:03:12 UTC  handshake  over wss from 192.0.2.7: no common version of TLS (3 times)
     13:03:12 UTC  handshake  over wss from 192.0.2.7: the certificate's issuer is not trusted (3 times)
-    13:03:12 UTC  handshake  over wss from 192.0.2.7: the other side does not trust our certificate (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: the certificate is an authority's own (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: the other side does not trust our certificate: unknown_ca (3 times)
+    13:03:12 UTC  handshake  over wss from 192.0.2.7: the other side ended TLS with the alert handshake_failure (3 times)
     13:03:12 UTC  handshake  over wss from 192.0.2.7: no WebSocket subprotocol sip (3 times)
     13:03:12 UTC  handshake  over wss from 192.0.2.7: the origin is not allowed (3 times)
     13:03:12 UTC  handshake  over wss from 192.0.2.7: it did not come to an end in time (3 times)
     13:03:12 UTC  handshake  over wss from 192.0.2.7: the other side went away (3 times)
     13:03:12 UTC  handshake  over wss from 192.0.2.7: too many are under way (3 times)
-    "#);
-    insta::assert_snapshot!(words.join(" "), @r#"not_tls tls_version certificate_issuer certificate_refused no_subprotocol origin silent closed too_many"#);
+    ");
+    insta::assert_snapshot!(words.join(" "), @r"not_tls tls_version certificate_issuer certificate_unusable certificate_refused tls no_subprotocol origin silent closed too_many");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::proto::identity::{Certificate, TlsSession, Untrusted, UpgradeFault};
+use crate::proto::identity::{Alert, Certificate, TlsSession, Untrusted, UpgradeFault};
 use crate::sip::FramingError;
 
 /// 2027-01-01 and a month before that.
@@ -75,11 +75,13 @@ fn what_is_wrong_with_a_certificate() {
         Why::SelfSigned,
         Why::Incomplete,
         Why::Purpose,
+        Why::Authority,
         Why::Broken,
-        Why::ClientCertificateWanted,
-        Why::ClientCertificateRefused,
+        Why::ClientCertificateWanted(Alert::CERTIFICATE_REQUIRED),
+        Why::ClientCertificateRefused(Alert(48)),
         Why::Version,
         Why::NotTls,
+        Why::Alert(Alert::HANDSHAKE_FAILURE),
         Why::Handshake,
     ];
     let mut said = String::new();
@@ -87,7 +89,7 @@ fn what_is_wrong_with_a_certificate() {
         let cause = Cause::Untrusted(why);
         let failure = Failure::Unreachable(Unreachable::Network(cause));
         let attempts = vec![attempt(AttemptResult::Failed(cause))];
-        let known = !matches!(why, Why::Version | Why::NotTls | Why::Handshake);
+        let known = !matches!(why, Why::Version | Why::NotTls | Why::Alert(_) | Why::Handshake);
         let tls = if known { session(false, Some("sip.munich.de")) } else { None };
         let report = over_tls(Report { tls, attempts, requests: 0, hop: None, ..failed(failure, None) });
         let (exit, _, stderr) = shown(&report, Settings::default());
@@ -120,13 +122,16 @@ fn what_is_wrong_with_a_certificate() {
     error: WHO: the certificate of CN=munich.de,O=LMU is not for servers
     hint: its extended key usage lacks serverAuth: the server needs another one
     null
+    error: WHO: the certificate of CN=munich.de,O=LMU is that of an authority, and no server's own
+    hint: it is made to sign others (basicConstraints CA), not to prove who a server is: the server has to show one of its own; --tls-ca FILE trusts it as it is, where FILE holds it as PEM
+    null
     error: WHO: the certificate is broken
-    hint: it can't be read, or a signature is wrong: somebody may be in between, or the server has mixed files up
+    hint: it can't be read, a signature is wrong, or it breaks a rule of its authority: somebody may be in between, or the server has mixed files up
     "client_certificate_wanted"
-    error: WHO: the server wants a certificate of ours
+    error: WHO: the server wants a certificate of ours: certificate_required
     hint: --tls-cert FILE shows one, with --tls-key FILE where its key is in another file
     "client_certificate_wanted"
-    error: WHO: the server did not accept our certificate
+    error: WHO: the server did not accept our certificate: unknown_ca
     hint: is that of --tls-cert from an authority that the server trusts, with those in between, and not run out?
     "tls_version"
     error: WHO: no common version of TLS: sipreg speaks 1.2 and 1.3
@@ -134,6 +139,9 @@ fn what_is_wrong_with_a_certificate() {
     "not_tls"
     error: WHO: what answers is not TLS
     hint: a port of plain SIP, perhaps: TLS is mostly at 5061; --transport tcp goes without it
+    null
+    error: WHO: the server ended TLS with the alert handshake_failure
+    hint: it finds no cipher suite, group or signature algorithm that both sides have and that is good enough for it: its log tells more
     null
     error: WHO: the TLS handshake failed
     hint: both sides have nothing in common, or one of them broke it off: the server's log tells more
