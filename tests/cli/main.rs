@@ -30,6 +30,7 @@ mod locating;
 mod memory;
 mod moves;
 mod nameserver;
+mod nat;
 mod peer;
 mod phone;
 mod proxy;
