@@ -78,6 +78,7 @@ fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
         Failure::Unreachable(Unreachable::Network(Cause::TimedOut)) => Some(FaultCause::Silent),
         Failure::Unreachable(Unreachable::Network(Cause::Untrusted(why))) => certificate::cause(*why),
         Failure::Unreachable(Unreachable::NotOffered { .. }) => Some(FaultCause::ServiceNotOffered),
+        Failure::Unreachable(Unreachable::NoService { .. }) => Some(FaultCause::NoRecords),
         Failure::Unreachable(Unreachable::Network(_) | Unreachable::Closed) => None,
         Failure::Misbehaved(how) => match how {
             Misbehaviour::NotBound => Some(FaultCause::NotBound),
@@ -400,6 +401,12 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
         }
         Unreachable::Name { name, error: None } => format!("\"{name}\" has no address that may be used"),
         Unreachable::NotOffered { name } => format!("\"{name}\" says that it offers no SIP"),
+        Unreachable::NoService { name, lacks_tls: true } => {
+            format!("\"{name}\" offers SIP, but not over TLS, which a sips: address needs")
+        }
+        Unreachable::NoService { name, lacks_tls: false } => {
+            format!("\"{name}\" offers SIP, but by no transport that sipreg has")
+        }
         Unreachable::Network(cause) => {
             let who = end(report, |result| result == AttemptResult::Failed(*cause));
             format!("{who}: {cause}")
@@ -440,6 +447,8 @@ fn unreachable_case(why: &Unreachable, report: &Report) -> Option<Case> {
         }
         Unreachable::Name { error: None, .. } => explain::NO_ADDRESS,
         Unreachable::NotOffered { .. } => explain::NOT_OFFERED,
+        Unreachable::NoService { lacks_tls: true, .. } => explain::NO_TLS_SERVICE,
+        Unreachable::NoService { lacks_tls: false, .. } => explain::NO_KNOWN_SERVICE,
         Unreachable::Network(cause) => match cause {
             Cause::Refused => explain::CONNECTION_REFUSED,
             Cause::Unreachable => explain::NETWORK_UNREACHABLE,

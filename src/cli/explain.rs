@@ -250,6 +250,17 @@ pub const NOT_OFFERED: Case = Case {
     hint: "an SRV record with the target \".\" says so on purpose: is it the right domain? --registrar or --proxy names \
            another server",
 };
+/// NAPTR records without TLS, and a `sips` address.
+pub const NO_TLS_SERVICE: Case = Case {
+    seen: "offers SIP, but not over TLS",
+    hint: "the NAPTR records of the domain name no service over TLS: a sip: address goes without it; --registrar or --proxy names \
+           a server that has it",
+};
+/// NAPTR records of other transports only.
+pub const NO_KNOWN_SERVICE: Case = Case {
+    seen: "offers SIP, but by no transport that sipreg has",
+    hint: "the NAPTR records of the domain name other services only, -v shows them: --registrar or --proxy names a server",
+};
 /// TCP RST on connecting, or ICMP port unreachable.
 pub const CONNECTION_REFUSED: Case =
     Case { seen: "connection refused", hint: "nobody listens there: check host, port and --transport" };
@@ -550,6 +561,8 @@ pub const ENTRIES: &[Entry] = &[
             NO_ADDRESS,
             PORT_NAMED,
             NOT_OFFERED,
+            NO_TLS_SERVICE,
+            NO_KNOWN_SERVICE,
             CONNECTION_REFUSED,
             NETWORK_UNREACHABLE,
             TRANSPORT_UNSUPPORTED,
@@ -838,7 +851,11 @@ pub const CAUSES: &[Entry] = &[
         &[UNKNOWN_ALGORITHM, TOO_WEAK, OTHER_HA1],
     ),
     known_cause(&["name_unknown"], "the name service does not know the name", &[NAME_UNKNOWN]),
-    known_cause(&["no_records"], "the name has no address that may be used", &[NO_ADDRESS, PORT_NAMED]),
+    known_cause(
+        &["no_records"],
+        "the name has no address that may be used",
+        &[NO_ADDRESS, PORT_NAMED, NO_TLS_SERVICE, NO_KNOWN_SERVICE],
+    ),
     known_cause(
         &["service_not_offered"],
         "the domain says in the name service that it offers no SIP",

@@ -139,6 +139,13 @@ pub enum Next {
         /// The domain.
         name: String,
     },
+    /// The domain's NAPTR records name services, and none that can be used. Go on by [`Locate::next`].
+    NoService {
+        /// The domain.
+        name: String,
+        /// One would do, were it over TLS: `sips` goes over nothing else.
+        lacks_tls: bool,
+    },
     /// Ask these, if any, and come back with an answer or at that time.
     Wait {
         /// None of them was asked before.
@@ -379,9 +386,10 @@ impl Locate {
         let known = !services.is_empty();
         let mut first = None;
         // RFC 3263 §4.1: for sips, services without TLS don't count.
-        let usable = services.into_iter().filter_map(usable);
-        let usable = usable.filter(|(transport, _)| transport.is_secure() || !self.is_sips);
-        for (transport, name) in usable.take(MOST_SERVERS) {
+        let mut usable: Vec<_> = services.into_iter().filter_map(usable).collect();
+        let lacks_tls = !usable.is_empty();
+        usable.retain(|(transport, _)| transport.is_secure() || !self.is_sips);
+        for (transport, name) in usable.into_iter().take(MOST_SERVERS) {
             first.get_or_insert(transport);
             self.ways.push_back(Way::Service { name, transport });
         }
@@ -389,8 +397,7 @@ impl Locate {
             (false, _) if self.is_sips => self.guess(&[Transport::Tls]),
             (false, _) => self.guess(&[Transport::Udp, Transport::Tcp]),
             (true, Some(transport)) => self.ways.push_back(Way::Itself(transport)),
-            // All that it offers is something that we can't do.
-            (true, None) => return self.tell_unresolved(self.domain.clone(), None),
+            (true, None) => return Some(Next::NoService { name: self.domain.clone(), lacks_tls }),
         }
         None
     }
@@ -741,6 +748,12 @@ fn service_name(transport: Transport, domain: &str) -> String {
         Transport::Wss => "_sips._ws",
     };
     format!("{service}.{domain}")
+}
+
+/// Whether this is a service that can be used, though perhaps not for `sips`.
+#[must_use]
+pub fn is_usable(record: &Naptr) -> bool {
+    usable(record).is_some()
 }
 
 /// The transport of a service that we can do, and the name to ask SRV for.

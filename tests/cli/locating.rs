@@ -55,7 +55,7 @@ fn a_domain_with_all_records_is_enough() {
     let server = NameServer::new(move |name, kind| match (kind, name) {
         ("NAPTR", "munich.de") => Play::Say(vec![
             naptr(30, "SIP+D2U", "_sip._udp.munich.de"),
-            naptr(10, "SIPS+D2T", "_sips._tcp.munich.de"),
+            naptr(10, "SIP+D2S", "_sip._sctp.munich.de"),
             naptr(20, "SIP+D2T", "_sip._tcp.munich.de"),
         ]),
         ("SRV", "_sip._tcp.munich.de") => Play::Say(vec![srv(10, 60, &at, "sip1.munich.de")]),
@@ -66,7 +66,7 @@ fn a_domain_with_all_records_is_enough() {
     let object = must(&ran, 0);
     assert_eq!(object["registrar"]["transport"], "tcp");
     assert_eq!(attempts(&object), [("200", "sip1.munich.de")]);
-    for said in ["SIPS+D2T _sips._tcp.munich.de (skipped)", "sip1.munich.de, SRV 10 60", &server.address] {
+    for said in ["SIP+D2S _sip._sctp.munich.de (skipped)", "sip1.munich.de, SRV 10 60", &server.address] {
         assert!(ran.stderr.contains(said), "{said}: {}", ran.all());
     }
     assert_eq!(registrar.requests()[0].text.lines().next(), Some("REGISTER sip:munich.de SIP/2.0"));
@@ -176,6 +176,30 @@ fn four_ways_to_find_nothing_are_told_apart() {
         assert!(object["error"]["message"].as_str().unwrap().contains(words), "{}", ran.all());
         assert!(object["elapsed_ms"].as_f64().unwrap() < 15_000.0);
         assert_eq!(object["requests"], 0);
+    }
+}
+
+/// LOC-006: a domain whose services can't be used is told as that, with what they lack, and not as one without addresses.
+#[test]
+fn services_that_do_not_do_are_told_as_what_they_lack() {
+    for (registrar, service, said, advised) in [
+        ("sips:munich.de", "SIP+D2U", "not over TLS, which a sips: address needs", "no service over TLS"),
+        ("sips:munich.de", "SIP+D2T", "not over TLS, which a sips: address needs", "no service over TLS"),
+        ("sips:munich.de", "SIP+D2S", "by no transport that sipreg has", "other services only"),
+        ("sip:munich.de", "SIP+D2S", "by no transport that sipreg has", "other services only"),
+    ] {
+        let server = NameServer::new(move |name, kind| match (kind, name) {
+            ("NAPTR", "munich.de") => Play::Say(vec![naptr(10, service, "_sip.munich.de")]),
+            _ => Play::Say(vec![a(1)]),
+        });
+        let ran = register(&[&server.address], &["--registrar", registrar]);
+        let object = must(&ran, 5);
+        assert_eq!(attempts(&object), [("no_records", "munich.de")], "{}", ran.all());
+        let error = &object["error"];
+        assert_eq!((&error["kind"], &error["cause"]), (&"unreachable".into(), &"no_records".into()));
+        assert!(error["message"].as_str().unwrap().ends_with(said), "{error}");
+        assert!(error["hint"].as_str().unwrap().contains(advised), "{error}");
+        assert_eq!(server.asked(), ["NAPTR munich.de"]);
     }
 }
 

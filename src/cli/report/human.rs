@@ -329,6 +329,9 @@ pub fn retrying(failure: &Failure, unusable: &Unusable, wait: Duration, paint: P
         Failure::Timeout => diagnose::unusable(unusable).unwrap_or_else(|| "no answer".to_owned()),
         Failure::Unreachable(Unreachable::Name { name, .. }) => format!("\"{name}\" can't be resolved"),
         Failure::Unreachable(Unreachable::NotOffered { name }) => format!("\"{name}\" does not offer SIP"),
+        Failure::Unreachable(Unreachable::NoService { name, .. }) => {
+            format!("\"{name}\" offers no service that can be used")
+        }
         Failure::Unreachable(Unreachable::Network(cause)) => cause.to_string(),
         Failure::Unreachable(Unreachable::Closed) => "the connection was closed".to_owned(),
         Failure::Refused(refusal) => format!("answered {}", refusal.status()),

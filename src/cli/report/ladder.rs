@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::paint::Paint;
 use crate::cli::text::{escape, octets, readable, tenths};
+use crate::proto::locate::is_usable;
 use crate::proto::{Direction, Dropped, Lookup, Naptr, Record, ResolveError, Srv, Transport};
 use crate::sip::{Message, Method};
 
@@ -82,7 +83,7 @@ pub fn lookup(at: Duration, lookup: &Lookup, paint: Paint) -> String {
     format!("{}  ?  {text}{}\n", time(at), paint.faint(&server))
 }
 
-/// A record without its name. Services that can't be used yet are marked.
+/// A record without its name. Services that can't be used are marked.
 fn record(record: &Record) -> String {
     match record {
         Record::A(address) => address.to_string(),
@@ -93,9 +94,8 @@ fn record(record: &Record) -> String {
         Record::Srv(Srv { priority, weight, port, target }) => {
             format!("{priority} {weight} {} port {port}", readable(target))
         }
-        Record::Naptr(Naptr { order, preference, service, replacement, .. }) => {
-            let known = ["SIP+D2U", "SIP+D2T"].iter().any(|known| service.eq_ignore_ascii_case(known));
-            let skipped = if known { "" } else { " (skipped)" };
+        Record::Naptr(naptr @ Naptr { order, preference, service, replacement, .. }) => {
+            let skipped = if is_usable(naptr) { "" } else { " (skipped)" };
             format!("{order} {preference} {service} {}{skipped}", readable(replacement))
         }
     }
@@ -201,7 +201,11 @@ mod tests {
             |target: &str| Record::Srv(Srv { priority: 10, weight: 60, port: 5070, target: target.into() });
         let name = || "xn--mnchen-3ya.de".to_owned();
         let many = (0..6).map(|n| Record::A([192, 0, 2, n].into())).collect();
-        let services = vec![naptr(1, "SIPS+D2T", "_sips._tcp.a.de"), naptr(2, "sip+d2u", "_sip._udp.a.de")];
+        let services = vec![
+            naptr(1, "SIP+D2S", "_sip._sctp.a.de"),
+            naptr(2, "SIPS+D2T", "_sips._tcp.a.de"),
+            naptr(3, "sip+d2u", "_sip._udp.a.de"),
+        ];
         let lines: String = [
             Lookup { question: Question::Naptr(name()), server, answer: Ok(services) },
             Lookup {
@@ -219,7 +223,7 @@ mod tests {
         .map(|said| lookup(Duration::from_micros(700), said, Paint::plain()))
         .collect();
         insta::assert_snapshot!(lines, @r"
-       0.7 ms  ?  NAPTR münchen.de: 1 50 SIPS+D2T _sips._tcp.a.de (skipped), 2 50 sip+d2u _sip._udp.a.de, said 127.0.0.1:53
+       0.7 ms  ?  NAPTR münchen.de: 1 50 SIP+D2S _sip._sctp.a.de (skipped), 2 50 SIPS+D2T _sips._tcp.a.de, 3 50 sip+d2u _sip._udp.a.de, said 127.0.0.1:53
        0.7 ms  ?  SRV _sip._udp.a.de: 10 60 b.de port 5070, 10 60 . port 5070 (not offered), said 127.0.0.1:53
        0.7 ms  ?  A b.de: 192.0.2.0, 192.0.2.1, 192.0.2.2, 192.0.2.3, and 2 more, said 127.0.0.1:53
        0.7 ms  ?  AAAA b.de: no such record, known here

@@ -79,6 +79,11 @@ impl Registrant {
                     attempt.unresolved(name, error);
                 }
                 Next::NotOffered { name } => attempt.unreachable = Some(Unreachable::NotOffered { name }),
+                Next::NoService { name, lacks_tls } => {
+                    attempt.visits += 1;
+                    attempt.unresolved(name.clone(), None);
+                    attempt.unreachable = Some(Unreachable::NoService { name, lacks_tls });
+                }
                 Next::Over => return attempt.later.pop_front().map(|found| self.go_to(attempt, found)),
             }
         }
@@ -108,7 +113,7 @@ impl Registrant {
                     return Turn::Stay(Step::Resolve { questions, until: until.min(review.until) });
                 }
                 Next::Wait { .. } => break true,
-                Next::Unresolved { .. } | Next::NotOffered { .. } => {}
+                Next::Unresolved { .. } | Next::NotOffered { .. } | Next::NoService { .. } => {}
                 Next::Over => break review.found.is_empty(),
             }
         };

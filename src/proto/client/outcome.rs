@@ -272,6 +272,13 @@ pub enum Unreachable {
         /// The domain.
         name: String,
     },
+    /// The domain names services, and none that can be used: NAPTR (RFC 3263 §4.1).
+    NoService {
+        /// The domain.
+        name: String,
+        /// One would do, were it over TLS: `sips` goes over nothing else.
+        lacks_tls: bool,
+    },
     /// The network said no.
     Network(Cause),
     /// The connection was closed without an answer.

@@ -75,6 +75,9 @@ fn walk(mut locate: Locate, zone: &str, random: &mut dyn Random) -> Vec<String> 
             }
             Next::Unresolved { name, error } => steps.push(format!("{name}: {error:?}")),
             Next::NotOffered { name } => steps.push(format!("{name}: not offered")),
+            Next::NoService { name, lacks_tls } => {
+                steps.push(format!("{name}: no service{}", if lacks_tls { " over TLS" } else { "" }));
+            }
             Next::Wait { questions, .. } => {
                 assert_ne!(questions, [], "it waits for nothing");
                 let asked: Vec<String> = questions.iter().map(shown_question).collect();
@@ -223,7 +226,7 @@ fn records_that_are_missing_lead_to_the_next_kind() {
         // NAPTR of other protocols doesn't count.
         ("munich.de NAPTR 1 1 s x-eduroam:radius.tls _radsec._tcp.munich.de\n".to_owned() + servers, "udp 192.0.2.1:5070 of a.munich.de, SRV 1 1"),
         // Services that we can't do.
-        ("munich.de NAPTR 1 1 s SIP+D2S _sip._sctp.munich.de\n".to_owned() + at_home, "munich.de: None"),
+        ("munich.de NAPTR 1 1 s SIP+D2S _sip._sctp.munich.de\n".to_owned() + at_home, "munich.de: no service"),
         (
             "munich.de NAPTR 1 1 s SIP+D2S _sip._sctp.munich.de\nmunich.de NAPTR 2 1 s SIP+D2U _sip._udp.munich.de\n".to_owned() + servers,
             "udp 192.0.2.1:5070 of a.munich.de, SRV 1 1",
@@ -272,6 +275,7 @@ fn answers_of_both_families_are_tried_ipv6_first_and_one_failure_spoils_nothing(
                 Next::Found(found) => steps.push(found.destination.address.to_string()),
                 Next::Unresolved { error, .. } => steps.push(format!("{error:?}")),
                 Next::NotOffered { .. } => panic!("it has no SRV record"),
+                Next::NoService { .. } => panic!("it has no NAPTR record"),
                 Next::Wait { questions, .. } => {
                     for question in questions {
                         let answer =
@@ -462,7 +466,11 @@ wss 192.0.2.1:8443 as munich.de of a.example.net, SRV 1 1"
     let plain =
         "munich.de NAPTR 1 1 s SIP+D2T _sip._tcp.munich.de\n_sip._tcp.munich.de SRV 1 1 5070 munich.de
         munich.de A 192.0.2.9";
-    assert_eq!(destinations("sips:munich.de", plain), "munich.de: None");
+    assert_eq!(destinations("sips:munich.de", plain), "munich.de: no service over TLS");
+    let other = "munich.de NAPTR 1 1 s SIP+D2S _sip._sctp.munich.de";
+    for text in ["sips:munich.de", "sip:munich.de"] {
+        assert_eq!(destinations(text, other), "munich.de: no service");
+    }
     // The default port of each.
     let at_home = "munich.de A 192.0.2.9";
     for (text, expected) in [

@@ -798,7 +798,7 @@ impl Proxy {
         {
             match locate.next(now) {
                 Next::Found(found) => branch.addresses.push_back(found.destination),
-                Next::Unresolved { .. } | Next::NotOffered { .. } => {}
+                Next::Unresolved { .. } | Next::NotOffered { .. } | Next::NoService { .. } => {}
                 Next::Wait { questions, until } => {
                     let mut is_known = false;
                     for question in questions {

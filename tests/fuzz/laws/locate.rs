@@ -43,7 +43,7 @@ pub fn ends_within_its_bounds(octets: &[u8]) {
                 assert!(seen.len() <= 16, "too many destinations");
                 assert!(locate.left() <= 16 - seen.len(), "more are left than may be tried");
             }
-            Next::Unresolved { .. } | Next::NotOffered { .. } => {}
+            Next::Unresolved { .. } | Next::NotOffered { .. } | Next::NoService { .. } => {}
             Next::Wait { questions, until } => {
                 assert!(now < until && until.since(now) <= Duration::from_secs(14), "a bad time to wait for");
                 for question in questions {
