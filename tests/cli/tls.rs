@@ -87,7 +87,8 @@ fn a_connection_that_proves_nothing_is_warned_of() {
     }
 }
 
-/// A server can't listen over TLS without a certificate: the hint says how to make one.
+/// A server can't listen over TLS without a certificate: the hint says how to make one. An option that no listener has a use
+/// for is a mistake, too.
 #[test]
 fn a_server_without_a_certificate_does_not_begin() {
     let authority = Authority::new();
@@ -106,6 +107,22 @@ fn a_server_without_a_certificate_does_not_begin() {
         ),
         (&["--tls-ca", &junk], ["--tls-ca: ", "junk.pem\" has no certificate"]),
         (&["--ws-origin", "phone.example.com"], ["--ws-origin: ", "https://phone.example.com"]),
+        (
+            &["--ws-origin", "https://phone.example.com"],
+            ["--ws-origin: is for WebSocket, and --listen names no ws: or wss:", "hint: --listen ws:"],
+        ),
+        (
+            &[tls[0], tls[1], "--tls-cert", &good, "--ws-origin", "https://phone.example.com"],
+            ["--ws-origin: is for WebSocket", "hint: --listen ws:"],
+        ),
+        (
+            &["--tls-cert", &good],
+            ["--tls-cert: is for TLS, and --listen names no tls: or wss:", "hint: --listen tls:"],
+        ),
+        (
+            &["--listen", "ws:127.0.0.1:0", "--tls-cert", &good, "--tls-client-ca", &good],
+            ["--tls-cert: is for TLS", "hint: --listen tls:"],
+        ),
     ] {
         let ran = sipreg(&[&["serve", "--no-auth"], arguments].concat());
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?} {}", ran.all());

@@ -106,13 +106,23 @@ fn listen(args: &Listening) -> Result<Vec<Listen>, UsageError> {
     Ok(all)
 }
 
-/// Refuses to listen over TLS without a certificate.
+/// Refuses to listen over TLS without a certificate, and options that no listener has a use for.
 fn proven(args: &Showing, listen: &[Listen]) -> Result<(), UsageError> {
-    if args.tls_cert.is_some() {
-        return Ok(());
+    let listens =
+        |transports: &[Transport]| listen.iter().any(|listen| transports.contains(&listen.transport));
+    if !args.ws_origin.is_empty() && !listens(&[Transport::Ws, Transport::Wss]) {
+        return Err(UsageError::option("--ws-origin", "is for WebSocket, and --listen names no ws: or wss:")
+            .hint("--listen ws:127.0.0.1:8080 listens there; wss: goes over TLS, with --tls-cert"));
     }
     let goes_with =
         [("--tls-key", args.tls_key.is_some()), ("--tls-client-ca", args.tls_client_ca.is_some())];
+    if args.tls_cert.is_some() {
+        if listens(&[Transport::Tls, Transport::Wss]) {
+            return Ok(());
+        }
+        return Err(UsageError::option("--tls-cert", "is for TLS, and --listen names no tls: or wss:")
+            .hint("--listen tls:127.0.0.1:5061 listens there; wss: is for browsers"));
+    }
     if let Some((option, _)) = goes_with.iter().find(|(_, is_there)| *is_there) {
         return Err(UsageError::option(option, "goes with --tls-cert only")
             .hint("--tls-cert FILE is the certificate of this server"));
