@@ -382,7 +382,7 @@ group! {
     /// How the other end proves who it is, and how we do, over TLS and WebSocket.
     #[command(next_help_heading = "TLS and WebSocket")]
     pub struct Security {
-        /// Trust these authorities alone
+        /// Trust only these authorities
         ///
         /// Certificates as PEM, or the certificate of the server itself. Without it: those that the system trusts.
         #[arg(long, value_name = "FILE")]
@@ -400,14 +400,14 @@ group! {
         /// Without it: the host of the URI that the request goes to, as RFC 5922 has it.
         #[arg(long, value_name = "NAME")]
         pub tls_name: Option<VerifiedName>,
-        /// Accept * in certificates
+        /// Accept wildcard names in certificates
         ///
-        /// As the leftmost label, for exactly one label. RFC 5922 does not allow it.
+        /// A * as the leftmost label stands for exactly one label. RFC 5922 forbids it.
         #[arg(long, action = ArgAction::SetTrue)]
         pub tls_wildcard: Option<bool>,
         /// Verify nothing: anybody may read along
         ///
-        /// For tests alone. A warning says so each time.
+        /// For tests only. A warning says so each time, with --quiet too.
         #[arg(long, action = ArgAction::SetTrue)]
         pub tls_insecure: Option<bool>,
         /// Path of the WebSocket request [default: /]
@@ -658,26 +658,28 @@ pub struct Listening {
 pub struct Showing {
     /// Certificate of this server
     ///
-    /// As PEM, with those between it and its root. The key may stand in the same file. SIGHUP reads all files again.
+    /// As PEM, with those between it and its root. The key may stand in the same file. SIGHUP reads all these files again.
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Its private key, if in another file
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Take client certificates of these
+    /// Authorities that vouch for clients
     ///
-    /// Authorities as PEM. Whoever shows a certificate of theirs is the user that its SAN names (sip:alice@example.com),
-    /// and is asked for no password; one of another authority is refused. Nobody has to show one.
+    /// As PEM. A client that shows a certificate which one of them has issued is the user whose address is among the
+    /// certificate's alternative names (URI:sip:alice@example.com), and is asked for no password. A certificate from
+    /// anybody else is refused. Clients need not show one.
     #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
-    /// Trust these alone, where calls leave
+    /// Authorities to trust when forwarding
     ///
-    /// Authorities as PEM, for requests that go on over TLS. Without it: those that the system trusts.
+    /// As PEM, for the servers that requests are forwarded to over TLS. Without it: those that the system trusts.
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
-    /// Pages that may connect (repeatable)
+    /// Web pages that may connect (repeatable)
     ///
-    /// Origins of pages, as browsers send them: https://phone.example.com. Without it all may; so may what is no browser.
+    /// By their origin, as browsers send it: https://phone.example.com. Without it any page may. What is no browser sends
+    /// no origin, and always may.
     #[arg(long, value_name = "ORIGIN")]
     pub ws_origin: Vec<WebOrigin>,
 }

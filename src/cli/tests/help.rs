@@ -89,11 +89,11 @@ fn the_short_help_of_register_is_a_line_per_option() {
           --retry-for <DURATION>      Try again for that long; 0 is not at all
 
     TLS and WebSocket:
-          --tls-ca <FILE>    Trust these authorities alone
+          --tls-ca <FILE>    Trust only these authorities
           --tls-cert <FILE>  Certificate to show to the server
           --tls-key <FILE>   Its private key, if in another file
           --tls-name <NAME>  Name that the certificate must be for
-          --tls-wildcard     Accept * in certificates
+          --tls-wildcard     Accept wildcard names in certificates
           --tls-insecure     Verify nothing: anybody may read along
           --ws-path <PATH>   Path of the WebSocket request [default: /]
 
@@ -299,7 +299,7 @@ fn the_long_help_of_register_says_all() {
 
     TLS and WebSocket:
           --tls-ca <FILE>
-              Trust these authorities alone
+              Trust only these authorities
               
               Certificates as PEM, or the certificate of the server itself. Without
               it: those that the system trusts.
@@ -320,15 +320,15 @@ fn the_long_help_of_register_says_all() {
               has it.
 
           --tls-wildcard
-              Accept * in certificates
+              Accept wildcard names in certificates
               
-              As the leftmost label, for exactly one label. RFC 5922 does not allow
-              it.
+              A * as the leftmost label stands for exactly one label. RFC 5922
+              forbids it.
 
           --tls-insecure
               Verify nothing: anybody may read along
               
-              For tests alone. A warning says so each time.
+              For tests only. A warning says so each time, with --quiet too.
 
           --ws-path <PATH>
               Path of the WebSocket request [default: /]

@@ -24,9 +24,9 @@ fn the_short_help_of_serve_is_a_line_per_option() {
     TLS and WebSocket:
           --tls-cert <FILE>       Certificate of this server
           --tls-key <FILE>        Its private key, if in another file
-          --tls-client-ca <FILE>  Take client certificates of these
-          --tls-ca <FILE>         Trust these alone, where calls leave
-          --ws-origin <ORIGIN>    Pages that may connect (repeatable)
+          --tls-client-ca <FILE>  Authorities that vouch for clients
+          --tls-ca <FILE>         Authorities to trust when forwarding
+          --ws-origin <ORIGIN>    Web pages that may connect (repeatable)
 
     Who may register:
           --domain <NAME>         Domain to be responsible for (repeatable)
