@@ -91,10 +91,11 @@ pub(super) fn leads_nowhere(uri: &Uri) -> bool {
     }
 }
 
-/// Whether a URI names that very address, as far as it names one.
+/// Whether a contact says where its device is seen. The port that a connection comes from is none where anybody listens, and
+/// says nothing of a NAT.
 pub(super) fn is_at(uri: &Uri, address: SocketAddr, transport: Transport) -> bool {
     uri.host.ip() == Some(address.ip().to_canonical())
-        && uri.port.unwrap_or(transport.default_port()) == address.port()
+        && (transport.is_reliable() || uri.port.unwrap_or(transport.default_port()) == address.port())
 }
 
 #[cfg(test)]

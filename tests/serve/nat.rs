@@ -131,6 +131,14 @@ fn nobody_else_is_named_in_a_record_route() {
     callee.registers(&mut world);
     let recorded = talk(&mut world, &caller, &callee);
     assert!(recorded.len() == 1 && !recorded[0].contains("flow="), "{recorded:?}");
+    // A connection comes from a port of its own, and whoever has made it may well listen at another.
+    let at = ("192.0.2.13:5060", "192.0.2.13:40000");
+    let born = Party::behind_nat(&mut world, "born", at, Transport::Tcp);
+    born.registers(&mut world);
+    let sent =
+        caller.asks(&mut world, "INVITE", "sip:born~munich.de", 20, (BOHR, "<sip:born~munich.de>"), "");
+    let rings = born.hears(&sent, "INVITE ");
+    assert!(!rings.text().contains(";flow="), "{}", rings.text());
     world.pass(Duration::from_secs(40));
     world.stop();
 }

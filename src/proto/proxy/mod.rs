@@ -666,12 +666,13 @@ impl Proxy {
         };
         let n = u16::try_from(context.branches.len()).unwrap_or(u16::MAX);
         let paths = 3 * target.path.len();
+        let is_hidden =
+            |source: &Source| source.is_way && !nat::is_at(&target.uri, source.peer, source.transport);
+        let hidden_at = target.source.filter(is_hidden);
         // Behind a NAT a device may well have an address that is ours on this side of it.
-        let is_behind_nat =
-            |source: &Source| source.is_way && target.uri.host.ip() != Some(source.peer.ip().to_canonical());
         if target.is_own
             && target.path.is_empty()
-            && !target.source.as_ref().is_some_and(is_behind_nat)
+            && hidden_at.is_none()
             && is_own(&self.domains, &stack.flows, &target.uri, true)
         {
             return self.relocate(id, &target.uri, stack);
@@ -692,11 +693,10 @@ impl Proxy {
             .collect();
         // Datagrams leave from the socket where the target is used to hear from us, wherever they go.
         let by = source.filter(|source| is_alive && (source.is_way || !source.transport.is_reliable()));
-        let is_hidden = |source: &Source| !nat::is_at(&target.uri, source.peer, source.transport);
         context.branches.push(Branch {
             heading,
             by: by.map(|source| source.flow),
-            hidden_at: way.filter(is_hidden),
+            hidden_at,
             is_severed: way.is_some() && !is_alive,
             is_own: target.is_own,
             locate: None,
@@ -1169,8 +1169,7 @@ fn record_routes([to, from]: [Side; 2], token: u64) -> Vec<String> {
     if is_double { vec![value(&to), value(&from)] } else { vec![value(&to)] }
 }
 
-/// Whether a caller came from elsewhere than its Contact says, which is its own: it is behind a NAT, or has connected from another
-/// port than where it listens.
+/// Whether a caller came from elsewhere than its Contact says, which is its own: it is behind a NAT.
 fn is_hidden_caller(incoming: &Incoming) -> bool {
     let Incoming { request, via, peer, path, .. } = incoming;
     let contact = request.headers.contact_values().into_iter().next();
