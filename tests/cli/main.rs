@@ -39,6 +39,7 @@ mod redirected;
 mod refusals;
 mod register;
 mod registrar;
+mod relay;
 mod reload;
 mod run;
 mod serve;

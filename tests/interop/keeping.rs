@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::device::Device;
 use crate::lab::{Lab, Port};
+use crate::relay::Relay;
 use crate::table::Transport;
 
 /// What a `keep` of so many seconds tells.
@@ -104,14 +105,8 @@ fn ten_that_stay_and_others_beside_them_keep_out_of_each_others_way() {
     assert_eq!(device.bound(), [""; 0]);
 }
 
-/// INC-009 STX-008: a call goes through Kamailio to where the binding says, and comes back refused; OPTIONS answered.
-#[test]
-fn a_call_through_the_proxy_is_answered() {
-    let device = Device::at("called");
-    let mut keep = device.start(&["keep", "--for", "8s"]);
-    // The one with credentials is the second.
-    keep.sends(2);
-    assert!((0..100).any(|_| !device.bound().is_empty()), "it is bound");
+/// Calls the device by way of Kamailio. The status that the caller hears.
+fn call(device: &Device) -> u16 {
     let to = format!("127.0.0.1:{}", Lab::shared().port(Port::Sip));
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -136,7 +131,18 @@ fn a_call_through_the_proxy_is_answered() {
         tag = row.split_once(";tag=").map(|(_, tag)| format!(";tag={tag}")).unwrap_or_default();
     }
     send("ACK", "call", &tag);
-    assert_eq!(status, 480);
+    status
+}
+
+/// INC-009 STX-008: a call goes through Kamailio to where the binding says, and comes back refused; OPTIONS answered.
+#[test]
+fn a_call_through_the_proxy_is_answered() {
+    let device = Device::at("called");
+    let mut keep = device.start(&["keep", "--for", "8s"]);
+    // The one with credentials is the second.
+    keep.sends(2);
+    assert!((0..100).any(|_| !device.bound().is_empty()), "it is bound");
+    assert_eq!(call(&device), 480);
     let ran = keep.finish();
     assert_eq!(ran.code, Some(0), "{}", ran.all());
     let told: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -220,4 +226,27 @@ fn other_programs_that_call_through_the_proxy_are_answered() {
         calls.filter(|call| call["method"] == method && call["status"] == status).count()
     };
     assert_eq!((came("INVITE", 480), came("OPTIONS", 200)), (20, 1), "{:?}", names(&told));
+}
+
+/// NAT-004 NAT-005 NAT-011: Kamailio calls the Contact, which says where the device is seen; what never answers STUN is kept open by
+/// line ends.
+#[test]
+fn a_device_behind_a_nat_is_called_by_a_registrar_that_knows_nothing_of_nats() {
+    let device = Device::at("behindnat");
+    let at = format!("127.0.0.1:{}", Lab::shared().port(Port::Sip));
+    let relay = Relay::start(at.parse().unwrap(), 2500);
+    let proxy = format!("sip:{}", relay.address);
+    let mut keep = device.start(&["keep", "--for", "10s", "--proxy", &proxy, "--keepalive", "1s"]);
+    // The second has credentials, the third another contact.
+    keep.sends(3);
+    assert!((0..200).any(|_| device.bound().len() == 1 && !device.bound().is_empty()), "it is bound once");
+    // Longer than a mapping lives.
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(call(&device), 480);
+    let ran = keep.finish();
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    let told: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let calls = of(&told, "incoming");
+    assert!(calls.iter().any(|call| call["method"] == "INVITE"), "{:?}", names(&told));
+    assert_eq!(device.bound(), [""; 0], "nothing is left");
 }
