@@ -87,6 +87,12 @@ fn uri() -> impl Strategy<Value = String> {
     prop::string::string_regex(&(pattern + headers)).unwrap()
 }
 
+/// Names, URIs and addresses that a certificate may have, few enough to be the same sometimes.
+fn name_of_certificate() -> impl Strategy<Value = String> {
+    let name = "(([aA]|\\*|a\\*)\\.)?(b\\.)?([cC]|192\\.0\\.2\\.[0-9]{1,2})\\.?";
+    prop::string::string_regex(&format!("((sip|SIP|sips):)?(u@)?{name}(:1|;x|\\?y)?")).unwrap()
+}
+
 /// Rows that decide where a request goes, and what of it stays with a proxy.
 fn passing_row() -> impl Strategy<Value = String> {
     let uri =
@@ -146,6 +152,28 @@ proptest! {
         octets.splice(0..0, changed(which.get(&heads).clone(), &changes));
         laws::upgrade::any_octets_are_read_within_bounds(&octets);
         laws::upgrade::each_side_understands_the_other(&octets);
+    }
+
+    /// SEC-005, SEC-006, SEC-007, SEC-008, SEC-009, SEC-010: names of which some are the same.
+    #[test]
+    fn a_certificate_is_for_whom_it_names(
+        lists in prop::array::uniform3(prop::collection::vec(name_of_certificate(), 0..3)),
+        address in any::<u8>(),
+        has_alternatives in any::<bool>(),
+        others in prop::array::uniform3(name_of_certificate()),
+    ) {
+        let mut octets = Vec::new();
+        let text = |octets: &mut Vec<u8>, text: &str| {
+            octets.extend((text.len() as u16).to_be_bytes());
+            octets.extend(text.as_bytes());
+        };
+        for list in &lists {
+            octets.push(list.len() as u8);
+            list.iter().for_each(|name| text(&mut octets, name));
+        }
+        octets.extend([1, 1, 192, 0, 2, address, u8::from(has_alternatives), 1]);
+        others.iter().for_each(|name| text(&mut octets, name));
+        laws::identity::a_certificate_is_for_whom_it_names(&octets);
     }
 
     /// DSR-003: torture messages with some octets changed.

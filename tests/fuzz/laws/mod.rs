@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod fields;
 pub mod forwarding;
 pub mod framing;
+pub mod identity;
 mod input;
 pub mod locate;
 pub mod message;
