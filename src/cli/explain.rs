@@ -428,8 +428,53 @@ pub const TLS_FAILED: Case = Case {
 /// A WebSocket that is refused by a status.
 pub const UPGRADE_REFUSED: Case = Case {
     seen: "answered the WebSocket handshake with ...",
-    hint: "check host, port and path (--ws-path); 401 wants a password, 403 may be for pages of certain origins only",
+    hint: "check host, port and path (--ws-path); the server's log tells more",
 };
+/// A WebSocket that is somewhere else: 3xx.
+pub const UPGRADE_REDIRECTED: Case = Case {
+    seen: "answered the WebSocket handshake with 301, 302, 307 or 308",
+    hint: "it points to another place, where sipreg does not follow: name that with --proxy, --transport and --ws-path",
+};
+/// A WebSocket of a version, or a request, that is not known there: 400, 426.
+pub const UPGRADE_UNKNOWN: Case = Case {
+    seen: "answered the WebSocket handshake with 400 or 426",
+    hint: "it does not take the request for a WebSocket (version 13): is that a place for WebSockets? Check port and path \
+           (--ws-path)",
+};
+/// A WebSocket for those who are known: 401 without a challenge.
+pub const UPGRADE_UNAUTHORIZED: Case = Case {
+    seen: "answered the WebSocket handshake with 401",
+    hint: "it wants to know who asks, and does not say how: some servers take a token in the path (--ws-path '/ws?token=...')",
+};
+/// A WebSocket that is not for us: 403.
+pub const UPGRADE_FORBIDDEN: Case = Case {
+    seen: "answered the WebSocket handshake with 403",
+    hint: "perhaps it lets in only pages of certain origins (sipreg is no page, and sends no Origin), or nobody from here",
+};
+/// Nothing at that path: 404, 410.
+pub const UPGRADE_NOT_FOUND: Case = Case {
+    seen: "answered the WebSocket handshake with 404 or 410",
+    hint: "there is nothing at that path: --ws-path names another, / is asked for without it",
+};
+/// A server that fails: 5xx.
+pub const UPGRADE_FAILED: Case = Case {
+    seen: "answered the WebSocket handshake with 500 to 599",
+    hint: "the server, or one behind it, has failed or is overloaded: its log tells more, and --retry-for 5m tries again",
+};
+
+/// What to do about a status that refuses a WebSocket. Its class says it where the status itself does not (RFC 9110 §15).
+#[must_use]
+pub fn upgrade(status: u16) -> Case {
+    match status {
+        300..=399 => UPGRADE_REDIRECTED,
+        400 | 426 => UPGRADE_UNKNOWN,
+        401 => UPGRADE_UNAUTHORIZED,
+        403 => UPGRADE_FORBIDDEN,
+        404 | 410 => UPGRADE_NOT_FOUND,
+        500..=599 => UPGRADE_FAILED,
+        _ => UPGRADE_REFUSED,
+    }
+}
 /// A WebSocket for something else.
 pub const NO_SUBPROTOCOL: Case = Case {
     seen: "no WebSocket subprotocol sip",
@@ -574,6 +619,12 @@ pub const ENTRIES: &[Entry] = &[
             LOCAL_ADDRESS,
             NOT_PERMITTED,
             EXHAUSTED,
+            UPGRADE_REDIRECTED,
+            UPGRADE_UNKNOWN,
+            UPGRADE_UNAUTHORIZED,
+            UPGRADE_FORBIDDEN,
+            UPGRADE_NOT_FOUND,
+            UPGRADE_FAILED,
             UPGRADE_REFUSED,
             NO_SUBPROTOCOL,
             NOT_WEBSOCKET,

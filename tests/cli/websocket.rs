@@ -32,11 +32,17 @@ fn answering(octets: &'static str) -> (String, std::sync::mpsc::Receiver<String>
 fn a_refused_handshake_is_told() {
     const OTHER: &str =
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
-    for (answer, said) in [
-        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403"),
-        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404"),
-        (OTHER, "WebSocket"),
-        ("SIP/2.0 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "not a WebSocket handshake"),
+    for (answer, said, advised) in [
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403", "sends no Origin"),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404", "--ws-path"),
+        ("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", "426", "version 13"),
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503", "--retry-for"),
+        (OTHER, "WebSocket", "check the port"),
+        (
+            "SIP/2.0 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+            "not a WebSocket handshake",
+            "check the port",
+        ),
     ] {
         let (at, told) = answering(answer);
         let ran = by("ws", "list", &at, &["--ws-path", "/sip?room=1"]);
@@ -44,6 +50,7 @@ fn a_refused_handshake_is_told() {
         assert_eq!((ran.code, &object["error"]["kind"]), (Some(5), &"unreachable".into()), "{}", ran.all());
         assert_eq!(object["attempts"][0]["result"], "handshake", "{}", ran.all());
         assert!(object["error"]["message"].as_str().unwrap().contains(said), "{}", ran.all());
+        assert!(object["error"]["hint"].as_str().unwrap().contains(advised), "{}", ran.all());
         let request = told.recv().unwrap();
         assert!(request.starts_with("GET /sip?room=1 HTTP/1.1\r\n"), "{request}");
         assert!(request.to_ascii_lowercase().contains("\r\nsec-websocket-protocol: sip\r\n"), "{request}");

@@ -153,7 +153,16 @@ fn what_is_wrong_with_a_certificate() {
 fn what_is_wrong_with_a_websocket() {
     let mut said = String::new();
     for fault in [
+        UpgradeFault::Status(302),
+        UpgradeFault::Status(400),
+        UpgradeFault::Status(426),
+        UpgradeFault::Status(401),
         UpgradeFault::Status(403),
+        UpgradeFault::Status(404),
+        UpgradeFault::Status(410),
+        UpgradeFault::Status(405),
+        UpgradeFault::Status(503),
+        UpgradeFault::Status(200),
         UpgradeFault::Subprotocol,
         UpgradeFault::NotWebSocket,
         UpgradeFault::TooLong,
@@ -167,16 +176,34 @@ fn what_is_wrong_with_a_websocket() {
         assert_eq!(json["attempts"][0]["result"], "handshake");
         said += &stderr;
     }
-    insta::assert_snapshot!(said, @r#"
+    insta::assert_snapshot!(said, @r"
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 302
+    hint: it points to another place, where sipreg does not follow: name that with --proxy, --transport and --ws-path
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 400
+    hint: it does not take the request for a WebSocket (version 13): is that a place for WebSockets? Check port and path (--ws-path)
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 426
+    hint: it does not take the request for a WebSocket (version 13): is that a place for WebSockets? Check port and path (--ws-path)
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 401
+    hint: it wants to know who asks, and does not say how: some servers take a token in the path (--ws-path '/ws?token=...')
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 403
-    hint: check host, port and path (--ws-path); 401 wants a password, 403 may be for pages of certain origins only
+    hint: perhaps it lets in only pages of certain origins (sipreg is no page, and sends no Origin), or nobody from here
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 404
+    hint: there is nothing at that path: --ws-path names another, / is asked for without it
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 410
+    hint: there is nothing at that path: --ws-path names another, / is asked for without it
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 405
+    hint: check host, port and path (--ws-path); the server's log tells more
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 503
+    hint: the server, or one behind it, has failed or is overloaded: its log tells more, and --retry-for 5m tries again
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 200
+    hint: check host, port and path (--ws-path); the server's log tells more
     error: 192.0.2.1:5060 over UDP: no WebSocket subprotocol sip
     hint: there is a WebSocket, but not one for SIP (RFC 7118): check port and path (--ws-path)
     error: 192.0.2.1:5060 over UDP: not a WebSocket handshake
     hint: something else listens there: check the port; ws is plain, and wss goes over TLS
     error: 192.0.2.1:5060 over UDP: the WebSocket handshake is too long
     hint: something else listens there: check the port; ws is plain, and wss goes over TLS
-    "#);
+    ");
 }
 
 /// A server that speaks something else on a port for plain SIP is named as what it is; one that is silent where a handshake
