@@ -425,7 +425,7 @@ pub const TLS_FAILED: Case = Case {
     seen: "the TLS handshake failed",
     hint: "both sides have nothing in common, or one of them broke it off: the server's log tells more",
 };
-/// A WebSocket that is refused by a status.
+/// A WebSocket that is refused by a status which says nothing in particular.
 pub const UPGRADE_REFUSED: Case = Case {
     seen: "answered the WebSocket handshake with ...",
     hint: "check host, port and path (--ws-path); the server's log tells more",
@@ -919,17 +919,17 @@ pub const CAUSES: &[Entry] = &[
     ),
     known_cause(
         &["silent"],
-        "no answer at all, and no word from the network either",
+        "no answer at all, and no word from the network either; serve: no handshake in time",
         &[SILENT_UDP, SILENT_TCP, SILENT_TLS, SILENT_WEBSOCKET, NOT_CONNECTED, CONNECTING_TIMED_OUT],
     ),
     known_cause(
         &["certificate_expired"],
-        "the server's certificate, or one above it, has run out, or our clock is wrong",
+        "the certificate of the server (serve: of the client), or one above it, has run out, or our clock is wrong",
         &[CERTIFICATE_EXPIRED],
     ),
     known_cause(
         &["certificate_not_yet_valid"],
-        "the server's certificate, or one above it, is not good yet, or our clock is wrong",
+        "the certificate of the server (serve: of the client), or one above it, is not good yet, or our clock is wrong",
         &[CERTIFICATE_NOT_YET_VALID],
     ),
     known_cause(
@@ -939,12 +939,12 @@ pub const CAUSES: &[Entry] = &[
     ),
     known_cause(
         &["certificate_issuer"],
-        "nobody who is trusted vouches for the server's certificate",
+        "nobody who is trusted vouches for the certificate of the server (serve: of the client)",
         &[CERTIFICATE_ISSUER, CERTIFICATE_INCOMPLETE],
     ),
     known_cause(
         &["certificate_self_signed"],
-        "the server's certificate is signed by itself, and not one that is trusted",
+        "the certificate of the server (serve: of the client) is signed by itself, and not one that is trusted",
         &[CERTIFICATE_SELF_SIGNED],
     ),
     known_cause(
@@ -952,7 +952,11 @@ pub const CAUSES: &[Entry] = &[
         "the server wants a certificate of ours, or does not accept the one that it was shown",
         &[CLIENT_CERTIFICATE_WANTED, CLIENT_CERTIFICATE_REFUSED],
     ),
-    known_cause(&["not_tls"], "something else than TLS answers the handshake", &[NOT_TLS]),
+    known_cause(
+        &["not_tls"],
+        "something else than TLS answers the handshake (serve: comes in its place)",
+        &[NOT_TLS],
+    ),
     known_cause(&["tls_version"], "there is no version of TLS that both sides speak", &[TLS_VERSION]),
     known_cause(&["not_sip"], "something else than SIP comes back", &[NOT_SIP, ANSWERS_TLS, ANSWERS_HTTP]),
     known_cause(&["no_registrar"], "405 or 501: the server knows no REGISTER", &[]),
@@ -980,6 +984,68 @@ pub const CAUSES: &[Entry] = &[
         "the registrar says yes and still lists what was to be removed",
         &[STILL_BOUND],
     ),
+];
+
+/// Entries of the causes of `handshake_failed` of `sipreg serve`, but for those that [`CAUSES`] has: they are the same thing,
+/// seen from the other side.
+pub const HANDSHAKES: &[Entry] = &[
+    Entry {
+        words: &["certificate_unusable"],
+        meaning: "serve: the certificate of the client is broken, not for clients, or an authority's own",
+        remedies: &["it needs another one: with clientAuth, where it has an extended key usage at all"],
+        ..NONE
+    },
+    Entry {
+        words: &["certificate_refused"],
+        meaning: "serve: the client does not accept the certificate of this server",
+        remedies: &[
+            "--tls-cert: is it for the domain that the client asks for, not run out, with those between it and its root?",
+            "one that is signed by itself has to be trusted there: for sipreg that is --tls-ca",
+        ],
+        ..NONE
+    },
+    Entry {
+        words: &["tls"],
+        meaning: "serve: the TLS handshake failed for a reason that has no word of its own",
+        remedies: &["without --json the line says the alert that the client has sent"],
+        ..NONE
+    },
+    Entry {
+        words: &["not_websocket"],
+        meaning: "serve: something else than a WebSocket was asked for at a ws: or wss: listener",
+        causes: &["a web page that is looked for there", "plain SIP at the wrong port", "a probe"],
+        ..NONE
+    },
+    Entry {
+        words: &["no_subprotocol"],
+        meaning: "serve: a WebSocket was asked for, but not the subprotocol sip (RFC 7118)",
+        causes: &["a client that is not one of SIP, or does not say so"],
+        ..NONE
+    },
+    Entry {
+        words: &["origin"],
+        meaning: "serve: the web page that connects is of no origin of --ws-origin",
+        remedies: &["--ws-origin names one more, with its scheme: https://phone.example.com"],
+        ..NONE
+    },
+    Entry {
+        words: &["too_long"],
+        meaning: "serve: what came in place of a request for a WebSocket is longer than any that is read",
+        ..NONE
+    },
+    Entry {
+        words: &["closed"],
+        meaning: "serve: the client went away before the handshake was done",
+        causes: &["a probe, or a load balancer that looks whether the port is open"],
+        ..NONE
+    },
+    Entry {
+        words: &["too_many"],
+        meaning: "serve: too many handshakes are under way, of all sources or of this one",
+        causes: &["a flood", "very many clients that come back at the same time"],
+        ..NONE
+    },
+    Entry { words: &["network"], meaning: "serve: the network failed in the handshake", ..NONE },
 ];
 
 /// A device at `sipreg serve` that answers no challenge, the first of which is not for MD5.
@@ -1033,7 +1099,7 @@ pub fn status_hint(code: u16) -> Option<&'static str> {
 
 /// All that can be asked for.
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    ENTRIES.iter().chain(CAUSES)
+    ENTRIES.iter().chain(CAUSES).chain(HANDSHAKES)
 }
 
 fn find(word: &str) -> Option<&'static Entry> {
@@ -1154,6 +1220,7 @@ mod tests {
 
     use super::*;
     use crate::cli::exit::FaultCause;
+    use crate::cli::report::events::HandshakeCause;
 
     fn said(words: &str) -> String {
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
@@ -1238,8 +1305,9 @@ mod tests {
         {
             assert!(find(word).is_some(), "{word}");
         }
-        for cause in FaultCause::value_variants() {
-            let word = serde_json::to_string(cause).unwrap();
+        let causes = FaultCause::value_variants().iter().map(serde_json::to_string);
+        let handshakes = HandshakeCause::value_variants().iter().map(serde_json::to_string);
+        for word in causes.chain(handshakes).map(Result::unwrap) {
             assert!(find(word.trim_matches('"')).is_some(), "{word}");
         }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
@@ -521,7 +522,7 @@ impl From<Crowd> for LimitName {
 }
 
 /// What kept a connection from being usable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum HandshakeCause {
     /// Something else than TLS came.
