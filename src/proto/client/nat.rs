@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::plan::Plan;
 use crate::proto::ids::{Random, jitter};
 use crate::proto::stun::{self, Stun, StunId};
 use crate::proto::transport::Transport;
@@ -91,13 +90,13 @@ pub struct Need {
 impl Need {
     /// What an account needs that was bound over `transport` by a 2xx that said that. `None`: no keep-alives.
     #[must_use]
-    pub fn of(plan: &Plan, transport: Transport, asked: Asked, is_behind_nat: bool) -> Option<Need> {
+    pub fn of(keepalive: Keepalive, transport: Transport, asked: Asked, is_behind_nat: bool) -> Option<Need> {
         let seconds =
             [asked.flow_timer, asked.keep].into_iter().flatten().filter(|seconds| *seconds > 0).min();
         let told = seconds.map(|seconds| Duration::from_secs(seconds.into()).clamp(SHORTEST, LONGEST));
         let is_asked = told.is_some() || asked.keep.is_some() || asked.outbound;
         let within = |longest: Duration| (longest, longest * 4 / 5);
-        let (longest, shortest) = match (plan.keepalive, told) {
+        let (longest, shortest) = match (keepalive, told) {
             (Keepalive::Off, _) => return None,
             (Keepalive::Every(often), told) => within(told.map_or(often, |told| told.min(often))),
             (Keepalive::Auto, Some(told)) => within(told),
@@ -105,7 +104,7 @@ impl Need {
             (Keepalive::Auto, None) if transport == Transport::Udp => DATAGRAM,
             (Keepalive::Auto, None) => STREAM,
         };
-        let stun = matches!(plan.keepalive, Keepalive::Every(_)) || asked.outbound || asked.keep.is_some();
+        let stun = matches!(keepalive, Keepalive::Every(_)) || asked.outbound || asked.keep.is_some();
         Some(Need { longest, shortest, stun, is_owed: asked.outbound })
     }
 }

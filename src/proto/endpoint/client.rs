@@ -382,8 +382,12 @@ impl Endpoint {
         };
         let (Ok(success), Some(hop)) = (&report.result, report.hop) else { return None };
         let entry = self.registrations.get(&id)?;
-        let need =
-            Need::of(entry.registration.plan(), hop.transport, success.asked, report.received.is_some());
+        let need = Need::of(
+            entry.registration.plan().keepalive,
+            hop.transport,
+            success.asked,
+            report.received.is_some(),
+        );
         let is_over = |flow: &FlowId| {
             let flow = self.stack.flows.get(*flow);
             flow.is_some_and(|flow| (flow.transport, flow.local) == (hop.transport, Some(hop.local)))

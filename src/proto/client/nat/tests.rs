@@ -1,6 +1,5 @@
 use super::*;
 use crate::proto::ids::Counting;
-use crate::sip::Uri;
 
 const NOW: Time = Time::from_millis(1_000_000);
 
@@ -12,12 +11,8 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn plan(keepalive: Keepalive) -> Plan {
-    Plan { keep: true, keepalive, ..Plan::new(Uri::parse("sip:alice@munich.de").unwrap()) }
-}
-
 fn need(keepalive: Keepalive, transport: Transport, asked: Asked, is_behind_nat: bool) -> Option<Need> {
-    Need::of(&plan(keepalive), transport, asked, is_behind_nat)
+    Need::of(keepalive, transport, asked, is_behind_nat)
 }
 
 /// The gaps that a need leads to, the shortest and the longest of them, whether STUN may be sent, and whether a pong is owed.
