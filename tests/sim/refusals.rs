@@ -202,27 +202,30 @@ fn a_refusal_that_stands_ends_it_as_ever() {
     }
 }
 
-/// TRN-015 DES-009: a connection over which a refusal came is as good as before; what is bound over it stays within reach.
+/// TRN-015 DES-009 OUT-017: a connection over which a refusal came, or a 503, is as good as before; what is bound over it stays
+/// within reach.
 #[test]
 fn a_refusal_leaves_the_connection_open_over_which_it_is_bound() {
-    let refuses = Rc::new(Cell::new(false));
-    let no = Rc::clone(&refuses);
-    let mut world = World::new(move |_| match no.get() {
-        true => Reply::Say("404 Not Found".to_owned()),
-        false => Reply::Grant(3600),
-    });
-    world.keep(1, Plan { transport: Some(Transport::Tcp), ..plan() }, 0);
-    world.run(MINUTE);
-    refuses.set(true);
-    world.command(Command::Refresh(None));
-    world.run(MINUTE + 10_000);
-    assert_eq!((world.opened, world.engine.stage.flows.len()), (1, 1));
-    refuses.set(false);
-    world.run(HOUR);
-    assert_eq!(world.opened, 1);
-    assert!(world.text.contains(":5070;transport=tcp>\r\n"), "{}", world.text);
-    let ended = world.end("a refusal over TCP");
-    assert_eq!(ended.left, [Departure::Removed]);
+    for answer in ["404 Not Found", "503 Busy|Retry-After: 20"] {
+        let refuses = Rc::new(Cell::new(false));
+        let no = Rc::clone(&refuses);
+        let mut world = World::new(move |_| match no.get() {
+            true => Reply::Say(answer.to_owned()),
+            false => Reply::Grant(3600),
+        });
+        world.keep(1, Plan { transport: Some(Transport::Tcp), ..plan() }, 0);
+        world.run(MINUTE);
+        refuses.set(true);
+        world.command(Command::Refresh(None));
+        world.run(MINUTE + 10_000);
+        assert_eq!((world.opened, world.engine.stage.flows.len()), (1, 1), "{answer}");
+        refuses.set(false);
+        world.run(HOUR);
+        assert_eq!(world.opened, 1, "{answer}");
+        assert!(world.text.contains(":5070;transport=tcp>\r\n"), "{}", world.text);
+        let ended = world.end(answer);
+        assert_eq!(ended.left, [Departure::Removed]);
+    }
 }
 
 /// DES-009 COD-006: what was never bound is given up at once, and so is what was given up before.

@@ -220,9 +220,10 @@ impl Endpoint {
         let Some(registration) = self.registration(id) else { return };
         let may_be_bound = registration.may_be_bound();
         // A connection over which something failed is not for others; a socket for datagrams is as good as
-        // ever. So is a connection on which a refusal came: what is bound over it is called over it, still.
+        // ever. A connection on which a refusal came is too, or one that says that the server has no time (RFC 5626 §4.2.2): what is
+        // bound over it is called over it, still.
         let last = report.attempts.last().map(|attempt| attempt.result);
-        let is_refused = matches!(last, Some(AttemptResult::Status(400..=499 | 600..)));
+        let is_refused = matches!(last, Some(AttemptResult::Status(400..=499 | 503 | 600..)));
         let is_good = is_refused && self.schedule(id).is_some_and(|keep| keep.is_bound(now));
         if !registration.rests_on_a_flow() && !is_good {
             let is_stream = |flow: &Flow| flow.transport.is_reliable();

@@ -87,7 +87,7 @@ fn the_lifetime_counts_from_when_the_request_left() {
     assert_eq!(keep.bound_until(), Some(at(101.0)));
 }
 
-/// DES-006: bounds of each step, without and with a lease that still lives.
+/// DES-006 OUT-036 OUT-040: bounds of each step, without and with a lease that still lives.
 #[test]
 fn failures_are_answered_with_growing_patience() {
     for (random, expected) in [
@@ -147,7 +147,34 @@ fn a_server_that_drops_every_connection_makes_no_fast_cycle() {
     }
 }
 
-/// DES-008 COD-007 COD-018: with a lease that lives, one that has ended, and none.
+/// OUT-038: but for a keep-alive that was answered since it was bound, a flow that is lost again and again is no good one.
+#[test]
+fn what_keep_alives_have_proven_of_a_flow_counts_when_it_is_lost() {
+    for (proves, wanted) in [(true, [2.0; 4]), (false, [2.0, 30.0, 60.0, 120.0])] {
+        let (mut keep, _) = bound(3600, &mut Fixed(0));
+        let mut now = 0.0;
+        for most in wanted {
+            now += 60.0;
+            if proves {
+                keep.on_flow_proven(at(now - 1.0));
+            }
+            let next = wait(keep.on_flow_lost(&mut Fixed(1000), at(now)));
+            assert_eq!(next - now, most, "{proves}");
+            now = next;
+            keep.on_due(at(now));
+            keep.on_bound(at(now), 3600, &mut Fixed(0), at(now + 0.1));
+        }
+    }
+    // What was proven before it was bound says nothing.
+    let (mut keep, _) = bound(3600, &mut Fixed(0));
+    let next = wait(keep.on_flow_lost(&mut Fixed(1000), at(60.0)));
+    keep.on_due(at(next));
+    keep.on_bound(at(next), 3600, &mut Fixed(0), at(next));
+    keep.on_flow_proven(at(50.0));
+    assert_eq!(wait(keep.on_flow_lost(&mut Fixed(1000), at(100.0))), 130.0);
+}
+
+/// DES-008 COD-007 COD-018 OUT-039: with a lease that lives, one that has ended, and none.
 #[test]
 fn retry_after_is_believed_and_is_capped() {
     for (seconds, random, wanted) in [
