@@ -5,12 +5,13 @@ mod certificate;
 
 use super::exit::{Exit, Fault, FaultCause};
 use super::explain::{self, Case};
+use super::text::shown;
 use crate::proto::client::outcome::{
     AttemptResult, Claimant, CredentialsFailure, Failure, Misbehaviour, Proof, Refusal, Remote, Report,
     Skipped, Unreachable, Unusable, WhySkipped,
 };
 use crate::proto::client::plan::Purpose;
-use crate::proto::identity::{Untrusted, UpgradeFault};
+use crate::proto::identity::{LastWords, Untrusted, UpgradeFault};
 use crate::proto::{Cause, ResolveError, Transport};
 use crate::sip::{FramingError, Host};
 
@@ -409,7 +410,7 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
         }
         Unreachable::Network(cause) => {
             let who = end(report, |result| result == AttemptResult::Failed(*cause));
-            format!("{who}: {cause}")
+            format!("{who}: {cause}{}", said(report))
         }
         Unreachable::Closed => {
             let who = end(report, |result| result == AttemptResult::Closed);
@@ -418,10 +419,47 @@ fn unreachable(why: &Unreachable, report: &Report) -> String {
                 None if closed_in_handshake(report) => {
                     format!("{who} closed the connection in the TLS handshake")
                 }
-                None => format!("{who} closed the connection without an answer"),
+                None => format!("{who} closed the connection without an answer{}", said(report)),
             }
         }
     }
+}
+
+/// What the other end said as it went, behind what it did.
+fn said(report: &Report) -> String {
+    report.last_words.as_ref().map(last_words).unwrap_or_default()
+}
+
+/// The same, of these words.
+#[must_use]
+pub fn last_words(words: &LastWords) -> String {
+    match words {
+        LastWords::Close { code, reason } => {
+            let name = close_code(*code).map(|name| format!(" ({name})")).unwrap_or_default();
+            let reason = if reason.is_empty() { String::new() } else { format!(", {}", shown(reason)) };
+            format!(": WebSocket close code {code}{name}{reason}")
+        }
+        LastWords::Location(location) => format!(": it points to {}", shown(location)),
+    }
+}
+
+/// The name of a close code (RFC 6455 §7.4.1, and what is registered besides).
+fn close_code(code: u16) -> Option<&'static str> {
+    Some(match code {
+        1000 => "normal closure",
+        1001 => "going away",
+        1002 => "protocol error",
+        1003 => "unsupported data",
+        1007 => "invalid payload data",
+        1008 => "policy violation",
+        1009 => "message too big",
+        1010 => "mandatory extension",
+        1011 => "internal error",
+        1012 => "service restart",
+        1013 => "try again later",
+        1014 => "bad gateway",
+        _ => return None,
+    })
 }
 
 /// Whether a name without an address was asked for with a port, so that its SRV records did not count.

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::tls::{Proof, ServerSettings};
-use crate::proto::identity::TlsSession;
+use crate::proto::identity::{LastWords, TlsSession};
 use crate::proto::{Cause, Destination, Event, FlowId, Time};
 
 /// The time that a connection which the core has closed may take to send the messages that it was given
@@ -121,6 +121,10 @@ impl Report {
 
     pub(super) async fn challenged(&self, path: String, challenges: Vec<String>) {
         self.send(Event::Challenged { flow: self.flow, path, challenges }).await;
+    }
+
+    pub(super) async fn last_words(&self, words: LastWords) {
+        self.send(Event::LastWords { flow: self.flow, words }).await;
     }
 
     pub(super) async fn received(&self, bytes: Bytes) {

@@ -513,6 +513,7 @@ impl Network {
             Event::Opened { flow, .. }
             | Event::Secured { flow, .. }
             | Event::Challenged { flow, .. }
+            | Event::LastWords { flow, .. }
             | Event::Received { flow, .. } => {
                 self.connections.contains_key(flow)
                     || self.sockets.contains(*flow)

@@ -31,7 +31,7 @@ use super::connection::{LINGER, Outbox, Report, Task};
 use super::sockets::{self, Bind};
 use super::tls::{self, ProfileSettings, ServerSettings};
 use super::websocket::{self, Refused};
-use crate::proto::identity::{TlsSession, UpgradeFault};
+use crate::proto::identity::{LastWords, TlsSession, UpgradeFault};
 use crate::proto::{Cause, Destination, Event, FlowId, Transport};
 
 /// Connections that may wait to be accepted.
@@ -261,6 +261,10 @@ async fn open(
         };
         let challenges = match asked {
             Refused::Failed(cause) => return Err(cause),
+            Refused::Elsewhere(status, location) => {
+                task.report.last_words(LastWords::Location(location)).await;
+                return Err(Cause::Upgrade(UpgradeFault::Status(status)));
+            }
             Refused::Broken(error) => return Err(sockets::cause(&error)),
             Refused::Challenged(challenges) => challenges,
         };

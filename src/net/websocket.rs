@@ -29,7 +29,7 @@ use self::upgrade::{Declined, LIMIT, Refusal, Welcome};
 use super::connection::{LINGER, Outbox, Report, Task};
 use super::tls;
 use crate::proto::Cause;
-use crate::proto::identity::{UpgradeFault, WebSocketFault};
+use crate::proto::identity::{LastWords, UpgradeFault, WebSocketFault};
 
 /// Octets of one message, and of one frame, at most: what a datagram holds.
 const MESSAGE: usize = 65_535;
@@ -54,6 +54,8 @@ pub(super) struct Socket<S>(WebSocketStream<Metered<S>>);
 pub(super) enum Refused {
     /// The answer, or what came in its place, opens none.
     Failed(Cause),
+    /// The WebSocket is elsewhere: the status, and where that is.
+    Elsewhere(u16, String),
     /// The connection broke. What that means is for whoever made it to say: over TLS 1.3 a server that wants a certificate
     /// says so only now.
     Broken(io::Error),
@@ -106,6 +108,7 @@ where
             Ok(None) if is_over => return Err(Refused::Failed(Cause::Upgrade(UpgradeFault::NotWebSocket))),
             Ok(None) => {}
             Err(Declined::Fault(fault)) => return Err(Refused::Failed(Cause::Upgrade(fault))),
+            Err(Declined::Elsewhere(status, location)) => return Err(Refused::Elsewhere(status, location)),
             Err(Declined::Challenged(challenges)) => return Err(Refused::Challenged(challenges)),
         }
     }
@@ -245,7 +248,11 @@ where
             Message::Text(text) => heard(text.as_bytes(), report).await,
             Message::Binary(octets) => heard(&octets, report).await,
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-            Message::Close(_) => {
+            Message::Close(frame) => {
+                if let Some(CloseFrame { code, reason }) = frame {
+                    let words = LastWords::Close { code: code.into(), reason: reason.to_string() };
+                    report.last_words(words).await;
+                }
                 // The answer goes out; the server closes the connection (RFC 6455 §7.1.1).
                 let rest = async { while let Some(Ok(_)) = stream.next().await {} };
                 let _ = tokio::time::timeout(LINGER, rest).await;

@@ -191,6 +191,20 @@ pub enum UpgradeFault {
     Origin,
 }
 
+/// What the server of a WebSocket said as it closed it, or in place of opening it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LastWords {
+    /// A close frame (RFC 6455 §5.5.1).
+    Close {
+        /// Why, by a number (§7.4).
+        code: u16,
+        /// Why, in words; 123 octets at most.
+        reason: String,
+    },
+    /// The WebSocket is elsewhere: the Location of an answer with 3xx, of a few hundred octets at most.
+    Location(String),
+}
+
 /// What ended a WebSocket that was open: the other end breaks its rules, or wears it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebSocketFault {

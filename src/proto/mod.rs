@@ -109,6 +109,13 @@ pub enum Event {
         /// The values of its WWW-Authenticate headers, in their order.
         challenges: Vec<String>,
     },
+    /// What the server of a WebSocket says of its end. Comes before [`Event::Closed`] or [`Event::Failed`].
+    LastWords {
+        /// The connection.
+        flow: FlowId,
+        /// What it says.
+        words: identity::LastWords,
+    },
     /// A connection that came in at a listener ended before it was usable: in the TLS handshake, or in that of a WebSocket.
     HandshakeFailed {
         /// A flow of [`Action::Listen`].

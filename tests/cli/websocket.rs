@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
 use crate::run::{Ran, sipreg};
 use crate::serve::{Server, name};
 
@@ -35,6 +37,11 @@ fn a_refused_handshake_is_told() {
     for (answer, said, advised) in [
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403", "sends no Origin"),
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404", "--ws-path"),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: https://ws.munich.de/sip\r\nContent-Length: 0\r\n\r\n",
+            "302: it points to \"https://ws.munich.de/sip\"",
+            "does not follow",
+        ),
         ("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", "426", "version 13"),
         ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503", "--retry-for"),
         (OTHER, "WebSocket", "check the port"),
@@ -55,6 +62,51 @@ fn a_refused_handshake_is_told() {
         assert!(request.starts_with("GET /sip?room=1 HTTP/1.1\r\n"), "{request}");
         assert!(request.to_ascii_lowercase().contains("\r\nsec-websocket-protocol: sip\r\n"), "{request}");
     }
+}
+
+/// A server that opens a WebSocket, and closes it by a frame with this payload once something comes.
+fn closing(payload: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut octet = [0];
+                stream.read_exact(&mut octet).unwrap();
+                head.extend(octet);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let (_, rest) = head.split_once("Sec-WebSocket-Key: ").unwrap();
+            let accept = derive_accept_key(rest.split_once("\r\n").unwrap().0.as_bytes());
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let length = u8::try_from(payload.len()).unwrap();
+            stream.write_all(&[&[0x88, length], payload].concat()).unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    at
+}
+
+/// A WebSocket that the server closes is told with its code, by name, and its reason, by every command.
+#[test]
+fn the_reason_of_a_close_is_told() {
+    let at = closing(b"\x03\xf0no such user\x1b[2J");
+    let said = "without an answer: WebSocket close code 1008 (policy violation), \"no such user\\u{1b}[2J\"";
+    let error = by("ws", "list", &at, &[]).json()["error"].clone();
+    assert_eq!(error["kind"], "unreachable", "{error}");
+    assert!(error["message"].as_str().unwrap().ends_with(said), "{error}");
+    let ran = by("ws", "keep", &at, &["--for", "1s"]);
+    let failed = ran.stdout.lines().find(|line| line.contains("\"failed\"")).unwrap();
+    assert!(failed.contains("close code 1008 (policy violation)"), "{failed}");
+    let silent = closing(b"");
+    let error = by("ws", "list", &silent, &[]).json()["error"].clone();
+    assert!(error["message"].as_str().unwrap().ends_with("without an answer"), "{error}");
 }
 
 /// A page that is not one of `--ws-origin` is refused, and told; what is no browser has no origin.

@@ -15,7 +15,7 @@ use super::paint::Paint;
 use super::writer::Stream;
 use super::zone::Zone;
 use super::{Reporter, human};
-use crate::cli::diagnose::diagnose;
+use crate::cli::diagnose::{diagnose, last_words};
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::explain;
 use crate::cli::text::{escape, json_line, rfc3339, rounded_seconds, seconds};
@@ -248,8 +248,9 @@ impl KeepEvent {
                 event(Name::Refreshed, full(report), Some(*next)).moved_by(report)
             }
             AccountEvent::Failed { report, next, .. } => event(Name::Failed, full(report), *next),
-            AccountEvent::FlowFailed { cause, next } => {
-                event(Name::FlowFailed, failed(Exit::Unreachable, broken(*cause)), Some(*next))
+            AccountEvent::FlowFailed { cause, words, next } => {
+                let message = broken(*cause) + &words.as_ref().map(last_words).unwrap_or_default();
+                event(Name::FlowFailed, failed(Exit::Unreachable, message), Some(*next))
             }
             AccountEvent::NetworkChanged => event(Name::NetworkChanged, bare(), None),
             AccountEvent::Nat { seen, interval } => {

@@ -179,7 +179,8 @@ fn another_status_than_101_opens_nothing() {
     for (line, status) in [
         ("HTTP/1.1 403 Forbidden", 403),
         ("HTTP/1.0 404 Not Found", 404),
-        ("HTTP/1.1 302 Found\r\nLocation: /there", 302),
+        ("HTTP/1.1 302 Found", 302),
+        ("HTTP/1.1 403 Forbidden\r\nLocation: /there", 403),
         ("HTTP/1.1 200", 200),
         ("HTTP/1.1 503 Busy\r\nContent-Length: 4", 503),
         ("HTTP/1.1 401 Who", 401),
@@ -187,6 +188,10 @@ fn another_status_than_101_opens_nothing() {
         let answer = format!("{line}\r\n\r\n");
         assert_eq!(declined(&answer), Declined::Fault(UpgradeFault::Status(status)), "{line}");
     }
+    let elsewhere =
+        |length: usize| format!("HTTP/1.1 302 Found\r\nLocation: /{}\r\n\r\n", "x".repeat(length));
+    assert_eq!(declined(&elsewhere(5)), Declined::Elsewhere(302, "/xxxxx".to_owned()));
+    assert_eq!(declined(&elsewhere(512)), Declined::Fault(UpgradeFault::Status(302)));
     let challenges = ["Digest realm=\"a\", nonce=\"b\"", "Basic realm=\"a\""].map(str::to_owned);
     let rows = challenges.clone().map(|row| format!("www-authenticate:  {row} \r\n")).concat();
     let answer = format!("HTTP/1.1 401 Who\r\n{rows}\r\n");

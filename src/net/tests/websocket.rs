@@ -8,7 +8,7 @@ use super::*;
 use crate::net::connection::Flow;
 use crate::net::websocket::{self, Refused, Socket, upgrade};
 use crate::proto::Cause;
-use crate::proto::identity::{UpgradeFault, WebSocketFault};
+use crate::proto::identity::{LastWords, UpgradeFault, WebSocketFault};
 
 const PEER: &str = "192.0.2.1:80";
 const MASK: [u8; 4] = [1, 2, 3, 4];
@@ -43,6 +43,15 @@ impl End {
     async fn fails(&mut self, fault: WebSocketFault) {
         match self.event().await {
             Event::Failed { flow: ONE, cause, .. } => assert_eq!(cause, Cause::WebSocket(fault)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn says(&mut self, code: u16, reason: &str) {
+        match self.event().await {
+            Event::LastWords { flow: ONE, words } => {
+                assert_eq!(words, LastWords::Close { code, reason: reason.to_owned() });
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -177,6 +186,7 @@ async fn two_ends_talk_until_one_closes() {
         closes.send("last words");
         drop(closes.flow);
         other.hears(b"last words").await;
+        other.says(1000, "").await;
         other.is_closed().await;
     }
 }
@@ -254,6 +264,13 @@ async fn a_close_is_answered_and_told() {
     let (mut end, mut peer) = served().await;
     peer.write_all(&masked(0x88, &1001_u16.to_be_bytes())).await.unwrap();
     assert_eq!(close_code(&mut peer).await, 1001);
+    end.says(1001, "").await;
+    end.is_closed().await;
+    let (mut end, mut peer) = dialled().await;
+    let reason = "x".repeat(123);
+    peer.write_all(&plain(0x88, &[&4403_u16.to_be_bytes(), reason.as_bytes()].concat())).await.unwrap();
+    end.says(4403, &reason).await;
+    drop(peer);
     end.is_closed().await;
     let (mut end, mut peer) = dialled().await;
     peer.write_all(&plain(0x88, b"")).await.unwrap();
@@ -428,6 +445,7 @@ async fn the_driver_talks_over_websockets_alone() {
     };
     assert_eq!(received(&answer).2, b"200");
     close(&mut client, ONE);
+    assert!(matches!(event(&mut server).await, Event::LastWords { .. }));
     assert!(matches!(event(&mut server).await, Event::Closed { .. }));
 }
 

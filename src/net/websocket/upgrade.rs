@@ -17,6 +17,9 @@ pub const LIMIT: usize = 16 * 1024;
 /// Header fields of a head at most.
 const FIELDS: usize = 64;
 
+/// Octets of a Location at most that is told.
+const LONGEST_LOCATION: usize = 512;
+
 /// The subprotocol (RFC 7118 §4).
 const SUBPROTOCOL: &str = "sip";
 
@@ -25,6 +28,8 @@ const SUBPROTOCOL: &str = "sip";
 pub enum Declined {
     /// It does not want to, or is no such server.
     Fault(UpgradeFault),
+    /// The WebSocket is elsewhere (3xx): the status, and the Location.
+    Elsewhere(u16, String),
     /// It wants to know who asks (401): the values of its WWW-Authenticate fields.
     Challenged(Vec<String>),
 }
@@ -84,7 +89,14 @@ pub fn read_answer(octets: &[u8], key: &str) -> Result<Option<usize>, Declined> 
         Some(401) if fields.has("www-authenticate") => {
             return Err(Declined::Challenged(fields.texts("www-authenticate")));
         }
-        Some(status) => return Err(Declined::Fault(UpgradeFault::Status(status))),
+        Some(status) => {
+            let location = fields.sole("location").filter(|text| text.len() <= LONGEST_LOCATION);
+            let location = location.and_then(|text| std::str::from_utf8(text).ok());
+            return Err(match location.filter(|_| (300..400).contains(&status)) {
+                Some(location) => Declined::Elsewhere(status, location.to_owned()),
+                None => Declined::Fault(UpgradeFault::Status(status)),
+            });
+        }
     }
     let accepts = fields.sole("sec-websocket-accept") == Some(derive_accept_key(key.as_bytes()).as_bytes());
     // No extension was offered.

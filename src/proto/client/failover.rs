@@ -149,6 +149,7 @@ impl Registrant {
     fn go_to(&mut self, attempt: &mut Try, found: Found) -> (Phase, Step) {
         let Found { destination, origin } = found;
         self.sessions = Sessions::new();
+        self.last_words = None;
         attempt.visits += 1;
         let flow = FlowTo::new(destination.clone(), origin);
         (Phase::Visiting(Visit::on(flow)), Step::Visit(destination))

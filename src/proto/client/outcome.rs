@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::nat::Asked;
 use super::plan::Purpose;
 pub use crate::proto::digest::{Answered, Claimant, CredentialsFailure, Proof, Skipped, WhySkipped};
-use crate::proto::identity::TlsSession;
+use crate::proto::identity::{LastWords, TlsSession};
 use crate::proto::locate::{Origin, Transport};
 use crate::proto::{AnswerFault, Cause, RegistrationId, ResolveError, Time};
 use crate::sip::{AnyUri, FieldError, FramingError, Host, NameAddr, Q, Uri};
@@ -41,6 +41,8 @@ pub struct Report {
     /// The TLS session of that flow; or, where [`Report::result`] is a failure of TLS, that of the destination that failed
     /// so, as far as it came.
     pub tls: Option<Arc<TlsSession>>,
+    /// What the last destination said as it closed its WebSocket, or in place of opening one.
+    pub last_words: Option<LastWords>,
     /// Challenges that were answered in the last request, in the order of its headers.
     pub auth: Vec<Answered>,
     /// Who answered them.

@@ -44,7 +44,7 @@ use super::outcome::{
 use super::plan::Plan;
 use super::targets::{MOST_DESTINATIONS, NextHop, Target, Targets};
 use crate::proto::digest::Sessions;
-use crate::proto::identity::{TlsSession, Untrusted};
+use crate::proto::identity::{LastWords, TlsSession, Untrusted};
 use crate::proto::ids::{self, Random, Tag};
 use crate::proto::locate::{Destination, Found, Locate, Origin, Transport};
 use crate::proto::transaction::Outgoing;
@@ -157,6 +157,8 @@ pub(super) struct Registrant {
     pub failed: Option<Time>,
     /// Until when what the name service said is good.
     pub good_until: Option<Time>,
+    /// What the server said as it closed the last flow, or in place of opening it.
+    pub last_words: Option<Box<LastWords>>,
 }
 
 /// What hosts that the user named were reached by and asked for: those of a redirect are held against it.
@@ -374,6 +376,7 @@ impl Registration {
             aside: Vec::new(),
             failed: None,
             good_until: None,
+            last_words: None,
             plan,
         };
         Registration { registrant, revised: None, state: State::Fresh }
@@ -454,6 +457,16 @@ impl Registration {
         if let Some((.., visit @ Visit { awaits: Await::Flow, .. })) = self.visit() {
             visit.flow.session = Some(Arc::clone(session));
         }
+    }
+
+    /// What the server of a WebSocket says of its end, before that comes.
+    pub fn on_last_words(&mut self, words: LastWords) {
+        self.registrant.last_words = Some(Box::new(words));
+    }
+
+    /// Takes the last words of the flow that it was bound over.
+    pub fn take_last_words(&mut self) -> Option<LastWords> {
+        self.registrant.last_words.take().map(|words| *words)
     }
 
     /// The flow could not be opened, broke, or was closed without an answer (`cause` is `None` then).
@@ -717,6 +730,7 @@ impl Registration {
                 .filter(|seen| tally.hop.is_none_or(|hop| ip_and_port(hop.local) != ip_and_port(*seen))),
             hop: tally.hop,
             tls: tally.tls,
+            last_words: registrant.last_words.take().map(|words| *words),
             auth: registrant.sessions.answered(),
             claimants: registrant.sessions.claimants(),
             call_id: registrant.call_id.clone(),

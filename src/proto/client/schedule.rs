@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::outcome::{CredentialsFailure, Failure, Refusal, Report};
+use crate::proto::identity::LastWords;
 use crate::proto::ids::{Random, jitter};
 use crate::proto::{Cause, Time};
 
@@ -504,6 +505,8 @@ pub enum AccountEvent {
     FlowFailed {
         /// What the network said; `None`: the other side closed it.
         cause: Option<Cause>,
+        /// What the other side said as it closed it.
+        words: Option<LastWords>,
         /// When the next try is due.
         next: Time,
     },

@@ -297,8 +297,9 @@ impl Endpoint {
     pub(super) fn stranded(&mut self, id: RegistrationId, cause: Option<Cause>, now: Time) {
         let Some((keep, random)) = self.schedule_mut(id) else { return };
         let next = keep.on_flow_lost(random, now);
+        let words = self.registrations.get_mut(&id).and_then(|entry| entry.registration.take_last_words());
         if let Due::Wait(at) = next {
-            self.tell(id, AccountEvent::FlowFailed { cause, next: at });
+            self.tell(id, AccountEvent::FlowFailed { cause, words, next: at });
         }
         self.apply_schedule(id, next, now);
     }

@@ -134,6 +134,13 @@ impl Endpoint {
             Event::HandshakeFailed { listener, remote, cause } => {
                 self.serve(|server, stack| server.handshake_failed(listener, remote, cause, stack));
             }
+            Event::LastWords { flow, words } => {
+                for user in self.stack.flows.users(flow) {
+                    if let Some(entry) = self.registrations.get_mut(&user) {
+                        entry.registration.on_last_words(words.clone());
+                    }
+                }
+            }
             Event::Challenged { flow, path, challenges } => self.challenged(flow, &path, &challenges),
             Event::Closed { flow } => self.lost(flow, None, now),
             Event::Failed { flow, peer, cause } => self.failed(flow, peer, cause, now),

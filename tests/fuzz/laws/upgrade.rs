@@ -42,6 +42,11 @@ pub fn any_octets_are_read_within_bounds(octets: &[u8]) {
         Ok(None) => assert!(octets.len() < LIMIT),
         Err(Declined::Fault(UpgradeFault::Status(status))) => assert_ne!(status, 101),
         Err(Declined::Fault(fault)) => assert_ne!(fault, UpgradeFault::Origin),
+        Err(Declined::Elsewhere(status, location)) => {
+            assert!(
+                (300..400).contains(&status) && location.len() <= 512 && !location.contains(['\r', '\n'])
+            );
+        }
         Err(Declined::Challenged(challenges)) => {
             assert!(challenges.iter().all(|text| !text.contains(['\r', '\n'])));
         }

@@ -528,6 +528,7 @@ impl<'a> World<'a> {
                 self.oracle.found(agent, &self.net);
             }
             Event::Secured { .. }
+            | Event::LastWords { .. }
             | Event::Challenged { .. }
             | Event::HandshakeFailed { .. }
             | Event::Command(_)

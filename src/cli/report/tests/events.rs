@@ -8,12 +8,16 @@ use crate::cli::report::zone::Zone;
 use crate::proto::binding::{Aor, Effect, Fate};
 use crate::proto::client::schedule::{AccountEvent, Departure};
 use crate::proto::digest::Algorithm;
-use crate::proto::identity::{Alert, Untrusted, UpgradeFault};
+use crate::proto::identity::{Alert, LastWords, Untrusted, UpgradeFault};
 use crate::proto::registrar::service::{AuthFailure, Crowd, Overload, ServerEvent};
 use crate::sip::Method;
 
 fn text(event: &impl ForPeople) -> String {
     event.text(Paint::plain(), &Zone::new(&Environment::default()))
+}
+
+fn going_away() -> LastWords {
+    LastWords::Close { code: 1001, reason: "restart\u{1b}[2J".into() }
 }
 
 fn later(seconds: u64) -> Time {
@@ -33,8 +37,9 @@ fn events_of_keep_are_lines_for_people() {
         (AccountEvent::Refreshed { report: success(), until: later(3600), next: later(3078) }, until),
         (AccountEvent::Failed { report: refused(503, "Busy\u{1b}[2J"), until, next: Some(later(20)) }, until),
         (AccountEvent::Failed { report: refused(404, "Not Found"), until: None, next: None }, None),
-        (AccountEvent::FlowFailed { cause: Some(Cause::Reset), next: later(1) }, until),
-        (AccountEvent::FlowFailed { cause: None, next: later(1) }, until),
+        (AccountEvent::FlowFailed { cause: Some(Cause::Reset), words: None, next: later(1) }, until),
+        (AccountEvent::FlowFailed { cause: None, words: None, next: later(1) }, until),
+        (AccountEvent::FlowFailed { cause: None, words: Some(going_away()), next: later(1) }, until),
         (AccountEvent::NetworkChanged, until),
         (
             AccountEvent::Incoming { method: "INVITE".into(), from: "sip:bob@\u{7}".into(), status: 480 },
@@ -65,6 +70,7 @@ fn events_of_keep_are_lines_for_people() {
     hint: no such user or domain there: check the AOR, and name the registrar with --registrar
     13:03:12 UTC  flow failed   werner.heisenberg@munich.de: the connection broke: connection reset; next try in 1s
     13:03:12 UTC  flow failed   werner.heisenberg@munich.de: the registrar closed the connection; next try in 1s
+    13:03:12 UTC  flow failed   werner.heisenberg@munich.de: the registrar closed the connection: WebSocket close code 1001 (going away), "restart\u{1b}[2J"; next try in 1s
     13:03:12 UTC  moved         werner.heisenberg@munich.de: the network has changed
     13:03:12 UTC  incoming      werner.heisenberg@munich.de: INVITE from sip:bob@\u{7}: 480
     13:03:12 UTC  unregistered  werner.heisenberg@munich.de

@@ -63,6 +63,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         unreadable: Vec::new(),
         request_uri: Uri::parse("sip:munich.de").unwrap().into(),
         tls: None,
+        last_words: None,
         hop: Some(hop()),
         auth: vec![Answered {
             scheme: "Digest",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::proto::identity::{Alert, Certificate, TlsSession, Untrusted, UpgradeFault};
+use crate::proto::identity::{Alert, Certificate, LastWords, TlsSession, Untrusted, UpgradeFault};
 use crate::sip::FramingError;
 
 /// 2027-01-01 and a month before that.
@@ -204,6 +204,41 @@ fn what_is_wrong_with_a_websocket() {
     error: 192.0.2.1:5060 over UDP: the WebSocket handshake is too long
     hint: something else listens there: check the port; ws is plain, and wss goes over TLS
     ");
+}
+
+/// The code and the reason by which a WebSocket is closed are told, and where one is instead; nothing in them commands
+/// the terminal.
+#[test]
+fn the_last_words_of_a_websocket_are_told() {
+    let mut said = String::new();
+    let close = |code, reason: &str| LastWords::Close { code, reason: reason.to_owned() };
+    for words in [
+        close(1008, "no such user\u{1b}[2J"),
+        close(1001, ""),
+        close(4403, &"x".repeat(123)),
+        LastWords::Location("wss://bob:secret@ws.munich.de/sip".into()),
+    ] {
+        let (result, why) = match words {
+            LastWords::Close { .. } => (AttemptResult::Closed, Unreachable::Closed),
+            LastWords::Location(_) => {
+                let cause = Cause::Upgrade(UpgradeFault::Status(302));
+                (AttemptResult::Failed(cause), Unreachable::Network(cause))
+            }
+        };
+        let failed = failed(Failure::Unreachable(why), None);
+        let report = Report { attempts: vec![attempt(result)], last_words: Some(words), ..failed };
+        said += &shown(&report, Settings::default()).2;
+    }
+    insta::assert_snapshot!(said, @r#"
+    error: 192.0.2.1:5060 over UDP closed the connection without an answer: WebSocket close code 1008 (policy violation), "no such user\u{1b}[2J"
+    hint: it may not serve this domain, or not over this transport; -v shows how far it got
+    error: 192.0.2.1:5060 over UDP closed the connection without an answer: WebSocket close code 1001 (going away)
+    hint: it may not serve this domain, or not over this transport; -v shows how far it got
+    error: 192.0.2.1:5060 over UDP closed the connection without an answer: WebSocket close code 4403, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
+    hint: it may not serve this domain, or not over this transport; -v shows how far it got
+    error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 302: it points to "wss:***@ws.munich.de/sip"
+    hint: it points to another place, where sipreg does not follow: name that with --proxy, --transport and --ws-path
+    "#);
 }
 
 /// A server that speaks something else on a port for plain SIP is named as what it is; one that is silent where a handshake
