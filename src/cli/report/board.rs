@@ -221,6 +221,35 @@ mod tests {
         assert!(shown(&all, 20).iter().take(3).all(|line| line.len() <= 80));
     }
 
+    #[test]
+    fn it_says_where_a_device_behind_a_nat_is_seen() {
+        let seen = "203.0.113.9:62011".parse().unwrap();
+        let nat = |interval: Option<u64>| Some(Box::new((seen, interval.map(Duration::from_secs))));
+        let mut all = [
+            status("sip:a@munich.de", Some(3600), Some(3200), None),
+            status("sip:b@munich.de", Some(3600), Some(3200), Some("503 Busy")),
+            status("sip:c@munich.de", None, Some(5), None),
+            status("sip:d@munich.de", Some(3600), Some(3200), None),
+        ];
+        for (account, interval) in all.iter_mut().zip([Some(29), Some(29), Some(29), None]) {
+            account.nat = nat(interval);
+        }
+        insta::assert_snapshot!(shown(&all, 20).join("\n"), @r"
+        3 of 4 bound, times in UTC
+        a@munich.de  until 13:00:00  next 12:53:20  seen as 203.0.113.9:62011, kept open every 29s
+        b@munich.de  until 13:00:00  next 12:53:20  503 Busy
+        c@munich.de  not bound       next 12:00:05
+        d@munich.de  until 13:00:00  next 12:53:20  seen as 203.0.113.9:62011, keepalives are off
+        ");
+        let all: String = all.iter().map(|account| standing(account, NOW, Paint::plain())).collect();
+        insta::assert_snapshot!(all, @r"
+        a@munich.de: bound for 1h, next in 53m 20s; seen as 203.0.113.9:62011, kept open every 29s
+        b@munich.de: bound for 1h, next in 53m 20s; seen as 203.0.113.9:62011, kept open every 29s; 503 Busy
+        c@munich.de: not bound, next in 5s
+        d@munich.de: bound for 1h, next in 53m 20s; seen as 203.0.113.9:62011, keepalives are off
+        ");
+    }
+
     /// Twenty are readable in a small terminal too: what is not as it should be comes first.
     #[test]
     fn when_there_are_too_many_those_in_trouble_are_shown() {

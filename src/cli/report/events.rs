@@ -434,6 +434,7 @@ impl ForPeople for KeepEvent {
 
 fn broken(cause: Option<Cause>) -> String {
     match cause {
+        Some(Cause::Keepalive(fault)) => fault.to_string(),
         Some(cause) => format!("the connection broke: {cause}"),
         None => "the registrar closed the connection".to_owned(),
     }

@@ -9,7 +9,7 @@ mod writer;
 use super::*;
 use crate::proto::client::outcome::*;
 use crate::proto::locate::{Origin, Transport};
-use crate::proto::{Cause, RegistrationId, ResolveError, Time};
+use crate::proto::{Cause, KeepaliveFault, RegistrationId, ResolveError, Time};
 use crate::sip::{NameAddr, Q, Uri};
 
 const AOR: &str = "sip:werner.heisenberg@munich.de";
