@@ -1,7 +1,7 @@
 //! What keeps a device behind a NAT reachable: keep-alives over the flow that it is bound over (RFC 5626 §4.4, RFC 6223),
 //! and a Contact that says where the other side sees it (RFC 3581 §4).
 //!
-//! An account needs keep-alives as [`Need::of`] says, and all that share a flow share them: [`Keepalives`] sends as often as the
+//! An account needs keep-alives as [`Need::of`] says, and all that share a flow share them: they are sent as often as the
 //! most demanding one needs, with one timer. Over UDP they are STUN requests where it is known that the server answers
 //! these, else datagrams of CRLFCRLF, which prove nothing; over streams they are RFC 5626's ping. The machine is pure:
 //! [`crate::proto::endpoint`] carries out what it says.
