@@ -26,9 +26,10 @@ use super::stream::{self, Connection, Handshakes, Listeners};
 use super::tls::{ProfileSettings, ServerSettings};
 use super::udp::{Arrival, UdpSockets};
 use crate::proto::binding::{Operation, StoreFailure};
+use crate::proto::client::schedule::AccountEvent;
 use crate::proto::{
-    Action, AskId, Cause, Checkpoint, Command, Destination, Direction, Endpoint, Event, FlowId, Lookup,
-    Notice, Profile, QueryId, Question, ResolveError, Time, Transport,
+    Action, AskId, Cause, Checkpoint, Command, Destination, Direction, Endpoint, Event, FlowId,
+    KeepaliveFault, Lookup, Notice, Profile, QueryId, Question, ResolveError, Time, Transport,
 };
 use crate::store::Store;
 
@@ -369,7 +370,10 @@ impl Network {
                     keep(&checkpoint);
                 }
             }
-            Action::Notify(notice) => return Some(notice),
+            Action::Notify(notice) => {
+                self.leave_port(&notice);
+                return Some(notice);
+            }
             Action::Authorize { flow, authorization } => {
                 if let Some(connection) = self.connections.get_mut(&flow) {
                     connection.authorize(authorization);
@@ -557,6 +561,17 @@ impl Network {
             } else if self.sockets.flows().any(|(id, ..)| id == *flow) {
                 self.config.port.get_or_insert(local.port());
             }
+        }
+    }
+
+    /// Where keep-alives have gone unanswered, what stands between may hold the way of that port and lead it nowhere: the next
+    /// socket takes another one (RFC 5626 §4.5).
+    fn leave_port(&mut self, notice: &Notice) {
+        let lost = Some(Cause::Keepalive(KeepaliveFault::Unanswered));
+        if let Notice::Account { what: AccountEvent::FlowFailed { cause, .. }, .. } = notice
+            && *cause == lost
+        {
+            self.config.port = None;
         }
     }
 

@@ -77,6 +77,29 @@ fn a_binding_at_the_address_that_the_registrar_saw_is_ours() {
     assert_eq!(course.report.received, Some("203.0.113.5:4444".parse().unwrap()));
 }
 
+/// NAT-004: an address that can't be that of the device, or that is of the other family, says nothing, nor does its port.
+#[test]
+fn an_address_that_nobody_can_have_is_not_taken_for_ours() {
+    for (params, seen) in [
+        (";received=203.0.113.5;rport=40000", Some("203.0.113.5:40000")),
+        (";received=203.0.113.5", Some("203.0.113.5:5070")),
+        (";rport=40000", Some("192.0.2.99:40000")),
+        (";received=203.0.113.5;rport=0", Some("203.0.113.5:5070")),
+        (";received=[2001:db8::5];rport=40000", None),
+        (";received=0.0.0.0;rport=40000", None),
+        (";received=224.0.0.5;rport=40000", None),
+        (";received=255.255.255.255;rport=40000", None),
+        (";rport=0", None),
+        (";rport", None),
+    ] {
+        let ok = format!(
+            "200 OK|Via: SIP/2.0/UDP 192.0.2.99:5070;branch=z9hG4bK0000000000000004{params}|Contact: <@>;expires=60"
+        );
+        let course = World::answering(&[&ok]).run(plan());
+        assert_eq!(course.report.received, seen.map(|seen| seen.parse().unwrap()), "{params}");
+    }
+}
+
 /// REG-003 REG-015
 #[test]
 fn a_binding_without_lifetime_is_listed_with_the_one_asked_for() {

@@ -259,7 +259,7 @@ impl Provider {
                     + &unusable.unwrap_or_default()
             }
             AccountEvent::FlowFailed { cause, .. } => format!("flow failed {cause:?}"),
-            AccountEvent::Nat { seen, interval } => format!("nat {seen} {interval:?}"),
+            AccountEvent::Nat { seen, interval } => format!("nat {seen:?} {interval:?}"),
             AccountEvent::NetworkChanged => "network changed".to_owned(),
             AccountEvent::Incoming { method, from, status } => format!("incoming {method} {from} {status}"),
             AccountEvent::Unregistered(_) => "unregistered".to_owned(),

@@ -233,7 +233,7 @@ impl Member {
                 status.failure = failure.map(|failure| diagnose(failure, report).message.into());
             }
             AccountEvent::FlowFailed { next, .. } => status.next = Some(*next),
-            AccountEvent::Nat { seen, interval } => status.nat = Some(Box::new((*seen, *interval))),
+            AccountEvent::Nat { seen, interval } => status.nat = seen.map(|seen| Box::new((seen, *interval))),
             AccountEvent::Incoming { .. } => status.calls += 1,
             AccountEvent::Unregistered(report) => {
                 status.next = None;

@@ -252,8 +252,9 @@ impl Loop {
             | AccountEvent::NetworkChanged
             | AccountEvent::Incoming { .. }
             | AccountEvent::FlowFailed { .. }
-            | AccountEvent::Nat { interval: Some(_), .. } => {}
-            AccountEvent::Nat { seen, interval: None } => reporter.warning(&format!(
+            | AccountEvent::Nat { interval: Some(_), .. }
+            | AccountEvent::Nat { seen: None, .. } => {}
+            AccountEvent::Nat { seen: Some(seen), interval: None } => reporter.warning(&format!(
                 "{aor}: behind a NAT (seen as {seen}), and keepalives are off: calls may stop to arrive"
             )),
             AccountEvent::Registered { report, .. } => {

@@ -1,6 +1,7 @@
 //! The status of all accounts of `keep`: below everything else on the terminal, drawn anew when it changes,
 //! and on SIGUSR1. The board shows times of the clock, so that nothing has to be drawn while nothing happens.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -85,10 +86,11 @@ impl Reporter<'_, '_> {
         if lines == self.drawn {
             return;
         }
-        // Long lines are cut by the terminal: a line that it broke would be two to erase.
+        // A line that the terminal broke would be two to erase; wide characters may still make one too long.
         let mut drawing = "\u{1b}[?7l".to_owned();
+        let width = text::terminal_width().unwrap_or(80);
         for line in &lines {
-            drawing += line;
+            drawing += &cut(line, width);
             drawing.push('\n');
         }
         drawing += "\u{1b}[?7h";
@@ -111,6 +113,29 @@ impl Reporter<'_, '_> {
                 self.drawn.clear();
             }
         }
+    }
+}
+
+/// A line with what does not fit left out, which three dots say. Colours take no room.
+fn cut(line: &str, width: usize) -> Cow<'_, str> {
+    let (mut shown, mut end, mut is_colour) = (0, None, false);
+    for (at, letter) in line.char_indices() {
+        match letter {
+            '\u{1b}' => is_colour = true,
+            'm' if is_colour => is_colour = false,
+            _ if is_colour => {}
+            _ => {
+                if shown + 3 == width {
+                    end = Some(at);
+                }
+                shown += 1;
+            }
+        }
+    }
+    match end.and_then(|end| line.get(..end)).filter(|_| shown > width) {
+        Some(kept) if kept.contains('\u{1b}') => Cow::Owned(format!("{kept}\u{1b}[0m...")),
+        Some(kept) => Cow::Owned(format!("{kept}...")),
+        None => Cow::Borrowed(line),
     }
 }
 
@@ -219,6 +244,23 @@ mod tests {
         erin@munich.de   until 2026-11-24 19:33  next 2026-11-24 16:46
         ");
         assert!(shown(&all, 20).iter().take(3).all(|line| line.len() <= 80));
+    }
+
+    #[test]
+    fn what_is_too_wide_for_the_terminal_is_cut_and_says_so() {
+        for (line, expected) in [
+            ("1234567890", "1234567890"),
+            ("12345678901", "1234567..."),
+            ("\u{1b}[32m1234567890\u{1b}[0m", "\u{1b}[32m1234567890\u{1b}[0m"),
+            ("\u{1b}[32m12345678901\u{1b}[0m", "\u{1b}[32m1234567\u{1b}[0m..."),
+            (
+                "\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}",
+                "\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}...",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(cut(line, 10), expected);
+        }
     }
 
     #[test]

@@ -156,7 +156,7 @@ pub struct KeepDetails {
     count: u64,
     /// `registered`, `refreshed`: where the registrar is from now on, if it said so; its URI.
     moved_to: Option<String>,
-    /// `nat`: the address and port that the registrar sees us at.
+    /// `nat`: the address and port that the registrar sees us at; null if there is no NAT any more.
     address: Option<String>,
     /// `nat`: the longest time between two keep-alives, in seconds. Null if none are sent.
     interval: Option<f64>,
@@ -255,7 +255,7 @@ impl KeepEvent {
             AccountEvent::NetworkChanged => event(Name::NetworkChanged, bare(), None),
             AccountEvent::Nat { seen, interval } => {
                 let mut event = event(Name::Nat, bare(), None);
-                event.details.address = Some(seen.to_string());
+                event.details.address = seen.map(|seen| seen.to_string());
                 event.details.interval = interval.map(rounded_seconds);
                 event
             }
@@ -389,9 +389,12 @@ impl ForPeople for KeepEvent {
             }
             Name::NetworkChanged => (paint.odd("moved       "), format!("{aor}: the network has changed")),
             Name::Nat => {
+                let seen = address
+                    .as_ref()
+                    .map_or_else(|| "seen where it is".to_owned(), |seen| format!("seen as {seen}"));
                 let open = interval.map(|interval| format!(", kept open every {}", span(interval)));
-                let text = format!("{aor}: seen as {}{}", or_nothing(address), or_nothing(&open));
-                (paint.odd("behind a NAT"), text)
+                let mark = if address.is_some() { "behind a NAT" } else { "no NAT      " };
+                (paint.odd(mark), format!("{aor}: {seen}{}", or_nothing(&open)))
             }
             Name::Incoming => {
                 let (method, from) = (or_nothing(method), or_nothing(from));
@@ -418,7 +421,7 @@ impl ForPeople for KeepEvent {
             Name::Registering | Name::Refreshed => Weight::Routine,
             Name::Failed => Weight::Failure,
             Name::ReloadFailed => Weight::Warned,
-            Name::Nat if self.details.interval.is_none() => Weight::Warned,
+            Name::Nat if self.details.interval.is_none() && self.details.address.is_some() => Weight::Warned,
             Name::Stopped if self.details.registration.error.is_some() => Weight::Failure,
             Name::Registered
             | Name::FlowFailed

@@ -1,7 +1,8 @@
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::proto::Cause;
+use crate::proto::client::schedule::AccountEvent;
+use crate::proto::{Cause, KeepaliveFault, Notice, RegistrationId};
 
 async fn server(ip: IpAddr) -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind((ip, 0)).await.unwrap();
@@ -264,4 +265,26 @@ async fn a_closed_flow_is_silent() {
     transmit(&mut network, ONE, peer, "nobody sends this");
     server.send_to(b"200", other).await.unwrap();
     assert_eq!(received(&event(&mut network).await), (TWO, peer, &b"200"[..]));
+}
+
+/// OUT-034: the next socket takes the port of the one before, so that the contact stays the same; unless keep-alives went unanswered.
+#[tokio::test]
+async fn a_way_that_keep_alives_have_lost_is_left_with_its_port() {
+    let (_server, peer) = server(V4).await;
+    let lost = |fault| {
+        let cause = Some(Cause::Keepalive(fault));
+        let what = AccountEvent::FlowFailed { cause, words: None, next: Time::from_millis(0) };
+        Action::Notify(Notice::Account { registration: RegistrationId(1), what })
+    };
+    let mut network = network(Config::default());
+    let mut ports = Vec::new();
+    for (flow, fault) in [(1, KeepaliveFault::Remapped), (2, KeepaliveFault::Unanswered)] {
+        ports.push(opened(&mut network, FlowId(flow), to(Transport::Udp, peer)).await.port());
+        close(&mut network, FlowId(flow));
+        assert!(network.perform(lost(fault)).is_some());
+    }
+    // Somebody else has the port that the system might give once more.
+    let _holder = UdpSocket::bind((V4, ports[0])).await.unwrap();
+    ports.push(opened(&mut network, FlowId(3), to(Transport::Udp, peer)).await.port());
+    assert!(ports[0] == ports[1] && ports[1] != ports[2], "{ports:?}");
 }

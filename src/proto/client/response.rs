@@ -1,17 +1,17 @@
 //! What each final response to a REGISTER leads to (RFC 3261 §8.1.3, §10.2.4, §10.2.8).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::bindings::{self, Expected};
 use super::nat::Sight;
-use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Warning};
+use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Success, Warning};
 use super::plan::Purpose;
 use super::registration::{Await, Registrant, Registration, Step, Tally, Try, Turn, Visit};
 use super::targets::Redirect;
 use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret, Sessions, Trust};
 use crate::proto::ids::{self, Random};
 use crate::proto::{Destination, Time};
-use crate::sip::{Header, HeaderName, Headers, Response, Via};
+use crate::sip::{Header, HeaderName, Headers, Response, Uri, Via};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises,
 // one 420 (there is one tag to drop) and one new Call-ID. One that is repeated without the credentials at
@@ -171,13 +171,13 @@ impl Registrant {
                 (false, false) => {}
             }
             self.own.replace(self.plan.binds(&attempt.contacts, self.min_expires));
-            self.follow_sight(attempt, visit);
+            self.follow_sight(attempt, visit, result.as_ref().ok());
         }
         Turn::Finish(result)
     }
 
     /// Notes how a request that has bound the own contact was seen, and whether that says where we are.
-    fn follow_sight(&mut self, attempt: &Try, visit: &Visit) {
+    fn follow_sight(&mut self, attempt: &Try, visit: &Visit, success: Option<&Success>) {
         let Destination { transport, address: remote, .. } = visit.flow.destination;
         let binds = matches!(self.plan.purpose, Purpose::Bind { .. });
         // Nobody connects to who is behind a WebSocket, wherever that is.
@@ -187,6 +187,14 @@ impl Registrant {
         }
         let Some(seen) = attempt.tally.seen.filter(|_| attempt.tally.is_port_seen) else { return };
         let Some(local) = visit.flow.local else { return };
+        let mut granted = success.iter().flat_map(|success| &success.contacts).filter(|one| one.expires > 0);
+        let is_there = |uri: &Uri| {
+            (uri.host.ip(), uri.port) == (Some(seen.ip()), Some(seen.port())) && self.sight.is_none()
+        };
+        if granted.any(|granted| granted.uri.sip().is_some_and(is_there)) {
+            // The registrar, or what stands between, has bound that address by itself.
+            return;
+        }
         let (sight, corrects) = Sight::after(self.sight.take().map(|sight| *sight), (local, remote), seen);
         (self.sight, self.corrects) = (sight.map(Box::new), corrects);
     }
@@ -408,8 +416,15 @@ impl Tally {
         }
         self.round_trip = self.sent.map(|sent| now.since(sent));
         let Some(local) = local else { return };
-        let ip = via.received().map(|ip| ip.to_canonical()).filter(|ip| ip.is_ipv4() == peer.is_ipv4());
-        let port = via.rport().flatten();
+        let is_strange = |ip: &IpAddr| {
+            let is_broadcast = *ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+            ip.is_ipv4() != peer.is_ipv4() || ip.is_unspecified() || ip.is_multicast() || is_broadcast
+        };
+        let received = via.received().map(|ip| ip.to_canonical());
+        // Of an address that can't be ours the port says nothing either: what is between speaks another family, or is broken.
+        let is_sane = !received.as_ref().is_some_and(is_strange);
+        let ip = received.filter(|_| is_sane);
+        let port = via.rport().flatten().filter(|port| is_sane && *port != 0);
         self.keep = via.params.get("keep").flatten().and_then(|seconds| seconds.parse().ok());
         self.is_port_seen = port.is_some();
         if ip.is_some() || port.is_some() {

@@ -514,8 +514,8 @@ pub enum AccountEvent {
     NetworkChanged,
     /// A NAT is between the device and the registrar, or it has changed what is known of that.
     Nat {
-        /// Where the other side sees the device.
-        seen: SocketAddr,
+        /// Where the other side sees the device; `None`: where it is, so that there is none any more.
+        seen: Option<SocketAddr>,
         /// The longest time between two keep-alives; `None`: none are sent.
         interval: Option<Duration>,
     },

@@ -406,7 +406,8 @@ impl Endpoint {
             return None;
         }
         entry.nat = nat.map(Box::new);
-        nat.map(|(seen, interval)| AccountEvent::Nat { seen, interval })
+        let interval = need.map(|need| need.longest);
+        Some(AccountEvent::Nat { seen: report.received, interval })
     }
 
     /// An account has left a flow.

@@ -32,7 +32,7 @@ fn events_of_keep_are_lines_for_people() {
         |status, reason| Box::new(failed(Failure::Refused(Refusal::Status(status)), Some((status, reason))));
     let until = Some(later(3600));
     let remapped = Cause::Keepalive(KeepaliveFault::Remapped);
-    let seen = "203.0.113.9:62011".parse().unwrap();
+    let seen = Some("203.0.113.9:62011".parse().unwrap());
     let events = [
         (AccountEvent::Registering, None),
         (AccountEvent::Registered { report: success(), until: later(3600), next: later(3078) }, until),
@@ -45,6 +45,7 @@ fn events_of_keep_are_lines_for_people() {
         (AccountEvent::FlowFailed { cause: Some(remapped), words: None, next: later(1) }, until),
         (AccountEvent::NetworkChanged, until),
         (AccountEvent::Nat { seen, interval: Some(Duration::from_secs(29)) }, until),
+        (AccountEvent::Nat { seen: None, interval: None }, until),
         (
             AccountEvent::Incoming { method: "INVITE".into(), from: "sip:bob@\u{7}".into(), status: 480 },
             until,
@@ -78,6 +79,7 @@ fn events_of_keep_are_lines_for_people() {
     13:03:12 UTC  flow failed   werner.heisenberg@munich.de: keep-alives come from another address than before; next try in 1s
     13:03:12 UTC  moved         werner.heisenberg@munich.de: the network has changed
     13:03:12 UTC  behind a NAT  werner.heisenberg@munich.de: seen as 203.0.113.9:62011, kept open every 29s
+    13:03:12 UTC  no NAT        werner.heisenberg@munich.de: seen where it is
     13:03:12 UTC  incoming      werner.heisenberg@munich.de: INVITE from sip:bob@\u{7}: 480
     13:03:12 UTC  unregistered  werner.heisenberg@munich.de
     13:03:12 UTC  stopped       werner.heisenberg@munich.de
@@ -89,7 +91,7 @@ fn events_of_keep_are_lines_for_people() {
 /// Where no keep-alives are sent, a warning says it, and the line would say it twice.
 #[test]
 fn a_nat_is_told_with_how_often_the_way_through_it_is_kept_open() {
-    let seen = "203.0.113.9:62011".parse().unwrap();
+    let seen = Some("203.0.113.9:62011".parse().unwrap());
     for (interval, weight, json) in [
         (Some(Duration::from_secs(29)), Weight::News, r#""address":"203.0.113.9:62011","interval":29.0"#),
         (Some(Duration::from_millis(1500)), Weight::News, r#""address":"203.0.113.9:62011","interval":1.5"#),
