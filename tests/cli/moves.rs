@@ -234,7 +234,8 @@ fn links_that_come_and_go_are_no_news_and_addresses_and_routes_are() {
         assert_eq!(failed.len(), 3, "{all}");
         for event in failed {
             let wait = event["next_attempt_in"].as_f64().unwrap();
-            assert!((15.0..=30.0).contains(&wait), "{all}");
+            // It is told some moments after it was set.
+            assert!((14.9..=30.0).contains(&wait), "{all}");
         }
     }
 }
