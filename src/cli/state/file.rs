@@ -53,14 +53,42 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
 /// # Errors
 /// It can't be written, or not with the owner that it has; the old one is left then.
 pub(in crate::cli) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = written(path, content)?;
+    fresh.file.as_file().sync_all()?;
+    settle(&fresh.persist()?)
+}
+
+/// The same, but that after a loss of power the old content may be back: thousands of times a second nobody can wait for the
+/// disk.
+///
+/// # Errors
+/// As [`replace`].
+pub(super) fn exchange(path: &Path, content: &[u8]) -> io::Result<()> {
+    written(path, content)?.persist().map(drop)
+}
+
+/// A file with its new content, which has not got its name yet.
+struct Written {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Written {
+    /// Takes the place of the old one. Where that is.
+    fn persist(self) -> io::Result<PathBuf> {
+        self.file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(self.path)
+    }
+}
+
+fn written(path: &Path, content: &[u8]) -> io::Result<Written> {
     let path = resolved(path)?;
     refuse_pipes(&path)?;
-    let fresh = fresh(&path, content)?;
+    let file = fresh(&path, content)?;
     if let Ok(old) = fs::metadata(&path) {
-        keep_owner(fresh.as_file(), &old)?;
+        keep_owner(file.as_file(), &old)?;
     }
-    fresh.persist(&path).map_err(|error| error.error)?;
-    settle(&path)
+    Ok(Written { file, path })
 }
 
 /// The one who may replace a file, among all who ask for that: the operating system's lock of the file itself, which
@@ -100,7 +128,9 @@ fn is_at(_file: &File, _path: &Path) -> bool {
 /// Makes a file that is not there yet, or whose content is not `good`. Of several processes at once the first
 /// one wins, and nobody sees half of it.
 pub(super) fn create(path: &Path, content: &[u8], good: impl Fn(&str) -> bool) -> io::Result<()> {
-    match fresh(path, content)?.persist_noclobber(path) {
+    let file = fresh(path, content)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
         Ok(_) => settle(path),
         Err(_) if read(path).is_ok_and(|held| good(&held)) => Ok(()),
         // The file that is there is damaged, or the file system has no hard links.
@@ -111,12 +141,11 @@ pub(super) fn create(path: &Path, content: &[u8], good: impl Fn(&str) -> bool) -
     }
 }
 
-/// A file beside that one, of a name that nobody can guess and none had, for its owner alone, with that content on
-/// disk. It goes when it is dropped before it has got its name.
+/// A file beside that one, of a name that nobody can guess and none had, for its owner alone, with that content. It goes when it
+/// is dropped before it has got its name.
 fn fresh(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new().prefix(".sipreg-").tempfile_in(folder(path))?;
     file.write_all(content)?;
-    file.as_file().sync_all()?;
     Ok(file)
 }
 

@@ -90,7 +90,7 @@ impl Record {
     }
 
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        file::replace(path, json_line(self).as_bytes())
+        file::exchange(path, json_line(self).as_bytes())
     }
 
     /// For a plan.

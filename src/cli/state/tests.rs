@@ -294,8 +294,10 @@ fn a_file_is_replaced_where_it_is_and_as_it_was() {
     symlink("first", at("second")).unwrap();
     std::fs::write(at("victim"), "safe").unwrap();
     symlink(at("victim"), at("real/users.new")).unwrap();
-    file::replace(&at("second"), b"new").unwrap();
-    assert_eq!(std::fs::read_to_string(at("real/users")).unwrap(), "new");
+    for (replace, content) in [(file::exchange as fn(&_, &_) -> _, "newer"), (file::replace, "new")] {
+        replace(&at("second"), content.as_bytes()).unwrap();
+        assert_eq!(std::fs::read_to_string(at("real/users")).unwrap(), content);
+    }
     assert_eq!(std::fs::metadata(at("real/users")).unwrap().permissions().mode() & 0o777, 0o640);
     assert!(std::fs::symlink_metadata(at("second")).unwrap().is_symlink());
     assert_eq!(std::fs::read_to_string(at("victim")).unwrap(), "safe");
