@@ -1080,7 +1080,7 @@ const TROUBLES: &[Case] = &[
     },
     Case {
         seen: "registered, but calls don't arrive",
-        hint: "behind a NAT: the report says 'seen as'. --advertise binds that address",
+        hint: "behind a NAT: the report says 'seen as'. 'sipreg keep' binds that address and keeps the way open",
     },
 ];
 
