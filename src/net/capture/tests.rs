@@ -193,5 +193,6 @@ fn a_pipe_that_nobody_reads_holds_nothing_up() {
     let end = &rest[rest.len() - dropped..];
     assert_eq!(end[..4], 6_u32.to_le_bytes());
     let count = u64::from_le_bytes(end[end.len() - 16..end.len() - 8].try_into().unwrap());
-    assert!((30..200).contains(&count), "{count}");
+    // One that found room before it has told of those before that.
+    assert!((1..200).contains(&count), "{count}");
 }
