@@ -27,11 +27,12 @@ use super::tls::{ProfileSettings, ServerSettings};
 use super::udp::{Arrival, UdpSockets};
 use crate::proto::binding::{Operation, StoreFailure};
 use crate::proto::client::schedule::AccountEvent;
+use crate::proto::registrar::service::ServerEvent;
 use crate::proto::{
     Action, AskId, Cause, Checkpoint, Command, Destination, Direction, Endpoint, Event, FlowId,
     KeepaliveFault, Lookup, Notice, Profile, QueryId, Question, ResolveError, Time, Transport,
 };
-use crate::store::Store;
+use crate::store::{self, Store, StoreEvent};
 
 /// The user's wishes for the network.
 #[derive(Clone, Debug)]
@@ -127,6 +128,12 @@ impl Driver {
         self.network.store_with(store);
     }
 
+    /// What has been asked of the store.
+    #[must_use]
+    pub fn store_load(&self) -> StoreLoad {
+        self.network.store_load()
+    }
+
     /// Hands copies of the messages that pass ([`Notice::Message`]) over from now on. A server tells them only where
     /// [`Service::tell_messages`](crate::proto::registrar::service::Service::tell_messages) wants it.
     pub fn capture_with(&mut self, capture: Capture) {
@@ -185,6 +192,7 @@ impl Driver {
 
     fn handle(&mut self, event: Event) {
         self.notices.extend(self.network.lookups.drain(..).map(Notice::Lookup));
+        self.notices.extend(self.network.store_events.drain(..).map(Notice::Server));
         for action in self.endpoint.handle(event, self.network.now()) {
             let notice = self.network.perform(action);
             if let (Some(capture), Some(notice)) = (&mut self.capture, &notice) {
@@ -233,6 +241,22 @@ const STREAK: u32 = 32;
 /// Events of connections that are taken before the sockets get their turn.
 const TURN: usize = 32;
 
+/// Operations that the store may have under way at a time; what comes beyond is answered as if the store were away.
+const OPERATIONS: u64 = 8192;
+
+/// What has been asked of the store since the start, and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreLoad {
+    /// Operations, those included that were not passed on.
+    pub operations: u64,
+    /// Those that failed because the store was away or overloaded.
+    pub failures: u64,
+    /// Those whose answers are waited for.
+    pub waiting: u64,
+    /// Bindings that are held.
+    pub bindings: usize,
+}
+
 /// Questions that may be open at a time.
 const QUESTIONS: usize = 256;
 
@@ -242,6 +266,9 @@ pub(super) struct Network {
     clock: Clock,
     keeper: Option<Keeper>,
     store: Option<Box<dyn Store>>,
+    store_load: StoreLoad,
+    /// What the store has said of itself that nobody has been told yet.
+    store_events: Vec<ServerEvent>,
     sockets: UdpSockets,
     listeners: Listeners,
     /// Connections that came in and are not usable yet.
@@ -283,6 +310,8 @@ impl Network {
             clock,
             keeper: None,
             store: None,
+            store_load: StoreLoad::default(),
+            store_events: Vec::new(),
             sockets: UdpSockets::default(),
             listeners: Listeners::default(),
             handshakes: Handshakes::default(),
@@ -309,6 +338,11 @@ impl Network {
 
     pub(super) fn store_with(&mut self, store: Box<dyn Store>) {
         self.store = Some(store);
+    }
+
+    pub(super) fn store_load(&self) -> StoreLoad {
+        let bindings = self.store.as_ref().map_or(0, |store| store.len());
+        StoreLoad { bindings, ..self.store_load }
     }
 
     pub(super) fn set_server(&mut self, server: Arc<ServerSettings>) {
@@ -498,6 +532,7 @@ impl Network {
             self.lookups.extend(lookups);
             self.arrived.push_back(Arrival { event: Event::Resolved { query, answer, ttl }, local: None });
         }
+        self.poll_store(context);
         self.sockets.poll(context, &mut self.arrived);
         for connection in self.listeners.poll(context) {
             self.accept(connection);
@@ -655,11 +690,43 @@ impl Network {
 
     fn ask_store(&mut self, ask: AskId, operation: Operation) {
         let now = self.clock.now();
+        self.store_load.operations += 1;
         let answer = match &mut self.store {
-            Some(store) => store.perform(operation, now),
-            None => Err(StoreFailure::Unavailable),
+            Some(store) if self.store_load.waiting < OPERATIONS => store.submit(ask, operation, now),
+            Some(_) | None => Some(Err(StoreFailure::Unavailable)),
         };
-        self.answers.push_back(Event::Stored { ask, answer });
+        match answer {
+            Some(answer) => {
+                let answered = self.answered(ask, answer);
+                self.answers.push_back(answered);
+            }
+            None => self.store_load.waiting += 1,
+        }
+    }
+
+    fn answered(&mut self, ask: AskId, answer: store::Answer) -> Event {
+        if let Err(StoreFailure::Unavailable | StoreFailure::Failed) = answer {
+            self.store_load.failures += 1;
+        }
+        Event::Stored { ask, answer }
+    }
+
+    /// Takes a turn of what comes from the store by itself.
+    fn poll_store(&mut self, context: &mut Context<'_>) {
+        for _ in 0..TURN {
+            let Some(Poll::Ready(event)) = self.store.as_mut().map(|store| store.poll(context)) else {
+                return;
+            };
+            match event {
+                StoreEvent::Answered { ask, answer } => {
+                    self.store_load.waiting = self.store_load.waiting.saturating_sub(1);
+                    let event = self.answered(ask, answer);
+                    self.arrived.push_back(Arrival { event, local: None });
+                }
+                StoreEvent::Failed { why } => self.store_events.push(ServerEvent::StoreFailed { why }),
+                StoreEvent::Back => self.store_events.push(ServerEvent::StoreBack),
+            }
+        }
     }
 
     fn close(&mut self, flow: FlowId) {

@@ -3,12 +3,13 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use super::Store;
-use crate::proto::Time;
+use super::{Answer, Store, StoreEvent};
 use crate::proto::binding::{
     Aor, Applied, Binding, Change, Effect, Operation, StoreFailure, Stored, apply, expired,
 };
+use crate::proto::{AskId, Time};
 
 /// How many addresses-of-record one [`Operation::Expire`] looks at.
 const AT_A_TIME: usize = 1000;
@@ -68,14 +69,12 @@ struct Record {
 }
 
 impl Store for Memory {
-    fn perform(&mut self, operation: Operation, now: Time) -> Result<Stored, StoreFailure> {
-        let (bindings, effects) = match operation {
-            Operation::Change(change) => self.change(&change, now)?,
-            Operation::Fetch(aor) => self.fetch(aor, now),
-            Operation::Expire => (Arc::default(), self.expire(now)),
-        };
-        let next_expiry = self.queue.next.map(|due| now.max(due));
-        Ok(Stored { bindings, effects, next_expiry })
+    fn submit(&mut self, _ask: AskId, operation: Operation, now: Time) -> Option<Answer> {
+        Some(self.perform(operation, now))
+    }
+
+    fn poll(&mut self, _context: &mut Context<'_>) -> Poll<StoreEvent> {
+        Poll::Pending
     }
 
     fn len(&self) -> usize {
@@ -92,6 +91,20 @@ impl Memory {
     #[must_use]
     pub fn bounded(limit: usize) -> Memory {
         Memory { limit: Some(limit), ..Memory::default() }
+    }
+
+    /// Carries out one operation at the time `now`, which never goes back.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    pub fn perform(&mut self, operation: Operation, now: Time) -> Answer {
+        let (bindings, effects) = match operation {
+            Operation::Change(change) => self.change(&change, now)?,
+            Operation::Fetch(aor) => self.fetch(aor, now),
+            Operation::Expire => (Arc::default(), self.expire(now)),
+        };
+        let next_expiry = self.queue.next.map(|due| now.max(due));
+        Ok(Stored { bindings, effects, next_expiry })
     }
 
     fn change(&mut self, change: &Change, now: Time) -> Result<Told, StoreFailure> {

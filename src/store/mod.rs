@@ -5,18 +5,29 @@
 
 mod memory;
 
-use crate::proto::Time;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
 use crate::proto::binding::{Operation, StoreFailure, Stored};
+use crate::proto::{AskId, Time};
 
 pub use memory::Memory;
 
+/// What a store says to one operation: what it did, or why nothing was changed.
+pub type Answer = Result<Stored, StoreFailure>;
+
 /// A location service.
+///
+/// An operation goes in by [`Store::submit`], and its answer comes back from there, or later from [`Store::poll`]. Whoever asks
+/// has one change of an address-of-record under way at a time, as the registrar does, so answers may come in any order; and
+/// bounds how many wait.
 pub trait Store: Send {
-    /// Carries out one operation at the time `now`, which never goes back.
-    ///
-    /// # Errors
-    /// Why nothing was changed.
-    fn perform(&mut self, operation: Operation, now: Time) -> Result<Stored, StoreFailure>;
+    /// Carries out one operation at the time `now`, which never goes back. `None`: the answer will come from [`Store::poll`],
+    /// once. A change may be seen by others before it is answered; one that fails is undone.
+    fn submit(&mut self, ask: AskId, operation: Operation, now: Time) -> Option<Answer>;
+
+    /// What has happened meanwhile. [`Stored::next_expiry`] of an answer is as true as if it had been asked for now.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<StoreEvent>;
 
     /// How many bindings are held, those included that have run out and were not dropped yet.
     fn len(&self) -> usize;
@@ -25,4 +36,23 @@ pub trait Store: Send {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// What comes from a store by itself.
+#[derive(Clone, Debug)]
+pub enum StoreEvent {
+    /// An operation is done, or has failed.
+    Answered {
+        /// As it was submitted.
+        ask: AskId,
+        /// What became of it.
+        answer: Answer,
+    },
+    /// It takes no changes from now on: each is answered with [`StoreFailure::Unavailable`].
+    Failed {
+        /// Which store, and what the matter is, for a person.
+        why: Arc<str>,
+    },
+    /// It takes changes again.
+    Back,
 }

@@ -410,6 +410,23 @@ fn what_the_location_service_does_not_take_is_not_confirmed() {
     }
 }
 
+/// RGR-044: what runs out while the location service is away is told when it is back.
+#[test]
+fn what_could_not_be_dropped_is_dropped_later() {
+    let mut world = World::new(service());
+    world.ask(&register(1, &format!("Contact: {A};expires=60")));
+    fates(&mut world);
+    world.asked.clear();
+    world.shelf = Shelf::Broken(StoreFailure::Unavailable);
+    world.pass(Duration::from_secs(62));
+    assert_eq!(world.asked, ["expire"; 3]);
+    assert_eq!(fates(&mut world), "");
+    world.shelf = Shelf::Quick;
+    world.pass(Duration::from_secs(1));
+    assert_eq!(fates(&mut world), format!("Expired {}", A.replace('~', "@")));
+    world.stop();
+}
+
 /// RGR-006 RGR-009
 #[test]
 fn requests_for_one_address_take_effect_in_the_order_they_came() {

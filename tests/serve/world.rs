@@ -14,7 +14,7 @@ use sipreg::proto::{
     Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Question, Record, Time, Transport,
 };
 use sipreg::sip::{HeaderName, Host, Message, Response};
-use sipreg::store::{Memory, Store};
+use sipreg::store::Memory;
 
 /// The device that every test has.
 pub const DEVICE: &str = "192.0.2.7:5070";
@@ -161,6 +161,7 @@ impl World {
         };
         world.event(Event::Command(Command::Serve(Box::new(service))));
         world.told.clear();
+        world.asked.clear();
         world
     }
 

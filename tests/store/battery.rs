@@ -7,7 +7,9 @@ use sipreg::proto::{FlowId, Transport};
 use sipreg::sip::Q;
 use sipreg::store::Store;
 
-use crate::script::{ALICE, BOB, Said, aor, assert_ends_empty, at, change, fetch, register, said, wanted};
+use crate::script::{
+    ALICE, BOB, Said, aor, assert_ends_empty, at, change, fetch, perform, register, said, wanted,
+};
 
 use Fate::{Bound, Refreshed, Removed};
 
@@ -80,7 +82,7 @@ pub fn a_binding_is_kept_with_all_that_belongs_to_it(store: &mut dyn Store) {
     request.contacts = ContactChange::Contacts(vec![full, wanted("<sip:plain> 7")]);
     change(store, request, at(0)).unwrap();
 
-    let told = store.perform(Operation::Fetch(aor(ALICE)), at(1)).unwrap().bindings;
+    let told = perform(store, Operation::Fetch(aor(ALICE)), at(1)).unwrap().bindings;
     let [full, plain] = &told[..] else { panic!("not two: {told:?}") };
     assert_eq!((full.contact(), full.call_id(), full.path()), (contact, "a,b\"c>", &*path));
     assert_eq!((full.q, full.cseq, full.source), (Q::new(707), u32::MAX, source));
@@ -245,11 +247,11 @@ pub fn two_hundred_bindings_are_told(store: &mut dyn Store) {
 /// RGR-009: who reads has all of an update or nothing of it.
 pub fn a_list_once_told_does_not_change(store: &mut dyn Store) {
     two_devices(store);
-    let before = store.perform(Operation::Fetch(aor(ALICE)), at(0)).unwrap();
+    let before = perform(store, Operation::Fetch(aor(ALICE)), at(0)).unwrap();
     let two = Said::of(&before, at(0));
     change(store, register(ALICE, "three 1", &["<sip:u@a> 0", "<sip:u@b> 30", "<sip:u@c> 30"]), at(0))
         .unwrap();
-    let between = store.perform(Operation::Fetch(aor(ALICE)), at(0)).unwrap();
+    let between = perform(store, Operation::Fetch(aor(ALICE)), at(0)).unwrap();
     change(store, register(ALICE, "four 1", &["*"]), at(0)).unwrap();
     assert_eq!(Said::of(&before, at(0)), two);
     assert_eq!(Said::of(&between, at(0)), said(&["<sip:u@b> 30 three 1", "<sip:u@c> 30 three 1"], &[]));

@@ -3,7 +3,9 @@
 use sipreg::proto::binding::{Fate, Operation, StoreFailure};
 use sipreg::store::Store;
 
-use crate::script::{ALICE, BOB, Said, assert_ends_empty, at, change, expire, fetch, register, said};
+use crate::script::{
+    ALICE, BOB, Said, assert_ends_empty, at, change, expire, fetch, perform, register, said,
+};
 
 use Fate::{Bound, Expired, Refreshed};
 
@@ -84,7 +86,7 @@ pub fn following_next_expiry_finds_each_end_in_its_millisecond(store: &mut dyn S
     let mut next = None;
     for (ms, uri, request, contacts) in requests {
         let change = Operation::Change(register(uri, request, contacts));
-        next = store.perform(change, at(ms)).unwrap().next_expiry;
+        next = perform(store, change, at(ms)).unwrap().next_expiry;
     }
     let mut ends = Vec::new();
     let mut visits = 0;
@@ -116,7 +118,7 @@ pub fn many_that_run_out_at_once_are_dropped_in_bounded_parts(store: &mut dyn St
     let now = at(60_000);
     let mut ends = Vec::new();
     loop {
-        let stored = store.perform(Operation::Expire, now).unwrap();
+        let stored = perform(store, Operation::Expire, now).unwrap();
         assert!((1..=5000).contains(&stored.effects.len()), "{} at a time", stored.effects.len());
         ends.extend(stored.effects.iter().map(|effect| (effect.aor.clone(), effect.contact.clone())));
         assert_eq!(store.len() + ends.len(), 12_500);

@@ -8,10 +8,12 @@
 )]
 
 mod battery;
+mod crowd;
 mod expiry;
 mod model;
 mod script;
 
+use crowd::Late;
 use sipreg::store::{Memory, Store};
 
 macro_rules! tests {
@@ -62,10 +64,13 @@ stores! {
             following_next_expiry_finds_each_end_in_its_millisecond
             many_that_run_out_at_once_are_dropped_in_bounded_parts
             refreshing_and_removing_leave_nothing_behind;
+        crowd:
+            changes_of_many_addresses_at_once_do_not_touch_each_other;
         model:
             ten_thousand_random_operations_are_answered_as_the_naive_model_does;
     )
     for in_memory: Memory::default();
+        late: Late::default();
 }
 
 /// DSR-002: what is beyond the octets that may be taken is refused; refreshes, removals and lists still go, and what has

@@ -6,7 +6,7 @@ use sipreg::proto::Time;
 use sipreg::proto::binding::{Change, Fate, Operation, StoreFailure};
 use sipreg::store::Store;
 
-use crate::script::{Said, aor, assert_ends_empty, at, register};
+use crate::script::{Said, aor, assert_ends_empty, at, perform, register};
 
 /// One binding, in one flat list of all.
 #[derive(Clone)]
@@ -163,7 +163,7 @@ pub fn ten_thousand_random_operations_are_answered_as_the_naive_model_does(store
         };
         answers[kind] += 1;
         let shown = format!("step {step}: {operation:?}");
-        let stored = store.perform(operation, now);
+        let stored = perform(store, operation, now);
         let next = stored.as_ref().ok().map(|stored| stored.next_expiry);
         let sorted = |mut said: Said| {
             said.effects.sort_by_key(|(fate, contact)| (format!("{fate:?}"), contact.clone()));

@@ -1,13 +1,16 @@
 //! Operations in short, and their answers as text.
 
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::Duration;
 
 use sipreg::proto::binding::{
     Aor, Change, ContactChange, Effect, Fate, Operation, Source, StoreFailure, Stored, WantedContact,
 };
-use sipreg::proto::{FlowId, Time, Transport};
+use sipreg::proto::{AskId, FlowId, Time, Transport};
 use sipreg::sip::{AnyUri, Uri};
-use sipreg::store::Store;
+use sipreg::store::{Answer, Store, StoreEvent};
 
 pub const ALICE: &str = "sip:alice@example.com";
 pub const BOB: &str = "sip:bob@example.com";
@@ -80,17 +83,53 @@ fn fate(effect: &Effect) -> (Fate, String) {
     (effect.fate, effect.contact.to_string())
 }
 
+/// Ends the rest of a thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Unpark>) {
+        self.0.unpark();
+    }
+}
+
+/// What comes from a store next. One that says nothing for a minute has failed.
+#[track_caller]
+pub fn next_event(store: &mut dyn Store) -> StoreEvent {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    for _ in 0..100 {
+        if let Poll::Ready(event) = store.poll(&mut Context::from_waker(&waker)) {
+            return event;
+        }
+        std::thread::park_timeout(Duration::from_secs(1));
+    }
+    panic!("no answer comes");
+}
+
+/// One operation, with its answer.
+#[track_caller]
+pub fn perform(store: &mut dyn Store, operation: Operation, now: Time) -> Answer {
+    if let Some(answer) = store.submit(AskId(1), operation, now) {
+        return answer;
+    }
+    match next_event(store) {
+        StoreEvent::Answered { ask: AskId(1), answer } => answer,
+        other @ (StoreEvent::Answered { .. } | StoreEvent::Failed { .. } | StoreEvent::Back) => {
+            panic!("no answer to this: {other:?}")
+        }
+    }
+}
+
 pub fn change(store: &mut dyn Store, change: Change, now: Time) -> Result<Said, StoreFailure> {
-    store.perform(Operation::Change(change), now).map(|stored| Said::of(&stored, now))
+    perform(store, Operation::Change(change), now).map(|stored| Said::of(&stored, now))
 }
 
 pub fn fetch(store: &mut dyn Store, uri: &str, now: Time) -> Said {
-    Said::of(&store.perform(Operation::Fetch(aor(uri)), now).unwrap(), now)
+    Said::of(&perform(store, Operation::Fetch(aor(uri)), now).unwrap(), now)
 }
 
 /// What ran out, and when to come next.
 pub fn expire(store: &mut dyn Store, now: Time) -> (Vec<(Fate, String)>, Option<Time>) {
-    let stored = store.perform(Operation::Expire, now).unwrap();
+    let stored = perform(store, Operation::Expire, now).unwrap();
     assert!(stored.bindings.is_empty());
     (stored.effects.iter().map(fate).collect(), stored.next_expiry)
 }

@@ -660,6 +660,10 @@ pub enum ServeEventName {
     HandshakeFailed,
     /// The users or certificates could not be read again: they stay as they were.
     ReloadFailed,
+    /// The bindings can't be changed where they are kept: changes get 503, lists and calls go on.
+    StoreFailed,
+    /// The bindings can be changed again.
+    StoreBack,
     /// A source has sent more than it may without proving who it is, or logins of it have failed too often: told when that is over, or goes on.
     RateLimited,
     /// It serves no more: the last event.
@@ -763,6 +767,10 @@ impl ServeEvent {
                 };
                 event(Name::HandshakeFailed, details)
             }
+            ServerEvent::StoreFailed { why } => {
+                event(Name::StoreFailed, ServeDetails { message: Some(why.to_string()), ..none })
+            }
+            ServerEvent::StoreBack => event(Name::StoreBack, none),
             ServerEvent::Stopped => event(Name::Stopped, none),
         }
     }
@@ -855,6 +863,8 @@ impl ForPeople for ServeEvent {
                 let (transport, source) = (or_nothing(&details.transport), or_nothing(&details.source));
                 (paint.odd("handshake"), format!("over {transport} from {source}: {message}"))
             }
+            Name::StoreFailed => (paint.bad("store    "), format!("{message}: changes get 503")),
+            Name::StoreBack => (paint.good("store    "), "bindings can be changed again".to_owned()),
             Name::RateLimited => {
                 let source = or_nothing(&details.source);
                 (paint.odd("limited  "), format!("{source}: {message}"))
@@ -970,6 +980,8 @@ impl Throttle {
             | ServeEventName::Routed
             | ServeEventName::Overload
             | ServeEventName::ReloadFailed
+            | ServeEventName::StoreFailed
+            | ServeEventName::StoreBack
             | ServeEventName::Stopped => return Some(event),
         };
         let second = event.time.as_millis() / 1000;

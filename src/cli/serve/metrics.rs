@@ -6,12 +6,13 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::net::StoreLoad;
 use crate::proto::registrar::service::Counters;
 
-/// The counters as text; `left_out`: events, and texts on stderr, that nobody read.
-pub(super) fn text(counters: Option<Counters>, left_out: (u64, u64)) -> String {
+/// The counters as text; `store`: what the store was asked; `left_out`: events, and texts on stderr, that nobody read.
+pub(super) fn text(counters: Option<Counters>, store: StoreLoad, left_out: (u64, u64)) -> String {
     let mut registry = Registry::with_prefix("sipreg");
-    registry.register_collector(Box::new(Counted(counters.unwrap_or_default(), left_out)));
+    registry.register_collector(Box::new(Counted(counters.unwrap_or_default(), store, left_out)));
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = encode(&mut text, &registry);
@@ -22,11 +23,11 @@ pub(super) fn text(counters: Option<Counters>, left_out: (u64, u64)) -> String {
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
 
 #[derive(Debug)]
-struct Counted(Counters, (u64, u64));
+struct Counted(Counters, StoreLoad, (u64, u64));
 
 impl Collector for Counted {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let Counted(counted, (events, messages)) = self;
+        let Counted(counted, store, (events, messages)) = self;
         let counters = [
             ("requests", "Requests received", counted.requests),
             ("retransmissions", "Copies of requests", counted.retransmissions),
@@ -44,6 +45,8 @@ impl Collector for Counted {
             ("branches", "Branches that requests were forwarded on", counted.branches),
             ("branches_cancelled", "Branches that were cancelled", counted.cancelled),
             ("overload", "Requests not forwarded because too much was in progress", counted.overload),
+            ("store_operations", "Changes and lists that the store was asked for", store.operations),
+            ("store_failures", "Those that failed because it was away or overloaded", store.failures),
             ("dropped_events", "Events left out because nobody read them", *events),
             ("dropped_messages", "Texts on stderr left out because nobody read them", *messages),
         ];
@@ -68,9 +71,10 @@ impl Collector for Counted {
             (&"expired", counted.expired),
         ];
         labelled(&mut encoder, "binding_changes", "What became of bindings", "change", fates.into_iter())?;
-        let held = counted.bound.saturating_sub(counted.removed + counted.expired);
+        let held = u64::try_from(store.bindings).unwrap_or(u64::MAX);
         let gauges = [
             ("bindings", "Bindings held", held),
+            ("store_waiting", "Changes and lists that the store has not answered yet", store.waiting),
             ("calls", "Calls in progress", counted.calls),
             (
                 "forwarding",

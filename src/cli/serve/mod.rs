@@ -151,8 +151,9 @@ impl Server {
                 Input::Signal(Signal::Reload) => self.reload.begin(),
                 Input::Signal(Signal::Status) => {}
                 Input::Reader(reader) => {
-                    let counters = self.session.driver.endpoint().counters();
-                    reader.answer(metrics::text(counters, reporter.left_out()));
+                    let driver = &self.session.driver;
+                    let counters = driver.endpoint().counters();
+                    reader.answer(metrics::text(counters, driver.store_load(), reporter.left_out()));
                 }
                 // That ends it as a signal would.
                 Input::Unread => self.stop(),

@@ -1,11 +1,15 @@
 //! The rules that all listeners share, and the location service.
 
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::proto::binding::{Operation, StoreFailure, Stored};
 use crate::proto::{AskId, Cause, Command, RegistrationId, Time};
-use crate::store::Store;
+use crate::store::{Answer, Store, StoreEvent};
 
 #[tokio::test]
 async fn a_listener_reports_the_port_that_the_system_chose() {
@@ -79,16 +83,20 @@ async fn a_closed_listener_is_silent() {
 struct Empty(Vec<Time>);
 
 impl Store for Empty {
-    fn perform(&mut self, operation: Operation, now: Time) -> Result<Stored, StoreFailure> {
+    fn submit(&mut self, _: AskId, operation: Operation, now: Time) -> Option<Answer> {
         assert!(self.0.iter().all(|earlier| *earlier <= now));
         self.0.push(now);
         match operation {
             Operation::Expire => {
                 let next_expiry = Some(now);
-                Ok(Stored { bindings: [].into(), effects: vec![], next_expiry })
+                Some(Ok(Stored { bindings: [].into(), effects: vec![], next_expiry }))
             }
-            Operation::Change(_) | Operation::Fetch(_) => Err(StoreFailure::Failed),
+            Operation::Change(_) | Operation::Fetch(_) => Some(Err(StoreFailure::Failed)),
         }
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<StoreEvent> {
+        Poll::Pending
     }
 
     fn len(&self) -> usize {
@@ -123,4 +131,60 @@ async fn the_answers_of_the_store_come_in_order_before_everything_else() {
     assert_eq!(answers, [(1, Err(StoreFailure::Unavailable)), (2, Ok(true)), (3, Ok(true))]);
     assert!(matches!(event(&mut network).await, Event::Command(_)));
     assert_eq!(received(&event(&mut network).await).2, b"two");
+}
+
+/// A store that answers when its other end does.
+struct Remote {
+    asked: Arc<Mutex<Vec<AskId>>>,
+    events: mpsc::UnboundedReceiver<StoreEvent>,
+}
+
+impl Store for Remote {
+    fn submit(&mut self, ask: AskId, _: Operation, _: Time) -> Option<Answer> {
+        self.asked.lock().unwrap().push(ask);
+        None
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<StoreEvent> {
+        match self.events.poll_recv(context) {
+            Poll::Ready(Some(event)) => Poll::Ready(event),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn len(&self) -> usize {
+        7
+    }
+}
+
+/// RGR-008: as many operations are under way as may be; one more is answered as if the store were away, and its answers come
+/// whenever they come.
+#[tokio::test]
+async fn a_store_that_answers_later_is_waited_for_and_has_only_so_much_under_way() {
+    let mut network = network(Config::default());
+    let (tell, events) = mpsc::unbounded_channel();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    network.store_with(Box::new(Remote { asked: Arc::clone(&asked), events }));
+    let expire = |n| Action::Store { ask: AskId(n), operation: Operation::Expire };
+    let most = 8192;
+    for n in 1..=most + 1 {
+        network.perform(expire(n));
+    }
+    assert_eq!(asked.lock().unwrap().len(), usize::try_from(most).unwrap());
+    let refused = event(&mut network).await;
+    assert!(
+        matches!(refused, Event::Stored { ask, answer: Err(StoreFailure::Unavailable) } if ask.0 == most + 1)
+    );
+    for n in [5, 3, 4] {
+        let answer = Err(StoreFailure::Failed);
+        tell.send(StoreEvent::Answered { ask: AskId(n), answer }).unwrap();
+    }
+    for n in [5, 3, 4] {
+        assert!(matches!(event(&mut network).await, Event::Stored { ask, .. } if ask.0 == n));
+    }
+    let load = network.store_load();
+    assert_eq!((load.operations, load.failures, load.waiting, load.bindings), (most + 1, 4, most - 3, 7));
+    // There is room again.
+    network.perform(expire(most + 2));
+    assert_eq!(asked.lock().unwrap().last(), Some(&AskId(most + 2)));
 }

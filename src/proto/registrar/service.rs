@@ -257,6 +257,13 @@ pub enum ServerEvent {
         /// How many there were since that was told last.
         count: u64,
     },
+    /// The location service takes no changes: they get 503 until [`ServerEvent::StoreBack`].
+    StoreFailed {
+        /// Which it is, and what the matter is.
+        why: Arc<str>,
+    },
+    /// The location service takes changes again.
+    StoreBack,
     /// It serves no more; nothing follows.
     Stopped,
 }
@@ -326,6 +333,9 @@ enum Stage {
 
 /// Requests that may wait at a time to know whether an address is ours; to those beyond it is not.
 const UNCLEAR: usize = 256;
+
+/// A location service that could not drop what has run out is asked again after this time.
+const EXPIRE_AGAIN: Duration = Duration::from_secs(1);
 
 /// More requests that were refused for the same reason are told after this time.
 const CROWDED: Duration = Duration::from_secs(1);
@@ -411,6 +421,8 @@ impl Server {
         let all: Option<Vec<_>> = self.listeners.iter().map(listening).collect();
         if let Some(all) = all {
             self.stage = Stage::Serving;
+            // What was there before may run out without anybody asking for anything.
+            self.location.expire(&mut stack.context);
             all.into_iter().for_each(|event| tell(event, stack));
         }
     }
@@ -846,8 +858,11 @@ impl Server {
             return self.tell_proxied(stack);
         }
         if self.location.has_expired(ask) {
-            if let Ok(stored) = answer {
-                self.tell_effects(&stored, None, stack);
+            match answer {
+                Ok(stored) => self.tell_effects(&stored, None, stack),
+                Err(_) => {
+                    stack.context.wake(RegistrarTimer::Bindings, Some(stack.context.now + EXPIRE_AGAIN));
+                }
             }
             return;
         }

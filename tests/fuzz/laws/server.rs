@@ -19,7 +19,7 @@ use sipreg::proto::{
     Transport,
 };
 use sipreg::sip::{Host, Message};
-use sipreg::store::{Memory, Store};
+use sipreg::store::Memory;
 
 use super::input::Input;
 

@@ -14,7 +14,7 @@ use sipreg::proto::{
     Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, RegistrarTimer, Time, TimerKey, Transport,
 };
 use sipreg::sip::Host;
-use sipreg::store::{Memory, Store};
+use sipreg::store::Memory;
 
 use super::agent::{Agent, Do, Tick};
 use super::message::{Msg, PROXY, cut};

@@ -336,3 +336,23 @@ fn a_handshake_that_failed_is_told_with_its_cause() {
     ");
     insta::assert_snapshot!(words.join(" "), @r"not_tls tls_version certificate_issuer certificate_unusable certificate_refused tls no_subprotocol origin silent closed too_many");
 }
+
+/// RGR-008: that changes are refused is told with the reason, and when they are taken again.
+#[test]
+fn a_store_that_fails_is_told_with_its_reason() {
+    let failed = ServerEvent::StoreFailed { why: "bindings.db: No space left on device".into() };
+    let events = [failed, ServerEvent::StoreBack].map(|what| ServeEvent::of(&what, SENT).unwrap());
+    insta::assert_snapshot!(events.iter().map(text).collect::<String>(), @r"
+    13:03:12 UTC  store      bindings.db: No space left on device: changes get 503
+    13:03:12 UTC  store      bindings can be changed again
+    ");
+    let named = events.map(|event| serde_json::from_str::<serde_json::Value>(&event.line(0)).unwrap());
+    let named = named.map(|json| (json["event"].clone(), json["message"].clone()));
+    assert_eq!(
+        named,
+        [
+            ("store_failed".into(), "bindings.db: No space left on device".into()),
+            ("store_back".into(), serde_json::Value::Null)
+        ]
+    );
+}
