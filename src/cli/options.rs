@@ -748,14 +748,29 @@ pub struct Policy {
     /// is removed. Those that are there may always be refreshed.
     #[arg(long, value_name = "WHAT", ignore_case = true, hide_possible_values = true)]
     pub max_contacts_policy: Option<ContactsPolicy>,
-    /// Where bindings are kept [default: memory]
-    #[arg(long, value_name = "STORE")]
-    pub store: Option<StoreName>,
+    #[command(flatten)]
+    pub storing: Storing,
     /// Memory for bindings [default: 128MiB]
     ///
     /// 128MiB, 64k or 1G. When bindings take more than that, new ones are refused with 503; refreshes and removals still go.
     #[arg(long, value_name = "SIZE")]
     pub max_store: Option<Size>,
+    /// Say what is in a store's file, and exit
+    ///
+    /// Nothing is written to it. Status 0: it is sound; 2: it is not, or a server has it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_auth", "users", "listen", "metrics", "add_user", "store"])]
+    pub store_check: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub struct Storing {
+    /// Where bindings are kept: memory, FILE.db
+    ///
+    /// memory, the default: they end with the server. A file is made if there is none, readable by its owner alone; a 200 is sent when the
+    /// binding would survive a power failure. While it can't be written, say because the disk is full, changes get 503, and
+    /// lists and calls go on.
+    #[arg(long, value_name = "STORE")]
+    pub store: Option<StoreName>,
 }
 
 #[derive(ClapArgs)]
@@ -804,6 +819,8 @@ pub struct Demo {
     /// it: udp.
     #[arg(long, value_name = "NAME", ignore_case = true, hide_possible_values = true)]
     pub transport: Option<TransportName>,
+    #[command(flatten)]
+    pub storing: Storing,
     /// Pause between the steps
     #[arg(long, help_heading = "Output")]
     pub slow: bool,

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -904,16 +905,18 @@ pub struct CommandLine {
 }
 
 /// The store of bindings.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StoreName {
     /// The memory of the process.
     #[default]
     Memory,
+    /// A file, which is made if it is not there.
+    File(PathBuf),
 }
 
 impl StoreName {
     /// How each kind of store is named.
-    pub const KINDS: &[&str] = &["memory"];
+    pub const KINDS: &[&str] = &["memory", "FILE.db"];
 }
 
 impl FromStr for StoreName {
@@ -922,7 +925,8 @@ impl FromStr for StoreName {
     fn from_str(text: &str) -> Result<StoreName, Invalid> {
         match text {
             "memory" => Ok(StoreName::Memory),
-            _ => Err(Invalid::new("is no store").hint("memory is the one there is")),
+            _ if text.len() > ".db".len() && text.ends_with(".db") => Ok(StoreName::File(text.into())),
+            _ => Err(Invalid::new("is no store").hint("memory, or a file whose name ends in .db")),
         }
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::binding::Aor;
+use super::binding::{Aor, Source};
 use super::context::Context;
 use super::identity::TlsSession;
 use super::stun::{self, Stun};
@@ -250,6 +250,20 @@ impl Flows {
 
     pub fn has(&self, id: FlowId) -> bool {
         self.all.contains_key(&id)
+    }
+
+    /// Where a REGISTER came from, by the UDP socket that is there now. An earlier process may have kept it, which numbered
+    /// its listeners as this one does if it had the same; else the first that talks to such addresses is as good as any.
+    pub fn standing(&self, source: Source) -> Source {
+        if source.transport != Transport::Udp {
+            return source;
+        }
+        let fits = |(_, transport, at): &&(FlowId, Transport, SocketAddr)| {
+            *transport == Transport::Udp && at.is_ipv4() == source.peer.is_ipv4()
+        };
+        let mut fitting = self.listeners.iter().filter(fits).map(|(id, ..)| *id);
+        let flow = fitting.clone().find(|id| *id == source.flow).or_else(|| fitting.next());
+        Source { flow: flow.unwrap_or(source.flow), ..source }
     }
 
     /// The flows of the server: connections that came in first, then listeners and those that it opened.

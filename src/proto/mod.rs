@@ -51,6 +51,9 @@ pub struct FlowId(pub u64);
 impl FlowId {
     /// The first of those that the driver makes up.
     pub const ACCEPTED: FlowId = FlowId(1 << 63);
+
+    /// A connection that an earlier process had: it is never open.
+    pub const GONE: FlowId = FlowId(u64::MAX);
 }
 
 /// Names one question to the location service, so that its answer finds who asked.

@@ -107,6 +107,27 @@ impl Memory {
         Ok(Stored { bindings, effects, next_expiry })
     }
 
+    /// What is held for an address-of-record, also what has run out.
+    pub(super) fn bindings(&self, aor: &Aor) -> Arc<[Binding]> {
+        self.table.get(aor).map(|record| record.bindings.clone()).unwrap_or_default()
+    }
+
+    /// Holds these bindings of an address-of-record, and no others, whatever they take.
+    pub(super) fn put(&mut self, aor: Aor, bindings: Arc<[Binding]>) {
+        let entry = self.table.entry(aor);
+        let (before, after) = match &entry {
+            Entry::Occupied(record) => {
+                let held = &record.get().bindings;
+                self.len -= held.len();
+                (octets(record.key(), held), octets(record.key(), &bindings))
+            }
+            Entry::Vacant(place) => (0, octets(place.key(), &bindings)),
+        };
+        self.len += bindings.len();
+        self.octets = self.octets - before + after;
+        keep(entry, bindings, Time::default(), &mut self.queue);
+    }
+
     fn change(&mut self, change: &Change, now: Time) -> Result<Told, StoreFailure> {
         let entry = self.table.entry(change.aor.clone());
         let held: &[Binding] = match &entry {

@@ -3,6 +3,7 @@
 //! Every store obeys the same rule, [`crate::proto::binding::apply`], and passes the same battery of tests. What a store adds is
 //! that a change is there as a whole or not at all, for whoever asks, and that what has run out is never told.
 
+mod embedded;
 mod memory;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll};
 use crate::proto::binding::{Operation, StoreFailure, Stored};
 use crate::proto::{AskId, Time};
 
+pub use embedded::{Contents, Embedded, OpenError};
 pub use memory::Memory;
 
 /// What a store says to one operation: what it did, or why nothing was changed.

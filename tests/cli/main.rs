@@ -45,6 +45,7 @@ mod run;
 mod serve;
 #[cfg(unix)]
 mod signals;
+mod store;
 mod systemd;
 #[cfg(target_os = "linux")]
 mod terminal;

@@ -53,6 +53,16 @@ impl Server {
         }
     }
 
+    /// The next event of that name; others are left out.
+    pub fn until(&mut self, wanted: &str) -> Value {
+        loop {
+            let event = self.next();
+            if name(&event) == wanted {
+                return event;
+            }
+        }
+    }
+
     /// Its process: the program's own, not that of `setsid`.
     pub fn pid(&self) -> String {
         let pid = self.child.as_ref().unwrap().id();

@@ -122,6 +122,37 @@ fn a_device_behind_a_nat_is_called_where_its_register_came_from() {
     }
 }
 
+/// After a restart by the same listener, and where the listeners are others, by one that can.
+///
+/// DSR-004
+#[test]
+fn a_device_behind_a_nat_is_called_there_by_the_next_process() {
+    let one_port = || Service { listen: two_ports().listen.split_off(1), ..service() };
+    for (service, by) in [(two_ports(), 1), (one_port(), 0)] {
+        let mut world = World::new(two_ports());
+        let callee = Party::behind_nat(
+            &mut world,
+            "heisenberg",
+            ("10.0.0.7:5060", "198.51.100.7:40001"),
+            Transport::Udp,
+        );
+        callee.registers(&mut world);
+        let store = std::mem::take(&mut world.store);
+        world.stop();
+
+        let mut world = World::new(service);
+        world.store = store;
+        let caller = ("10.0.0.7:5060", "203.0.113.9:1024");
+        let caller = Party::behind_nat(&mut world, "bohr", caller, Transport::Udp);
+        let sent = caller.asks(&mut world, "INVITE", CALLED, 1, (BOHR, HEISENBERG), "");
+        let (transport, by) = world.listeners[by];
+        assert_eq!(transport, Transport::Udp);
+        assert_eq!(requests(&sent), [(by, "198.51.100.7:40001".to_owned())]);
+        world.pass(Duration::from_secs(200));
+        world.stop();
+    }
+}
+
 /// Without a NAT nothing is in the Record-Route but what always was.
 #[test]
 fn nobody_else_is_named_in_a_record_route() {

@@ -9,6 +9,8 @@
 
 mod battery;
 mod crowd;
+mod disk;
+mod embedded;
 mod expiry;
 mod model;
 mod script;
@@ -71,6 +73,7 @@ stores! {
     )
     for in_memory: Memory::default();
         late: Late::default();
+        in_a_file: embedded::fresh();
 }
 
 /// DSR-002: what is beyond the octets that may be taken is refused; refreshes, removals and lists still go, and what has

@@ -15,8 +15,10 @@ use crate::cli::register::{self, Outcome};
 use crate::cli::report::demo::{Act, Demonstration, Party};
 use crate::cli::report::json::CommandName;
 use crate::cli::report::{Reporter, Settings};
+use crate::cli::serve::{STORE, store};
 use crate::cli::session::{self, Input, Session, Setup};
 use crate::cli::signals::{Listens, Signal, Stop};
+use crate::cli::values::StoreName;
 use crate::net::{Clock, Config, Driver, Identity, ProfileSettings, ServerSettings};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose, Timing};
@@ -24,7 +26,6 @@ use crate::proto::digest::{Algorithm, Credential, Hidden, Secret, User, Users, V
 use crate::proto::registrar::service::{Fork, Limits, Listen, Policy, ServerEvent, Service};
 use crate::proto::{Endpoint, Notice, Transport};
 use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Scheme, Uri};
-use crate::store::Memory;
 use call::{Cast, Play};
 
 /// The user who registers, and the domain.
@@ -150,19 +151,21 @@ pub fn settings(args: &Demo) -> Settings {
 pub fn run(args: &Demo, reporter: &mut Reporter<'_, '_>) -> Exit {
     let pause = if args.slow { PAUSE } else { Duration::ZERO };
     let transport = args.transport.map_or(Transport::Udp, Transport::from);
-    let played =
-        session::run(Listens::Stop, async |setup| play(pause, transport, setup, &mut *reporter).await);
+    let store = args.storing.store.clone().unwrap_or_default();
+    let played = session::run(Listens::Stop, async |setup| {
+        play(pause, (transport, store), setup, &mut *reporter).await
+    });
     played.unwrap_or_else(|fault| reporter.fail(fault))
 }
 
 async fn play(
     pause: Duration,
-    transport: Transport,
+    (transport, store): (Transport, StoreName),
     setup: Setup,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Exit, Fault> {
     let Registrar { driver: mut registrar, calls, at, profiles } =
-        Registrar::open(transport, setup.clock).await?;
+        Registrar::open(transport, &store, setup.clock).await?;
     let mut cast = Cast::open(calls, aor(), [CALLER, DESK, HOME], session::randomness()?).await?;
     let mut device = setup.begin(Config { profiles, ..Config::default() }, None)?;
     let mut played = Demonstration::at(at.address);
@@ -290,7 +293,7 @@ struct Registrar {
 
 impl Registrar {
     /// Opens it on free ports of the loopback interface.
-    async fn open(transport: Transport, clock: Clock) -> Result<Registrar, Fault> {
+    async fn open(transport: Transport, store: &StoreName, clock: Clock) -> Result<Registrar, Fault> {
         let mut random = session::randomness()?;
         let users = User::line(USER, DOMAIN, &Hidden::new(PASSWORD.to_owned())).map_err(impossible)?;
         let users = Users::parse(users.reveal()).map_err(impossible)?;
@@ -318,7 +321,7 @@ impl Registrar {
         }
         let net = Config { server: Some(Arc::new(shown)), ..Config::default() };
         let mut driver = Driver::new(net, Endpoint::new(Box::new(random)), clock);
-        driver.store_with(Box::new(Memory::default()));
+        driver.store_with(store::open(store, STORE, clock.now())?.store);
         driver.command(crate::proto::Command::Serve(Box::new(service)));
         let mut listening = Vec::with_capacity(wanted);
         while listening.len() < wanted {

@@ -863,7 +863,7 @@ impl ForPeople for ServeEvent {
                 let (transport, source) = (or_nothing(&details.transport), or_nothing(&details.source));
                 (paint.odd("handshake"), format!("over {transport} from {source}: {message}"))
             }
-            Name::StoreFailed => (paint.bad("store    "), format!("{message}: changes get 503")),
+            Name::StoreFailed => (paint.bad("store    "), format!("{}: changes get 503", escape(&message))),
             Name::StoreBack => (paint.good("store    "), "bindings can be changed again".to_owned()),
             Name::RateLimited => {
                 let source = or_nothing(&details.source);
@@ -1016,6 +1016,8 @@ pub struct Banner {
     pub domains: Vec<String>,
     /// The users who may register, in words.
     pub access: String,
+    /// Where bindings are kept and how many, in words, if they outlive the server.
+    pub kept: Option<String>,
     /// A command to try it with.
     pub next: String,
     /// The address of the metrics.
@@ -1031,10 +1033,11 @@ impl Reporter<'_, '_> {
         if self.settings.quiet || self.settings.json {
             return Ok(());
         }
-        let Banner { domains, access, next, metrics } = banner;
+        let Banner { domains, access, kept, next, metrics } = banner;
+        let kept = kept.as_deref().map(|kept| format!("Bindings in {}\n", escape(kept))).unwrap_or_default();
         let metrics = metrics.map(|at| format!("Metrics at http://{at}/metrics\n")).unwrap_or_default();
         let text = format!(
-            "{metrics}Registrar for {}; {access}\nTry it, in another terminal:\n  {}\n",
+            "{metrics}{kept}Registrar for {}; {access}\nTry it, in another terminal:\n  {}\n",
             domains.join(", "),
             self.out.strong(next)
         );

@@ -3,6 +3,7 @@
 mod again;
 mod metrics;
 mod options;
+pub(super) mod store;
 mod users;
 
 use std::io;
@@ -25,14 +26,21 @@ use crate::proto::digest::Verifier;
 use crate::proto::identity::Certificate;
 use crate::proto::registrar::service::{Listen, ServerEvent, Service};
 use crate::proto::{Cause, Command, Notice, Time, Transport};
-use crate::store::Memory;
 use again::{Again, Reload};
+pub(super) use options::STORE;
+
 use options::Options;
+use store::Opened;
 
 /// Carries `sipreg serve` out.
 pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '_>) -> Exit {
     let ended = if args.access.add_user.is_some() {
         users::add_user(&args.access, environment).map(|text| reporter.data(&text)).map_err(Fault::from)
+    } else if let Some(path) = &args.policy.store_check {
+        store::check(path).map_err(Fault::from).map(|(text, warning)| {
+            warning.iter().for_each(|warning| reporter.warning(warning));
+            reporter.data(&text)
+        })
     } else {
         Options::of(&args).map_err(Fault::from).and_then(|options| {
             reporter.write_beside();
@@ -88,12 +96,15 @@ async fn serve(
         tell_messages: args.display.verbose > Some(0) || copies.are_made(),
     };
     let wanted = service.listen.len();
+    let Opened { store, summary, warning } =
+        store::open(&options.store, options.max_store, setup.clock.now())?;
+    warning.iter().for_each(|warning| reporter.warning(warning));
     let server = Some(Arc::new(shown));
     let net =
         Config { nameservers: options.nameservers, profiles: vec![forwarding], server, ..Config::default() };
     let mut session = setup.begin(net, options.metrics)?;
     session.copy(copies, reporter);
-    session.driver.store_with(Box::new(Memory::bounded(options.max_store)));
+    session.driver.store_with(store);
     session.driver.command(Command::Serve(Box::new(service)));
     let server = Server {
         session,
@@ -105,6 +116,7 @@ async fn serve(
         wanted,
         domains,
         access,
+        kept: summary,
         example,
         stopping: false,
     };
@@ -123,6 +135,8 @@ struct Server {
     wanted: usize,
     domains: Vec<String>,
     access: String,
+    /// Where bindings are kept, in words.
+    kept: Option<String>,
     example: String,
     stopping: bool,
 }
@@ -231,6 +245,7 @@ impl Server {
         Banner {
             domains: self.domains.clone(),
             access: self.access.clone(),
+            kept: self.kept.clone(),
             next,
             metrics: self.session.metrics_address(),
         }

@@ -18,7 +18,7 @@ use crate::sip::Host;
 const CONNECTIONS: usize = 8192;
 
 /// Octets that bindings may take, where nothing else is said.
-const STORE: usize = 128 << 20;
+pub(in crate::cli) const STORE: usize = 128 << 20;
 
 /// Open files that are not connections: listeners, the store, the metrics and their readers, what the runtime needs.
 const OTHER_FILES: usize = 64;
@@ -38,6 +38,8 @@ pub struct Options {
     pub auth_calls: bool,
     /// How much is borne.
     pub limits: Limits,
+    /// Where bindings are kept.
+    pub store: StoreName,
     /// Octets that bindings may take.
     pub max_store: usize,
     /// Digests to offer, in this order.
@@ -59,10 +61,9 @@ impl Options {
         let listen = listen(&args.listening)?;
         proven(&args.showing, &listen)?;
         guarded(&args.access, &listen)?;
-        // There is one.
-        let StoreName::Memory = args.policy.store.unwrap_or_default();
         Ok(Options {
             domains: domains(&args.access),
+            store: args.policy.storing.store.clone().unwrap_or_default(),
             max_store: args.policy.max_store.map_or(STORE, |Size(octets)| octets),
             policy: policy(&args.policy)?,
             fork: args.calls.fork.unwrap_or_default().into(),

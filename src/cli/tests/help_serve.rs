@@ -43,8 +43,9 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --default-expires <DURATION>  Lifetime if none is asked for [default: 1h]
           --max-contacts <NUMBER>       Bindings per address [default: 10]
           --max-contacts-policy <WHAT>  At one more: refuse, replace-oldest
-          --store <STORE>               Where bindings are kept [default: memory]
+          --store <STORE>               Where bindings are kept: memory, FILE.db
           --max-store <SIZE>            Memory for bindings [default: 128MiB]
+          --store-check <FILE>          Say what is in a store's file, and exit
 
     How calls are routed:
           --fork <HOW>                Several devices: parallel, sequential

@@ -30,6 +30,17 @@ impl Aor {
         Aor(key.into())
     }
 
+    /// The key as stores keep it.
+    pub(crate) fn as_octets(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The key that a store has kept. `None`: it is none.
+    pub(crate) fn from_octets(octets: &[u8]) -> Option<Aor> {
+        let host = octets.rsplit(|&octet| octet == b'@').next()?;
+        std::str::from_utf8(host).is_ok_and(|host| !host.is_empty()).then(|| Aor(octets.into()))
+    }
+
     /// User part, unescaped, and host.
     #[must_use]
     pub fn parts(&self) -> (Option<&[u8]>, &str) {

@@ -684,6 +684,7 @@ impl Proxy {
         let is_secure = work.is_secure || target.uri.scheme == Scheme::Sips;
         let is_fit = |source: &Source| !is_secure || source.transport.is_secure();
         let source = target.source.filter(|source| is_direct && is_fit(source));
+        let source = source.map(|source| stack.flows.standing(source));
         let is_alive = source.is_some_and(|source| stack.flows.has(source.flow));
         let way = source.filter(|source| source.is_way);
         let addresses = way
