@@ -455,6 +455,11 @@ const FILES: &[(&str, &[To], &str)] = &[
         "A certificate and its private key, as PEM. Whoever reads the key can pose as its owner.",
     ),
     (
+        "FILE.db of --store",
+        &[To::Argument("store")],
+        "The bindings of a server: who is where. It is made for its owner alone.",
+    ),
+    (
         "~/.local/share/man/man1/",
         &[To::Command("man")],
         "A directory in which man looks for pages if ~/.local/bin is in PATH.",

@@ -159,6 +159,41 @@ fn a_change_that_is_not_written_is_undone_and_the_store_comes_back() {
     }
 }
 
+/// What runs out while the disk fails does not keep the store from coming back, and is removed then.
+#[test]
+fn a_store_comes_back_while_bindings_run_out() {
+    let disk = Disk::default();
+    let mut store = on(&disk);
+    for n in 0..80 {
+        let contact = format!("<sip:d@x> {}", n + 1);
+        change(&mut store, register(&format!("sip:u{n}@h"), "a 1", &[&contact]), at(0)).unwrap();
+    }
+    disk.set(Trouble::WriteFails);
+    let bind = register(ALICE, "one 1", &["<sip:a> 3600"]);
+    assert!(store.submit(AskId(7), Operation::Change(bind), at(0)).is_none());
+    assert!(matches!(next_event(&mut store), StoreEvent::Failed { .. }));
+    disk.set(Trouble::None);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut is_back = false;
+    for seconds in 1..80 {
+        assert_eq!(expire(&mut store, at(seconds * 1000)).0.len(), 1);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        is_back |= std::iter::from_fn(|| match store.poll(&mut context) {
+            std::task::Poll::Ready(event) => Some(event),
+            std::task::Poll::Pending => None,
+        })
+        .any(|event| matches!(event, StoreEvent::Back));
+        if is_back {
+            break;
+        }
+    }
+    assert!(is_back);
+    let left = store.len();
+    drop(store);
+    let (_, contents) = opened(&disk, at(0));
+    assert_eq!((contents.live, contents.aors), (left, left));
+}
+
 /// A full disk at the start: what is there can be listed, nothing is written, and changes go when there is room.
 #[test]
 fn a_store_opens_on_a_full_disk_and_can_be_changed_later() {

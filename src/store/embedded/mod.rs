@@ -125,7 +125,7 @@ impl Embedded {
             if let Some(Effect { aor, .. }) = group.first()
                 && self.memory.bindings(aor).is_empty()
             {
-                self.writer.send(Job::Forget(aor.clone()));
+                self.writer.send(Job::Settle { aor: aor.clone(), bindings: Arc::default() });
             }
         }
     }
@@ -144,7 +144,9 @@ impl Embedded {
                 }
                 for Pending { ask, aor, before, .. } in self.pending.drain(..changes.min(self.pending.len()))
                 {
-                    self.memory.put(aor, before);
+                    self.memory.put(aor.clone(), before.clone());
+                    // What the change had bound may have run out meanwhile, and the record be removed.
+                    self.writer.send(Job::Settle { aor, bindings: before });
                     let answer = Err(StoreFailure::Unavailable);
                     self.ready.push_back(StoreEvent::Answered { ask, answer });
                 }

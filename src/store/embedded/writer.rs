@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::proto::binding::{Aor, Binding};
 pub(super) enum Job {
     /// A change that somebody waits for.
     Write { aor: Aor, before: Arc<[Binding]>, after: Arc<[Binding]> },
-    /// All bindings of an address have run out. Nobody waits for that.
-    Forget(Aor),
+    /// What is bound by now, other than by a change. Nobody waits for that.
+    Settle { aor: Aor, bindings: Arc<[Binding]> },
 }
 
 /// What became of jobs, in their order.
@@ -112,22 +112,32 @@ struct Work {
 impl Work {
     fn run(mut self) {
         let mut jobs = Vec::new();
-        loop {
-            jobs.clear();
-            let first = match self.database {
-                Some(_) => self.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                None => self.incoming.recv_timeout(AGAIN),
-            };
-            match first {
-                Ok(job) => jobs.push(job),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.recover();
-                    continue;
+        let mut is_wanted = true;
+        while is_wanted {
+            if self.database.is_some() {
+                match self.incoming.recv() {
+                    Ok(job) => jobs.push(job),
+                    Err(RecvError) => is_wanted = false,
                 }
-                Err(RecvTimeoutError::Disconnected) => break,
+                jobs.extend(self.incoming.try_iter().take(BATCH - 1));
+                self.write(&mut jobs);
+            } else {
+                // What comes meanwhile must not put it off.
+                std::thread::sleep(AGAIN);
+                loop {
+                    match self.incoming.try_recv() {
+                        Ok(job) => jobs.push(job),
+                        Err(TryRecvError::Empty) => break,
+                        Err(TryRecvError::Disconnected) => {
+                            is_wanted = false;
+                            break;
+                        }
+                    }
+                }
+                self.refuse(&jobs);
+                self.recover();
             }
-            jobs.extend(self.incoming.try_iter().take(BATCH - 1));
-            self.write(&mut jobs);
+            jobs.clear();
         }
         if let Some(database) = self.database {
             // What was confirmed is safe without it; the next start takes longer.
@@ -135,16 +145,25 @@ impl Work {
         }
     }
 
-    fn write(&mut self, jobs: &mut [Job]) {
-        let changes = jobs.iter().filter(|job| matches!(job, Job::Write { .. })).count();
-        let Some(database) = &self.database else {
-            for job in jobs {
-                if let Job::Forget(aor) = job {
-                    self.doubtful.insert(aor.clone(), None);
-                }
+    /// Nothing can be written: what nobody waits for is written later.
+    fn refuse(&mut self, jobs: &[Job]) {
+        for job in jobs {
+            if let Job::Settle { aor, bindings } = job {
+                self.doubtful.insert(aor.clone(), record::write(bindings));
             }
-            return self.report(Report::Failed { changes, why: Arc::default() });
-        };
+        }
+        let changes = count_changes(jobs);
+        if changes > 0 {
+            self.report(Report::Failed { changes, why: Arc::default() });
+        }
+    }
+
+    fn write(&mut self, jobs: &mut [Job]) {
+        let Some(database) = &self.database else { return };
+        let changes = count_changes(jobs);
+        if jobs.is_empty() {
+            return;
+        }
         // Neighbours are written together; of one address-of-record each after the other.
         jobs.sort_by(|one, other| one.aor().cmp(other.aor()));
         let records = jobs.iter().map(|job| (job.aor(), job.after()));
@@ -157,7 +176,14 @@ impl Work {
             Err(error) => {
                 // What was written before it failed may be there or not.
                 for job in jobs.iter() {
-                    self.doubtful.entry(job.aor().clone()).or_insert_with(|| job.before());
+                    match job {
+                        Job::Write { aor, before, .. } => {
+                            self.doubtful.entry(aor.clone()).or_insert_with(|| record::write(before));
+                        }
+                        Job::Settle { aor, bindings } => {
+                            self.doubtful.insert(aor.clone(), record::write(bindings));
+                        }
+                    }
                 }
                 self.fail(changes, &error);
             }
@@ -201,23 +227,19 @@ impl Work {
 
 impl Job {
     fn aor(&self) -> &Aor {
-        let (Job::Write { aor, .. } | Job::Forget(aor)) = self;
+        let (Job::Write { aor, .. } | Job::Settle { aor, .. }) = self;
         aor
     }
 
-    fn before(&self) -> Option<Vec<u8>> {
-        match self {
-            Job::Write { before, .. } => record::write(before),
-            Job::Forget(_) => None,
-        }
-    }
-
     fn after(&self) -> Option<Vec<u8>> {
-        match self {
-            Job::Write { after, .. } => record::write(after),
-            Job::Forget(_) => None,
-        }
+        let (Job::Write { after: bindings, .. } | Job::Settle { bindings, .. }) = self;
+        record::write(bindings)
     }
+}
+
+/// The jobs that somebody waits for.
+fn count_changes(jobs: &[Job]) -> usize {
+    jobs.iter().filter(|job| matches!(job, Job::Write { .. })).count()
 }
 
 /// Writes these records, all or none; they survive a power failure when this returns.
