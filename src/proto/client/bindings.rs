@@ -80,12 +80,10 @@ pub(super) fn read(
     }
     let service_route = routes(response, &HeaderName::ServiceRoute, &mut warnings);
     let path = routes(response, &HeaderName::Path, &mut warnings);
-    let requires = response.headers.option_tags(&HeaderName::Require);
-    let has_ob = |hop: &NameAddr| hop.uri.sip().is_some_and(|uri| uri.param("ob").is_some());
-    let asked = Asked {
-        flow_timer: response.headers.flow_timer(),
-        keep: expected.keep,
-        outbound: requires.iter().any(|tag| tag.eq_ignore_ascii_case("outbound")) || path.iter().any(has_ob),
+    let asked = if expected.plan.offers_keepalives() {
+        keepalives_asked(response, &path, expected.keep)
+    } else {
+        Asked::default()
     };
     let success = verdict.map(|()| Success {
         contacts,
@@ -96,6 +94,17 @@ pub(super) fn read(
         asked,
     });
     (success, warnings)
+}
+
+/// What a 2xx with that Path and that `keep` in its Via says of keep-alives.
+fn keepalives_asked(response: &Response, path: &[NameAddr], keep: Option<u32>) -> Asked {
+    let requires = response.headers.option_tags(&HeaderName::Require);
+    let has_ob = |hop: &NameAddr| hop.uri.sip().is_some_and(|uri| uri.param("ob").is_some());
+    Asked {
+        flow_timer: response.headers.flow_timer(),
+        keep,
+        outbound: requires.iter().any(|tag| tag.eq_ignore_ascii_case("outbound")) || path.iter().any(has_ob),
+    }
 }
 
 /// A binding of the response, and whether it says how long it lives.

@@ -139,7 +139,7 @@ pub struct Success {
     pub service_route: Vec<NameAddr>,
     /// Path values in order (RFC 3327).
     pub path: Vec<NameAddr>,
-    /// What it says of keep-alives.
+    /// What it says of keep-alives, where we offered them.
     pub asked: Asked,
 }
 

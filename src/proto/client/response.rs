@@ -154,7 +154,7 @@ impl Registrant {
             min_expires: self.min_expires,
             offered: &self.offered,
             seen: attempt.tally.seen,
-            keep: attempt.tally.keep.filter(|_| self.plan.offers_keepalives()),
+            keep: attempt.tally.keep,
         };
         let (result, warnings) = bindings::read(response, &expected);
         attempt.tally.warnings.extend(warnings);
