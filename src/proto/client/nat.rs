@@ -141,9 +141,9 @@ enum Open {
 /// What is to be done when keep-alives are due.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::proto) enum Duty {
-    /// Send that.
+    /// These octets are to be sent to the other end.
     Send(Bytes),
-    /// Nothing yet.
+    /// Nothing is to be done before [`Keepalives::due`].
     Wait,
     /// The flow leads nowhere any more.
     Lost(KeepaliveFault),
