@@ -39,6 +39,7 @@ mod redirected;
 mod refusals;
 mod register;
 mod registrar;
+#[cfg(target_os = "linux")]
 mod relay;
 mod reload;
 mod run;
