@@ -105,10 +105,10 @@ impl Capture {
 }
 
 impl Drop for Capture {
-    /// Gives the file a moment to be written.
+    /// Gives the file a moment to be written. What is missing in it is told to whoever asks for that.
     fn drop(&mut self) {
         if let Some(file) = &self.file {
-            let _ = file.finish();
+            file.close();
         }
     }
 }

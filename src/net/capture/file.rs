@@ -97,6 +97,18 @@ impl TraceFile {
     /// Waits until everything is written, but not longer than two seconds. What is missing then comes back, and nothing
     /// is taken any more.
     pub fn finish(&self) -> Missing {
+        let mut waiting = self.end();
+        let error = waiting.error.take();
+        let was_told = waiting.has_failed && error.is_none();
+        Missing { messages: if was_told { 0 } else { waiting.missing }, error }
+    }
+
+    /// The same, but that what is missing is left for [`TraceFile::finish`] to tell.
+    pub(super) fn close(&self) {
+        drop(self.end());
+    }
+
+    fn end(&self) -> MutexGuard<'_, Waiting> {
         let mut waiting = self.0.until_empty(LAST_WORDS);
         if !waiting.is_over {
             waiting.is_over = true;
@@ -104,9 +116,7 @@ impl TraceFile {
             waiting.missing += waiting.blocks.len() as u64 + u64::from(is_writing);
             self.0.changed.notify_all();
         }
-        let error = waiting.error.take();
-        let was_told = waiting.has_failed && error.is_none();
-        Missing { messages: if was_told { 0 } else { waiting.missing }, error }
+        waiting
     }
 
     /// Puts a message into the queue, if there is room.

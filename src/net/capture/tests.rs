@@ -196,3 +196,18 @@ fn a_pipe_that_nobody_reads_holds_nothing_up() {
     // One that found room before it has told of those before that.
     assert!((1..200).contains(&count), "{count}");
 }
+
+/// A driver that has ended has not taken the reason why messages are missing from who will ask for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_could_not_be_written_is_told_after_the_driver_has_ended() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+    let file = TraceFile::create(path.as_ref()).unwrap();
+    let mut capture = Capture::new(Secrets::Covered).write_to(file.clone());
+    drop(reader);
+    capture.take(&passage(Transport::Udp, Direction::Sent, b"REGISTER"));
+    drop(capture);
+    let missing = file.finish();
+    assert!(missing.messages == 1 && missing.error.is_some(), "{missing:?}");
+}
