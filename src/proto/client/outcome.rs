@@ -271,12 +271,12 @@ pub enum Unreachable {
     },
     /// The domain says that it does not offer the service: an SRV target of "." (RFC 2782).
     NotOffered {
-        /// The domain.
+        /// The domain whose services were asked for.
         name: String,
     },
     /// The domain names services, and none that can be used: NAPTR (RFC 3263 §4.1).
     NoService {
-        /// The domain.
+        /// The domain whose services were asked for.
         name: String,
         /// One would do, were it over TLS: `sips` goes over nothing else.
         lacks_tls: bool,
