@@ -103,8 +103,41 @@ impl Memory {
             Operation::Fetch(aor) => self.fetch(aor, now),
             Operation::Expire => (Arc::default(), self.expire(now)),
         };
-        let next_expiry = self.queue.next.map(|due| now.max(due));
-        Ok(Stored { bindings, effects, next_expiry })
+        Ok(Stored { bindings, effects, next_expiry: self.next_expiry(now) })
+    }
+
+    /// As [`Stored::next_expiry`].
+    pub(super) fn next_expiry(&self, now: Time) -> Option<Time> {
+        self.queue.next.map(|due| now.max(due))
+    }
+
+    /// What all bindings take, in octets.
+    #[cfg(feature = "redis")]
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Addresses-of-record of which something has run out at `now`, those first that were due first, a bounded number. Nothing is
+    /// dropped.
+    #[cfg(feature = "redis")]
+    pub(super) fn due(&mut self, now: Time) -> Vec<Aor> {
+        loop {
+            let due = self.queue.all.iter().take_while(|(due, _)| *due <= now).take(AT_A_TIME);
+            let due: Vec<Aor> = due.map(|(_, aor)| aor.clone()).collect();
+            let is_over = due.is_empty();
+            let mut found = Vec::new();
+            for aor in due {
+                let bindings = self.bindings(&aor);
+                if bindings.iter().all(|binding| binding.is_live(now)) {
+                    self.put(aor, bindings, now);
+                } else {
+                    found.push(aor);
+                }
+            }
+            if is_over || !found.is_empty() {
+                return found;
+            }
+        }
     }
 
     /// What is held for an address-of-record, also what has run out.
@@ -113,7 +146,7 @@ impl Memory {
     }
 
     /// Holds these bindings of an address-of-record, and no others, whatever they take.
-    pub(super) fn put(&mut self, aor: Aor, bindings: Arc<[Binding]>) {
+    pub(super) fn put(&mut self, aor: Aor, bindings: Arc<[Binding]>, now: Time) {
         let entry = self.table.entry(aor);
         let (before, after) = match &entry {
             Entry::Occupied(record) => {
@@ -125,7 +158,7 @@ impl Memory {
         };
         self.len += bindings.len();
         self.octets = self.octets - before + after;
-        keep(entry, bindings, Time::default(), &mut self.queue);
+        keep(entry, bindings, now, &mut self.queue);
     }
 
     fn change(&mut self, change: &Change, now: Time) -> Result<Told, StoreFailure> {

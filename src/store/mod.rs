@@ -5,6 +5,8 @@
 
 mod embedded;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,6 +14,10 @@ use std::task::{Context, Poll};
 use crate::proto::binding::{Operation, StoreFailure, Stored};
 use crate::proto::{AskId, Time};
 
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    Address, AddressError, Facts, Node, Redis, Settings as RedisSettings, StoreClock, Trouble,
+};
 pub use embedded::{Contents, Embedded, OpenError};
 pub use memory::Memory;
 

@@ -34,7 +34,8 @@ pub fn a_binding_is_told_until_its_time_and_no_longer(store: &mut dyn Store) {
 /// RGR-044.
 pub fn the_end_of_a_binding_is_told_once_whoever_comes_upon_it_first(store: &mut dyn Store) {
     let end = [(Expired, "<sip:a>".to_owned())];
-    for first in ["expire", "fetch", "change"] {
+    for (round, first) in (0..).zip(["expire", "fetch", "change"]) {
+        let at = |ms: u64| at(round * 100_000 + ms);
         change(store, register(ALICE, "one 1", &["<sip:a> 60"]), at(0)).unwrap();
         change(store, register(BOB, "one 1", &["<sip:a> 61"]), at(0)).unwrap();
         let effects = match first {

@@ -13,6 +13,8 @@ mod disk;
 mod embedded;
 mod expiry;
 mod model;
+#[cfg(feature = "redis")]
+mod redis;
 mod script;
 
 use crowd::Late;
@@ -31,8 +33,8 @@ macro_rules! tests {
 
 /// A module of tests for each store, a test in it for each behaviour.
 macro_rules! stores {
-    ($behaviours:tt for $($name:ident: $make:expr;)+) => {
-        $(mod $name {
+    ($behaviours:tt for $($(#[$when:meta])? $name:ident: $make:expr;)+) => {
+        $($(#[$when])? mod $name {
             use super::*;
             tests!($make; $behaviours);
         })+
@@ -74,6 +76,8 @@ stores! {
     for in_memory: Memory::default();
         late: Late::default();
         in_a_file: embedded::fresh();
+        #[cfg(feature = "redis")]
+        shared: redis::fresh();
 }
 
 /// DSR-002: what is beyond the octets that may be taken is refused; refreshes, removals and lists still go, and what has

@@ -97,7 +97,7 @@ impl Embedded {
         let Judged { contents, bindings, stale } = file::read(&storage, now)?;
         let mut memory = Memory::bounded(limit);
         for (aor, bindings) in bindings {
-            memory.put(aor, bindings);
+            memory.put(aor, bindings, now);
         }
         let (writer, reports) = Writer::start(name, storage, stale)?;
         let (pending, ready) = (VecDeque::new(), VecDeque::new());
@@ -144,7 +144,7 @@ impl Embedded {
                 }
                 for Pending { ask, aor, before, .. } in self.pending.drain(..changes.min(self.pending.len()))
                 {
-                    self.memory.put(aor.clone(), before.clone());
+                    self.memory.put(aor.clone(), before.clone(), Time::default());
                     // What the change had bound may have run out meanwhile, and the record be removed.
                     self.writer.send(Job::Settle { aor, bindings: before });
                     let answer = Err(StoreFailure::Unavailable);

@@ -1,0 +1,828 @@
+//! The thread that speaks to the shared store.
+//!
+//! Operations wait in a queue for each server until the batch before them is answered, and go as one batch then: the more there
+//! are, the fewer round trips they cost. A server that breaks off, does not answer in time or can't be used is *down*: what was
+//! under way with it and what comes is answered at once, by what is known or with [`StoreFailure::Unavailable`], and it is
+//! connected to again in pauses that grow. One that only takes no changes, say because its memory is full, is still asked.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use redis::{Cmd, Pipeline, Value, cmd};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep};
+
+use super::super::{Answer, StoreEvent};
+use super::connection::{self, Access, Connection, Facts, PATIENCE, Trouble};
+use super::hash::{Hash, Plan, Rev, key};
+use super::known::Known;
+use super::record::Offset;
+use super::script::{self, Call, Outcome};
+use super::{Figures, Settings, StoreClock};
+use crate::proto::binding::{Aor, Change, Effect, Operation, StoreFailure, Stored};
+use crate::proto::{AskId, Time};
+
+/// Operations that go as one batch.
+const BATCH: usize = 512;
+
+/// How often a change is applied anew because somebody else was quicker.
+const TRIES: u32 = 50;
+
+/// How often a server is asked for its time, which also shows whether it is there.
+const CLOCK_TURN: Duration = Duration::from_secs(10);
+
+/// A clock that has moved by so much against another, in milliseconds, has moved; less comes from how long messages take.
+const TREMOR: u64 = 10;
+
+/// The pause before a server is connected to again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// What it grows to.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// While nothing can be told of what has run out, it is looked at again after this time.
+const LATER: Duration = Duration::from_secs(1);
+
+/// An operation that somebody waits for.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub ask: AskId,
+    pub operation: Operation,
+    /// When it was asked, by the clock of whoever did.
+    pub now: Time,
+    /// The same by that of this process.
+    pub at: Instant,
+}
+
+/// A thread that has connected.
+pub(super) struct Started {
+    pub jobs: UnboundedSender<Job>,
+    pub events: UnboundedReceiver<StoreEvent>,
+    pub facts: Facts,
+    pub thread: JoinHandle<()>,
+}
+
+/// Starts the thread, and waits until it has connected.
+///
+/// # Errors
+/// It can't. Then there is no thread.
+pub(super) fn start(settings: Settings, now: Time, figures: Arc<Figures>) -> Result<Started, Trouble> {
+    let failed = |error: std::io::Error| Trouble::Refused(error.to_string().into());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (jobs, incoming) = unbounded_channel();
+    let (outgoing, events) = unbounded_channel();
+    let (opened, opening) = mpsc::sync_channel(1);
+    let at = Instant::now();
+    let work = move || {
+        let mut client = Client::new(settings, (now, at), figures, outgoing);
+        runtime.block_on(async {
+            let connected = client.open().await;
+            let is_open = connected.is_ok();
+            if opened.send(connected).is_ok() && is_open {
+                client.run(incoming).await;
+            }
+        });
+        // A question to the name service may still be under way.
+        runtime.shutdown_background();
+    };
+    let thread = std::thread::Builder::new().name("store".to_owned()).spawn(work).map_err(failed)?;
+    match opening.recv() {
+        Ok(Ok(facts)) => Ok(Started { jobs, events, facts, thread }),
+        Ok(Err(trouble)) => Err(trouble),
+        Err(mpsc::RecvError) => Err(Trouble::Refused("the thread of the store has ended".into())),
+    }
+}
+
+/// A question that waits for an answer.
+#[derive(Debug)]
+struct Pending {
+    now: Time,
+    /// How often it was applied in vain.
+    tries: u32,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// `plan`: what it makes of what was read last, for it.
+    Change {
+        ask: AskId,
+        change: Change,
+        plan: Option<Box<Plan>>,
+    },
+    Fetch {
+        ask: AskId,
+        aor: Aor,
+    },
+    /// Something that is known has run out: what is there?
+    Look {
+        aor: Aor,
+    },
+}
+
+impl Pending {
+    fn aor(&self) -> &Aor {
+        match &self.what {
+            What::Change { change, .. } => &change.aor,
+            What::Fetch { aor, .. } | What::Look { aor } => aor,
+        }
+    }
+}
+
+/// What a question was sent as.
+enum Sent {
+    Read,
+    Write { plan: Box<Plan>, after: Rev },
+}
+
+/// A server, and what waits for it.
+struct Server {
+    host: (String, u16),
+    state: State,
+    queue: VecDeque<Pending>,
+    /// Its clock against that of whoever asks.
+    offset: Offset,
+    /// Its time in milliseconds, and when it had that.
+    clock: (u64, Instant),
+    clock_due: Instant,
+}
+
+enum State {
+    /// It can be asked. `is_busy`: a batch is under way.
+    /// `lacks_script`: it has forgotten the script.
+    Up { connection: Box<Connection>, is_busy: bool, lacks_script: bool, refuses: Option<Refusal> },
+    /// It is being connected to, for the how-manieth time.
+    Down { tries: u32 },
+}
+
+/// It takes no changes.
+struct Refusal {
+    /// A key by which it is seen whether it takes them again.
+    key: Vec<u8>,
+    tries: u32,
+    due: Instant,
+}
+
+/// Something under way has come to its end.
+enum Done {
+    Batch { server: usize, sent: Vec<(Pending, Sent)>, answers: Result<Vec<Value>, Trouble> },
+    Time { server: usize, time: Result<(u64, Instant), Trouble> },
+    Connected { server: usize, connection: Result<Box<Connection>, Trouble> },
+    Probed { server: usize, answers: Result<Vec<Value>, Trouble> },
+}
+
+type Task = Pin<Box<dyn Future<Output = Done>>>;
+
+/// The operation that drops what has run out.
+#[derive(Debug)]
+struct Expiring {
+    ask: AskId,
+    now: Time,
+    /// What is still being looked at.
+    open: usize,
+    effects: Vec<Effect>,
+}
+
+struct Client {
+    settings: Settings,
+    access: Arc<Access>,
+    servers: Vec<Server>,
+    known: Known,
+    expiring: Option<Expiring>,
+    tasks: FuturesUnordered<Task>,
+    events: UnboundedSender<StoreEvent>,
+    figures: Arc<Figures>,
+    /// The time of whoever asks, and when it was that.
+    base: (Time, Instant),
+    /// It was told that changes are not taken.
+    has_failed: bool,
+    random: u64,
+}
+
+impl Client {
+    fn new(
+        settings: Settings,
+        base: (Time, Instant),
+        figures: Arc<Figures>,
+        events: UnboundedSender<StoreEvent>,
+    ) -> Client {
+        Client {
+            access: Arc::new(Access::new(&settings.address, settings.roots.clone())),
+            servers: Vec::new(),
+            known: Known::bounded(settings.limit),
+            expiring: None,
+            tasks: FuturesUnordered::new(),
+            events,
+            figures,
+            base,
+            has_failed: false,
+            random: settings.seed,
+            settings,
+        }
+    }
+
+    /// Connects for the first time.
+    async fn open(&mut self) -> Result<Facts, Trouble> {
+        let host = self.settings.address.hosts.first().cloned().unwrap_or_default();
+        let connection = Box::new(self.access.connect(&host).await?);
+        let facts = connection.facts.clone();
+        let state = State::Down { tries: 0 };
+        let (queue, clock) = (VecDeque::new(), connection.time);
+        self.servers.push(Server {
+            host,
+            state,
+            queue,
+            offset: Offset::default(),
+            clock,
+            clock_due: Instant::now(),
+        });
+        self.connected(0, connection);
+        Ok(facts)
+    }
+
+    async fn run(mut self, mut jobs: UnboundedReceiver<Job>) {
+        loop {
+            let due = self.due();
+            tokio::select! {
+                biased;
+                done = self.tasks.next(), if !self.tasks.is_empty() => {
+                    done.into_iter().for_each(|done| self.done(done));
+                }
+                job = jobs.recv() => {
+                    let Some(job) = job else { return };
+                    self.take(job);
+                    // What has come together goes together.
+                    while let Ok(job) = jobs.try_recv() {
+                        self.take(job);
+                    }
+                }
+                () = tokio::time::sleep_until(due) => {}
+            }
+            for server in 0..self.servers.len() {
+                self.go_on(server);
+            }
+        }
+    }
+
+    /// When some server is to be asked for something without anybody having asked.
+    fn due(&self) -> Instant {
+        let due = self.servers.iter().filter_map(|server| match &server.state {
+            State::Up { is_busy: false, refuses, .. } => {
+                Some(refuses.as_ref().map_or(server.clock_due, |refusal| server.clock_due.min(refusal.due)))
+            }
+            State::Up { is_busy: true, .. } | State::Down { .. } => None,
+        });
+        due.min().unwrap_or_else(|| Instant::now() + CLOCK_TURN)
+    }
+
+    fn take(&mut self, job: Job) {
+        let Job { ask, operation, now, at } = job;
+        // A clock that has run on while this process did not, as in suspend, says nothing of that of the server.
+        let (then, since) = self.base;
+        if now.since(then) > at.duration_since(since) + LATER {
+            self.servers.iter_mut().for_each(|server| server.clock_due = at);
+        }
+        self.base = (now, at);
+        match operation {
+            Operation::Expire => self.expire(ask, now),
+            Operation::Fetch(aor) => {
+                self.admit(Pending { now, tries: 0, what: What::Fetch { ask, aor } });
+            }
+            Operation::Change(change) => {
+                let what = What::Change { ask, change, plan: None };
+                self.admit(Pending { now, tries: 0, what });
+            }
+        }
+    }
+
+    fn admit(&mut self, pending: Pending) {
+        let server = self.server_of(pending.aor());
+        let is_change = matches!(pending.what, What::Change { .. });
+        match self.servers.get_mut(server) {
+            Some(Server { state: State::Up { refuses, .. }, queue, .. })
+                if refuses.is_none() || !is_change =>
+            {
+                queue.push_back(pending);
+            }
+            Some(_) | None => self.do_without(pending),
+        }
+    }
+
+    fn server_of(&self, _aor: &Aor) -> usize {
+        0
+    }
+
+    /// Answers without the store.
+    fn do_without(&mut self, pending: Pending) {
+        let now = pending.now;
+        match pending.what {
+            What::Change { ask, .. } => self.answer(ask, Err(StoreFailure::Unavailable)),
+            What::Fetch { ask, aor } => {
+                let held = self.known.bindings(&aor);
+                let live: Arc<[_]> = if held.iter().all(|binding| binding.is_live(now)) {
+                    held
+                } else {
+                    held.iter().filter(|binding| binding.is_live(now)).cloned().collect()
+                };
+                // That there is none is not known.
+                let answer = if live.is_empty() {
+                    Err(StoreFailure::Unavailable)
+                } else {
+                    Ok(self.stored(live, Vec::new(), now))
+                };
+                self.answer(ask, answer);
+            }
+            What::Look { .. } => self.looked(Vec::new()),
+        }
+    }
+
+    fn stored(
+        &self,
+        bindings: Arc<[crate::proto::binding::Binding]>,
+        effects: Vec<Effect>,
+        now: Time,
+    ) -> Stored {
+        Stored { bindings, effects, next_expiry: self.known.next_expiry(now) }
+    }
+
+    fn answer(&self, ask: AskId, answer: Answer) {
+        self.figures.bindings.store(self.known.len(), Ordering::Relaxed);
+        // Nobody listens any more when the store is dropped.
+        let _ = self.events.send(StoreEvent::Answered { ask, answer });
+    }
+
+    // --- what runs out --------------------------------------------------------------------------
+
+    fn expire(&mut self, ask: AskId, now: Time) {
+        if self.expiring.is_some() {
+            let next_expiry = Some(now + LATER);
+            return self
+                .answer(ask, Ok(Stored { bindings: Arc::default(), effects: Vec::new(), next_expiry }));
+        }
+        let due = self.known.due(now);
+        self.expiring = Some(Expiring { ask, now, open: due.len() + 1, effects: Vec::new() });
+        for aor in due {
+            self.admit(Pending { now, tries: 0, what: What::Look { aor } });
+        }
+        self.looked(Vec::new());
+    }
+
+    /// One more of what has run out was looked at.
+    fn looked(&mut self, effects: Vec<Effect>) {
+        let Some(expiring) = &mut self.expiring else { return };
+        expiring.effects.extend(effects);
+        expiring.open = expiring.open.saturating_sub(1);
+        if expiring.open > 0 {
+            return;
+        }
+        let Some(Expiring { ask, now, effects, .. }) = self.expiring.take() else { return };
+        let mut stored = self.stored(Arc::default(), effects, now);
+        if stored.effects.is_empty() && stored.next_expiry == Some(now) {
+            // Either it could not be looked at, or what ran out was not due yet after all.
+            let is_over = self.known.due(now).is_empty();
+            stored.next_expiry =
+                self.known.next_expiry(now).map(|next| if is_over { next } else { now + LATER });
+        }
+        self.answer(ask, Ok(stored));
+    }
+
+    // --- one batch ------------------------------------------------------------------------------
+
+    /// Asks what a server that is free can be asked.
+    fn go_on(&mut self, number: usize) {
+        let now = Instant::now();
+        let Some(server) = self.servers.get_mut(number) else { return };
+        let State::Up { connection, is_busy: is_busy @ false, lacks_script, refuses } = &mut server.state
+        else {
+            return;
+        };
+        let mut link = connection.link.clone();
+        if server.clock_due <= now {
+            *is_busy = true;
+            server.clock_due = now + CLOCK_TURN;
+            let time = async move { Done::Time { server: number, time: connection::time(&mut link).await } };
+            return self.tasks.push(Box::pin(time));
+        }
+        if let Some(refusal) = refuses.as_mut().filter(|refusal| refusal.due <= now) {
+            *is_busy = true;
+            refusal.tries += 1;
+            refusal.due = now + pause(&mut self.random, refusal.tries);
+            let mut pipeline = Pipeline::with_capacity(2);
+            pipeline.add_command(cmd("SET").arg(&refusal.key).arg(1).arg("PX").arg(1).take());
+            let wait = wait(self.settings.replicas, connection);
+            let count = 1 + usize::from(wait.is_some());
+            if let Some(wait) = wait {
+                pipeline.add_command(wait);
+            }
+            let probe = async move {
+                let answers = link.send_packed_commands(&pipeline, 0, count).await;
+                Done::Probed { server: number, answers: answers.map_err(Trouble::from) }
+            };
+            return self.tasks.push(Box::pin(probe));
+        }
+        if server.queue.is_empty() {
+            return;
+        }
+        *is_busy = true;
+        let batch: Vec<Pending> = server.queue.drain(..server.queue.len().min(BATCH)).collect();
+        let mut pipeline = Pipeline::with_capacity(batch.len() + 2);
+        let loads = usize::from(std::mem::take(lacks_script));
+        if loads > 0 {
+            pipeline.add_command(connection::load());
+        }
+        let mut sent = Vec::with_capacity(batch.len());
+        let mut writes = false;
+        for mut pending in batch {
+            let (command, how) = self.command(number, &mut pending);
+            writes |= matches!(how, Sent::Write { .. });
+            pipeline.add_command(command);
+            sent.push((pending, how));
+        }
+        let Some(Server { state: State::Up { connection, .. }, .. }) = self.servers.get(number) else {
+            return;
+        };
+        let wait = wait(self.settings.replicas, connection).filter(|_| writes);
+        if let Some(wait) = wait {
+            pipeline.add_command(wait);
+        }
+        let batch = async move {
+            let mut answers = link.send_packed_commands(&pipeline, 0, pipeline.len()).await;
+            if let Ok(answers) = &mut answers {
+                answers.drain(..loads.min(answers.len()));
+            }
+            Done::Batch { server: number, sent, answers: answers.map_err(Trouble::from) }
+        };
+        self.tasks.push(Box::pin(batch));
+    }
+
+    /// How a question is put.
+    fn command(&mut self, server: usize, pending: &mut Pending) -> (Cmd, Sent) {
+        let now = pending.now;
+        let plan = match &mut pending.what {
+            What::Change { change, plan, .. } => plan.take().or_else(|| {
+                let mut hash = self.known.get(&change.aor).unwrap_or_default();
+                let ends = hash.drop_expired(Some(&change.aor), now);
+                // Whatever else comes out of what is known has to be seen in the store first.
+                hash.apply(change, ends, now).ok().filter(|plan| plan.is_change).map(Box::new)
+            }),
+            What::Fetch { .. } | What::Look { .. } => None,
+        };
+        let key = key(pending.aor());
+        let Some(plan) = plan else { return (cmd("HGETALL").arg(&key).take(), Sent::Read) };
+        let Some(Server { state: State::Up { connection, .. }, offset, clock, .. }) =
+            self.servers.get(server)
+        else {
+            return (cmd("HGETALL").arg(&key).take(), Sent::Read);
+        };
+        let (time, at) = *clock;
+        let deadline = at.elapsed() + PATIENCE;
+        let kept_offset = kept(&self.settings, *offset);
+        let before = plan.hash.frame.rev;
+        let after = before.next(kept_offset.there(now), random(&mut self.random));
+        let call = Call {
+            script: &connection.script,
+            key: &key,
+            deadline: time.saturating_add(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
+            before,
+            after,
+            kept: plan.kept(now),
+            is_kept_longer: plan.has_more(),
+            fields: &plan.fields(&self.settings.node, kept_offset, now),
+            times_fields: connection.times_fields,
+            removed: &plan.removed,
+        };
+        (call.command(), Sent::Write { plan, after })
+    }
+
+    // --- what comes back ------------------------------------------------------------------------
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Batch { server, sent, answers } => match answers {
+                Ok(answers) => self.batch_done(server, sent, answers),
+                Err(trouble) => {
+                    for (pending, sent) in sent {
+                        if matches!(sent, Sent::Write { .. }) {
+                            self.known.doubt(pending.aor());
+                        }
+                        self.do_without(pending);
+                    }
+                    self.lose(server, &trouble);
+                }
+            },
+            Done::Time { server, time: Ok(time) } => {
+                self.free(server);
+                self.set_clock(server, time);
+            }
+            Done::Time { server, time: Err(trouble) } => self.lose(server, &trouble),
+            Done::Connected { server, connection: Ok(connection) } => self.connected(server, connection),
+            Done::Connected { server, connection: Err(trouble) } => self.lose(server, &trouble),
+            Done::Probed { server, answers: Ok(answers) } => self.probed(server, &answers),
+            Done::Probed { server, answers: Err(trouble) } => self.lose(server, &trouble),
+        }
+    }
+
+    fn batch_done(&mut self, server: usize, sent: Vec<(Pending, Sent)>, answers: Vec<Value>) {
+        self.free(server);
+        let mut answers = answers.into_iter();
+        let mut outcomes = Vec::with_capacity(sent.len());
+        for (pending, sent) in sent {
+            outcomes.push((pending, sent, answers.next().unwrap_or(Value::Nil)));
+        }
+        // What is left is what WAIT says: how many replicas have it.
+        let lacks = answers.next().and_then(|count| self.lacking(&count));
+        let mut again = Vec::new();
+        let mut trouble = None;
+        for (pending, sent, answer) in outcomes {
+            let aor = pending.aor().clone();
+            match (sent, answer) {
+                (_, Value::ServerError(error)) => match error.code() {
+                    "NOSCRIPT" if pending.tries < TRIES => {
+                        if let Some(Server { state: State::Up { lacks_script, .. }, .. }) =
+                            self.servers.get_mut(server)
+                        {
+                            *lacks_script = true;
+                        }
+                        again.push(Pending { tries: pending.tries + 1, ..pending });
+                    }
+                    "OOM" | "MISCONF" | "NOREPLICAS" => {
+                        let details = error.details().unwrap_or_default();
+                        self.refuse(server, &aor, &format!("{} {details}", error.code()));
+                        self.do_without(pending);
+                    }
+                    "WRONGTYPE" => self.fail(pending),
+                    _ => {
+                        trouble.get_or_insert(Trouble::of(&error));
+                        self.do_without(pending);
+                    }
+                },
+                (Sent::Read, answer) => match script::fields(&answer) {
+                    Some(fields) => again.extend(self.read(server, pending, &fields)),
+                    None => self.fail(pending),
+                },
+                (Sent::Write { plan, after }, answer) => match Outcome::of(answer) {
+                    Outcome::Done => self.written(server, pending, *plan, after, lacks.as_deref()),
+                    Outcome::Differs(answer) => {
+                        self.figures.conflicts.fetch_add(1, Ordering::Relaxed);
+                        match script::fields(&answer) {
+                            Some(fields) => again.extend(self.read(server, pending, &fields)),
+                            None => self.fail(pending),
+                        }
+                    }
+                    Outcome::TooLate => {
+                        if let Some(server) = self.servers.get_mut(server) {
+                            server.clock_due = Instant::now();
+                        }
+                        self.do_without(pending);
+                    }
+                    Outcome::Odd => self.fail(pending),
+                },
+            }
+        }
+        if let Some(trouble) = trouble {
+            again.into_iter().for_each(|pending| self.do_without(pending));
+            self.lose(server, &trouble);
+        } else if let Some(Server { queue, .. }) = self.servers.get_mut(server) {
+            again.into_iter().rev().for_each(|pending| queue.push_front(pending));
+        }
+    }
+
+    /// What is in a hash was read. A change that follows from it comes back.
+    fn read(&mut self, server: usize, mut pending: Pending, fields: &[(&[u8], &[u8])]) -> Option<Pending> {
+        let now = pending.now;
+        let offset = self
+            .servers
+            .get(server)
+            .map_or_else(Offset::default, |server| kept(&self.settings, server.offset));
+        let hash = Hash::read(fields.iter().copied(), &self.settings.node, offset, now);
+        let aor = pending.aor().clone();
+        let known = self.known.get(&aor).unwrap_or_default();
+        let ends = hash.ends_since(&known, &aor, now);
+        match &mut pending.what {
+            What::Change { ask, change, plan } => {
+                let ask = *ask;
+                match hash.apply(change, ends, now) {
+                    Ok(made) if !made.is_change => {
+                        self.known.put(&aor, &hash, now);
+                        self.answer(ask, Ok(self.stored(hash.bindings, made.effects, now)));
+                    }
+                    Ok(_) if pending.tries >= TRIES => self.answer(ask, Err(StoreFailure::Unavailable)),
+                    Ok(made) => {
+                        pending.tries += 1;
+                        *plan = Some(Box::new(made));
+                        return Some(pending);
+                    }
+                    // What is known stays as it was, with the ends that nobody was told.
+                    Err(failure) => self.answer(ask, Err(failure)),
+                }
+            }
+            What::Fetch { ask, .. } => {
+                let ask = *ask;
+                self.known.put(&aor, &hash, now);
+                self.answer(ask, Ok(self.stored(hash.bindings, ends, now)));
+            }
+            What::Look { .. } => {
+                self.known.put(&aor, &hash, now);
+                self.looked(ends);
+            }
+        }
+        None
+    }
+
+    /// A change is in the store. `lacks`: not as safe as it should be.
+    fn written(&mut self, server: usize, pending: Pending, plan: Plan, after: Rev, lacks: Option<&str>) {
+        let now = pending.now;
+        let aor = pending.aor().clone();
+        let Plan { mut hash, effects, .. } = plan;
+        hash.frame.rev = after;
+        self.known.put(&aor, &hash, now);
+        match lacks {
+            Some(why) => {
+                self.refuse(server, &aor, why);
+                self.do_without(pending);
+            }
+            None => {
+                if let What::Change { ask, .. } = pending.what {
+                    self.answer(ask, Ok(self.stored(hash.bindings, effects, now)));
+                }
+            }
+        }
+    }
+
+    /// Nothing can be made of what is in the store.
+    fn fail(&mut self, pending: Pending) {
+        match pending.what {
+            What::Change { ask, .. } | What::Fetch { ask, .. } => self.answer(ask, Err(StoreFailure::Failed)),
+            What::Look { aor } => {
+                self.known.put(&aor, &Hash::default(), pending.now);
+                self.looked(Vec::new());
+            }
+        }
+    }
+
+    /// What is wrong with the number of replicas that have a change.
+    fn lacking(&self, answer: &Value) -> Option<String> {
+        let count = if let Value::Int(count) = answer {
+            *count
+        } else if let Value::Array(counts) = answer
+            && let [Value::Int(own), Value::Int(count)] = counts.as_slice()
+        {
+            // WAITAOF: this server has to have it in its file, too.
+            if *own > 0 { *count } else { 0 }
+        } else {
+            return Some(connection::odd(answer).to_string());
+        };
+        let wanted = self.settings.replicas;
+        (count < i64::from(wanted)).then(|| format!("{count} of {wanted} replicas have the last change"))
+    }
+
+    // --- the state of a server ------------------------------------------------------------------
+
+    fn free(&mut self, server: usize) {
+        if let Some(Server { state: State::Up { is_busy, .. }, .. }) = self.servers.get_mut(server) {
+            *is_busy = false;
+        }
+    }
+
+    fn set_clock(&mut self, server: usize, (time, at): (u64, Instant)) {
+        let (then, since) = self.base;
+        // It may have been told before the last that was asked.
+        let here = match at.checked_duration_since(since) {
+            Some(later) => then + later,
+            None => Time::from_millis(
+                then.as_millis().saturating_sub(u64::try_from((since - at).as_millis()).unwrap_or(u64::MAX)),
+            ),
+        };
+        let offset =
+            i64::try_from(time).unwrap_or(i64::MAX) - i64::try_from(here.as_millis()).unwrap_or(i64::MAX);
+        if let Some(server) = self.servers.get_mut(server) {
+            server.clock = (time, at);
+            if server.offset.0.abs_diff(offset) > TREMOR {
+                server.offset = Offset(offset);
+            }
+        }
+    }
+
+    fn connected(&mut self, number: usize, connection: Box<Connection>) {
+        let time = connection.time;
+        if let Some(server) = self.servers.get_mut(number) {
+            server.clock_due = Instant::now() + CLOCK_TURN;
+            server.state = State::Up { connection, is_busy: false, lacks_script: false, refuses: None };
+        }
+        self.set_clock(number, time);
+        self.is_back();
+    }
+
+    /// A server can't be asked: everything that waits for it is answered, and it is connected to again.
+    fn lose(&mut self, number: usize, trouble: &Trouble) {
+        let Some(server) = self.servers.get_mut(number) else { return };
+        let tries = match server.state {
+            State::Up { .. } => 0,
+            State::Down { tries } => tries + 1,
+        };
+        server.state = State::Down { tries };
+        let (host, access) = (server.host.clone(), self.access.clone());
+        let waiting = std::mem::take(&mut server.queue);
+        waiting.into_iter().for_each(|pending| self.do_without(pending));
+        self.failed(&trouble.to_string());
+        let rest = pause(&mut self.random, tries);
+        let connecting = async move {
+            sleep(rest).await;
+            let connection = access.connect(&host).await.map(Box::new);
+            Done::Connected { server: number, connection }
+        };
+        self.tasks.push(Box::pin(connecting));
+    }
+
+    /// A server takes no changes, but can be asked.
+    fn refuse(&mut self, number: usize, aor: &Aor, why: &str) {
+        let due = Instant::now() + pause(&mut self.random, 0);
+        let Some(Server { state: State::Up { refuses, .. }, queue, .. }) = self.servers.get_mut(number)
+        else {
+            return;
+        };
+        if refuses.is_none() {
+            *refuses = Some(Refusal { key: [key(aor).as_slice(), b":probe"].concat(), tries: 0, due });
+        }
+        let (changes, others) =
+            queue.drain(..).partition::<Vec<_>, _>(|pending| matches!(pending.what, What::Change { .. }));
+        queue.extend(others);
+        changes.into_iter().for_each(|pending| self.do_without(pending));
+        self.failed(why);
+    }
+
+    fn probed(&mut self, number: usize, answers: &[Value]) {
+        self.free(number);
+        let (written, waited) = (answers.first(), answers.get(1));
+        let is_lacking = waited.is_some_and(|waited| self.lacking(waited).is_some());
+        if let Some(Value::ServerError(error)) = written {
+            match error.code() {
+                "OOM" | "MISCONF" | "NOREPLICAS" => {}
+                _ => self.lose(number, &Trouble::of(error)),
+            }
+        } else if !is_lacking {
+            if let Some(Server { state: State::Up { refuses, .. }, .. }) = self.servers.get_mut(number) {
+                *refuses = None;
+            }
+            self.is_back();
+        }
+    }
+
+    fn failed(&mut self, why: &str) {
+        if !self.has_failed {
+            self.has_failed = true;
+            let why = format!("{}: {why}", self.settings.address).into();
+            let _ = self.events.send(StoreEvent::Failed { why });
+        }
+    }
+
+    fn is_back(&mut self) {
+        let is_sound = |server: &Server| matches!(server.state, State::Up { refuses: None, .. });
+        if self.has_failed && self.servers.iter().all(is_sound) {
+            self.has_failed = false;
+            let _ = self.events.send(StoreEvent::Back);
+        }
+    }
+}
+
+/// What the times of bindings are written by.
+fn kept(settings: &Settings, offset: Offset) -> Offset {
+    match settings.clock {
+        StoreClock::Own => offset,
+        StoreClock::Asker => Offset::default(),
+    }
+}
+
+/// The command that waits until so many replicas have what was written, if any are to.
+fn wait(replicas: u32, connection: &Connection) -> Option<Cmd> {
+    /// In milliseconds: less than what an answer may take.
+    const WAIT: u32 = 1000;
+    let mut wait = cmd(if connection.waits_for_files { "WAITAOF" } else { "WAIT" });
+    if connection.waits_for_files {
+        wait.arg(1);
+    }
+    wait.arg(replicas).arg(WAIT);
+    (replicas > 0).then_some(wait)
+}
+
+/// A pause that doubles with each try, and is longer or shorter by chance.
+fn pause(state: &mut u64, tries: u32) -> Duration {
+    let whole = FIRST_PAUSE.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE);
+    whole / 2 + whole.mul_f64((random(state) >> 32) as f64 / f64::from(u32::MAX))
+}
+
+/// The next of the numbers that follow from a seed (SplitMix64).
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
