@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub struct Environment {
     /// The value of `SIPREG_PASSWORD`.
     pub password: Option<OsString>,
+    /// The value of `SIPREG_STORE_PASSWORD`.
+    pub store_password: Option<OsString>,
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
     /// `CLICOLOR_FORCE` is set and neither empty nor 0.
@@ -45,6 +47,7 @@ impl Environment {
         let folder = |name| set(name).map(PathBuf::from).filter(|path| path.is_absolute());
         Environment {
             password: set("SIPREG_PASSWORD"),
+            store_password: set("SIPREG_STORE_PASSWORD"),
             no_color: set("NO_COLOR").is_some(),
             clicolor_force: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
             dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),

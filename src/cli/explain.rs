@@ -45,6 +45,50 @@ pub struct Entry {
 
 const NONE: Entry = Entry { words: &[], meaning: "", causes: &[], remedies: &[], cases: &[] };
 
+// --- what keeps a server from its store ----------------------------------------------------------
+
+/// Nobody answers there, or not in time.
+#[cfg(feature = "redis")]
+pub const STORE_UNREACHABLE: Case = Case {
+    seen: "--store: ... can't be reached",
+    hint: "does a Redis or Valkey run there, and may this host connect to it? 'redis-cli -u URL ping' shows it",
+};
+/// The same over TLS.
+#[cfg(feature = "redis")]
+pub const STORE_TLS: Case = Case {
+    seen: "--store: rediss://... can't be reached",
+    hint: "does it speak TLS at that port, with a certificate for that name? --tls-ca FILE trusts its authority",
+};
+/// It wants another password, or allows too little.
+#[cfg(feature = "redis")]
+pub const STORE_DENIED: Case = Case {
+    seen: "--store: ... refuses this server",
+    hint: "SIPREG_STORE_PASSWORD or the URL has its password; a user of its own needs ~sipreg:* &sipreg:* and the commands of \
+           hashes and scripts, INFO, TIME, COMMAND and WAIT",
+};
+/// It follows another server.
+#[cfg(feature = "redis")]
+pub const STORE_REPLICA: Case = Case {
+    seen: "--store: ... it is a replica",
+    hint: "name the server that it follows, or a name that always leads to the one that takes changes",
+};
+/// It is there and can't be used.
+#[cfg(feature = "redis")]
+pub const STORE_UNUSABLE: Case = Case {
+    seen: "--store: ... can't be used",
+    hint: "it has to be a Redis from 7.0 on or a Valkey, and to have read its data; 'redis-cli -u URL info' says more",
+};
+/// It is part of a cluster.
+#[cfg(feature = "redis")]
+pub const STORE_CLUSTER: Case = Case {
+    seen: "--store: ... it is a node of a cluster",
+    hint: "redis+cluster://HOST,HOST... names a cluster",
+};
+/// It is part of none.
+#[cfg(feature = "redis")]
+pub const STORE_NO_CLUSTER: Case =
+    Case { seen: "--store: ... it is no node of a cluster", hint: "redis://HOST names a single server" };
+
 // --- the cases of each kind of failure -----------------------------------------------------------
 
 /// The registrar wants a password, and none was given.
@@ -619,6 +663,16 @@ pub const ENTRIES: &[Entry] = &[
             LOCAL_ADDRESS,
             NOT_PERMITTED,
             EXHAUSTED,
+            #[cfg(feature = "redis")]
+            STORE_UNREACHABLE,
+            #[cfg(feature = "redis")]
+            STORE_TLS,
+            #[cfg(feature = "redis")]
+            STORE_DENIED,
+            #[cfg(feature = "redis")]
+            STORE_REPLICA,
+            #[cfg(feature = "redis")]
+            STORE_UNUSABLE,
             UPGRADE_REDIRECTED,
             UPGRADE_UNKNOWN,
             UPGRADE_UNAUTHORIZED,

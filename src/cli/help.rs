@@ -473,6 +473,11 @@ const ENVIRONMENT: &[(&str, &[To], &str)] = &[
         "The password, unless it is empty. It counts when the command line gives no secret.",
     ),
     (
+        "SIPREG_STORE_PASSWORD",
+        &[To::Argument("store")],
+        "The password of a Redis or Valkey, unless it is empty. It counts when the URL of --store has none.",
+    ),
+    (
         "XDG_CONFIG_HOME, HOME",
         &[To::Argument("config"), To::Command("completions")],
         "Say where the configuration file is. XDG_CONFIG_HOME has to be an absolute path.",

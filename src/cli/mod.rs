@@ -145,7 +145,7 @@ pub fn run_from(arguments: Arguments<'_>, environment: &Environment, streams: &m
             if args.0.format.json_schema {
                 return reporter.data(&report::demo::schema());
             }
-            demo::run(&args.0, &mut reporter)
+            demo::run(&args.0, environment, &mut reporter)
         }
         Ok(Args { command: Command::Explain(args) }) => explain(&args.0.words, environment, streams),
         Ok(Args { command: Command::Keep(args) }) => keep::run(*args.0, environment, streams),

@@ -753,8 +753,14 @@ pub struct Policy {
     /// Memory for bindings [default: 128MiB]
     ///
     /// 128MiB, 64k or 1G. When bindings take more than that, new ones are refused with 503; refreshes and removals still go.
+    /// With redis:// it bounds what is known here of what is there.
     #[arg(long, value_name = "SIZE")]
     pub max_store: Option<Size>,
+    /// Replicas that must have a binding before its 200 [default: 0]
+    ///
+    /// For redis:// only. Where there are too few in time, the answer is 503, and the binding is made all the same.
+    #[arg(long, value_name = "NUMBER")]
+    pub store_wait: Option<u32>,
     /// Say what is in a store's file, and exit
     ///
     /// Nothing is written to it. Status 0: it is sound; 2: it is not, or a server has it.
@@ -764,11 +770,15 @@ pub struct Policy {
 
 #[derive(ClapArgs)]
 pub struct Storing {
-    /// Where bindings are kept: memory, FILE.db
+    /// Where bindings are kept: memory, FILE.db, redis://HOST
     ///
     /// memory, the default: they end with the server. A file is made if there is none, readable by its owner alone; a 200 is sent when the
     /// binding would survive a power failure. While it can't be written, say because the disk is full, changes get 503, and
     /// lists and calls go on.
+    ///
+    /// redis://[USER:PASSWORD@]HOST[:PORT][/DB] is a Redis or Valkey that several servers share; rediss:// is one over TLS,
+    /// verified as --tls-ca has it, redis+cluster://HOST,HOST... a cluster. SIPREG_STORE_PASSWORD gives the password unseen. While it is
+    /// away, changes get 503, calls go by what is known, and it is connected to again.
     #[arg(long, value_name = "STORE")]
     pub store: Option<StoreName>,
 }

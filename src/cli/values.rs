@@ -912,11 +912,46 @@ pub enum StoreName {
     Memory,
     /// A file, which is made if it is not there.
     File(PathBuf),
+    /// A Redis or Valkey.
+    #[cfg(feature = "redis")]
+    Shared(crate::store::Address),
 }
 
 impl StoreName {
     /// How each kind of store is named.
-    pub const KINDS: &[&str] = &["memory", "FILE.db"];
+    pub const KINDS: &'static [&'static str] = if cfg!(feature = "redis") {
+        &["memory", "FILE.db", "redis://", "rediss://", "redis+cluster://"]
+    } else {
+        &["memory", "FILE.db"]
+    };
+
+    /// Which kind it is, as metrics say it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            StoreName::Memory => "memory",
+            StoreName::File(_) => "file",
+            #[cfg(feature = "redis")]
+            StoreName::Shared(_) => "redis",
+        }
+    }
+}
+
+/// A Redis or Valkey. No message repeats the URL: there may be a password in it.
+#[cfg(feature = "redis")]
+fn shared(url: &str) -> Result<StoreName, Invalid> {
+    const SHAPE: &str = "redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// with TLS, or redis+cluster:// with some of its hosts; \
+                         what is special in a password is escaped: %40 for @";
+    url.parse().map(StoreName::Shared).map_err(|error: crate::store::AddressError| {
+        Invalid::secret(format_args!("the URL {error}")).hint(SHAPE)
+    })
+}
+
+/// Only where the feature `redis` is on.
+#[cfg(not(feature = "redis"))]
+fn shared(_url: &str) -> Result<StoreName, Invalid> {
+    Err(Invalid::secret("Redis and Valkey were left out when this program was built")
+        .hint("memory, or a file whose name ends in .db; 'cargo build --features redis' takes them in"))
 }
 
 impl FromStr for StoreName {
@@ -925,8 +960,12 @@ impl FromStr for StoreName {
     fn from_str(text: &str) -> Result<StoreName, Invalid> {
         match text {
             "memory" => Ok(StoreName::Memory),
+            _ if text.to_ascii_lowercase().starts_with("redis") && text.contains("://") => shared(text),
             _ if text.len() > ".db".len() && text.ends_with(".db") => Ok(StoreName::File(text.into())),
-            _ => Err(Invalid::new("is no store").hint("memory, or a file whose name ends in .db")),
+            _ => {
+                Err(Invalid::new("is no store")
+                    .hint("memory, a file whose name ends in .db, or redis://HOST"))
+            }
         }
     }
 }

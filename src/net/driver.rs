@@ -255,6 +255,33 @@ pub struct StoreLoad {
     pub waiting: u64,
     /// Bindings that are held.
     pub bindings: usize,
+    /// Changes that were made anew, because somebody else was quicker.
+    pub conflicts: u64,
+    /// How long answers took.
+    pub latency: Latency,
+}
+
+/// How long the answers of a store took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// How many took no longer than the bound at this place in [`Latency::BOUNDS`], but longer than the one before; the last
+    /// is for those that took longer than all.
+    pub counts: [u64; Latency::BOUNDS.len() + 1],
+    /// What all took together.
+    pub total: Duration,
+}
+
+impl Latency {
+    /// In microseconds.
+    pub const BOUNDS: [u64; 10] = [10, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000];
+
+    fn add(&mut self, took: Duration) {
+        let place = Latency::BOUNDS.partition_point(|bound| Duration::from_micros(*bound) < took);
+        if let Some(count) = self.counts.get_mut(place) {
+            *count += 1;
+        }
+        self.total += took;
+    }
 }
 
 /// Questions that may be open at a time.
@@ -267,6 +294,8 @@ pub(super) struct Network {
     keeper: Option<Keeper>,
     store: Option<Box<dyn Store>>,
     store_load: StoreLoad,
+    /// When each operation was asked that the store has not answered yet.
+    asked: BTreeMap<AskId, Duration>,
     /// What the store has said of itself that nobody has been told yet.
     store_events: Vec<ServerEvent>,
     sockets: UdpSockets,
@@ -311,6 +340,7 @@ impl Network {
             keeper: None,
             store: None,
             store_load: StoreLoad::default(),
+            asked: BTreeMap::new(),
             store_events: Vec::new(),
             sockets: UdpSockets::default(),
             listeners: Listeners::default(),
@@ -341,8 +371,9 @@ impl Network {
     }
 
     pub(super) fn store_load(&self) -> StoreLoad {
-        let bindings = self.store.as_ref().map_or(0, |store| store.len());
-        StoreLoad { bindings, ..self.store_load }
+        let (bindings, conflicts) =
+            self.store.as_ref().map_or((0, 0), |store| (store.len(), store.conflicts()));
+        StoreLoad { bindings, conflicts, ..self.store_load }
     }
 
     pub(super) fn set_server(&mut self, server: Arc<ServerSettings>) {
@@ -689,7 +720,7 @@ impl Network {
     }
 
     fn ask_store(&mut self, ask: AskId, operation: Operation) {
-        let now = self.clock.now();
+        let (now, asked) = (self.clock.now(), self.clock.elapsed());
         self.store_load.operations += 1;
         let answer = match &mut self.store {
             Some(store) if self.store_load.waiting < OPERATIONS => store.submit(ask, operation, now),
@@ -697,14 +728,19 @@ impl Network {
         };
         match answer {
             Some(answer) => {
-                let answered = self.answered(ask, answer);
+                let answered = self.answered(ask, answer, asked);
                 self.answers.push_back(answered);
             }
-            None => self.store_load.waiting += 1,
+            None => {
+                self.store_load.waiting += 1;
+                self.asked.insert(ask, asked);
+            }
         }
     }
 
-    fn answered(&mut self, ask: AskId, answer: store::Answer) -> Event {
+    /// `asked`: when, by the clock's [`Clock::elapsed`].
+    fn answered(&mut self, ask: AskId, answer: store::Answer, asked: Duration) -> Event {
+        self.store_load.latency.add(self.clock.elapsed().saturating_sub(asked));
         if let Err(StoreFailure::Unavailable | StoreFailure::Failed) = answer {
             self.store_load.failures += 1;
         }
@@ -720,7 +756,8 @@ impl Network {
             match event {
                 StoreEvent::Answered { ask, answer } => {
                     self.store_load.waiting = self.store_load.waiting.saturating_sub(1);
-                    let event = self.answered(ask, answer);
+                    let asked = self.asked.remove(&ask).unwrap_or_else(|| self.clock.elapsed());
+                    let event = self.answered(ask, answer, asked);
                     self.arrived.push_back(Arrival { event, local: None });
                 }
                 StoreEvent::Failed { why } => self.store_events.push(ServerEvent::StoreFailed { why }),

@@ -49,7 +49,7 @@ use std::io;
 
 pub use capture::{Capture, Missing, Secrets, TraceFile};
 pub use clock::Clock;
-pub use driver::{Config, DNS_PATIENCE, Driver, Keeper, StoreLoad};
+pub use driver::{Config, DNS_PATIENCE, Driver, Keeper, Latency, StoreLoad};
 pub use random::{NoEntropy, SystemRandom};
 pub use sockets::{Bind, cause};
 pub use tls::{Identity, ProfileSettings, ServerSettings, TlsSettingsError};

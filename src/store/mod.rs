@@ -37,8 +37,14 @@ pub trait Store: Send {
     /// What has happened meanwhile. [`Stored::next_expiry`] of an answer is as true as if it had been asked for now.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<StoreEvent>;
 
-    /// How many bindings are held, those included that have run out and were not dropped yet.
+    /// How many bindings are held, those included that have run out and were not dropped yet; of a store that is shared, how
+    /// many are known here.
     fn len(&self) -> usize;
+
+    /// Changes so far that were made anew, because somebody else was quicker. Only a store that is shared has any.
+    fn conflicts(&self) -> u64 {
+        0
+    }
 
     /// Whether there are none.
     fn is_empty(&self) -> bool {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cli::environment::Environment;
 use crate::cli::exit::{Exit, Fault};
 use crate::cli::options::Demo;
 use crate::cli::register::{self, Outcome};
@@ -148,12 +149,12 @@ pub fn settings(args: &Demo) -> Settings {
 }
 
 /// Plays the demonstration to its end.
-pub fn run(args: &Demo, reporter: &mut Reporter<'_, '_>) -> Exit {
+pub fn run(args: &Demo, environment: &Environment, reporter: &mut Reporter<'_, '_>) -> Exit {
     let pause = if args.slow { PAUSE } else { Duration::ZERO };
     let transport = args.transport.map_or(Transport::Udp, Transport::from);
     let store = args.storing.store.clone().unwrap_or_default();
     let played = session::run(Listens::Stop, async |setup| {
-        play(pause, (transport, store), setup, &mut *reporter).await
+        play(pause, (transport, store), environment, setup, &mut *reporter).await
     });
     played.unwrap_or_else(|fault| reporter.fail(fault))
 }
@@ -161,11 +162,12 @@ pub fn run(args: &Demo, reporter: &mut Reporter<'_, '_>) -> Exit {
 async fn play(
     pause: Duration,
     (transport, store): (Transport, StoreName),
+    environment: &Environment,
     setup: Setup,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Exit, Fault> {
     let Registrar { driver: mut registrar, calls, at, profiles } =
-        Registrar::open(transport, &store, setup.clock).await?;
+        Registrar::open(transport, &store, environment, setup.clock).await?;
     let mut cast = Cast::open(calls, aor(), [CALLER, DESK, HOME], session::randomness()?).await?;
     let mut device = setup.begin(Config { profiles, ..Config::default() }, None)?;
     let mut played = Demonstration::at(at.address);
@@ -293,7 +295,12 @@ struct Registrar {
 
 impl Registrar {
     /// Opens it on free ports of the loopback interface.
-    async fn open(transport: Transport, store: &StoreName, clock: Clock) -> Result<Registrar, Fault> {
+    async fn open(
+        transport: Transport,
+        store: &StoreName,
+        environment: &Environment,
+        clock: Clock,
+    ) -> Result<Registrar, Fault> {
         let mut random = session::randomness()?;
         let users = User::line(USER, DOMAIN, &Hidden::new(PASSWORD.to_owned())).map_err(impossible)?;
         let users = Users::parse(users.reveal()).map_err(impossible)?;
@@ -319,9 +326,12 @@ impl Registrar {
             shown.identity = Some(Identity::of(&made.certificate, &made.key).map_err(impossible)?);
             trusting.roots = Some(made.certificate);
         }
+        let opening =
+            store::Wish { octets: STORE, replicas: 0, roots: None, environment, random: &mut random };
+        let store = store::open(store, opening, clock.now())?.store;
         let net = Config { server: Some(Arc::new(shown)), ..Config::default() };
         let mut driver = Driver::new(net, Endpoint::new(Box::new(random)), clock);
-        driver.store_with(store::open(store, STORE, clock.now())?.store);
+        driver.store_with(store);
         driver.command(crate::proto::Command::Serve(Box::new(service)));
         let mut listening = Vec::with_capacity(wanted);
         while listening.len() < wanted {

@@ -44,7 +44,9 @@ pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '
     } else {
         Options::of(&args).map_err(Fault::from).and_then(|options| {
             reporter.write_beside();
-            session::run(Listens::Reload, async |setup| serve(options, args, setup, &mut *reporter).await)
+            session::run(Listens::Reload, async |setup| {
+                serve(options, args, environment, setup, &mut *reporter).await
+            })
         })
     };
     // What keeps a client from its registrar keeps a server from its listeners.
@@ -55,6 +57,7 @@ pub fn run(args: Serve, environment: &Environment, reporter: &mut Reporter<'_, '
 async fn serve(
     options: Options,
     args: Serve,
+    environment: &Environment,
     mut setup: Setup,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Exit, Fault> {
@@ -96,9 +99,20 @@ async fn serve(
         tell_messages: args.display.verbose > Some(0) || copies.are_made(),
     };
     let wanted = service.listen.len();
-    let Opened { store, summary, warning } =
-        store::open(&options.store, options.max_store, setup.clock.now())?;
-    warning.iter().for_each(|warning| reporter.warning(warning));
+    let opening = store::Wish {
+        octets: options.max_store,
+        replicas: options.replicas,
+        roots: forwarding.roots.clone(),
+        environment,
+        random: &mut setup.random,
+    };
+    let now = setup.clock.now();
+    let Opened { store, summary, warnings } = match store::open(&options.store, opening, now) {
+        Ok(opened) => opened,
+        // A store that can't be reached is one, and no mistake of the command line.
+        Err(fault) => return Ok(reporter.fail(fault)),
+    };
+    warnings.iter().for_each(|warning| reporter.warning(warning));
     let server = Some(Arc::new(shown));
     let net =
         Config { nameservers: options.nameservers, profiles: vec![forwarding], server, ..Config::default() };
@@ -116,6 +130,7 @@ async fn serve(
         wanted,
         domains,
         access,
+        store: options.store.kind(),
         kept: summary,
         example,
         stopping: false,
@@ -135,6 +150,8 @@ struct Server {
     wanted: usize,
     domains: Vec<String>,
     access: String,
+    /// Which kind of store it has.
+    store: &'static str,
     /// Where bindings are kept, in words.
     kept: Option<String>,
     example: String,
@@ -167,7 +184,11 @@ impl Server {
                 Input::Reader(reader) => {
                     let driver = &self.session.driver;
                     let counters = driver.endpoint().counters();
-                    reader.answer(metrics::text(counters, driver.store_load(), reporter.left_out()));
+                    reader.answer(metrics::text(
+                        counters,
+                        (self.store, driver.store_load()),
+                        reporter.left_out(),
+                    ));
                 }
                 // That ends it as a signal would.
                 Input::Unread => self.stop(),

@@ -42,6 +42,8 @@ pub struct Options {
     pub store: StoreName,
     /// Octets that bindings may take.
     pub max_store: usize,
+    /// Replicas that must have a binding before it is confirmed.
+    pub replicas: u32,
     /// Digests to offer, in this order.
     pub algorithms: Vec<Algorithm>,
     /// The name servers to ask; empty for those of the system.
@@ -64,6 +66,7 @@ impl Options {
         Ok(Options {
             domains: domains(&args.access),
             store: args.policy.storing.store.clone().unwrap_or_default(),
+            replicas: replicas(&args.policy)?,
             max_store: args.policy.max_store.map_or(STORE, |Size(octets)| octets),
             policy: policy(&args.policy)?,
             fork: args.calls.fork.unwrap_or_default().into(),
@@ -185,6 +188,20 @@ fn policy(args: &Granting) -> Result<Policy, UsageError> {
         return Err(UsageError::option("--max-contacts", "with 0 nobody could register"));
     }
     Ok(Policy { min_expires, max_expires, default_expires, max_contacts })
+}
+
+fn replicas(args: &Granting) -> Result<u32, UsageError> {
+    let is_shared = match args.storing.store {
+        None | Some(StoreName::Memory | StoreName::File(_)) => false,
+        #[cfg(feature = "redis")]
+        Some(StoreName::Shared(_)) => true,
+    };
+    match args.store_wait {
+        Some(_) if !is_shared => Err(UsageError::option("--store-wait", "is for a store that has replicas")
+            .hint("--store redis://HOST names one")),
+        Some(replicas) => Ok(replicas),
+        None => Ok(0),
+    }
 }
 
 fn limits(args: &Listening) -> Result<Limits, UsageError> {

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use crate::cli::environment::Environment;
+use crate::cli::exit::Fault;
 use crate::cli::text::shown;
 use crate::cli::usage::UsageError;
 use crate::cli::values::StoreName;
 use crate::net::Clock;
 use crate::proto::Time;
+use crate::proto::ids::Random;
 use crate::store::{Contents, Embedded, Memory, OpenError, Store};
 
 /// A store with what is to be said of it.
@@ -14,24 +17,133 @@ pub(in crate::cli) struct Opened {
     pub store: Box<dyn Store>,
     /// The place where bindings are kept, and how many there are, if that outlives the process.
     pub summary: Option<String>,
-    pub warning: Option<String>,
+    pub warnings: Vec<String>,
 }
 
-/// Opens a store for bindings that may take `octets`.
+/// What a store is opened with.
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "only a store that is shared asks for more than octets")
+)]
+pub(in crate::cli) struct Wish<'a> {
+    /// Octets that bindings may take.
+    pub octets: usize,
+    /// Replicas that must have a binding before it is confirmed.
+    pub replicas: u32,
+    /// Certificates of authorities, in PEM; `None`: those of the system.
+    pub roots: Option<Vec<u8>>,
+    /// Where a password may be.
+    pub environment: &'a Environment,
+    /// What tells this process from others.
+    pub random: &'a mut dyn Random,
+}
+
+/// Opens a store.
 ///
 /// # Errors
 /// It can't be had; nothing was changed then.
-pub(in crate::cli) fn open(name: &StoreName, octets: usize, now: Time) -> Result<Opened, UsageError> {
+pub(in crate::cli) fn open(name: &StoreName, wish: Wish<'_>, now: Time) -> Result<Opened, Fault> {
+    let octets = wish.octets;
     match name {
         StoreName::Memory => {
-            Ok(Opened { store: Box::new(Memory::bounded(octets)), summary: None, warning: None })
+            Ok(Opened { store: Box::new(Memory::bounded(octets)), summary: None, warnings: Vec::new() })
         }
         StoreName::File(path) => {
             let (store, contents) =
                 Embedded::open(path, octets, now).map_err(|error| refused("--store", path, &error))?;
             let summary = Some(format!("{}: {}", path.display(), bindings(&contents)));
-            Ok(Opened { store: Box::new(store), summary, warning: cut(path, &contents) })
+            let warnings = cut(path, &contents).into_iter().collect();
+            Ok(Opened { store: Box::new(store), summary, warnings })
         }
+        #[cfg(feature = "redis")]
+        StoreName::Shared(address) => shared::open(address, wish, now),
+    }
+}
+
+/// A store that is shared with other servers.
+#[cfg(feature = "redis")]
+mod shared {
+    use super::{Opened, Wish};
+    use crate::cli::exit::{Exit, Fault};
+    use crate::cli::explain;
+    use crate::cli::usage::UsageError;
+    use crate::proto::Time;
+    use crate::proto::digest::Hidden;
+    use crate::store::{Address, Facts, Node, Redis, RedisSettings, StoreClock, Trouble};
+
+    pub fn open(address: &Address, wish: Wish<'_>, now: Time) -> Result<Opened, Fault> {
+        let mut address = address.clone();
+        if address.password.is_none()
+            && let Some(password) = &wish.environment.store_password
+        {
+            let password = password.to_str().ok_or_else(|| {
+                UsageError::new("SIPREG_STORE_PASSWORD is not UTF-8")
+                    .hint("the server would not get what it says")
+            })?;
+            address.password = Some(Hidden::new(password.to_owned()));
+        }
+        let seed = wish.random.next();
+        let run = format!("{:016x}", wish.random.next());
+        let settings = RedisSettings {
+            address: address.clone(),
+            roots: wish.roots,
+            node: Node { name: format!("{}-{run}", host()), run },
+            replicas: wish.replicas,
+            limit: wish.octets,
+            seed,
+            clock: StoreClock::Own,
+        };
+        let (store, facts) = Redis::open(settings, now).map_err(|trouble| refused(&address, &trouble))?;
+        let warnings = warnings(&address, &facts);
+        Ok(Opened { store: Box::new(store), summary: Some(address.to_string()), warnings })
+    }
+
+    /// The name of this host.
+    fn host() -> String {
+        #[cfg(unix)]
+        let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        #[cfg(not(unix))]
+        let name = std::env::var("COMPUTERNAME").ok();
+        name.unwrap_or_else(|| "localhost".to_owned())
+    }
+
+    fn warnings(address: &Address, facts: &Facts) -> Vec<String> {
+        let mut all = Vec::new();
+        if !matches!(facts.eviction.as_str(), "noeviction" | "") {
+            all.push(format!(
+                "{address} throws bindings away when its memory is full (maxmemory-policy {}): it should be noeviction",
+                facts.eviction
+            ));
+        }
+        if !facts.is_kept {
+            all.push(format!(
+                "{address} writes changes to no file as they come: bindings end with it (appendonly yes keeps them)"
+            ));
+        }
+        all
+    }
+
+    fn refused(address: &Address, trouble: &Trouble) -> Fault {
+        let name = address.to_string();
+        let because = |what: &str, case: explain::Case| {
+            UsageError::value("--store", &name, format_args!("{what}: {trouble}")).hint(case.hint)
+        };
+        let (kind, error) = match trouble {
+            Trouble::Unreachable(_) if address.is_tls => {
+                (Exit::Unreachable, because("can't be reached", explain::STORE_TLS))
+            }
+            Trouble::Unreachable(_) | Trouble::Silent => {
+                (Exit::Unreachable, because("can't be reached", explain::STORE_UNREACHABLE))
+            }
+            Trouble::Denied(_) => (Exit::Unreachable, because("refuses this server", explain::STORE_DENIED)),
+            Trouble::Replica => (Exit::Unreachable, because("can't be used", explain::STORE_REPLICA)),
+            Trouble::Loading | Trouble::ClusterDown | Trouble::Refused(_) => {
+                (Exit::Unreachable, because("can't be used", explain::STORE_UNUSABLE))
+            }
+            Trouble::ClusterNode => (Exit::Usage, because("can't be used", explain::STORE_CLUSTER)),
+            Trouble::NoClusterNode => (Exit::Usage, because("can't be used", explain::STORE_NO_CLUSTER)),
+        };
+        Fault { kind, ..error.into() }
     }
 }
 

@@ -4,11 +4,13 @@ use std::fmt::Write;
 
 use crate::proto::Time;
 use crate::proto::binding::{Binding, StoreFailure, Stored};
+use crate::proto::ids::Random;
 use crate::proto::uas::Reply;
 use crate::sip::{Date, HeaderName, Request};
 
-/// How long a client is asked to wait when the location service does not answer, in seconds.
-const RETRY_AFTER: &str = "5";
+/// How long a client is asked to wait when the location service does not answer, in seconds: at least, and by how much longer at
+/// most. All that were refused are not to come back at once.
+const RETRY_AFTER: (u64, u64) = (5, 10);
 
 /// The same where bindings have to end first, which takes longer.
 const RETRY_AFTER_FULL: &str = "60";
@@ -44,16 +46,20 @@ fn listed(binding: &Binding, now: Time) -> String {
     text
 }
 
-/// The answer when nothing was changed.
+/// The answer when nothing was changed, or it is not known.
 #[must_use]
-pub fn failed(failure: StoreFailure) -> Reply {
+pub fn failed(failure: StoreFailure, random: &mut dyn Random) -> Reply {
     match failure {
         StoreFailure::OutOfOrder => Reply::because(500, "CSeq is not higher than before"),
         StoreFailure::TooMany => full(&[], Time::default()),
         StoreFailure::Full => {
             Reply::because(503, "the location service is full").with(HeaderName::RetryAfter, RETRY_AFTER_FULL)
         }
-        StoreFailure::Unavailable => Reply::new(503).with(HeaderName::RetryAfter, RETRY_AFTER),
+        StoreFailure::Unavailable => {
+            let (least, spread) = RETRY_AFTER;
+            let pause = least + random.next() % (spread + 1);
+            Reply::new(503).with(HeaderName::RetryAfter, pause.to_string())
+        }
         StoreFailure::Failed => Reply::new(500),
     }
 }

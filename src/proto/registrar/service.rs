@@ -875,7 +875,7 @@ impl Server {
         let reply = match &answer {
             Ok(stored) if is_refused => full(&stored.bindings, stack.context.now),
             Ok(stored) => granted(&request, stored, &mut self.dater, stack.context.now),
-            Err(failure) => failed(*failure),
+            Err(failure) => failed(*failure, &mut *stack.context.random),
         };
         if let Ok(stored) = &answer {
             self.keep_connection(key, stored, stack);

@@ -92,12 +92,6 @@ impl Redis {
         let client::Started { jobs, events, facts, thread } = started;
         Ok((Redis { jobs: Some(jobs), events, figures, thread: Some(thread) }, facts))
     }
-
-    /// Changes that were applied anew, because somebody else had written meanwhile.
-    #[must_use]
-    pub fn conflicts(&self) -> u64 {
-        self.figures.conflicts.load(Ordering::Relaxed)
-    }
 }
 
 impl Store for Redis {
@@ -119,6 +113,10 @@ impl Store for Redis {
 
     fn len(&self) -> usize {
         self.figures.bindings.load(Ordering::Relaxed)
+    }
+
+    fn conflicts(&self) -> u64 {
+        self.figures.conflicts.load(Ordering::Relaxed)
     }
 }
 
