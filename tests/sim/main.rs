@@ -15,6 +15,7 @@ mod digest;
 mod engine;
 mod final_responses;
 mod forgeries;
+mod herd;
 #[path = "../hostile/mod.rs"]
 mod hostile;
 mod hostility;

@@ -19,3 +19,5 @@ mod request;
 mod response;
 pub mod schedule;
 mod targets;
+
+pub use refresh::AWAY;

@@ -17,7 +17,7 @@ use crate::proto::{Cause, Time};
 use crate::sip::NameAddr;
 
 /// How long another destination serves before the first is tried again.
-pub(super) const AWAY: Duration = Duration::from_secs(600);
+pub const AWAY: Duration = Duration::from_secs(600);
 
 /// How long a refresh waits for the name service, while the flow is there that it would go over.
 const REVIEW: Duration = Duration::from_secs(2);

@@ -10,6 +10,7 @@ mod contacts;
 mod handshakes;
 mod location;
 mod response;
+pub mod retry_after;
 pub mod service;
 mod sources;
 mod unanswered;
@@ -28,7 +29,7 @@ use crate::proto::registrar::service::{AuthFailure, Full, Policy};
 use crate::proto::uas::{Domains, Head, Reply, refuse_extensions};
 use crate::sip::{AnyUri, HeaderName, Host, Request, Uri};
 
-pub use response::{Dater, failed, full, granted};
+pub use response::{Dater, busy, failed, full, granted};
 
 /// The option-tags that a request may require.
 pub const SUPPORTED: [&str; 1] = ["path"];

@@ -4,15 +4,10 @@ use std::fmt::Write;
 
 use crate::proto::Time;
 use crate::proto::binding::{Binding, StoreFailure, Stored};
-use crate::proto::ids::Random;
 use crate::proto::uas::Reply;
 use crate::sip::{Date, HeaderName, Request};
 
-/// How long a client is asked to wait when the location service does not answer, in seconds: at least, and by how much longer at
-/// most. All that were refused are not to come back at once.
-const RETRY_AFTER: (u64, u64) = (5, 10);
-
-/// The same where bindings have to end first, which takes longer.
+/// How long a client is asked to wait where bindings have to end first, in seconds.
 const RETRY_AFTER_FULL: &str = "60";
 
 /// How long a client is asked to wait whose request alone binds more than is allowed, in seconds.
@@ -46,22 +41,25 @@ fn listed(binding: &Binding, now: Time) -> String {
     text
 }
 
-/// The answer when nothing was changed, or it is not known.
+/// The answer when nothing was changed, or it is not known whether something was. `wait` says after how many seconds it may
+/// be tried again where the location service is away, and is asked then only.
 #[must_use]
-pub fn failed(failure: StoreFailure, random: &mut dyn Random) -> Reply {
+pub fn failed(failure: StoreFailure, wait: impl FnOnce() -> u32) -> Reply {
     match failure {
         StoreFailure::OutOfOrder => Reply::because(500, "CSeq is not higher than before"),
         StoreFailure::TooMany => full(&[], Time::default()),
         StoreFailure::Full => {
             Reply::because(503, "the location service is full").with(HeaderName::RetryAfter, RETRY_AFTER_FULL)
         }
-        StoreFailure::Unavailable => {
-            let (least, spread) = RETRY_AFTER;
-            let pause = least + random.next() % (spread + 1);
-            Reply::new(503).with(HeaderName::RetryAfter, pause.to_string())
-        }
+        StoreFailure::Unavailable => busy(wait()),
         StoreFailure::Failed => Reply::new(500),
     }
+}
+
+/// The answer for lack of time: it may be tried again after so many seconds.
+#[must_use]
+pub fn busy(seconds: u32) -> Reply {
+    Reply::new(503).with(HeaderName::RetryAfter, seconds.to_string())
 }
 
 /// The answer to one binding too many while these are held: not now, but when the first of them has ended. (403 would

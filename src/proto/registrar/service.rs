@@ -18,9 +18,10 @@ use bytes::Bytes;
 
 use super::handshakes::{Failed, Handshakes};
 use super::location::{Location, Pending};
+use super::retry_after::Line;
 use super::sources::{Answers, Limit, Stretch, Stretches};
 use super::unanswered::{Unanswered, Who, device};
-use super::{Asker, Dater, Refusal, Registrar, SUPPORTED, Standing, failed, full, granted};
+use super::{Asker, Dater, Refusal, Registrar, SUPPORTED, Standing, busy, failed, full, granted};
 use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
 use crate::proto::digest::{Algorithm, Users, Verifier};
 use crate::proto::flow::{Bounds, Flows, ReturnPath};
@@ -346,6 +347,8 @@ pub(in crate::proto) struct Server {
     listeners: Vec<(FlowId, Listen)>,
     registrar: Registrar,
     location: Location,
+    /// Those who were refused because the location service has no time.
+    line: Line,
     proxy: Proxy,
     /// Requests that wait to know whether an address that they name is ours.
     unclear: Vec<(IpAddr, Box<Incoming>)>,
@@ -381,6 +384,7 @@ impl Server {
             listeners,
             registrar: registrar.with_login_failures(login_failures, stack.keys()),
             location: Location::default(),
+            line: Line::default(),
             proxy: Proxy::new(
                 proxy::Bounds { fork, calls: limits.calls, octets: limits.forwarded, timing },
                 pinned,
@@ -705,9 +709,9 @@ impl Server {
         let proven = stack.flows.proven(source.flow);
         match (self.registrar.on_register(&incoming.request, head, source, proven, random, now), keys) {
             (Ok(_), _) if self.location.len() >= self.limits.pending => {
-                let busy = Reply::new(503).with(HeaderName::RetryAfter, "5");
                 incoming.is_admitted = true;
-                self.refuse(&mut incoming, busy, stack);
+                let reply = busy(self.line.turn(random, now));
+                self.refuse(&mut incoming, reply, stack);
             }
             (Ok(operation), Some((key, merged))) => {
                 let Some(aor) = aor_of(&operation) else { return };
@@ -875,9 +879,12 @@ impl Server {
         let reply = match &answer {
             Ok(stored) if is_refused => full(&stored.bindings, stack.context.now),
             Ok(stored) => granted(&request, stored, &mut self.dater, stack.context.now),
-            Err(failure) => failed(*failure, &mut *stack.context.random),
+            Err(failure) => {
+                failed(*failure, || self.line.turn(&mut *stack.context.random, stack.context.now))
+            }
         };
         if let Ok(stored) = &answer {
+            self.line.served(stack.context.now);
             self.keep_connection(key, stored, stack);
             self.tell_effects(stored, Some(peer), stack);
         }
