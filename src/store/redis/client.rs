@@ -25,6 +25,7 @@ use super::hash::{Hash, Plan, Rev, key};
 use super::known::Known;
 use super::record::Offset;
 use super::script::{self, Call, Outcome};
+use super::slots::{Host, Slots};
 use super::{Figures, Settings, StoreClock};
 use crate::proto::binding::{Aor, Change, Effect, Operation, StoreFailure, Stored};
 use crate::proto::{AskId, Time};
@@ -144,7 +145,7 @@ enum Sent {
 
 /// A server, and what waits for it.
 struct Server {
-    host: (String, u16),
+    host: Host,
     state: State,
     queue: VecDeque<Pending>,
     /// Its clock against that of whoever asks.
@@ -175,7 +176,8 @@ enum Done {
     Batch { server: usize, sent: Vec<(Pending, Sent)>, answers: Result<Vec<Value>, Trouble> },
     Time { server: usize, time: Result<(u64, Instant), Trouble> },
     Connected { server: usize, connection: Result<Box<Connection>, Trouble> },
-    Probed { server: usize, answers: Result<Vec<Value>, Trouble> },
+    Probed { server: usize, answer: Result<Value, Trouble>, waited: Option<Value> },
+    Surveyed { ranges: Result<Vec<(usize, usize, Host)>, Trouble> },
 }
 
 type Task = Pin<Box<dyn Future<Output = Done>>>;
@@ -193,7 +195,14 @@ struct Expiring {
 struct Client {
     settings: Settings,
     access: Arc<Access>,
+    /// Of a cluster those, too, that have been of it.
     servers: Vec<Server>,
+    /// Of a cluster: which of them has what.
+    slots: Option<Slots>,
+    /// It is being asked for that, for the how-manieth time.
+    is_surveyed: Option<u32>,
+    /// What waits for that.
+    parked: Vec<Pending>,
     known: Known,
     expiring: Option<Expiring>,
     tasks: FuturesUnordered<Task>,
@@ -216,6 +225,9 @@ impl Client {
         Client {
             access: Arc::new(Access::new(&settings.address, settings.roots.clone())),
             servers: Vec::new(),
+            slots: None,
+            is_surveyed: None,
+            parked: Vec::new(),
             known: Known::bounded(settings.limit),
             expiring: None,
             tasks: FuturesUnordered::new(),
@@ -230,21 +242,24 @@ impl Client {
 
     /// Connects for the first time.
     async fn open(&mut self) -> Result<Facts, Trouble> {
-        let host = self.settings.address.hosts.first().cloned().unwrap_or_default();
-        let connection = Box::new(self.access.connect(&host).await?);
-        let facts = connection.facts.clone();
-        let state = State::Down { tries: 0 };
-        let (queue, clock) = (VecDeque::new(), connection.time);
-        self.servers.push(Server {
-            host,
-            state,
-            queue,
-            offset: Offset::default(),
-            clock,
-            clock_due: Instant::now(),
-        });
-        self.connected(0, connection);
-        Ok(facts)
+        if self.settings.address.is_cluster {
+            let ranges = survey(&self.access, &self.settings.address.hosts).await?;
+            self.slots = Some(Slots::of(&ranges, |host| number(&mut self.servers, host)));
+            if self.servers.is_empty() {
+                return Err(Trouble::ClusterDown);
+            }
+        } else {
+            let host = self.settings.address.hosts.first().cloned().unwrap_or_default();
+            number(&mut self.servers, &host);
+        }
+        let mut facts = None;
+        for server in 0..self.servers.len() {
+            let Some(Server { host, .. }) = self.servers.get(server) else { break };
+            let connection = Box::new(self.access.connect(host).await?);
+            facts.get_or_insert_with(|| connection.facts.clone());
+            self.connected(server, connection);
+        }
+        Ok(facts.unwrap_or_default())
     }
 
     async fn run(mut self, mut jobs: UnboundedReceiver<Job>) {
@@ -305,7 +320,7 @@ impl Client {
     fn admit(&mut self, pending: Pending) {
         let server = self.server_of(pending.aor());
         let is_change = matches!(pending.what, What::Change { .. });
-        match self.servers.get_mut(server) {
+        match server.and_then(|server| self.servers.get_mut(server)) {
             Some(Server { state: State::Up { refuses, .. }, queue, .. })
                 if refuses.is_none() || !is_change =>
             {
@@ -315,8 +330,9 @@ impl Client {
         }
     }
 
-    fn server_of(&self, _aor: &Aor) -> usize {
-        0
+    /// The server that has an address-of-record. `None`: nobody has.
+    fn server_of(&self, aor: &Aor) -> Option<usize> {
+        self.slots.as_ref().map_or(Some(0), |slots| slots.server(&key(aor)))
     }
 
     /// Answers without the store.
@@ -414,16 +430,34 @@ impl Client {
             *is_busy = true;
             refusal.tries += 1;
             refusal.due = now + pause(&mut self.random, refusal.tries);
-            let mut pipeline = Pipeline::with_capacity(2);
-            pipeline.add_command(cmd("SET").arg(&refusal.key).arg(1).arg("PX").arg(1).take());
-            let wait = wait(self.settings.replicas, connection);
-            let count = 1 + usize::from(wait.is_some());
-            if let Some(wait) = wait {
+            // What changes do, with a hash that is no more in a millisecond.
+            let call = Call {
+                script: &connection.script,
+                key: &refusal.key,
+                deadline: u64::MAX >> 11,
+                before: Rev::Absent,
+                after: Rev::Number(1),
+                kept: 1,
+                is_kept_longer: false,
+                fields: &[("probe".to_owned(), String::new(), 1)],
+                times_fields: false,
+                removed: &[],
+            };
+            let mut pipeline = Pipeline::with_capacity(3);
+            pipeline.add_command(connection::load()).add_command(call.command());
+            if let Some(wait) = wait(self.settings.replicas, connection) {
                 pipeline.add_command(wait);
             }
             let probe = async move {
-                let answers = link.send_packed_commands(&pipeline, 0, count).await;
-                Done::Probed { server: number, answers: answers.map_err(Trouble::from) }
+                let answers = link.send_packed_commands(&pipeline, 0, pipeline.len()).await;
+                let answers = answers.map_err(Trouble::from).map(|answers| {
+                    let mut answers = answers.into_iter().skip(1);
+                    (answers.next().unwrap_or(Value::Nil), answers.next())
+                });
+                match answers {
+                    Ok((answer, waited)) => Done::Probed { server: number, answer: Ok(answer), waited },
+                    Err(trouble) => Done::Probed { server: number, answer: Err(trouble), waited: None },
+                }
             };
             return self.tasks.push(Box::pin(probe));
         }
@@ -508,6 +542,7 @@ impl Client {
             Done::Batch { server, sent, answers } => match answers {
                 Ok(answers) => self.batch_done(server, sent, answers),
                 Err(trouble) => {
+                    self.failed(&trouble.to_string());
                     for (pending, sent) in sent {
                         if matches!(sent, Sent::Write { .. }) {
                             self.known.doubt(pending.aor());
@@ -524,8 +559,11 @@ impl Client {
             Done::Time { server, time: Err(trouble) } => self.lose(server, &trouble),
             Done::Connected { server, connection: Ok(connection) } => self.connected(server, connection),
             Done::Connected { server, connection: Err(trouble) } => self.lose(server, &trouble),
-            Done::Probed { server, answers: Ok(answers) } => self.probed(server, &answers),
-            Done::Probed { server, answers: Err(trouble) } => self.lose(server, &trouble),
+            Done::Probed { server, answer: Ok(answer), waited } => {
+                self.probed(server, &answer, waited.as_ref());
+            }
+            Done::Probed { server, answer: Err(trouble), .. } => self.lose(server, &trouble),
+            Done::Surveyed { ranges } => self.surveyed(ranges),
         }
     }
 
@@ -552,16 +590,22 @@ impl Client {
                         }
                         again.push(Pending { tries: pending.tries + 1, ..pending });
                     }
-                    "OOM" | "MISCONF" | "NOREPLICAS" => {
-                        let details = error.details().unwrap_or_default();
-                        self.refuse(server, &aor, &format!("{} {details}", error.code()));
+                    "MOVED" if self.slots.is_some() && pending.tries < TRIES => {
+                        self.parked.push(Pending { tries: pending.tries + 1, ..pending });
+                        self.survey(0);
+                    }
+                    // It is on its way to another server.
+                    "ASK" | "TRYAGAIN" if self.slots.is_some() => self.do_without(pending),
+                    "READONLY" | "LOADING" | "MASTERDOWN" | "NOAUTH" => {
+                        let trouble = trouble.get_or_insert_with(|| Trouble::of(&error));
+                        self.failed(&trouble.to_string());
                         self.do_without(pending);
                     }
-                    "WRONGTYPE" => self.fail(pending),
-                    _ => {
-                        trouble.get_or_insert(Trouble::of(&error));
+                    "OOM" | "MISCONF" | "NOREPLICAS" | "CLUSTERDOWN" | "BUSY" | "NOPERM" => {
+                        self.refuse(server, &aor, &Trouble::of(&error).to_string());
                         self.do_without(pending);
                     }
+                    _ => self.fail(pending),
                 },
                 (Sent::Read, answer) => match script::fields(&answer) {
                     Some(fields) => again.extend(self.read(server, pending, &fields)),
@@ -570,7 +614,10 @@ impl Client {
                 (Sent::Write { plan, after }, answer) => match Outcome::of(answer) {
                     Outcome::Done => self.written(server, pending, *plan, after, lacks.as_deref()),
                     Outcome::Differs(answer) => {
-                        self.figures.conflicts.fetch_add(1, Ordering::Relaxed);
+                        // Else it was not known that there is something.
+                        if plan.hash.frame.rev != Rev::Absent {
+                            self.figures.conflicts.fetch_add(1, Ordering::Relaxed);
+                        }
                         match script::fields(&answer) {
                             Some(fields) => again.extend(self.read(server, pending, &fields)),
                             None => self.fail(pending),
@@ -712,7 +759,7 @@ impl Client {
 
     fn connected(&mut self, number: usize, connection: Box<Connection>) {
         let time = connection.time;
-        if let Some(server) = self.servers.get_mut(number) {
+        if let Some(server @ Server { state: State::Down { .. }, .. }) = self.servers.get_mut(number) {
             server.clock_due = Instant::now() + CLOCK_TURN;
             server.state = State::Up { connection, is_busy: false, lacks_script: false, refuses: None };
         }
@@ -728,17 +775,18 @@ impl Client {
             State::Down { tries } => tries + 1,
         };
         server.state = State::Down { tries };
-        let (host, access) = (server.host.clone(), self.access.clone());
+        let is_wanted = self.slots.as_ref().is_none_or(|slots| slots.has(number));
         let waiting = std::mem::take(&mut server.queue);
+        if is_wanted {
+            self.failed(&trouble.to_string());
+        }
         waiting.into_iter().for_each(|pending| self.do_without(pending));
-        self.failed(&trouble.to_string());
+        if !is_wanted {
+            return;
+        }
+        self.survey(tries);
         let rest = pause(&mut self.random, tries);
-        let connecting = async move {
-            sleep(rest).await;
-            let connection = access.connect(&host).await.map(Box::new);
-            Done::Connected { server: number, connection }
-        };
-        self.tasks.push(Box::pin(connecting));
+        self.connect(number, rest);
     }
 
     /// A server takes no changes, but can be asked.
@@ -754,25 +802,80 @@ impl Client {
         let (changes, others) =
             queue.drain(..).partition::<Vec<_>, _>(|pending| matches!(pending.what, What::Change { .. }));
         queue.extend(others);
-        changes.into_iter().for_each(|pending| self.do_without(pending));
         self.failed(why);
+        changes.into_iter().for_each(|pending| self.do_without(pending));
     }
 
-    fn probed(&mut self, number: usize, answers: &[Value]) {
+    fn probed(&mut self, number: usize, answer: &Value, waited: Option<&Value>) {
         self.free(number);
-        let (written, waited) = (answers.first(), answers.get(1));
-        let is_lacking = waited.is_some_and(|waited| self.lacking(waited).is_some());
-        if let Some(Value::ServerError(error)) = written {
-            match error.code() {
-                "OOM" | "MISCONF" | "NOREPLICAS" => {}
-                _ => self.lose(number, &Trouble::of(error)),
+        if let Value::ServerError(error) = answer {
+            // Connecting again shows what that is.
+            if matches!(error.code(), "READONLY" | "LOADING" | "MASTERDOWN" | "NOAUTH" | "MOVED") {
+                self.lose(number, &Trouble::of(error));
             }
-        } else if !is_lacking {
+        } else if waited.is_none_or(|waited| self.lacking(waited).is_none()) {
             if let Some(Server { state: State::Up { refuses, .. }, .. }) = self.servers.get_mut(number) {
                 *refuses = None;
             }
             self.is_back();
         }
+    }
+
+    // --- the servers of a cluster ---------------------------------------------------------------
+
+    /// Asks a cluster which server has what, if it is one and is not being asked.
+    fn survey(&mut self, tries: u32) {
+        if self.slots.is_none() || self.is_surveyed.is_some() {
+            return;
+        }
+        self.is_surveyed = Some(tries);
+        let mut hosts: Vec<Host> = self.servers.iter().map(|server| server.host.clone()).collect();
+        hosts.extend(self.settings.address.hosts.iter().cloned());
+        let (access, rest) = (self.access.clone(), pause(&mut self.random, tries));
+        self.tasks.push(Box::pin(async move {
+            sleep(rest).await;
+            Done::Surveyed { ranges: survey(&access, &hosts).await }
+        }));
+    }
+
+    fn surveyed(&mut self, ranges: Result<Vec<(usize, usize, Host)>, Trouble>) {
+        let tries = self.is_surveyed.take().unwrap_or(0);
+        if let Ok(ranges) = ranges {
+            let before = self.servers.len();
+            let slots = Slots::of(&ranges, |host| number(&mut self.servers, host));
+            let returned: Vec<usize> = (0..before)
+                .filter(|number| {
+                    let was_wanted = self.slots.as_ref().is_some_and(|slots| slots.has(*number));
+                    slots.has(*number) && !was_wanted
+                })
+                .collect();
+            self.slots = Some(slots);
+            for number in returned.into_iter().chain(before..self.servers.len()) {
+                if let Some(Server { state: State::Down { .. }, .. }) = self.servers.get(number) {
+                    self.connect(number, Duration::ZERO);
+                }
+            }
+        }
+        for pending in std::mem::take(&mut self.parked) {
+            self.admit(pending);
+        }
+        let is_down = |(number, server): (usize, &Server)| {
+            matches!(server.state, State::Down { .. })
+                && self.slots.as_ref().is_some_and(|slots| slots.has(number))
+        };
+        if self.servers.iter().enumerate().any(is_down) {
+            self.survey(tries + 1);
+        }
+        self.is_back();
+    }
+
+    fn connect(&mut self, number: usize, rest: Duration) {
+        let Some(Server { host, .. }) = self.servers.get(number) else { return };
+        let (host, access) = (host.clone(), self.access.clone());
+        self.tasks.push(Box::pin(async move {
+            sleep(rest).await;
+            Done::Connected { server: number, connection: access.connect(&host).await.map(Box::new) }
+        }));
     }
 
     fn failed(&mut self, why: &str) {
@@ -784,12 +887,44 @@ impl Client {
     }
 
     fn is_back(&mut self) {
-        let is_sound = |server: &Server| matches!(server.state, State::Up { refuses: None, .. });
-        if self.has_failed && self.servers.iter().all(is_sound) {
+        let is_sound = |(number, server): (usize, &Server)| {
+            matches!(server.state, State::Up { refuses: None, .. })
+                || self.slots.as_ref().is_some_and(|slots| !slots.has(number))
+        };
+        if self.has_failed && self.servers.iter().enumerate().all(is_sound) {
             self.has_failed = false;
             let _ = self.events.send(StoreEvent::Back);
         }
     }
+}
+
+/// The number of the server that is there; one that is new is not connected to.
+fn number(servers: &mut Vec<Server>, host: &Host) -> usize {
+    if let Some(number) = servers.iter().position(|server| server.host == *host) {
+        return number;
+    }
+    let now = Instant::now();
+    servers.push(Server {
+        host: host.clone(),
+        state: State::Down { tries: 0 },
+        queue: VecDeque::new(),
+        offset: Offset::default(),
+        clock: (0, now),
+        clock_due: now,
+    });
+    servers.len() - 1
+}
+
+/// Which server of a cluster has what, as the first of these says that can be reached.
+async fn survey(access: &Access, hosts: &[Host]) -> Result<Vec<(usize, usize, Host)>, Trouble> {
+    let mut last = Trouble::ClusterDown;
+    for host in hosts {
+        match access.ranges(host).await {
+            Ok(ranges) => return Ok(ranges),
+            Err(trouble) => last = trouble,
+        }
+    }
+    Err(last)
 }
 
 /// What the times of bindings are written by.

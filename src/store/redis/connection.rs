@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Address;
 use super::script::SCRIPT;
+use super::slots::{self, Host};
 
 /// How long a server may take to answer, and to be connected to.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -140,7 +141,7 @@ impl Access {
         Access { login, is_tls: address.is_tls, is_cluster: address.is_cluster, roots }
     }
 
-    fn client(&self, (host, port): &(String, u16)) -> Result<Client, RedisError> {
+    fn client(&self, (host, port): &Host) -> Result<Client, RedisError> {
         let tcp = TcpSettings::default().set_nodelay(true);
         let info: ConnectionInfo = (host.clone(), *port).into_connection_info()?;
         let info = info.set_redis_settings(self.login.clone()).set_tcp_settings(tcp);
@@ -156,11 +157,24 @@ impl Access {
     ///
     /// # Errors
     /// What the matter is.
-    pub async fn connect(&self, host: &(String, u16)) -> Result<Connection, Trouble> {
+    pub async fn connect(&self, host: &Host) -> Result<Connection, Trouble> {
         timeout(PATIENCE, self.begin(host)).await.unwrap_or(Err(Trouble::Silent))
     }
 
-    async fn begin(&self, host: &(String, u16)) -> Result<Connection, Trouble> {
+    /// The servers of a cluster that take changes, as one of its servers says.
+    ///
+    /// # Errors
+    /// What the matter is with that one.
+    pub async fn ranges(&self, host: &Host) -> Result<Vec<(usize, usize, Host)>, Trouble> {
+        let asking = async {
+            let mut link = self.client(host)?.get_multiplexed_async_connection().await?;
+            let [answer] = ask(&mut link, [cmd("CLUSTER").arg("SLOTS").take()]).await?;
+            slots::ranges(&answer, host).ok_or_else(|| odd(&answer))
+        };
+        timeout(PATIENCE, asking).await.unwrap_or(Err(Trouble::Silent))
+    }
+
+    async fn begin(&self, host: &Host) -> Result<Connection, Trouble> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));

@@ -17,6 +17,7 @@ mod hash;
 mod known;
 mod record;
 mod script;
+mod slots;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
