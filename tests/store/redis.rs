@@ -451,3 +451,87 @@ fn a_store_that_can_not_be_used_is_told_at_the_start() {
     let shared = shared().url().replace("redis://", "redis+cluster://");
     assert!(matches!(at_start(&shared), Err(Trouble::Refused(_) | Trouble::NoClusterNode)));
 }
+
+/// Three servers that share all slots among them, each with what it is called by.
+fn cluster() -> Vec<Server> {
+    let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--databases", "1"];
+    let more = ["--cluster-require-full-coverage", "no", "--appendonly", "yes"];
+    let all: Vec<Server> = (0..3).map(|_| Server::start(&[&options[..], &more[..]].concat())).collect();
+    for (server, range) in all.iter().zip([("0", "5000"), ("5001", "11000"), ("11001", "16383")]) {
+        ask(&server.url(), &["CLUSTER", "ADDSLOTSRANGE", range.0, range.1]);
+        ask(&server.url(), &["CLUSTER", "MEET", "127.0.0.1", &all[0].port().to_string()]);
+    }
+    for server in &all {
+        server::until(|| {
+            let info = text(&ask(&server.url(), &["CLUSTER", "INFO"]));
+            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+        });
+    }
+    all
+}
+
+/// Each address-of-record is at the server that has its slot, also where that moves, and one server that is away takes nothing
+/// from the others.
+#[test]
+#[ignore = "starts a cluster"]
+fn a_cluster_is_one_store() {
+    let mut all = cluster();
+    let url = format!("redis+cluster://127.0.0.1:{}", all[1].port());
+    let mut store = open(&url, "a");
+    let user = |n: u32| format!("sip:u{n}@h");
+    for n in 0..300 {
+        bind(&mut store, &user(n), "one 1", &["<sip:u@a> 60"]).unwrap();
+    }
+    for server in &all {
+        let redis::Value::Int(count) = ask(&server.url(), &["DBSIZE"]) else { panic!() };
+        assert!((50..200).contains(&count), "{count}");
+    }
+    let mut other = open(&url, "b");
+    for n in 0..300 {
+        assert_eq!(fetch(&mut other, &user(n), at(0)).bindings, ["<sip:u@a> 60 one 1"], "{n}");
+    }
+
+    // One slot goes to another server.
+    let key = "sipreg:{u7@h}";
+    let redis::Value::Int(slot) = ask(&all[0].url(), &["CLUSTER", "KEYSLOT", key]) else { panic!() };
+    let slot = slot.to_string();
+    let has = |server: &Server| {
+        let link = redis::Client::open(server.url()).unwrap().get_connection();
+        redis::cmd("EXISTS").arg(key).query::<i64>(&mut link.unwrap()) == Ok(1)
+    };
+    let from = all.iter().position(has).unwrap();
+    let to = (from + 1) % 3;
+    let name = |server: &Server| text(&ask(&server.url(), &["CLUSTER", "MYID"]));
+    ask(&all[to].url(), &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &name(&all[from])]);
+    ask(&all[from].url(), &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &name(&all[to])]);
+    ask(&all[from].url(), &["MIGRATE", "127.0.0.1", &all[to].port().to_string(), key, "0", "5000"]);
+    for server in [&all[to], &all[from]] {
+        ask(&server.url(), &["CLUSTER", "SETSLOT", &slot, "NODE", &name(&all[to])]);
+    }
+    for store in [&mut store, &mut other] {
+        assert_eq!(fetch(store, &user(7), at(0)).bindings, ["<sip:u@a> 60 one 1"]);
+    }
+    bind(&mut store, &user(7), "one 2", &["<sip:u@a> 60"]).unwrap();
+
+    // One server is killed.
+    let of = |server: &Server, n: u32| {
+        let mut link = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+        redis::cmd("EXISTS").arg(format!("sipreg:{{u{n}@h}}")).query::<i64>(&mut link) == Ok(1)
+    };
+    let there: Vec<u32> = (10..300).filter(|n| of(&all[2], *n)).take(3).collect();
+    let elsewhere: Vec<u32> = (10..300).filter(|n| of(&all[0], *n)).take(3).collect();
+    let gone = all.remove(2);
+    gone.signal("STOP");
+    assert!(refused(&mut store, &user(there[0]), "one 2").is_some());
+    assert_eq!(refused(&mut store, &user(there[1]), "one 2"), None);
+    assert_eq!(fetch(&mut store, &user(there[2]), at(0)).bindings, ["<sip:u@a> 60 one 1"]);
+    for n in elsewhere {
+        bind(&mut store, &user(n), "one 2", &["<sip:u@a> 60"]).unwrap();
+    }
+    gone.signal("CONT");
+    until_back(&mut store);
+    server::until(|| bind(&mut open(&url, "d"), &user(there[0]), "one 5", &["<sip:u@a> 60"]).is_ok());
+    bind(&mut store, &user(there[1]), "one 6", &["<sip:u@a> 60"]).unwrap();
+    let other = Redis::open(settings(&all[0].url(), "c"), at(0)).unwrap_err();
+    assert_eq!(other, Trouble::ClusterNode);
+}
