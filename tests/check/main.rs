@@ -6,10 +6,14 @@
 #[allow(dead_code, reason = "what the other tests of the program use")]
 #[path = "../cli/authority.rs"]
 mod authority;
+mod formats;
+mod healthy;
+mod leaving;
 mod message;
 #[allow(dead_code, reason = "what the other tests of the program use")]
 #[path = "../cli/nameserver.rs"]
 mod nameserver;
+mod privacy;
 mod registrar;
 #[allow(dead_code, reason = "what the other tests of the program use")]
 #[path = "../cli/relay.rs"]
@@ -18,6 +22,10 @@ mod report;
 #[allow(dead_code, reason = "what the other tests of the program use")]
 #[path = "../cli/run.rs"]
 mod run;
+mod screens;
+#[allow(dead_code, reason = "what the other tests of the program use")]
+#[path = "../cli/server.rs"]
+mod server;
 mod table;
 mod traces;
 mod world;

@@ -11,7 +11,7 @@ use crate::message::Message;
 use crate::nameserver::{Play, naptr, srv};
 use crate::registrar::{Domain, Registrar, Say, date};
 use crate::relay::Heading;
-use crate::world::{Host, Six, Tcp, Tls, Udp, World};
+use crate::world::{Host, Six, Tcp, Tls, Udp, World, isolated};
 use crate::{report, traces};
 
 /// One world.
@@ -53,16 +53,16 @@ const fn row(name: &'static str, world: fn() -> World, exit: i32, must: &'static
     Row { name, world, exit, must, may: &[], register: None, leaves: false, slow: false }
 }
 
-fn new() -> Registrar {
+pub fn new() -> Registrar {
     Registrar::new()
 }
 
-fn usual(registrar: Registrar) -> World {
+pub fn usual(registrar: Registrar) -> World {
     World::new().usual(&registrar)
 }
 
 /// A registrar that is reached by UDP alone.
-fn by_udp(registrar: Registrar) -> World {
+pub fn by_udp(registrar: Registrar) -> World {
     World::new().sip(Host(1), &[Udp], &registrar).srv(&[Udp], 1)
 }
 
@@ -85,17 +85,16 @@ fn rewriting(from: &'static str, to: &'static str) -> impl Fn(Heading, &[u8]) ->
     }
 }
 
-/// Writes another address of the same length into the bodies that go out; with `heads` into what goes out or comes in of
-/// the rest, too.
-fn gateway(heading: Heading, datagram: &[u8], heads: [bool; 2]) -> Vec<u8> {
+/// Writes another address of the same length into what goes out, bodies and, if they are meant, too, heads; of what comes in
+/// it puts back the heads.
+pub fn gateway(heading: Heading, datagram: &[u8], has_heads: bool) -> Vec<u8> {
     let end = datagram.windows(4).position(|four| four == b"\r\n\r\n").map_or(datagram.len(), |end| end + 4);
     let Ok(text) = std::str::from_utf8(datagram) else { return datagram.to_vec() };
     let (head, body) = text.split_at(end);
-    match (heading, heads) {
-        (Heading::Out, [true, _]) => text.replace("127.0.0.1", "192.0.2.9").into_bytes(),
-        (Heading::Out, [false, _]) => [head, &body.replace("127.0.0.1", "192.0.2.9")].concat().into_bytes(),
-        (Heading::In, [_, true]) => [&head.replace("192.0.2.9", "127.0.0.1"), body].concat().into_bytes(),
-        (Heading::In, [_, false]) => datagram.to_vec(),
+    match heading {
+        Heading::Out if has_heads => text.replace("127.0.0.1", "192.0.2.9").into_bytes(),
+        Heading::Out => [head, &body.replace("127.0.0.1", "192.0.2.9")].concat().into_bytes(),
+        Heading::In => [&head.replace("192.0.2.9", "127.0.0.1"), body].concat().into_bytes(),
     }
 }
 
@@ -104,7 +103,7 @@ fn short_link(_: Heading, datagram: &[u8]) -> Option<Vec<u8>> {
     (datagram.len() <= 1300).then(|| datagram.to_vec())
 }
 
-fn good(authority: &Authority) -> String {
+pub fn good(authority: &Authority) -> String {
     authority.signs("good.pem", &["munich.de"])
 }
 
@@ -120,7 +119,7 @@ fn dated(authority: &Authority, from: i64, until: i64) -> String {
     })
 }
 
-fn expired(authority: &Authority) -> String {
+pub fn expired(authority: &Authority) -> String {
     dated(authority, -800, -400)
 }
 
@@ -137,11 +136,11 @@ fn is_removal(request: &Message) -> bool {
 }
 
 /// Somebody who answers everything with 200.
-fn phone() -> Registrar {
+pub fn phone() -> Registrar {
     new().says(|it, _| Some(Say::Response(it.response("200 OK"))))
 }
 
-const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html></html>";
+pub const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html></html>";
 const SIP_400: &[u8] = b"SIP/2.0 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
 /// protocol_version, fatal.
 const TLS_ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
@@ -174,7 +173,7 @@ fn rows() -> Vec<Row> {
         .register(5, "no_records"),
         row(
             "a name server that is silent",
-            || World::new().name_server(Play::Silence).options(&["--timeout", "3s"]),
+            || World::new().name_server(Play::Silence).timeout("3s"),
             5,
             &["dns failed nameserver_silent"],
         )
@@ -375,7 +374,7 @@ fn rows() -> Vec<Row> {
         .register(5, "tls_version"),
         row(
             "a port of TLS that says nothing",
-            || World::new().silent(Host(1), &[Tls]).srv(&[Tls], 1).options(&["--timeout", "4s"]),
+            || World::new().silent(Host(1), &[Tls]).srv(&[Tls], 1).timeout("4s"),
             4,
             &["tls failed silent"],
         )
@@ -667,21 +666,13 @@ fn rows() -> Vec<Row> {
         row("a NAT", || behind(new().follows_source(), |_, datagram| Some(datagram.to_vec())), 0, &[NAT]),
         row(
             "a gateway that rewrites bodies",
-            || {
-                behind(new().follows_source(), |heading, datagram| {
-                    Some(gateway(heading, datagram, [false, false]))
-                })
-            },
+            || behind(new().follows_source(), |heading, datagram| Some(gateway(heading, datagram, false))),
             7,
             &["way failed tampered", NAT],
         ),
         row(
             "a gateway that puts all back but bodies",
-            || {
-                behind(new().follows_source(), |heading, datagram| {
-                    Some(gateway(heading, datagram, [true, true]))
-                })
-            },
+            || behind(new().follows_source(), |heading, datagram| Some(gateway(heading, datagram, true))),
             7,
             &["way failed tampered"],
         )
@@ -962,6 +953,19 @@ fn every_world_is_told_as_what_it_is() {
     each_world(|row| !row.slow, check);
 }
 
+/// A network without a way to the registrar.
+#[test]
+fn an_address_without_a_way_is_unreachable() {
+    if isolated(&[]).is_none() {
+        println!("skipped: no network namespace here");
+        return;
+    }
+    let world = || World::new().isolated().options(&["--registrar", "sip:192.0.2.1"]);
+    let row =
+        row("an address without a way", world, 5, &["network failed unreachable"]).register(5, "unreachable");
+    check(&row).and_then(|()| register(&row)).unwrap_or_else(|text| panic!("{text}"));
+}
+
 /// The same of those that take long.
 #[test]
 #[ignore = "silence takes its time; tests/run --long runs it"]
@@ -973,23 +977,22 @@ fn slow_worlds_are_told_as_what_they_are() {
 /// from registering.
 #[test]
 fn register_names_the_cause_that_it_knows() {
-    each_world(
-        |row| row.register.is_some() || [0, 7].contains(&row.exit),
-        |row| {
-            let wanted = row.register.unwrap_or((0, "none"));
-            let ran = (row.world)().run(&["register", "--json"]);
-            match (ran.code, ran.json()["error"]["cause"].as_str().unwrap_or("none")) {
-                found if found == (Some(wanted.0), wanted.1) => Ok(()),
-                _ => Err(format!("register: expected {wanted:?}\n{}", ran.all())),
-            }
-        },
-    );
+    each_world(|row| row.register.is_some() || [0, 7].contains(&row.exit), register);
+}
+
+fn register(row: &Row) -> Result<(), String> {
+    let wanted = row.register.unwrap_or((0, "none"));
+    let ran = (row.world)().run(&["register", "--json"]);
+    match (ran.code, ran.json()["error"]["cause"].as_str().unwrap_or("none")) {
+        found if found == (Some(wanted.0), wanted.1) => Ok(()),
+        _ => Err(format!("register: expected {wanted:?}\n{}", ran.all())),
+    }
 }
 
 fn check(row: &Row) -> Result<(), String> {
     let world = (row.world)();
     let before: Vec<_> = world.registrars().iter().map(Registrar::bound).collect();
-    let ran = world.run(&["check", "--json", "--timeout", "20s"]);
+    let ran = world.run(&["check", "--json"]);
     let mut wrong = Vec::new();
     let Ok(object) = serde_json::from_str::<Value>(&ran.stdout) else {
         return Err(format!("no JSON\n{}", ran.all()));
@@ -1010,6 +1013,10 @@ fn check(row: &Row) -> Result<(), String> {
         }
     }
     wrong.extend(traces::faults(world.registrars(), &ran));
+    let proofs = traces::proofs(world.registrars());
+    if row.must.contains(&"credentials failed password_wrong") && proofs != 1 {
+        wrong.push(format!("a wrong password was sent {proofs} times"));
+    }
     for (registrar, before) in world.registrars().iter().zip(before) {
         if !row.leaves && registrar.bound() != before {
             wrong.push(format!("bound at the end: {:?}, and before: {before:?}", registrar.bound()));

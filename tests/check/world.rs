@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,7 +23,8 @@ use crate::authority::Authority;
 use crate::nameserver::{NameServer, Play, srv};
 use crate::registrar::{PASSWORD, Registrar};
 use crate::relay::{Heading, Relay};
-use crate::run::{Ran, command, finish};
+use crate::run::{Ran, command, finish, with_environment};
+use crate::server::Server;
 
 pub const AOR: &str = "sip:werner@munich.de";
 
@@ -65,6 +67,10 @@ pub struct World {
     relays: Vec<Relay>,
     sockets: Vec<Box<dyn Send>>,
     options: Vec<String>,
+    /// The values of `--t1` and `--timeout`.
+    times: [&'static str; 2],
+    /// Whether the program is alone in a network of its own, with no way to anywhere.
+    is_isolated: bool,
     /// Options that `check` alone has.
     check_options: &'static [&'static str],
     password: Option<&'static str>,
@@ -97,6 +103,8 @@ impl World {
             relays: Vec::new(),
             sockets: vec![Box::new(claim)],
             options: Vec::new(),
+            times: ["50ms", "20s"],
+            is_isolated: false,
             check_options: &[],
             password: Some(PASSWORD),
         }
@@ -396,6 +404,22 @@ impl World {
         self
     }
 
+    pub fn t1(mut self, t1: &'static str) -> World {
+        self.times[0] = t1;
+        self
+    }
+
+    /// The bound on the whole command.
+    pub fn timeout(mut self, timeout: &'static str) -> World {
+        self.times[1] = timeout;
+        self
+    }
+
+    /// The program is alone, in a network without a way to anywhere.
+    pub fn isolated(self) -> World {
+        World { is_isolated: true, ..self }
+    }
+
     /// Further options of `check`.
     pub fn checked_with(self, check_options: &'static [&'static str]) -> World {
         World { check_options, ..self }
@@ -409,8 +433,9 @@ impl World {
     pub fn words(&self, name_servers: &[NameServer], words: &[&str]) -> Vec<String> {
         let (verb, options) = words.split_first().unwrap();
         let state = self.folder.path().join("state");
-        let mut all =
-            [verb, AOR, "--t1", "50ms", "--state-dir", state.to_str().unwrap()].map(str::to_owned).to_vec();
+        let [t1, timeout] = self.times;
+        let fixed = [verb, AOR, "--t1", t1, "--timeout", timeout, "--state-dir", state.to_str().unwrap()];
+        let mut all = fixed.map(str::to_owned).to_vec();
         for server in self.before.iter().chain(name_servers) {
             all.extend(["--nameserver".to_owned(), server.address.clone()]);
         }
@@ -429,7 +454,8 @@ impl World {
     pub fn start(&self, words: &[&str]) -> std::process::Child {
         let usual = if self.has_name_server { vec![self.usual_name_server()] } else { Vec::new() };
         let words = self.words(&usual, words);
-        let mut command = command(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let mut command = if self.is_isolated { isolated(&words).unwrap() } else { command(&words) };
         command.envs(self.password.map(|password| ("SIPREG_PASSWORD", password)));
         command.spawn().unwrap()
     }
@@ -439,8 +465,45 @@ impl World {
         &self.registrars
     }
 
+    /// `sipreg serve` at host 1 over these transports, with this world's password.
+    pub fn serve(mut self, transports: &[Transport], more: &[&str]) -> World {
+        let users = self.file("users.txt");
+        let added = with_environment(
+            &["serve", "--add-user", "werner@munich.de", "--users", &users],
+            &[("SIPREG_PASSWORD", PASSWORD)],
+        );
+        assert_eq!(added.code, Some(0), "{}", added.all());
+        let mut options = ["--domain", "munich.de", "--users", &users].map(str::to_owned).to_vec();
+        for transport in transports {
+            let scheme = ["udp", "tcp", "tls"][*transport as usize];
+            options.extend(["--listen".to_owned(), format!("{scheme}:{}", self.at(Host(1), *transport))]);
+            if *transport == Tls {
+                let authority = self.authority.get_or_insert_with(Authority::new);
+                options.extend(["--tls-cert".to_owned(), authority.signs("serve.pem", &["munich.de"])]);
+                let ca = authority.ca();
+                self = self.options(&["--tls-ca", &ca]);
+            }
+        }
+        let options: Vec<_> = options.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        self.sockets.push(Box::new(Server::start(&options, transports.len())));
+        self
+    }
+
     /// A file of this world.
     pub fn file(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
+}
+
+/// The program in a network of its own, where there can be one.
+pub fn isolated(words: &[&str]) -> Option<Command> {
+    let works = |how: &&str| {
+        let tried = Command::new("unshare").args([how, "true"]).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    };
+    let how = ["-rn", "-n"].into_iter().find(works)?;
+    let mut command = Command::new("unshare");
+    command.args([how, env!("CARGO_BIN_EXE_sipreg")]).args(words).env_clear().env("TZ", "UTC");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(command)
 }
