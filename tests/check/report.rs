@@ -139,3 +139,23 @@ pub fn faults(object: &Value, code: Option<i32>) -> Vec<String> {
     );
     wrong
 }
+
+/// Where it is another than what must be found; what may be found besides is said, and everything else is made up. A finding
+/// is a step, a result and a cause; `|` stands between words of which each is right, `*` for any.
+pub fn differences(object: &Value, code: Option<i32>, exit: i32, must: &[&str], may: &[&str]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if code != Some(exit) {
+        wrong.push(format!("exit status: expected {exit}, got {code:?}"));
+    }
+    let found = findings(object);
+    let lacking = must.iter().filter(|must| !found.iter().any(|found| is_like(found, must)));
+    wrong.extend(lacking.map(|must| format!("not found: {must}")));
+    let made_up = found.iter().filter(|found| !must.iter().chain(may).any(|known| is_like(found, known)));
+    wrong.extend(made_up.map(|found| format!("made up: {found}")));
+    wrong
+}
+
+fn is_like(found: &str, meant: &str) -> bool {
+    let mut words = found.split(' ').zip(meant.split(' '));
+    words.all(|(found, meant)| meant == "*" || meant.split('|').any(|one| one == found))
+}
