@@ -18,7 +18,6 @@ use crate::message::{Message, parameter, uri};
 /// What is said in place of the usual answer.
 pub enum Say {
     Response(Message),
-    Octets(&'static [u8]),
     Nothing,
 }
 
@@ -67,6 +66,7 @@ pub struct Registrar {
     password: &'static str,
     follows_source: bool,
     is_stale_once: bool,
+    asks_as_proxy: bool,
     lifetime: fn(u32) -> u32,
     scripts: Vec<Script>,
     changes: Vec<Change>,
@@ -110,6 +110,7 @@ impl Registrar {
             password: PASSWORD,
             follows_source: false,
             is_stale_once: false,
+            asks_as_proxy: false,
             lifetime: |asked| asked.min(7200),
             scripts: Vec::new(),
             changes: Vec::new(),
@@ -137,6 +138,11 @@ impl Registrar {
     /// The first answer to a challenge comes too late.
     pub fn stale_once(self) -> Registrar {
         Registrar { is_stale_once: true, ..self }
+    }
+
+    /// Asks for a proof as a proxy does, by 407, for calls as well.
+    pub fn asks_as_proxy(self) -> Registrar {
+        Registrar { asks_as_proxy: true, ..self }
     }
 
     /// What is granted of what was asked for.
@@ -230,7 +236,6 @@ impl Registrar {
             let scripted = server.scripts.iter().find_map(|script| script(&message, count));
             let octets = match scripted {
                 Some(Say::Nothing) => return,
-                Some(Say::Octets(octets)) => octets.to_vec(),
                 Some(Say::Response(response)) => server.dress(&message, response, &way),
                 None => {
                     let usual = server.usual(&message, &way).await;
@@ -261,7 +266,10 @@ impl Registrar {
     async fn usual(&self, request: &Message, way: &Way) -> Message {
         match request.target().contains('@') {
             _ if request.is("REGISTER") => self.register(request, way),
-            true => self.forward(request, way).await,
+            true => match self.asks_as_proxy.then(|| self.challenge(request)).flatten() {
+                Some(challenge) => challenge,
+                None => self.forward(request, way).await,
+            },
             false => {
                 let mut response = request.response("200 OK");
                 response.add("Allow", "REGISTER, OPTIONS, INVITE, ACK, CANCEL, BYE");
@@ -272,22 +280,35 @@ impl Registrar {
         }
     }
 
-    fn register(&self, request: &Message, way: &Way) -> Message {
-        let mut held = self.domain.0.lock().unwrap();
+    /// The challenge, where there is no proof.
+    fn challenge(&self, request: &Message) -> Option<Message> {
+        let held = &mut self.domain.0.lock().unwrap();
         let proofs = self.came.lock().unwrap().iter().filter(|one| one.is_proven()).count();
         let is_stale = self.is_stale_once && proofs == 1 && request.is_proven();
-        if !self.algorithm.is_empty() && (is_stale || !self.is_proof(request, &held.nonces)) {
-            let nonce = format!("f84f1cec{}", number());
-            let algorithm = self.algorithm;
-            let stale = if is_stale { ", stale=true" } else { "" };
-            let challenge = format!(
-                "Digest realm=\"munich.de\", nonce=\"{nonce}\", qop=\"auth\", algorithm={algorithm}{stale}"
-            );
-            let mut response = request.response("401 Unauthorized");
-            response.add("WWW-Authenticate", challenge);
-            held.nonces.push(nonce);
-            return response;
+        if self.algorithm.is_empty() || !is_stale && self.is_proof(request, &held.nonces) {
+            return None;
         }
+        let nonce = format!("f84f1cec{}", number());
+        let algorithm = self.algorithm;
+        let stale = if is_stale { ", stale=true" } else { "" };
+        let challenge = format!(
+            "Digest realm=\"munich.de\", nonce=\"{nonce}\", qop=\"auth\", algorithm={algorithm}{stale}"
+        );
+        held.nonces.push(nonce);
+        let (status, header) = match self.asks_as_proxy {
+            true => ("407 Proxy Authentication Required", "Proxy-Authenticate"),
+            false => ("401 Unauthorized", "WWW-Authenticate"),
+        };
+        let mut response = request.response(status);
+        response.add(header, challenge);
+        Some(response)
+    }
+
+    fn register(&self, request: &Message, way: &Way) -> Message {
+        if let Some(challenge) = self.challenge(request) {
+            return challenge;
+        }
+        let mut held = self.domain.0.lock().unwrap();
         let default = request.get("Expires").unwrap_or("3600");
         for contact in request.all("Contact").filter(|contact| *contact != "*") {
             let asked: u32 = parameter(contact, "expires").unwrap_or(default).parse().unwrap();
@@ -309,7 +330,8 @@ impl Registrar {
 
     /// RFC 7616 §3.4.1, for whatever user name it says.
     fn is_proof(&self, request: &Message, nonces: &[String]) -> bool {
-        let Some(proof) = request.get("Authorization") else { return false };
+        let header = if self.asks_as_proxy { "Proxy-Authorization" } else { "Authorization" };
+        let Some(proof) = request.get(header) else { return false };
         let fields: BTreeMap<_, _> = proof
             .trim_start_matches("Digest ")
             .split(',')
@@ -321,7 +343,7 @@ impl Registrar {
             _ => hex(&Sha256::digest(text)),
         };
         let secret = hash(format!("{}:munich.de:{}", fields["username"], self.password));
-        let what = hash(format!("REGISTER:{}", fields["uri"]));
+        let what = hash(format!("{}:{}", request.start.split(' ').next().unwrap(), fields["uri"]));
         let [nonce, nc, cnonce] = ["nonce", "nc", "cnonce"].map(|name| fields[name]);
         nonces.iter().any(|known| known == nonce)
             && fields["response"] == hash(format!("{secret}:{nonce}:{nc}:{cnonce}:auth:{what}"))

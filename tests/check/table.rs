@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::authority::Authority;
 use crate::message::Message;
-use crate::nameserver::{Play, naptr, srv};
+use crate::nameserver::{Play, alias, naptr, srv};
 use crate::registrar::{Domain, Registrar, Say, date};
 use crate::relay::Heading;
 use crate::world::{Host, Six, Tcp, Tls, Udp, World, isolated};
@@ -240,6 +240,16 @@ fn rows() -> Vec<Row> {
             &["network failed silent"],
         )
         .register(4, "silent"),
+        row(
+            "silence, with the usual timers",
+            || {
+                let world = World::new().silent(Host(1), &[Udp]).filtered(Host(1), Tcp).srv(&[Udp], 1);
+                world.t1("500ms").timeout("60s")
+            },
+            4,
+            &["network failed silent"],
+        )
+        .slow(),
         row(
             "UDP is silent, and TCP not in the name service",
             || World::new().silent(Host(1), &[Udp]).sip(Host(1), &[Tcp], &new()).srv(&[Udp], 1),
@@ -657,6 +667,12 @@ fn rows() -> Vec<Row> {
         )
         .leaves(),
         row(
+            "a shorter lifetime than asked",
+            || usual(new().lifetime(|asked| asked / 2)),
+            0,
+            &["binding warning lifetime_changed"],
+        ),
+        row(
             "a longer lifetime than asked",
             || usual(new().lifetime(|_| 7200)),
             0,
@@ -735,6 +751,13 @@ fn rows() -> Vec<Row> {
             &["reach failed not_reachable"],
         ),
         row(
+            "an address that nobody can call",
+            || usual(new()).options(&["--advertise", "192.0.2.77:5060"]),
+            7,
+            &["reach failed not_reachable"],
+        )
+        .may(&[NAT]),
+        row(
             "a call that somebody else takes",
             || {
                 let registrar = new().holds("sip:phone@{9}:5060").calls(|contact| contact.contains("phone@"));
@@ -780,6 +803,12 @@ fn rows() -> Vec<Row> {
             || usual(new().holds("sip:werner@127.0.0.1:9")),
             0,
             &["others warning leftovers"],
+        ),
+        row(
+            "three servers, of which one is down and one shares nothing",
+            || by_udp(new()).srv(&[Udp], 2).sip(Host(3), &[Udp], &new()).srv(&[Udp], 3),
+            0,
+            &["network warning destination_down", "others warning servers_differ"],
         ),
         // --- two faults ------------------------------------------------------------------------------------------------
         row(
@@ -844,6 +873,93 @@ fn rows() -> Vec<Row> {
         ),
         // --- what looks broken and isn't -------------------------------------------------------------------------------
         row("a healthy world", || usual(new()), 0, &[]),
+        row(
+            "a domain that has an address only",
+            || usual(new()).without_services().address("A munich.de", 1),
+            0,
+            &[],
+        ),
+        row(
+            "an alias of a server",
+            || {
+                by_udp(new())
+                    .srv_to(&[Udp], "alias.munich.de")
+                    .plays("A alias.munich.de", Play::Say(vec![alias("sip1.munich.de")]))
+            },
+            0,
+            &[],
+        ),
+        row(
+            "UDP is not offered, and TCP is",
+            || {
+                World::new()
+                    .zone("SRV _sip._udp.munich.de", vec![srv(0, 0, ":5060", ".")])
+                    .sip(Host(1), &[Tcp], &new())
+                    .srv(&[Tcp], 1)
+            },
+            0,
+            &[],
+        )
+        .may(&["dns warning service_not_offered"]),
+        row(
+            "IPv6 is silent, and not to be used",
+            || {
+                World::new()
+                    .with_ipv6()
+                    .silent(Six, &[Udp])
+                    .sip(Host(1), &[Udp], &new())
+                    .srv(&[Udp], 1)
+                    .options(&["-4"])
+            },
+            0,
+            &[],
+        ),
+        row(
+            "UDP is blocked, and not to be used",
+            || {
+                World::new()
+                    .silent(Host(1), &[Udp])
+                    .sip(Host(1), &[Tcp], &new())
+                    .srv(&[Udp, Tcp], 1)
+                    .options(&["--transport", "tcp"])
+            },
+            0,
+            &[],
+        ),
+        row("a proxy that asks for a proof", || usual(new().asks_as_proxy()), 0, &[]),
+        row(
+            "a registrar that writes out what is usual",
+            || {
+                usual(new().changes(|_, answer| {
+                    for (_, value) in answer.rows.iter_mut().filter(|(name, _)| name == "Contact") {
+                        *value = value.replace(">;", ";transport=udp>;");
+                    }
+                }))
+            },
+            0,
+            &[],
+        ),
+        row(
+            "fifty bindings of other devices",
+            || {
+                usual(new().changes(|it, answer| {
+                    for number in 0..if it.is("REGISTER") { 50 } else { 0 } {
+                        answer.add("Contact", format!("<sip:werner@192.0.2.{number}>;expires=1800"));
+                    }
+                }))
+            },
+            0,
+            &[],
+        ),
+        row(
+            "a NAT that remembers",
+            || {
+                behind(new().follows_source(), |_, datagram| Some(datagram.to_vec()))
+                    .checked_with(&["--patience", "1s"])
+            },
+            0,
+            &[NAT],
+        ),
         row("a healthy world over UDP", || by_udp(new()), 0, &[]),
         row("a healthy world over TCP", || World::new().sip(Host(1), &[Tcp], &new()).srv(&[Tcp], 1), 0, &[]),
         row("a healthy world over TLS", || World::new().secure(&new(), good), 0, &[]),

@@ -346,6 +346,12 @@ impl World {
         self
     }
 
+    /// The domain has no SRV records after all.
+    pub fn without_services(mut self) -> World {
+        self.zone.retain(|question, _| !question.starts_with("SRV "));
+        self
+    }
+
     /// What there is at a type and name: `A munich.de`.
     pub fn zone(self, question: &str, records: Vec<RData>) -> World {
         self.plays(question, Play::Say(records))
