@@ -249,11 +249,7 @@ impl Registrar {
 
     /// What every response has: where its request came from, the time, and what a world changes.
     fn dress(&self, request: &Message, mut response: Message, way: &Way) -> Vec<u8> {
-        if let Some(via) = response.rows.iter_mut().find(|(name, _)| name == "Via") {
-            let source = format!(";received={};rport={}", way.remote.ip(), way.remote.port());
-            let rows: Vec<_> = via.1.split(';').filter(|one| *one != "rport").collect();
-            via.1 = rows.join(";") + &source;
-        }
+        way.mark(&mut response);
         if response.get("Date").is_none() {
             response.add("Date", date(0));
         }
@@ -360,6 +356,7 @@ impl Registrar {
             let branch = format!("z9hG4bKforward{}", number());
             let Some(onward) = self.onward(&contact, &bound, way) else { continue };
             let mut copy = request.clone();
+            way.mark(&mut copy);
             copy.start = format!("{} {contact} SIP/2.0", request.start.split(' ').next().unwrap());
             let via = format!("SIP/2.0/{} {};rport;branch={branch}", onward.transport, onward.local);
             copy.rows.insert(0, ("Via".to_owned(), via));
@@ -378,6 +375,8 @@ impl Registrar {
                 Ok(Some(mut answer)) => {
                     let own = answer.rows.iter().position(|(name, _)| name == "Via").unwrap();
                     answer.rows.remove(own);
+                    let via = answer.rows.iter_mut().find(|(name, _)| name == "Via").unwrap();
+                    via.1 = via.1.split(";received=").next().unwrap().to_owned();
                     last = answer;
                     if last.target().starts_with('2') {
                         return last;
@@ -447,6 +446,14 @@ impl Registrar {
 }
 
 impl Way {
+    /// Writes where a message came from into its topmost Via (RFC 3581).
+    fn mark(&self, message: &mut Message) {
+        if let Some((_, via)) = message.rows.iter_mut().find(|(name, _)| name == "Via") {
+            let kept: Vec<_> = via.split(';').filter(|one| *one != "rport").collect();
+            *via = format!("{};received={};rport={}", kept.join(";"), self.remote.ip(), self.remote.port());
+        }
+    }
+
     fn send(&self, octets: Vec<u8>) {
         match &self.to {
             To::Datagrams(socket) => {

@@ -67,7 +67,7 @@ pub fn by_udp(registrar: Registrar) -> World {
 }
 
 /// A registrar behind a NAT that leaves datagrams alone but for this change.
-fn behind(
+pub fn behind(
     registrar: Registrar,
     change: impl Fn(Heading, &[u8]) -> Option<Vec<u8>> + Send + 'static,
 ) -> World {
