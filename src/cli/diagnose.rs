@@ -11,7 +11,7 @@ use crate::proto::client::outcome::{
     Skipped, Unreachable, Unusable, WhySkipped,
 };
 use crate::proto::client::plan::Purpose;
-use crate::proto::identity::{LastWords, Untrusted, UpgradeFault};
+use crate::proto::identity::{LastWords, TlsSession, Untrusted, UpgradeFault};
 use crate::proto::{Cause, ResolveError, Transport};
 use crate::sip::{FramingError, Host};
 
@@ -46,6 +46,18 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
     };
     let warnings = report.remarks.clone();
     Fault { kind: Exit::from(failure), message, hint, cause: cause(failure, report), warnings }
+}
+
+/// What is wrong with the other end of a TLS connection that has to be for the name `wanted`: the word for it, the message
+/// that follows the name of the server, and what to do.
+#[must_use]
+pub fn certificate(
+    why: Untrusted,
+    session: Option<&TlsSession>,
+    wanted: &str,
+) -> (Option<FaultCause>, String, &'static str) {
+    let case = certificate::case(why, session, wanted);
+    (certificate::cause(why), certificate::message(why, session, wanted), case.hint)
 }
 
 /// Where a failure comes from, where nothing else can be meant.

@@ -39,11 +39,27 @@ pub struct Entry {
     pub causes: &'static [&'static str],
     /// What to try, in this order.
     pub remedies: &'static [&'static str],
+    /// What not to bother with.
+    pub vain: &'static [&'static str],
     /// How it is met, with what to do in each case.
     pub cases: &'static [Case],
 }
 
-const NONE: Entry = Entry { words: &[], meaning: "", causes: &[], remedies: &[], cases: &[] };
+const NONE: Entry = Entry { words: &[], meaning: "", causes: &[], remedies: &[], vain: &[], cases: &[] };
+
+impl Entry {
+    /// What to do first, if anything is known to help.
+    #[must_use]
+    pub fn first_remedy(&self) -> Option<&'static str> {
+        self.remedies.first().copied().or_else(|| self.cases.first().map(|case| case.hint))
+    }
+}
+
+/// What is known by that very word.
+#[must_use]
+pub fn of_word(word: &str) -> Option<&'static Entry> {
+    find(word)
+}
 
 // --- the cases of each kind of failure -----------------------------------------------------------
 
@@ -546,6 +562,7 @@ pub const ENTRIES: &[Entry] = &[
             "'sipreg COMMAND --help' has examples",
         ],
         cases: &[NOTHING_REMEMBERED],
+        ..NONE
     },
     Entry {
         words: &["exit 3", "credentials"],
@@ -573,6 +590,7 @@ pub const ENTRIES: &[Entry] = &[
             NO_CHALLENGE,
             ENDLESS,
         ],
+        ..NONE
     },
     Entry {
         words: &["exit 4", "timeout"],
@@ -591,6 +609,7 @@ pub const ENTRIES: &[Entry] = &[
             FELL_SILENT,
             BUSY,
         ],
+        ..NONE
     },
     Entry {
         words: &["exit 5", "unreachable"],
@@ -629,6 +648,7 @@ pub const ENTRIES: &[Entry] = &[
             NO_SUBPROTOCOL,
             NOT_WEBSOCKET,
         ],
+        ..NONE
     },
     Entry {
         words: &["untrusted"],
@@ -667,6 +687,7 @@ pub const ENTRIES: &[Entry] = &[
             TLS_ALERT,
             TLS_FAILED,
         ],
+        ..NONE
     },
     Entry {
         words: &["exit 6", "misbehaved"],
@@ -678,6 +699,7 @@ pub const ENTRIES: &[Entry] = &[
         ],
         remedies: &["-vv shows what it answered"],
         cases: &[NOT_BOUND, STILL_BOUND, REDIRECTED, NOT_SIP, ANSWERS_TLS, ANSWERS_HTTP, FALSE_SERVER],
+        ..NONE
     },
     Entry {
         words: &["exit 7", "unmet"],
@@ -685,6 +707,7 @@ pub const ENTRIES: &[Entry] = &[
         causes: &["the device is off, or its binding has run out", "it is bound with another URI"],
         remedies: &["'sipreg list AOR' shows what is bound"],
         cases: &[COMPLETE_LIST, UNREADABLE_LIST, UNLISTED],
+        ..NONE
     },
     Entry {
         words: &["exit 70", "internal"],
@@ -767,6 +790,7 @@ pub const ENTRIES: &[Entry] = &[
             "check the password first, then --username, then whether this user may register this AOR",
         ],
         cases: &[NOT_ASKED],
+        ..NONE
     },
     Entry {
         words: &["404"],
@@ -774,6 +798,7 @@ pub const ENTRIES: &[Entry] = &[
         causes: &["a misspelt AOR", "a registrar that does not serve the domain"],
         remedies: &["no such user or domain there: check the AOR, and name the registrar with --registrar"],
         cases: &[NOTHING_LISTED, ADDRESSED],
+        ..NONE
     },
     Entry {
         words: &["405", "501"],
@@ -859,6 +884,7 @@ pub const ENTRIES: &[Entry] = &[
             "--retry-for 5m tries again, not before its Retry-After",
         ],
         cases: &[TOO_MANY_BINDINGS],
+        ..NONE
     },
     Entry {
         words: &["513"],
@@ -1151,7 +1177,12 @@ fn page(asked: &str, entry: &Entry) -> String {
     let also = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
     let mut text = String::new();
     fill(&mut text, &format!("{}{also}: {}", title(asked), entry.meaning), "", "  ");
-    for (head, lines) in [("usual causes:", entry.causes), ("what to do:", entry.remedies)] {
+    let parts = [
+        ("usual causes:", entry.causes),
+        ("what to do:", entry.remedies),
+        ("what not to bother with:", entry.vain),
+    ];
+    for (head, lines) in parts {
         if !lines.is_empty() {
             text += &format!("\n{head}\n");
         }

@@ -48,6 +48,12 @@ impl Wish {
         }
     }
 
+    /// A file, with secrets masked.
+    #[must_use]
+    pub fn to_file(path: PathBuf) -> Wish {
+        Wish { file: Some(path), collector: None, secrets: Secrets::Covered }
+    }
+
     /// Makes the file, and finds who collects copies; nothing of that where nothing is going to be sent.
     ///
     /// # Errors

@@ -193,7 +193,7 @@ impl Others for Scripted<'_> {
             Action::Listen { .. }
             | Action::FindSource { .. }
             | Action::Store { .. }
-            | Action::Notify(Notice::Server(_) | Notice::Account { .. }) => {
+            | Action::Notify(Notice::Server(_) | Notice::Check(_) | Notice::Account { .. }) => {
                 unreachable!("the engine has seen to it")
             }
         }

@@ -4,6 +4,7 @@
 //! data goes to stderr: errors, warnings, hints, the ladder.
 
 pub mod board;
+pub mod check;
 pub mod demo;
 pub mod events;
 pub mod human;
@@ -22,6 +23,7 @@ use super::diagnose::diagnose;
 use super::environment::Environment;
 use super::exit::{Exit, Fault, FaultCause};
 use super::explain;
+use super::finding::Finding;
 use super::signals::Stop;
 use super::text;
 use super::values::ColorChoice;
@@ -31,6 +33,7 @@ use crate::proto::{Dropped, Lookup};
 
 use crate::sip::{AnyUri, NameAddr};
 
+use check::CheckObject;
 use json::{CommandName, Object};
 use paint::Paint;
 use writer::{Put, Stream, Writer};
@@ -330,6 +333,27 @@ impl<'s, 'a> Reporter<'s, 'a> {
         let message = format!("{} is not bound", text::shown(missing));
         let fault = Fault::new(Exit::Unmet, message, Some(hint));
         self.fault(Fault { cause, warnings: report.remarks.clone(), ..fault }, Some(report))
+    }
+
+    /// A check has found something: it is told at once, unless everything is told as one object.
+    pub fn found(&mut self, finding: &Finding) {
+        if !self.settings.json && !self.settings.quiet {
+            let text = check::step(finding, self.out);
+            // Whoever has gone does not keep the rest from being looked at.
+            let _ = self.stdout(text.as_bytes());
+        }
+    }
+
+    /// A check is over; `verdict` says in a line what to make of it.
+    pub fn checked(&mut self, object: &CheckObject, verdict: impl Fn(Paint) -> String, exit: Exit) -> Exit {
+        let mut written = Ok(());
+        if self.settings.json {
+            written = self.stdout(object.line().as_bytes());
+        } else if !self.settings.quiet {
+            let text = format!("\n{}", verdict(self.out));
+            written = self.stdout(text.as_bytes());
+        }
+        self.exit_after(written, exit)
     }
 
     /// A signal ended it, with what is known until now.

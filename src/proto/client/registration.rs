@@ -325,6 +325,8 @@ pub(super) struct Tally {
     pub warnings: Vec<Warning>,
     /// As [`Report::took_effect`].
     pub took_effect: bool,
+    /// As [`Report::listed`].
+    pub listed: Vec<NameAddr>,
     /// The last redirect that was followed was for good.
     pub moved: bool,
     /// Answers to the last request that could not be used.
@@ -631,6 +633,15 @@ impl Registration {
         }
     }
 
+    /// Whether nothing is under way.
+    #[must_use]
+    pub(in crate::proto) fn rests(&self) -> bool {
+        match &self.state {
+            State::Resting(_) | State::Over => true,
+            State::Fresh | State::Trying(_) | State::Pausing(_) => false,
+        }
+    }
+
     /// How many destinations are left for this try, as far as is known, without the one that is tried.
     #[must_use]
     pub(in crate::proto) fn destinations_left(&self) -> usize {
@@ -742,6 +753,8 @@ impl Registration {
             round_trip: tally.round_trip,
             attempts: tally.attempts,
             took_effect: tally.took_effect,
+            raised_to: registrant.min_expires,
+            listed: tally.listed,
             warnings: tally.warnings,
             unusable: tally.unusable,
             moved_to,
@@ -766,10 +779,7 @@ impl Registrant {
                 let Target { uri, route, transport, is_for_good } = &**target;
                 NextHop { uri, route, transport: *transport, is_for_good: *is_for_good }
             }
-            None => {
-                let Plan { registrar, route, transport, .. } = &*self.plan;
-                NextHop { uri: registrar, route, transport: *transport, is_for_good: true }
-            }
+            None => NextHop::of(&self.plan),
         }
     }
 }

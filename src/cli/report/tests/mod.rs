@@ -33,7 +33,8 @@ fn listed(contact: &str, expires: u32, own: bool) -> Listed {
 }
 
 fn granted(contact: &str, expires: u32) -> Granted {
-    Granted { uri: NameAddr::parse(contact.as_bytes()).unwrap().uri, expires }
+    let uri = NameAddr::parse(contact.as_bytes()).unwrap().uri;
+    Granted { asked: uri.clone(), uri, expires }
 }
 
 fn bound() -> Success {
