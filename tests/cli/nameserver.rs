@@ -9,6 +9,7 @@ use hickory_resolver::proto::rr::rdata::{CNAME, NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record};
 
 /// What it does with one question.
+#[derive(Clone)]
 pub enum Play {
     /// Answers with these records of the name that was asked for.
     Say(Vec<RData>),
