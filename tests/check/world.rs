@@ -243,6 +243,9 @@ impl World {
             }
         });
         self.put(registrar);
+        if self.options.iter().any(|option| option == "--tls-ca") {
+            return self;
+        }
         self.options(&["--tls-ca", &ca])
     }
 
