@@ -12,14 +12,14 @@ const OTHER: &str = "sip:werner@{9}:5060";
 /// A world with `serve`, and another device that is bound there.
 fn world(transports: &[Transport], more: &[&str]) -> World {
     let world = World::new().serve(transports, more).srv(transports, 1).sip(Host(9), &[Udp], &phone());
-    let ran = world.run(&["register", "--json", "--stateless", "--contact", OTHER]);
+    let ran = world.run_elsewhere(&["register", "--json", "--contact", OTHER]);
     assert_eq!(ran.code, Some(0), "{}", ran.all());
     world
 }
 
 /// The bindings there: Contact and Call-ID are what makes them.
 fn bindings(world: &World) -> Vec<String> {
-    let object = world.run(&["list", "--json", "--stateless"]).json();
+    let object = world.run_elsewhere(&["list", "--json"]).json();
     let all = object["bindings"].as_array().unwrap().iter();
     all.map(|binding| binding["uri"].as_str().unwrap().to_owned()).collect()
 }

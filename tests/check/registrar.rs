@@ -210,6 +210,11 @@ impl Registrar {
         self.domain.0.lock().unwrap().bindings.keys().cloned().collect()
     }
 
+    /// Whether both are the same one, at two addresses perhaps.
+    pub fn is(&self, other: &Registrar) -> bool {
+        Arc::ptr_eq(&self.came, &other.came)
+    }
+
     fn take(&self, message: Message, way: Way) {
         let branch = message.branch().to_owned();
         if message.is_response() {

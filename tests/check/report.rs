@@ -105,6 +105,9 @@ pub fn faults(object: &Value, code: Option<i32>) -> Vec<String> {
         );
     }
     let first = steps.iter().find(|step| text(step, "result") == "failed");
+    let is_bound =
+        steps.iter().any(|step| text(step, "step") == "binding" && text(step, "result") != "skipped");
+    must(first.is_some() || is_bound, "nothing failed, and yet nothing was bound");
     let error = &object["error"];
     let (outcome, ok) = (object["outcome"].as_str().unwrap_or(""), object["ok"] == true);
     match first {

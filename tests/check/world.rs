@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -192,7 +192,19 @@ impl World {
 
     fn put(&mut self, registrar: &Registrar) {
         registrar.domain.fill(|contact| self.filled(contact));
-        self.registrars.push(registrar.clone());
+        if !self.registrars.iter().any(|known| known.is(registrar)) {
+            self.registrars.push(registrar.clone());
+        }
+    }
+
+    /// The authority that the program trusts.
+    fn trust(&mut self) -> &Authority {
+        if self.authority.is_none() {
+            let authority = Authority::new();
+            self.options.extend(["--tls-ca".to_owned(), authority.ca()]);
+            self.authority = Some(authority);
+        }
+        self.authority.as_ref().unwrap()
     }
 
     /// A registrar there over TLS; the program trusts the authority that the certificate is asked of.
@@ -213,7 +225,7 @@ impl World {
         certificate: impl FnOnce(&Authority) -> String,
         is_mutual: bool,
     ) -> World {
-        let authority = self.authority.get_or_insert_with(Authority::new);
+        let authority = self.trust();
         let (file, ca) = (certificate(authority), authority.ca());
         let read = |file: &str| CertificateDer::pem_file_iter(file).unwrap().map(Result::unwrap);
         let builder = ServerConfig::builder();
@@ -243,10 +255,7 @@ impl World {
             }
         });
         self.put(registrar);
-        if self.options.iter().any(|option| option == "--tls-ca") {
-            return self;
-        }
-        self.options(&["--tls-ca", &ca])
+        self
     }
 
     /// Something there that takes requests and says nothing.
@@ -439,9 +448,9 @@ impl World {
     }
 
     /// The words of a command for Werner Heisenberg in this world.
-    pub fn words(&self, name_servers: &[NameServer], words: &[&str]) -> Vec<String> {
+    fn words(&self, state: &str, name_servers: &[NameServer], words: &[&str]) -> Vec<String> {
         let (verb, options) = words.split_first().unwrap();
-        let state = self.folder.path().join("state");
+        let state = self.folder.path().join(state);
         let [t1, timeout] = self.times;
         let fixed = [verb, AOR, "--t1", t1, "--timeout", timeout, "--state-dir", state.to_str().unwrap()];
         let mut all = fixed.map(str::to_owned).to_vec();
@@ -459,10 +468,19 @@ impl World {
         finish(self.start(words))
     }
 
+    /// The same as another device, which remembers other things.
+    pub fn run_elsewhere(&self, words: &[&str]) -> Ran {
+        finish(self.start_at("elsewhere", words))
+    }
+
     /// Starts a command.
-    pub fn start(&self, words: &[&str]) -> std::process::Child {
+    pub fn start(&self, words: &[&str]) -> Child {
+        self.start_at("here", words)
+    }
+
+    fn start_at(&self, state: &str, words: &[&str]) -> Child {
         let usual = if self.has_name_server { vec![self.usual_name_server()] } else { Vec::new() };
-        let words = self.words(&usual, words);
+        let words = self.words(state, &usual, words);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         let mut command = if self.is_isolated { isolated(&words).unwrap() } else { command(&words) };
         command.envs(self.password.map(|password| ("SIPREG_PASSWORD", password)));
@@ -487,10 +505,7 @@ impl World {
             let scheme = ["udp", "tcp", "tls"][*transport as usize];
             options.extend(["--listen".to_owned(), format!("{scheme}:{}", self.at(Host(1), *transport))]);
             if *transport == Tls {
-                let authority = self.authority.get_or_insert_with(Authority::new);
-                options.extend(["--tls-cert".to_owned(), authority.signs("serve.pem", &["munich.de"])]);
-                let ca = authority.ca();
-                self = self.options(&["--tls-ca", &ca]);
+                options.extend(["--tls-cert".to_owned(), self.trust().signs("serve.pem", &["munich.de"])]);
             }
         }
         let options: Vec<_> = options.iter().map(String::as_str).chain(more.iter().copied()).collect();
