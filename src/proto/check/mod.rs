@@ -301,6 +301,9 @@ impl Check {
     ) {
         self.bench.requests += report.requests;
         self.copies += report.retransmissions;
+        if let (Some(date), Some(sent), Some(took)) = (report.date, report.sent, report.round_trip) {
+            self.bench.known.dates.push(((sent + took).as_millis() / 1000, date));
+        }
         if self.leaves.is_some() {
             self.is_removed &= report.result.is_ok();
             self.bench.orders.push_back(Order::Drop(id));

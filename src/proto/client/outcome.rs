@@ -24,6 +24,8 @@ pub struct Report {
     pub result: Result<Success, Failure>,
     /// The last final response: status and reason phrase.
     pub response: Option<(u16, String)>,
+    /// The Date of that response, in seconds since 1970, if it has one that can be read.
+    pub date: Option<u64>,
     /// What the Warning and Reason rows of that response say.
     pub remarks: Vec<String>,
     /// Credentials were asked for, whether or not that could be answered.

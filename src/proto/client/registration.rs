@@ -314,6 +314,8 @@ pub(super) struct Tally {
     /// The last final response, and what its Warning and Reason rows say.
     pub response: Option<(u16, String)>,
     pub remarks: Vec<String>,
+    /// As [`Report::date`].
+    pub date: Option<u64>,
     /// A final response asked for credentials; and as [`Report::unreadable`].
     pub challenged: bool,
     pub unreadable: Vec<String>,
@@ -731,6 +733,7 @@ impl Registration {
             purpose: registrant.plan.purpose,
             result,
             response: tally.response,
+            date: tally.date,
             remarks: tally.remarks,
             challenged: tally.challenged,
             unreadable: tally.unreadable,

@@ -11,7 +11,7 @@ use super::targets::Redirect;
 use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret, Sessions, Trust};
 use crate::proto::ids::{self, Random};
 use crate::proto::{Destination, Time};
-use crate::sip::{Header, HeaderName, Headers, Response, Uri, Via};
+use crate::sip::{Date, Header, HeaderName, Headers, Response, Uri, Via};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises,
 // one 420 (there is one tag to drop) and one new Call-ID. One that is repeated without the credentials at
@@ -408,6 +408,7 @@ impl Tally {
     ) {
         self.response = Some((response.status, response.reason.clone()));
         self.remarks = response.headers.remarks();
+        self.date = response.headers.date().ok().flatten().map(Date::epoch);
         let asks = |header: &HeaderName| response.headers.get(header).is_some();
         self.challenged |= [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate].iter().any(asks);
         self.unreadable.clear();

@@ -59,6 +59,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         purpose: Purpose::Bind { expires: Some(3600) },
         result,
         response: response.map(|(status, reason)| (status, reason.to_owned())),
+        date: None,
         remarks: Vec::new(),
         challenged: true,
         unreadable: Vec::new(),
