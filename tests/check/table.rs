@@ -773,7 +773,7 @@ fn rows() -> Vec<Row> {
                     .sip(Host(2), &[Udp], &new().follows_source())
                     .relay(Host(1), Host(2), 800, |_, datagram| Some(datagram.to_vec()))
                     .srv(&[Udp], 1)
-                    .checked_with(&["--patience", "2s"])
+                    .checked_with(&["--patience", "4s"])
             },
             7,
             &["reach failed nat_mapping_short", NAT],

@@ -106,6 +106,8 @@ pub(super) struct Known {
     pub listed: Vec<NameAddr>,
     /// What is bound while requests are sent to it, and over which destination.
     pub bound: Option<(NameAddr, Found)>,
+    /// Requests for the AOR go without a route.
+    pub calls_plainly: bool,
     /// Whether a request for the AOR has arrived where it is bound.
     pub is_reached: bool,
     /// What the answers say of the time: when each came, and its Date, both in seconds since 1970.

@@ -125,8 +125,10 @@ pub(super) enum Ask {
     Bindings(usize),
     /// OPTIONS to that URI.
     Options(Uri),
-    /// OPTIONS with a body for the AOR, as a call for it would go, along this route.
+    /// OPTIONS with a body for the AOR, as we would call it ourselves, along this route or by the proxies of the plan.
     Call(Vec<Uri>),
+    /// The same without any route, as others call it.
+    PlainCall,
 }
 
 /// A look at one destination under way.
@@ -246,7 +248,7 @@ impl Probe {
         let after = now.since(self.last_sent);
         let is_meant = match self.ask {
             Some(Ask::Bindings(_)) => method == Method::Register,
-            Some(Ask::Connection | Ask::Options(_) | Ask::Call(_)) | None => true,
+            Some(Ask::Connection | Ask::Options(_) | Ask::Call(_) | Ask::PlainCall) | None => true,
         };
         let answer = Some(Answer { method, response, peer, seen, at: now, after });
         if !is_meant {
@@ -301,13 +303,13 @@ impl Probe {
         let (host, port) = self.sent_by(plan, local);
         let call_id = match ask {
             // An application layer gateway that changes addresses changes this one, too.
-            Ask::Call(_) => format!("{}@{}", self.call_id, local.ip()),
+            Ask::Call(_) | Ask::PlainCall => format!("{}@{}", self.call_id, local.ip()),
             Ask::Connection | Ask::Bindings(_) | Ask::Options(_) => self.call_id.clone(),
         };
         let (method, uri) = match ask {
             Ask::Connection | Ask::Bindings(_) => (Method::Register, plan.registrar.to_string()),
             Ask::Options(uri) => (Method::Options, uri.to_string()),
-            Ask::Call(_) => (Method::Options, plan.aor.to_string()),
+            Ask::Call(_) | Ask::PlainCall => (Method::Options, plan.aor.to_string()),
         };
         let written = self.write(ask, plan, (&method, &uri), (&host, port), (branch, &call_id));
         let Ok(bytes) = written else {
@@ -357,6 +359,7 @@ impl Probe {
         let route = plan.route();
         let route = match ask {
             Ask::Call(route) if !route.is_empty() => route.as_slice(),
+            Ask::PlainCall => &[],
             Ask::Connection | Ask::Bindings(_) | Ask::Options(_) | Ask::Call(_) => &route,
         };
         for hop in route {
@@ -367,7 +370,7 @@ impl Probe {
         out.row(HeaderName::From, format_args!("<{from}>;tag={}", self.from_tag))?;
         let to = match ask {
             Ask::Options(uri) => uri,
-            Ask::Connection | Ask::Bindings(_) | Ask::Call(_) => &plan.aor,
+            Ask::Connection | Ask::Bindings(_) | Ask::Call(_) | Ask::PlainCall => &plan.aor,
         };
         out.row(HeaderName::To, format_args!("<{to}>"))?;
         out.row(HeaderName::CallId, call_id)?;
@@ -385,7 +388,7 @@ impl Probe {
                     out.row(name, "x".repeat(*padding))?;
                 }
             }
-            Ask::Call(_) => {
+            Ask::Call(_) | Ask::PlainCall => {
                 let user = plan.aor.user.as_deref().map(|user| format!("{user}@")).unwrap_or_default();
                 out.row(HeaderName::Contact, format_args!("<sip:{user}{host}{at}>"))?;
                 out.row(HeaderName::Accept, "application/sdp")?;

@@ -159,9 +159,13 @@ pub(super) struct Caller {
 
 impl Caller {
     pub fn call(&mut self, through: &Found, bench: &mut Bench, random: &mut dyn Random, now: Time) {
+        let ask = if bench.known.calls_plainly {
+            Ask::PlainCall
+        } else {
+            Ask::Call(bench.known.service_route.clone())
+        };
         self.arrivals.clear();
-        let mut probe =
-            Probe::new(through.clone(), Ask::Call(bench.known.service_route.clone()), random, now);
+        let mut probe = Probe::new(through.clone(), ask, random, now);
         let is_known = bench.known.bound.as_ref().is_some_and(|(_, found)| found == through);
         if let (true, Some(keyring)) = (is_known, &bench.known.keyring) {
             probe = probe.with_keyring(keyring.clone());
@@ -250,7 +254,12 @@ impl Way {
     fn on_called(&mut self, call: Call, bench: &mut Bench, random: &mut dyn Random, now: Time) {
         let is_again = std::mem::replace(&mut self.has_called_again, true);
         let through = bench.known.home.clone();
-        if let (false, true, Some(through)) = (is_again, may_be_lost(&call), through) {
+        // A proxy may not know itself by the name that we call it by: others call without a route.
+        let has_route = !bench.plan.route.is_empty() || !bench.known.service_route.is_empty();
+        if let (false, None, Some(through)) = (is_again, &call.arrival, through)
+            && (has_route || may_be_lost(&call))
+        {
+            bench.known.calls_plainly = has_route;
             self.caller.call(&through, bench, random, now);
         }
         self.passage.call = Some(call);
