@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::authority::Authority;
 use crate::message::Message;
 use crate::nameserver::{Play, alias, naptr, srv};
-use crate::registrar::{Domain, Registrar, Say, date};
+use crate::registrar::{Domain, Nonces, Registrar, Say, date};
 use crate::relay::Heading;
 use crate::world::{Host, Six, Tcp, Tls, Udp, World, isolated};
 use crate::{report, traces};
@@ -560,6 +560,34 @@ fn rows() -> Vec<Row> {
         )
         .register(3, "forbidden"),
         row(
+            "407 after our answer",
+            || usual(new().refuses_proven("407 Proxy Authentication Required")),
+            3,
+            &["credentials failed *"],
+        )
+        .register(3, "none"),
+        row(
+            "nonces that are never good",
+            || usual(new().nonces(Nonces::Stale)),
+            3,
+            &["credentials failed *"],
+        )
+        .register(3, "none"),
+        row(
+            "503 after our answer",
+            || usual(new().refuses_proven("503 Service Unavailable")),
+            1,
+            &["registrar|binding failed overloaded|not_bound"],
+        )
+        .register(1, "overloaded"),
+        row(
+            "silence after our answer",
+            || usual(new().says(|it, _| (it.is("REGISTER") && it.is_proven()).then_some(Say::Nothing))),
+            4,
+            &["registrar|credentials|binding failed *"],
+        )
+        .register(4, "none"),
+        row(
             "a credential for another realm",
             || usual(new()).options(&["--realm", "berlin.de"]),
             3,
@@ -771,7 +799,7 @@ fn rows() -> Vec<Row> {
             || {
                 World::new()
                     .sip(Host(2), &[Udp], &new().follows_source())
-                    .relay(Host(1), Host(2), 800, |_, datagram| Some(datagram.to_vec()))
+                    .relay(Host(1), Host(2), 300, |_, datagram| Some(datagram.to_vec()))
                     .srv(&[Udp], 1)
                     .checked_with(&["--patience", "2s"])
             },
@@ -1033,7 +1061,18 @@ fn rows() -> Vec<Row> {
             &[],
         )
         .may(&["reach warning answered_by_other"]),
-        row("a nonce that is stale once", || usual(new().stale_once()), 0, &[]),
+        row("a nonce that is stale once", || usual(new().nonces(Nonces::StaleOnce)), 0, &[]),
+        row("nonces that are for one use", || usual(new().nonces(Nonces::ForOneUse)), 0, &[]),
+        row(
+            "a clock that is off at another device",
+            || {
+                let phone = phone().changes(|_, answer| answer.set("Date", date(3600)));
+                usual(new().holds("sip:phone@{9}:5060")).sip(Host(9), &[Udp], &phone)
+            },
+            0,
+            &[],
+        )
+        .may(&["reach warning answered_by_other"]),
     ]
 }
 
