@@ -534,6 +534,7 @@ fn misbehaved(how: Misbehaviour, report: &Report) -> String {
             match error {
                 FramingError::Tls => format!("{who} answers in TLS"),
                 FramingError::Http => format!("{who} answers in HTTP"),
+                FramingError::Greeting => format!("{who} greets in another protocol than SIP"),
                 FramingError::NoLength
                 | FramingError::BadLength
                 | FramingError::Contradictory
@@ -554,7 +555,8 @@ fn misbehaved_case(how: Misbehaviour) -> Case {
         Misbehaviour::Framing(FramingError::Tls) => explain::ANSWERS_TLS,
         Misbehaviour::Framing(FramingError::Http) => explain::ANSWERS_HTTP,
         Misbehaviour::Framing(
-            FramingError::NoLength
+            FramingError::Greeting
+            | FramingError::NoLength
             | FramingError::BadLength
             | FramingError::Contradictory
             | FramingError::TooLarge,

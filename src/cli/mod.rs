@@ -234,7 +234,11 @@ fn not_run(
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         reporter.usage_help(&text(err.is_on()))
     } else {
-        reporter.fail(usage::from_clap(error, arguments.get(1).and_then(|command| command.to_str())))
+        let error = usage::from_clap(error, arguments.get(1).and_then(|command| command.to_str()));
+        if check::is_for_nagios(arguments) {
+            return check::unreadable(error.into(), &mut reporter);
+        }
+        reporter.fail(error)
     }
 }
 

@@ -146,7 +146,7 @@ pub struct Looking {
     ///
     /// What a ticket needs: check.txt, check.json and check.pcapng, with secrets masked. The folder is made if it is not
     /// there; what was in these files is lost.
-    #[arg(long, value_name = "DIR", conflicts_with = "trace")]
+    #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Print one line for Nagios
     ///

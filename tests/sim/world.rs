@@ -271,6 +271,7 @@ pub fn plan() -> Plan {
         profile: Profile::default(),
         zone: None,
         pinned: Vec::new(),
+        destination: None,
         families: Families::Both,
         contacts: Vec::new(),
         q: None,

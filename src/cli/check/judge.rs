@@ -8,7 +8,7 @@ mod network;
 mod registration;
 mod way;
 
-use crate::cli::finding::{Finding, Step};
+use crate::cli::finding::{Finding, Step, Verdict};
 use crate::proto::check::{Call, Contacts, End, Ending, Life, Measured, Names, Others, Passage, Sighting};
 use crate::proto::client::outcome::{Attempt, AttemptResult, Remote, Report};
 use crate::proto::{Lookup, Time};
@@ -158,7 +158,12 @@ impl Judge {
 
     /// Tells a step, once, and before it those that were passed by.
     fn tell(&mut self, step: Step, findings: Vec<Finding>, found: &mut Vec<Finding>) {
-        if self.told.contains(&step) || findings.is_empty() {
+        if self.told.contains(&step) {
+            // What is wrong after all is told as well.
+            found.extend(findings.into_iter().filter(|finding| finding.verdict >= Verdict::Warning));
+            return;
+        }
+        if findings.is_empty() {
             return;
         }
         for before in Step::all().iter().copied().filter(|before| *before < step) {

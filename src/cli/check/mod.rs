@@ -22,7 +22,7 @@ use super::report::{Reporter, Settings, Streams};
 use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal, Stop};
 use super::text::{escape, readable, shown};
-use super::trace::Wish;
+use super::trace::Trace;
 use super::usage::UsageError;
 use super::values::Span;
 use crate::proto::check::{CheckPlan, Ending, Measured};
@@ -92,7 +92,7 @@ fn resolve(
             UsageError::value("--report", &dir.to_string_lossy(), what)
         });
         made.map_err(|error| Box::new((account.settings.clone(), error)))?;
-        account.copies = Wish::to_file(dir.join(REPORT[2]));
+        account.copies = std::mem::take(&mut account.copies).and_masked(dir.join(REPORT[2]));
     }
     // Several sockets are open at a time: the one that is bound gets the port that is asked for, if it can.
     if let Some((ip, Some(port))) = account.net.bind {
@@ -111,6 +111,19 @@ fn ended_early(fault: Fault, looking: &Looking, reporter: &mut Reporter<'_, '_>)
         return Exit::OfCommand(3);
     }
     reporter.fail(fault)
+}
+
+/// Whether what was typed, whatever is wrong with it, is for Nagios.
+#[must_use]
+pub fn is_for_nagios(arguments: &[std::ffi::OsString]) -> bool {
+    let mut options = arguments.iter().take_while(|argument| *argument != "--");
+    arguments.get(1).is_some_and(|command| command == "check")
+        && options.any(|argument| argument == "--nagios")
+}
+
+/// The end of a command line that can't be read.
+pub fn unreadable(fault: Fault, reporter: &mut Reporter<'_, '_>) -> Exit {
+    ended_early(fault, &Looking { nagios: true, ..Looking::default() }, reporter)
 }
 
 fn check(account: Account, looking: &Looking, reporter: &mut Reporter<'_, '_>) -> Exit {
@@ -143,7 +156,7 @@ async fn carry_out(
     mut setup: Setup,
     reporter: &mut Reporter<'_, '_>,
 ) -> Result<Outcome, Fault> {
-    let copies = tokio::select! {
+    let mut copies = tokio::select! {
         biased;
         signal = setup.signals.stop() => return Ok(Outcome::Stopped(signal, true)),
         copies = account.copies.begin(account.net.dry_run) => copies?,
@@ -174,9 +187,13 @@ async fn carry_out(
         patience,
     };
     let mut session = setup.begin(account.net, None)?;
+    let masked = copies.masked.take();
     session.copy(copies, reporter);
     let outcome = follow(plan, Judge::new(intent), &mut session, reporter).await?;
     session.end(reporter).await;
+    if let Some(warning) = masked.as_ref().and_then(Trace::finish) {
+        reporter.warning(&warning);
+    }
     Ok(outcome)
 }
 

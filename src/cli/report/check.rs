@@ -256,6 +256,8 @@ pub fn prometheus(aor: &str, findings: &[Finding], requests: u32, elapsed: Durat
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = encode(&mut text, &registry);
+    // The end mark is OpenMetrics', and none of the text format.
+    text.truncate(text.rfind("# EOF").unwrap_or(text.len()));
     text
 }
 

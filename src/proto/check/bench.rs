@@ -86,6 +86,8 @@ pub(super) enum Alarm {
 pub(super) struct Known {
     /// Every destination of the name.
     pub found: Vec<Found>,
+    /// The one whose registrar has let us in: a redirect may have led there.
+    pub home: Option<Found>,
     /// The one that is registered at, with what it answered to a REGISTER without Contact.
     pub chosen: Option<Found>,
     pub status: Option<u16>,

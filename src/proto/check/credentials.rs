@@ -3,8 +3,10 @@
 
 use super::bench::{Bench, Input, LOGIN, Order};
 use super::{Experiment, Measured};
-use crate::proto::Time;
+use crate::proto::client::outcome::{Remote, Report};
 use crate::proto::ids::Random;
+use crate::proto::locate::{Destination, Found};
+use crate::proto::{Profile, Time};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ impl Experiment for Credentials {
         let Input::Registered(LOGIN, report) = input else { return };
         if let Ok(success) = &report.result {
             bench.known.is_in = true;
+            bench.known.home = home(&report, bench).or_else(|| bench.known.chosen.clone());
             bench.known.login = success.contacts.first().map(|granted| granted.uri.clone());
             bench.known.local = report.hop.map(|hop| hop.local);
             let routes = success.service_route.iter().filter_map(|route| route.uri.sip());
@@ -44,4 +47,15 @@ impl Experiment for Credentials {
     fn cut(&mut self, _bench: &mut Bench) {
         self.is_over = true;
     }
+}
+
+/// Where a redirect has led that let us in; `None`: there was none.
+fn home(report: &Report, bench: &Bench) -> Option<Found> {
+    let [_, .., last] = report.attempts.as_slice() else { return None };
+    let (Remote::Address(address), Some(transport)) = (&last.remote, last.transport) else { return None };
+    let named = transport.is_secure() || transport.is_websocket();
+    let name = named.then(|| report.request_uri.host.to_string().to_ascii_lowercase().into());
+    let profile = if named { bench.plan.profile } else { Profile::default() };
+    let destination = Destination { transport, address: *address, name, profile };
+    Some(Found { destination, origin: last.origin.clone() })
 }

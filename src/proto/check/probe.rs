@@ -48,6 +48,8 @@ pub struct Sighting {
     pub end: End,
     /// The final answer, if one came.
     pub answer: Option<Answer>,
+    /// The answer to another request than the one that was meant: somebody is there.
+    pub aside: Option<Answer>,
     /// The TLS session, as far as that came.
     pub session: Option<Arc<TlsSession>>,
     /// Answers that could not be used.
@@ -109,7 +111,8 @@ impl Sighting {
     #[must_use]
     pub fn is_somebody_there(&self) -> bool {
         let is_connected = self.destination.transport.is_reliable() && self.opened.is_some();
-        is_connected || self.answer.is_some() || self.unusable.most().is_some()
+        let is_heard = self.answer.is_some() || self.aside.is_some() || self.unusable.most().is_some();
+        is_connected || is_heard
     }
 }
 
@@ -166,6 +169,7 @@ impl Probe {
                 opened: None,
                 end: End::Silent,
                 answer: None,
+                aside: None,
                 session: None,
                 unusable: Unusable::default(),
                 last_words: None,
@@ -240,7 +244,16 @@ impl Probe {
         let seen = self.seen.local.and_then(|local| seen_at(via, local, peer)).map(|(seen, _)| seen);
         let method = response.headers.cseq().map_or(Method::Register, |cseq| cseq.method);
         let after = now.since(self.last_sent);
-        self.seen.answer = Some(Answer { method, response, peer, seen, at: now, after });
+        let is_meant = match self.ask {
+            Some(Ask::Bindings(_)) => method == Method::Register,
+            Some(Ask::Connection | Ask::Options(_) | Ask::Call(_)) | None => true,
+        };
+        let answer = Some(Answer { method, response, peer, seen, at: now, after });
+        if !is_meant {
+            self.seen.aside = answer;
+            return Move::Wait;
+        }
+        self.seen.answer = answer;
         self.end(End::Answered, now)
     }
 
@@ -268,6 +281,7 @@ impl Probe {
             opened: None,
             end,
             answer: None,
+            aside: None,
             session: None,
             unusable: Unusable::default(),
             last_words: None,

@@ -24,7 +24,7 @@ impl Reach {
     }
 
     fn call(&mut self, bench: &mut Bench, random: &mut dyn Random, now: Time) {
-        match bench.known.chosen.clone() {
+        match bench.known.home.clone() {
             Some(through) => self.caller.call(&through, bench, random, now),
             None => self.finish(None, bench),
         }

@@ -240,7 +240,7 @@ impl Way {
         self.is_binding = false;
         let contact = report.result.as_ref().ok().and_then(|success| success.contacts.first());
         let contact = contact.map(|granted| NameAddr::new(granted.uri.clone()));
-        if let (Some(contact), Some(found)) = (contact, bench.known.chosen.clone()) {
+        if let (Some(contact), Some(found)) = (contact, bench.known.home.clone()) {
             bench.known.bound = Some((contact, found.clone()));
             self.caller.call(&found, bench, random, now);
         }
@@ -249,7 +249,7 @@ impl Way {
 
     fn on_called(&mut self, call: Call, bench: &mut Bench, random: &mut dyn Random, now: Time) {
         let is_again = std::mem::replace(&mut self.has_called_again, true);
-        let through = bench.known.chosen.clone();
+        let through = bench.known.home.clone();
         if let (false, true, Some(through)) = (is_again, may_be_lost(&call), through) {
             self.caller.call(&through, bench, random, now);
         }

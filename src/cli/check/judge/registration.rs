@@ -43,7 +43,9 @@ pub(super) fn unanswered(facts: &Facts) -> Option<Vec<Finding>> {
 }
 
 fn failed_in_tls(sighting: &Sighting) -> bool {
-    let is_open = sighting.opened.is_some();
+    // A server may find fault with us only after the handshake, by our side of it (RFC 8446 §4.4.2).
+    let is_refused = matches!(sighting.end, End::Failed(Cause::Untrusted(_)));
+    let is_open = sighting.opened.is_some() && !is_refused;
     sighting.destination.transport.is_secure() && !is_open && sighting.answer.is_none()
 }
 
@@ -56,6 +58,7 @@ fn stranger(sighting: &Sighting) -> Option<Finding> {
     let at = at(sighting);
     let what = match (sighting.end, sighting.unusable.most()) {
         (End::OutOfStep(FramingError::Http), _) => format!("{at} answers in HTTP"),
+        (End::OutOfStep(FramingError::Greeting), _) => format!("{at} greets in another protocol than SIP"),
         (End::OutOfStep(FramingError::Tls), _) => {
             format!("{at} answers in TLS: that is a port for TLS, and it was asked in the clear")
         }
@@ -196,9 +199,11 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
             account: of(Step::Account, fault, FaultCause::PasswordMissing),
             ..at_credentials(skipped(Step::Credentials))
         },
-        Failure::Credentials(CredentialsFailure::NoChallenge | CredentialsFailure::Endless) => {
-            let fault = Fault { kind: Exit::Refused, ..fault };
-            at_registrar(of(Step::Registrar, fault, FaultCause::RegistrarError))
+        // Asked once more after the answer, or for nothing that could be answered.
+        Failure::Credentials(CredentialsFailure::NoChallenge | CredentialsFailure::Endless)
+            if !report.auth.is_empty() =>
+        {
+            at_credentials(of(Step::Credentials, fault, FaultCause::PasswordWrong))
         }
         Failure::Credentials(_) => {
             at_credentials(of(Step::Credentials, fault, FaultCause::AlgorithmUnserved))

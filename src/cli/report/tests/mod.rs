@@ -75,6 +75,8 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         domain: None,
         moved_to: None,
         took_effect: true,
+        raised_to: None,
+        listed: Vec::new(),
         claimants: Vec::new(),
         received: None,
         call_id: "5b2b4c7a9e1f".into(),
