@@ -211,11 +211,6 @@ impl Registrar {
         self.came.lock().unwrap().clone()
     }
 
-    /// Whether both are one server.
-    pub fn is_same(&self, other: &Registrar) -> bool {
-        Arc::ptr_eq(&self.came, &other.came)
-    }
-
     /// The contacts that are bound.
     pub fn bound(&self) -> Vec<String> {
         self.domain.0.lock().unwrap().bindings.keys().cloned().collect()
