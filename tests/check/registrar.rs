@@ -80,6 +80,7 @@ pub struct Registrar {
     nonces: Nonces,
     asks_as_proxy: bool,
     lifetime: fn(u32) -> u32,
+    delay: Duration,
     scripts: Vec<Script>,
     changes: Vec<Change>,
     choices: Vec<Choice>,
@@ -124,6 +125,7 @@ impl Registrar {
             nonces: Nonces::Lasting,
             asks_as_proxy: false,
             lifetime: |asked| asked.min(7200),
+            delay: Duration::ZERO,
             scripts: Vec::new(),
             changes: Vec::new(),
             choices: Vec::new(),
@@ -159,6 +161,11 @@ impl Registrar {
     /// What is granted of what was asked for.
     pub fn lifetime(self, lifetime: fn(u32) -> u32) -> Registrar {
         Registrar { lifetime, ..self }
+    }
+
+    /// Thinks for so many milliseconds about each request.
+    pub fn slow(self, milliseconds: u64) -> Registrar {
+        Registrar { delay: Duration::from_millis(milliseconds), ..self }
     }
 
     /// Says something else where the script wants it; it gets the request and how many came, from 1 on.
@@ -249,6 +256,7 @@ impl Registrar {
         };
         let server = self.clone();
         tokio::spawn(async move {
+            tokio::time::sleep(server.delay).await;
             let scripted = server.scripts.iter().find_map(|script| script(&message, count));
             let octets = match scripted {
                 Some(Say::Nothing) => return,
