@@ -25,6 +25,18 @@ type Script = Arc<dyn Fn(&Message, usize) -> Option<Say> + Send + Sync>;
 type Change = Arc<dyn Fn(&Message, &mut Message) + Send + Sync>;
 type Choice = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
+/// How long a nonce is good; a right answer with one that isn't any more is `stale`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Nonces {
+    Lasting,
+    /// The first answer of all comes too late.
+    StaleOnce,
+    /// For one request.
+    ForOneUse,
+    /// Never.
+    Stale,
+}
+
 /// The password of everybody.
 pub const PASSWORD: &str = "uncertainty";
 
@@ -65,9 +77,10 @@ pub struct Registrar {
     algorithm: &'static str,
     password: &'static str,
     follows_source: bool,
-    is_stale_once: bool,
+    nonces: Nonces,
     asks_as_proxy: bool,
     lifetime: fn(u32) -> u32,
+    delay: Duration,
     scripts: Vec<Script>,
     changes: Vec<Change>,
     choices: Vec<Choice>,
@@ -109,9 +122,10 @@ impl Registrar {
             algorithm: "SHA-256",
             password: PASSWORD,
             follows_source: false,
-            is_stale_once: false,
+            nonces: Nonces::Lasting,
             asks_as_proxy: false,
             lifetime: |asked| asked.min(7200),
+            delay: Duration::ZERO,
             scripts: Vec::new(),
             changes: Vec::new(),
             choices: Vec::new(),
@@ -135,9 +149,8 @@ impl Registrar {
         Registrar { follows_source: true, ..self }
     }
 
-    /// The first answer to a challenge comes too late.
-    pub fn stale_once(self) -> Registrar {
-        Registrar { is_stale_once: true, ..self }
+    pub fn nonces(self, nonces: Nonces) -> Registrar {
+        Registrar { nonces, ..self }
     }
 
     /// Asks for a proof as a proxy does, by 407, for calls as well.
@@ -148,6 +161,11 @@ impl Registrar {
     /// What is granted of what was asked for.
     pub fn lifetime(self, lifetime: fn(u32) -> u32) -> Registrar {
         Registrar { lifetime, ..self }
+    }
+
+    /// Thinks for so many milliseconds about each request.
+    pub fn slow(self, milliseconds: u64) -> Registrar {
+        Registrar { delay: Duration::from_millis(milliseconds), ..self }
     }
 
     /// Says something else where the script wants it; it gets the request and how many came, from 1 on.
@@ -200,11 +218,6 @@ impl Registrar {
         self.came.lock().unwrap().clone()
     }
 
-    /// Whether both are one server.
-    pub fn is_same(&self, other: &Registrar) -> bool {
-        Arc::ptr_eq(&self.came, &other.came)
-    }
-
     /// The contacts that are bound.
     pub fn bound(&self) -> Vec<String> {
         self.domain.0.lock().unwrap().bindings.keys().cloned().collect()
@@ -243,6 +256,7 @@ impl Registrar {
         };
         let server = self.clone();
         tokio::spawn(async move {
+            tokio::time::sleep(server.delay).await;
             let scripted = server.scripts.iter().find_map(|script| script(&message, count));
             let octets = match scripted {
                 Some(Say::Nothing) => return,
@@ -288,12 +302,24 @@ impl Registrar {
 
     /// The challenge, where there is no proof.
     fn challenge(&self, request: &Message) -> Option<Message> {
-        let held = &mut self.domain.0.lock().unwrap();
-        let proofs = self.came.lock().unwrap().iter().filter(|one| one.is_proven()).count();
-        let is_stale = self.is_stale_once && proofs == 1 && request.is_proven();
-        if self.algorithm.is_empty() || !is_stale && self.is_proof(request, &held.nonces) {
+        if self.algorithm.is_empty() {
             return None;
         }
+        let held = &mut self.domain.0.lock().unwrap();
+        let proof = self.proven_nonce(request);
+        let proofs = self.came.lock().unwrap().iter().filter(|one| one.is_proven()).count();
+        let is_good = match self.nonces {
+            Nonces::Lasting | Nonces::ForOneUse => true,
+            Nonces::StaleOnce => proofs > 1,
+            Nonces::Stale => false,
+        };
+        if let Some(place) = held.nonces.iter().position(|known| is_good && proof.as_ref() == Some(known)) {
+            if self.nonces == Nonces::ForOneUse {
+                held.nonces.remove(place);
+            }
+            return None;
+        }
+        let is_stale = proof.is_some() && self.nonces != Nonces::Lasting;
         let nonce = format!("f84f1cec{}", number());
         let algorithm = self.algorithm;
         let stale = if is_stale { ", stale=true" } else { "" };
@@ -334,10 +360,10 @@ impl Registrar {
         response
     }
 
-    /// RFC 7616 §3.4.1, for whatever user name it says.
-    fn is_proof(&self, request: &Message, nonces: &[String]) -> bool {
+    /// The nonce that a right proof is for (RFC 7616 §3.4.1), of whatever user it names.
+    fn proven_nonce(&self, request: &Message) -> Option<String> {
         let header = if self.asks_as_proxy { "Proxy-Authorization" } else { "Authorization" };
-        let Some(proof) = request.get(header) else { return false };
+        let proof = request.get(header)?;
         let fields: BTreeMap<_, _> = proof
             .trim_start_matches("Digest ")
             .split(',')
@@ -351,8 +377,8 @@ impl Registrar {
         let secret = hash(format!("{}:munich.de:{}", fields["username"], self.password));
         let what = hash(format!("{}:{}", request.start.split(' ').next().unwrap(), fields["uri"]));
         let [nonce, nc, cnonce] = ["nonce", "nc", "cnonce"].map(|name| fields[name]);
-        nonces.iter().any(|known| known == nonce)
-            && fields["response"] == hash(format!("{secret}:{nonce}:{nc}:{cnonce}:auth:{what}"))
+        let is_right = fields["response"] == hash(format!("{secret}:{nonce}:{nc}:{cnonce}:auth:{what}"));
+        is_right.then(|| nonce.to_owned())
     }
 
     /// To all bindings at once; the first 2xx counts, else the last answer, else 408 after a second.

@@ -4,12 +4,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::RData;
 use serde_json::Value;
 
 use crate::authority::Authority;
 use crate::message::Message;
 use crate::nameserver::{Play, alias, naptr, srv};
-use crate::registrar::{Domain, Registrar, Say, date};
+use crate::registrar::{Domain, Nonces, Registrar, Say, date};
 use crate::relay::Heading;
 use crate::world::{Host, Six, Tcp, Tls, Udp, World, isolated};
 use crate::{report, traces};
@@ -133,6 +134,21 @@ fn is_removal(request: &Message) -> bool {
     request.is("REGISTER")
         && (request.get("Expires") == Some("0")
             || request.all("Contact").any(|one| one.contains("expires=0")))
+}
+
+fn is_fetch(request: &Message) -> bool {
+    request.is("REGISTER") && request.get("Contact").is_none()
+}
+
+/// A registrar that answers lists so, whoever asks for one.
+fn without_lists(status: &'static str) -> Registrar {
+    new().says(move |it, _| is_fetch(it).then(|| Say::Response(it.response(status))))
+}
+
+/// Servers that share all, at so many hosts from the second on.
+fn crowd(world: World, hosts: std::ops::RangeInclusive<u8>) -> World {
+    let domain = Domain::default();
+    hosts.fold(world, |world, host| world.sip(Host(host), &[Udp], &Registrar::of(&domain)).srv(&[Udp], host))
 }
 
 /// Somebody who answers everything with 200.
@@ -270,6 +286,34 @@ fn rows() -> Vec<Row> {
             0,
             &["network warning destination_down"],
         ),
+        row(
+            "one of two addresses of a server is silent",
+            || {
+                let world = World::new().silent(Host(2), &[Udp]).sip(Host(1), &[Udp], &new()).srv(&[Udp], 1);
+                let addresses = [2, 1].map(|host| RData::A(world.host(host).into()));
+                world.zone("A sip1.munich.de", addresses.to_vec())
+            },
+            0,
+            &["network warning destination_down"],
+        ),
+        row(
+            "an address where UDP is silent",
+            || {
+                let world = World::new().silent(Host(1), &[Udp]).sip(Host(1), &[Tcp], &new());
+                world.options(&["--registrar", "sip:{1}"])
+            },
+            4,
+            &["network failed silent"],
+        )
+        .may(&["network warning udp_blocked"])
+        .register(4, "silent"),
+        row(
+            "an address where nobody is",
+            || World::new().options(&["--registrar", "sip:{1}"]),
+            5,
+            &["network failed refused"],
+        )
+        .register(5, "refused"),
         row(
             "the second of two servers is silent",
             || by_udp(new()).silent(Host(2), &[Udp]).srv(&[Udp], 2),
@@ -560,6 +604,34 @@ fn rows() -> Vec<Row> {
         )
         .register(3, "forbidden"),
         row(
+            "407 after our answer",
+            || usual(new().refuses_proven("407 Proxy Authentication Required")),
+            3,
+            &["credentials failed *"],
+        )
+        .register(3, "none"),
+        row(
+            "nonces that are never good",
+            || usual(new().nonces(Nonces::Stale)),
+            3,
+            &["credentials failed *"],
+        )
+        .register(3, "none"),
+        row(
+            "503 after our answer",
+            || usual(new().refuses_proven("503 Service Unavailable")),
+            1,
+            &["registrar|binding failed overloaded|not_bound"],
+        )
+        .register(1, "overloaded"),
+        row(
+            "silence after our answer",
+            || usual(new().says(|it, _| (it.is("REGISTER") && it.is_proven()).then_some(Say::Nothing))),
+            4,
+            &["registrar|credentials|binding failed *"],
+        )
+        .register(4, "none"),
+        row(
             "a credential for another realm",
             || usual(new()).options(&["--realm", "berlin.de"]),
             3,
@@ -722,6 +794,24 @@ fn rows() -> Vec<Row> {
             0,
             &["way warning size_lost", NAT],
         ),
+        row(
+            "a server that is silent to large requests over UDP and TCP",
+            || {
+                let is_large = |it: &Message| it.write().len() > 1300;
+                usual(new().says(move |it, _| is_large(it).then_some(Say::Nothing)))
+            },
+            7,
+            &["way failed size_lost"],
+        ),
+        row(
+            "a server that is silent to large requests over TCP",
+            || {
+                let registrar = new().says(|it, _| (it.write().len() > 1300).then_some(Say::Nothing));
+                World::new().sip(Host(1), &[Tcp], &registrar).srv(&[Tcp], 1)
+            },
+            7,
+            &["way failed size_lost"],
+        ),
         // --- reach -----------------------------------------------------------------------------------------------------
         row(
             "480 to calls",
@@ -771,7 +861,7 @@ fn rows() -> Vec<Row> {
             || {
                 World::new()
                     .sip(Host(2), &[Udp], &new().follows_source())
-                    .relay(Host(1), Host(2), 800, |_, datagram| Some(datagram.to_vec()))
+                    .relay(Host(1), Host(2), 300, |_, datagram| Some(datagram.to_vec()))
                     .srv(&[Udp], 1)
                     .checked_with(&["--patience", "4s"])
             },
@@ -960,6 +1050,96 @@ fn rows() -> Vec<Row> {
             0,
             &[NAT],
         ),
+        row("a registrar that gives no lists", || usual(without_lists("403 Forbidden")), 0, &[]),
+        row(
+            "a registrar that takes a list for a mistake",
+            || usual(without_lists("400 Bad Request")),
+            0,
+            &[],
+        ),
+        row("a registrar that knows no lists", || usual(without_lists("405 Method Not Allowed")), 0, &[]),
+        row(
+            "a registrar that is silent to lists",
+            || usual(new().says(|it, _| is_fetch(it).then_some(Say::Nothing))),
+            0,
+            &[],
+        ),
+        row(
+            "a registrar that shows lists to anybody",
+            || {
+                usual(new().says(|it, _| {
+                    (is_fetch(it) && !it.is_proven()).then(|| Say::Response(it.response("200 OK")))
+                }))
+            },
+            0,
+            &[],
+        ),
+        row("a registrar that thinks", || usual(new().slow(400)), 0, &[]),
+        row(
+            "every fifth datagram is lost",
+            || {
+                let count = AtomicUsize::new(0);
+                behind(new().follows_source(), move |_, datagram| {
+                    (count.fetch_add(1, Ordering::Relaxed) % 5 != 4).then(|| datagram.to_vec())
+                })
+            },
+            0,
+            &[NAT],
+        ),
+        row(
+            "a proxy that hands on and says 500",
+            || {
+                usual(new().changes(|it, answer| {
+                    if !it.is("REGISTER") && it.target().contains('@') {
+                        answer.start = "SIP/2.0 500 Server Internal Error".to_owned();
+                    }
+                }))
+            },
+            0,
+            &[],
+        ),
+        row(
+            "a name server that is silent about IPv6",
+            || by_udp(new()).plays("AAAA sip1.munich.de", Play::Silence),
+            0,
+            &[],
+        )
+        .may(&["dns warning nameserver_silent"]),
+        row("twelve servers", || crowd(World::new(), 1..=12), 0, &[]),
+        row(
+            "eleven servers that are down before one that isn't",
+            || crowd((1..=11).fold(World::new(), |world, host| world.srv(&[Udp], host)), 12..=12),
+            0,
+            &["network warning destination_down"],
+        ),
+        row(
+            "a date that is none",
+            || usual(new().changes(|_, answer| answer.set("Date", "the day after tomorrow"))),
+            0,
+            &[],
+        ),
+        row(
+            "an address in place of a name",
+            || World::new().sip(Host(1), &[Udp], &new()).options(&["--registrar", "sip:{1}"]),
+            0,
+            &[],
+        ),
+        row(
+            "an address in place of a name, over TCP",
+            || World::new().sip(Host(1), &[Tcp], &new()).options(&["--registrar", "sip:{1};transport=tcp"]),
+            0,
+            &[],
+        ),
+        row(
+            "an address in place of a name, over TLS",
+            || {
+                let certificate = |all: &Authority| all.signs("name.pem", &["munich.de"]);
+                let world = World::new().tls(Host(1), &new(), certificate);
+                world.options(&["--registrar", "sip:{1}", "--transport", "tls", "--tls-name", "munich.de"])
+            },
+            0,
+            &[],
+        ),
         row("a healthy world over UDP", || by_udp(new()), 0, &[]),
         row("a healthy world over TCP", || World::new().sip(Host(1), &[Tcp], &new()).srv(&[Tcp], 1), 0, &[]),
         row("a healthy world over TLS", || World::new().secure(&new(), good), 0, &[]),
@@ -1033,7 +1213,18 @@ fn rows() -> Vec<Row> {
             &[],
         )
         .may(&["reach warning answered_by_other"]),
-        row("a nonce that is stale once", || usual(new().stale_once()), 0, &[]),
+        row("a nonce that is stale once", || usual(new().nonces(Nonces::StaleOnce)), 0, &[]),
+        row("nonces that are for one use", || usual(new().nonces(Nonces::ForOneUse)), 0, &[]),
+        row(
+            "a clock that is off at another device",
+            || {
+                let phone = phone().changes(|_, answer| answer.set("Date", date(3600)));
+                usual(new().holds("sip:phone@{9}:5060")).sip(Host(9), &[Udp], &phone)
+            },
+            0,
+            &[],
+        )
+        .may(&["reach warning answered_by_other"]),
     ]
 }
 

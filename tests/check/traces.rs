@@ -13,15 +13,7 @@ pub fn faults(registrars: &[Registrar], ran: &Ran) -> Vec<String> {
     if requests > 40 {
         wrong.push(format!("{requests} requests came"));
     }
-    // One that is reached in two ways is one all the same.
-    let mut servers: Vec<&Registrar> = Vec::new();
-    for registrar in registrars {
-        if !servers.iter().any(|known| known.is_same(registrar)) {
-            servers.push(registrar);
-        }
-    }
-    let trusted =
-        servers.iter().filter(|server| server.came().iter().any(|request| request.is_proven())).count();
+    let trusted = came.iter().filter(|came| came.iter().any(|request| request.is_proven())).count();
     if trusted > 1 {
         wrong.push(format!("the password was used at {trusted} servers"));
     }
