@@ -190,15 +190,15 @@ impl World {
                 }
                 self.findings.extend(self.judge.on(*measured, self.now));
             }
-            Action::Close { .. } | Action::Notify(_) => {}
-            action @ (Action::Authorize { .. } | Action::Resolve { .. } | Action::Checkpoint(_)) => {
+            Action::Close { .. } | Action::Checkpoint(_) | Action::Notify(_) => {}
+            action @ (Action::Authorize { .. } | Action::Resolve { .. }) => {
                 panic!("nobody asks for that: {action:?}")
             }
         }
     }
 
     fn transmit(&mut self, side: Side, flow: FlowId, peer: SocketAddr, bytes: Bytes) {
-        if side == Side::Device && bytes.windows(14).any(|part| part == b"\r\nAuthorization") {
+        if side == Side::Device && bytes.windows(15).any(|part| part == b"\r\nAuthorization") {
             self.proofs += 1;
         }
         let is_dead = self.trouble.dies_after.is_some_and(|after| START + after <= self.now);

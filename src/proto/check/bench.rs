@@ -220,7 +220,6 @@ impl Bench {
         let mut plan = self.plan.clone();
         plan.destination = Some(Box::new(found.clone()));
         plan.keep = true;
-        plan.try_limit = self.patience;
         if let Some(keyring) = &self.known.keyring {
             plan.keyring = keyring.clone();
         }

@@ -170,10 +170,12 @@ impl Check {
         plan.resume = None;
         plan.retry_for = Duration::ZERO;
         plan.command_limit = None;
-        let patience = plan.timing.patience().min(limit / 4);
+        let patience = plan.timing.patience();
+        plan.try_limit = patience.min(limit / 2);
         let until = now + limit.saturating_sub(WITHDRAWAL.min(limit / 4)) + pause.unwrap_or_default();
         let mut check = Check {
-            bench: Bench::new(plan, pause, patience),
+            // Eight copies of a datagram within a third of a minute: not all of them get lost.
+            bench: Bench::new(plan, pause, patience.min(limit / 3)),
             experiments: experiments(),
             until,
             alive: BTreeSet::new(),
