@@ -1055,6 +1055,25 @@ pub const CAUSES: &[Entry] = &[
 /// Entries of the causes that experiments alone show: the findings of `sipreg check` that no other command has.
 const FINDINGS: &[Entry] = &[
     Entry {
+        words: &["network refused"],
+        meaning: "a host is there, and nobody listens at that port",
+        causes: &[
+            "the server is not running, or listens at another port or address",
+            "a firewall that rejects",
+        ],
+        remedies: &[CONNECTION_REFUSED.hint],
+        vain: &["the password and a longer --timeout are not to blame"],
+        ..NONE
+    },
+    Entry {
+        words: &["network unreachable"],
+        meaning: "there is no way to that address",
+        causes: &["no network, a missing route, or a VPN that is down"],
+        remedies: &[NETWORK_UNREACHABLE.hint],
+        vain: &["the password is not to blame"],
+        ..NONE
+    },
+    Entry {
         words: &["srv_target_unknown"],
         meaning: "the domain's SRV record names a server that has no address",
         causes: &[

@@ -155,7 +155,15 @@ impl Finding {
     /// What is known of its cause.
     #[must_use]
     pub fn entry(&self) -> Option<&'static Entry> {
-        explain::of_word(&self.cause?.word())
+        explain::of_word(&self.word()?)
+    }
+
+    /// The word that `sipreg explain` knows its cause by: two of them are names of exit statuses, too.
+    #[must_use]
+    pub fn word(&self) -> Option<String> {
+        let word = self.cause?.word();
+        let is_shared = matches!(self.cause, Some(FaultCause::Refused | FaultCause::Unreachable));
+        Some(if is_shared { format!("network {word}") } else { word })
     }
 
     fn with_usual_hint(self) -> Finding {

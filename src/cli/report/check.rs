@@ -109,8 +109,8 @@ pub fn step(finding: &Finding, paint: Paint) -> String {
     if let Some(vain) = entry.and_then(|entry| entry.vain.first()) {
         row(paint.faint("don't:"), 6, vain);
     }
-    if let Some(cause) = finding.cause {
-        row(paint.faint("more:"), 5, &format!("sipreg explain {}", cause.word()));
+    if let Some(word) = finding.word() {
+        row(paint.faint("more:"), 5, &format!("sipreg explain {word}"));
     }
     text
 }

@@ -235,6 +235,8 @@ impl Check {
             self.bench.alarms.remove(&(at, alarm));
             match alarm {
                 Alarm::Experiment => self.hear(Input::Due, random, now),
+                // What is asked besides is not worth the requests that the rest needs.
+                Alarm::Late(_) if !self.bench.has_left(1, network::RESERVE) => {}
                 Alarm::Late(id) => {
                     self.on_probe(id, random, now, |probe, plan, random| probe.on_late(plan, random, now));
                 }

@@ -12,9 +12,9 @@ use crate::proto::locate::{Found, Transport};
 use crate::proto::{RegistrationId, Time};
 
 /// Most destinations that are looked at.
-const MOST: usize = 10;
+const MOST: usize = 16;
 /// Requests that the experiments after this one may need.
-const RESERVE: u32 = 16;
+pub(super) const RESERVE: u32 = 16;
 
 /// What came of every destination.
 #[derive(Debug, Default)]
@@ -126,6 +126,19 @@ impl Network {
             } else {
                 bench.known.others.push((found, status));
             }
+        }
+        if chosen.is_none() {
+            // Some registrars are silent about lists, and bind all the same.
+            let is_silent = |contact: &&Contacted| {
+                let Contacted { sighting, is_offered, .. } = contact;
+                *is_offered && sighting.end == End::Silent && sighting.is_somebody_there()
+            };
+            chosen = contacts.iter().position(|contact| is_silent(&contact));
+            let sighting = chosen.and_then(|place| contacts.get(place)).map(|contact| &contact.sighting);
+            bench.known.chosen = sighting.map(|sighting| Found {
+                destination: sighting.destination.clone(),
+                origin: sighting.origin.clone(),
+            });
         }
         bench.tell(Measured::Contacts(Contacts { contacts, chosen, left_out: self.left_out }));
     }
