@@ -4,14 +4,15 @@ use serde_json::Value;
 
 use crate::report::{faults, findings, shown};
 use crate::table::phone;
-use crate::world::{Host, Tcp, Tls, Transport, Udp, World};
+use crate::world::{Host, Tcp, Tls, Transport, Udp, World, Ws};
 
 /// Another device's binding, at a host where somebody answers.
 const OTHER: &str = "sip:werner@{9}:5060";
 
-/// A world with `serve`, and another device that is bound there.
-fn world(transports: &[Transport], more: &[&str]) -> World {
-    let world = World::new().serve(transports, more).srv(transports, 1).sip(Host(9), &[Udp], &phone());
+/// A world with `serve`, where another device is bound, and options for all who go there.
+fn world(transports: &[Transport], options: &[&str]) -> World {
+    let world = World::new().serve(transports).srv(transports, 1).sip(Host(9), &[Udp], &phone());
+    let world = world.options(options);
     let ran = world.run_elsewhere(&["register", "--json", "--contact", OTHER]);
     assert_eq!(ran.code, Some(0), "{}", ran.all());
     world
@@ -24,10 +25,10 @@ fn bindings(world: &World) -> Vec<String> {
     all.map(|binding| binding["uri"].as_str().unwrap().to_owned()).collect()
 }
 
-fn nothing_is_reported(name: &str, world: &World, more: &[&str]) -> Value {
+fn nothing_is_reported(name: &str, world: &World) -> Value {
     let before = bindings(world);
     assert_eq!(before.len(), 1, "{name}: {before:?}");
-    let ran = world.run(&[&["check", "--json", "--strict"][..], more].concat());
+    let ran = world.run(&["check", "--json", "--strict"]);
     let object = ran.json();
     assert_eq!(ran.code, Some(0), "{name}: {}", ran.all());
     assert_eq!(faults(&object, ran.code), [""; 0], "{name}: {}", shown(&object));
@@ -54,11 +55,11 @@ fn nothing_is_reported_of_an_account_that_works() {
         ("UDP and TCP", &[Udp, Tcp], &[]),
         ("a proxy", &[Udp], &proxy),
         ("an address", &[Udp], &address),
+        ("WebSocket", &[Ws], &["--registrar", "sip:munich.de;transport=ws"]),
         ("all transports", &[Udp, Tcp, Tls], &[]),
     ] {
-        // A certificate for the domain is not one for the address.
-        let world = world(transports, &[]);
-        let object = nothing_is_reported(name, &world, more);
+        let world = world(transports, more);
+        let object = nothing_is_reported(name, &world);
         for step in ["account", "network", "registrar", "credentials", "binding", "way", "reach", "others"] {
             assert_eq!(result(&object, step), "ok", "{name}: {}", shown(&object));
         }
@@ -71,16 +72,16 @@ fn nothing_is_reported_of_an_account_that_works() {
 #[test]
 fn a_healthy_account_is_checked_soon() {
     let world = world(&[Udp], &[]);
-    let took = (0..3).map(|_| nothing_is_reported("UDP", &world, &[])["elapsed_ms"].as_f64().unwrap());
+    let took = (0..3).map(|_| nothing_is_reported("UDP", &world)["elapsed_ms"].as_f64().unwrap());
     let best = took.fold(f64::MAX, f64::min);
     assert!(best < 1500.0, "{best} ms");
 }
 
-/// A secure account ends with TLS all the way, with a `sips:` contact.
+/// A secure registrar is gone to over TLS.
 #[test]
 fn a_secure_account_is_checked_over_tls() {
-    let world = world(&[Tls], &[]);
-    let object = nothing_is_reported("sips", &world, &["--from", "sips:werner@munich.de"]);
+    let world = world(&[Tls], &["--registrar", "sips:munich.de"]);
+    let object = nothing_is_reported("sips", &world);
     assert_eq!(object["registrar"]["transport"], "tls");
 }
 

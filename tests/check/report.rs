@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// The steps in their order, with the causes that each may name.
-const STEPS: [(&str, &str); 11] = [
+pub const STEPS: [(&str, &str); 11] = [
     ("account", "password_missing"),
     (
         "dns",

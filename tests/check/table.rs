@@ -13,7 +13,7 @@ use crate::nameserver::{Play, alias, naptr, srv};
 use crate::registrar::{Domain, Nonces, Registrar, Say, date};
 use crate::relay::Heading;
 use crate::world::{Host, Six, Tcp, Tls, Udp, World, isolated};
-use crate::{report, traces};
+use crate::{report, screens, traces};
 
 /// One world.
 struct Row {
@@ -564,6 +564,45 @@ fn rows() -> Vec<Row> {
         )
         .register(6, "redirected"),
         row(
+            "redirections without an end",
+            || {
+                usual(new().says(|it, count| {
+                    let mut response = it.response("302 Moved Temporarily");
+                    response.add("Contact", format!("<sip:munich.de;hop={count}>"));
+                    it.is("REGISTER").then_some(Say::Response(response))
+                }))
+            },
+            6,
+            &["registrar failed redirected"],
+        )
+        .register(6, "redirected"),
+        row(
+            "a redirection to what is no registrar",
+            || {
+                usual(new().says(|it, _| {
+                    let mut response = it.response("302 Moved Temporarily");
+                    response.add("Contact", "<mailto:werner@munich.de>");
+                    it.is("REGISTER").then_some(Say::Response(response))
+                }))
+            },
+            6,
+            &["registrar failed redirected"],
+        )
+        .register(1, "redirected"),
+        row(
+            "a redirection to where nobody is",
+            || {
+                usual(new().says(|it, _| {
+                    let mut response = it.response("302 Moved Temporarily");
+                    response.add("Contact", "<sip:sip8.munich.de>");
+                    it.is("REGISTER").then_some(Say::Response(response))
+                }))
+            },
+            5,
+            &["registrar|network failed redirected|refused"],
+        )
+        .may(&["registrar warning redirected"]),
+        row(
             "500 to REGISTER",
             || usual(new().refuses("500 Server Internal Error")),
             1,
@@ -709,6 +748,25 @@ fn rows() -> Vec<Row> {
         )
         .register(1, "too_many_bindings"),
         row(
+            "too many bindings, says 403",
+            || usual(new().refuses_proven("403 Too many contacts")),
+            1,
+            &["binding failed too_many_bindings"],
+        ),
+        row(
+            "too many bindings, says a Warning",
+            || {
+                usual(new().refuses_proven("503 Service Unavailable").changes(|it, answer| {
+                    if it.is_proven() {
+                        answer.add("Warning", "399 munich.de \"Too many bindings for this address\"");
+                    }
+                }))
+            },
+            1,
+            &["binding failed too_many_bindings"],
+        )
+        .register(1, "too_many_bindings"),
+        row(
             "a refusal without a word of its own",
             || usual(new().refuses_proven("480 Temporarily Unavailable")),
             1,
@@ -841,6 +899,22 @@ fn rows() -> Vec<Row> {
             &["reach failed not_reachable"],
         ),
         row(
+            "a proxy that answers calls itself",
+            || usual(new().refuses_calls("200 OK")),
+            0,
+            &["reach warning answered_by_other"],
+        ),
+        row(
+            "a call that is busy elsewhere",
+            || {
+                let busy = new().says(|it, _| Some(Say::Response(it.response("486 Busy Here"))));
+                let registrar = new().holds("sip:phone@{9}:5060").calls(|contact| contact.contains("phone@"));
+                usual(registrar).sip(Host(9), &[Udp], &busy)
+            },
+            7,
+            &["reach failed not_reachable"],
+        ),
+        row(
             "an address that nobody can call",
             || usual(new()).options(&["--advertise", "192.0.2.77:5060"]),
             7,
@@ -900,6 +974,19 @@ fn rows() -> Vec<Row> {
             0,
             &["network warning destination_down", "others warning servers_differ"],
         ),
+        row(
+            "servers that share nothing, and a wrong password at the first",
+            || by_udp(new().password("certainty")).sip(Host(2), &[Udp], &new()).srv(&[Udp], 2),
+            3,
+            &["credentials failed password_wrong"],
+        ),
+        row(
+            "the first of two servers is overloaded",
+            || by_udp(new().refuses("503 Service Unavailable")).sip(Host(2), &[Udp], &new()).srv(&[Udp], 2),
+            0,
+            &[],
+        )
+        .may(&["network warning destination_down", "others warning servers_differ"]),
         // --- two faults ------------------------------------------------------------------------------------------------
         row(
             "an old certificate before a wrong password",
@@ -1258,6 +1345,22 @@ fn each_world(is_meant: impl Fn(&Row) -> bool, judge: impl Fn(&Row) -> Result<()
 #[test]
 fn every_world_is_told_as_what_it_is() {
     each_world(|row| !row.slow, check);
+}
+
+/// People see every step in order, in 80 columns and without colours in a pipe; what is to be mended first stands last.
+#[test]
+fn people_read_at_the_end_what_to_mend_first() {
+    each_world(
+        |row| row.must.len() > 1 || row.name.starts_with("a healthy world"),
+        |row| {
+            let ran = (row.world)().run(&["check"]);
+            let mut wrong = screens::faults(&ran);
+            if ran.code != Some(row.exit) {
+                wrong.push(format!("exit status: expected {}, got {:?}", row.exit, ran.code));
+            }
+            if wrong.is_empty() { Ok(()) } else { Err(format!("{}\n{}", wrong.join("\n"), ran.all())) }
+        },
+    );
 }
 
 /// A network without a way to the registrar.

@@ -33,9 +33,11 @@ pub enum Transport {
     Udp,
     Tcp,
     Tls,
+    /// WebSocket: of `serve` alone.
+    Ws,
 }
 
-pub use Transport::{Tcp, Tls, Udp};
+pub use Transport::{Tcp, Tls, Udp, Ws};
 
 /// Where something is.
 #[derive(Clone, Copy)]
@@ -264,7 +266,7 @@ impl World {
             let at = self.at(place, *transport);
             match transport {
                 Udp => self.sockets.push(Box::new(UdpSocket::bind(at).unwrap())),
-                Tcp | Tls => self.sockets.push(Box::new(TcpListener::bind(at).unwrap())),
+                Tcp | Tls | Ws => self.sockets.push(Box::new(TcpListener::bind(at).unwrap())),
             }
         }
         self
@@ -345,6 +347,7 @@ impl World {
                 Udp => "_sip._udp",
                 Tcp => "_sip._tcp",
                 Tls => "_sips._tcp",
+                Ws => "_sip._ws",
             };
             let name = format!("SRV {service}.munich.de");
             let priority = self.services.entry(name.clone()).or_default();
@@ -493,7 +496,7 @@ impl World {
     }
 
     /// `sipreg serve` at host 1 over these transports, with this world's password.
-    pub fn serve(mut self, transports: &[Transport], more: &[&str]) -> World {
+    pub fn serve(mut self, transports: &[Transport]) -> World {
         let users = self.file("users.txt");
         let added = with_environment(
             &["serve", "--add-user", "werner@munich.de", "--users", &users],
@@ -502,13 +505,13 @@ impl World {
         assert_eq!(added.code, Some(0), "{}", added.all());
         let mut options = ["--domain", "munich.de", "--users", &users].map(str::to_owned).to_vec();
         for transport in transports {
-            let scheme = ["udp", "tcp", "tls"][*transport as usize];
+            let scheme = ["udp", "tcp", "tls", "ws"][*transport as usize];
             options.extend(["--listen".to_owned(), format!("{scheme}:{}", self.at(Host(1), *transport))]);
             if *transport == Tls {
                 options.extend(["--tls-cert".to_owned(), self.trust().signs("serve.pem", &["munich.de"])]);
             }
         }
-        let options: Vec<_> = options.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
         self.sockets.push(Box::new(Server::start(&options, transports.len())));
         self
     }

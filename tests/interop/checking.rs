@@ -158,7 +158,17 @@ fn check(lab: &Lab, case: &Case) -> Result<(), String> {
     };
     let target = format!("127.0.0.1:{}", lab.port(case.port));
     let aor = format!("sip:{user}@{domain}");
-    let mut shared = vec!["--registrar", &target, "--json", "--transport", case.transport];
+    let mut shared = vec![
+        "--registrar",
+        &target,
+        "--json",
+        "--transport",
+        case.transport,
+        "--t1",
+        "50ms",
+        "--timeout",
+        "30s",
+    ];
     let ca = lab.file("ca.pem");
     if case.transport == "tls" {
         shared.extend(["--tls-ca", &ca]);
@@ -167,7 +177,7 @@ fn check(lab: &Lab, case: &Case) -> Result<(), String> {
         let words = [&["register", &aor, "--stateless", "--contact", contact], &shared[..]].concat();
         execute(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), password, home.path());
     }
-    let words = [&["check", &aor, "--t1", "50ms", "--timeout", "30s"], &shared[..], case.args].concat();
+    let words = [&["check", &aor][..], &shared[..], case.args].concat();
     let ran =
         execute(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), password, home.path());
     let Ok(object) = serde_json::from_str::<Value>(&ran.stdout) else {
