@@ -6,7 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::registrar::date;
-use crate::run::Ran;
+use crate::report::STEPS;
+use crate::run::{Ran, sipreg};
 use crate::table::{new, usual};
 use crate::world::World;
 
@@ -185,5 +186,18 @@ fn the_schema_is_that_of_a_check() {
     assert!(schema["properties"]["steps"].is_object(), "{}", ran.stdout);
     for word in ["skipped", "warning", "not_reachable", "nat_mapping_short", "checked", "ipv6_broken"] {
         assert!(ran.stdout.contains(&format!("\"{word}\"")), "no {word}");
+    }
+}
+
+/// Each cause is explained with what to do, and each step with what it looks at.
+#[test]
+fn every_word_is_explained() {
+    for (step, causes) in STEPS {
+        for cause in causes.split_whitespace() {
+            let ran = sipreg(&["explain", cause]);
+            assert!(ran.code == Some(0) && ran.stdout.contains("what to do"), "{cause}: {}", ran.all());
+        }
+        let ran = sipreg(&["explain", step]);
+        assert!(ran.code == Some(0) && ran.stdout.contains("check"), "{step}: {}", ran.all());
     }
 }
