@@ -313,10 +313,8 @@ fn tell(course: &Course, aor: &str, looking: &Looking, reporter: &mut Reporter<'
         let line = text::nagios(&readable(aor), findings, requests, elapsed);
         let is = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
         exit = Exit::OfCommand(if is(Verdict::Failed) { 2 } else { u8::from(is(Verdict::Warning)) });
-        return match reporter.data(&line) {
-            Exit::Done => exit,
-            failed => failed,
-        };
+        let written = reporter.data(&line);
+        return if written == Exit::Done { exit } else { written };
     }
     if !ending.is_removed && !findings.iter().any(is_not_removed) {
         reporter

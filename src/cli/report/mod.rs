@@ -144,6 +144,8 @@ pub struct Reporter<'s, 'a> {
     /// Events that nobody read, and what nobody read on stderr.
     events_left_out: LeftOut,
     messages_left_out: LeftOut,
+    /// What a check has found by now.
+    findings: Vec<Finding>,
 }
 
 impl<'s, 'a> Reporter<'s, 'a> {
@@ -167,6 +169,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             drawn: Vec::new(),
             events_left_out: LeftOut::default(),
             messages_left_out: LeftOut::default(),
+            findings: Vec::new(),
         }
     }
 
@@ -342,6 +345,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             // Whoever has gone does not keep the rest from being looked at.
             let _ = self.stdout(text.as_bytes());
         }
+        self.findings.push(finding.clone());
     }
 
     /// A check is over; `verdict` says in a line what to make of it.
@@ -392,7 +396,12 @@ impl<'s, 'a> Reporter<'s, 'a> {
                 Some(report) => Object::of(self.command, report, aor),
                 None => Object::without_report(self.command, aor),
             };
-            written = self.stdout(object.with_error(fault).line().as_bytes());
+            let object = object.with_error(fault);
+            let line = match self.command {
+                Some(CommandName::Check) => CheckObject::new(object, &self.findings).line(),
+                Some(_) | None => object.line(),
+            };
+            written = self.stdout(line.as_bytes());
         }
         self.stderr(text);
         self.exit_after(written, exit)

@@ -154,7 +154,7 @@ pub(super) fn is_ours(sent: &Request, arrived: &Request) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Caller {
     probe: Option<RegistrationId>,
-    arrivals: Vec<Box<Arrival>>,
+    arrivals: Vec<Arrival>,
 }
 
 impl Caller {
@@ -181,7 +181,7 @@ impl Caller {
     pub fn on(&mut self, input: Input) -> Result<Call, Option<Input>> {
         match input {
             Input::Called(arrival) => {
-                self.arrivals.push(arrival);
+                self.arrivals.push(*arrival);
                 Err(None)
             }
             Input::Probed(id, sighting) if self.probe == Some(id) => {
@@ -191,9 +191,11 @@ impl Caller {
                     .arrivals
                     .drain(..)
                     .find(|arrival| sent.is_some_and(|sent| is_ours(sent, &arrival.request)));
-                Ok(Call { sighting: *sighting, arrival: ours })
+                Ok(Call { sighting: *sighting, arrival: ours.map(Box::new) })
             }
-            input => Err(Some(input)),
+            input @ (Input::Resolved(..) | Input::Probed(..) | Input::Registered(..) | Input::Due) => {
+                Err(Some(input))
+            }
         }
     }
 }

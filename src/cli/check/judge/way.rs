@@ -5,7 +5,6 @@ use crate::cli::exit::{Exit, FaultCause};
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{escape, milliseconds, readable, seconds, shown};
 use crate::proto::check::{Call, Change, End, Knowledge, Passage, Sighting, Size};
-use crate::proto::client::outcome::Report;
 use crate::proto::{AnswerFault, Cause, Transport};
 use std::net::SocketAddr;
 
@@ -79,7 +78,18 @@ fn tampered(facts: &Facts, passage: &Passage) -> Option<Finding> {
         (_, _, fault @ (AnswerFault::SentBy | AnswerFault::CallId | AnswerFault::FromTag)) => {
             Some(failed(format!("an application layer gateway changes what we send: in the answers {fault}")))
         }
-        _ => None,
+        (
+            _,
+            _,
+            AnswerFault::Unreadable(_)
+            | AnswerFault::Via(_)
+            | AnswerFault::CSeq(_)
+            | AnswerFault::Branch
+            | AnswerFault::Vias
+            | AnswerFault::Number
+            | AnswerFault::Method
+            | AnswerFault::Incomplete,
+        ) => None,
     }
 }
 
@@ -251,8 +261,8 @@ pub(super) fn others(facts: &Facts) -> Vec<Finding> {
     if !found.is_empty() {
         return found;
     }
-    let passage = facts.passage.as_ref().and_then(|passage| passage.bound.as_ref());
-    if passage.is_none_or(|bound: &Box<Report>| bound.result.is_err()) {
+    let bound = facts.passage.as_ref().and_then(|passage| passage.bound.as_deref());
+    if bound.is_none_or(|bound| bound.result.is_err()) {
         return vec![Finding::skipped(Step::Others, "nothing is bound that others could know of")];
     }
     let known = others.servers.iter().filter(|(_, knowledge)| *knowledge == Knowledge::Known).count();
