@@ -69,6 +69,9 @@ fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
             CredentialsFailure::Missing { has_others: true, .. } => Some(FaultCause::RealmUnserved),
             CredentialsFailure::Missing { has_others: false, .. } => Some(FaultCause::PasswordMissing),
             CredentialsFailure::Rejected { .. } => Some(FaultCause::PasswordWrong),
+            CredentialsFailure::Forbidden { .. } if says_too_many(report) => {
+                Some(FaultCause::TooManyBindings)
+            }
             CredentialsFailure::Forbidden { .. } => Some(FaultCause::Forbidden),
             CredentialsFailure::Unservable { offered } => match decisive(offered) {
                 Some(WhySkipped::Realm) => Some(FaultCause::RealmUnserved),

@@ -122,7 +122,7 @@ pub fn verdict(aor: &str, findings: &[Finding], requests: u32, elapsed: Duration
     let first = |verdict| findings.iter().find(|finding| finding.verdict == verdict);
     let took = format!("{requests} requests, {}", milliseconds(elapsed));
     let Some(worst) = first(Verdict::Failed).or_else(|| first(Verdict::Warning)) else {
-        return format!("{} {}", paint.good("Proved:"), paragraph(&proved(&aor, findings, &took), 0));
+        return format!("{} {}", paint.good("Proved:"), hanging(&proved(&aor, findings, &took), 8, 8));
     };
     let word = worst.cause.map(FaultCause::word).unwrap_or_default();
     let what = worst.hint.as_deref().unwrap_or(&worst.message);

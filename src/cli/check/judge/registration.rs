@@ -142,13 +142,17 @@ pub(super) fn login(facts: &Facts) -> Verdicts {
 
 /// A registrar that lets us in, and where it sent us before.
 fn redirects(facts: &Facts, report: &Report) -> Vec<Finding> {
-    let is_redirect = |result: AttemptResult| matches!(result, AttemptResult::Status(300..=399));
-    if !report.attempts.iter().any(|attempt| is_redirect(attempt.result)) {
+    if !was_redirected(report) {
         return speaks(facts);
     }
     let to = shown(&report.request_uri.to_string());
     let message = format!("the registrar sends us on, to {to}");
     vec![Finding::warning(Step::Registrar, FaultCause::Redirected, message)]
+}
+
+fn was_redirected(report: &Report) -> bool {
+    let is_redirect = |result: AttemptResult| matches!(result, AttemptResult::Status(300..=399));
+    report.attempts.iter().any(|attempt| is_redirect(attempt.result))
 }
 
 fn credentials(facts: &Facts, report: &Report) -> Vec<Finding> {
@@ -205,6 +209,10 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
         {
             at_credentials(of(Step::Credentials, fault, FaultCause::PasswordWrong))
         }
+        Failure::Credentials(_) if fault.cause == Some(FaultCause::TooManyBindings) => {
+            let fault = Fault { kind: Exit::Refused, ..fault };
+            at_binding(of(Step::Binding, fault, FaultCause::TooManyBindings))
+        }
         Failure::Credentials(_) => {
             at_credentials(of(Step::Credentials, fault, FaultCause::AlgorithmUnserved))
         }
@@ -222,6 +230,12 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
             }
             Some(_) | None => at_registrar(of(Step::Registrar, fault, FaultCause::RegistrarError)),
         },
+        Failure::Timeout | Failure::Unreachable(_) if was_redirected(report) => {
+            let to = shown(&report.request_uri.to_string());
+            let message = format!("the registrar sends us on to {to}, and there: {}", fault.message);
+            let fault = Fault { cause: Some(FaultCause::Redirected), message, hint: None, ..fault };
+            at_registrar(of(Step::Registrar, fault, FaultCause::Redirected))
+        }
         Failure::Timeout => at_registrar(of(Step::Registrar, fault, FaultCause::Silent)),
         Failure::Unreachable(_) => {
             // Somebody was there a moment ago.

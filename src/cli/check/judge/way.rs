@@ -18,7 +18,7 @@ pub(super) fn way(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(tampered(facts, passage));
     let size = passage.size.as_ref();
-    found.extend(size.and_then(size_lost));
+    found.extend(size.filter(|size| are_small_answered(facts, size)).and_then(size_lost));
     found.extend(nat(facts));
     found.sort_by_key(|finding| finding.verdict != Verdict::Failed);
     if !found.is_empty() {
@@ -104,30 +104,32 @@ fn passed(size: &Size) -> Option<usize> {
     answered.sent.as_ref().map(|request| request.to_bytes().len())
 }
 
+/// Whether small requests get an answer by the way of the large ones.
+fn are_small_answered(facts: &Facts, size: &Size) -> bool {
+    let contacts = facts.contacts.as_ref();
+    let chosen = contacts.and_then(|contacts| contacts.contacts.get(contacts.chosen?));
+    let is_before = chosen.is_some_and(|chosen| chosen.sighting.answer.is_some());
+    let is_after = size.small.as_ref().is_none_or(|small| small.answer.is_some());
+    is_before && is_after
+}
+
 /// Large requests get no answer, where small ones do.
 fn size_lost(size: &Size) -> Option<Finding> {
     let octets = size.first.sent.as_ref().map_or(0, |request| request.to_bytes().len());
-    let over = size.first.destination.transport.as_via();
-    let is_datagram = size.first.destination.transport == Transport::Udp;
+    let transport = size.first.destination.transport;
     let last = size.again.as_ref().unwrap_or(&size.first);
-    if !is_lost(last) || is_datagram && size.small.as_ref().is_none_or(|small| small.answer.is_none()) {
-        return None;
-    }
-    // Small ones got lost, too, and nothing more was tried.
-    if size.again.is_none() && size.small.as_ref().is_some_and(|small| small.copies > 0) {
+    // Where small ones get lost, too, only a second large one shows anything.
+    let is_doubtful = size.again.is_none() && size.small.as_ref().is_some_and(|small| small.copies > 0);
+    if !is_lost(last) || is_doubtful {
         return None;
     }
     if size.stream.as_ref().is_some_and(|stream| stream.answer.is_some()) {
         let message = format!("a request of {octets} octets gets no answer over UDP; over TCP it does");
         return Some(Finding::warning(Step::Way, FaultCause::SizeLost, message));
     }
-    let both = if is_datagram { " nor over TCP" } else { "" };
-    let neither = if is_datagram { "neither over UDP" } else { "no answer over" };
-    let message = if is_datagram {
-        format!("a request of {octets} octets gets an answer {neither}{both}; a small one does over UDP")
-    } else {
-        format!("a request of {octets} octets gets {neither} {over}; a small one does")
-    };
+    let nor = if transport == Transport::Udp { ", nor over TCP" } else { "" };
+    let over = transport.as_via();
+    let message = format!("a request of {octets} octets gets no answer over {over}{nor}; a small one does");
     Some(Finding::failed(Step::Way, FaultCause::SizeLost, Exit::Unmet, message))
 }
 
