@@ -127,8 +127,7 @@ fn a_healthy_account() {
     ok       clock         the clock of the registrar is the same as ours
     ok       others        no other server; no other binding
 
-    Proved: sip:werner@munich.de can register, and a call to it arrives here (11 requests,
-    TIME).
+    Proved: sip:werner@munich.de can register, and a call to it arrives here (11 requests, TIME).
     "#);
 }
 
