@@ -55,6 +55,15 @@ impl Entry {
     }
 }
 
+/// The word that a cause is explained by: two of them are names of exit statuses, too.
+#[must_use]
+pub fn cause_word(cause: &str) -> String {
+    match cause {
+        "refused" | "unreachable" => format!("network {cause}"),
+        _ => cause.to_owned(),
+    }
+}
+
 /// What is known by that very word.
 #[must_use]
 pub fn of_word(word: &str) -> Option<&'static Entry> {

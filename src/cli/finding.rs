@@ -161,9 +161,7 @@ impl Finding {
     /// The word that `sipreg explain` knows its cause by: two of them are names of exit statuses, too.
     #[must_use]
     pub fn word(&self) -> Option<String> {
-        let word = self.cause?.word();
-        let is_shared = matches!(self.cause, Some(FaultCause::Refused | FaultCause::Unreachable));
-        Some(if is_shared { format!("network {word}") } else { word })
+        Some(explain::cause_word(&self.cause?.word()))
     }
 
     fn with_usual_hint(self) -> Finding {
