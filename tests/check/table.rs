@@ -993,6 +993,37 @@ fn rows() -> Vec<Row> {
             &["credentials failed password_wrong"],
         ),
         row(
+            "the first of two servers is overloaded after our answer",
+            || {
+                by_udp(new().refuses_proven("503 Service Unavailable"))
+                    .sip(Host(2), &[Udp], &new())
+                    .srv(&[Udp], 2)
+            },
+            1,
+            &["registrar|binding failed overloaded|not_bound"],
+        ),
+        row(
+            "the first of two servers is silent after our answer",
+            || {
+                let silent = new().says(|it, _| it.is_proven().then_some(Say::Nothing));
+                by_udp(silent).sip(Host(2), &[Udp], &new()).srv(&[Udp], 2)
+            },
+            4,
+            &["registrar|credentials|binding failed *"],
+        )
+        .long(),
+        row(
+            "a hash of another password",
+            || {
+                // Of no password that anybody has.
+                let hash = "7a3a8b2b0fbc0d6d1bb1ee55d1e2c3c0";
+                usual(new().algorithm("MD5")).without_password().options(&["--ha1", hash])
+            },
+            3,
+            &["credentials failed password_wrong"],
+        )
+        .may(&["credentials warning clear_md5"]),
+        row(
             "the first of two servers is overloaded",
             || by_udp(new().refuses("503 Service Unavailable")).sip(Host(2), &[Udp], &new()).srv(&[Udp], 2),
             0,
