@@ -1652,7 +1652,7 @@ mod tests {
     fn an_unknown_word_names_near_ones() {
         insta::assert_snapshot!(["6", "crednetials", "999", "99", "exit", "4O3"].map(said).concat(), @r#"
         explain: "6" is no status code, exit status, error.kind or cause (near it are exit 6, 416, 600; 'sipreg explain' lists all)
-        explain: "crednetials" is no status code, exit status, error.kind or cause (near it are credentials, not_tls, internal; 'sipreg explain' lists all)
+        explain: "crednetials" is no status code, exit status, error.kind or cause (near it are credentials, step credentials, not_tls; 'sipreg explain' lists all)
         explain: "999" is no status code, exit status, error.kind or cause (near it are 439, 494, 100; 'sipreg explain' lists all)
         explain: "99" is no status code, exit status, error.kind or cause (near it are 439, 494, 100; 'sipreg explain' lists all)
         explain: "exit" is no status code, exit status, error.kind or cause (near it are exit 0, exit 1, exit 2; 'sipreg explain' lists all)

@@ -271,7 +271,7 @@ fn several_destinations_are_told_one_by_one() {
     let report = Report { attempts, ..failed(Failure::Timeout, None) };
     let hint = Some("is the address right?".into());
     let fault = Fault::new(Exit::Timeout, "nobody answered for munich.de", hint);
-    insta::assert_snapshot!(human::failure(&report, &fault, Paint::plain()), @r#"
+    insta::assert_snapshot!(human::failure(&report, &fault, Paint::plain()), @r"
     error: nobody answered for munich.de
       tried sip1.munich.de: no such name
       tried 192.0.2.1:5060 over UDP: connection refused
@@ -279,7 +279,8 @@ fn several_destinations_are_told_one_by_one() {
       tried 192.0.2.1:5060 over UDP (sip2.munich.de, SRV 10 60): answered 503
       tried 192.0.2.1:5060 over UDP: no answer
     hint: is the address right?
-    "#);
+    hint: 'sipreg check' finds out
+    ");
     let told = json(&report)["attempts"].clone();
     assert_eq!(
         told[0].to_string(),
