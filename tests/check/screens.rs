@@ -82,8 +82,8 @@ fn masked(text: &str, net: &str) -> String {
             next.is_some_and(|next| !next.starts_with(|one: char| one.is_ascii_alphabetic()))
         });
         let is_port = number.len() == 5 && (before.ends_with(':') || before.ends_with("port "));
-        let day =
-            from.get(..10).filter(|day| day.bytes().nth(4) == Some(b'-') && day.bytes().nth(7) == Some(b'-'));
+        let is_day = |day: &&str| [4, 7].iter().all(|place| day.as_bytes().get(*place) == Some(&b'-'));
+        let day = from.get(..10).filter(is_day);
         match unit {
             Some(unit) if unit == "ms" || number.contains('.') => {
                 masked += "TIME";
