@@ -399,8 +399,9 @@ impl Registrar {
             copy.remove("Route");
             let hops: u32 = copy.get("Max-Forwards").unwrap_or("70").parse().unwrap();
             copy.set("Max-Forwards", (hops - 1).to_string());
-            self.waiting.lock().unwrap().insert(branch, told.clone());
-            onward.send(copy.write());
+            self.waiting.lock().unwrap().insert(branch.clone(), told.clone());
+            let (server, octets) = (self.clone(), copy.write());
+            tokio::spawn(async move { server.send_until_answered(&branch, &onward, &octets).await });
         }
         drop(told);
         let mut last = request.response("480 Temporarily Unavailable");
@@ -418,6 +419,18 @@ impl Registrar {
                         return last;
                     }
                 }
+            }
+        }
+    }
+
+    /// Over UDP a request is sent again and again, a little faster than RFC 3261 §17.1.2.2 has it.
+    async fn send_until_answered(&self, branch: &str, onward: &Way, octets: &[u8]) {
+        for pause in [50, 100, 200, 300] {
+            onward.send(octets.to_vec());
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let is_answered = !self.waiting.lock().unwrap().contains_key(branch);
+            if is_answered || matches!(onward.to, To::Stream(_)) {
+                return;
             }
         }
     }

@@ -28,6 +28,8 @@ struct Row {
     register: Option<(i32, &'static str)>,
     /// Our binding stays, because the registrar wants it so.
     leaves: bool,
+    /// Takes several seconds, and begins before the others for that.
+    long: bool,
     /// Takes too long for every day.
     slow: bool,
 }
@@ -45,13 +47,17 @@ impl Row {
         Row { leaves: true, ..self }
     }
 
+    const fn long(self) -> Row {
+        Row { long: true, ..self }
+    }
+
     const fn slow(self) -> Row {
         Row { slow: true, ..self }
     }
 }
 
 const fn row(name: &'static str, world: fn() -> World, exit: i32, must: &'static [&'static str]) -> Row {
-    Row { name, world, exit, must, may: &[], register: None, leaves: false, slow: false }
+    Row { name, world, exit, must, may: &[], register: None, leaves: false, long: false, slow: false }
 }
 
 pub fn new() -> Registrar {
@@ -469,17 +475,19 @@ fn rows() -> Vec<Row> {
         ),
         row(
             "connections on which nothing comes",
-            || World::new().silent(Host(1), &[Tcp]).srv(&[Tcp], 1),
+            || World::new().silent(Host(1), &[Tcp]).srv(&[Tcp], 1).timeout("10s"),
             4,
             &["registrar failed silent"],
         )
+        .long()
         .register(4, "silent"),
         row(
             "no answer to REGISTER alone",
-            || by_udp(new().says(|it, _| it.is("REGISTER").then_some(Say::Nothing))),
+            || by_udp(new().says(|it, _| it.is("REGISTER").then_some(Say::Nothing))).timeout("10s"),
             4,
             &["registrar failed silent"],
         )
+        .long()
         .register(4, "silent"),
         row(
             "405 to REGISTER",
@@ -669,6 +677,7 @@ fn rows() -> Vec<Row> {
             4,
             &["registrar|credentials|binding failed *"],
         )
+        .long()
         .register(4, "none"),
         row(
             "a credential for another realm",
@@ -860,7 +869,8 @@ fn rows() -> Vec<Row> {
             },
             7,
             &["way failed size_lost"],
-        ),
+        )
+        .long(),
         row(
             "a server that is silent to large requests over TCP",
             || {
@@ -897,7 +907,8 @@ fn rows() -> Vec<Row> {
             },
             7,
             &["reach failed not_reachable"],
-        ),
+        )
+        .long(),
         row(
             "a proxy that answers calls itself",
             || usual(new().refuses_calls("200 OK")),
@@ -941,7 +952,8 @@ fn rows() -> Vec<Row> {
             },
             7,
             &["reach failed nat_mapping_short", NAT],
-        ),
+        )
+        .long(),
         // --- clock -----------------------------------------------------------------------------------------------------
         row(
             "a clock that is an hour behind",
@@ -980,6 +992,37 @@ fn rows() -> Vec<Row> {
             3,
             &["credentials failed password_wrong"],
         ),
+        row(
+            "the first of two servers is overloaded after our answer",
+            || {
+                by_udp(new().refuses_proven("503 Service Unavailable"))
+                    .sip(Host(2), &[Udp], &new())
+                    .srv(&[Udp], 2)
+            },
+            1,
+            &["registrar|binding failed overloaded|not_bound"],
+        ),
+        row(
+            "the first of two servers is silent after our answer",
+            || {
+                let silent = new().says(|it, _| it.is_proven().then_some(Say::Nothing));
+                by_udp(silent).sip(Host(2), &[Udp], &new()).srv(&[Udp], 2)
+            },
+            4,
+            &["registrar|credentials|binding failed *"],
+        )
+        .long(),
+        row(
+            "a hash of another password",
+            || {
+                // Of no password that anybody has.
+                let hash = "7a3a8b2b0fbc0d6d1bb1ee55d1e2c3c0";
+                usual(new().algorithm("MD5")).without_password().options(&["--ha1", hash])
+            },
+            3,
+            &["credentials failed password_wrong"],
+        )
+        .may(&["credentials warning clear_md5"]),
         row(
             "the first of two servers is overloaded",
             || by_udp(new().refuses("503 Service Unavailable")).sip(Host(2), &[Udp], &new()).srv(&[Udp], 2),
@@ -1147,10 +1190,11 @@ fn rows() -> Vec<Row> {
         row("a registrar that knows no lists", || usual(without_lists("405 Method Not Allowed")), 0, &[]),
         row(
             "a registrar that is silent to lists",
-            || usual(new().says(|it, _| is_fetch(it).then_some(Say::Nothing))),
+            || usual(new().says(|it, _| is_fetch(it).then_some(Say::Nothing))).timeout("10s"),
             0,
             &[],
-        ),
+        )
+        .long(),
         row(
             "a registrar that shows lists to anybody",
             || {
@@ -1172,7 +1216,8 @@ fn rows() -> Vec<Row> {
             },
             0,
             &[NAT],
-        ),
+        )
+        .long(),
         row(
             "a proxy that hands on and says 500",
             || {
@@ -1318,13 +1363,14 @@ fn rows() -> Vec<Row> {
 // --- how it is run -------------------------------------------------------------------------------------------------------
 
 /// How many worlds there are at a time: most of them wait.
-const WORKERS: usize = 12;
+const WORKERS: usize = 16;
 
 /// Every world that is not slow, or those that are; `SIPREG_WORLD` names some by a part of their name.
 fn each_world(is_meant: impl Fn(&Row) -> bool, judge: impl Fn(&Row) -> Result<(), String> + Sync) {
     let wanted = std::env::var("SIPREG_WORLD").unwrap_or_default();
     let mut rows = rows();
     rows.retain(|row| row.name.contains(&wanted) && is_meant(row));
+    rows.sort_by_key(|row| !row.long);
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
