@@ -1,6 +1,6 @@
 //! The whole way that a call to an AOR depends on, looked at step by step: the experiments of `sipreg check`.
 //!
-//! A [`Check`] goes through a table of experiments ([`experiments`]), one after the other. Each is a machine of its own
+//! A check goes through a table of experiments, one after the other. Each is a machine of its own
 //! that orders what it needs (probes, registrations, questions to the name service), hears what came of that, and tells
 //! what it has measured as [`Measured`]: facts, which somebody else judges. What one has found the next ones go on with.
 //! Adding one is a file here, and a line in the table.
