@@ -1180,6 +1180,16 @@ fn rows() -> Vec<Row> {
             0,
             &[NAT],
         ),
+        row(
+            "a name that is resolved by hand",
+            || {
+                let by_hand = ["--registrar", "sip:munich.de:5060", "--resolve", "munich.de:5060:{1}"];
+                World::new().name_server(Play::Silence).sip(Host(1), &[Udp], &new()).options(&by_hand)
+            },
+            0,
+            &[],
+        ),
+        row("a proxy that is named", || by_udp(new()).options(&["--proxy", "sip:sip1.munich.de"]), 0, &[]),
         row("a registrar that gives no lists", || usual(without_lists("403 Forbidden")), 0, &[]),
         row(
             "a registrar that takes a list for a mistake",
