@@ -1466,6 +1466,11 @@ fn check(row: &Row) -> Result<(), String> {
     wrong.extend(report::faults(&object, ran.code));
     wrong.extend(report::differences(&object, ran.code, row.exit, row.must, row.may));
     wrong.extend(traces::faults(world.registrars(), &ran));
+    let came = traces::requests(world.registrars());
+    let sent = object["requests"].as_u64().unwrap_or(0);
+    if sent < came || row.name.starts_with("a healthy world") && sent > came {
+        wrong.push(format!("{came} requests came, and {sent} were sent"));
+    }
     let proofs = traces::proofs(world.registrars());
     if row.must.contains(&"credentials failed password_wrong") && proofs != 1 {
         wrong.push(format!("a wrong password was sent {proofs} times"));
