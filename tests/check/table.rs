@@ -461,6 +461,12 @@ fn rows() -> Vec<Row> {
         )
         .register(6, "not_sip"),
         row(
+            "a web server that takes no WebSocket",
+            || World::new().junk(Host(1), Tcp, HTTP).options(&["--registrar", "sip:{1}:5060;transport=ws"]),
+            6,
+            &["registrar failed not_sip"],
+        ),
+        row(
             "a plain port that speaks TLS",
             || World::new().junk(Host(1), Tcp, TLS_ALERT).srv(&[Tcp], 1),
             6,
@@ -551,6 +557,18 @@ fn rows() -> Vec<Row> {
             0,
             &["registrar warning redirected"],
         ),
+        row(
+            "a name server that says nothing of what it does not know",
+            || {
+                by_udp(new())
+                    .plays("SRV _sip._tcp.munich.de", Play::Silence)
+                    .plays("NAPTR munich.de", Play::Silence)
+            },
+            0,
+            &[],
+        )
+        .may(&["dns warning nameserver_silent"])
+        .long(),
         row(
             "a redirection to nowhere",
             || usual(new().refuses("302 Moved Temporarily")),
