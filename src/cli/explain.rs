@@ -1484,8 +1484,14 @@ pub fn text(words: &[String]) -> Result<String, UsageError> {
         return Ok(list());
     }
     let by_code = asked.parse().ok().filter(|_| asked.len() == 3).and_then(status);
+    // Some steps of a check have the name of something else, too.
+    let step = find(&format!("step {asked}"));
     match find(&asked).or(by_code) {
-        Some(entry) => Ok(page(&asked, entry)),
+        Some(entry) => {
+            let other = step.filter(|step| *step != entry);
+            let more = other.map(|step| format!("\n{}", page(&format!("step {asked}"), step)));
+            Ok(page(&asked, entry) + &more.unwrap_or_default())
+        }
         None => {
             Err(UsageError::value("explain", &asked, "is no status code, exit status, error.kind or cause")
                 .hint(near(&asked)))
