@@ -30,6 +30,10 @@ fn strict_minds_warnings() {
     let codes =
         worlds().map(|(_, world)| [&[][..], &["--strict"]].map(|more| check(&world, more).code.unwrap()));
     assert_eq!(codes, [[0, 0], [0, 7], [3, 3]]);
+    let [_, (_, warned_of), _] = worlds();
+    let object = check(&warned_of, &["--strict", "--json"]).json();
+    let told = ["ok", "outcome", "error"].map(|key| &object[key]);
+    assert_eq!(told, [&Value::Bool(false), &"checked".into(), &Value::Null]);
 }
 
 /// One line with performance data, and the exit codes of Nagios.

@@ -27,5 +27,6 @@ mod screens;
 #[path = "../cli/server.rs"]
 mod server;
 mod table;
+mod terminal;
 mod traces;
 mod world;

@@ -461,6 +461,12 @@ fn rows() -> Vec<Row> {
         )
         .register(6, "not_sip"),
         row(
+            "a web server that takes no WebSocket",
+            || World::new().junk(Host(1), Tcp, HTTP).options(&["--registrar", "sip:{1}:5060;transport=ws"]),
+            6,
+            &["registrar failed not_sip"],
+        ),
+        row(
             "a plain port that speaks TLS",
             || World::new().junk(Host(1), Tcp, TLS_ALERT).srv(&[Tcp], 1),
             6,
@@ -551,6 +557,18 @@ fn rows() -> Vec<Row> {
             0,
             &["registrar warning redirected"],
         ),
+        row(
+            "a name server that says nothing of what it does not know",
+            || {
+                by_udp(new())
+                    .plays("SRV _sip._tcp.munich.de", Play::Silence)
+                    .plays("NAPTR munich.de", Play::Silence)
+            },
+            0,
+            &[],
+        )
+        .may(&["dns warning nameserver_silent"])
+        .long(),
         row(
             "a redirection to nowhere",
             || usual(new().refuses("302 Moved Temporarily")),
@@ -1180,6 +1198,16 @@ fn rows() -> Vec<Row> {
             0,
             &[NAT],
         ),
+        row(
+            "a name that is resolved by hand",
+            || {
+                let by_hand = ["--registrar", "sip:munich.de:5060", "--resolve", "munich.de:5060:{1}"];
+                World::new().name_server(Play::Silence).sip(Host(1), &[Udp], &new()).options(&by_hand)
+            },
+            0,
+            &[],
+        ),
+        row("a proxy that is named", || by_udp(new()).options(&["--proxy", "sip:sip1.munich.de"]), 0, &[]),
         row("a registrar that gives no lists", || usual(without_lists("403 Forbidden")), 0, &[]),
         row(
             "a registrar that takes a list for a mistake",
@@ -1456,6 +1484,11 @@ fn check(row: &Row) -> Result<(), String> {
     wrong.extend(report::faults(&object, ran.code));
     wrong.extend(report::differences(&object, ran.code, row.exit, row.must, row.may));
     wrong.extend(traces::faults(world.registrars(), &ran));
+    let came = traces::requests(world.registrars());
+    let sent = object["requests"].as_u64().unwrap_or(0);
+    if sent < came || row.name.starts_with("a healthy world") && sent > came {
+        wrong.push(format!("{came} requests came, and {sent} were sent"));
+    }
     let proofs = traces::proofs(world.registrars());
     if row.must.contains(&"credentials failed password_wrong") && proofs != 1 {
         wrong.push(format!("a wrong password was sent {proofs} times"));

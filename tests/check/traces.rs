@@ -8,8 +8,7 @@ use crate::run::Ran;
 pub fn faults(registrars: &[Registrar], ran: &Ran) -> Vec<String> {
     let mut wrong = Vec::new();
     let came: Vec<_> = registrars.iter().map(Registrar::came).collect();
-    // What the registrars hand on to each other and to the device does not come from it.
-    let requests: usize = came.iter().map(Vec::len).sum();
+    let requests = requests(registrars);
     if requests > 40 {
         wrong.push(format!("{requests} requests came"));
     }
@@ -24,6 +23,12 @@ pub fn faults(registrars: &[Registrar], ran: &Ran) -> Vec<String> {
         wrong.push("the password is in the output".to_owned());
     }
     wrong
+}
+
+/// How many requests came from the program itself: what a proxy hands on has a Via more.
+pub fn requests(registrars: &[Registrar]) -> u64 {
+    let all = registrars.iter().flat_map(Registrar::came);
+    all.filter(|request| request.all("Via").count() == 1).count().try_into().unwrap()
 }
 
 /// How many answers to a challenge came.

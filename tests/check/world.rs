@@ -482,12 +482,21 @@ impl World {
     }
 
     fn start_at(&self, state: &str, words: &[&str]) -> Child {
+        self.command_at(state, words).spawn().unwrap()
+    }
+
+    /// A command that isn't started yet.
+    pub fn command(&self, words: &[&str]) -> Command {
+        self.command_at("here", words)
+    }
+
+    fn command_at(&self, state: &str, words: &[&str]) -> Command {
         let usual = if self.has_name_server { vec![self.usual_name_server()] } else { Vec::new() };
         let words = self.words(state, &usual, words);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         let mut command = if self.is_isolated { isolated(&words).unwrap() } else { command(&words) };
         command.envs(self.password.map(|password| ("SIPREG_PASSWORD", password)));
-        command.spawn().unwrap()
+        command
     }
 
     /// The registrars, in the order they were put there.
