@@ -251,6 +251,17 @@ impl Account {
         &self.username
     }
 
+    /// Where the secret comes from, in words.
+    #[must_use]
+    pub fn secret_origin(&self) -> String {
+        match (&self.secret, self.locked.is_empty(), &self.plan.keyring.ask) {
+            (Some(source), _, _) => source.described(),
+            (None, false, _) => "password as the configuration says".to_owned(),
+            (None, true, Some(_)) => "password to be asked for".to_owned(),
+            (None, true, None) => "no password".to_owned(),
+        }
+    }
+
     /// Warnings for files of secrets that others may read, and for a memory that others may write.
     #[must_use]
     pub fn exposures(&self) -> Vec<String> {
@@ -387,6 +398,7 @@ impl Wanted {
                 }
                 Wanted { required, ..fetch }
             }
+            ClientCommand::Check => Wanted { purpose: Purpose::Bind { expires: None }, ..fetch },
             ClientCommand::Unregister(removal) if removal.all => {
                 let consent = if removal.yes { Consent::Given } else { Consent::Needed };
                 Wanted { purpose: Purpose::RemoveAll, consent, ..fetch }

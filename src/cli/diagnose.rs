@@ -11,7 +11,7 @@ use crate::proto::client::outcome::{
     Skipped, Unreachable, Unusable, WhySkipped,
 };
 use crate::proto::client::plan::Purpose;
-use crate::proto::identity::{LastWords, Untrusted, UpgradeFault};
+use crate::proto::identity::{LastWords, TlsSession, Untrusted, UpgradeFault};
 use crate::proto::{Cause, ResolveError, Transport};
 use crate::sip::{FramingError, Host};
 
@@ -48,6 +48,18 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
     Fault { kind: Exit::from(failure), message, hint, cause: cause(failure, report), warnings }
 }
 
+/// What is wrong with the other end of a TLS connection that has to be for the name `wanted`: the word for it, the message
+/// that follows the name of the server, and what to do.
+#[must_use]
+pub fn certificate(
+    why: Untrusted,
+    session: Option<&TlsSession>,
+    wanted: &str,
+) -> (Option<FaultCause>, String, &'static str) {
+    let case = certificate::case(why, session, wanted);
+    (certificate::cause(why), certificate::message(why, session, wanted), case.hint)
+}
+
 /// Where a failure comes from, where nothing else can be meant.
 fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
     match failure {
@@ -57,6 +69,9 @@ fn cause(failure: &Failure, report: &Report) -> Option<FaultCause> {
             CredentialsFailure::Missing { has_others: true, .. } => Some(FaultCause::RealmUnserved),
             CredentialsFailure::Missing { has_others: false, .. } => Some(FaultCause::PasswordMissing),
             CredentialsFailure::Rejected { .. } => Some(FaultCause::PasswordWrong),
+            CredentialsFailure::Forbidden { .. } if says_too_many(report) => {
+                Some(FaultCause::TooManyBindings)
+            }
             CredentialsFailure::Forbidden { .. } => Some(FaultCause::Forbidden),
             CredentialsFailure::Unservable { offered } => match decisive(offered) {
                 Some(WhySkipped::Realm) => Some(FaultCause::RealmUnserved),
@@ -522,6 +537,7 @@ fn misbehaved(how: Misbehaviour, report: &Report) -> String {
             match error {
                 FramingError::Tls => format!("{who} answers in TLS"),
                 FramingError::Http => format!("{who} answers in HTTP"),
+                FramingError::Greeting => format!("{who} greets in another protocol than SIP"),
                 FramingError::NoLength
                 | FramingError::BadLength
                 | FramingError::Contradictory
@@ -542,7 +558,8 @@ fn misbehaved_case(how: Misbehaviour) -> Case {
         Misbehaviour::Framing(FramingError::Tls) => explain::ANSWERS_TLS,
         Misbehaviour::Framing(FramingError::Http) => explain::ANSWERS_HTTP,
         Misbehaviour::Framing(
-            FramingError::NoLength
+            FramingError::Greeting
+            | FramingError::NoLength
             | FramingError::BadLength
             | FramingError::Contradictory
             | FramingError::TooLarge,

@@ -118,6 +118,8 @@ pub enum FaultCause {
     NameUnknown,
     /// The name has no address that may be used.
     NoRecords,
+    /// A server that the domain names has no address.
+    SrvTargetUnknown,
     /// The domain says that it does not offer the service: an SRV target of ".".
     ServiceNotOffered,
     /// No name server answered.
@@ -130,6 +132,16 @@ pub enum FaultCause {
     Unreachable,
     /// No answer at all.
     Silent,
+    /// One destination does not answer, and another does.
+    DestinationDown,
+    /// No answer over UDP where TCP has one.
+    UdpBlocked,
+    /// No answer over TCP where UDP has one.
+    TcpBlocked,
+    /// No answer over IPv6 where IPv4 has one.
+    Ipv6Broken,
+    /// No answer over IPv4 where IPv6 has one.
+    Ipv4Broken,
     /// The certificate, or one above it, has run out; or our clock is wrong.
     CertificateExpired,
     /// The certificate, or one above it, is not good yet; or our clock is wrong.
@@ -146,6 +158,8 @@ pub enum FaultCause {
     NotTls,
     /// There is no version of TLS that both sides speak.
     TlsVersion,
+    /// The certificate runs out within two weeks.
+    CertificateExpiresSoon,
     /// Something else than SIP comes back.
     NotSip,
     /// 405 or 501: the server takes no REGISTER.
@@ -158,14 +172,50 @@ pub enum FaultCause {
     ExtensionRequired,
     /// Redirected in a circle, too often, or to nothing that can be tried.
     Redirected,
+    /// A final answer that has no word of its own.
+    RegistrarError,
+    /// Anybody may register: no password was asked for.
+    OpenRegistrar,
+    /// The password is proven by MD5, and not over TLS.
+    ClearMd5,
     /// A 2xx that does not list the contact.
     NotBound,
     /// `list --contact`: the contact is not in the list.
     NotListed,
     /// The registrar says that there are too many bindings.
     TooManyBindings,
+    /// The contact that is listed is not the one that was asked for.
+    ContactRewritten,
     /// A 2xx to a removal that still lists the contact.
     NotRemoved,
+    /// Another lifetime was granted than was asked for.
+    LifetimeChanged,
+    /// Something on the way has changed headers or the body.
+    Tampered,
+    /// Large requests get no answer.
+    SizeLost,
+    /// The other side sees us at another address than ours.
+    BehindNat,
+    /// A request for the AOR does not arrive where it is bound.
+    NotReachable,
+    /// It does not arrive any more after a time without traffic.
+    NatMappingShort,
+    /// Another device, or the server itself, has answered it.
+    AnsweredByOther,
+    /// The clock of the server and ours differ.
+    ClockOff,
+    /// What is bound at one server is not known at another.
+    ServersDiffer,
+    /// Bindings of this host that nobody keeps.
+    Leftovers,
+}
+
+impl FaultCause {
+    /// The word that scripts know it by.
+    #[must_use]
+    pub fn word(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 /// Why it failed.

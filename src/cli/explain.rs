@@ -39,11 +39,36 @@ pub struct Entry {
     pub causes: &'static [&'static str],
     /// What to try, in this order.
     pub remedies: &'static [&'static str],
+    /// What not to bother with.
+    pub vain: &'static [&'static str],
     /// How it is met, with what to do in each case.
     pub cases: &'static [Case],
 }
 
-const NONE: Entry = Entry { words: &[], meaning: "", causes: &[], remedies: &[], cases: &[] };
+const NONE: Entry = Entry { words: &[], meaning: "", causes: &[], remedies: &[], vain: &[], cases: &[] };
+
+impl Entry {
+    /// What to do first, if anything is known to help.
+    #[must_use]
+    pub fn first_remedy(&self) -> Option<&'static str> {
+        self.remedies.first().copied().or_else(|| self.cases.first().map(|case| case.hint))
+    }
+}
+
+/// The word that a cause is explained by: two of them are names of exit statuses, too.
+#[must_use]
+pub fn cause_word(cause: &str) -> String {
+    match cause {
+        "refused" | "unreachable" => format!("network {cause}"),
+        _ => cause.to_owned(),
+    }
+}
+
+/// What is known by that very word.
+#[must_use]
+pub fn of_word(word: &str) -> Option<&'static Entry> {
+    find(word)
+}
 
 // --- what keeps a server from its store ----------------------------------------------------------
 
@@ -590,6 +615,7 @@ pub const ENTRIES: &[Entry] = &[
             "'sipreg COMMAND --help' has examples",
         ],
         cases: &[NOTHING_REMEMBERED],
+        ..NONE
     },
     Entry {
         words: &["exit 3", "credentials"],
@@ -617,6 +643,7 @@ pub const ENTRIES: &[Entry] = &[
             NO_CHALLENGE,
             ENDLESS,
         ],
+        ..NONE
     },
     Entry {
         words: &["exit 4", "timeout"],
@@ -635,6 +662,7 @@ pub const ENTRIES: &[Entry] = &[
             FELL_SILENT,
             BUSY,
         ],
+        ..NONE
     },
     Entry {
         words: &["exit 5", "unreachable"],
@@ -683,6 +711,7 @@ pub const ENTRIES: &[Entry] = &[
             NO_SUBPROTOCOL,
             NOT_WEBSOCKET,
         ],
+        ..NONE
     },
     Entry {
         words: &["untrusted"],
@@ -721,6 +750,7 @@ pub const ENTRIES: &[Entry] = &[
             TLS_ALERT,
             TLS_FAILED,
         ],
+        ..NONE
     },
     Entry {
         words: &["exit 6", "misbehaved"],
@@ -732,6 +762,7 @@ pub const ENTRIES: &[Entry] = &[
         ],
         remedies: &["-vv shows what it answered"],
         cases: &[NOT_BOUND, STILL_BOUND, REDIRECTED, NOT_SIP, ANSWERS_TLS, ANSWERS_HTTP, FALSE_SERVER],
+        ..NONE
     },
     Entry {
         words: &["exit 7", "unmet"],
@@ -739,6 +770,7 @@ pub const ENTRIES: &[Entry] = &[
         causes: &["the device is off, or its binding has run out", "it is bound with another URI"],
         remedies: &["'sipreg list AOR' shows what is bound"],
         cases: &[COMPLETE_LIST, UNREADABLE_LIST, UNLISTED],
+        ..NONE
     },
     Entry {
         words: &["exit 70", "internal"],
@@ -821,6 +853,7 @@ pub const ENTRIES: &[Entry] = &[
             "check the password first, then --username, then whether this user may register this AOR",
         ],
         cases: &[NOT_ASKED],
+        ..NONE
     },
     Entry {
         words: &["404"],
@@ -828,6 +861,7 @@ pub const ENTRIES: &[Entry] = &[
         causes: &["a misspelt AOR", "a registrar that does not serve the domain"],
         remedies: &["no such user or domain there: check the AOR, and name the registrar with --registrar"],
         cases: &[NOTHING_LISTED, ADDRESSED],
+        ..NONE
     },
     Entry {
         words: &["405", "501"],
@@ -913,6 +947,7 @@ pub const ENTRIES: &[Entry] = &[
             "--retry-for 5m tries again, not before its Retry-After",
         ],
         cases: &[TOO_MANY_BINDINGS],
+        ..NONE
     },
     Entry {
         words: &["513"],
@@ -939,7 +974,15 @@ pub const CAUSES: &[Entry] = &[
         "asked again after the answer: the password is wrong, or the user",
         &[PASSWORD_WRONG, HA1_WRONG],
     ),
-    known_cause(&["user_unknown"], "404 after the password: the registrar does not know the user", &[]),
+    Entry {
+        words: &["user_unknown"],
+        meaning: "404 after the password: the registrar does not know the user",
+        remedies: &[
+            "check the user part of the AOR: the password was good, and the address is not one of this registrar",
+        ],
+        vain: &["another password changes nothing"],
+        ..NONE
+    },
     known_cause(
         &["forbidden"],
         "403 after the password: it may be that, or what the user may do",
@@ -1013,21 +1056,53 @@ pub const CAUSES: &[Entry] = &[
     ),
     known_cause(&["tls_version"], "there is no version of TLS that both sides speak", &[TLS_VERSION]),
     known_cause(&["not_sip"], "something else than SIP comes back", &[NOT_SIP, ANSWERS_TLS, ANSWERS_HTTP]),
-    known_cause(&["no_registrar"], "405 or 501: the server knows no REGISTER", &[]),
-    known_cause(
-        &["domain_not_served"],
-        "404 before any challenge: the server does not serve the domain, or has no such user",
-        &[],
-    ),
-    known_cause(&["overloaded"], "503: the server is overloaded or in maintenance", &[]),
-    known_cause(&["extension_required"], "421: the registrar insists on an extension", &[]),
+    Entry {
+        words: &["no_registrar"],
+        meaning: "405 or 501: the server knows no REGISTER",
+        remedies: &["it is a proxy or a phone, and no registrar: --registrar names the one that is"],
+        vain: &["the password was not even asked for"],
+        ..NONE
+    },
+    Entry {
+        words: &["domain_not_served"],
+        meaning: "404 before any challenge: the server does not serve the domain, or has no such user",
+        remedies: &[
+            "check the domain of the AOR; an address in its place: --proxy keeps the domain in the request",
+        ],
+        vain: &["the password was not even asked for"],
+        ..NONE
+    },
+    Entry {
+        words: &["overloaded"],
+        meaning: "503: the server is overloaded or in maintenance",
+        remedies: &[
+            "try again later, or another server with --proxy; --retry-for of the other commands waits for it",
+        ],
+        vain: &["nothing of the account has to be changed"],
+        ..NONE
+    },
+    Entry {
+        words: &["extension_required"],
+        meaning: "421: the registrar insists on an extension",
+        remedies: &[
+            "sipreg does not have it, or a 420 has taken it away: whoever runs the registrar can do without",
+        ],
+        ..NONE
+    },
     known_cause(
         &["redirected"],
         "redirected in a circle, too often, or to nothing that can be tried",
         &[REDIRECTED],
     ),
     known_cause(&["not_bound"], "the registrar says yes and does not list the contact", &[NOT_BOUND]),
-    known_cause(&["not_listed"], "'list --contact': that contact is not in the list", &[]),
+    Entry {
+        words: &["not_listed"],
+        meaning: "'list --contact': that contact is not in the list; check: the list lacks what was just bound",
+        remedies: &[
+            "the registrar may hide bindings, or have several nodes that don't share them: -vv shows the list",
+        ],
+        ..NONE
+    },
     known_cause(
         &["too_many_bindings"],
         "the registrar says that it allows no more bindings",
@@ -1038,6 +1113,298 @@ pub const CAUSES: &[Entry] = &[
         "the registrar says yes and still lists what was to be removed",
         &[STILL_BOUND],
     ),
+];
+
+/// Entries of the causes that experiments alone show: the findings of `sipreg check` that no other command has.
+const FINDINGS: &[Entry] = &[
+    Entry {
+        words: &["network refused"],
+        meaning: "a host is there, and nobody listens at that port",
+        causes: &[
+            "the server is not running, or listens at another port or address",
+            "a firewall that rejects",
+        ],
+        remedies: &[CONNECTION_REFUSED.hint],
+        vain: &["the password and a longer --timeout are not to blame"],
+        ..NONE
+    },
+    Entry {
+        words: &["network unreachable"],
+        meaning: "there is no way to that address",
+        causes: &["no network, a missing route, or a VPN that is down"],
+        remedies: &[NETWORK_UNREACHABLE.hint],
+        vain: &["the password is not to blame"],
+        ..NONE
+    },
+    Entry {
+        words: &["srv_target_unknown"],
+        meaning: "the domain's SRV record names a server that has no address",
+        causes: &[
+            "a typing error in the zone",
+            "a server that was taken out of service, and not out of the zone",
+        ],
+        remedies: &[
+            "whoever keeps the zone of the domain has to mend the target of its SRV record, or take the record out; \
+             --registrar names another server until then",
+        ],
+        vain: &["the password and the network are not to blame"],
+        ..NONE
+    },
+    Entry {
+        words: &["destination_down"],
+        meaning: "one server of the name does not answer, and another one does",
+        causes: &["it is down or being restarted", "a firewall lets requests pass to the others only"],
+        remedies: &[
+            "whoever runs the servers should know: until it is back, each registration that begins there takes longer",
+        ],
+        vain: &["nothing of the account has to be changed"],
+        ..NONE
+    },
+    Entry {
+        words: &["udp_blocked"],
+        meaning: "nothing comes back over UDP, where TCP answers",
+        causes: &["a firewall that drops UDP, here or there", "a server that has UDP switched off"],
+        remedies: &["--transport tcp goes the way that works; or let UDP to that port through"],
+        vain: &["a longer --timeout and another password change nothing"],
+        ..NONE
+    },
+    Entry {
+        words: &["tcp_blocked"],
+        meaning: "no connection comes about over TCP, where UDP answers",
+        causes: &[
+            "a firewall that drops TCP to that port",
+            "a server that has TCP switched off, and a zone that names it",
+        ],
+        remedies: &["--transport udp goes the way that works; large requests need TCP, so let it through"],
+        vain: &["the password is not to blame"],
+        ..NONE
+    },
+    Entry {
+        words: &["ipv6_broken"],
+        meaning: "the server answers over IPv4, and not over IPv6, which is tried first",
+        causes: &[
+            "an AAAA record for a server that does not listen there",
+            "a network without a way to IPv6",
+        ],
+        remedies: &[
+            "-4 goes the way that works; whoever keeps the zone should take the AAAA record out until it does",
+        ],
+        vain: &["a longer --timeout only makes it slower"],
+        ..NONE
+    },
+    Entry {
+        words: &["ipv4_broken"],
+        meaning: "the server answers over IPv6, and not over IPv4",
+        causes: &["an A record for a server that does not listen there", "a network without a way to IPv4"],
+        remedies: &[
+            "-6 goes the way that works; whoever keeps the zone should take the A record out until it does",
+        ],
+        ..NONE
+    },
+    Entry {
+        words: &["certificate_expires_soon"],
+        meaning: "the certificate of the server runs out within two weeks",
+        causes: &["a renewal that does not run by itself, or does not reach the SIP server"],
+        remedies: &["whoever runs the server should renew it, and have the server read it again"],
+        vain: &["--tls-insecure is no answer: it trusts anybody"],
+        ..NONE
+    },
+    Entry {
+        words: &["registrar_error"],
+        meaning: "the registrar refuses, by a status that has no word of its own",
+        remedies: &["'sipreg explain STATUS' says what the status means; -vv shows the whole answer"],
+        ..NONE
+    },
+    Entry {
+        words: &["open_registrar"],
+        meaning: "the registrar binds anybody, without a password",
+        causes: &["a test server", "a server that knows its users by the address they come from"],
+        remedies: &[
+            "fine in a laboratory; elsewhere whoever runs it should ask for passwords: calls can be taken over",
+        ],
+        ..NONE
+    },
+    Entry {
+        words: &["clear_md5"],
+        meaning: "the password is proven by MD5 over a way that others can read along",
+        causes: &["a registrar that knows no other digest (RFC 8760)"],
+        remedies: &[
+            "--transport tls where the registrar has it; else a long random password, which nobody guesses",
+        ],
+        vain: &["it works: nothing has to be mended for calls to arrive"],
+        ..NONE
+    },
+    Entry {
+        words: &["contact_rewritten"],
+        meaning: "the registrar lists the contact at another place than it was asked to bind",
+        causes: &[
+            "an application layer gateway in a router",
+            "a registrar that mends contacts behind a NAT by itself",
+        ],
+        remedies: &[
+            "--transport tls keeps gateways out, or switch the SIP ALG of the router off; where the registrar does it, \
+             --advertise names the address that it wants",
+        ],
+        vain: &["STUN and keep-alives don't help against a gateway"],
+        ..NONE
+    },
+    Entry {
+        words: &["lifetime_changed"],
+        meaning: "the binding was granted for another time than was asked for",
+        causes: &["a registrar with a fixed lifetime"],
+        remedies: &[
+            "nothing has to be done: 'sipreg keep' refreshes by what is granted; --expires can ask for that at once",
+        ],
+        ..NONE
+    },
+    Entry {
+        words: &["tampered"],
+        meaning: "something on the way changes our headers or bodies: an application layer gateway",
+        causes: &["the \"SIP ALG\" or \"SIP helper\" of a router or firewall"],
+        remedies: &[
+            "switch the SIP ALG of the router off, or use --transport tls: what it can't read it can't change",
+        ],
+        vain: &["STUN, keep-alives and --advertise don't help: it changes what they say, too"],
+        ..NONE
+    },
+    Entry {
+        words: &["size_lost"],
+        meaning: "requests above 1300 octets get no answer, where small ones do",
+        causes: &["a router or firewall that drops fragments of datagrams", "a tunnel with a small MTU"],
+        remedies: &[
+            "--transport tcp or tls: streams are cut to what fits; or let fragments through, or mend the MTU",
+        ],
+        vain: &["a longer --timeout changes nothing: what is lost is lost each time"],
+        ..NONE
+    },
+    Entry {
+        words: &["behind_nat"],
+        meaning: "the server sees us at another address than ours",
+        causes: &["a NAT, as in almost every home and office"],
+        remedies: &[
+            "'sipreg keep' binds the address that is seen and keeps the way open; one-shot commands have --advertise",
+        ],
+        vain: &["it is no fault: only what 'reach' says counts"],
+        ..NONE
+    },
+    Entry {
+        words: &["not_reachable"],
+        meaning: "a request for the AOR does not arrive where it is bound, so calls would not either",
+        causes: &[
+            "a NAT, and a registrar that calls the private address behind it",
+            "a firewall that lets nobody in",
+            "a server that only registers, and routes no calls",
+        ],
+        remedies: &[
+            "look at the status: 480 and 404 are the proxy's, who knows no binding; silence and 408 are the way to us: \
+             'sipreg keep', or --transport tcp, whose connection calls come back over",
+        ],
+        vain: &["the password is right: it has let us in"],
+        ..NONE
+    },
+    Entry {
+        words: &["nat_mapping_short"],
+        meaning: "calls arrive at once, and not any more after a time without traffic: the NAT forgets",
+        causes: &["a NAT that forgets datagrams after some seconds, as many do after 30"],
+        remedies: &[
+            "'sipreg keep' sends keep-alives: --keepalive 15s over UDP, in half the time that was too long; or --transport \
+             tcp, which NATs remember longer",
+        ],
+        vain: &["a shorter --expires does the same with more traffic"],
+        ..NONE
+    },
+    Entry {
+        words: &["answered_by_other"],
+        meaning: "a request for the AOR was answered by another device, or by the server itself",
+        causes: &["another phone of the same address", "a server that answers OPTIONS itself"],
+        remedies: &["switch the other devices off and check again: 'sipreg list' shows what is bound"],
+        ..NONE
+    },
+    Entry {
+        words: &["clock_off"],
+        meaning: "our clock and that of the server differ by five minutes or more",
+        causes: &["a host without time synchronisation, here or there"],
+        remedies: &["set the clock that is wrong, by NTP: certificates and lifetimes depend on it"],
+        ..NONE
+    },
+    Entry {
+        words: &["servers_differ"],
+        meaning: "what is bound at one server of the name is not known at another: calls arrive by chance",
+        causes: &["servers that share no location service", "a replica that lags behind or is cut off"],
+        remedies: &[
+            "whoever runs the servers has to have them share their bindings; --proxy names one of them until then",
+        ],
+        vain: &["registering again only moves the trouble"],
+        ..NONE
+    },
+    Entry {
+        words: &["leftovers"],
+        meaning: "bindings of this host are listed where nobody listens any more",
+        causes: &["programs that ended without unregistering", "'sipreg register', which does not stay"],
+        remedies: &[
+            "'sipreg unregister AOR --contact URI' removes one; by themselves they end when their time is over",
+        ],
+        ..NONE
+    },
+];
+
+/// The steps of `sipreg check`.
+const STEPS: &[Entry] = &[
+    Entry {
+        words: &["step account", "account"],
+        meaning: "check: what is going to be used: AOR, user, where the password comes from, registrar and proxy",
+        ..NONE
+    },
+    Entry {
+        words: &["step dns", "dns"],
+        meaning: "check: the name service: NAPTR, SRV and addresses, by each name server",
+        ..NONE
+    },
+    Entry {
+        words: &["step network"],
+        meaning: "check: every destination, not only the first: does anybody answer, and how soon",
+        ..NONE
+    },
+    Entry {
+        words: &["step tls"],
+        meaning: "check: version and certificate of each destination over TLS",
+        ..NONE
+    },
+    Entry {
+        words: &["step registrar", "registrar"],
+        meaning: "check: whether SIP is spoken there, for this domain, and REGISTER is taken",
+        ..NONE
+    },
+    Entry {
+        words: &["step credentials"],
+        meaning: "check: the challenge, and what becomes of the answer; it is given once, at one server",
+        ..NONE
+    },
+    Entry {
+        words: &["step binding", "binding"],
+        meaning: "check: whether the contact is bound as it is, listed, and removed again",
+        ..NONE
+    },
+    Entry {
+        words: &["step way", "way"],
+        meaning: "check: how the other side sees us, what is changed on the way, and what gets lost for its size",
+        ..NONE
+    },
+    Entry {
+        words: &["step reach", "reach"],
+        meaning: "check: whether a request for the AOR, through the proxy, arrives at the socket that is bound",
+        ..NONE
+    },
+    Entry {
+        words: &["step clock", "clock"],
+        meaning: "check: the time that the server says, against ours",
+        ..NONE
+    },
+    Entry {
+        words: &["step others", "others"],
+        meaning: "check: whether every server knows the binding, and what else is bound",
+        ..NONE
+    },
 ];
 
 /// Entries of the causes of `handshake_failed` of `sipreg serve`, but for those that [`CAUSES`] has: they are the same thing,
@@ -1153,7 +1520,7 @@ pub fn status_hint(code: u16) -> Option<&'static str> {
 
 /// All that can be asked for.
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    ENTRIES.iter().chain(CAUSES).chain(HANDSHAKES)
+    ENTRIES.iter().chain(CAUSES).chain(FINDINGS).chain(HANDSHAKES).chain(STEPS)
 }
 
 fn find(word: &str) -> Option<&'static Entry> {
@@ -1171,8 +1538,14 @@ pub fn text(words: &[String]) -> Result<String, UsageError> {
         return Ok(list());
     }
     let by_code = asked.parse().ok().filter(|_| asked.len() == 3).and_then(status);
+    // Some steps of a check have the name of something else, too.
+    let step = find(&format!("step {asked}"));
     match find(&asked).or(by_code) {
-        Some(entry) => Ok(page(&asked, entry)),
+        Some(entry) => {
+            let other = step.filter(|step| *step != entry);
+            let more = other.map(|step| format!("\n{}", page(&format!("step {asked}"), step)));
+            Ok(page(&asked, entry) + &more.unwrap_or_default())
+        }
         None => {
             Err(UsageError::value("explain", &asked, "is no status code, exit status, error.kind or cause")
                 .hint(near(&asked)))
@@ -1205,7 +1578,12 @@ fn page(asked: &str, entry: &Entry) -> String {
     let also = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
     let mut text = String::new();
     fill(&mut text, &format!("{}{also}: {}", title(asked), entry.meaning), "", "  ");
-    for (head, lines) in [("usual causes:", entry.causes), ("what to do:", entry.remedies)] {
+    let parts = [
+        ("usual causes:", entry.causes),
+        ("what to do:", entry.remedies),
+        ("what not to bother with:", entry.vain),
+    ];
+    for (head, lines) in parts {
         if !lines.is_empty() {
             text += &format!("\n{head}\n");
         }
@@ -1334,7 +1712,7 @@ mod tests {
     fn an_unknown_word_names_near_ones() {
         insta::assert_snapshot!(["6", "crednetials", "999", "99", "exit", "4O3"].map(said).concat(), @r#"
         explain: "6" is no status code, exit status, error.kind or cause (near it are exit 6, 416, 600; 'sipreg explain' lists all)
-        explain: "crednetials" is no status code, exit status, error.kind or cause (near it are credentials, not_tls, internal; 'sipreg explain' lists all)
+        explain: "crednetials" is no status code, exit status, error.kind or cause (near it are credentials, step credentials, not_tls; 'sipreg explain' lists all)
         explain: "999" is no status code, exit status, error.kind or cause (near it are 439, 494, 100; 'sipreg explain' lists all)
         explain: "99" is no status code, exit status, error.kind or cause (near it are 439, 494, 100; 'sipreg explain' lists all)
         explain: "exit" is no status code, exit status, error.kind or cause (near it are exit 0, exit 1, exit 2; 'sipreg explain' lists all)

@@ -68,8 +68,8 @@ pub const PROGRAM: Help = Help {
 };
 
 /// The help of every command, in the order of the list.
-pub const COMMANDS: [&Help; 9] =
-    [&REGISTER, &KEEP, &LIST, &UNREGISTER, &SERVE, &DEMO, &EXPLAIN, &COMPLETIONS, &MAN];
+pub const COMMANDS: [&Help; 10] =
+    [&REGISTER, &KEEP, &LIST, &UNREGISTER, &CHECK, &SERVE, &DEMO, &EXPLAIN, &COMPLETIONS, &MAN];
 
 impl Help {
     /// What is said of a command, by its name.
@@ -272,6 +272,53 @@ touches no other device.",
     exit_as: Some("register"),
     exit_note: "6 also says that the registrar answered\n\
         yes, and the binding is still there.",
+    ..PLAIN
+};
+
+/// What `--timeout` bounds for `sipreg check`.
+pub const CHECK_TIMEOUT: &str = "\
+What is bound by then is removed; steps that nobody came to are told as skipped. --patience adds to it. \
+What you take to answer a question does not count";
+
+/// What `--quiet` leaves of `sipreg check`.
+pub const CHECK_QUIET: &str = "\
+The exit status says what was found. What --json and --nagios print is printed all the same, and so is the \
+warning of --tls-insecure";
+
+/// `sipreg check`.
+pub const CHECK: Help = Help {
+    name: "check",
+    usage: "[OPTIONS] <AOR>",
+    details: "\
+The whole way is gone that a call to AOR depends on: the name service, every server, TLS, the registrar, \
+the password, a binding, and a request to yourself that has to arrive. Each step is told as soon as it is \
+known, with what it means, what to do about it and what not to bother with. One contact is bound, for as \
+short as the registrar allows, and removed; other bindings are not touched. The password is used at one \
+server, and never again once it was refused.",
+    examples: &[
+        ("Why does it not work?", &["sipreg check you@example.com"]),
+        (
+            "Does a NAT forget this device within two minutes?",
+            &["sipreg check you@example.com --patience 2m"],
+        ),
+        ("For a ticket:", &["sipreg check you@example.com --report ./ticket"]),
+        ("In monitoring:", &["sipreg check you@example.com --nagios --timeout 20s"]),
+        ("Only what was found:", &["sipreg check you@example.com --json | jq -r '.steps[].cause | values'"]),
+    ],
+    exit: &[
+        (0, "nothing failed"),
+        (1, "refused by the registrar"),
+        (2, "the command line or the configuration file is wrong; nothing was sent"),
+        (3, "credentials are missing or were not accepted"),
+        (4, "no answer in time"),
+        (5, "could not be reached, or who is there could not prove to be the right one"),
+        (6, "the registrar misbehaved: it is none, or said yes and did not do it"),
+        (7, "something else failed; --strict: there was a warning"),
+        (70, "internal error (a bug)"),
+        (130, "ended by SIGINT (Ctrl-C); 143 by SIGTERM. What was bound is removed"),
+    ],
+    exit_note: "",
+    remark: "The first step that failed decides. 'sipreg explain' knows the word of each finding.",
     ..PLAIN
 };
 

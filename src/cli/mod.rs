@@ -5,6 +5,7 @@
 
 mod account;
 mod certificates;
+pub mod check;
 mod complete;
 mod config;
 mod crash;
@@ -14,6 +15,7 @@ mod environment;
 mod exit;
 pub mod explain;
 mod exposure;
+pub mod finding;
 mod help;
 mod keep;
 mod man;
@@ -21,6 +23,7 @@ mod metrics;
 mod options;
 mod prompt;
 mod register;
+mod replace;
 pub mod report;
 mod secret;
 mod serve;
@@ -135,6 +138,7 @@ pub fn run_from(arguments: Arguments<'_>, environment: &Environment, streams: &m
         Ok(Args { command: Command::Register(args) }) => ask((*args.0).into(), environment, streams),
         Ok(Args { command: Command::List(args) }) => ask((*args.0).into(), environment, streams),
         Ok(Args { command: Command::Unregister(args) }) => ask((*args.0).into(), environment, streams),
+        Ok(Args { command: Command::Check(args) }) => check::run(*args.0, environment, streams),
         Ok(Args { command: Command::Completions(args) }) => {
             let script = complete::script(args.0.shell);
             Reporter::new(streams, Settings::default(), None, environment).data(&script)
@@ -190,6 +194,7 @@ fn ask(request: Request, environment: &Environment, streams: &mut Streams<'_>) -
         ClientCommand::Register => CommandName::Register,
         ClientCommand::List(_) => CommandName::List,
         ClientCommand::Unregister(_) => CommandName::Unregister,
+        ClientCommand::Check => CommandName::Check,
     });
     let output = &request.options.output;
     if output.format.json_schema {
@@ -229,7 +234,11 @@ fn not_run(
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         reporter.usage_help(&text(err.is_on()))
     } else {
-        reporter.fail(usage::from_clap(error, arguments.get(1).and_then(|command| command.to_str())))
+        let error = usage::from_clap(error, arguments.get(1).and_then(|command| command.to_str()));
+        if check::is_for_nagios(arguments) {
+            return check::unreadable(error.into(), &mut reporter);
+        }
+        reporter.fail(error)
     }
 }
 

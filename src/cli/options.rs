@@ -63,6 +63,8 @@ pub enum Command {
     List(Deferred<List>),
     /// Remove this device's binding, another one, or all
     Unregister(Deferred<Unregister>),
+    /// Say why an address doesn't work, and prove it when it does
+    Check(Deferred<Check>),
     /// Run a registrar, and route calls to the devices bound there
     Serve(Deferred<Serve>),
     /// Watch the textbook registration, on this machine alone
@@ -110,6 +112,52 @@ pub struct Unregister {
     pub removal: Removal,
     #[command(flatten)]
     pub options: Client<(), Retry>,
+}
+
+/// `sipreg check`.
+#[derive(ClapArgs)]
+#[command(
+    mut_arg("timeout", |timeout| timeout.help("Time for the whole command [default: 60s]").long_help(help::CHECK_TIMEOUT)),
+    mut_arg("quiet", |quiet| quiet.long_help(help::CHECK_QUIET))
+)]
+pub struct Check {
+    /// The address to look at: sip:you@example.com, or an account
+    #[arg(value_name = "AOR", required_unless_present = "json_schema")]
+    pub aor: Option<String>,
+    #[command(flatten)]
+    pub looking: Looking,
+    #[command(flatten)]
+    pub options: Client<(), ()>,
+}
+
+#[derive(Clone, Default, ClapArgs)]
+#[command(next_help_heading = "How to look, and how to tell")]
+pub struct Looking {
+    /// Look whether calls arrive again after that
+    ///
+    /// Nothing is sent in between: what stands on the way may forget this device by then, and a keep-alive is needed more
+    /// often. It adds to --timeout.
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true)]
+    pub patience: Option<Span>,
+    /// End with 7 on warnings, too
+    #[arg(long)]
+    pub strict: bool,
+    /// Write text, JSON and messages there
+    ///
+    /// What a ticket needs: check.txt, check.json and check.pcapng, with secrets masked. The folder is made if it is not
+    /// there; what was in these files is lost.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Print one line for Nagios
+    ///
+    /// With performance data. The exit status is that of a plugin: 0 ok, 1 warning, 2 critical, 3 unknown.
+    #[arg(long, conflicts_with = "json")]
+    pub nagios: bool,
+    /// Write Prometheus text to that file
+    ///
+    /// For the textfile collector of node_exporter. The file is replaced as a whole.
+    #[arg(long, value_name = "FILE")]
+    pub textfile: Option<PathBuf>,
 }
 
 /// Declares a group of options once for the command line and the configuration file: the argument reader makes options
@@ -883,6 +931,8 @@ impl Request {
         let mut keys = Vec::new();
         self.options.add_keys("", &mut keys);
         let has_contacts = match &self.command {
+            // It binds a contact of its own.
+            ClientCommand::Check => true,
             ClientCommand::Register => false,
             // A contact would be a condition there, and the file sets none.
             ClientCommand::List(_) => true,
@@ -901,6 +951,8 @@ pub enum ClientCommand {
     List(Vec<Contact>),
     /// These are to be removed.
     Unregister(Removal),
+    /// The whole way is to be looked at.
+    Check,
 }
 
 impl From<Register> for Request {
@@ -918,6 +970,15 @@ impl From<List> for Request {
 impl From<Unregister> for Request {
     fn from(Unregister { aor, removal, options }: Unregister) -> Request {
         Request { aor, command: ClientCommand::Unregister(removal), options: options.typed() }
+    }
+}
+
+impl Check {
+    /// What is wanted, and how it is looked at and told.
+    #[must_use]
+    pub fn request(self) -> (Request, Looking) {
+        let Check { aor, looking, options } = self;
+        (Request { aor, command: ClientCommand::Check, options: options.typed() }, looking)
     }
 }
 

@@ -188,7 +188,7 @@ fn late(waited_for: WaitedFor, account: &Account) -> Fault {
     Fault::new(Exit::Timeout, message, Some(hint.to_owned()))
 }
 
-async fn secrets(account: &mut Account) -> Result<(), UsageError> {
+pub(super) async fn secrets(account: &mut Account) -> Result<(), UsageError> {
     if let Some(source) = account.secret() {
         account.unlock(source.fetch().await?);
     }
@@ -318,6 +318,7 @@ pub(super) async fn drive(
             | Notice::Dropped { .. }
             | Notice::PasswordWanted { .. }
             | Notice::Server(_)
+            | Notice::Check(_)
             | Notice::Account { .. }) => session.show(&notice, reporter),
         }
     }

@@ -126,6 +126,18 @@ impl Source {
         Ok(())
     }
 
+    /// Where it comes from, in words.
+    #[must_use]
+    pub fn described(&self) -> String {
+        match self {
+            Source::Known(Secret::Password(_)) => "password given".to_owned(),
+            Source::Known(Secret::Ha1 { .. }) => "HA1 given".to_owned(),
+            Source::File(path, Kind::Password) => format!("password in {}", shown(&path.to_string_lossy())),
+            Source::File(path, Kind::Ha1) => format!("HA1 in {}", shown(&path.to_string_lossy())),
+            Source::Stdin(_) => "password on standard input".to_owned(),
+        }
+    }
+
     /// A warning for a file that others than its owner may read.
     #[must_use]
     pub fn exposure(&self) -> Option<String> {

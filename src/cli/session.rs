@@ -217,6 +217,7 @@ impl Session {
             | Notice::Retrying { .. }
             | Notice::Finished(_)
             | Notice::Server(_)
+            | Notice::Check(_)
             | Notice::Account { .. } => {}
         }
     }
@@ -234,6 +235,7 @@ impl Session {
             | Notice::Retrying { .. }
             | Notice::Finished(_)
             | Notice::Server(_)
+            | Notice::Check(_)
             | Notice::Account { .. }) => Some(notice),
         }
     }

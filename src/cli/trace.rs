@@ -19,6 +19,8 @@ pub struct Wish {
     file: Option<PathBuf>,
     collector: Option<Collector>,
     secrets: Secrets,
+    /// A second file, in which secrets are always masked.
+    masked: Option<PathBuf>,
 }
 
 /// What makes the copies, and the file that they go to.
@@ -28,6 +30,8 @@ pub struct Copies {
     pub capture: Option<Capture>,
     /// For the session.
     pub trace: Option<Trace>,
+    /// The second file, for whoever wanted it.
+    pub masked: Option<Trace>,
 }
 
 /// A file of messages that is being written.
@@ -45,7 +49,14 @@ impl Wish {
             file: options.trace.clone(),
             collector: options.hep.clone(),
             secrets: if shows_secrets { Secrets::Shown } else { Secrets::Covered },
+            masked: None,
         }
+    }
+
+    /// The same, and a file in which secrets are masked whatever the others show.
+    #[must_use]
+    pub fn and_masked(self, path: PathBuf) -> Wish {
+        Wish { masked: Some(path), ..self }
     }
 
     /// Makes the file, and finds who collects copies; nothing of that where nothing is going to be sent.
@@ -53,7 +64,8 @@ impl Wish {
     /// # Errors
     /// The file can't be made, or the name is not known.
     pub async fn begin(&self, is_rehearsal: bool) -> Result<Copies, UsageError> {
-        if is_rehearsal || (self.file.is_none() && self.collector.is_none()) {
+        let is_wanted = self.file.is_some() || self.collector.is_some() || self.masked.is_some();
+        if is_rehearsal || !is_wanted {
             return Ok(Copies::default());
         }
         let mut capture = Capture::new(self.secrets);
@@ -65,16 +77,22 @@ impl Wish {
             let address = address(collector.clone()).await.map_err(|error| refused(&error))?;
             capture = capture.send_to(address).map_err(|error| refused(&error))?;
         }
-        let mut trace = None;
-        if let Some(path) = &self.file {
+        let make = |option: &str, path: &PathBuf| {
             let file = TraceFile::create(path).map_err(|error| {
                 let what = format_args!("can't be written: {error}");
-                UsageError::value("--trace", &path.display().to_string(), what)
+                UsageError::value(option, &path.display().to_string(), what)
             })?;
-            capture = capture.write_to(file.clone());
-            trace = Some(Trace { file, path: path.clone() });
+            Ok::<_, UsageError>(Trace { file, path: path.clone() })
+        };
+        let trace = self.file.as_ref().map(|path| make("--trace", path)).transpose()?;
+        let masked = self.masked.as_ref().map(|path| make("--report", path)).transpose()?;
+        if let Some(trace) = &trace {
+            capture = capture.write_to(trace.file.clone());
         }
-        Ok(Copies { capture: Some(capture), trace })
+        if let Some(masked) = &masked {
+            capture = capture.write_masked_to(masked.file.clone());
+        }
+        Ok(Copies { capture: Some(capture), trace, masked })
     }
 }
 

@@ -35,6 +35,7 @@ pub enum Secrets {
 pub struct Capture {
     secrets: Secrets,
     file: Option<TraceFile>,
+    masked: Option<TraceFile>,
     collector: Option<(UdpSocket, SocketAddr)>,
 }
 
@@ -60,13 +61,20 @@ impl Capture {
     /// Copies that go nowhere yet.
     #[must_use]
     pub fn new(secrets: Secrets) -> Capture {
-        Capture { secrets, file: None, collector: None }
+        Capture { secrets, file: None, masked: None, collector: None }
     }
 
     /// Writes copies into a file from now on.
     #[must_use]
     pub fn write_to(mut self, file: TraceFile) -> Capture {
         self.file = Some(file);
+        self
+    }
+
+    /// Writes copies into another file, too, with secrets covered whatever the others show.
+    #[must_use]
+    pub fn write_masked_to(mut self, file: TraceFile) -> Capture {
+        self.masked = Some(file);
         self
     }
 
@@ -87,8 +95,12 @@ impl Capture {
 
     /// Takes a copy of a message, without waiting.
     pub(super) fn take(&mut self, passage: &Passage<'_>) {
+        let covered = || Cow::Owned(cover_secrets(passage.message));
+        if let Some(file) = &self.masked {
+            file.put(&Passage { message: &covered(), ..*passage });
+        }
         let message = match self.secrets {
-            Secrets::Covered => Cow::Owned(cover_secrets(passage.message)),
+            Secrets::Covered => covered(),
             Secrets::Shown => Cow::Borrowed(passage.message),
         };
         let passage = Passage { message: &message, ..*passage };
@@ -107,7 +119,7 @@ impl Capture {
 impl Drop for Capture {
     /// Gives the file a moment to be written. What is missing in it is told to whoever asks for that.
     fn drop(&mut self) {
-        if let Some(file) = &self.file {
+        for file in self.file.iter().chain(&self.masked) {
             file.close();
         }
     }

@@ -10,7 +10,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hickory_resolver::Hosts;
@@ -25,6 +25,9 @@ use crate::proto::{DnsAnswer, Lookup, Question, Record, ResolveError};
 /// The time that a silent name server costs before the next one is asked, at most.
 const STAGGER: Duration = Duration::from_secs(1);
 
+/// How long a name server is waited for when another has answered: its question is sent again once by then.
+const COMPANY: Duration = Duration::from_millis(2500);
+
 /// The seconds that an answer is good for which no name server gave: of the hosts file, or of this program.
 const OWN_TTL: u32 = 60;
 
@@ -32,6 +35,7 @@ const OWN_TTL: u32 = 60;
 pub(super) struct Resolver {
     nameservers: Vec<SocketAddr>,
     timeout: Duration,
+    asks_every: bool,
     hosts: Option<Hosts>,
     servers: Option<Servers>,
 }
@@ -48,13 +52,15 @@ struct Servers {
     addresses: Arc<[SocketAddr]>,
     /// The index of the one that answered last.
     first: Arc<AtomicUsize>,
+    /// Of those that are all asked: one was silent, which need not be found out once more.
+    is_one_silent: Arc<AtomicBool>,
 }
 
 impl Resolver {
     /// A resolver that asks these name servers, or those of the system when there are none, and spends no
-    /// more than `timeout` on each question.
-    pub(super) fn new(nameservers: Vec<SocketAddr>, timeout: Duration) -> Resolver {
-        Resolver { nameservers, timeout, hosts: None, servers: None }
+    /// more than `timeout` on each question. With `asks_every` all of them are asked each question.
+    pub(super) fn new(nameservers: Vec<SocketAddr>, timeout: Duration, asks_every: bool) -> Resolver {
+        Resolver { nameservers, timeout, asks_every, hosts: None, servers: None }
     }
 
     /// Starts a question. The future owns all it needs and ends within the bound.
@@ -66,12 +72,16 @@ impl Resolver {
             Question::Naptr(_) => RecordType::NAPTR,
         };
         let lookup = self.lookup(question.parts().1, kind);
-        let (timeout, question) = (self.timeout, question.clone());
+        let (timeout, asks_every, question) = (self.timeout, self.asks_every, question.clone());
         async move {
             let said = |(server, answer)| Lookup { question: question.clone(), server, answer };
             match lookup {
                 Ok((servers, name)) => {
-                    let (reply, said_by) = servers.ask(&name, kind, timeout).await;
+                    let (reply, said_by) = if asks_every {
+                        servers.ask_every(&name, kind, timeout).await
+                    } else {
+                        servers.ask(&name, kind, timeout).await
+                    };
                     let each = said_by.into_iter().map(|(server, answer)| (Some(server), answer));
                     Answer { reply, lookups: each.map(said).collect() }
                 }
@@ -111,7 +121,7 @@ impl Servers {
     /// Those that are named, else those of the system.
     fn new(named: &[SocketAddr]) -> Servers {
         let addresses = if named.is_empty() { of_system() } else { named.into() };
-        Servers { addresses, first: Arc::default() }
+        Servers { addresses, first: Arc::default(), is_one_silent: Arc::default() }
     }
 
     /// Asks one server after the other until one has an answer; and what each of them said.
@@ -159,6 +169,53 @@ impl Servers {
         let failed = said.is_empty() || said.iter().any(|(_, said)| *said == Err(ResolveError::ServerFailed));
         let error = if failed { ResolveError::ServerFailed } else { ResolveError::TimedOut };
         (Reply { answer: Err(error), ttl: 0 }, said)
+    }
+}
+
+impl Servers {
+    /// Asks all servers, and takes the answer of the first of them, in their order, that has one; and what each of them
+    /// said. One that is silent is waited for a while where another has answered: once.
+    async fn ask_every(
+        self,
+        name: &Name,
+        kind: RecordType,
+        timeout: Duration,
+    ) -> (Reply, Vec<(SocketAddr, DnsAnswer)>) {
+        let mut asked = JoinSet::new();
+        for (n, server) in self.addresses.iter().copied().enumerate() {
+            let name = name.clone();
+            asked.spawn(async move { (n, server, nameserver::ask(server, name, kind).await) });
+        }
+        let began = tokio::time::Instant::now();
+        let mut end = began + timeout;
+        let mut replies: Vec<(usize, SocketAddr, Result<Reply, ResolveError>)> = Vec::new();
+        while let Ok(Some(ended)) = tokio::time::timeout_at(end, asked.join_next()).await {
+            let Ok((n, server, said)) = ended else { continue };
+            if said.is_ok() {
+                let more = if self.is_one_silent.load(Ordering::Relaxed) { Duration::ZERO } else { COMPANY };
+                end = end.min(began + more.max(began.elapsed()));
+            }
+            replies.push((n, server, said.map_err(ResolveError::from)));
+        }
+        let silent: Vec<usize> =
+            (0..self.addresses.len()).filter(|n| replies.iter().all(|(known, ..)| known != n)).collect();
+        let is_answered = replies.iter().any(|(.., said)| said.is_ok());
+        if is_answered && !silent.is_empty() {
+            self.is_one_silent.store(true, Ordering::Relaxed);
+        }
+        replies.sort_by_key(|(n, ..)| *n);
+        let first = replies.iter().find_map(|(.., said)| said.as_ref().ok()).cloned();
+        let is_failed = replies.iter().any(|(.., said)| *said == Err(ResolveError::ServerFailed));
+        let error = if is_failed || self.addresses.is_empty() {
+            ResolveError::ServerFailed
+        } else {
+            ResolveError::TimedOut
+        };
+        let answer = |said: Result<Reply, ResolveError>| said.and_then(|reply| reply.answer);
+        let mut said: Vec<_> = replies.into_iter().map(|(_, server, said)| (server, answer(said))).collect();
+        let silent = silent.into_iter().filter_map(|n| self.addresses.get(n));
+        said.extend(silent.map(|server| (*server, Err(ResolveError::TimedOut))));
+        (first.unwrap_or(Reply { answer: Err(error), ttl: 0 }), said)
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Config {
     pub nameservers: Vec<SocketAddr>,
     /// The time that a question to the name service may take.
     pub dns_timeout: Duration,
+    /// Ask every name server each question, to see which of them answer, and not only one after the other until one does.
+    pub asks_every_nameserver: bool,
     /// The settings for TLS and WebSocket that [`Profile`](crate::proto::Profile) counts; without any, those of
     /// [`ProfileSettings::default`].
     pub profiles: Vec<Arc<ProfileSettings>>,
@@ -68,6 +70,7 @@ impl Default for Config {
             port: None,
             nameservers: Vec::new(),
             dns_timeout: DNS_PATIENCE,
+            asks_every_nameserver: false,
             profiles: Vec::new(),
             server: None,
             dry_run: false,
@@ -333,7 +336,8 @@ pub(super) struct Waits {
 impl Network {
     pub(super) fn new(config: Config, clock: Clock) -> Network {
         let (report, events) = mpsc::channel(EVENTS);
-        let resolver = Resolver::new(config.nameservers.clone(), config.dns_timeout);
+        let resolver =
+            Resolver::new(config.nameservers.clone(), config.dns_timeout, config.asks_every_nameserver);
         Network {
             config,
             clock,

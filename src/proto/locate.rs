@@ -266,21 +266,9 @@ impl Locate {
         let mut locate = Locate {
             domain: if ip.is_some() { String::new() } else { canonical(&host.to_string()) },
             is_sips,
-            name: name_of(&hop.host),
-            profile,
             families,
             pinned: if ip.is_some() { Vec::new() } else { pinned.to_vec() },
-            ways: VecDeque::new(),
-            lookups: Vec::new(),
-            outbox: Vec::new(),
-            found: Vec::new(),
-            waits: None,
-            is_late: false,
-            has_servers: false,
-            is_refused: false,
-            unresolved: Vec::new(),
-            trouble: None,
-            good_until: None,
+            ..Locate::nowhere(name_of(&hop.host), profile)
         };
         match (ip, hop.port, named) {
             (Some(ip), _, _) => {
@@ -292,6 +280,37 @@ impl Locate {
             (None, None, None) => locate.ways.push_back(Way::Domain),
         }
         Ok(locate)
+    }
+
+    /// Locates nothing: there is this one destination.
+    #[must_use]
+    pub fn at(found: Found) -> Locate {
+        let Destination { name, profile, .. } = &found.destination;
+        let mut locate = Locate::nowhere(name.clone().unwrap_or_default(), *profile);
+        locate.ways.push_back(Way::Address(found));
+        locate
+    }
+
+    fn nowhere(name: Arc<str>, profile: Profile) -> Locate {
+        Locate {
+            domain: String::new(),
+            is_sips: false,
+            name,
+            profile,
+            families: Families::Both,
+            pinned: Vec::new(),
+            ways: VecDeque::new(),
+            lookups: Vec::new(),
+            outbox: Vec::new(),
+            found: Vec::new(),
+            waits: None,
+            is_late: false,
+            has_servers: false,
+            is_refused: false,
+            unresolved: Vec::new(),
+            trouble: None,
+            good_until: None,
+        }
     }
 
     /// The name that is looked up; empty for a numeric host.

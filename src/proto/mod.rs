@@ -4,11 +4,12 @@
 //! [`transaction`] (§17), and the users of transactions, [`client`] for the device that registers, [`registrar`] and
 //! [`proxy`] for the server, with what every server does in [`uas`] and whom it sees behind a `nat`. [`locate`]
 //! (RFC 3263), [`digest`] (RFC 7616, RFC 8760) and [`binding`] (RFC 3261 §10.3) are leaf machines that return values.
-//! [`endpoint`] owns them all and hands each event to the layer it is for.
+//! [`check`] goes the whole way that a call depends on, and measures it. [`endpoint`] owns them all and hands each event to the layer it is for.
 //!
 //! Nothing in here opens a socket, reads a clock or draws a random number: the driver does (`crate::net`).
 
 pub mod binding;
+pub mod check;
 pub mod client;
 mod context;
 pub mod digest;
@@ -39,7 +40,9 @@ use crate::sip::{NameAddr, ParseError, Problem};
 pub use endpoint::{Drain, Endpoint};
 pub use flow::SentBy;
 pub use time::Time;
-pub use timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer};
+pub use timers::{
+    CheckTimer, ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer,
+};
 pub use transport::{Destination, Profile, Transport, in_zone};
 
 /// Names one UDP socket, one connection, or one listener. It is never used twice. The core makes it up in
@@ -223,6 +226,10 @@ pub enum Command {
         /// What is wanted from now on.
         plan: Box<client::plan::Plan>,
     },
+    /// Look at the whole way that a call to an account depends on. What is found is told by [`Notice::Check`]. One at a time.
+    Check(Box<check::CheckPlan>),
+    /// End the check: what it has bound is removed, within four seconds.
+    StopCheck,
     /// How those are answered who call.
     Answer(client::device::Device),
     /// Register again now what is kept bound, all or one.
@@ -638,6 +645,8 @@ pub enum Notice {
         /// What happened to it.
         what: client::schedule::AccountEvent,
     },
+    /// A check has measured something.
+    Check(Box<check::Measured>),
     /// The registrar has something to tell.
     Server(registrar::service::ServerEvent),
 }

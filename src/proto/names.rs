@@ -18,6 +18,8 @@ pub(super) enum Asker {
     Registration(RegistrationId),
     /// A branch of the proxy, by its number.
     Branch(ContextId, u16),
+    /// The check.
+    Check,
 }
 
 /// What becomes of a question.

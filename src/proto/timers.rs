@@ -60,6 +60,8 @@ pub enum TimerKey {
     Registrar(RegistrarTimer),
     /// Of the proxy.
     Proxy(ProxyTimer),
+    /// Of the check.
+    Check(CheckTimer),
 }
 
 /// The timers of the transactions.
@@ -151,6 +153,19 @@ pub enum ProxyTimer {
     Lookup(ContextId, u16),
 }
 
+/// The timers of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CheckTimer {
+    /// A probe or an experiment is due, or the whole has had its time.
+    Due,
+}
+
+impl From<CheckTimer> for TimerKey {
+    fn from(timer: CheckTimer) -> TimerKey {
+        TimerKey::Check(timer)
+    }
+}
+
 impl From<TransactionTimer> for TimerKey {
     fn from(timer: TransactionTimer) -> TimerKey {
         TimerKey::Transaction(timer)
@@ -181,7 +196,7 @@ impl From<ProxyTimer> for TimerKey {
     }
 }
 
-const KINDS: usize = 28;
+const KINDS: usize = 29;
 
 impl TimerKey {
     fn kind(self) -> usize {
@@ -214,6 +229,7 @@ impl TimerKey {
             TimerKey::Proxy(ProxyTimer::Lookup(..)) => 25,
             TimerKey::Registrar(RegistrarTimer::Handshakes) => 26,
             TimerKey::Flow(FlowTimer::Keepalive(_)) => 27,
+            TimerKey::Check(CheckTimer::Due) => 28,
         }
     }
 }

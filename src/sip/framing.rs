@@ -44,6 +44,9 @@ pub enum FramingError {
     /// A message of HTTP.
     #[error("HTTP instead of SIP")]
     Http,
+    /// The greeting of a server of another protocol, which speaks first: SSH, mail, FTP.
+    #[error("the greeting of another protocol")]
+    Greeting,
 }
 
 /// The meaning of a single CRLF at the end of the octets at hand, which depends on who opened the connection.
@@ -144,6 +147,7 @@ impl StreamFramer {
                 }
                 State::Head { scanned } => match self.head_end(scanned) {
                     Some(end) => self.state = State::Body { total: self.total(end)? },
+                    None if is_greeting(&self.buffer) => return Err(FramingError::Greeting),
                     None if self.buffer.len() >= MAX_MESSAGE => return Err(FramingError::TooLarge),
                     None => {
                         // An end may be cut in two after three of its octets.
@@ -210,6 +214,13 @@ impl StreamFramer {
 /// Whether a start line is that of an answer or a request of HTTP (RFC 9112 §3, §4).
 fn is_http(start: &[u8]) -> bool {
     start.starts_with(b"HTTP/1.") || start.ends_with(b" HTTP/1.1") || start.ends_with(b" HTTP/1.0")
+}
+
+/// Whether these octets begin with the greeting of a server that speaks first, its line complete (RFC 4253 §4.2, RFC 5321
+/// §4.3, RFC 1939 §4, RFC 3501 §7.1). No message of SIP begins so.
+fn is_greeting(octets: &[u8]) -> bool {
+    const GREETINGS: [&[u8]; 5] = [b"SSH-", b"220 ", b"220-", b"+OK ", b"* OK "];
+    GREETINGS.iter().any(|greeting| octets.starts_with(greeting)) && octets.contains(&b'\n')
 }
 
 impl Default for StreamFramer {

@@ -44,6 +44,7 @@ mod relay;
 mod reload;
 mod run;
 mod serve;
+mod server;
 #[cfg(unix)]
 mod signals;
 mod store;

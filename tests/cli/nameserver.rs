@@ -9,6 +9,7 @@ use hickory_resolver::proto::rr::rdata::{CNAME, NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record};
 
 /// What it does with one question.
+#[derive(Clone)]
 pub enum Play {
     /// Answers with these records of the name that was asked for.
     Say(Vec<RData>),
@@ -28,8 +29,12 @@ pub struct NameServer {
 
 impl NameServer {
     pub fn new(script: impl Fn(&str, &str) -> Play + Send + Sync + 'static) -> NameServer {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = UdpSocket::bind(listener.local_addr().unwrap()).unwrap();
+        // A port that is free for TCP may be taken for UDP.
+        let pair = |_| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            Some((UdpSocket::bind(listener.local_addr().unwrap()).ok()?, listener))
+        };
+        let (socket, listener) = (0..100).find_map(pair).unwrap();
         let address = socket.local_addr().unwrap().to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(script);

@@ -1,4 +1,4 @@
-//! A NAT for datagrams that needs no rights: it hands on what devices send from sockets of its own.
+//! A NAT for datagrams that needs no rights: it hands on what devices send from sockets of its own, and may change or drop it.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -18,10 +18,29 @@ pub struct Relay {
 
 const END: u32 = u32::MAX;
 
+/// Which way a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heading {
+    /// From a device to the server.
+    Out,
+    /// Back.
+    In,
+}
+
 impl Relay {
     /// Mappings end after so many milliseconds, or a little more, without a datagram from inside.
     pub fn start(server: SocketAddr, timeout: u64) -> Relay {
         let inside = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Relay::on(inside, server, timeout, |_, datagram| Some(datagram.to_vec()))
+    }
+
+    /// The same at a socket that devices know; each datagram goes on as `change` makes it, or not at all.
+    pub fn on(
+        inside: UdpSocket,
+        server: SocketAddr,
+        timeout: u64,
+        mut change: impl FnMut(Heading, &[u8]) -> Option<Vec<u8>> + Send + 'static,
+    ) -> Relay {
         inside.set_nonblocking(true).unwrap();
         let (address, restarts) = (inside.local_addr().unwrap(), Arc::new(AtomicU32::new(0)));
         let told = Arc::clone(&restarts);
@@ -45,11 +64,15 @@ impl Relay {
                         (socket, passed)
                     });
                     *last = passed;
-                    socket.send_to(&room[..length], server).unwrap();
+                    if let Some(datagram) = change(Heading::Out, &room[..length]) {
+                        socket.send_to(&datagram, server).unwrap();
+                    }
                 }
                 for (device, (socket, _)) in &mappings {
                     while let Ok((length, _)) = socket.recv_from(&mut room) {
-                        inside.send_to(&room[..length], device).unwrap();
+                        if let Some(datagram) = change(Heading::In, &room[..length]) {
+                            inside.send_to(&datagram, device).unwrap();
+                        }
                     }
                 }
                 std::thread::sleep(Duration::from_millis(5));

@@ -7,6 +7,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends with what it met")]
 
+mod checking;
 mod commands;
 mod device;
 mod keeping;
@@ -16,6 +17,9 @@ mod readme;
 #[allow(dead_code, reason = "Kamailio answers no STUN, so that nothing shows that a NAT was restarted")]
 #[path = "../cli/relay.rs"]
 mod relay;
+#[allow(dead_code, reason = "what the broken worlds of tests/check use")]
+#[path = "../check/report.rs"]
+mod report;
 mod run;
 mod secure;
 mod table;

@@ -218,6 +218,7 @@ impl<'a> Internet<'a> {
             Notice::Dropped { reason, .. } => self.ladder.note(at, format_args!("dropped: {reason}")),
             Notice::PasswordWanted { .. } => panic!("nobody is there to be asked"),
             Notice::Account { what, .. } => panic!("nothing is kept: {what:?}"),
+            Notice::Check(what) => panic!("nothing is checked: {what:?}"),
             Notice::Server(what) => panic!("a client serves nobody: {what:?}"),
             Notice::Retrying { failure, wait, .. } => {
                 self.ladder.note(at, format_args!("{failure:?}: once more in {} ms", wait.as_millis()));

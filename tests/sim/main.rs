@@ -9,6 +9,7 @@
 )]
 
 mod calls;
+mod check;
 mod crowds;
 mod dice;
 mod digest;

@@ -193,7 +193,7 @@ impl Others for Scripted<'_> {
             Action::Listen { .. }
             | Action::FindSource { .. }
             | Action::Store { .. }
-            | Action::Notify(Notice::Server(_) | Notice::Account { .. }) => {
+            | Action::Notify(Notice::Server(_) | Notice::Check(_) | Notice::Account { .. }) => {
                 unreachable!("the engine has seen to it")
             }
         }
@@ -271,6 +271,7 @@ pub fn plan() -> Plan {
         profile: Profile::default(),
         zone: None,
         pinned: Vec::new(),
+        destination: None,
         families: Families::Both,
         contacts: Vec::new(),
         q: None,

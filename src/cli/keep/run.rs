@@ -168,6 +168,7 @@ impl Loop {
             | Notice::Message { .. }
             | Notice::Lookup(_)
             | Notice::Dropped { .. }
+            | Notice::Check(_)
             | Notice::Server(_) => self.session.show(notice, reporter),
         }
     }

@@ -6,8 +6,8 @@
 
 mod typeset;
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use clap::{Command, CommandFactory};
@@ -16,6 +16,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use super::help::{self, Help};
 use super::options::Args;
+use super::replace::replace;
 use super::text::{escape, shown};
 use super::usage::UsageError;
 
@@ -48,16 +49,6 @@ pub fn write_to(dir: &Path) -> Result<String, UsageError> {
         written.push('\n');
     }
     Ok(written)
-}
-
-fn replace(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
-    let fresh = dir.join(format!(".{name}.{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&fresh)?;
-    let written = file.write_all(content).and_then(|()| fs::rename(&fresh, dir.join(name)));
-    if written.is_err() {
-        let _ = fs::remove_file(&fresh);
-    }
-    written
 }
 
 /// File names and contents.

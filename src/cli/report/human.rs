@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::cli::diagnose;
 use crate::cli::exit::Fault;
+use crate::cli::explain;
 use crate::proto::Time;
 use crate::proto::client::outcome::{
     Attempt, AttemptResult, Failure, Granted, Listed, Remote, Report, Success, Unreachable, Unusable, Warning,
@@ -203,7 +204,8 @@ fn count(number: u32, what: &str) -> String {
 #[must_use]
 pub fn failure(report: &Report, failure: &Fault, paint: Paint) -> String {
     let attempts = if report.attempts.len() > 1 { attempts(report) } else { String::new() };
-    error(&failure.message, paint) + &attempts + &remarks(&failure.warnings, paint) + &advice(failure, paint)
+    let remarks = remarks(&failure.warnings, paint);
+    error(&failure.message, paint) + &attempts + &remarks + &advice(failure, paint) + &onward(failure, paint)
 }
 
 /// A failure with its hint.
@@ -220,6 +222,18 @@ pub fn attempts(report: &Report) -> String {
 
 fn advice(fault: &Fault, paint: Paint) -> String {
     fault.hint.as_ref().map(|text| hint(text, paint)).unwrap_or_default()
+}
+
+/// Where to go on from a failure of a registration: the word for its cause, if one is known, and the command that finds out
+/// the rest.
+fn onward(fault: &Fault, paint: Paint) -> String {
+    match fault.cause {
+        Some(cause) => {
+            let word = explain::cause_word(&cause.word());
+            hint(&format!("'sipreg explain {word}' says more, 'sipreg check' finds out"), paint)
+        }
+        None => hint("'sipreg check' finds out", paint),
+    }
 }
 
 fn tried(attempt: &Attempt) -> String {
@@ -246,7 +260,7 @@ fn tried(attempt: &Attempt) -> String {
 /// The warnings, a line for each. What the registrar says of a failure comes with that.
 #[must_use]
 pub fn warnings(report: &Report, paint: Paint) -> String {
-    let own = report.warnings.iter().map(|warning| line(&paint.odd("warning:"), &explain(warning)));
+    let own = report.warnings.iter().map(|warning| line(&paint.odd("warning:"), &said_of(warning)));
     let its = report.result.is_ok().then(|| remarks(&report.remarks, paint));
     own.chain(its).collect()
 }
@@ -279,10 +293,10 @@ pub fn blemishes(report: &Report) -> impl Iterator<Item = String> {
         | Warning::NoLifetime
         | Warning::Rewritten => false,
     };
-    report.warnings.iter().filter(is_blemish).map(explain)
+    report.warnings.iter().filter(is_blemish).map(said_of)
 }
 
-fn explain(warning: &Warning) -> String {
+fn said_of(warning: &Warning) -> String {
     match warning {
         Warning::Lengthened { asked, granted } => format!(
             "the registrar granted {} where {} were asked for; trust the shorter one",

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use schemars::JsonSchema;
@@ -95,6 +96,8 @@ pub enum CommandName {
     List,
     /// `sipreg unregister`.
     Unregister,
+    /// `sipreg check`.
+    Check,
     /// `sipreg serve`.
     Serve,
     /// `sipreg demo`.
@@ -111,7 +114,9 @@ enum Outcome {
     Unregistered,
     /// The bindings are listed.
     Listed,
-    /// Neither.
+    /// The whole way was looked at, and nothing failed.
+    Checked,
+    /// None of these.
     Failed,
 }
 
@@ -240,6 +245,27 @@ impl Object {
     pub fn with_error(self, fault: Fault) -> Object {
         let registration = self.registration.with_error(fault);
         Object { ok: false, outcome: Outcome::Failed, registration, ..self }
+    }
+
+    /// With what all experiments of a check did: the destinations that were looked at, and the requests and copies.
+    #[must_use]
+    pub fn of_check(
+        self,
+        attempts: Vec<outcome::Attempt>,
+        (requests, retransmissions): (u32, u32),
+        elapsed: Duration,
+    ) -> Object {
+        let attempts = attempts.iter().map(Attempt::of).collect();
+        let elapsed_ms = tenths(elapsed);
+        let registration =
+            RegistrationFields { attempts, requests, retransmissions, elapsed_ms, ..self.registration };
+        Object { registration, ..self }
+    }
+
+    /// Makes it a check in which nothing failed.
+    #[must_use]
+    pub fn checked(self, ok: bool) -> Object {
+        Object { ok, outcome: Outcome::Checked, ..self }
     }
 
     /// One line, with its line end.

@@ -4,6 +4,7 @@
 //! data goes to stderr: errors, warnings, hints, the ladder.
 
 pub mod board;
+pub mod check;
 pub mod demo;
 pub mod events;
 pub mod human;
@@ -22,6 +23,7 @@ use super::diagnose::diagnose;
 use super::environment::Environment;
 use super::exit::{Exit, Fault, FaultCause};
 use super::explain;
+use super::finding::Finding;
 use super::signals::Stop;
 use super::text;
 use super::values::ColorChoice;
@@ -31,6 +33,7 @@ use crate::proto::{Dropped, Lookup};
 
 use crate::sip::{AnyUri, NameAddr};
 
+use check::CheckObject;
 use json::{CommandName, Object};
 use paint::Paint;
 use writer::{Put, Stream, Writer};
@@ -141,6 +144,8 @@ pub struct Reporter<'s, 'a> {
     /// Events that nobody read, and what nobody read on stderr.
     events_left_out: LeftOut,
     messages_left_out: LeftOut,
+    /// What a check has found by now.
+    findings: Vec<Finding>,
 }
 
 impl<'s, 'a> Reporter<'s, 'a> {
@@ -164,6 +169,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
             drawn: Vec::new(),
             events_left_out: LeftOut::default(),
             messages_left_out: LeftOut::default(),
+            findings: Vec::new(),
         }
     }
 
@@ -332,6 +338,28 @@ impl<'s, 'a> Reporter<'s, 'a> {
         self.fault(Fault { cause, warnings: report.remarks.clone(), ..fault }, Some(report))
     }
 
+    /// A check has found something: it is told at once, unless everything is told as one object.
+    pub fn found(&mut self, finding: &Finding) {
+        if !self.settings.json && !self.settings.quiet {
+            let text = check::step(finding, self.out);
+            // Whoever has gone does not keep the rest from being looked at.
+            let _ = self.stdout(text.as_bytes());
+        }
+        self.findings.push(finding.clone());
+    }
+
+    /// A check is over; `verdict` says in a line what to make of it.
+    pub fn checked(&mut self, object: &CheckObject, verdict: impl Fn(Paint) -> String, exit: Exit) -> Exit {
+        let mut written = Ok(());
+        if self.settings.json {
+            written = self.stdout(object.line().as_bytes());
+        } else if !self.settings.quiet {
+            let text = format!("\n{}", verdict(self.out));
+            written = self.stdout(text.as_bytes());
+        }
+        self.exit_after(written, exit)
+    }
+
     /// A signal ended it, with what is known until now.
     pub fn interrupted(&mut self, signal: Stop, report: Option<&Report>) -> Exit {
         let message = match signal {
@@ -368,7 +396,12 @@ impl<'s, 'a> Reporter<'s, 'a> {
                 Some(report) => Object::of(self.command, report, aor),
                 None => Object::without_report(self.command, aor),
             };
-            written = self.stdout(object.with_error(fault).line().as_bytes());
+            let object = object.with_error(fault);
+            let line = match self.command {
+                Some(CommandName::Check) => CheckObject::new(object, &self.findings).line(),
+                Some(_) | None => object.line(),
+            };
+            written = self.stdout(line.as_bytes());
         }
         self.stderr(text);
         self.exit_after(written, exit)

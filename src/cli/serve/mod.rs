@@ -238,6 +238,7 @@ impl Server {
             | Notice::PasswordWanted { .. }
             | Notice::Retrying { .. }
             | Notice::Finished(_)
+            | Notice::Check(_)
             | Notice::Account { .. }) => self.session.show(notice, reporter),
         }
         Ok(())

@@ -25,7 +25,7 @@ fn leaving(cseq: u32, contacts: &[&str]) -> Checkpoint {
 }
 
 fn success(removed: &[&str]) -> Success {
-    let gone = |text: &&str| Granted { uri: contact(text).uri, expires: 0 };
+    let gone = |text: &&str| Granted::removed(&contact(text).uri);
     Success {
         contacts: removed.iter().map(gone).collect(),
         bindings: Vec::new(),
@@ -325,7 +325,7 @@ fn what_should_still_be_bound_is_known() {
     };
     let granted = |expires| {
         let uri = contact("<sip:bob@192.0.2.9:5070>").uri;
-        Success { contacts: vec![Granted { uri, expires }], ..success(&[]) }
+        Success { contacts: vec![Granted { asked: uri.clone(), uri, expires }], ..success(&[]) }
     };
     let (mut slot, _) = enter(&state);
     slot.begin(true);

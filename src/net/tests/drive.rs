@@ -8,6 +8,7 @@ const DRY: Config = Config {
     port: None,
     nameservers: Vec::new(),
     dns_timeout: Duration::from_secs(1),
+    asks_every_nameserver: false,
     profiles: Vec::new(),
     server: None,
     dry_run: true,

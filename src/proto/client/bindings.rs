@@ -57,14 +57,18 @@ pub(super) fn read(
             (Some(0), Some((_, found))) if found.listed.expires > 0 => {
                 verdict = Err(Misbehaviour::StillBound)
             }
-            (Some(0), _) => contacts.push(Granted { uri: requested.contact.uri.clone(), expires: 0 }),
+            (Some(0), _) => contacts.push(Granted::removed(&requested.contact.uri)),
             (asked, Some((rule, found))) if found.listed.expires > 0 => {
                 if rule > ContactMatch::Equal && !warnings.contains(&Warning::Rewritten) {
                     warnings.push(Warning::Rewritten);
                 }
                 settle_lifetime(found, asked, &mut warnings);
                 let listed = &found.listed;
-                contacts.push(Granted { uri: listed.contact.uri.clone(), expires: listed.expires });
+                contacts.push(Granted {
+                    asked: requested.contact.uri.clone(),
+                    uri: listed.contact.uri.clone(),
+                    expires: listed.expires,
+                });
             }
             (_, _) => verdict = Err(Misbehaviour::NotBound),
         }

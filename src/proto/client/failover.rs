@@ -141,9 +141,10 @@ impl Registrant {
 
     /// What finds the way to where requests go now.
     pub(super) fn locate(&self) -> Result<Locate, LocateError> {
-        let Plan { families, pinned, profile, .. } = &*self.plan;
-        let next_hop = self.next_hop();
-        Locate::start(&next_hop.uri_to_locate(&self.plan), next_hop.transport, *families, pinned, *profile)
+        match &self.plan.destination {
+            Some(destination) if self.target.is_none() => Ok(Locate::at((**destination).clone())),
+            Some(_) | None => self.next_hop().locate(&self.plan),
+        }
     }
 
     fn go_to(&mut self, attempt: &mut Try, found: Found) -> (Phase, Step) {

@@ -15,7 +15,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use crate::proto::ids::{Random, jitter};
 use crate::proto::stun::{self, Stun, StunId};
 use crate::proto::transport::Transport;
 use crate::proto::{KeepaliveFault, Time};
+use crate::sip::Via;
 
 /// Whether an account that is kept bound sends keep-alives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -350,6 +351,31 @@ impl Sight {
         let address = if is_due { seen } else { sight.address };
         (Some(Sight { address, standing, ..sight }), is_due)
     }
+}
+
+/// The address that the other side saw us at, by the Via of its answer (RFC 3581 §4), and whether it has said the port:
+/// without `received` the source address was what Via says, without `rport` the port was not looked at. `None`: it says
+/// neither, or nothing that can be. We sent from `local`, and `peer` has answered.
+pub(in crate::proto) fn seen_at(
+    via: &Via,
+    local: SocketAddr,
+    peer: SocketAddr,
+) -> Option<(SocketAddr, bool)> {
+    let is_strange = |ip: &IpAddr| {
+        let is_broadcast = *ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+        ip.is_ipv4() != peer.is_ipv4() || ip.is_unspecified() || ip.is_multicast() || is_broadcast
+    };
+    let received = via.received().map(|ip| ip.to_canonical());
+    // Of an address that can't be ours the port says nothing either: what is between speaks another family, or is broken.
+    let is_sane = !received.as_ref().is_some_and(is_strange);
+    let ip = received.filter(|_| is_sane);
+    let port = via.rport().flatten().filter(|port| is_sane && *port != 0);
+    if ip.is_none() && port.is_none() {
+        return None;
+    }
+    let sent_by = via.host.ip().filter(|host| host.is_ipv4() == peer.is_ipv4());
+    let ip = ip.or(sent_by).unwrap_or(local.ip());
+    Some((SocketAddr::new(ip, port.unwrap_or(local.port())), port.is_some()))
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Report {
     pub result: Result<Success, Failure>,
     /// The last final response: status and reason phrase.
     pub response: Option<(u16, String)>,
+    /// The Date of that response, in seconds since 1970, if it has one that can be read.
+    pub date: Option<u64>,
     /// What the Warning and Reason rows of that response say.
     pub remarks: Vec<String>,
     /// Credentials were asked for, whether or not that could be answered.
@@ -69,6 +71,10 @@ pub struct Report {
     pub attempts: Vec<Attempt>,
     /// A request of it may have taken effect: a 2xx came, whatever it says, or nobody knows what became of one.
     pub took_effect: bool,
+    /// The lifetime in seconds that a 423 has raised ours to.
+    pub raised_to: Option<u32>,
+    /// What a 2xx lists that does not confirm what was asked for.
+    pub listed: Vec<NameAddr>,
     /// Oddities that are no failure.
     pub warnings: Vec<Warning>,
     /// Answers to the last request that could not be used, since the last one that could.
@@ -146,10 +152,20 @@ pub struct Success {
 /// What the registrar says of one asked contact.
 #[derive(Debug)]
 pub struct Granted {
+    /// The URI that was asked for.
+    pub asked: AnyUri,
     /// The URI as the registrar lists it (as asked when it was removed).
     pub uri: AnyUri,
     /// Seconds from [`Report::sent`].
     pub expires: u32,
+}
+
+impl Granted {
+    /// What a removed contact has got: nothing.
+    #[must_use]
+    pub fn removed(asked: &AnyUri) -> Granted {
+        Granted { asked: asked.clone(), uri: asked.clone(), expires: 0 }
+    }
 }
 
 /// One binding as the registrar lists it.

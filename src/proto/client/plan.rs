@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::nat::Keepalive;
 use crate::proto::digest::{Algorithm, Keyring};
-use crate::proto::locate::{Families, Pinned};
+use crate::proto::locate::{Families, Found, Pinned};
 use crate::proto::{Profile, Transport};
 use crate::sip::{Header, Host, NameAddr, Q, Uri};
 
@@ -31,6 +31,9 @@ pub struct Plan {
     pub transport: Option<Transport>,
     /// The settings of its connections over TLS and WebSocket.
     pub profile: Profile,
+    /// The one destination that requests for [`Plan::registrar`] go to, whatever the name service says: for who looks at each
+    /// server of a name by itself. A redirect leads elsewhere all the same.
+    pub destination: Option<Box<Found>>,
     /// Which addresses may be used.
     pub families: Families,
     /// Addresses of hosts that the user knows better than the name service.
@@ -86,6 +89,7 @@ impl Plan {
             route: Vec::new(),
             transport: None,
             profile: Profile::default(),
+            destination: None,
             families: Families::Both,
             pinned: Vec::new(),
             zone: None,
@@ -132,9 +136,11 @@ impl Plan {
         self.keep && binds && self.keepalive != Keepalive::Off
     }
 
-    /// Whether the own contact says what the other side sees: nobody has said what else it is to say.
+    /// Whether the own contact says what the other side sees: nobody has said what else it is to say, and it is not one
+    /// destination that is looked at.
     pub(super) fn follows_sight(&self) -> bool {
-        self.keep && self.contacts.is_empty() && self.advertise.is_none()
+        let is_free = self.contacts.is_empty() && self.advertise.is_none();
+        self.keep && is_free && self.destination.is_none()
     }
 
     /// Those of the contacts of a request that it binds: for longer than 0 seconds.

@@ -314,6 +314,8 @@ pub(super) struct Tally {
     /// The last final response, and what its Warning and Reason rows say.
     pub response: Option<(u16, String)>,
     pub remarks: Vec<String>,
+    /// As [`Report::date`].
+    pub date: Option<u64>,
     /// A final response asked for credentials; and as [`Report::unreadable`].
     pub challenged: bool,
     pub unreadable: Vec<String>,
@@ -325,6 +327,8 @@ pub(super) struct Tally {
     pub warnings: Vec<Warning>,
     /// As [`Report::took_effect`].
     pub took_effect: bool,
+    /// As [`Report::listed`].
+    pub listed: Vec<NameAddr>,
     /// The last redirect that was followed was for good.
     pub moved: bool,
     /// Answers to the last request that could not be used.
@@ -631,6 +635,15 @@ impl Registration {
         }
     }
 
+    /// Whether nothing is under way.
+    #[must_use]
+    pub(in crate::proto) fn rests(&self) -> bool {
+        match &self.state {
+            State::Resting(_) | State::Over => true,
+            State::Fresh | State::Trying(_) | State::Pausing(_) => false,
+        }
+    }
+
     /// How many destinations are left for this try, as far as is known, without the one that is tried.
     #[must_use]
     pub(in crate::proto) fn destinations_left(&self) -> usize {
@@ -720,6 +733,7 @@ impl Registration {
             purpose: registrant.plan.purpose,
             result,
             response: tally.response,
+            date: tally.date,
             remarks: tally.remarks,
             challenged: tally.challenged,
             unreadable: tally.unreadable,
@@ -742,6 +756,8 @@ impl Registration {
             round_trip: tally.round_trip,
             attempts: tally.attempts,
             took_effect: tally.took_effect,
+            raised_to: registrant.min_expires,
+            listed: tally.listed,
             warnings: tally.warnings,
             unusable: tally.unusable,
             moved_to,
@@ -766,10 +782,7 @@ impl Registrant {
                 let Target { uri, route, transport, is_for_good } = &**target;
                 NextHop { uri, route, transport: *transport, is_for_good: *is_for_good }
             }
-            None => {
-                let Plan { registrar, route, transport, .. } = &*self.plan;
-                NextHop { uri: registrar, route, transport: *transport, is_for_good: true }
-            }
+            None => NextHop::of(&self.plan),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What each final response to a REGISTER leads to (RFC 3261 §8.1.3, §10.2.4, §10.2.8).
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::bindings::{self, Expected};
-use super::nat::Sight;
+use super::nat::{Sight, seen_at};
 use super::outcome::{AttemptResult, CredentialsFailure, Failure, Misbehaviour, Refusal, Success, Warning};
 use super::plan::Purpose;
 use super::registration::{Await, Registrant, Registration, Step, Tally, Try, Turn, Visit};
@@ -11,7 +11,7 @@ use super::targets::Redirect;
 use crate::proto::digest::{self, ChallengeOutcome, Credential, Hidden, Secret, Sessions, Trust};
 use crate::proto::ids::{self, Random};
 use crate::proto::{Destination, Time};
-use crate::sip::{Header, HeaderName, Headers, Response, Uri, Via};
+use crate::sip::{Date, Header, HeaderName, Headers, Response, Uri, Via};
 
 // One destination never sees more than 8 requests: the first, and after it those for 3 challenges, 2 raises,
 // one 420 (there is one tag to drop) and one new Call-ID. One that is repeated without the credentials at
@@ -158,6 +158,9 @@ impl Registrant {
         };
         let (result, warnings) = bindings::read(response, &expected);
         attempt.tally.warnings.extend(warnings);
+        if result.is_err() {
+            attempt.tally.listed = response.headers.contact_values().into_iter().flatten().collect();
+        }
         if result.is_ok() && self.plan.keep {
             if let Some(until) = attempt.locate.as_ref().and_then(|locate| locate.good_until()) {
                 self.good_until = Some(until);
@@ -170,7 +173,9 @@ impl Registrant {
                 (false, true) => self.failed_over_since = None,
                 (false, false) => {}
             }
-            self.own.replace(self.plan.binds(&attempt.contacts, self.min_expires));
+            if self.plan.purpose != Purpose::Fetch {
+                self.own.replace(self.plan.binds(&attempt.contacts, self.min_expires));
+            }
             self.follow_sight(attempt, visit, result.as_ref().ok());
         }
         Turn::Finish(result)
@@ -392,8 +397,7 @@ impl Registrant {
 }
 
 impl Tally {
-    /// Notes a final response, who sent it, and from its Via the address that we were seen at (RFC 3581 §4): without
-    /// `received` the source address was what Via says, without `rport` the port was not looked at.
+    /// Notes a final response, who sent it, and from its Via the address that we were seen at.
     fn on_response(
         &mut self,
         response: &Response,
@@ -404,6 +408,7 @@ impl Tally {
     ) {
         self.response = Some((response.status, response.reason.clone()));
         self.remarks = response.headers.remarks();
+        self.date = response.headers.date().ok().flatten().map(Date::epoch);
         let asks = |header: &HeaderName| response.headers.get(header).is_some();
         self.challenged |= [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate].iter().any(asks);
         self.unreadable.clear();
@@ -416,21 +421,11 @@ impl Tally {
         }
         self.round_trip = self.sent.map(|sent| now.since(sent));
         let Some(local) = local else { return };
-        let is_strange = |ip: &IpAddr| {
-            let is_broadcast = *ip == IpAddr::V4(Ipv4Addr::BROADCAST);
-            ip.is_ipv4() != peer.is_ipv4() || ip.is_unspecified() || ip.is_multicast() || is_broadcast
-        };
-        let received = via.received().map(|ip| ip.to_canonical());
-        // Of an address that can't be ours the port says nothing either: what is between speaks another family, or is broken.
-        let is_sane = !received.as_ref().is_some_and(is_strange);
-        let ip = received.filter(|_| is_sane);
-        let port = via.rport().flatten().filter(|port| is_sane && *port != 0);
         self.keep = via.params.get("keep").flatten().and_then(|seconds| seconds.parse().ok());
-        self.is_port_seen = port.is_some();
-        if ip.is_some() || port.is_some() {
-            let sent_by = via.host.ip().filter(|host| host.is_ipv4() == peer.is_ipv4());
-            let ip = ip.or(sent_by).unwrap_or(local.ip());
-            self.seen = Some(SocketAddr::new(ip, port.unwrap_or(local.port())));
+        let seen = seen_at(via, local, peer);
+        self.is_port_seen = seen.is_some_and(|(_, is_port_seen)| is_port_seen);
+        if let Some((seen, _)) = seen {
+            self.seen = Some(seen);
         }
     }
 }

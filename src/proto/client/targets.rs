@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use super::plan::Plan;
-use crate::proto::locate::Transport;
+use crate::proto::locate::{Locate, LocateError, Transport};
 use crate::sip::{AnyUri, NameAddr, Q, Response, Scheme, Uri};
 
 /// Most destinations of one try.
@@ -36,6 +36,18 @@ pub(super) struct NextHop<'a> {
 }
 
 impl<'a> NextHop<'a> {
+    /// Where a plan says that requests go.
+    pub fn of(plan: &'a Plan) -> NextHop<'a> {
+        let Plan { registrar, route, transport, .. } = plan;
+        NextHop { uri: registrar, route, transport: *transport, is_for_good: true }
+    }
+
+    /// What finds the way there (RFC 3263).
+    pub fn locate(&self, plan: &Plan) -> Result<Locate, LocateError> {
+        let Plan { families, pinned, profile, .. } = plan;
+        Locate::start(&self.uri_to_locate(plan), self.transport, *families, pinned, *profile)
+    }
+
     /// Whether requests have to be secure on their whole way: their Request-URI says so, or what they are about
     /// (RFC 3261 §8.1.1.8, §26.2.2, RFC 5630 §3.1). Such a registration never goes on without TLS.
     pub fn is_secure(&self, plan: &Plan) -> bool {
@@ -61,6 +73,23 @@ impl<'a> NextHop<'a> {
     pub fn uri_to_locate(&self, plan: &Plan) -> Cow<'a, Uri> {
         let first = self.route.first().unwrap_or(self.uri);
         if self.is_secure(plan) { Cow::Owned(as_sips(first)) } else { Cow::Borrowed(first) }
+    }
+}
+
+impl Plan {
+    /// What finds the servers that its requests can go to first.
+    pub(in crate::proto) fn locate(&self) -> Result<Locate, LocateError> {
+        NextHop::of(self).locate(self)
+    }
+
+    /// The Route entries of its requests, as they are written.
+    pub(in crate::proto) fn route(&self) -> Cow<'_, [Uri]> {
+        NextHop::of(self).route(self)
+    }
+
+    /// Whether its first hop has to be one over TLS.
+    pub(in crate::proto) fn is_sips(&self) -> bool {
+        NextHop::of(self).is_sips(self)
     }
 }
 

@@ -18,6 +18,7 @@
 //! }
 //! ```
 
+mod check;
 mod client;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::check::{Check, is_of_check};
 use super::client::device::Device;
 use super::client::nat::{Keepalives, Need};
 use super::client::pacing::Pacing;
@@ -38,7 +40,7 @@ use super::identity::TlsSession;
 use super::ids::{Branch, Random, jitter};
 use super::names::Asker;
 use super::registrar::service::{Counters, Server, ServerEvent};
-use super::timers::{ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TransactionTimer};
+use super::timers::{CheckTimer, ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TransactionTimer};
 use super::transaction::{Heard, Outgoing, Owner, Transactions, UnusableAnswer};
 use super::{
     Action, AnswerFault, Cause, Checkpoint, Command, Destination, DnsAnswer, Dropped, Event, FlowId, Notice,
@@ -59,6 +61,7 @@ pub struct Endpoint {
     namesakes: BTreeSet<(Box<[u8]>, RegistrationId)>,
     device: Device,
     server: Option<Box<Server>>,
+    check: Option<Box<Check>>,
     /// The keep-alives of flows that accounts are bound over.
     keepalives: BTreeMap<FlowId, Keepalives>,
     /// Limits that stand still while a user thinks, with the time they were due.
@@ -107,6 +110,7 @@ impl Endpoint {
             namesakes: BTreeSet::new(),
             device: Device::default(),
             server: None,
+            check: None,
             keepalives: BTreeMap::new(),
             stopped: BTreeMap::new(),
         }
@@ -138,6 +142,8 @@ impl Endpoint {
                 for user in self.stack.flows.users(flow) {
                     if let Some(entry) = self.registrations.get_mut(&user) {
                         entry.registration.on_last_words(words.clone());
+                    } else if let Some(check) = &mut self.check {
+                        check.on_last_words(user, words.clone());
                     }
                 }
             }
@@ -184,6 +190,7 @@ impl Endpoint {
             && self.stopped.is_empty()
             && self.keepalives.is_empty()
             && self.server.is_none()
+            && self.check.is_none()
             && self.pacing.is_empty()
             && self.namesakes.is_empty()
             && self.stack.context.timers.next().is_none()
@@ -229,6 +236,7 @@ impl Endpoint {
                         self.stack.context.timers.set(key, due + thought);
                     }
                 }
+                self.extend_check(id, thought, now);
                 self.on_registration(id, now, |r, random| r.on_password(password, random, now));
             }
             Command::GiveUp { registration: id } => {
@@ -243,6 +251,8 @@ impl Endpoint {
                     entry.registration.revise(plan);
                 }
             }
+            Command::Check(plan) => self.begin_check(*plan, now),
+            Command::StopCheck => self.on_check(now, |check, _| check.stop(now)),
             Command::Answer(device) => self.device = device,
             Command::Refresh(which) => self.refresh(which, now),
             Command::StopKeeping(which) => self.stop_keeping(which, now),
@@ -326,6 +336,9 @@ impl Endpoint {
                 self.ask_no_more(id);
                 if keeps {
                     self.stack.context.timers.cancel(ClientTimer::Destination(id));
+                    if is_of_check(id) {
+                        return self.registered_for_check(id, report, now);
+                    }
                     return self.ended(id, report, now);
                 }
                 self.registrations.remove(&id);
@@ -369,6 +382,11 @@ impl Endpoint {
                     };
                     self.on_registration(id, now, told);
                 }
+                Asker::Check => {
+                    self.on_check(now, |check, random| {
+                        check.on_resolved(&question, answer, ttl, random, now);
+                    });
+                }
                 Asker::Branch(id, n) => {
                     self.serve(|server, stack| server.resolved((id, n), &question, answer, ttl, stack));
                 }
@@ -407,6 +425,7 @@ impl Endpoint {
             }
             TimerKey::Flow(FlowTimer::Keepalive(flow)) => self.keepalive_due(flow, now),
             TimerKey::Client(timer) => self.client_due(timer, now),
+            TimerKey::Check(CheckTimer::Due) => self.check_due(now),
             TimerKey::Registrar(RegistrarTimer::Bindings) => {
                 self.serve(|server, stack| server.bindings_due(stack));
             }
@@ -499,6 +518,9 @@ impl Endpoint {
             }
             Some((Owner::Registrar | Owner::Device | Owner::Proxy(_), _)) | None => return,
         };
+        if self.is_probe(id) {
+            return self.probe_heard(id, heard, now);
+        }
         match heard {
             Heard::Timeout => self.miss_unfinished(id),
             Heard::Final(..) => self.extend_patience(id),
@@ -525,6 +547,10 @@ impl Endpoint {
         match self.stack.flows.get(id).map(Flow::side) {
             Some(Side::Client) => {
                 for user in self.stack.flows.users(id) {
+                    if self.is_probe(user) {
+                        self.on_check(now, |check, random| check.on_opened(user, local, random, now));
+                        continue;
+                    }
                     self.number(user);
                     self.on_registration(user, now, |r, random| r.on_opened(local, random, now));
                 }
@@ -541,6 +567,8 @@ impl Endpoint {
         for user in self.stack.flows.users(id) {
             if let Some(entry) = self.registrations.get_mut(&user) {
                 entry.registration.on_secured(&session);
+            } else if let Some(check) = &mut self.check {
+                check.on_secured(user, &session);
             }
         }
         self.stack.flows.secured(id, session);
@@ -593,6 +621,11 @@ impl Endpoint {
                 (Arrival::OutOfStep(error), Side::Client) => {
                     self.notify(Notice::Dropped { peer, reason: Dropped::Malformed });
                     for user in self.close(id) {
+                        if self.is_probe(user) {
+                            self.on_check(now, |check, random| {
+                                check.on_out_of_step(user, error, random, now);
+                            });
+                        }
                         self.on_registration(user, now, |r, _| r.on_framing_lost(error, now));
                     }
                 }
@@ -611,6 +644,8 @@ impl Endpoint {
         for id in concerns {
             if let Some(entry) = self.registrations.get_mut(id) {
                 entry.registration.on_unusable(peer, fault);
+            } else if let Some(check) = &mut self.check {
+                check.on_unusable(*id, peer, fault);
             }
         }
         self.notify(Notice::Dropped { peer, reason: fault.into() });
@@ -656,6 +691,9 @@ impl Endpoint {
                     self.miss_unfinished(user);
                 }
                 for user in self.close(id) {
+                    if self.is_probe(user) {
+                        self.on_check(now, |check, random| check.on_lost(user, cause, random, now));
+                    }
                     self.on_registration(user, now, |r, random| r.on_flow_lost(cause, random, now));
                 }
             }
@@ -775,6 +813,8 @@ impl Endpoint {
         if accounts.is_empty() {
             return self.notify(Notice::Dropped { peer, reason: Dropped::Request });
         }
+        let now = self.stack.context.now;
+        self.called_for_check(&accounts, &request, peer, now);
         // One that can't be read is told whomever it is for.
         let first = accounts.first().copied().filter(|_| fault.is_some());
         let called = self.callee(&accounts, &request).or(first);

@@ -57,6 +57,7 @@ impl Home {
             Command::Register(args) => (*args.0).into(),
             Command::List(args) => (*args.0).into(),
             Command::Unregister(args) => (*args.0).into(),
+            Command::Check(args) => args.0.request().0,
             Command::Keep(_)
             | Command::Serve(_)
             | Command::Demo(_)

@@ -33,7 +33,8 @@ fn listed(contact: &str, expires: u32, own: bool) -> Listed {
 }
 
 fn granted(contact: &str, expires: u32) -> Granted {
-    Granted { uri: NameAddr::parse(contact.as_bytes()).unwrap().uri, expires }
+    let uri = NameAddr::parse(contact.as_bytes()).unwrap().uri;
+    Granted { asked: uri.clone(), uri, expires }
 }
 
 fn bound() -> Success {
@@ -58,6 +59,7 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         purpose: Purpose::Bind { expires: Some(3600) },
         result,
         response: response.map(|(status, reason)| (status, reason.to_owned())),
+        date: None,
         remarks: Vec::new(),
         challenged: true,
         unreadable: Vec::new(),
@@ -74,6 +76,8 @@ fn report(result: Result<Success, Failure>, response: Option<(u16, &str)>) -> Re
         domain: None,
         moved_to: None,
         took_effect: true,
+        raised_to: None,
+        listed: Vec::new(),
         claimants: Vec::new(),
         received: None,
         call_id: "5b2b4c7a9e1f".into(),
@@ -267,7 +271,7 @@ fn several_destinations_are_told_one_by_one() {
     let report = Report { attempts, ..failed(Failure::Timeout, None) };
     let hint = Some("is the address right?".into());
     let fault = Fault::new(Exit::Timeout, "nobody answered for munich.de", hint);
-    insta::assert_snapshot!(human::failure(&report, &fault, Paint::plain()), @r#"
+    insta::assert_snapshot!(human::failure(&report, &fault, Paint::plain()), @r"
     error: nobody answered for munich.de
       tried sip1.munich.de: no such name
       tried 192.0.2.1:5060 over UDP: connection refused
@@ -275,7 +279,8 @@ fn several_destinations_are_told_one_by_one() {
       tried 192.0.2.1:5060 over UDP (sip2.munich.de, SRV 10 60): answered 503
       tried 192.0.2.1:5060 over UDP: no answer
     hint: is the address right?
-    "#);
+    hint: 'sipreg check' finds out
+    ");
     let told = json(&report)["attempts"].clone();
     assert_eq!(
         told[0].to_string(),

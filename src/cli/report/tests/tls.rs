@@ -103,48 +103,63 @@ fn what_is_wrong_with_a_certificate() {
     "certificate_expired"
     error: WHO: the certificate of CN=munich.de,O=LMU ran out, or one above it: it was good until 2027-01-01 00:00:00 UTC
     hint: it has to be renewed there, unless the clock of this machine is wrong: 'date' shows it
+    hint: 'sipreg explain certificate_expired' says more, 'sipreg check' finds out
     "certificate_not_yet_valid"
     error: WHO: the certificate of CN=munich.de,O=LMU is not good yet, or one above it: it begins at 2026-12-01 00:00:00 UTC
     hint: is the clock of this machine right? 'date' shows it; else the certificate is there too early
+    hint: 'sipreg explain certificate_not_yet_valid' says more, 'sipreg check' finds out
     "certificate_name"
     error: WHO: the certificate is for munich.de, *.munich.de, 192.0.2.1, not for sip.munich.de
     hint: a * counts for nothing in SIP (RFC 5922 §7.2): --tls-wildcard lets it count for one label
+    hint: 'sipreg explain certificate_name' says more, 'sipreg check' finds out
     "certificate_issuer"
     error: WHO: the certificate of CN=munich.de,O=LMU was issued by CN=Quantum Root, who is not trusted
     hint: --tls-ca FILE trusts that issuer alone, where FILE holds its certificate as PEM
+    hint: 'sipreg explain certificate_issuer' says more, 'sipreg check' finds out
     "certificate_self_signed"
     error: WHO: the certificate of CN=munich.de,O=LMU is signed by itself, and not one that is trusted
     hint: --tls-ca FILE trusts it, where FILE holds that certificate as PEM: from whoever runs the server, not from the network
+    hint: 'sipreg explain certificate_self_signed' says more, 'sipreg check' finds out
     "certificate_issuer"
     error: WHO: the certificate of CN=munich.de,O=LMU was issued by CN=Quantum Root, who is not trusted, and whose certificate was not sent along
     hint: --tls-ca FILE trusts that issuer, where FILE holds its certificate as PEM; if that stands between the server's own and a root that is trusted already, the server has to send it along
+    hint: 'sipreg explain certificate_issuer' says more, 'sipreg check' finds out
     null
     error: WHO: the certificate of CN=munich.de,O=LMU is not for servers
     hint: its extended key usage lacks serverAuth: the server needs another one
+    hint: 'sipreg check' finds out
     null
     error: WHO: the certificate of CN=munich.de,O=LMU is that of an authority, and no server's own
     hint: it is made to sign others (basicConstraints CA), not to prove who a server is: the server has to show one of its own; --tls-ca FILE trusts it as it is, where FILE holds it as PEM
+    hint: 'sipreg check' finds out
     null
     error: WHO: the certificate is broken
     hint: it can't be read, a signature is wrong, or it breaks a rule of its authority: somebody may be in between, or the server has mixed files up
+    hint: 'sipreg check' finds out
     "client_certificate_wanted"
     error: WHO: the server wants a certificate of ours: certificate_required
     hint: --tls-cert FILE shows one, with --tls-key FILE where its key is in another file
+    hint: 'sipreg explain client_certificate_wanted' says more, 'sipreg check' finds out
     "client_certificate_wanted"
     error: WHO: the server did not accept our certificate: unknown_ca
     hint: is that of --tls-cert from an authority that the server trusts, with those in between, and not run out?
+    hint: 'sipreg explain client_certificate_wanted' says more, 'sipreg check' finds out
     "tls_version"
     error: WHO: no common version of TLS: sipreg speaks 1.2 and 1.3
     hint: sipreg speaks TLS 1.2 and 1.3; the server has only older ones, which are broken
+    hint: 'sipreg explain tls_version' says more, 'sipreg check' finds out
     "not_tls"
     error: WHO: what answers is not TLS
     hint: a port of plain SIP, perhaps: TLS is mostly at 5061; --transport tcp goes without it
+    hint: 'sipreg explain not_tls' says more, 'sipreg check' finds out
     null
     error: WHO: the server ended TLS with the alert handshake_failure
     hint: it finds no cipher suite, group or signature algorithm that both sides have and that is good enough for it: its log tells more
+    hint: 'sipreg check' finds out
     null
     error: WHO: the TLS handshake failed
     hint: both sides have nothing in common, or one of them broke it off: the server's log tells more
+    hint: 'sipreg check' finds out
     "#);
 }
 
@@ -179,30 +194,43 @@ fn what_is_wrong_with_a_websocket() {
     insta::assert_snapshot!(said, @r"
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 302
     hint: it points to another place, where sipreg does not follow: name that with --proxy, --transport and --ws-path
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 400
     hint: it does not take the request for a WebSocket (version 13): is that a place for WebSockets? Check port and path (--ws-path)
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 426
     hint: it does not take the request for a WebSocket (version 13): is that a place for WebSockets? Check port and path (--ws-path)
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 401
     hint: it wants to know who asks, and does not say how: some servers take a token in the path (--ws-path '/ws?token=...')
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 403
     hint: perhaps it lets in only pages of certain origins (sipreg is no page, and sends no Origin), or nobody from here
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 404
     hint: there is nothing at that path: --ws-path names another, / is asked for without it
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 410
     hint: there is nothing at that path: --ws-path names another, / is asked for without it
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 405
     hint: check host, port and path (--ws-path); the server's log tells more
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 503
     hint: the server, or one behind it, has failed or is overloaded: its log tells more, and --retry-for 5m tries again
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 200
     hint: check host, port and path (--ws-path); the server's log tells more
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: no WebSocket subprotocol sip
     hint: there is a WebSocket, but not one for SIP (RFC 7118): check port and path (--ws-path)
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: not a WebSocket handshake
     hint: something else listens there: check the port; ws is plain, and wss goes over TLS
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the WebSocket handshake is too long
     hint: something else listens there: check the port; ws is plain, and wss goes over TLS
+    hint: 'sipreg check' finds out
     ");
 }
 
@@ -232,12 +260,16 @@ fn the_last_words_of_a_websocket_are_told() {
     insta::assert_snapshot!(said, @r#"
     error: 192.0.2.1:5060 over UDP closed the connection without an answer: WebSocket close code 1008 (policy violation), "no such user\u{1b}[2J"
     hint: it may not serve this domain, or not over this transport; -v shows how far it got
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP closed the connection without an answer: WebSocket close code 1001 (going away)
     hint: it may not serve this domain, or not over this transport; -v shows how far it got
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP closed the connection without an answer: WebSocket close code 4403, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
     hint: it may not serve this domain, or not over this transport; -v shows how far it got
+    hint: 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP: the server answered the WebSocket handshake with 302: it points to "wss:***@ws.munich.de/sip"
     hint: it points to another place, where sipreg does not follow: name that with --proxy, --transport and --ws-path
+    hint: 'sipreg check' finds out
     "#);
 }
 
@@ -262,16 +294,21 @@ fn what_else_answers_or_does_not() {
         assert_eq!((exit.code(), &json(&report)["error"]["cause"]), (4, &"silent".into()));
         said += &stderr;
     }
-    insta::assert_snapshot!(said, @r#"
+    insta::assert_snapshot!(said, @r"
     error: 192.0.2.1:5060 over UDP answers in TLS
     hint: that port is one for TLS: --transport tls, or a sips: address
+    hint: 'sipreg explain not_sip' says more, 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP answers in HTTP
     hint: a web server, or one for WebSocket: --transport ws or wss, with --ws-path, or another port
+    hint: 'sipreg explain not_sip' says more, 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP sends something that is not SIP
     hint: check the port: is it plain SIP, not TLS or HTTP?
+    hint: 'sipreg explain not_sip' says more, 'sipreg check' finds out
     error: no answer from 192.0.2.1:5060 over TLS within 0.0 s (0 requests sent)
     hint: nobody answers the TLS handshake: is it a port for TLS? One of plain SIP waits for a request and says nothing; --transport tcp may tell more
+    hint: 'sipreg explain silent' says more, 'sipreg check' finds out
     error: no answer from 192.0.2.1:5060 over WS within 0.0 s (0 requests sent)
     hint: nobody answers the WebSocket handshake: check the port; ws is plain, and wss goes over TLS
-    "#);
+    hint: 'sipreg explain silent' says more, 'sipreg check' finds out
+    ");
 }

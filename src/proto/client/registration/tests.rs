@@ -17,6 +17,7 @@ fn plan(host: &str) -> Box<Plan> {
         route: Vec::new(),
         transport: None,
         profile: crate::proto::Profile::default(),
+        destination: None,
         families: Families::V4,
         pinned: Vec::new(),
         zone: None,

@@ -117,7 +117,7 @@ impl World<'_> {
             Action::Listen { .. }
             | Action::FindSource { .. }
             | Action::Store { .. }
-            | Action::Notify(Notice::Server(_) | Notice::Account { .. }) => {
+            | Action::Notify(Notice::Server(_) | Notice::Check(_) | Notice::Account { .. }) => {
                 panic!("a one-shot client serves nobody and keeps nothing")
             }
         }

@@ -36,6 +36,7 @@ pub fn plan(input: &mut Input<'_>) -> Plan {
         registrar: uri(input.one(&registrar)).into(),
         route: if input.below(8) == 7 { vec![uri("sip:192.0.2.70;lr")] } else { Vec::new() },
         transport: input.one(&[None, None, Some(Transport::Tcp), Some(Transport::Udp)]),
+        destination: None,
         families: input.one(&[Families::Both, Families::V4, Families::V6]),
         contacts,
         keyring: keyring(input),

@@ -1,0 +1,387 @@
+//! The name service, every destination, and who they prove to be.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Facts;
+use crate::cli::diagnose;
+use crate::cli::exit::{Exit, FaultCause};
+use crate::cli::finding::{Finding, Step};
+use crate::cli::text::{day, escape, milliseconds};
+use crate::proto::check::{Contacted, End, Names, Sighting};
+use crate::proto::identity::TlsSession;
+use crate::proto::{Cause, Question, Record, ResolveError, Transport};
+
+/// A certificate that runs out within that is worth a word.
+const SOON: Duration = Duration::from_secs(14 * 86_400);
+
+/// Destinations that one line names.
+const NAMED: usize = 3;
+
+/// What the name service comes to.
+pub(super) fn names(facts: &Facts) -> Vec<Finding> {
+    let Some(names) = &facts.names else { return Vec::new() };
+    if names.name.is_empty() && names.unlocatable.is_none() {
+        return vec![Finding::skipped(Step::Dns, "the next hop is an address: no name server is asked")];
+    }
+    let name = escape(&names.name);
+    let is_found = !names.found.is_empty();
+    let mut found = servers(facts, is_found);
+    if is_found {
+        let is_target = |unresolved: &(String, Option<ResolveError>)| unresolved.0 != names.name;
+        for (target, error) in names.unresolved.iter().filter(|one| is_target(one)) {
+            let message = format!("{name} names the server {}, {}", escape(target), unresolved(*error));
+            found.push(Finding::warning(Step::Dns, FaultCause::SrvTargetUnknown, message));
+        }
+        if found.is_empty() {
+            found.push(Finding::ok(Step::Dns, tree(names)));
+        }
+        return found;
+    }
+    if !found.is_empty() {
+        return found;
+    }
+    if names.is_not_offered {
+        let message = format!("{name} says that it offers no SIP: an SRV target of \".\"");
+        return vec![Finding::failed(Step::Dns, FaultCause::ServiceNotOffered, Exit::Unreachable, message)];
+    }
+    vec![nothing_found(names, &name)]
+}
+
+/// Why there is no destination.
+fn nothing_found(names: &Names, name: &str) -> Finding {
+    let failed = |cause, message: String| Finding::failed(Step::Dns, cause, Exit::Unreachable, message);
+    if let Some(lacks_tls) = names.no_service {
+        let what = if lacks_tls {
+            "offers SIP, but not over TLS, which a sips: address needs"
+        } else {
+            "offers SIP, but by no transport that sipreg has"
+        };
+        return failed(FaultCause::NoRecords, format!("{name} {what}"));
+    }
+    if let Some(error) = &names.unlocatable {
+        return failed(FaultCause::NoRecords, format!("nothing can be looked up: {error}"));
+    }
+    match names.unresolved.first() {
+        Some((target, error @ (None | Some(ResolveError::NoSuchName)))) if *target != names.name => {
+            let message = format!("{name} names the server {}, {}", escape(target), unresolved(*error));
+            failed(FaultCause::SrvTargetUnknown, message)
+        }
+        Some((_, Some(ResolveError::NoSuchName))) => {
+            failed(FaultCause::NameUnknown, format!("the name {name} does not exist"))
+        }
+        Some((_, Some(ResolveError::ServerFailed))) => {
+            failed(FaultCause::NameserverFailed, format!("the name server failed to look {name} up"))
+        }
+        Some((_, Some(ResolveError::TimedOut))) => {
+            failed(FaultCause::NameserverSilent, format!("no name server says where {name} is"))
+        }
+        Some((_, None)) | None => {
+            failed(FaultCause::NoRecords, format!("{name} has no address that may be used"))
+        }
+    }
+}
+
+fn unresolved(error: Option<ResolveError>) -> &'static str {
+    match error {
+        Some(ResolveError::NoSuchName) => "which does not exist",
+        Some(ResolveError::ServerFailed) => "which the name server fails to look up",
+        Some(ResolveError::TimedOut) => "which no name server says anything of",
+        None => "which has no address that may be used",
+    }
+}
+
+/// What is wrong with single name servers.
+fn servers(facts: &Facts, is_found: bool) -> Vec<Finding> {
+    let mut said: BTreeMap<SocketAddr, (bool, bool, bool)> = BTreeMap::new();
+    for lookup in &facts.lookups {
+        let Some(server) = lookup.server else { continue };
+        let (answered, silent, failed) = said.entry(server).or_default();
+        match lookup.answer {
+            Ok(_) | Err(ResolveError::NoSuchName) => *answered = true,
+            Err(ResolveError::TimedOut) => *silent = true,
+            Err(ResolveError::ServerFailed) => *failed = true,
+        }
+    }
+    let others_answer = said.values().any(|(answered, ..)| *answered);
+    let mut found = Vec::new();
+    for (server, (answered, silent, failed)) in &said {
+        let (cause, what) = if *silent && !*answered {
+            (FaultCause::NameserverSilent, "does not answer")
+        } else if *failed {
+            (FaultCause::NameserverFailed, "answers with a failure")
+        } else {
+            continue;
+        };
+        let message = format!("the name server {server} {what}");
+        found.push(if is_found && others_answer {
+            Finding::warning(Step::Dns, cause, message + ", and another does")
+        } else if is_found {
+            Finding::warning(Step::Dns, cause, message + " to every question")
+        } else if others_answer {
+            continue;
+        } else {
+            Finding::failed(Step::Dns, cause, Exit::Unreachable, message)
+        });
+    }
+    found
+}
+
+/// The way from the name to its addresses, on a line.
+fn tree(names: &Names) -> String {
+    let records = |is_meant: fn(&Question) -> bool| {
+        let answers = names.answers.iter().filter(move |(question, _)| is_meant(question));
+        answers.filter_map(|(_, answer)| answer.as_ref().ok()).flatten()
+    };
+    let naptr = records(|question| matches!(question, Question::Naptr(_))).count();
+    let srv = records(|question| matches!(question, Question::Srv(_)));
+    let targets: Vec<String> = srv
+        .filter_map(|record| match record {
+            Record::Srv(srv) => Some(format!("{}:{}", srv.target, srv.port)),
+            Record::A(_) | Record::Aaaa(_) | Record::Naptr(_) => None,
+        })
+        .collect();
+    let mut steps = Vec::new();
+    if naptr > 0 {
+        steps.push("NAPTR".to_owned());
+    }
+    if !targets.is_empty() {
+        let more = if targets.len() > 1 { format!(" and {} more", targets.len() - 1) } else { String::new() };
+        steps.push(format!("SRV {}{more}", targets.first().map_or("", String::as_str)));
+    }
+    steps.push(places(names.found.iter().map(|found| found.destination.address.ip().to_string())));
+    format!("{}: {}", escape(&names.name), escape(&steps.join(", ")))
+}
+
+/// A few of them, each once, and how many more there are.
+fn places(all: impl Iterator<Item = String>) -> String {
+    let mut distinct: Vec<String> = Vec::new();
+    for one in all {
+        if !distinct.contains(&one) {
+            distinct.push(one);
+        }
+    }
+    let more = distinct.len().saturating_sub(NAMED);
+    distinct.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    distinct.join(", ") + &more
+}
+
+/// Whether somebody is at a destination, whatever is wrong with what is said there.
+pub(super) fn is_up(contact: &Contacted) -> bool {
+    let sighting = &contact.sighting;
+    let is_met = sighting.session.is_some()
+        || matches!(sighting.end, End::Failed(Cause::Untrusted(_) | Cause::Upgrade(_)));
+    sighting.is_somebody_there() || contact.connected.is_some() || is_met
+}
+
+/// How nobody was there.
+fn absence(sighting: &Sighting) -> (FaultCause, Exit, String) {
+    let at = format!("{} over {}", sighting.destination.address, sighting.destination.transport.as_via());
+    match sighting.end {
+        End::Failed(Cause::Refused) => {
+            (FaultCause::Refused, Exit::Unreachable, format!("nobody listens at {at}"))
+        }
+        End::Failed(Cause::TimedOut) | End::Silent | End::Connected | End::Answered => (
+            FaultCause::Silent,
+            Exit::Timeout,
+            format!("no answer from {at} within {:.1} s", sighting.elapsed.as_secs_f64()),
+        ),
+        End::Failed(cause) => (FaultCause::Unreachable, Exit::Unreachable, format!("{at}: {cause}")),
+        End::Closed | End::OutOfStep(_) => {
+            (FaultCause::Unreachable, Exit::Unreachable, format!("{at} closed the connection at once"))
+        }
+    }
+}
+
+/// What the destinations come to.
+pub(super) fn destinations(facts: &Facts) -> Vec<Finding> {
+    let Some(contacts) = &facts.contacts else { return Vec::new() };
+    let all = &contacts.contacts;
+    let offered: Vec<&Contacted> = all.iter().filter(|contact| contact.is_offered).collect();
+    if offered.is_empty() {
+        return vec![Finding::skipped(Step::Network, "there is no address to go to")];
+    }
+    let (up, down): (Vec<&Contacted>, Vec<&Contacted>) =
+        offered.iter().copied().partition(|contact| is_up(contact));
+    if up.is_empty() {
+        return nobody(&down, all);
+    }
+    let mut found: Vec<Finding> = down.iter().map(|contact| beside(contact, &offered)).collect();
+    if found.is_empty() {
+        found.push(Finding::ok(Step::Network, times(&up)));
+    }
+    found
+}
+
+/// How soon those answered who did.
+fn times(up: &[&Contacted]) -> String {
+    let line = |contact: &&Contacted| {
+        let Sighting { destination, answer, opened, .. } = &contact.sighting;
+        let at = format!("{} over {}", destination.address, destination.transport.as_via());
+        let time = match (answer, contact.connected.or(*opened)) {
+            (Some(answer), _) => format!(" answers in {}", milliseconds(answer.after)),
+            (None, Some(connected)) if destination.transport.is_reliable() => {
+                format!(" takes connections, in {}", milliseconds(connected))
+            }
+            (None, _) => " is there".to_owned(),
+        };
+        at + &time
+    };
+    let more = up.len().saturating_sub(NAMED);
+    let lines: Vec<String> = up.iter().take(NAMED).map(line).collect();
+    lines.join("; ") + &if more > 0 { format!("; and {more} more") } else { String::new() }
+}
+
+/// Nobody is anywhere: the first of each kind is told, silence before all, since that is what a registration ends with.
+fn nobody(down: &[&Contacted], all: &[Contacted]) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    let mut absences: Vec<_> = down.iter().map(|contact| absence(&contact.sighting)).collect();
+    absences.sort_by_key(|(cause, ..)| *cause != FaultCause::Silent);
+    for (cause, exit, message) in absences {
+        match found.iter_mut().find(|known| known.cause == Some(cause)) {
+            Some(known) if known.message.len() < 200 => known.message += &format!("; {message}"),
+            Some(_) => {}
+            None => found.push(Finding::failed(Step::Network, cause, exit, message)),
+        }
+    }
+    for other in all.iter().filter(|contact| !contact.is_offered && is_up(contact)) {
+        let destination = &other.sighting.destination;
+        let (cause, over) = match destination.transport {
+            Transport::Udp => (FaultCause::TcpBlocked, "udp"),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                (FaultCause::UdpBlocked, "tcp")
+            }
+        };
+        let via = destination.transport.as_via();
+        let message = format!("{} answers over {via}, which nothing leads to", destination.address);
+        let hint = format!("--transport {over} goes there; the name service should name it, too");
+        found.push(Finding::warning(Step::Network, cause, message).hinting(hint));
+    }
+    found
+}
+
+/// What it means that one does not answer where another does.
+fn beside(contact: &Contacted, offered: &[&Contacted]) -> Finding {
+    let (.., message) = absence(&contact.sighting);
+    let destination = &contact.sighting.destination;
+    let is_up_with =
+        |wanted: &dyn Fn(&Contacted) -> bool| offered.iter().any(|other| is_up(other) && wanted(other));
+    let ip = destination.address.ip();
+    let is_here_by = |transport: Transport| {
+        is_up_with(&|other| {
+            let there = &other.sighting.destination;
+            there.transport == transport && there.address.ip() == ip
+        })
+    };
+    match destination.transport {
+        Transport::Udp if is_here_by(Transport::Tcp) => {
+            let message = format!("{message}; TCP answers there");
+            return Finding::warning(Step::Network, FaultCause::UdpBlocked, message);
+        }
+        Transport::Tcp if is_here_by(Transport::Udp) => {
+            let message = format!("{message}; UDP answers there");
+            return Finding::warning(Step::Network, FaultCause::TcpBlocked, message);
+        }
+        Transport::Udp | Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {}
+    }
+    // A host that is there by one family and nobody anywhere by the other: the family, not the host.
+    let name = |contact: &Contacted| contact.sighting.origin.as_ref().map(|origin| origin.name.clone());
+    let other_family = is_up_with(&|other| {
+        other.sighting.destination.address.is_ipv4() != ip.is_ipv4() && name(other) == name(contact)
+    });
+    let own_family = is_up_with(&|other| other.sighting.destination.address.is_ipv4() == ip.is_ipv4());
+    if other_family && !own_family {
+        let (cause, other) =
+            if ip.is_ipv6() { (FaultCause::Ipv6Broken, "IPv4") } else { (FaultCause::Ipv4Broken, "IPv6") };
+        return Finding::warning(Step::Network, cause, format!("{message}; {other} answers there"));
+    }
+    Finding::warning(Step::Network, FaultCause::DestinationDown, format!("{message}; another one answers"))
+}
+
+/// What the sessions over TLS come to.
+pub(super) fn sessions(facts: &Facts) -> Vec<Finding> {
+    let Some(contacts) = &facts.contacts else { return Vec::new() };
+    let is_secure = |contact: &&Contacted| contact.sighting.destination.transport.is_secure();
+    let secure: Vec<&Contacted> =
+        contacts.contacts.iter().filter(|contact| contact.is_offered).filter(is_secure).collect();
+    if secure.is_empty() {
+        return vec![Finding::skipped(Step::Tls, "no destination is one over TLS")];
+    }
+    let met: Vec<&Contacted> = secure.into_iter().filter(|contact| is_up(contact)).collect();
+    if met.is_empty() {
+        return vec![Finding::skipped(Step::Tls, "nobody is there to show a certificate")];
+    }
+    let mut found: Vec<Finding> = met.iter().filter_map(|contact| session(contact, facts)).collect();
+    if found.is_empty() {
+        let session = met.iter().find_map(|contact| contact.sighting.session.as_deref());
+        found.push(Finding::ok(Step::Tls, session.map_or_else(|| "TLS is agreed".to_owned(), proven)));
+    }
+    found
+}
+
+/// What is wrong with one session, if anything is.
+fn session(contact: &Contacted, facts: &Facts) -> Option<Finding> {
+    let Sighting { destination, end, session, elapsed, .. } = &contact.sighting;
+    let at = format!("{} over {}", destination.address, destination.transport.as_via());
+    let session = session.as_deref();
+    match end {
+        End::Failed(Cause::Untrusted(why)) => {
+            let wanted = session.and_then(|session| session.name.as_deref());
+            let wanted = wanted.or(destination.name.as_deref()).unwrap_or_default();
+            let (cause, message, hint) = diagnose::certificate(*why, session, wanted);
+            let clock = match cause {
+                Some(FaultCause::CertificateExpired | FaultCause::CertificateNotYetValid) => {
+                    format!("; our clock says {}", day(facts.now))
+                }
+                Some(_) | None => String::new(),
+            };
+            let cause = cause.unwrap_or(FaultCause::TlsVersion);
+            let message = format!("{at}: {message}{clock}");
+            Some(Finding::failed(Step::Tls, cause, Exit::Untrusted, message).hinting(hint))
+        }
+        End::Silent | End::Failed(Cause::TimedOut) if session.is_none() => {
+            let seconds = elapsed.as_secs_f64();
+            let message =
+                format!("{at} takes the connection, and no answer to the handshake within {seconds:.1} s");
+            Some(Finding::failed(Step::Tls, FaultCause::Silent, Exit::Timeout, message))
+        }
+        End::Closed | End::Failed(Cause::Reset) if session.is_none() => {
+            let message =
+                format!("{at} closes the connection in the handshake: probably it does not speak TLS");
+            Some(Finding::failed(Step::Tls, FaultCause::NotTls, Exit::Untrusted, message))
+        }
+        End::Connected | End::Answered | End::Silent | End::Failed(_) | End::Closed | End::OutOfStep(_) => {
+            let certificate = session?.certificate.as_ref()?;
+            let left = certificate.not_after.since(facts.now);
+            (session?.verified && left < SOON).then(|| {
+                let days = left.as_secs() / 86_400;
+                let until = day(certificate.not_after);
+                let days = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+                let message = format!("the certificate of {at} runs out in {days}, on {until}");
+                Finding::warning(Step::Tls, FaultCause::CertificateExpiresSoon, message)
+            })
+        }
+    }
+}
+
+/// Who is there, by a certificate that is good.
+fn proven(session: &TlsSession) -> String {
+    let version = session.version.unwrap_or_default();
+    match &session.certificate {
+        Some(certificate) if session.verified => format!(
+            "TLS {version}, certificate of {} by {}, until {}",
+            escape(&certificate.subject),
+            escape(&certificate.issuer),
+            day(certificate.not_after)
+        ),
+        Some(certificate) => {
+            format!(
+                "TLS {version}, with a certificate of {} that is not verified",
+                escape(&certificate.subject)
+            )
+        }
+        None => format!("TLS {version}"),
+    }
+}

@@ -1,0 +1,367 @@
+//! Whether a registrar is there, whether it lets us in, and what becomes of a binding.
+
+use super::Facts;
+use super::network::is_up;
+use crate::cli::diagnose::diagnose;
+use crate::cli::exit::{Exit, Fault, FaultCause};
+use crate::cli::finding::{Finding, Step, Verdict};
+use crate::cli::text::{escape, seconds, shown};
+use crate::proto::check::{Contacted, End, Sighting};
+use crate::proto::client::contact::is_same;
+use crate::proto::client::outcome::{
+    AttemptResult, CredentialsFailure, Failure, Granted, Listed, Misbehaviour, Refusal, Report,
+};
+use crate::proto::{AnswerFault, Cause};
+use crate::sip::{AnyUri, FramingError, HeaderName, NameAddr};
+
+/// A lifetime that was granted may have shrunk by so many seconds on the way.
+const SLACK: u32 = 2;
+
+/// What a registration says of each step.
+pub(super) struct Verdicts {
+    pub account: Vec<Finding>,
+    pub registrar: Vec<Finding>,
+    pub credentials: Vec<Finding>,
+    /// `None`: more is going to be looked at.
+    pub binding: Option<Vec<Finding>>,
+}
+
+/// Somebody is there, and nobody has answered: what came instead. `None`: there is an answer to go by.
+pub(super) fn unanswered(facts: &Facts) -> Option<Vec<Finding>> {
+    let contacts = facts.contacts.as_ref()?;
+    if contacts.chosen.is_some() {
+        return None;
+    }
+    let offered = contacts.contacts.iter().filter(|contact| contact.is_offered && is_up(contact));
+    let met: Vec<&Contacted> = offered.filter(|contact| !failed_in_tls(&contact.sighting)).collect();
+    let Some(first) = met.first() else {
+        return Some(vec![Finding::skipped(Step::Registrar, "nobody is there to be asked")]);
+    };
+    // Who speaks something else than SIP says more than who is silent.
+    let strange = met.iter().find_map(|contact| stranger(&contact.sighting));
+    Some(vec![strange.unwrap_or_else(|| silent(&first.sighting))])
+}
+
+fn failed_in_tls(sighting: &Sighting) -> bool {
+    // A server may find fault with us only after the handshake, by our side of it (RFC 8446 §4.4.2).
+    let is_refused = matches!(sighting.end, End::Failed(Cause::Untrusted(_)));
+    let is_open = sighting.opened.is_some() && !is_refused;
+    sighting.destination.transport.is_secure() && !is_open && sighting.answer.is_none()
+}
+
+fn at(sighting: &Sighting) -> String {
+    format!("{} over {}", sighting.destination.address, sighting.destination.transport.as_via())
+}
+
+/// Somebody who speaks something else than SIP.
+fn stranger(sighting: &Sighting) -> Option<Finding> {
+    let at = at(sighting);
+    let what = match (sighting.end, sighting.unusable.most()) {
+        (End::OutOfStep(FramingError::Http), _) => format!("{at} answers in HTTP"),
+        (End::OutOfStep(FramingError::Greeting), _) => format!("{at} greets in another protocol than SIP"),
+        (End::OutOfStep(FramingError::Tls), _) => {
+            format!("{at} answers in TLS: that is a port for TLS, and it was asked in the clear")
+        }
+        (End::OutOfStep(_), _) => format!("{at} sends something that is not SIP"),
+        (End::Failed(Cause::Upgrade(fault)), _) => format!("{at} opens no WebSocket for SIP: {fault}"),
+        (_, Some((_, count, AnswerFault::Unreadable(error)))) => {
+            format!("{count} answers came from {at}, and none is SIP: {error}")
+        }
+        (_, _) => return None,
+    };
+    let finding = Finding::failed(Step::Registrar, FaultCause::NotSip, Exit::Misbehaved, what);
+    Some(match sighting.end {
+        End::OutOfStep(FramingError::Tls) => {
+            finding.hinting("--transport tls speaks TLS there; or the port is another one, 5060 without TLS")
+        }
+        End::OutOfStep(_) | End::Connected | End::Answered | End::Silent | End::Failed(_) | End::Closed => {
+            finding
+        }
+    })
+}
+
+fn silent(sighting: &Sighting) -> Finding {
+    let at = at(sighting);
+    let (exit, message) = match (sighting.end, sighting.unusable.most()) {
+        (_, Some((_, count, fault))) => {
+            (Exit::Timeout, format!("{count} answers came from {at}, none usable: {fault}"))
+        }
+        (End::Closed | End::Failed(_), None) => {
+            (Exit::Unreachable, format!("{at} takes the connection, and closes it without an answer"))
+        }
+        (End::Connected | End::Answered | End::Silent | End::OutOfStep(_), None) => {
+            let seconds = sighting.elapsed.as_secs_f64();
+            (Exit::Timeout, format!("{at} is there, and says nothing to REGISTER within {seconds:.1} s"))
+        }
+    };
+    Finding::failed(Step::Registrar, FaultCause::Silent, exit, message)
+}
+
+/// The registrar has shown that it is one, without a registration.
+pub(super) fn speaks(facts: &Facts) -> Vec<Finding> {
+    vec![Finding::ok(Step::Registrar, software(facts))]
+}
+
+/// What the registrar says of itself.
+fn software(facts: &Facts) -> String {
+    let contacts = facts.contacts.as_ref();
+    let chosen = contacts.and_then(|contacts| contacts.contacts.get(contacts.chosen?));
+    let Some(answer) = chosen.and_then(|contact| contact.sighting.answer.as_ref()) else {
+        return "speaks SIP".to_owned();
+    };
+    let headers = &answer.response.headers;
+    let text = |name: &[u8]| {
+        let row = HeaderName::parse(name).ok().and_then(|name| headers.get(&name))?;
+        Some(escape(&row.text_lossy()).into_owned())
+    };
+    let mut parts = vec![format!("takes REGISTER (answered {})", answer.response.status)];
+    if let Some(software) = text(b"Server").or_else(|| text(b"User-Agent")) {
+        parts.push(software);
+    }
+    if let Some(supported) = text(b"Supported").filter(|supported| !supported.is_empty()) {
+        parts.push(format!("supports {supported}"));
+    }
+    parts.join(", ")
+}
+
+/// What the registration at one server says.
+pub(super) fn login(facts: &Facts) -> Verdicts {
+    let Some(report) = facts.login.as_deref() else {
+        return Verdicts { account: vec![], registrar: vec![], credentials: vec![], binding: None };
+    };
+    match &report.result {
+        Ok(_) => Verdicts {
+            account: Vec::new(),
+            registrar: redirects(facts, report),
+            credentials: credentials(facts, report),
+            binding: None,
+        },
+        Err(failure) => failed(facts, failure, report),
+    }
+}
+
+/// A registrar that lets us in, and where it sent us before.
+fn redirects(facts: &Facts, report: &Report) -> Vec<Finding> {
+    if !was_redirected(report) {
+        return speaks(facts);
+    }
+    let to = shown(&report.request_uri.to_string());
+    let message = format!("the registrar sends us on, to {to}");
+    vec![Finding::warning(Step::Registrar, FaultCause::Redirected, message)]
+}
+
+fn was_redirected(report: &Report) -> bool {
+    let is_redirect = |result: AttemptResult| matches!(result, AttemptResult::Status(300..=399));
+    report.attempts.iter().any(|attempt| is_redirect(attempt.result))
+}
+
+fn credentials(facts: &Facts, report: &Report) -> Vec<Finding> {
+    let is_secure = report.hop.is_some_and(|hop| hop.transport.is_secure());
+    let Some(first) = report.auth.first() else {
+        if is_secure && facts.intent.shows_certificate {
+            return vec![Finding::ok(Step::Credentials, "let in by our certificate, without a password")];
+        }
+        let message = "the registrar lets anybody in: it asked for no password";
+        return vec![Finding::warning(Step::Credentials, FaultCause::OpenRegistrar, message)];
+    };
+    let realm = escape(&first.realm);
+    let text = format!("{} {}, realm \"{realm}\": accepted", first.scheme, escape(&first.algorithm));
+    let is_md5 = first.algorithm.to_ascii_uppercase().starts_with("MD5");
+    if is_md5 && !is_secure {
+        let message = format!("{text}; MD5, and not over TLS");
+        return vec![Finding::warning(Step::Credentials, FaultCause::ClearMd5, message)];
+    }
+    vec![Finding::ok(Step::Credentials, text)]
+}
+
+/// Which step a registration has failed at.
+fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
+    let fault = diagnose(failure, report);
+    let of = |step, fault: Fault, otherwise| vec![Finding::of_fault(step, fault, otherwise)];
+    let skipped = |step| vec![Finding::skipped(step, "there was no way to: see above")];
+    let at_registrar = |registrar| Verdicts {
+        account: Vec::new(),
+        registrar,
+        credentials: skipped(Step::Credentials),
+        binding: Some(skipped(Step::Binding)),
+    };
+    let at_credentials = |credentials| Verdicts {
+        account: Vec::new(),
+        registrar: redirects(facts, report),
+        credentials,
+        binding: Some(skipped(Step::Binding)),
+    };
+    let was_asked = report.challenged || !report.auth.is_empty();
+    let at_binding = |binding| Verdicts {
+        account: Vec::new(),
+        registrar: redirects(facts, report),
+        credentials: if was_asked { let_in(report) } else { credentials(facts, report) },
+        binding: Some(binding),
+    };
+    match failure {
+        Failure::Credentials(CredentialsFailure::Missing { has_others: false, .. }) => Verdicts {
+            account: of(Step::Account, fault, FaultCause::PasswordMissing),
+            ..at_credentials(skipped(Step::Credentials))
+        },
+        // Asked once more after the answer, or for nothing that could be answered.
+        Failure::Credentials(CredentialsFailure::NoChallenge | CredentialsFailure::Endless)
+            if !report.auth.is_empty() =>
+        {
+            at_credentials(of(Step::Credentials, fault, FaultCause::PasswordWrong))
+        }
+        Failure::Credentials(_) if fault.cause == Some(FaultCause::TooManyBindings) => {
+            let fault = Fault { kind: Exit::Refused, ..fault };
+            at_binding(of(Step::Binding, fault, FaultCause::TooManyBindings))
+        }
+        Failure::Credentials(_) => {
+            at_credentials(of(Step::Credentials, fault, FaultCause::AlgorithmUnserved))
+        }
+        Failure::Refused(refusal) => match fault.cause {
+            Some(FaultCause::TooManyBindings) => at_binding(of(Step::Binding, fault, FaultCause::NotBound)),
+            Some(FaultCause::UserUnknown) => {
+                at_credentials(of(Step::Credentials, fault, FaultCause::UserUnknown))
+            }
+            Some(FaultCause::Redirected) => {
+                let fault = Fault { kind: Exit::Misbehaved, ..fault };
+                at_registrar(of(Step::Registrar, fault, FaultCause::Redirected))
+            }
+            None if was_asked || matches!(refusal, Refusal::TooBrief { .. }) => {
+                at_binding(of(Step::Binding, fault, FaultCause::NotBound))
+            }
+            Some(_) | None => at_registrar(of(Step::Registrar, fault, FaultCause::RegistrarError)),
+        },
+        Failure::Timeout | Failure::Unreachable(_) if was_redirected(report) => {
+            let to = shown(&report.request_uri.to_string());
+            let message = format!("the registrar sends us on to {to}, and there: {}", fault.message);
+            let fault = Fault { cause: Some(FaultCause::Redirected), message, hint: None, ..fault };
+            at_registrar(of(Step::Registrar, fault, FaultCause::Redirected))
+        }
+        Failure::Timeout => at_registrar(of(Step::Registrar, fault, FaultCause::Silent)),
+        Failure::Unreachable(_) => {
+            // Somebody was there a moment ago.
+            let fault = Fault { cause: None, ..fault };
+            at_registrar(of(Step::Registrar, fault, FaultCause::Silent))
+        }
+        Failure::Misbehaved(how) => match how {
+            Misbehaviour::NotBound | Misbehaviour::StillBound => at_binding(vec![
+                rewritten(report)
+                    .unwrap_or_else(|| Finding::of_fault(Step::Binding, fault, FaultCause::NotBound)),
+            ]),
+            Misbehaviour::RedirectLoop | Misbehaviour::TooManyRedirects => {
+                at_registrar(of(Step::Registrar, fault, FaultCause::Redirected))
+            }
+            Misbehaviour::Framing(_) => at_registrar(of(Step::Registrar, fault, FaultCause::NotSip)),
+            Misbehaviour::FalseServer => {
+                at_credentials(of(Step::Credentials, fault, FaultCause::AlgorithmUnserved))
+            }
+        },
+    }
+}
+
+/// The credentials were good, whatever came after.
+fn let_in(report: &Report) -> Vec<Finding> {
+    let text = match report.auth.first() {
+        Some(first) => format!("{} {}: not refused", first.scheme, escape(&first.algorithm)),
+        None => "not refused".to_owned(),
+    };
+    vec![Finding::ok(Step::Credentials, text)]
+}
+
+/// A 2xx that lists our contact at another place than ours.
+fn rewritten(report: &Report) -> Option<Finding> {
+    let local = report.hop?.local;
+    let is_ours = |contact: &&NameAddr| {
+        contact
+            .uri
+            .sip()
+            .is_some_and(|uri| uri.port == Some(local.port()) && uri.host.ip() != Some(local.ip()))
+    };
+    let listed = report.listed.iter().find(is_ours)?;
+    let message = format!(
+        "the 200 lists our contact at another address: {}, not {local}",
+        shown(&listed.uri.to_string())
+    );
+    Some(Finding::failed(Step::Binding, FaultCause::ContactRewritten, Exit::Misbehaved, message))
+}
+
+/// What became of a binding.
+pub(super) fn life(facts: &Facts) -> Vec<Finding> {
+    let (Some(report), Some(life)) = (facts.login.as_deref(), &facts.life) else { return Vec::new() };
+    let Ok(success) = &report.result else { return Vec::new() };
+    let Some(granted) = success.contacts.first() else { return Vec::new() };
+    let mut found = Vec::new();
+    found.extend(untouched(granted));
+    found.extend(listed(granted, &life.fetched));
+    if let Some(removed) = &life.removed {
+        found.extend(not_removed(removed));
+    }
+    found.extend(lifetime(facts, granted));
+    found.sort_by_key(|finding| finding.verdict != Verdict::Failed);
+    if !found.is_empty() {
+        return found;
+    }
+    let mut text = format!("bound for {}", seconds(granted.expires));
+    text += match &life.fetched.result {
+        Ok(_) => ", listed",
+        Err(_) => ", not listed to us (the registrar refuses lists)",
+    };
+    text += if life.removed.is_some() { ", removed again" } else { ", and no time to remove it" };
+    let others = facts.life.as_ref().and_then(|life| life.fetched.result.as_ref().ok());
+    let others = others.map_or(0, |success| success.bindings.len().saturating_sub(1));
+    if others > 0 {
+        text += &format!("; {others} other binding{}", if others == 1 { "" } else { "s" });
+    }
+    vec![Finding::ok(Step::Binding, text)]
+}
+
+fn untouched(granted: &Granted) -> Option<Finding> {
+    if is_same(&granted.asked, &granted.uri) {
+        return None;
+    }
+    let message = format!(
+        "the contact that was asked for, {}, is listed as {}",
+        shown(&granted.asked.to_string()),
+        shown(&granted.uri.to_string())
+    );
+    Some(Finding::failed(Step::Binding, FaultCause::ContactRewritten, Exit::Unmet, message))
+}
+
+fn listed(granted: &Granted, fetched: &Report) -> Option<Finding> {
+    let success = fetched.result.as_ref().ok()?;
+    let is_it = |listed: &Listed| is_same(&granted.uri, &listed.contact.uri);
+    if success.bindings.iter().any(is_it) {
+        return None;
+    }
+    let message =
+        format!("the list of bindings lacks {}, which was just bound", shown(&granted.uri.to_string()));
+    Some(Finding::failed(Step::Binding, FaultCause::NotListed, Exit::Unmet, message))
+}
+
+fn not_removed(removed: &Report) -> Option<Finding> {
+    let failure = removed.result.as_ref().err()?;
+    let fault = diagnose(failure, removed);
+    let message = format!("the binding could not be removed: {}", fault.message);
+    let finding = Finding::failed(Step::Binding, FaultCause::NotRemoved, Exit::Misbehaved, message);
+    Some(match fault.hint {
+        Some(hint) if finding.hint.is_none() => finding.hinting(hint),
+        Some(_) | None => finding,
+    })
+}
+
+fn lifetime(facts: &Facts, granted: &Granted) -> Option<Finding> {
+    let raised = facts.login.as_deref().and_then(|report| report.raised_to);
+    let asked = raised.unwrap_or_default().max(facts.intent.lifetime);
+    let is_kept = granted.expires <= asked && granted.expires.saturating_add(SLACK) >= asked;
+    if is_kept {
+        return None;
+    }
+    let message = format!("{} were asked for, and {} granted", seconds(asked), seconds(granted.expires));
+    Some(Finding::warning(Step::Binding, FaultCause::LifetimeChanged, message))
+}
+
+/// Whether a URI is one of ours, as far as a report shows.
+#[must_use]
+pub(super) fn is_own(uri: &AnyUri, report: &Report) -> bool {
+    let success = report.result.as_ref().ok();
+    success.is_some_and(|success| success.contacts.iter().any(|granted| is_same(&granted.uri, uri)))
+}

@@ -1,0 +1,290 @@
+//! What is changed on the way, what gets lost, whether a call would arrive; clocks, and the others.
+
+use super::Facts;
+use crate::cli::exit::{Exit, FaultCause};
+use crate::cli::finding::{Finding, Step, Verdict};
+use crate::cli::text::{escape, milliseconds, readable, seconds, shown};
+use crate::proto::check::{Call, Change, End, Knowledge, Passage, Sighting, Size};
+use crate::proto::{AnswerFault, Cause, Transport};
+use std::net::SocketAddr;
+
+/// Clocks that differ by so many seconds are told of.
+const CLOCKS: u64 = 300;
+
+/// The way there and back.
+pub(super) fn way(facts: &Facts) -> Vec<Finding> {
+    let Some(passage) = &facts.passage else { return Vec::new() };
+    let mut found = Vec::new();
+    found.extend(tampered(facts, passage));
+    let size = passage.size.as_ref();
+    found.extend(size.filter(|size| are_small_answered(facts, size)).and_then(size_lost));
+    found.extend(nat(facts));
+    found.sort_by_key(|finding| finding.verdict != Verdict::Failed);
+    if !found.is_empty() {
+        return found;
+    }
+    let mut parts = Vec::new();
+    if seen(facts).is_some() {
+        parts.push("no NAT".to_owned());
+    }
+    if passage.call.as_ref().is_some_and(|call| call.arrival.is_some()) {
+        parts.push("Via, Contact, Call-ID and body come through unchanged".to_owned());
+    }
+    if let Some(octets) = size.and_then(passed) {
+        parts.push(format!("{octets} octets at once pass"));
+    }
+    if parts.is_empty() {
+        return vec![Finding::skipped(Step::Way, "nobody answers who could say how we are seen")];
+    }
+    vec![Finding::ok(Step::Way, parts.join("; "))]
+}
+
+/// How the other side sees us, and our own address: by the registration, else by the first answer.
+fn seen(facts: &Facts) -> Option<(SocketAddr, SocketAddr)> {
+    if let Some(report) = facts.login.as_deref()
+        && let Some(hop) = report.hop
+        && report.response.is_some()
+    {
+        return Some((hop.local, report.received.unwrap_or(hop.local)));
+    }
+    let contacts = facts.contacts.as_ref()?;
+    let sighting = &contacts.contacts.get(contacts.chosen?)?.sighting;
+    let local = sighting.local?;
+    Some((local, sighting.answer.as_ref()?.seen.unwrap_or(local)))
+}
+
+fn nat(facts: &Facts) -> Option<Finding> {
+    let (local, seen) = seen(facts)?;
+    if (local.ip(), local.port()) == (seen.ip(), seen.port()) {
+        return None;
+    }
+    let message = format!("the registrar sees us at {seen}, not {local}: there is a NAT between");
+    Some(Finding::warning(Step::Way, FaultCause::BehindNat, message))
+}
+
+/// Somebody on the way has changed what we sent.
+fn tampered(facts: &Facts, passage: &Passage) -> Option<Finding> {
+    let changes = passage.call.as_ref().map(Call::changes).unwrap_or_default();
+    let failed = |message| Finding::failed(Step::Way, FaultCause::Tampered, Exit::Unmet, message);
+    if let Some(text) = diff(&changes) {
+        return Some(failed(format!("an application layer gateway changes what we send: {text}")));
+    }
+    // Answers that are ours by their branch, and name another sender than was asked for.
+    let contacts = facts.contacts.as_ref()?;
+    let of_sighting = |sighting: &Sighting| sighting.unusable.most();
+    let call = passage.call.as_ref().and_then(|call| of_sighting(&call.sighting));
+    let others = contacts.contacts.iter().find_map(|contact| of_sighting(&contact.sighting));
+    match call.or(others)? {
+        (_, _, fault @ (AnswerFault::SentBy | AnswerFault::CallId | AnswerFault::FromTag)) => {
+            Some(failed(format!("an application layer gateway changes what we send: in the answers {fault}")))
+        }
+        (
+            _,
+            _,
+            AnswerFault::Unreadable(_)
+            | AnswerFault::Via(_)
+            | AnswerFault::CSeq(_)
+            | AnswerFault::Branch
+            | AnswerFault::Vias
+            | AnswerFault::Number
+            | AnswerFault::Method
+            | AnswerFault::Incomplete,
+        ) => None,
+    }
+}
+
+/// What was changed, as a diff.
+fn diff(changes: &[Change]) -> Option<String> {
+    if changes.is_empty() {
+        return None;
+    }
+    let line = |change: &Change| {
+        format!("{} was \"{}\", arrived \"{}\"", change.field, escape(&change.sent), escape(&change.arrived))
+    };
+    Some(changes.iter().map(line).collect::<Vec<_>>().join("; "))
+}
+
+fn is_lost(sighting: &Sighting) -> bool {
+    matches!(sighting.end, End::Silent | End::Failed(Cause::TooLarge))
+}
+
+/// The octets of a large request that got an answer.
+fn passed(size: &Size) -> Option<usize> {
+    let answered = size.again.as_ref().or(Some(&size.first)).filter(|sighting| sighting.answer.is_some())?;
+    answered.sent.as_ref().map(|request| request.to_bytes().len())
+}
+
+/// Whether small requests get an answer by the way of the large ones.
+fn are_small_answered(facts: &Facts, size: &Size) -> bool {
+    let contacts = facts.contacts.as_ref();
+    let chosen = contacts.and_then(|contacts| contacts.contacts.get(contacts.chosen?));
+    let is_before = chosen.is_some_and(|chosen| chosen.sighting.answer.is_some());
+    let is_after = size.small.as_ref().is_none_or(|small| small.answer.is_some());
+    is_before && is_after
+}
+
+/// Large requests get no answer, where small ones do.
+fn size_lost(size: &Size) -> Option<Finding> {
+    let octets = size.first.sent.as_ref().map_or(0, |request| request.to_bytes().len());
+    let transport = size.first.destination.transport;
+    let last = size.again.as_ref().unwrap_or(&size.first);
+    // Where small ones get lost, too, only a second large one shows anything.
+    let is_doubtful = size.again.is_none() && size.small.as_ref().is_some_and(|small| small.copies > 0);
+    if !is_lost(last) || is_doubtful {
+        return None;
+    }
+    if size.stream.as_ref().is_some_and(|stream| stream.answer.is_some()) {
+        let message = format!("a request of {octets} octets gets no answer over UDP; over TCP it does");
+        return Some(Finding::warning(Step::Way, FaultCause::SizeLost, message));
+    }
+    let nor = if transport == Transport::Udp { ", nor over TCP" } else { "" };
+    let over = transport.as_via();
+    let message = format!("a request of {octets} octets gets no answer over {over}{nor}; a small one does");
+    Some(Finding::failed(Step::Way, FaultCause::SizeLost, Exit::Unmet, message))
+}
+
+/// Whether a call would arrive.
+pub(super) fn reach(facts: &Facts) -> Vec<Finding> {
+    let Some(passage) = &facts.passage else { return Vec::new() };
+    let Some(call) = &passage.call else {
+        let why = match &passage.bound {
+            Some(bound) if bound.result.is_err() => {
+                "the second binding was refused, so nothing could be called"
+            }
+            Some(_) | None => "nothing is bound that a call could go to",
+        };
+        return vec![Finding::skipped(Step::Reach, why)];
+    };
+    if call.arrival.is_none() {
+        return vec![unreached(facts, call)];
+    }
+    let later = facts.reached.as_ref().and_then(|reached| reached.as_deref());
+    match (later, facts.intent.patience) {
+        (Some(later), Some(patience)) if later.arrival.is_none() => {
+            let patience = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX);
+            let message = format!(
+                "a request for the AOR arrives at once, and not any more after {} without traffic ({})",
+                seconds(patience),
+                outcome(later)
+            );
+            vec![Finding::failed(Step::Reach, FaultCause::NatMappingShort, Exit::Unmet, message)]
+        }
+        (Some(_), Some(patience)) => {
+            let patience = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX);
+            let text =
+                format!("a request for the AOR arrives, also after {} without traffic", seconds(patience));
+            vec![Finding::ok(Step::Reach, text)]
+        }
+        (_, _) => {
+            let time = call.sighting.answer.as_ref().map(|answer| milliseconds(answer.after));
+            let time = time.map(|time| format!(", there and back in {time}")).unwrap_or_default();
+            vec![Finding::ok(
+                Step::Reach,
+                format!("a request for the AOR arrives here{time}: so would a call"),
+            )]
+        }
+    }
+}
+
+fn outcome(call: &Call) -> String {
+    match &call.sighting.answer {
+        Some(answer) => {
+            let reason = escape(&answer.response.reason).into_owned();
+            format!("answered {} {reason}", answer.response.status).trim_end().to_owned()
+        }
+        None => format!("no answer within {:.1} s", call.sighting.elapsed.as_secs_f64()),
+    }
+}
+
+fn unreached(facts: &Facts, call: &Call) -> Finding {
+    if let Some(200..=299) = call.sighting.status() {
+        let message = "a request for the AOR was answered, and did not arrive here: another device, or the server \
+                       itself, has taken it";
+        return Finding::warning(Step::Reach, FaultCause::AnsweredByOther, message);
+    }
+    let behind = nat(facts).is_some();
+    let nat = if behind { "; a NAT is between" } else { "" };
+    let message = format!("a request for the AOR does not arrive where it is bound: {}{nat}", outcome(call));
+    let finding = Finding::failed(Step::Reach, FaultCause::NotReachable, Exit::Unmet, message);
+    match seen(facts) {
+        Some((_, seen)) if behind => finding.hinting(format!(
+            "'sipreg keep' binds the address that the registrar sees and keeps the way open; --advertise {seen} binds \
+             it once"
+        )),
+        Some(_) | None => finding,
+    }
+}
+
+/// Whose clock is right.
+pub(super) fn clock(facts: &Facts) -> Vec<Finding> {
+    let nearest = facts.dates.iter().min_by_key(|(at, date)| at.abs_diff(*date));
+    let Some((at, date)) = nearest else {
+        return vec![Finding::skipped(Step::Clock, "no answer says what time it is")];
+    };
+    let apart = at.abs_diff(*date);
+    if apart < CLOCKS {
+        let text = if apart < 2 { "the same as ours".to_owned() } else { format!("{apart} s from ours") };
+        return vec![Finding::ok(Step::Clock, format!("the clock of the registrar is {text}"))];
+    }
+    let apart = seconds(u32::try_from(apart).unwrap_or(u32::MAX));
+    let which = if date > at { "behind" } else { "ahead of" };
+    let message = format!("our clock is {apart} {which} that of the registrar");
+    vec![Finding::warning(Step::Clock, FaultCause::ClockOff, message)]
+}
+
+/// The other servers and bindings.
+pub(super) fn others(facts: &Facts) -> Vec<Finding> {
+    let Some(others) = &facts.others else { return Vec::new() };
+    let mut found = Vec::new();
+    for (server, knowledge) in &others.servers {
+        if let Knowledge::Unknown(status) = knowledge {
+            let message = format!(
+                "what is bound at one server is not known at {} ({status})",
+                server.destination.address
+            );
+            found.push(Finding::warning(Step::Others, FaultCause::ServersDiffer, message));
+        }
+    }
+    let is_dead = |sighting: &Sighting| matches!(sighting.end, End::Failed(_) | End::Silent);
+    let left: Vec<String> = others
+        .here
+        .iter()
+        .filter(|(_, sighting)| is_dead(sighting))
+        .map(|(contact, _)| shown(&readable(&contact.uri.to_string())))
+        .collect();
+    if let Some(first) = left.first() {
+        let more = left.len() - 1;
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!("bound at this host, and nobody is there: {first}{more}");
+        found.push(Finding::warning(Step::Others, FaultCause::Leftovers, message));
+    }
+    if !found.is_empty() {
+        return found;
+    }
+    let bound = facts.passage.as_ref().and_then(|passage| passage.bound.as_deref());
+    if bound.is_none_or(|bound| bound.result.is_err()) {
+        return vec![Finding::skipped(Step::Others, "nothing is bound that others could know of")];
+    }
+    let known = others.servers.iter().filter(|(_, knowledge)| *knowledge == Knowledge::Known).count();
+    let mut parts = vec![match (others.servers.len(), known) {
+        (0, _) => "no other server".to_owned(),
+        (1, 1) => "the other server knows the binding, too".to_owned(),
+        (all, known) => format!("{known} of {all} other servers know the binding"),
+    }];
+    parts.push(match others.bindings.len() {
+        0 => "no other binding".to_owned(),
+        1 => format!("1 other binding{}", ages(facts)),
+        many => format!("{many} other bindings{}", ages(facts)),
+    });
+    vec![Finding::ok(Step::Others, parts.join("; "))]
+}
+
+/// How long the bindings of others still hold.
+fn ages(facts: &Facts) -> String {
+    let fetched = facts.life.as_ref().and_then(|life| life.fetched.result.as_ref().ok());
+    let Some(login) = facts.login.as_deref() else { return String::new() };
+    let is_other = |uri: &crate::sip::AnyUri| !super::registration::is_own(uri, login);
+    let bindings = fetched.iter().flat_map(|success| &success.bindings);
+    let longest = bindings.filter(|listed| is_other(&listed.contact.uri)).map(|listed| listed.expires).max();
+    longest.map(|longest| format!(", for {} at most", seconds(longest))).unwrap_or_default()
+}

@@ -1,0 +1,411 @@
+//! What people read: the whole output of twelve worlds, with what differs from run to run masked.
+
+use hickory_resolver::proto::op::ResponseCode;
+use insta::assert_snapshot;
+
+use crate::nameserver::Play;
+use crate::registrar::date;
+use crate::report::STEPS;
+use crate::run::Ran;
+use crate::table::{HTTP, behind, expired, gateway, new, usual};
+use crate::world::{Host, Tcp, Udp, World};
+
+/// The output of `check` for people, as it comes in a pipe, with the lines of a sentence put together: where they break
+/// depends on the length of addresses.
+fn screen(world: &World) -> String {
+    let ran = world.run(&["check"]);
+    assert_eq!(ran.stderr, "", "{}", ran.all());
+    let mut text = String::new();
+    for line in ran.stdout.lines() {
+        let words = line.trim_start();
+        let goes_on = line.starts_with(' ') && !LABELS.iter().any(|label| words.starts_with(label));
+        text += if goes_on && !words.is_empty() { " " } else { "\n" };
+        text += if goes_on { words } else { line };
+    }
+    masked(text.trim_start(), &world.host(0).to_string())
+}
+
+/// What stands before the parts of a finding.
+const LABELS: [&str; 4] = ["means:", "hint:", "don't:", "more:"];
+
+/// Where it is not what the contract says of what people read.
+pub fn faults(ran: &Ran) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let wide = ran.stdout.lines().filter(|line| line.chars().count() > 80);
+    wrong.extend(wide.map(|line| format!("too wide: {line}")));
+    if ran.stdout.contains('\u{1b}') || ran.stdout.contains('\r') || !ran.stderr.is_empty() {
+        wrong.push("something moves or has a colour, or is not on stdout".to_owned());
+    }
+    // Result, step, and the cause that stands below.
+    let mut told: Vec<[&str; 3]> = Vec::new();
+    for line in ran.stdout.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        match (words.as_slice(), told.last_mut()) {
+            ([result @ ("ok" | "warning" | "failed" | "skipped"), step, ..], _) if !line.starts_with(' ') => {
+                told.push([result, step, ""]);
+            }
+            (["more:", "sipreg", "explain", cause], Some(last)) => last[2] = cause,
+            _ => {}
+        }
+    }
+    let mut steps: Vec<_> = told.iter().map(|[_, step, _]| *step).collect();
+    steps.dedup();
+    if steps != STEPS.map(|(name, _)| name) {
+        wrong.push(format!("the steps: {steps:?}"));
+    }
+    let end = ran.stdout.trim_end().rsplit("\n\n").next().unwrap();
+    let of = |result: &str| told.iter().find(|[found, ..]| *found == result);
+    if let Some([_, step, cause]) = of("failed").or_else(|| of("warning")) {
+        let others =
+            told.iter().map(|[.., other]| other).filter(|other| !other.is_empty() && *other != cause);
+        if !end.contains(&format!("{step} ({cause})")) || others.into_iter().any(|other| end.contains(other))
+        {
+            wrong.push(format!("the end does not name {step} ({cause}) alone: {end}"));
+        }
+    }
+    wrong
+}
+
+/// The text with hosts as `HOST1`, ports of ours as `PORT`, what was measured as `TIME`, days as `DATE`, and numbers that are
+/// taken at random as `NUMBER`; `net` is the address of host 0.
+fn masked(text: &str, net: &str) -> String {
+    let text = text.replace(net.trim_end_matches('0'), "HOST");
+    let (mut masked, mut rest) = (String::new(), text.as_str());
+    while let Some(start) = rest.find(|one: char| one.is_ascii_digit()) {
+        let (before, from) = rest.split_at(start);
+        masked += before;
+        let end = from.find(|one: char| !one.is_ascii_digit() && one != '.').unwrap_or(from.len());
+        let number = from[..end].trim_end_matches('.');
+        rest = &from[number.len()..];
+        let unit = ["ms", "s"].into_iter().find(|unit| {
+            let next = rest.trim_start_matches(' ').strip_prefix(unit);
+            next.is_some_and(|next| !next.starts_with(|one: char| one.is_ascii_alphabetic()))
+        });
+        let is_port = number.len() == 5 && (before.ends_with(':') || before.ends_with("port "));
+        let is_day = |day: &&str| [4, 7].iter().all(|place| day.as_bytes().get(*place) == Some(&b'-'));
+        let day = from.get(..10).filter(is_day);
+        match unit {
+            Some(unit) if unit == "ms" || number.contains('.') => {
+                masked += "TIME";
+                rest = rest.trim_start_matches(' ').strip_prefix(unit).unwrap();
+            }
+            _ if day.is_some() => {
+                masked += "DATE";
+                rest = &from[10..];
+                let is_time = rest.get(3..4) == Some(":") && rest.get(6..7) == Some(":");
+                rest = if is_time { &rest[9..] } else { rest };
+            }
+            _ if is_port => masked += "PORT",
+            _ if number.len() > 9 && !number.contains('.') => masked += "NUMBER",
+            _ => masked += number,
+        }
+    }
+    masked + rest
+}
+
+#[test]
+fn what_differs_from_run_to_run_is_masked() {
+    let text = "ok udp 127.16.4.1:5060 answered in 12.3 ms (from 127.0.0.1:40412), granted 60 s; RFC 5626, within 3.2 s; \
+                good until 2026-11-29 10:02:03 UTC, by 2026-11-30. o=- 203817298188863 1 IN IP4 127.0.0.1";
+    let expected = "ok udp HOST1:5060 answered in TIME (from 127.0.0.1:PORT), granted 60 s; RFC 5626, within TIME; \
+                    good until DATE UTC, by DATE. o=- NUMBER 1 IN IP4 127.0.0.1";
+    assert_eq!(masked(text, "127.16.4.0"), expected);
+}
+
+#[test]
+fn a_healthy_account() {
+    assert_snapshot!(screen(&usual(new())), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
+    ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
+    skipped  tls           no destination is one over TLS
+    ok       registrar     takes REGISTER (answered 401)
+    ok       credentials   Digest SHA-256, realm "munich.de": accepted
+    ok       binding       bound for 1m, listed, removed again
+    ok       way           no NAT; Via, Contact, Call-ID and body come through unchanged; 1621 octets at once pass
+    ok       reach         a request for the AOR arrives here, there and back in TIME: so would a call
+    ok       clock         the clock of the registrar is the same as ours
+    ok       others        no other server; no other binding
+
+    Proved: sip:werner@munich.de can register, and a call to it arrives here (11 requests, TIME).
+    "#);
+}
+
+#[test]
+fn a_name_that_does_not_exist() {
+    let world = World::new().name_server(Play::Fail(ResponseCode::NXDomain));
+    assert_snapshot!(screen(&world), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    failed   dns           the name munich.de does not exist
+                           means: the name service does not know the name
+                           hint: check its spelling, or name the server with --registrar or --proxy
+                           more: sipreg explain name_unknown
+    skipped  network       there is no address to go to
+    skipped  tls           no destination is one over TLS
+    skipped  registrar     nobody is there to be asked
+    skipped  credentials   there was no way to: see above
+    skipped  binding       there was no way to: see above
+    skipped  way           nobody answers who could say how we are seen
+    skipped  reach         nothing is bound that a call could go to
+    skipped  clock         no answer says what time it is
+    skipped  others        nothing is bound that others could know of
+
+    (0 requests, TIME)
+    Mend first: dns (name_unknown): check its spelling, or name the server with --registrar or --proxy
+    "#);
+}
+
+#[test]
+fn a_port_that_says_nothing() {
+    let world = World::new().silent(Host(1), &[Udp]).filtered(Host(1), Tcp).srv(&[Udp, Tcp], 1);
+    assert_snapshot!(screen(&world), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
+    failed   network       no answer from HOST1:5060 over UDP within TIME; no answer from HOST1:5060 over TCP within TIME
+                           means: no answer at all, and no word from the network either; serve: no handshake in time
+                           hint: is a registrar there at all? Firewalls drop silently; --transport tcp may tell more, -v shows what was sent
+                           more: sipreg explain silent
+    skipped  tls           no destination is one over TLS
+    skipped  registrar     nobody is there to be asked
+    skipped  credentials   there was no way to: see above
+    skipped  binding       there was no way to: see above
+    skipped  way           nobody answers who could say how we are seen
+    skipped  reach         nothing is bound that a call could go to
+    skipped  clock         no answer says what time it is
+    skipped  others        nothing is bound that others could know of
+
+    (2 requests, TIME)
+    Mend first: network (silent): is a registrar there at all? Firewalls drop silently; --transport tcp may tell more, -v shows what was sent
+    "#);
+}
+
+#[test]
+fn udp_that_is_blocked() {
+    let world = World::new().silent(Host(1), &[Udp]).sip(Host(1), &[Tcp], &new()).srv(&[Udp, Tcp], 1);
+    assert_snapshot!(screen(&world), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
+    warning  network       no answer from HOST1:5060 over UDP within TIME; TCP answers there
+                           means: nothing comes back over UDP, where TCP answers
+                           hint: --transport tcp goes the way that works; or let UDP to that port through
+                           don't: a longer --timeout and another password change nothing
+                           more: sipreg explain udp_blocked
+    skipped  tls           no destination is one over TLS
+    ok       registrar     takes REGISTER (answered 401)
+    ok       credentials   Digest SHA-256, realm "munich.de": accepted
+    ok       binding       bound for 1m, listed, removed again
+    ok       way           no NAT; Via, Contact, Call-ID and body come through unchanged; 1621 octets at once pass
+    ok       reach         a request for the AOR arrives here, there and back in TIME: so would a call
+    ok       clock         the clock of the registrar is the same as ours
+    ok       others        no other server; no other binding
+
+    (12 requests, TIME)
+    It works. To look at first: network (udp_blocked): --transport tcp goes the way that works; or let UDP to that port through
+    "#);
+}
+
+#[test]
+fn a_certificate_that_has_run_out() {
+    assert_snapshot!(screen(&World::new().secure(&new(), expired)), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5061, HOST1
+    ok       network       HOST1:5061 over TLS takes connections, in TIME
+    failed   tls           HOST1:5061 over TLS: the certificate of CN=munich.de ran out, or one above it: it was good until DATE UTC; our clock says DATE
+                           means: the certificate of the server (serve: of the client), or one above it, has run out, or our clock is wrong
+                           hint: it has to be renewed there, unless the clock of this machine is wrong: 'date' shows it
+                           more: sipreg explain certificate_expired
+    skipped  registrar     nobody is there to be asked
+    skipped  credentials   there was no way to: see above
+    skipped  binding       there was no way to: see above
+    skipped  way           nobody answers who could say how we are seen
+    skipped  reach         nothing is bound that a call could go to
+    skipped  clock         no answer says what time it is
+    skipped  others        nothing is bound that others could know of
+
+    (0 requests, TIME)
+    Mend first: tls (certificate_expired): it has to be renewed there, unless the clock of this machine is wrong: 'date' shows it
+    "#);
+}
+
+#[test]
+fn an_http_server() {
+    assert_snapshot!(screen(&World::new().junk(Host(1), Tcp, HTTP).srv(&[Tcp], 1)), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060, HOST1
+    ok       network       HOST1:5060 over TCP takes connections, in TIME
+    skipped  tls           no destination is one over TLS
+    failed   registrar     HOST1:5060 over TCP answers in HTTP
+                           means: something else than SIP comes back
+                           hint: check the port: is it plain SIP, not TLS or HTTP?
+                           more: sipreg explain not_sip
+    skipped  credentials   there was no way to: see above
+    skipped  binding       there was no way to: see above
+    skipped  way           nobody answers who could say how we are seen
+    skipped  reach         nothing is bound that a call could go to
+    skipped  clock         no answer says what time it is
+    skipped  others        nothing is bound that others could know of
+
+    (1 requests, TIME)
+    Mend first: registrar (not_sip): check the port: is it plain SIP, not TLS or HTTP?
+    "#);
+}
+
+#[test]
+fn a_domain_that_is_not_served() {
+    assert_snapshot!(screen(&usual(new().refuses("404 Not Found"))), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
+    ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
+    skipped  tls           no destination is one over TLS
+    failed   registrar     the registrar refused: 404 Not Found
+                           means: 404 before any challenge: the server does not serve the domain, or has no such user
+                           hint: no such user or domain there: check the AOR, and name the registrar with --registrar
+                           don't: the password was not even asked for
+                           more: sipreg explain domain_not_served
+    skipped  credentials   there was no way to: see above
+    skipped  binding       there was no way to: see above
+    ok       way           no NAT; 1621 octets at once pass
+    skipped  reach         nothing is bound that a call could go to
+    ok       clock         the clock of the registrar is the same as ours
+    skipped  others        nothing is bound that others could know of
+
+    (4 requests, TIME)
+    Mend first: registrar (domain_not_served): no such user or domain there: check the AOR, and name the registrar with --registrar
+    "#);
+}
+
+#[test]
+fn a_wrong_password() {
+    assert_snapshot!(screen(&usual(new().password("certainty"))), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
+    ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
+    skipped  tls           no destination is one over TLS
+    ok       registrar     takes REGISTER (answered 401)
+    failed   credentials   user name or password is wrong: realm "munich.de" did not accept user "werner"
+                           means: asked again after the answer: the password is wrong, or the user
+                           hint: check the password, and --username if the digest user differs from the AOR's; many registrars answer unknown users in the same way
+                           more: sipreg explain password_wrong
+    skipped  binding       there was no way to: see above
+    ok       way           no NAT; 1621 octets at once pass
+    skipped  reach         nothing is bound that a call could go to
+    ok       clock         the clock of the registrar is the same as ours
+    skipped  others        nothing is bound that others could know of
+
+    (5 requests, TIME)
+    Mend first: credentials (password_wrong): check the password, and --username if the digest user differs from the AOR's; many registrars answer unknown users in the same way
+    "#);
+}
+
+#[test]
+fn a_contact_that_is_rewritten() {
+    let world = usual(new().changes(|it, answer| {
+        for (_, value) in answer.rows.iter_mut().filter(|(name, _)| it.is("REGISTER") && name == "Contact") {
+            *value = value.replace("@127.0.0.1", "@192.0.2.7");
+        }
+    }));
+    assert_snapshot!(screen(&world), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
+    ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
+    skipped  tls           no destination is one over TLS
+    ok       registrar     takes REGISTER (answered 401)
+    ok       credentials   Digest SHA-256: not refused
+    failed   binding       the 200 lists our contact at another address: "sip:werner@192.0.2.7:PORT", not 127.0.0.1:PORT
+                           means: the registrar lists the contact at another place than it was asked to bind
+                           hint: --transport tls keeps gateways out, or switch the SIP ALG of the router off; where the registrar does it, --advertise names the address that it wants
+                           don't: STUN and keep-alives don't help against a gateway
+                           more: sipreg explain contact_rewritten
+    ok       way           no NAT; 1621 octets at once pass
+    skipped  reach         nothing is bound that a call could go to
+    ok       clock         the clock of the registrar is the same as ours
+    skipped  others        nothing is bound that others could know of
+
+    (7 requests, TIME)
+    Mend first: binding (contact_rewritten): --transport tls keeps gateways out, or switch the SIP ALG of the router off; where the registrar does it, --advertise names the address that it wants
+    "#);
+}
+
+#[test]
+fn a_gateway_that_meddles() {
+    let world = behind(new().follows_source(), |heading, datagram| Some(gateway(heading, datagram, false)));
+    assert_snapshot!(screen(&world), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060, HOST1
+    ok       network       HOST1:5060 over UDP answers in TIME
+    skipped  tls           no destination is one over TLS
+    ok       registrar     takes REGISTER (answered 401)
+    ok       credentials   Digest SHA-256, realm "munich.de": accepted
+    ok       binding       bound for 1m, listed, removed again
+    failed   way           an application layer gateway changes what we send: body was "o=- NUMBER 1 IN IP4 127.0.0.1", arrived "o=- NUMBER 1 IN IP4 192.0.2.9"; body was "c=IN IP4 127.0.0.1", arrived "c=IN IP4 192.0.2.9"
+                           means: something on the way changes our headers or bodies: an application layer gateway
+                           hint: switch the SIP ALG of the router off, or use --transport tls: what it can't read it can't change
+                           don't: STUN, keep-alives and --advertise don't help: it changes what they say, too
+                           more: sipreg explain tampered
+    warning  way           the registrar sees us at 127.0.0.1:PORT, not 127.0.0.1:PORT: there is a NAT between
+                           means: the server sees us at another address than ours
+                           hint: 'sipreg keep' binds the address that is seen and keeps the way open; one-shot commands have --advertise
+                           don't: it is no fault: only what 'reach' says counts
+                           more: sipreg explain behind_nat
+    ok       reach         a request for the AOR arrives here, there and back in TIME: so would a call
+    ok       clock         the clock of the registrar is the same as ours
+    ok       others        no other server; no other binding
+
+    (10 requests, TIME)
+    Mend first: way (tampered): switch the SIP ALG of the router off, or use --transport tls: what it can't read it can't change
+    "#);
+}
+
+#[test]
+fn calls_that_do_not_arrive_and_a_clock_that_is_off() {
+    let registrar = new().refuses_calls("480 Temporarily Unavailable");
+    let world = usual(registrar.changes(|_, answer| answer.set("Date", date(3600))));
+    assert_snapshot!(screen(&world), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
+    ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
+    skipped  tls           no destination is one over TLS
+    ok       registrar     takes REGISTER (answered 401)
+    ok       credentials   Digest SHA-256, realm "munich.de": accepted
+    ok       binding       bound for 1m, listed, removed again
+    ok       way           no NAT; 1621 octets at once pass
+    failed   reach         a request for the AOR does not arrive where it is bound: answered 480 Temporarily Unavailable
+                           means: a request for the AOR does not arrive where it is bound, so calls would not either
+                           hint: look at the status: 480 and 404 are the proxy's, who knows no binding; silence and 408 are the way to us: 'sipreg keep', or --transport tcp, whose connection calls come back over
+                           don't: the password is right: it has let us in
+                           more: sipreg explain not_reachable
+    warning  clock         our clock is 1h behind that of the registrar
+                           means: our clock and that of the server differ by five minutes or more
+                           hint: set the clock that is wrong, by NTP: certificates and lifetimes depend on it
+                           more: sipreg explain clock_off
+    ok       others        no other server; no other binding
+
+    (11 requests, TIME)
+    Mend first: reach (not_reachable): look at the status: 480 and 404 are the proxy's, who knows no binding; silence and 408 are the way to us: 'sipreg keep', or --transport tcp, whose connection calls come back over
+    "#);
+}
+
+#[test]
+fn servers_that_share_nothing() {
+    let world = World::new().sip(Host(1), &[Udp], &new()).srv(&[Udp], 1);
+    assert_snapshot!(screen(&world.sip(Host(2), &[Udp], &new()).srv(&[Udp], 2)), @r#"
+    ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
+    ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1, HOST2
+    ok       network       HOST1:5060 over UDP answers in TIME; HOST2:5060 over UDP answers in TIME
+    skipped  tls           no destination is one over TLS
+    ok       registrar     takes REGISTER (answered 401)
+    ok       credentials   Digest SHA-256, realm "munich.de": accepted
+    ok       binding       bound for 1m, listed, removed again
+    ok       way           no NAT; Via, Contact, Call-ID and body come through unchanged; 1621 octets at once pass
+    ok       reach         a request for the AOR arrives here, there and back in TIME: so would a call
+    ok       clock         the clock of the registrar is the same as ours
+    warning  others        what is bound at one server is not known at HOST2:5060 (480)
+                           means: what is bound at one server of the name is not known at another: calls arrive by chance
+                           hint: whoever runs the servers has to have them share their bindings; --proxy names one of them until then
+                           don't: registering again only moves the trouble
+                           more: sipreg explain servers_differ
+
+    (12 requests, TIME)
+    It works. To look at first: others (servers_differ): whoever runs the servers has to have them share their bindings; --proxy names one of them until then
+    "#);
+}
