@@ -150,7 +150,7 @@ fn a_name_that_does_not_exist() {
     skipped  clock         no answer says what time it is
     skipped  others        nothing is bound that others could know of
 
-    (0 requests, TIME)
+    Looked at with 0 requests, in TIME.
     Mend first: dns (name_unknown): check its spelling, or name the server with --registrar or --proxy
     "#);
 }
@@ -174,7 +174,7 @@ fn a_port_that_says_nothing() {
     skipped  clock         no answer says what time it is
     skipped  others        nothing is bound that others could know of
 
-    (2 requests, TIME)
+    Looked at with 2 requests, in TIME.
     Mend first: network (silent): is a registrar there at all? Firewalls drop silently; --transport tcp may tell more, -v shows what was sent
     "#);
 }
@@ -199,7 +199,7 @@ fn udp_that_is_blocked() {
     ok       clock         the clock of the registrar is the same as ours
     ok       others        no other server; no other binding
 
-    (12 requests, TIME)
+    Looked at with 12 requests, in TIME.
     It works. To look at first: network (udp_blocked): --transport tcp goes the way that works; or let UDP to that port through
     "#);
 }
@@ -222,7 +222,7 @@ fn a_certificate_that_has_run_out() {
     skipped  clock         no answer says what time it is
     skipped  others        nothing is bound that others could know of
 
-    (0 requests, TIME)
+    Looked at with 0 requests, in TIME.
     Mend first: tls (certificate_expired): it has to be renewed there, unless the clock of this machine is wrong: 'date' shows it
     "#);
 }
@@ -245,7 +245,7 @@ fn an_http_server() {
     skipped  clock         no answer says what time it is
     skipped  others        nothing is bound that others could know of
 
-    (1 requests, TIME)
+    Looked at with 1 requests, in TIME.
     Mend first: registrar (not_sip): check the port: is it plain SIP, not TLS or HTTP?
     "#);
 }
@@ -269,7 +269,7 @@ fn a_domain_that_is_not_served() {
     ok       clock         the clock of the registrar is the same as ours
     skipped  others        nothing is bound that others could know of
 
-    (4 requests, TIME)
+    Looked at with 4 requests, in TIME.
     Mend first: registrar (domain_not_served): no such user or domain there: check the AOR, and name the registrar with --registrar
     "#);
 }
@@ -292,7 +292,7 @@ fn a_wrong_password() {
     ok       clock         the clock of the registrar is the same as ours
     skipped  others        nothing is bound that others could know of
 
-    (5 requests, TIME)
+    Looked at with 5 requests, in TIME.
     Mend first: credentials (password_wrong): check the password, and --username if the digest user differs from the AOR's; many registrars answer unknown users in the same way
     "#);
 }
@@ -321,7 +321,7 @@ fn a_contact_that_is_rewritten() {
     ok       clock         the clock of the registrar is the same as ours
     skipped  others        nothing is bound that others could know of
 
-    (7 requests, TIME)
+    Looked at with 7 requests, in TIME.
     Mend first: binding (contact_rewritten): --transport tls keeps gateways out, or switch the SIP ALG of the router off; where the registrar does it, --advertise names the address that it wants
     "#);
 }
@@ -351,7 +351,7 @@ fn a_gateway_that_meddles() {
     ok       clock         the clock of the registrar is the same as ours
     ok       others        no other server; no other binding
 
-    (10 requests, TIME)
+    Looked at with 10 requests, in TIME.
     Mend first: way (tampered): switch the SIP ALG of the router off, or use --transport tls: what it can't read it can't change
     "#);
 }
@@ -380,7 +380,7 @@ fn calls_that_do_not_arrive_and_a_clock_that_is_off() {
                            more: sipreg explain clock_off
     ok       others        no other server; no other binding
 
-    (11 requests, TIME)
+    Looked at with 11 requests, in TIME.
     Mend first: reach (not_reachable): look at the status: 480 and 404 are the proxy's, who knows no binding; silence and 408 are the way to us: 'sipreg keep', or --transport tcp, whose connection calls come back over
     "#);
 }
@@ -405,7 +405,7 @@ fn servers_that_share_nothing() {
                            don't: registering again only moves the trouble
                            more: sipreg explain servers_differ
 
-    (12 requests, TIME)
+    Looked at with 12 requests, in TIME.
     It works. To look at first: others (servers_differ): whoever runs the servers has to have them share their bindings; --proxy names one of them until then
     "#);
 }

@@ -133,7 +133,8 @@ pub fn verdict(aor: &str, findings: &[Finding], requests: u32, elapsed: Duration
     };
     let text = format!("{lead}{} ({word}): {}", worst.step.name(), escape(&readable(what)));
     let indent = if worst.verdict == Verdict::Failed { 12 } else { 10 };
-    let head = format!("{}\n", paint.faint(&format!("({took})")));
+    let looked = format!("Looked at with {requests} requests, in {}.", milliseconds(elapsed));
+    let head = format!("{}\n", paint.faint(&looked));
     head + &format!("{label} {}", hanging(&text, indent, 2))
 }
 
