@@ -614,7 +614,13 @@ pub const ENTRIES: &[Entry] = &[
             "the message names the option, or file, line and column",
             "'sipreg COMMAND --help' has examples",
         ],
-        cases: &[NOTHING_REMEMBERED],
+        cases: &[
+            NOTHING_REMEMBERED,
+            #[cfg(feature = "redis")]
+            STORE_CLUSTER,
+            #[cfg(feature = "redis")]
+            STORE_NO_CLUSTER,
+        ],
         ..NONE
     },
     Entry {

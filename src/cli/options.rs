@@ -804,9 +804,9 @@ pub struct Policy {
     /// With redis:// it bounds what is known here of what is there.
     #[arg(long, value_name = "SIZE")]
     pub max_store: Option<Size>,
-    /// Replicas that must have a binding before its 200 [default: 0]
+    /// Replicas before a 200 [default: 0]
     ///
-    /// For redis:// only. Where there are too few in time, the answer is 503, and the binding is made all the same.
+    /// For redis:// only: so many must have the binding. Where there are too few in time, the answer is 503, and the binding is made all the same.
     #[arg(long, value_name = "NUMBER")]
     pub store_wait: Option<u32>,
     /// Say what is in a store's file, and exit
@@ -818,7 +818,7 @@ pub struct Policy {
 
 #[derive(ClapArgs)]
 pub struct Storing {
-    /// Where bindings are kept: memory, FILE.db, redis://HOST
+    /// Bindings: memory, FILE.db or redis://HOST
     ///
     /// memory, the default: they end with the server. A file is made if there is none, readable by its owner alone; a 200 is sent when the
     /// binding would survive a power failure. While it can't be written, say because the disk is full, changes get 503, and

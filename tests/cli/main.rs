@@ -36,6 +36,10 @@ mod phone;
 mod proxy;
 mod recognised;
 mod redirected;
+#[cfg(feature = "redis")]
+#[path = "../store/redis/server.rs"]
+#[allow(dead_code, reason = "the tests of stores use more of it")]
+mod redis_server;
 mod refusals;
 mod register;
 mod registrar;
@@ -45,6 +49,8 @@ mod reload;
 mod run;
 mod serve;
 mod server;
+#[cfg(feature = "redis")]
+mod shared;
 #[cfg(unix)]
 mod signals;
 mod store;

@@ -94,7 +94,7 @@ fn a_file_that_can_not_be_used_is_told_and_left_alone() {
     refused(&home.path().join("no/folder.db").to_string_lossy(), "can't be used: No such file or directory");
     for (name, why) in [("bindings", "is no store"), (".db", "is no store"), ("", "is no store")] {
         let ran = sipreg(&["serve", "--no-auth", "--store", name]);
-        let hint = "memory, or a file whose name ends in .db";
+        let hint = "memory, a file whose name ends in .db, or redis://HOST";
         assert!(
             ran.code == Some(2) && ran.stderr.contains(why) && ran.stderr.contains(hint),
             "{}",

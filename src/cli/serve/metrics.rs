@@ -120,7 +120,7 @@ fn about_store(
     waiting.encode(family.encode_family(&label)?)?;
     let Latency { counts, total } = store.latency;
     let bounds = Latency::BOUNDS.iter().map(|micros| Duration::from_micros(*micros).as_secs_f64());
-    let buckets: Vec<(f64, u64)> = bounds.chain([f64::MAX]).zip(counts).collect();
+    let buckets: Vec<(f64, u64)> = bounds.chain([f64::INFINITY]).zip(counts).collect();
     let help = "How long its answers took";
     let mut family =
         encoder.encode_descriptor("store_latency", help, Some(&Unit::Seconds), MetricType::Histogram)?;

@@ -126,7 +126,7 @@ mod shared {
     fn refused(address: &Address, trouble: &Trouble) -> Fault {
         let name = address.to_string();
         let because = |what: &str, case: explain::Case| {
-            UsageError::value("--store", &name, format_args!("{what}: {trouble}")).hint(case.hint)
+            UsageError::option("--store", format_args!("\"{name}\" {what}: {trouble}")).hint(case.hint)
         };
         let (kind, error) = match trouble {
             Trouble::Unreachable(_) if address.is_tls => {

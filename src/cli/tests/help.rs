@@ -463,7 +463,7 @@ fn the_version_is_that_of_the_package() {
     let (exit, built, _) = plain(&["--version"]);
     let names: Vec<_> = built.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
     assert_eq!((exit, names), (0, vec!["sipreg", "target", "transports", "stores"]), "{built}");
-    assert!(built.contains("\ntransports  udp tcp tls ws wss\nstores      memory FILE.db\n"), "{built}");
+    assert!(built.contains("\ntransports  udp tcp tls ws wss\nstores      memory FILE.db redis:// rediss:// redis+cluster://\n"), "{built}");
 }
 
 #[test]

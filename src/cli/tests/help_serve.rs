@@ -43,8 +43,9 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --default-expires <DURATION>  Lifetime if none is asked for [default: 1h]
           --max-contacts <NUMBER>       Bindings per address [default: 10]
           --max-contacts-policy <WHAT>  At one more: refuse, replace-oldest
-          --store <STORE>               Where bindings are kept: memory, FILE.db
+          --store <STORE>               Bindings: memory, FILE.db or redis://HOST
           --max-store <SIZE>            Memory for bindings [default: 128MiB]
+          --store-wait <NUMBER>         Replicas before a 200 [default: 0]
           --store-check <FILE>          Say what is in a store's file, and exit
 
     How calls are routed:

@@ -169,6 +169,12 @@ impl Access {
         let asking = async {
             let mut link = self.client(host)?.get_multiplexed_async_connection().await?;
             let [answer] = ask(&mut link, [cmd("CLUSTER").arg("SLOTS").take()]).await?;
+            if let Value::ServerError(error) = &answer
+                && error.code() == "ERR"
+            {
+                // It says in words that it is in none.
+                return Err(Trouble::NoClusterNode);
+            }
             slots::ranges(&answer, host).ok_or_else(|| odd(&answer))
         };
         timeout(PATIENCE, asking).await.unwrap_or(Err(Trouble::Silent))
