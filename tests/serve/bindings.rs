@@ -410,6 +410,32 @@ fn what_the_location_service_does_not_take_is_not_confirmed() {
     }
 }
 
+/// RGR-008 DES-008: who comes back while the location service takes no changes is asked to wait longer each time, though lists
+/// go on; once it takes one, all is as before.
+#[test]
+fn who_is_refused_again_waits_longer_until_the_location_service_is_back() {
+    let mut world = World::new(service());
+    let wait = |world: &mut World, n, contact: &str| {
+        let answer = world.ask(&register(n, contact));
+        let wait = answer.header("Retry-After").map_or(0, |text| text.parse::<u64>().unwrap());
+        world.pass(Duration::from_secs(wait));
+        wait
+    };
+    let contact = format!("Contact: {A}");
+    let mut waits = Vec::new();
+    for n in 1..6 {
+        world.shelf = Shelf::Broken(StoreFailure::Unavailable);
+        waits.push(wait(&mut world, 2 * n, &contact));
+        world.shelf = Shelf::Quick;
+        assert_eq!(wait(&mut world, 2 * n + 1, ""), 0);
+    }
+    assert!((5..=11).contains(&waits[0]) && waits[4] >= 40 && waits.is_sorted(), "{waits:?}");
+    assert_eq!(wait(&mut world, 20, &contact), 0);
+    world.shelf = Shelf::Broken(StoreFailure::Unavailable);
+    assert!((5..=11).contains(&wait(&mut world, 21, &contact)));
+    world.stop();
+}
+
 /// RGR-044: what runs out while the location service is away is told when it is back.
 #[test]
 fn what_could_not_be_dropped_is_dropped_later() {

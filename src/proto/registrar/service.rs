@@ -884,7 +884,10 @@ impl Server {
             }
         };
         if let Ok(stored) = &answer {
-            self.line.served(stack.context.now);
+            // Lists go on while a store takes no changes.
+            if !stored.effects.is_empty() {
+                self.line.served(stack.context.now);
+            }
             self.keep_connection(key, stored, stack);
             self.tell_effects(stored, Some(peer), stack);
         }
