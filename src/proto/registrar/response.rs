@@ -88,27 +88,3 @@ impl Dater {
         self.text.clone()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Fixed(u64);
-
-    impl Random for Fixed {
-        fn next(&mut self) -> u64 {
-            self.0
-        }
-    }
-
-    /// DSR-006: all that were refused while the store was away don't come back at once.
-    #[test]
-    fn devices_that_are_refused_come_back_at_different_times() {
-        let pauses = [0, 1, 10, 11, u64::MAX].map(|number| {
-            let reply = failed(StoreFailure::Unavailable, &mut Fixed(number));
-            assert_eq!(reply.status, 503);
-            reply.rows.iter().map(|row| String::from_utf8_lossy(row.value()).into_owned()).collect::<String>()
-        });
-        assert_eq!(pauses, ["5", "6", "15", "5", "9"]);
-    }
-}
