@@ -450,6 +450,9 @@ impl Network {
             }
             Action::Listen { flow, transport, address } => self.listen(flow, transport, address),
             Action::Store { ask, operation } => self.ask_store(ask, operation),
+            Action::Present(presence) => {
+                self.store.iter_mut().for_each(|store| store.present(presence.clone()))
+            }
             Action::FindSource { peer } => {
                 let local = sockets::source(SocketAddr::new(peer, 5060), self.config.bind).ok();
                 self.answers.push_back(Event::SourceFound { peer, local: local.map(|local| local.ip()) });
@@ -616,6 +619,7 @@ impl Network {
             Event::Stored { .. }
             | Event::Resolved { .. }
             | Event::Command(_)
+            | Event::Node { .. }
             | Event::SourceFound { .. }
             | Event::NetworkChanged { .. }
             | Event::Timeout => true,
@@ -766,6 +770,9 @@ impl Network {
                 }
                 StoreEvent::Failed { why } => self.store_events.push(ServerEvent::StoreFailed { why }),
                 StoreEvent::Back => self.store_events.push(ServerEvent::StoreBack),
+                StoreEvent::Node { id, peer } => {
+                    self.arrived.push_back(Arrival { event: Event::Node { id, peer }, local: None });
+                }
             }
         }
     }

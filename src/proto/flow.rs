@@ -67,6 +67,8 @@ pub(super) struct Flow {
     unfinished: usize,
     /// Whether every message that passes is told.
     is_told: bool,
+    /// Whether it is the listener where other nodes hand requests over, or has come in there.
+    is_for_nodes: bool,
 }
 
 /// How a flow came to be.
@@ -198,6 +200,8 @@ pub(super) struct Flows {
     silent: BTreeSet<(Time, FlowId)>,
     /// The listeners that are open, with their addresses, in the order they were asked for.
     listeners: Vec<(FlowId, Transport, SocketAddr)>,
+    /// The one where other nodes hand requests over, once it is open: nobody else is reached from there, or hears of it.
+    for_nodes: Option<(FlowId, Transport, SocketAddr)>,
     /// The connections that were opened to forward requests.
     forward: BTreeMap<Destination, FlowId>,
     /// The connections that came in, by their other end.
@@ -221,6 +225,7 @@ impl Default for Flows {
             shared: BTreeMap::new(),
             silent: BTreeSet::new(),
             listeners: Vec::new(),
+            for_nodes: None,
             forward: BTreeMap::new(),
             accepted: BTreeMap::new(),
             sources: Sources::default(),
@@ -345,6 +350,7 @@ impl Flows {
                 patience,
                 unfinished: 0,
                 is_told: true,
+                is_for_nodes: false,
             },
         );
         self.join(id, user);
@@ -385,6 +391,20 @@ impl Flows {
         id
     }
 
+    /// Listens for other nodes.
+    pub fn listen_for_nodes(
+        &mut self,
+        transport: Transport,
+        address: SocketAddr,
+        context: &mut Context,
+    ) -> FlowId {
+        let id = self.listen(transport, address, context);
+        if let Some(flow) = self.all.get_mut(&id) {
+            flow.is_for_nodes = true;
+        }
+        id
+    }
+
     /// A connection came in.
     pub fn accept(
         &mut self,
@@ -394,9 +414,11 @@ impl Flows {
         peer: SocketAddr,
         context: &mut Context,
     ) {
-        let Some(transport) = self.all.get(&listener).map(|listener| listener.transport) else { return };
+        let Some(listener) = self.all.get(&listener) else { return };
+        let (transport, is_for_nodes) = (listener.transport, listener.is_for_nodes);
         let until = context.now + self.bounds.idle;
-        self.all.insert(id, self.of_role(Role::Accepted { peer, until }, transport, Some(local)));
+        let flow = self.of_role(Role::Accepted { peer, until }, transport, Some(local));
+        self.all.insert(id, Flow { is_for_nodes, ..flow });
         self.accepted.insert((transport, peer), id);
         self.sources.note_own(local.ip());
         self.silent.insert((until, id));
@@ -419,6 +441,7 @@ impl Flows {
             patience: self.bounds.incomplete,
             unfinished: 0,
             is_told: self.bounds.tells,
+            is_for_nodes: false,
         }
     }
 
@@ -432,6 +455,7 @@ impl Flows {
                 self.send(id, peer, bytes, Direction::Sent, context);
                 self.close(id, context);
             }
+            Role::Listener if flow.is_for_nodes => self.for_nodes = Some((id, flow.transport, local)),
             Role::Listener => {
                 let transport = flow.transport;
                 self.listeners.push((id, transport, local));
@@ -479,6 +503,7 @@ impl Flows {
             Role::Return(..) => self.returns -= 1,
             Role::Listener => {
                 self.listeners.retain(|(listener, ..)| *listener != id);
+                self.for_nodes.take_if(|(listener, ..)| *listener == id);
                 if self.listeners.is_empty() {
                     self.sources = Sources::default();
                 }

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`time`], [`ids`] and `timers`; then the layers of RFC 3261 §5, each on those before: `flow` (§18),
 //! [`transaction`] (§17), and the users of transactions, [`client`] for the device that registers, [`registrar`] and
-//! [`proxy`] for the server, with what every server does in [`uas`] and whom it sees behind a `nat`. [`locate`]
+//! [`proxy`] for the server, with what every server does in [`uas`], whom it sees behind a `nat`, and the other servers that it
+//! shares a location service with ([`node`]). [`locate`]
 //! (RFC 3263), [`digest`] (RFC 7616, RFC 8760) and [`binding`] (RFC 3261 §10.3) are leaf machines that return values.
 //! [`check`] goes the whole way that a call depends on, and measures it. [`endpoint`] owns them all and hands each event to the layer it is for.
 //!
@@ -20,6 +21,7 @@ pub mod ids;
 pub mod locate;
 mod names;
 mod nat;
+pub mod node;
 pub mod proxy;
 pub mod registrar;
 pub mod stun;
@@ -39,6 +41,7 @@ use crate::sip::{NameAddr, ParseError, Problem};
 
 pub use endpoint::{Drain, Endpoint};
 pub use flow::SentBy;
+pub use node::NodeId;
 pub use time::Time;
 pub use timers::{
     CheckTimer, ClientTimer, FlowTimer, ProxyTimer, RegistrarTimer, TimerKey, Timing, TransactionTimer,
@@ -170,6 +173,13 @@ pub enum Event {
         /// What it did, or why it did nothing.
         answer: Result<binding::Stored, binding::StoreFailure>,
     },
+    /// The location service knows of another node, or misses one.
+    Node {
+        /// Which.
+        id: NodeId,
+        /// Where it is; `None`: it is no more, or does not say where.
+        peer: Option<Box<node::Peer>>,
+    },
     /// The system's choice of a source address.
     SourceFound {
         /// As in [`Action::FindSource`].
@@ -277,6 +287,8 @@ pub enum Action {
         /// What to do.
         operation: binding::Operation,
     },
+    /// Tell other nodes by the location service where this one is, from now on.
+    Present(node::Presence),
     /// Close it. No event follows; later events of this flow are ignored.
     Close {
         /// The flow that it is about.

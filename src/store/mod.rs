@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::proto::binding::{Operation, StoreFailure, Stored};
-use crate::proto::{AskId, Time};
+use crate::proto::node::{Peer, Presence};
+use crate::proto::{AskId, NodeId, Time};
 
 #[cfg(feature = "redis")]
 pub use self::redis::{
@@ -36,6 +37,12 @@ pub trait Store: Send {
 
     /// What has happened meanwhile. [`Stored::next_expiry`] of an answer is as true as if it had been asked for now.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<StoreEvent>;
+
+    /// What other nodes that share the store are told of this one from now on, as long as it lives. A store that nobody shares
+    /// tells nobody.
+    fn present(&mut self, presence: Presence) {
+        drop(presence);
+    }
 
     /// How many bindings are held, those included that have run out and were not dropped yet; of a store that is shared, how
     /// many are known here.
@@ -69,4 +76,11 @@ pub enum StoreEvent {
     },
     /// It takes changes again.
     Back,
+    /// As [`Event::Node`](crate::proto::Event::Node).
+    Node {
+        /// Which node.
+        id: NodeId,
+        /// Where it is, if it is.
+        peer: Option<Box<Peer>>,
+    },
 }

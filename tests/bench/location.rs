@@ -14,8 +14,8 @@ use nix::time::{ClockId, clock_gettime};
 use sipreg::proto::binding::{Aor, Change, ContactChange, Operation, Source, WantedContact};
 use sipreg::proto::client::plan::Timing;
 use sipreg::proto::ids::Counting;
-use sipreg::proto::registrar::service::{Fork, Limits, Listen, Policy, Service};
-use sipreg::proto::{Action, Command, Endpoint, Event, FlowId, Time, Transport};
+use sipreg::proto::registrar::service::{Fork, Limits, Listen, Nodes, Policy, Service};
+use sipreg::proto::{Action, Command, Endpoint, Event, FlowId, NodeId, Time, Transport};
 use sipreg::sip::{AnyUri, Host, Uri};
 use sipreg::store::{Memory, Store};
 
@@ -63,7 +63,13 @@ fn register(number: usize, cseq: u32, lifetime: u32) -> Operation {
             q: None,
             lifetime,
             path: "".into(),
-            source: Source { flow: FlowId(1), peer: peer(number), transport: Transport::Udp, is_way: false },
+            source: Source {
+                flow: FlowId(1),
+                peer: peer(number),
+                transport: Transport::Udp,
+                is_way: false,
+                node: NodeId::LOCAL,
+            },
         }]),
         limit: 10,
     })
@@ -179,6 +185,7 @@ impl Server {
             pinned: Vec::new(),
             timing: Timing::default(),
             tell_messages: false,
+            nodes: Nodes::default(),
         };
         let endpoint = Endpoint::new(Box::new(Counting::default()));
         let mut server = Server { endpoint, flow: FlowId(0), now: swing.now(), swing, cseq: 1000 };
@@ -207,6 +214,7 @@ impl Server {
                     }
                     Action::Open { .. }
                     | Action::FindSource { .. }
+                    | Action::Present(_)
                     | Action::Close { .. }
                     | Action::Authorize { .. }
                     | Action::Resolve { .. }

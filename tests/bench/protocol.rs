@@ -84,6 +84,7 @@ fn exchange(plan: Plan, mut answer: impl FnMut(usize, Bytes) -> Bytes) {
                 | Action::Resolve { .. }
                 | Action::Listen { .. }
                 | Action::FindSource { .. }
+                | Action::Present(_)
                 | Action::Store { .. } => {}
             }
         }

@@ -15,6 +15,7 @@ mod calls;
 mod connections;
 mod floods;
 mod nat;
+mod nodes;
 mod transactions;
 mod transports;
 mod world;

@@ -1,6 +1,7 @@
 //! All transports of a server beside each other: who registers by which, who is called by which, and who shows a
 //! certificate.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,20 @@ fn everywhere(service: Service) -> Service {
         address: (SERVER.parse::<std::net::IpAddr>().unwrap(), port(transport)).into(),
     });
     Service { listen: listen.into(), ..service }
+}
+
+/// Servers that octets can be given to.
+pub trait Served {
+    /// What leaves at once.
+    fn receives(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) -> Vec<Sent>;
+}
+
+impl Served for World {
+    fn receives(&mut self, flow: FlowId, peer: SocketAddr, bytes: Bytes) -> Vec<Sent> {
+        self.sent.clear();
+        self.event(Event::Received { flow, peer, bytes });
+        std::mem::take(&mut self.sent)
+    }
 }
 
 /// Somebody who calls or is called, with the connection where there is one.
@@ -57,14 +72,11 @@ impl Party {
         Party { user, transport, peer, flow, via, contact: format!("sip:{user}@{sent_by}{param}") }
     }
 
-    pub fn says(&self, world: &mut World, text: &str) -> Vec<Sent> {
-        world.sent.clear();
-        let bytes = Bytes::from(wire(text));
-        world.event(Event::Received { flow: self.flow, peer: self.peer.parse().unwrap(), bytes });
-        std::mem::take(&mut world.sent)
+    pub fn says(&self, world: &mut impl Served, text: &str) -> Vec<Sent> {
+        world.receives(self.flow, self.peer.parse().unwrap(), Bytes::from(wire(text)))
     }
 
-    pub fn registers(&self, world: &mut World) {
+    pub fn registers(&self, world: &mut impl Served) {
         let Party { user, via, contact, .. } = self;
         let to = format!("<sip:{user}~munich.de>");
         let sent = self.says(
@@ -80,7 +92,7 @@ impl Party {
     /// A request within the call or before it; `n` is CSeq number and branch.
     pub fn asks(
         &self,
-        world: &mut World,
+        world: &mut impl Served,
         method: &str,
         uri: &str,
         n: u32,
@@ -98,7 +110,7 @@ impl Party {
         )
     }
 
-    pub fn answers(&self, world: &mut World, to: &Sent, status: u16) -> Vec<Sent> {
+    pub fn answers(&self, world: &mut impl Served, to: &Sent, status: u16) -> Vec<Sent> {
         let mut text = format!("SIP/2.0 {status} Whatever");
         for line in to.text().split("\r\n\r\n").next().unwrap().split("\r\n").skip(1) {
             let is_kept = ["Via: ", "From: ", "Call-ID: ", "CSeq: ", "Record-Route: "];

@@ -9,7 +9,9 @@ use sipreg::proto::binding::{Operation, StoreFailure, Stored};
 use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Users, Verifier};
 use sipreg::proto::ids::Counting;
-use sipreg::proto::registrar::service::{Counters, Fork, Limits, Listen, Policy, ServerEvent, Service};
+use sipreg::proto::registrar::service::{
+    Counters, Fork, Limits, Listen, Nodes, Policy, ServerEvent, Service,
+};
 use sipreg::proto::{
     Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, Question, Record, Time, Transport,
 };
@@ -108,6 +110,7 @@ pub fn service() -> Service {
         timing: Timing::default(),
         pinned: Vec::new(),
         tell_messages: false,
+        nodes: Nodes::default(),
     }
 }
 
@@ -216,6 +219,7 @@ impl World {
                 });
             }
             Action::FindSource { peer } => self.sought.push(peer),
+            Action::Present(_) => {}
             Action::Authorize { .. } | Action::Checkpoint(_) | Action::Notify(_) => {
                 panic!("a server: {action:?}")
             }

@@ -92,7 +92,7 @@ impl<I> Stage<I> {
                 assert_eq!(self.flows.get(flow).map(|to| to.address), Some(*peer), "{flow} goes elsewhere");
             }
             Action::Notify(Notice::Finished(_)) => *finished += 1,
-            Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {
+            Action::Listen { .. } | Action::FindSource { .. } | Action::Present(_) | Action::Store { .. } => {
                 panic!("a client serves nobody: {action:?}")
             }
             Action::Authorize { .. }

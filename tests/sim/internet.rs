@@ -258,7 +258,7 @@ impl Others for Internet<'_> {
             }
             Action::Notify(notice) => self.notice(notice, stage),
             Action::Authorize { .. } => {}
-            Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {
+            Action::Listen { .. } | Action::FindSource { .. } | Action::Present(_) | Action::Store { .. } => {
                 unreachable!("the engine has seen to it")
             }
         }

@@ -233,7 +233,7 @@ impl Others for Provider {
                 self.questions += 1;
                 stage.event(1, Event::Resolved { query, answer: Ok(vec![]), ttl: 60 })
             }
-            Action::Listen { .. } | Action::FindSource { .. } | Action::Store { .. } => {
+            Action::Listen { .. } | Action::FindSource { .. } | Action::Present(_) | Action::Store { .. } => {
                 unreachable!("the engine has seen to it")
             }
         }

@@ -388,6 +388,7 @@ impl Others for World {
             | Action::Authorize { .. }
             | Action::Listen { .. }
             | Action::FindSource { .. }
+            | Action::Present(_)
             | Action::Store { .. } => panic!("the registrar is named by its address, and nobody serves"),
         }
     }
@@ -516,6 +517,7 @@ impl Others for Crowd {
             | Action::Authorize { .. }
             | Action::Listen { .. }
             | Action::FindSource { .. }
+            | Action::Present(_)
             | Action::Store { .. } => panic!("the registrar is named by its address, and nobody serves"),
         }
     }

@@ -192,6 +192,7 @@ impl Others for Scripted<'_> {
             Action::Authorize { .. } | Action::Notify(Notice::Message { .. } | Notice::Lookup(_)) => {}
             Action::Listen { .. }
             | Action::FindSource { .. }
+            | Action::Present(_)
             | Action::Store { .. }
             | Action::Notify(Notice::Server(_) | Notice::Check(_) | Notice::Account { .. }) => {
                 unreachable!("the engine has seen to it")

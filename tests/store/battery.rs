@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sipreg::proto::binding::{Change, ContactChange, Fate, Operation, Source, StoreFailure, WantedContact};
-use sipreg::proto::{FlowId, Transport};
+use sipreg::proto::{FlowId, NodeId, Transport};
 use sipreg::sip::Q;
 use sipreg::store::Store;
 
@@ -74,6 +74,7 @@ pub fn a_binding_is_kept_with_all_that_belongs_to_it(store: &mut dyn Store) {
         peer: "[2001:db8::9]:40000".parse().unwrap(),
         transport: Transport::Tcp,
         is_way: true,
+        node: NodeId::LOCAL,
     };
     let path: Arc<str> = "<sip:p1;lr>,<sip:p2;lr>".into();
     let full =

@@ -122,7 +122,9 @@ fn a_change_that_is_not_written_is_undone_and_the_store_comes_back() {
             match next_event(&mut store) {
                 StoreEvent::Answered { answer: Ok(_), .. } => confirmed += 1,
                 StoreEvent::Failed { why } => break why,
-                other @ (StoreEvent::Answered { .. } | StoreEvent::Back) => panic!("{other:?}"),
+                other @ (StoreEvent::Answered { .. } | StoreEvent::Back | StoreEvent::Node { .. }) => {
+                    panic!("{other:?}")
+                }
             }
             assert!(confirmed < 10_000);
         };

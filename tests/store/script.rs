@@ -8,7 +8,7 @@ use std::time::Duration;
 use sipreg::proto::binding::{
     Aor, Change, ContactChange, Effect, Fate, Operation, Source, StoreFailure, Stored, WantedContact,
 };
-use sipreg::proto::{AskId, FlowId, Time, Transport};
+use sipreg::proto::{AskId, FlowId, NodeId, Time, Transport};
 use sipreg::sip::{AnyUri, Uri};
 use sipreg::store::{Answer, Store, StoreEvent};
 
@@ -33,6 +33,7 @@ pub fn wanted(text: &str) -> WantedContact {
         peer: "192.0.2.1:5060".parse().unwrap(),
         transport: Transport::Udp,
         is_way: false,
+        node: NodeId::LOCAL,
     };
     WantedContact {
         uri: AnyUri::parse(uri).unwrap(),
@@ -115,7 +116,10 @@ pub fn perform(store: &mut dyn Store, operation: Operation, now: Time) -> Answer
     }
     match next_event(store) {
         StoreEvent::Answered { ask: AskId(1), answer } => answer,
-        other @ (StoreEvent::Answered { .. } | StoreEvent::Failed { .. } | StoreEvent::Back) => {
+        other @ (StoreEvent::Answered { .. }
+        | StoreEvent::Failed { .. }
+        | StoreEvent::Back
+        | StoreEvent::Node { .. }) => {
             panic!("no answer to this: {other:?}")
         }
     }

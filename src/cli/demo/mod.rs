@@ -24,7 +24,7 @@ use crate::net::{Clock, Config, Driver, Identity, ProfileSettings, ServerSetting
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose, Timing};
 use crate::proto::digest::{Algorithm, Credential, Hidden, Secret, User, Users, Verifier};
-use crate::proto::registrar::service::{Fork, Limits, Listen, Policy, ServerEvent, Service};
+use crate::proto::registrar::service::{Fork, Limits, Listen, Nodes, Policy, ServerEvent, Service};
 use crate::proto::{Endpoint, Notice, Transport};
 use crate::sip::{AnyUri, Header, HeaderName, Host, NameAddr, Scheme, Uri};
 use call::{Cast, Play};
@@ -319,6 +319,7 @@ impl Registrar {
             timing: Timing::default(),
             pinned: Vec::new(),
             tell_messages: false,
+            nodes: Nodes::default(),
         };
         let (mut shown, mut trusting) = (ServerSettings::default(), ProfileSettings::default());
         if transport.is_secure() {

@@ -24,7 +24,7 @@ use crate::net::{Config, Identity};
 use crate::proto::client::plan::Timing;
 use crate::proto::digest::Verifier;
 use crate::proto::identity::Certificate;
-use crate::proto::registrar::service::{Listen, ServerEvent, Service};
+use crate::proto::registrar::service::{Listen, Nodes, ServerEvent, Service};
 use crate::proto::{Cause, Command, Notice, Time, Transport};
 use again::{Again, Reload};
 pub(super) use options::STORE;
@@ -97,6 +97,7 @@ async fn serve(
         timing: Timing::default(),
         pinned: options.pinned,
         tell_messages: args.display.verbose > Some(0) || copies.are_made(),
+        nodes: Nodes::default(),
     };
     let wanted = service.listen.len();
     let opening = store::Wish {

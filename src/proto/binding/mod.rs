@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{FlowId, Time, Transport};
+use super::{FlowId, NodeId, Time, Transport};
 use crate::sip::{AnyUri, Q};
 
 pub use aor::Aor;
@@ -134,6 +134,8 @@ pub struct Source {
     /// Whether requests for the contact go there, and not to where it says: it is the sender's own, who is behind a NAT
     /// or has connected (RFC 5626 §7). Else the flow is at most the socket to send from.
     pub is_way: bool,
+    /// The node whose flow it is.
+    pub node: NodeId,
 }
 
 /// What one REGISTER asks of the bindings of one address-of-record.

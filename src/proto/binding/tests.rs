@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Aor, Binding, Change, ContactChange, Effect, Fate, Source, StoreFailure, WantedContact, apply};
-use crate::proto::{FlowId, Time, Transport};
+use crate::proto::{FlowId, NodeId, Time, Transport};
 use crate::sip::{AnyUri, Q, Uri};
 
 const NOW: Time = Time::from_millis(1_700_000_000_000);
@@ -28,6 +28,7 @@ fn wanted(text: &str) -> WantedContact {
             peer: "192.0.2.1:5060".parse().unwrap(),
             transport: Transport::Udp,
             is_way: false,
+            node: NodeId::LOCAL,
         },
     }
 }
@@ -355,6 +356,7 @@ fn a_binding_is_what_the_last_register_said() {
         peer: "[2001:db8::9]:40000".parse().unwrap(),
         transport: Transport::Tcp,
         is_way: true,
+        node: NodeId::LOCAL,
     };
     let bound = held(&[change("one", 1, &["<sip:a> 60"])]);
     let mut again = change("two", 3, &[]);
@@ -372,4 +374,10 @@ fn a_binding_is_what_the_last_register_said() {
         ("<sip:a>;x", "two", &*path, Q::new(500), 3, source)
     );
     assert_eq!((bound.len(), found.expires), (1, NOW + Duration::from_secs(30)));
+}
+
+/// There may be a million of them.
+#[test]
+fn a_binding_takes_no_more_than_it_has_to() {
+    assert_eq!((size_of::<Source>(), size_of::<Binding>()), (48, 96));
 }

@@ -155,6 +155,9 @@ impl Endpoint {
             Event::Stored { ask, answer } => {
                 self.serve(|server, stack| server.stored(ask, answer, stack));
             }
+            Event::Node { id, peer } => {
+                self.serve(|server, stack| server.node(id, peer, stack));
+            }
             Event::SourceFound { peer, local } => {
                 self.serve(|server, stack| server.source_found(peer, local, stack));
             }

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::sources::Source;
-use super::{CONNECTING, Flows, Role};
+use super::{CONNECTING, Flow, Flows, Role};
 use crate::proto::context::Context;
 use crate::proto::timers::FlowTimer;
 use crate::proto::transport::{Destination, Transport};
@@ -87,7 +87,7 @@ impl Flows {
             Role::Forward { destination, .. } => destination.address,
             Role::Client(_) | Role::Listener | Role::Return(..) => return None,
         };
-        let sent_by = self.named(flow.transport, flow.local?);
+        let sent_by = self.of_connection(flow)?;
         self.keep(id, context.now + self.bounds.idle);
         Some(Reach::Ready { flow: id, peer, sent_by })
     }
@@ -119,7 +119,8 @@ impl Flows {
             *transport == Transport::Udp && local.is_ipv4() == peer.is_ipv4()
         };
         let mut fit = self.listeners.iter().filter(is_fit);
-        let by = fit.clone().find(|(id, ..)| Some(*id) == by);
+        let all = fit.clone().chain(self.for_nodes.iter().filter(is_fit));
+        let by = all.filter(|(id, ..)| Some(*id) == by).next();
         let (flow, transport, local) = match (by, fit.next(), fit.next()) {
             (Some(only), ..) | (None, Some(only), None) => *only,
             (None, None, _) => return Ok(Reach::Unreachable),
@@ -149,10 +150,10 @@ impl Flows {
         peer: SocketAddr,
         context: &mut Context,
     ) -> Result<SentBy, Option<IpAddr>> {
-        let open = self.all.get(&flow).and_then(|flow| Some((flow.transport, flow.local?)));
-        let (transport, local) = open.ok_or(None)?;
+        let flow = self.all.get(&flow).ok_or(None)?;
+        let (transport, local) = (flow.transport, flow.local.ok_or(None)?);
         if transport.is_reliable() {
-            return Ok(self.named(transport, local));
+            return self.of_connection(flow).ok_or(None);
         }
         let host = self.called(local.ip(), peer, context).map_err(|unknown| match unknown {
             NoSource::Asked(peer) => Some(peer),
@@ -226,6 +227,24 @@ impl Flows {
         self.all.get(&id).is_some_and(|flow| matches!(flow.role, Role::Accepted { .. }))
     }
 
+    /// Whether it is the listener for other nodes, or has come in there.
+    pub fn is_for_nodes(&self, id: FlowId) -> bool {
+        self.all.get(&id).is_some_and(|flow| flow.is_for_nodes)
+    }
+
+    /// What we are called by other nodes, if they hand requests over to us.
+    pub fn for_nodes(&self) -> Option<(FlowId, SentBy)> {
+        let (id, transport, at) = self.for_nodes?;
+        Some((id, SentBy { transport, host: Host::from(at.ip()), port: at.port() }))
+    }
+
+    /// What we are called on a connection.
+    fn of_connection(&self, flow: &Flow) -> Option<SentBy> {
+        let local = flow.local?;
+        let of_node = self.for_nodes().filter(|_| flow.is_for_nodes);
+        Some(of_node.map_or_else(|| self.named(flow.transport, local), |(_, sent_by)| sent_by))
+    }
+
     /// What a connection is called: by where others can connect to us.
     fn named(&self, transport: Transport, local: SocketAddr) -> SentBy {
         let rank = |(_, over, at): &&(FlowId, Transport, SocketAddr)| {
@@ -288,11 +307,17 @@ impl Flows {
         let serves = |transport| self.listeners.iter().any(|(_, over, _)| is_of(*over, transport));
         // Where nothing listens for a transport, connections that we open are named by what listens for another.
         let transport = transport.filter(|transport| serves(*transport));
-        self.listeners.iter().any(|(_, over, at)| {
-            transport.is_none_or(|transport| is_of(*over, transport))
-                && port.unwrap_or(over.default_port()) == at.port()
-                && (at.ip() == ip
-                    || at.ip().is_unspecified() && at.is_ipv4() == ip.is_ipv4() && self.sources.is_own(ip))
-        })
+        let of_node = |(_, over, at): &(FlowId, Transport, SocketAddr)| {
+            port.unwrap_or(over.default_port()) == at.port() && at.ip() == ip
+        };
+        self.for_nodes.as_ref().is_some_and(of_node)
+            || self.listeners.iter().any(|(_, over, at)| {
+                transport.is_none_or(|transport| is_of(*over, transport))
+                    && port.unwrap_or(over.default_port()) == at.port()
+                    && (at.ip() == ip
+                        || at.ip().is_unspecified()
+                            && at.is_ipv4() == ip.is_ipv4()
+                            && self.sources.is_own(ip))
+            })
     }
 }

@@ -12,15 +12,20 @@
 //! Whoever has come by TLS or WebSocket is found by that connection as long as a dialog lasts, and who is behind a NAT by the
 //! connection or the address from which they came: our Record-Route names it, so that nobody else can (RFC 5626 §5.3).
 //!
+//! A device whose connection another node has is reached by that ([`nodes`]): a branch goes there like any other, with a Route
+//! that names the connection. What another node hands over so goes by that connection, or is answered with 430 (RFC 5626
+//! §5.3.1); it goes nowhere else, and to no third node.
+//!
 //! The file is long because all that a branch can meet ends at the same context.
 
 pub mod best;
 mod context;
 pub mod forward;
+mod nodes;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,17 +37,19 @@ use super::ids;
 use super::locate::{Families, Locate, Next, Pinned};
 use super::names::Asker;
 use super::nat::{self, Sender};
+use super::node::{self, Key, Peer, Place, Proof};
 use super::timers::ProxyTimer;
 use super::transaction::{Heard, Keys, Outgoing, Owner, TransactionKey, Transactions};
 use super::uas::{self, Domains, Head, Incoming, Reply};
 use super::{
-    Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, Profile, Question, Time,
-    Timing, Transport,
+    Action, AskId, Cause, ContextId, Destination, Direction, DnsAnswer, FlowId, NodeId, Profile, Question,
+    Time, Timing, Transport,
 };
 use crate::sip::{AnyUri, HeaderName, Headers, Host, Method, NameAddr, Request, Response, Scheme, Uri};
 use best::{Best, Final};
 use context::{Effect, Input, ResponseContext, State};
 use forward::{Forwarded, Heading};
+use nodes::{Handover, Nodes};
 use targets::{Target, Targets};
 
 pub(super) use forward::{Own, Routing, refuse, route};
@@ -114,11 +121,25 @@ pub(super) struct Counts {
     pub ended: [u64; 6],
     pub branches: u64,
     pub cancelled: u64,
+    /// Branches that went to other nodes.
+    pub handed: u64,
+}
+
+/// Who has sent a request on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Anybody.
+    Outside,
+    /// Another node: it is within a dialog.
+    Node,
+    /// Another node, for a connection that this one has: [`Routing::by`].
+    Handed,
 }
 
 /// A request that may be forwarded.
 pub(super) struct Passing {
     pub incoming: Incoming,
+    pub origin: Origin,
     pub head: Head,
     pub routing: Routing,
     /// The address-of-record that is looked up; `None`: it goes where its Request-URI says.
@@ -134,6 +155,7 @@ pub(super) struct Proxy {
     bounds: Bounds,
     contexts: BTreeMap<ContextId, Box<Context>>,
     domains: Domains,
+    nodes: Nodes,
     pinned: Vec<Pinned>,
     /// Questions to the location service: for a request, or for a branch whose target is an address of ours.
     asks: BTreeMap<AskId, (ContextId, Option<u16>)>,
@@ -164,6 +186,7 @@ struct Context {
 /// What is known of a request while branches may still begin.
 struct Work {
     incoming: Incoming,
+    origin: Origin,
     routing: Routing,
     spiral: u64,
     aor: Aor,
@@ -195,6 +218,10 @@ struct Branch {
     hidden_at: Option<Source>,
     /// The connection that it was registered over is closed.
     is_severed: bool,
+    /// The status where it goes by that connection alone, and can't.
+    unless: Option<u16>,
+    /// The other node that it goes to.
+    over: Option<Box<Handover>>,
     is_own: bool,
     /// What finds further addresses of the target.
     locate: Option<Box<Locate>>,
@@ -235,6 +262,7 @@ impl Proxy {
             bounds,
             contexts: BTreeMap::new(),
             domains: Domains::default(),
+            nodes: Nodes::default(),
             pinned,
             asks: BTreeMap::new(),
             opening: BTreeSet::new(),
@@ -248,6 +276,53 @@ impl Proxy {
     /// The domains whose addresses are looked up.
     pub fn serve(&mut self, domains: Domains) {
         self.domains = domains;
+    }
+
+    /// What nodes know besides the location service.
+    pub fn share(&mut self, secret: Option<Key>) {
+        self.nodes.secret = secret;
+    }
+
+    /// Whether a URI leads to another node.
+    pub fn is_node(&self, uri: &Uri) -> bool {
+        self.nodes.at(uri).is_some()
+    }
+
+    /// How many other nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Another node is there, or is no more: then what waits for it has failed.
+    pub fn node(&mut self, node: NodeId, peer: Option<Peer>, stack: &mut Transactions) {
+        let is_there = peer.is_some();
+        self.nodes.set(node, peer);
+        if is_there {
+            return;
+        }
+        let mut waiting = Vec::new();
+        for (id, context) in &self.contexts {
+            for (n, branch) in (0..).zip(&context.branches) {
+                if branch.over.as_ref().is_some_and(|over| over.node == node) {
+                    waiting.push((*id, n, branch.transaction));
+                }
+            }
+        }
+        for (id, n, transaction) in waiting {
+            match transaction {
+                Some(transaction) => {
+                    if let Some((_, heard)) = stack.fail(transaction, Cause::TimedOut) {
+                        self.hear(id, n, heard, stack);
+                    }
+                }
+                None if self.opening_branch(id, n).is_some() => {
+                    self.opening.retain(|(_, of, branch)| (*of, *branch) != (id, n));
+                    let effects = self.fail(id, n, Final::Made(Reply::new(503)), stack);
+                    self.run(id, effects, None, stack);
+                }
+                None => {}
+            }
+        }
     }
 
     /// What there is to tell since the last time.
@@ -272,7 +347,7 @@ impl Proxy {
                 return Err(Refused { incoming: Box::new(passing.incoming), reply, crowd });
             }
         };
-        let Passing { incoming, head, routing, aor, unbound, realms } = passing;
+        let Passing { incoming, origin, head, routing, aor, unbound, realms } = passing;
         let source = routing.by;
         let request = &incoming.request;
         let is_invite = request.method == Method::Invite;
@@ -297,7 +372,7 @@ impl Proxy {
             aors: aor.clone().into_iter().collect(),
             aor: aor.clone().unwrap_or_else(|| Aor::of(&uri)),
             is_secure: uri.scheme == Scheme::Sips,
-            is_initial: head.to.tag().is_none(),
+            is_initial: head.to.tag().is_none() && origin != Origin::Handed,
             cseq: head.cseq.number,
             best: Best::default(),
             is_cancelled: false,
@@ -307,6 +382,7 @@ impl Proxy {
             unbound,
             realms,
             routing,
+            origin,
             incoming,
         };
         let work = Some(Box::new(work));
@@ -684,7 +760,35 @@ impl Proxy {
         let is_secure = work.is_secure || target.uri.scheme == Scheme::Sips;
         let is_fit = |source: &Source| !is_secure || source.transport.is_secure();
         let source = target.source.filter(|source| is_direct && is_fit(source));
-        let source = source.map(|source| stack.flows.standing(source));
+        let (source, elsewhere) = match source {
+            Some(source) if source.node != NodeId::LOCAL => {
+                (None, Some(source).filter(|source| source.is_way))
+            }
+            source => (source.map(|source| stack.flows.standing(source)), None),
+        };
+        if elsewhere.is_some() || source.is_none() && work.routing.is_known {
+            // Only who comes from outside is handed over, so that nothing goes round.
+            let nodes = Some(&self.nodes).filter(|_| work.origin == Origin::Outside);
+            let over = match elsewhere {
+                Some(elsewhere) => nodes.and_then(|nodes| nodes.to_device(&elsewhere, is_secure)),
+                None if target.path.is_empty() => nodes.and_then(|nodes| nodes.along(&work.routing.routes)),
+                None => None,
+            };
+            let peer = over.as_ref().and_then(|over| self.nodes.get(over.node));
+            if let (Some(over), Some(peer)) = (over, peer) {
+                let by = stack.flows.for_nodes().map(|(flow, _)| flow);
+                context.branches.push(Branch {
+                    heading,
+                    by: by.filter(|_| !peer.presence.transport.is_reliable()),
+                    is_own: target.is_own,
+                    addresses: [peer.destination()].into(),
+                    over: Some(Box::new(over)),
+                    ..Branch::default()
+                });
+                self.take(id, paths);
+                return self.advance(id, n, stack);
+            }
+        }
         let is_alive = source.is_some_and(|source| stack.flows.has(source.flow));
         let way = source.filter(|source| source.is_way);
         let addresses = way
@@ -692,19 +796,23 @@ impl Proxy {
             .map(|source| Destination::new(source.transport, source.peer))
             .into_iter()
             .collect();
+        let unless = match elsewhere {
+            _ if work.origin == Origin::Handed => Some(430),
+            // The NAT lets in nobody but the node that is no more.
+            Some(elsewhere) if !elsewhere.transport.is_reliable() => Some(480),
+            Some(_) | None => None,
+        };
         // Datagrams leave from the socket where the target is used to hear from us, wherever they go.
         let by = source.filter(|source| is_alive && (source.is_way || !source.transport.is_reliable()));
         context.branches.push(Branch {
             heading,
             by: by.map(|source| source.flow),
             hidden_at,
-            is_severed: way.is_some() && !is_alive,
+            is_severed: way.is_some() && !is_alive || elsewhere.is_some(),
+            unless,
             is_own: target.is_own,
-            locate: None,
             addresses,
-            tried: 0,
-            flow: None,
-            transaction: None,
+            ..Branch::default()
         });
         self.take(id, paths);
         self.advance(id, n, stack)
@@ -751,7 +859,8 @@ impl Proxy {
         }
         if branch.addresses.is_empty() && branch.tried == 0 && branch.locate.is_none() {
             let Some(heading) = &branch.heading else { return Step::Waits };
-            if nat::leads_nowhere(&heading.hop) || branch.is_own && nat::is_by_connection(&heading.hop) {
+            let is_by_connection = branch.is_own && nat::is_by_connection(&heading.hop);
+            if branch.unless.is_some() || is_by_connection || nat::leads_nowhere(&heading.hop) {
                 branch.is_severed = true;
                 return Step::Failed(failure(branch));
             }
@@ -833,6 +942,12 @@ impl Proxy {
         let Some(work) = context.work.as_deref() else { return Step::Waits };
         let request = &work.incoming.request;
         let mut record = Vec::new();
+        let for_nodes = stack.flows.for_nodes().map(|(_, for_nodes)| for_nodes);
+        let over = context.branches.get(usize::from(n)).and_then(|branch| branch.over.as_deref());
+        let peer_node = over.and_then(|over| self.nodes.get(over.node));
+        if over.is_some() && peer_node.is_none() {
+            return Step::Failed(Reply::new(480));
+        }
         if forward::forms_dialog(request) {
             let path = context.path;
             let side = match stack.flows.sent_by(path.flow, path.peer, &mut stack.context) {
@@ -849,15 +964,49 @@ impl Proxy {
             let is_hidden = hidden_at.is_some_and(|at| (at.flow, at.peer) == (flow, peer));
             let callee = (sent_by, (flow, peer), is_hidden);
             let caller = (&side, (path.flow, work.incoming.peer), is_hidden_caller(&work.incoming));
-            let sides = [callee, caller].map(|(side, way, is_hidden)| Side {
-                sent_by: stack.flows.recorded(side, work.is_secure),
-                flow: flow_token(&work.call_id, way, is_hidden, &keys, &stack.flows),
-            });
+            let is_node = [over.is_some(), work.origin != Origin::Outside];
+            let sides =
+                [(callee, is_node[0]), (caller, is_node[1])].map(|((side, way, is_hidden), is_node)| {
+                    // Other nodes come back by where they hand over, and know the way themselves.
+                    match for_nodes.as_ref().filter(|_| is_node) {
+                        Some(for_nodes) => Side { sent_by: for_nodes.clone(), flow: None },
+                        None => Side {
+                            sent_by: stack.flows.recorded(side, work.is_secure),
+                            flow: flow_token(&work.call_id, way, is_hidden, &keys, &stack.flows),
+                        },
+                    }
+                });
             record = record_routes(sides, token(&work.call_id, stack));
         }
         let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Step::Waits };
         let Some(heading) = branch.heading.as_deref() else { return Step::Waits };
         let number = ids::Branch(stack.context.random.next());
+        let proven;
+        let (heading, sent_by) = match (&branch.over, peer_node) {
+            (Some(over), Some(peer)) => {
+                let of_transport = |side: &&SentBy| side.transport == sent_by.transport;
+                let sent_by = for_nodes.as_ref().filter(of_transport).unwrap_or(sent_by);
+                let via = format!("{number}.{:016x}", work.spiral);
+                let proof = Proof {
+                    key: &peer.presence.key,
+                    secret: self.nodes.secret.as_ref(),
+                    method: &request.method,
+                    uri: &heading.uri,
+                    call_id: &work.call_id,
+                    cseq: work.cseq,
+                    branch: &via,
+                    sent_by: (&sent_by.host, Some(sent_by.port)),
+                };
+                let route = proof.put_in(&over.route, peer.clock(stack.context.now));
+                let others =
+                    over.others.iter().fold(String::new(), |list, route| list + ", " + &route.to_string());
+                let routes = Some(format!("<{route}>{others}"));
+                proven = Heading { uri: heading.uri.clone(), routes, hop: heading.hop.clone() };
+                self.counts.handed += 1;
+                (&proven, sent_by)
+            }
+            (Some(_), None) | (None, _) => (heading, sent_by),
+        };
         let is_own_realm = |realm: &str| work.realms.iter().any(|own| own.eq_ignore_ascii_case(realm));
         let forwarded = Forwarded {
             request,
@@ -901,6 +1050,10 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(&id) else { return Vec::new() };
         let is_ack = context.key.is_none();
         let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Vec::new() };
+        let is_unreached = matches!(&with, Final::Made(reply) if reply.status == 503);
+        if is_unreached && branch.over.as_ref().is_some_and(|over| over.place.is_some()) {
+            return self.cut_off(id, n, stack);
+        }
         branch.transaction = None;
         branch.addresses.pop_front();
         branch.tried += 1;
@@ -916,11 +1069,46 @@ impl Proxy {
             return vec![Effect::End];
         }
         let with = match with {
+            Final::Made(_) if is_unreached && branch.unless.is_some() => Final::Made(failure(branch)),
             Final::Made(_) if branch.is_severed || branch.tried > 1 => Final::Made(failure(branch)),
             Final::Made(_) | Final::Received(_) => with,
         };
         self.add(id, with);
         self.on(id, Input::Refused(n))
+    }
+}
+
+/// The way by other nodes.
+impl Proxy {
+    /// The node that a branch went to can't be reached, or has not the connection any more: to this request the device has none.
+    /// Where it may listen, it is tried there.
+    fn cut_off(&mut self, id: ContextId, n: u16, stack: &mut Transactions) -> Vec<Effect> {
+        let Some(context) = self.contexts.get_mut(&id) else { return Vec::new() };
+        if context.key.is_none() {
+            return vec![Effect::End];
+        }
+        let Some(branch) = context.branches.get_mut(usize::from(n)) else { return Vec::new() };
+        let place = branch.over.take().and_then(|over| over.place);
+        (branch.transaction, branch.by, branch.is_severed) = (None, None, true);
+        branch.addresses.clear();
+        if place.is_some_and(|place| place.peer.is_none())
+            && branch.heading.is_some()
+            && context.machine.reopen(n)
+        {
+            return self.advance(id, n, stack);
+        }
+        self.add(id, Final::Made(Reply::new(480)));
+        self.on(id, Input::Refused(n))
+    }
+
+    /// The other node has not the connection any more.
+    fn flow_failed(&mut self, id: ContextId, n: u16, stack: &mut Transactions) -> Vec<Effect> {
+        let over = self.branch(id, n).and_then(|branch| branch.over.as_ref());
+        if let Some((node, Place { flow, peer: None })) = over.and_then(|over| Some((over.node, over.place?)))
+        {
+            self.nodes.note_gone(node, flow);
+        }
+        self.cut_off(id, n, stack)
     }
 }
 
@@ -963,6 +1151,10 @@ impl Proxy {
         }
         if response.status == 503 {
             return self.fail(id, n, Final::Received(response), stack);
+        }
+        let over = self.branch(id, n).and_then(|branch| branch.over.as_ref());
+        if response.status == 430 && over.is_some_and(|over| over.place.is_some()) {
+            return self.flow_failed(id, n, stack);
         }
         let status = response.status;
         if !self.redirected(id, n, &mut response) {
@@ -1118,9 +1310,11 @@ impl Proxy {
 }
 
 /// What a branch has failed with of which no response came: 408 when several addresses were tried in vain (§16.6 step 7), 480
-/// where the device had a connection and does not answer elsewhere (RFC 5626 §7), else 503 (§16.9).
+/// where the device had a connection and does not answer elsewhere (RFC 5626 §7), 430 where another node has handed it over for
+/// that connection (§5.3.1), else 503 (§16.9).
 fn failure(branch: &Branch) -> Reply {
     Reply::new(match branch {
+        Branch { unless: Some(status), .. } => *status,
         Branch { is_severed: true, .. } => 480,
         Branch { tried: 2.., .. } => 408,
         Branch { .. } => 503,
@@ -1197,12 +1391,8 @@ fn flow_token(
             // One with a zone is of this host alone, and behind no NAT.
             let is_plain = peer == SocketAddr::new(peer.ip(), peer.port());
             return (is_hidden && is_plain).then(|| {
-                let address = match peer.ip() {
-                    IpAddr::V4(ip) => format!("{:08x}", ip.to_bits()),
-                    IpAddr::V6(ip) => format!("{:032x}", ip.to_bits()),
-                };
                 let proof = keys.of_any(("datagrams", flow.0, peer, call_id));
-                format!("{:016x}{proof:016x}{:04x}{address}", flow.0, peer.port())
+                format!("{:016x}{proof:016x}{}", flow.0, node::name_of(peer))
             });
         }
     };
@@ -1216,20 +1406,23 @@ pub(super) fn way_named(token: &str, call_id: &str, keys: &Keys, flows: &Flows) 
     let flow = FlowId(u64::from_str_radix(flow, 16).ok()?);
     let is_proof = |made: u64| proof == format!("{made:016x}");
     if address.is_empty() {
-        let open = flows.get(flow).and_then(|open| Some((open.remote()?, open.transport)));
-        let (peer, transport) = open.unwrap_or((([0, 0, 0, 0], 0).into(), Transport::Wss));
-        let source = Source { flow, peer, transport, is_way: true };
-        return is_proof(keys.of_any(("flow", flow.0, call_id))).then_some(source);
+        let place = Place { flow, peer: None };
+        return is_proof(keys.of_any(("flow", flow.0, call_id))).then(|| way_to(place, flows));
     }
-    let (port, ip) = address.split_at_checked(4)?;
-    let ip: IpAddr = match ip.len() {
-        8 => Ipv4Addr::from_bits(u32::from_str_radix(ip, 16).ok()?).into(),
-        32 => Ipv6Addr::from_bits(u128::from_str_radix(ip, 16).ok()?).into(),
-        _ => return None,
+    let peer = node::address_named(address)?;
+    let place = Place { flow, peer: Some(peer) };
+    is_proof(keys.of_any(("datagrams", flow.0, peer, call_id))).then(|| way_to(place, flows))
+}
+
+/// The way to a place here. A connection may be gone.
+pub(super) fn way_to(place: Place, flows: &Flows) -> Source {
+    let Place { flow, peer } = place;
+    let open = || flows.get(flow).and_then(|open| Some((open.remote()?, open.transport)));
+    let (peer, transport) = match peer {
+        Some(peer) => (peer, Transport::Udp),
+        None => open().unwrap_or((([0, 0, 0, 0], 0).into(), Transport::Wss)),
     };
-    let peer = SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?);
-    let source = Source { flow, peer, transport: Transport::Udp, is_way: true };
-    is_proof(keys.of_any(("datagrams", flow.0, peer, call_id))).then_some(source)
+    Source { flow, peer, transport, is_way: true, node: NodeId::LOCAL }
 }
 
 /// How a request goes to a target: a `sips` request over TLS on its whole way; another one to a `sips` contact as a `sip`

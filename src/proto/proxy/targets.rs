@@ -138,7 +138,7 @@ fn reachable(bindings: &[Binding], is_secure: bool, now: Time) -> Vec<(Q, Target
 mod tests {
     use super::*;
     use crate::proto::binding::Texts;
-    use crate::proto::{FlowId, Transport};
+    use crate::proto::{FlowId, NodeId, Transport};
 
     /// Bound in this order, a second after one another.
     fn bindings(contacts: &[&str]) -> Vec<Binding> {
@@ -147,6 +147,7 @@ mod tests {
             peer: "192.0.2.7:5060".parse().unwrap(),
             transport: Transport::Udp,
             is_way: false,
+            node: NodeId::LOCAL,
         };
         let binding = |(n, contact): (u64, &&str)| {
             let q = NameAddr::parse(contact).unwrap().q();

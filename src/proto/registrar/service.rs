@@ -24,17 +24,18 @@ use super::unanswered::{Unanswered, Who, device};
 use super::{Asker, Dater, Refusal, Registrar, SUPPORTED, Standing, busy, failed, full, granted};
 use crate::proto::binding::{Aor, Effect, Fate, Operation, Source, StoreFailure, Stored};
 use crate::proto::digest::{Algorithm, Users, Verifier};
-use crate::proto::flow::{Bounds, Flows, ReturnPath};
+use crate::proto::flow::{Bounds, Flows, ReturnPath, SentBy};
 use crate::proto::identity::WebSocketFault;
 use crate::proto::locate::Pinned;
-use crate::proto::proxy::{self, Own, Passing, Proxy, Refused, Told};
+use crate::proto::node::{Key, Peer, Place, Presence, Proof};
+use crate::proto::proxy::{self, Origin, Own, Passing, Proxy, Refused, Routing, Told};
 use crate::proto::timers::RegistrarTimer;
 use crate::proto::transaction::{Acknowledged, Heard, Keys, Lookup, Owner, TransactionKey, Transactions};
 use crate::proto::uas::{self, Domains, Head, Incoming, Reply};
 use crate::proto::{
-    Action, AskId, Cause, ContextId, DnsAnswer, FlowId, Notice, Question, Time, Timing, Transport,
+    Action, AskId, Cause, ContextId, DnsAnswer, FlowId, NodeId, Notice, Question, Time, Timing, Transport,
 };
-use crate::sip::{Credentials, FramingError, HeaderName, Host, Method, ParseError, Request, Uri};
+use crate::sip::{Credentials, FramingError, HeaderName, Host, Method, NameAddr, ParseError, Request, Uri};
 
 pub use crate::proto::digest::AuthFailure;
 pub use crate::proto::flow::Overload;
@@ -63,6 +64,20 @@ pub struct Service {
     pub pinned: Vec<Pinned>,
     /// Tell every message that passes ([`Notice::Message`]).
     pub tell_messages: bool,
+    /// Where other nodes hand requests over.
+    pub nodes: Nodes,
+}
+
+/// What a server needs to be a node among others that share its location service.
+#[derive(Clone, Debug, Default)]
+pub struct Nodes {
+    /// Where they hand over requests for the connections of this one: at an address by which they reach it, no wildcard.
+    /// `None`: they can't.
+    pub listen: Option<Listen>,
+    /// Their addresses; what comes from elsewhere is not heard. Empty: any.
+    pub peers: Vec<IpAddr>,
+    /// What they know besides what is in the location service.
+    pub secret: Option<Key>,
 }
 
 /// A place to listen.
@@ -314,13 +329,23 @@ pub struct Counters {
     pub cancelled: u64,
     /// Requests that were not forwarded, because too much was in progress.
     pub overload: u64,
+    /// Other nodes that are there now.
+    pub nodes: u64,
+    /// Branches that went to other nodes.
+    pub handed_over: u64,
+    /// Requests that other nodes have sent.
+    pub from_nodes: u64,
+    /// Those of them that were answered with 430: the connection is gone.
+    pub flows_failed: u64,
+    /// Messages at the listener for other nodes that no node has sent, and connections that were refused there.
+    pub strangers: u64,
 }
 
 /// What is served.
 const ALLOW: &str = "REGISTER, OPTIONS";
 
 /// Where a server stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Stage {
     /// Not all listeners are there yet.
     Opening,
@@ -351,7 +376,10 @@ pub(in crate::proto) struct Server {
     line: Line,
     proxy: Proxy,
     /// Requests that wait to know whether an address that they name is ours.
-    unclear: Vec<(IpAddr, Box<Incoming>)>,
+    unclear: Vec<(IpAddr, Box<Incoming>, Origin)>,
+    nodes: Nodes,
+    /// What the proofs of other nodes are made with.
+    key: Key,
     auth_calls: bool,
     /// What there is too much of, with the requests that were refused since that was told last.
     crowds: Vec<(Crowd, u64)>,
@@ -369,7 +397,7 @@ impl Server {
     /// Begins to listen.
     pub fn start(service: Service, stack: &mut Transactions) -> Server {
         let Service { listen, domains, policy, verifier, fork, auth_calls, limits, .. } = service;
-        let Service { timing, pinned, tell_messages, .. } = service;
+        let Service { timing, pinned, tell_messages, mut nodes, .. } = service;
         let Limits { connections, idle, incomplete, unfinished, replay, full, rate, login_failures, .. } =
             limits;
         stack.bound(timing, replay);
@@ -377,7 +405,16 @@ impl Server {
         let open = |listen: Listen| {
             (stack.flows.listen(listen.transport, listen.address, &mut stack.context), listen)
         };
-        let listeners = listen.into_iter().map(open).collect();
+        let mut listeners: Vec<(FlowId, Listen)> = listen.into_iter().map(open).collect();
+        let for_nodes = nodes.listen.take().map(|listen| {
+            let Listen { transport, address } = listen;
+            (stack.flows.listen_for_nodes(transport, address, &mut stack.context), listen)
+        });
+        listeners.extend(for_nodes);
+        nodes.peers.iter_mut().for_each(|peer| *peer = peer.to_canonical());
+        let mut proxy =
+            Proxy::new(proxy::Bounds { fork, calls: limits.calls, octets: limits.forwarded, timing }, pinned);
+        proxy.share(nodes.secret);
         let registrar = Registrar::new(domains, policy, verifier).when_full(full);
         Server {
             stage: Stage::Opening,
@@ -385,11 +422,10 @@ impl Server {
             registrar: registrar.with_login_failures(login_failures, stack.keys()),
             location: Location::default(),
             line: Line::default(),
-            proxy: Proxy::new(
-                proxy::Bounds { fork, calls: limits.calls, octets: limits.forwarded, timing },
-                pinned,
-            ),
+            proxy,
             unclear: Vec::new(),
+            nodes,
+            key: Key::random(&mut *stack.context.random),
             auth_calls,
             crowds: Vec::new(),
             unanswered: Unanswered::default(),
@@ -413,7 +449,12 @@ impl Server {
             self.proxy.opened(flow, stack);
             return self.tell_proxied(stack);
         }
-        if local.ip().is_unspecified() {
+        if stack.flows.is_for_nodes(flow) {
+            if let Some((_, SentBy { transport, .. })) = stack.flows.for_nodes() {
+                let presence = Presence { transport, address: local, key: self.key };
+                stack.context.push(Action::Present(presence));
+            }
+        } else if local.ip().is_unspecified() {
             self.registrar.domains_mut().add_all_addresses();
         } else {
             self.registrar.domains_mut().add(Host::from(local.ip()));
@@ -441,6 +482,10 @@ impl Server {
         stack: &mut Transactions,
     ) {
         if !stack.flows.has(listener) || self.limits.connections == 0 {
+            return stack.context.push(Action::Close { flow });
+        }
+        if stack.flows.is_for_nodes(listener) && !self.may_be_node(peer.ip()) {
+            self.counters.strangers += 1;
             return stack.context.push(Action::Close { flow });
         }
         self.counters.accepted += 1;
@@ -584,6 +629,10 @@ impl Server {
         peer: SocketAddr,
         stack: &mut Transactions,
     ) {
+        if stack.flows.is_for_nodes(flow) {
+            self.counters.strangers += 1;
+            return;
+        }
         let request = Request::salvage(octets);
         match request.and_then(|request| stack.incoming(request, flow, peer)) {
             Some(mut incoming) => self.refuse(&mut incoming, Reply::because(400, error.to_string()), stack),
@@ -611,6 +660,9 @@ impl Server {
     /// A request came in.
     pub fn request(&mut self, request: Request, flow: FlowId, peer: SocketAddr, stack: &mut Transactions) {
         self.counters.requests += 1;
+        if stack.flows.is_for_nodes(flow) {
+            return self.from_node(request, flow, peer, stack);
+        }
         let Some(mut incoming) = stack.incoming(request, flow, peer) else {
             return self.malformed(peer, "Via: is missing or malformed".to_owned(), None, stack);
         };
@@ -642,7 +694,11 @@ impl Server {
             | Method::Prack
             | Method::Refer
             | Method::Update
-            | Method::Other(_) => self.pass(incoming, head, stack),
+            | Method::Other(_) => {
+                if !self.is_known(&incoming, stack) {
+                    self.pass(incoming, head, Origin::Outside, stack);
+                }
+            }
         }
     }
 
@@ -704,7 +760,7 @@ impl Server {
         };
         let answers = self.answers_challenge(&incoming, head, stack);
         let ReturnPath { flow, transport, .. } = incoming.path;
-        let source = Source { flow, peer: incoming.peer, transport, is_way: false };
+        let source = Source { flow, peer: incoming.peer, transport, is_way: false, node: NodeId::LOCAL };
         let (random, now) = (&mut *stack.context.random, stack.context.now);
         let proven = stack.flows.proven(source.flow);
         match (self.registrar.on_register(&incoming.request, head, source, proven, random, now), keys) {
@@ -906,7 +962,8 @@ impl Server {
         let Some(path) = stack.path(key).filter(|path| path.transport.is_reliable()) else {
             return;
         };
-        let mine = stored.bindings.iter().filter(|binding| binding.source.flow == path.flow);
+        let is_mine = |source: &Source| source.flow == path.flow && source.node == NodeId::LOCAL;
+        let mine = stored.bindings.iter().filter(|binding| is_mine(&binding.source));
         if let Some(last) = mine.map(|binding| binding.expires).max() {
             let until = (last + self.limits.idle).max(stack.context.now);
             stack.flows.keep(path.flow, until);
@@ -937,28 +994,26 @@ impl Server {
 /// Requests for others, on their way through the proxy.
 impl Server {
     /// A request that is not for the registrar: the server answers it itself, or passes it on (RFC 3261 §16.3 to §16.5).
-    fn pass(&mut self, mut incoming: Incoming, head: Head, stack: &mut Transactions) {
-        if self.is_known(&incoming, stack) {
-            return;
-        }
+    fn pass(&mut self, mut incoming: Incoming, head: Head, origin: Origin, stack: &mut Transactions) {
         let request = &incoming.request;
         let Some(uri) = head.uri.sip() else { return };
         if self.unclear.len() < UNCLEAR
             && let Some(address) = unclear(request, uri, stack)
         {
-            return self.unclear.push((address, Box::new(incoming)));
+            return self.unclear.push((address, Box::new(incoming), origin));
         }
-        let call_id = request.headers.call_id().unwrap_or_default();
-        let token = proxy::token(call_id, stack);
-        let (domains, keys) = (self.registrar.domains(), stack.keys());
-        let own = OwnAddresses { domains, flows: &stack.flows, token, call_id, keys };
-        let mut routing = match proxy::route(request, uri, &own) {
+        let mut routing = match self.routing(request, uri, stack) {
             Ok(routing) => routing,
             Err(reply) => return self.refuse(&mut incoming, reply, stack),
         };
         // Whoever has called once knows a right token: only within the dialog that was recorded it is a pass.
         routing.is_known &= head.to.tag().is_some();
         routing.by = routing.by.filter(|_| routing.is_known);
+        if origin == Origin::Node
+            && !(routing.is_known && routing.routes.first().is_none_or(|route| !self.is_node(route)))
+        {
+            return self.refuse_stranger(incoming, stack);
+        }
         let is_ours = proxy::is_own(self.registrar.domains(), &stack.flows, &routing.uri, routing.is_known);
         let is_last = routing.routes.is_empty();
         let is_for_us = is_ours && is_last && routing.uri.user.is_none();
@@ -985,7 +1040,10 @@ impl Server {
             false => Reply::new(self.registrar.unbound(&routing.uri)),
         };
         let realms = self.own_realms(&incoming.request);
-        let passing = Passing { incoming, head, routing, aor, unbound, realms };
+        self.forward(Passing { incoming, origin, head, routing, aor, unbound, realms }, stack);
+    }
+
+    fn forward(&mut self, passing: Passing, stack: &mut Transactions) {
         if let Err(Refused { mut incoming, reply, crowd }) = self.proxy.forward(passing, stack) {
             if let Some(what) = crowd {
                 self.note_crowd(what, stack);
@@ -993,6 +1051,14 @@ impl Server {
             self.refuse(&mut incoming, reply, stack);
         }
         self.tell_proxied(stack);
+    }
+
+    /// Where a request is to go, once the traces of its way to here are taken off.
+    fn routing(&self, request: &Request, uri: &Uri, stack: &mut Transactions) -> Result<Routing, Reply> {
+        let call_id = request.headers.call_id().unwrap_or_default();
+        let token = proxy::token(call_id, stack);
+        let (domains, keys) = (self.registrar.domains(), stack.keys());
+        proxy::route(request, uri, &OwnAddresses { domains, flows: &stack.flows, token, call_id, keys })
     }
 
     /// Whether a request is a copy, which has its answer again, or the ACK of a refusal.
@@ -1117,10 +1183,10 @@ impl Server {
     /// The system has said which address of ours leads there.
     pub fn source_found(&mut self, peer: IpAddr, local: Option<IpAddr>, stack: &mut Transactions) {
         stack.flows.source_found(peer, local, &stack.context);
-        for (_, incoming) in self.unclear.extract_if(.., |(address, _)| *address == peer).collect::<Vec<_>>()
-        {
+        let clear = self.unclear.extract_if(.., |(address, ..)| *address == peer);
+        for (_, incoming, origin) in clear.collect::<Vec<_>>() {
             match Head::read(&incoming.request) {
-                Ok(head) => self.pass(*incoming, head, stack),
+                Ok(head) => self.pass(*incoming, head, origin, stack),
                 Err(reply) => self.refuse(&mut { *incoming }, reply, stack),
             }
         }
@@ -1157,6 +1223,7 @@ impl Server {
         self.counters.forwarding = u64::try_from(requests).unwrap_or(u64::MAX);
         self.counters.forwarding_octets = u64::try_from(octets).unwrap_or(u64::MAX);
         self.counters.branches = counts.branches;
+        self.counters.handed_over = counts.handed;
         self.counters.cancelled = counts.cancelled;
     }
 
@@ -1181,6 +1248,109 @@ impl Server {
         }
         let next = (!self.crowds.is_empty()).then(|| stack.context.now + CROWDED);
         stack.context.wake(RegistrarTimer::Crowded, next);
+    }
+}
+
+/// Requests of other nodes.
+impl Server {
+    /// Another node is there, or is no more.
+    pub fn node(&mut self, id: NodeId, peer: Option<Box<Peer>>, stack: &mut Transactions) {
+        if self.stage <= Stage::Serving {
+            self.proxy.node(id, peer.map(|peer| *peer), stack);
+            self.counters.nodes = u64::try_from(self.proxy.nodes()).unwrap_or(u64::MAX);
+            self.tell_proxied(stack);
+        }
+    }
+
+    /// Whether somebody at that address may be a node.
+    fn may_be_node(&self, address: IpAddr) -> bool {
+        self.nodes.peers.is_empty() || self.nodes.peers.contains(&address.to_canonical())
+    }
+
+    /// A request at the listener for other nodes. Only what a node has sent is heard: it goes by the connection that it names,
+    /// which is ours, or is within a dialog that was recorded here.
+    fn from_node(&mut self, request: Request, flow: FlowId, peer: SocketAddr, stack: &mut Transactions) {
+        if !self.may_be_node(peer.ip()) {
+            self.counters.strangers += 1;
+            return;
+        }
+        let Some(mut incoming) = stack.incoming(request, flow, peer).filter(|it| it.fault.is_none()) else {
+            self.counters.strangers += 1;
+            return;
+        };
+        // These are known by the transaction that they belong to, whose request was proven.
+        if incoming.request.method == Method::Cancel {
+            let invite = stack.keys().of_invite(&incoming.request, &incoming.via).ok();
+            return match invite.and_then(|key| stack.owner_of(key)) {
+                Some(_) => self.cancel(incoming, stack),
+                None => self.refuse_stranger(incoming, stack),
+            };
+        }
+        if self.is_known(&incoming, stack) {
+            return;
+        }
+        let head = match Head::read(&incoming.request) {
+            Ok(head) if incoming.request.method != Method::Register => head,
+            Ok(_) | Err(_) => return self.refuse_stranger(incoming, stack),
+        };
+        let routes = incoming.request.headers.listed(&HeaderName::Route);
+        let route = match routes.into_iter().next() {
+            Some(Ok(reading)) => reading.address.uri.sip().cloned(),
+            Some(Err(_)) | None => None,
+        };
+        let (secret, now) = (self.nodes.secret.as_ref(), stack.context.now);
+        let proof = Proof::of(&incoming.request, &incoming.via, &self.key, secret);
+        let route = route.filter(|route| proof.is_ok_and(|proof| proof.is_in(route, now)));
+        let Some(route) = route else { return self.refuse_stranger(incoming, stack) };
+        self.counters.from_nodes += 1;
+        incoming.is_admitted = true;
+        match &route.user {
+            None => self.pass(incoming, head, Origin::Node, stack),
+            Some(place) => match Place::parse(place) {
+                Some(place) => self.handed(incoming, head, place, stack),
+                None => self.refuse_stranger(incoming, stack),
+            },
+        }
+    }
+
+    /// A request that another node has handed over: for whoever is at that place, and nobody else (RFC 5626 §5.3.1).
+    fn handed(&mut self, mut incoming: Incoming, head: Head, place: Place, stack: &mut Transactions) {
+        let Some(uri) = head.uri.sip() else { return };
+        let mut routing = match self.routing(&incoming.request, uri, stack) {
+            Ok(routing) if routing.routes.is_empty() => routing,
+            Ok(_) | Err(_) => return self.refuse_stranger(incoming, stack),
+        };
+        let is_there = match place.peer {
+            Some(_) => true,
+            None => stack.flows.came_in(place.flow) && !stack.flows.is_for_nodes(place.flow),
+        };
+        let reply = match proxy::refuse(&incoming.request, &head) {
+            Some(reply) => Some(reply),
+            None if !is_there => {
+                self.counters.flows_failed += 1;
+                Some(Reply::new(430))
+            }
+            None => None,
+        };
+        if let Some(reply) = reply {
+            return self.refuse(&mut incoming, reply, stack);
+        }
+        routing.by = Some(proxy::way_to(place, &stack.flows));
+        let (aor, unbound, realms) = (None, Reply::new(430), Vec::new());
+        self.forward(
+            Passing { incoming, origin: Origin::Handed, head, routing, aor, unbound, realms },
+            stack,
+        );
+    }
+
+    fn is_node(&self, route: &NameAddr) -> bool {
+        route.uri.sip().is_some_and(|uri| self.proxy.is_node(uri))
+    }
+
+    /// No node has sent it, or it asks for what no node may.
+    fn refuse_stranger(&mut self, mut incoming: Incoming, stack: &mut Transactions) {
+        self.counters.strangers += 1;
+        self.refuse(&mut incoming, Reply::new(403), stack);
     }
 }
 

@@ -20,7 +20,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::sync::Arc;
 
 use crate::proto::binding::{Binding, Source, Texts};
-use crate::proto::{FlowId, Time, Transport};
+use crate::proto::{FlowId, NodeId, Time, Transport};
 use crate::sip::Q;
 
 /// The first octet of every record.
@@ -41,7 +41,8 @@ pub(super) fn write(bindings: &[Binding]) -> Option<Vec<u8>> {
     let count = u16::try_from(bindings.len()).unwrap_or(u16::MAX);
     out.extend(count.to_le_bytes());
     for binding in bindings.iter().take(usize::from(count)) {
-        let Source { flow, peer, transport, is_way } = binding.source;
+        // Only this server has the file.
+        let Source { flow, peer, transport, is_way, node: _ } = binding.source;
         let mut flags = 0;
         flags |= if binding.q.is_some() { HAS_Q } else { 0 };
         flags |= if is_way { IS_WAY } else { 0 };
@@ -104,7 +105,7 @@ fn read_one(rest: &mut Rest<'_>) -> Option<Binding> {
         cseq,
         expires,
         refreshed,
-        source: Source { flow, peer, transport, is_way: flags & IS_WAY != 0 },
+        source: Source { flow, peer, transport, is_way: flags & IS_WAY != 0, node: NodeId::LOCAL },
     })
 }
 
@@ -142,6 +143,7 @@ mod tests {
                 peer: peer.parse().unwrap(),
                 transport,
                 is_way: transport == Transport::Udp,
+                node: NodeId::LOCAL,
             },
         }
     }

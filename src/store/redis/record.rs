@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::proto::binding::{Binding, Source, Texts};
-use crate::proto::{FlowId, Time, Transport};
+use crate::proto::{FlowId, NodeId, Time, Transport};
 use crate::sip::Q;
 
 /// The lowest version of this format that can read what is written here, and the highest that can be read.
@@ -90,7 +90,7 @@ struct Object<'a> {
 
 /// A binding that this process has taken, as text.
 pub(super) fn write(binding: &Binding, unknown: Option<&Unknown>, node: &Node, offset: Offset) -> String {
-    let Source { flow, peer, transport, is_way } = binding.source;
+    let Source { flow, peer, transport, is_way, node: _ } = binding.source;
     let object = Object {
         v: VERSION,
         contact: binding.contact().into(),
@@ -123,13 +123,14 @@ pub(super) fn read(text: &[u8], node: &Node, offset: Offset) -> Option<Record> {
     let is_own = object.node == node.name;
     let is_open = is_own && object.run == node.run;
     let flow = if transport.is_reliable() && !is_open { FlowId::GONE } else { FlowId(object.flow) };
+    let node = if is_own { NodeId::LOCAL } else { NodeId::GONE };
     let binding = Binding {
         texts: Texts::new(&object.contact, &object.call_id, &object.path),
         q: object.q.map(|q| Q::new(q).ok_or(())).transpose().ok()?,
         cseq: object.cseq,
         expires: offset.here(object.expires),
         refreshed: offset.here(object.refreshed),
-        source: Source { flow, peer: peer.parse().ok()?, transport, is_way: object.way },
+        source: Source { flow, peer: peer.parse().ok()?, transport, is_way: object.way, node },
     };
     let unknown = object.unknown.into_owned();
     Some(Record { binding, is_own, unknown: (!unknown.is_empty()).then(|| Box::new(unknown)) })

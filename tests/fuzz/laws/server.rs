@@ -13,7 +13,7 @@ use sipreg::proto::client::plan::Timing;
 use sipreg::proto::digest::{Algorithm, Hidden, User, Users, Verifier};
 use sipreg::proto::identity::{Certificate, TlsSession, Untrusted};
 use sipreg::proto::ids::Counting;
-use sipreg::proto::registrar::service::{Fork, Full, Limits, Listen, Policy, ServerEvent, Service};
+use sipreg::proto::registrar::service::{Fork, Full, Limits, Listen, Nodes, Policy, ServerEvent, Service};
 use sipreg::proto::{
     Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, QueryId, Record, ResolveError, Time,
     Transport,
@@ -118,6 +118,7 @@ fn service(input: &mut Input<'_>) -> Service {
         timing: Timing::default(),
         pinned: Vec::new(),
         tell_messages: input.chance(),
+        nodes: Nodes::default(),
     }
 }
 
@@ -210,6 +211,7 @@ impl World<'_> {
             Action::Resolve { query, .. } => self.questions.push_back(query),
             Action::Authorize { .. }
             | Action::FindSource { .. }
+            | Action::Present(_)
             | Action::Checkpoint(_)
             | Action::Notify(_) => {
                 panic!("a server: {action:?}")

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sipreg::proto::binding::Operation;
 use sipreg::proto::client::plan::Timing;
-use sipreg::proto::registrar::service::{Limits, Listen, Policy, ServerEvent, Service};
+use sipreg::proto::registrar::service::{Limits, Listen, Nodes, Policy, ServerEvent, Service};
 use sipreg::proto::{
     Action, AskId, Cause, Command, Endpoint, Event, FlowId, Notice, RegistrarTimer, Time, TimerKey, Transport,
 };
@@ -151,6 +151,7 @@ fn service(scenario: &Scenario) -> Service {
         timing: Timing::default(),
         pinned: Vec::new(),
         tell_messages: false,
+        nodes: Nodes::default(),
     }
 }
 
@@ -533,6 +534,7 @@ impl<'a> World<'a> {
             | Event::HandshakeFailed { .. }
             | Event::Command(_)
             | Event::Accepted { .. }
+            | Event::Node { .. }
             | Event::Resolved { .. }
             | Event::NetworkChanged { .. } => {}
         }
@@ -582,7 +584,10 @@ impl<'a> World<'a> {
                 let (after, local) = (self.dice.between(0, 200), PROXY.parse::<SocketAddr>().unwrap().ip());
                 self.put(after, Next::Event(Event::SourceFound { peer, local: Some(local) }));
             }
-            Action::Authorize { .. } | Action::Resolve { .. } | Action::Checkpoint(_) => {
+            Action::Authorize { .. }
+            | Action::Resolve { .. }
+            | Action::Checkpoint(_)
+            | Action::Present(_) => {
                 panic!("nobody needs that: {action:?}")
             }
         }

@@ -1,7 +1,7 @@
 //! Requests on their way: what is read, what is left alone, and the octets that leave.
 
 use super::*;
-use crate::proto::{FlowId, Transport};
+use crate::proto::{FlowId, NodeId, Transport};
 use crate::sip::Message;
 
 /// The proxy of these tests: `p.example.com` and `192.0.2.1`, ports 5060 and 5080, and its Record-Routes have `did=ours`.
@@ -10,7 +10,7 @@ struct Proxy;
 impl Own for Proxy {
     fn flow(&self, token: &str) -> Option<Source> {
         let (flow, peer) = (FlowId(token.parse().ok()?), "192.0.2.7:5060".parse().unwrap());
-        Some(Source { flow, peer, transport: Transport::Tcp, is_way: true })
+        Some(Source { flow, peer, transport: Transport::Tcp, is_way: true, node: NodeId::LOCAL })
     }
 
     fn is_own(&self, uri: &Uri) -> bool {

@@ -116,6 +116,7 @@ impl World<'_> {
             Action::Notify(Notice::Message { .. } | Notice::Dropped { .. } | Notice::Lookup(_)) => {}
             Action::Listen { .. }
             | Action::FindSource { .. }
+            | Action::Present(_)
             | Action::Store { .. }
             | Action::Notify(Notice::Server(_) | Notice::Check(_) | Notice::Account { .. }) => {
                 panic!("a one-shot client serves nobody and keeps nothing")
