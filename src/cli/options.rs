@@ -13,9 +13,10 @@ use super::report::Settings;
 use super::table::{Reader, Setting, is_off, is_on};
 use super::values::{
     AddedHeader, Address, Advertised, AlgorithmName, Collector, ColorChoice, CommandLine, Contact,
-    ContactsPolicy, Domain, ForkName, Ha1, KeepaliveName, Lifetime, Listener, Password, Preference, Proxy,
-    Realm, Refusal, Registrant, Registrar, Resolve, Shell, Size, SocketAddress, Span, SpanOrNever,
-    SpanOrNone, StoreName, TransportName, UserAgent, UserName, VerifiedName, WebOrigin, WebSocketPath,
+    ContactsPolicy, Domain, ForkName, Ha1, KeepaliveName, Lifetime, Listener, NodeAddress, NodeName,
+    Password, Preference, Proxy, Realm, Refusal, Registrant, Registrar, Resolve, Shell, Size, SocketAddress,
+    Span, SpanOrNever, SpanOrNone, StoreName, TransportName, UserAgent, UserName, VerifiedName, WebOrigin,
+    WebSocketPath,
 };
 
 /// The whole command line.
@@ -655,11 +656,44 @@ pub struct Serve {
     #[command(flatten)]
     pub calls: Calls,
     #[command(flatten)]
+    pub cluster: Cluster,
+    #[command(flatten)]
     pub format: Format,
     #[command(flatten)]
     pub display: Display,
     #[command(flatten)]
     pub copies: Copies,
+}
+
+/// The servers that share a store.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Several servers")]
+pub struct Cluster {
+    /// Name of this server in a shared store
+    ///
+    /// Without it: the name of the host, with the port of the first --listen. Over TLS the certificate of --tls-cert has to be for
+    /// that host, as other nodes see it.
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<NodeName>,
+    /// Where other nodes hand calls over
+    ///
+    /// tcp:10.0.0.1:5070; udp: and tls: are served, too. Others send requests there for devices that are connected to this
+    /// server, or let in nobody else through their NAT. It takes the address by which they reach it, and says it in the shared
+    /// store. Without it such devices are called by this server alone.
+    #[arg(long, value_name = "TRANSPORT:ADDR:PORT")]
+    pub peer_listen: Option<Listener>,
+    /// Address of another node (repeatable)
+    ///
+    /// What comes to --peer-listen from any other address is not heard. Without it any may come that knows the secret of
+    /// --peer-secret-file.
+    #[arg(long, value_name = "ADDRESS")]
+    pub peer: Vec<NodeAddress>,
+    /// File with what all nodes know
+    ///
+    /// Its first line, 16 characters or more; the same for every node. What a node sends to another is proven with it, and with a
+    /// key that is in the shared store.
+    #[arg(long, value_name = "FILE")]
+    pub peer_secret_file: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]

@@ -44,6 +44,8 @@ pub enum Kind {
     Password,
     /// `[ALGORITHM:]HEX`.
     Ha1,
+    /// What servers know that share a store.
+    Nodes,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
         match self {
             Kind::Password => "--password-file",
             Kind::Ha1 => "--ha1-file",
+            Kind::Nodes => "--peer-secret-file",
         }
     }
 }
@@ -180,10 +183,20 @@ fn of_file(path: &Path, kind: Kind) -> Result<Secret, UsageError> {
     meant(first_line(BufReader::new(file), kind, &name)?, kind)
 }
 
+/// What servers know that share a store: the first line of a file.
+///
+/// # Errors
+/// It can't be read, or has nothing in its first line.
+pub fn between_nodes(path: &Path) -> Result<Hidden, UsageError> {
+    let name = shown(&path.to_string_lossy());
+    let file = File::open(path).map_err(|error| unreadable(Kind::Nodes, &name, &error))?;
+    first_line(BufReader::new(file), Kind::Nodes, &name)
+}
+
 /// The secret that a line is.
 fn meant(line: Hidden, kind: Kind) -> Result<Secret, UsageError> {
     match kind {
-        Kind::Password => Ok(Secret::Password(line)),
+        Kind::Password | Kind::Nodes => Ok(Secret::Password(line)),
         Kind::Ha1 => match line.reveal().trim().parse::<Ha1>() {
             Ok(ha1) => Ok(ha1.into()),
             Err(invalid) => Err(UsageError::invalid(kind.option(), "", &invalid)),

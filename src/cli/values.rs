@@ -61,6 +61,11 @@ read_from_text! {
     /// A transport, and where the server listens for it.
     #[derive(Copy)]
     Listener(Listen) = listener;
+    /// The name of a server among those that share a store.
+    NodeName(String) = node_name;
+    /// The address of another server that shares the store.
+    #[derive(Copy)]
+    NodeAddress(IpAddr) = node_address;
     /// A domain that the server is responsible for.
     Domain(Host) = domain;
     /// The name that a certificate has to be for: a host, or an address.
@@ -536,6 +541,30 @@ fn listener(text: &str) -> Result<Listener, Invalid> {
     Ok(Listener(Listen { transport, address }))
 }
 
+/// Names of nodes are no longer than that.
+const LONGEST_NODE_NAME: usize = 64;
+
+impl NodeName {
+    /// Whether a name may have that in it.
+    pub fn may_have(character: char) -> bool {
+        character.is_ascii_alphanumeric() || ".-_:[]".contains(character)
+    }
+}
+
+fn node_name(text: &str) -> Result<NodeName, Invalid> {
+    let is_name = !text.is_empty() && text.len() <= LONGEST_NODE_NAME && text.chars().all(NodeName::may_have);
+    is_name.then(|| NodeName(text.to_owned())).ok_or_else(|| {
+        Invalid::new("is no name of a node")
+            .hint("letters, digits, and .-_:[] make one of up to 64: sip1.example.com:5060")
+    })
+}
+
+fn node_address(text: &str) -> Result<NodeAddress, Invalid> {
+    let address = text.trim_matches(['[', ']']).parse().map(NodeAddress);
+    address
+        .map_err(|_| Invalid::new("is no address").hint("write 10.0.0.2, or 2001:db8::2; ports don't matter"))
+}
+
 fn verified_name(text: &str) -> Result<VerifiedName, Invalid> {
     let host = Host::parse(&*with_ascii_host(text)).ok();
     let name = host.map(|host| host.ip().map_or_else(|| host.to_string(), |address| address.to_string()));
@@ -918,6 +947,15 @@ pub enum StoreName {
 }
 
 impl StoreName {
+    /// Whether other servers can have it, too.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            StoreName::Memory | StoreName::File(_) => false,
+            #[cfg(feature = "redis")]
+            StoreName::Shared(_) => true,
+        }
+    }
+
     /// How each kind of store is named.
     pub const KINDS: &'static [&'static str] = if cfg!(feature = "redis") {
         &["memory", "FILE.db", "redis://", "rediss://", "redis+cluster://"]

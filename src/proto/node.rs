@@ -315,7 +315,7 @@ mod tests {
         };
         let made = proof.put_in(&route, now);
         assert!(proof.is_in(&made, now), "{made}");
-        let again = Uri::parse(&made.to_string()).unwrap();
+        let again = Uri::parse(made.to_string()).unwrap();
         assert!(proof.is_in(&again, now), "as it is read: {again}");
         assert_eq!(proof.put_in(&made, now).to_string(), made.to_string(), "there is one at most");
         let later = |seconds: u64| Time::from_millis(now.as_millis() + seconds * 1000);
@@ -351,7 +351,7 @@ mod tests {
         ] {
             let text = made.to_string();
             assert!(text.contains(part), "{text}");
-            let forged = Uri::parse(&text.replacen(part, by, 1)).unwrap();
+            let forged = Uri::parse(text.replacen(part, by, 1)).unwrap();
             assert!(!proof.is_in(&forged, now), "{forged}");
         }
         assert!(!proof.is_in(&route, now), "without one");

@@ -40,9 +40,7 @@ pub trait Store: Send {
 
     /// What other nodes that share the store are told of this one from now on, as long as it lives. A store that nobody shares
     /// tells nobody.
-    fn present(&mut self, presence: Presence) {
-        drop(presence);
-    }
+    fn present(&mut self, _presence: Presence) {}
 
     /// How many bindings are held, those included that have run out and were not dropped yet; of a store that is shared, how
     /// many are known here.

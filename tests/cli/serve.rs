@@ -202,6 +202,13 @@ fn mistakes_are_told_before_anything_listens() {
         (vec!["serve", "--no-auth", "--max-calls", "some"], "--max-calls"),
         (vec!["serve", "--no-auth", "--keepalive-interval", "0"], "with 0 devices would not hear how often"),
         (vec!["serve", "--no-auth", "--keepalive-interval", "500ms"], "is not a whole number of seconds"),
+        (vec!["serve", "--no-auth", "--peer-listen", "tcp:127.0.0.1:0"], "for servers that share a store"),
+        (vec!["serve", "--no-auth", "--peer-listen", "127.0.0.1:0"], "has a transport that can't be served"),
+        (vec!["serve", "--no-auth", "--peer", "10.0.0.2"], "for servers that share a store"),
+        (vec!["serve", "--no-auth", "--peer", "sip.example.com"], "is no address"),
+        (vec!["serve", "--no-auth", "--node", "a b"], "is no name of a node"),
+        (vec!["serve", "--no-auth", "--node", "a"], "for servers that share a store"),
+        (vec!["serve", "--no-auth", "--peer-secret-file", "x"], "for servers that share a store"),
         (vec!["serve", "--add-user", "a:b@c"], "--add-user"),
         (vec!["serve", "--add-user", "alice"], "no terminal to ask"),
     ] {

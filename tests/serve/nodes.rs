@@ -781,7 +781,7 @@ impl Handing {
             branch,
             sent_by: (&host, Some(5070)),
         };
-        let route = sipreg::sip::Uri::parse(&format!("sip:{place}10.0.0.2:5070;lr")).unwrap();
+        let route = sipreg::sip::Uri::parse(format!("sip:{place}10.0.0.2:5070;lr")).unwrap();
         let mut route = proof.put_in(&route, *at).to_string();
         if let Some((part, by)) = forged {
             assert!(route.contains(part), "{route}: {part}");
@@ -937,7 +937,7 @@ fn no_caller_has_a_connection_of_its_choice_proven() {
         &victim.contact,
         1,
         (BOHR, HEISENBERG),
-        &route(&[to_victim.clone()]),
+        &route(std::slice::from_ref(&to_victim)),
     );
     caller.hears(&sent, "SIP/2.0 403 ");
     let sent = caller.asks(&mut world, "INVITE", CALLED, 2, (BOHR, HEISENBERG), "");

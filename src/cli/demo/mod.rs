@@ -327,8 +327,14 @@ impl Registrar {
             shown.identity = Some(Identity::of(&made.certificate, &made.key).map_err(impossible)?);
             trusting.roots = Some(made.certificate);
         }
-        let opening =
-            store::Wish { octets: STORE, replicas: 0, roots: None, environment, random: &mut random };
+        let opening = store::Wish {
+            octets: STORE,
+            replicas: 0,
+            node: "demo".to_owned(),
+            roots: None,
+            environment,
+            random: &mut random,
+        };
         let store = store::open(store, opening, clock.now())?.store;
         let net = Config { server: Some(Arc::new(shown)), ..Config::default() };
         let mut driver = Driver::new(net, Endpoint::new(Box::new(random)), clock);

@@ -1018,6 +1018,8 @@ pub struct Banner {
     pub access: String,
     /// Where bindings are kept and how many, in words, if they outlive the server.
     pub kept: Option<String>,
+    /// What it is called among other servers, and the place where they reach it, in words.
+    pub node: Option<String>,
     /// A command to try it with.
     pub next: String,
     /// The address of the metrics.
@@ -1033,11 +1035,12 @@ impl Reporter<'_, '_> {
         if self.settings.quiet || self.settings.json {
             return Ok(());
         }
-        let Banner { domains, access, kept, next, metrics } = banner;
+        let Banner { domains, access, kept, node, next, metrics } = banner;
         let kept = kept.as_deref().map(|kept| format!("Bindings in {}\n", escape(kept))).unwrap_or_default();
+        let node = node.as_deref().map(|node| format!("Node {node}\n")).unwrap_or_default();
         let metrics = metrics.map(|at| format!("Metrics at http://{at}/metrics\n")).unwrap_or_default();
         let text = format!(
-            "{metrics}{kept}Registrar for {}; {access}\nTry it, in another terminal:\n  {}\n",
+            "{metrics}{kept}{node}Registrar for {}; {access}\nTry it, in another terminal:\n  {}\n",
             domains.join(", "),
             self.out.strong(next)
         );

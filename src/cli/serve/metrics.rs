@@ -53,6 +53,10 @@ impl Collector for Counted {
             ("branches", "Branches that requests were forwarded on", counted.branches),
             ("branches_cancelled", "Branches that were cancelled", counted.cancelled),
             ("overload", "Requests not forwarded because too much was in progress", counted.overload),
+            ("handed_over", "Branches that went to other nodes", counted.handed_over),
+            ("from_nodes", "Requests that other nodes have sent", counted.from_nodes),
+            ("flows_failed", "Requests of other nodes for connections that are gone", counted.flows_failed),
+            ("strangers", "What came for nodes and from none", counted.strangers),
             ("dropped_events", "Events left out because nobody read them", *events),
             ("dropped_messages", "Texts on stderr left out because nobody read them", *messages),
         ];
@@ -82,6 +86,7 @@ impl Collector for Counted {
         let gauges = [
             ("bindings", "Bindings held", held),
             ("calls", "Calls in progress", counted.calls),
+            ("nodes", "Other nodes that are there", counted.nodes),
             (
                 "forwarding",
                 "Requests on their way, those that are answered and kept included",

@@ -2,6 +2,7 @@
 
 mod again;
 mod metrics;
+mod nodes;
 mod options;
 pub(super) mod store;
 mod users;
@@ -24,7 +25,7 @@ use crate::net::{Config, Identity};
 use crate::proto::client::plan::Timing;
 use crate::proto::digest::Verifier;
 use crate::proto::identity::Certificate;
-use crate::proto::registrar::service::{Listen, Nodes, ServerEvent, Service};
+use crate::proto::registrar::service::{Listen, ServerEvent, Service};
 use crate::proto::{Cause, Command, Notice, Time, Transport};
 use again::{Again, Reload};
 pub(super) use options::STORE;
@@ -66,7 +67,8 @@ async fn serve(
     let mut files = Files::default();
     let (shown, forwarding) = (files.server(&showing)?, files.forwarding(&showing)?);
     let exposed = certificates::exposure(showing.tls_cert.as_deref(), showing.tls_key.as_deref());
-    for warning in file.as_deref().and_then(users::exposure).into_iter().chain(exposed) {
+    let known = args.cluster.peer_secret_file.as_deref().and_then(nodes::exposure);
+    for warning in file.as_deref().and_then(users::exposure).into_iter().chain(exposed).chain(known) {
         reporter.warning(&warning);
     }
     let wish = Wish::of(&args.copies, args.display.show_secrets);
@@ -97,12 +99,14 @@ async fn serve(
         timing: Timing::default(),
         pinned: options.pinned,
         tell_messages: args.display.verbose > Some(0) || copies.are_made(),
-        nodes: Nodes::default(),
+        nodes: options.nodes,
     };
-    let wanted = service.listen.len();
+    let for_nodes = service.nodes.listen;
+    let wanted = service.listen.len() + usize::from(for_nodes.is_some());
     let opening = store::Wish {
         octets: options.max_store,
         replicas: options.replicas,
+        node: options.node.clone(),
         roots: forwarding.roots.clone(),
         environment,
         random: &mut setup.random,
@@ -114,6 +118,7 @@ async fn serve(
         Err(fault) => return Ok(reporter.fail(fault)),
     };
     warnings.iter().for_each(|warning| reporter.warning(warning));
+    let node = for_nodes.map(|_| options.node);
     let server = Some(Arc::new(shown));
     let net =
         Config { nameservers: options.nameservers, profiles: vec![forwarding], server, ..Config::default() };
@@ -128,6 +133,8 @@ async fn serve(
         certificate,
         throttle: Throttle::default(),
         listening: Vec::new(),
+        node,
+        for_nodes,
         wanted,
         domains,
         access,
@@ -148,6 +155,9 @@ struct Server {
     certificate: Option<Certificate>,
     throttle: Throttle,
     listening: Vec<Listen>,
+    /// The name of this server where others hand requests over to it, by the last listener.
+    node: Option<String>,
+    for_nodes: Option<Listen>,
     wanted: usize,
     domains: Vec<String>,
     access: String,
@@ -194,7 +204,10 @@ impl Server {
                 // That ends it as a signal would.
                 Input::Unread => self.stop(),
                 Input::Notice(Notice::Server(ServerEvent::CannotListen { transport, address, cause })) => {
-                    return Err(cannot_listen(transport, address, cause).into());
+                    let listen = Listen { transport, address };
+                    let is_for_nodes = self.for_nodes == Some(listen);
+                    let option = if is_for_nodes { "--peer-listen" } else { "--listen" };
+                    return Err(cannot_listen(option, listen, cause).into());
                 }
                 Input::Notice(notice) => {
                     let over = matches!(notice, Notice::Server(ServerEvent::Stopped));
@@ -269,6 +282,10 @@ impl Server {
             domains: self.domains.clone(),
             access: self.access.clone(),
             kept: self.kept.clone(),
+            node: self.node.as_ref().zip(self.listening.last()).map(|(node, at)| {
+                let Listen { transport, address } = at;
+                format!("{node}; others hand over to {transport} {address}")
+            }),
             next,
             metrics: self.session.metrics_address(),
         }
@@ -312,12 +329,14 @@ fn complain(
     }
 }
 
-fn cannot_listen(transport: Transport, address: std::net::SocketAddr, cause: Cause) -> UsageError {
+fn cannot_listen(option: &str, listen: Listen, cause: Cause) -> UsageError {
+    let Listen { transport, address } = listen;
     let error = UsageError::new(format!("cannot listen on {transport} {address}: {cause}"));
     match cause {
-        Cause::LocalAddress => error
-            .hint("is another server there, or is the address not of this machine? --listen takes another"),
-        Cause::Denied => error.hint("ports below 1024 need more rights: --listen takes another"),
+        Cause::LocalAddress => error.hint(format!(
+            "is another server there, or is the address not of this machine? {option} takes another"
+        )),
+        Cause::Denied => error.hint(format!("ports below 1024 need more rights: {option} takes another")),
         Cause::Exhausted => error.hint(explain::EXHAUSTED.hint),
         Cause::Refused
         | Cause::Unreachable

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::nodes;
 use crate::cli::account;
 use crate::cli::certificates::MAKE_ONE;
 use crate::cli::options::{Access, Calls, Listening, Policy as Granting, Serve, Showing};
@@ -11,7 +12,7 @@ use crate::cli::values::{AlgorithmName, Domain, Lifetime, Listener, Size, Socket
 use crate::proto::Transport;
 use crate::proto::digest::Algorithm;
 use crate::proto::locate::Pinned;
-use crate::proto::registrar::service::{Fork, Limits, Listen, Policy};
+use crate::proto::registrar::service::{Fork, Limits, Listen, Nodes, Policy};
 use crate::sip::Host;
 
 /// Connections at a time, where the system allows that many.
@@ -52,6 +53,10 @@ pub struct Options {
     pub pinned: Vec<Pinned>,
     /// Where to serve the metrics.
     pub metrics: Option<SocketAddr>,
+    /// The other servers that share the store.
+    pub nodes: Nodes,
+    /// The name of this one among them.
+    pub node: String,
 }
 
 impl Options {
@@ -61,11 +66,14 @@ impl Options {
     /// The first options that don't go together.
     pub fn of(args: &Serve) -> Result<Options, UsageError> {
         let listen = listen(&args.listening)?;
-        proven(&args.showing, &listen)?;
+        let store = args.policy.storing.store.clone().unwrap_or_default();
+        let nodes = nodes::nodes(&args.cluster, &store, &listen)?;
+        let all: Vec<Listen> = listen.iter().copied().chain(nodes.listen).collect();
+        proven(&args.showing, &all)?;
         guarded(&args.access, &listen)?;
         Ok(Options {
             domains: domains(&args.access),
-            store: args.policy.storing.store.clone().unwrap_or_default(),
+            store,
             replicas: replicas(&args.policy)?,
             max_store: args.policy.max_store.map_or(STORE, |Size(octets)| octets),
             policy: policy(&args.policy)?,
@@ -80,6 +88,8 @@ impl Options {
             nameservers: account::nameservers(&args.calls.nameserver)?,
             pinned: account::pinned(&args.calls.resolve),
             metrics: args.listening.metrics.map(|SocketAddress(address)| address),
+            nodes,
+            node: nodes::name(&args.cluster, &listen),
             listen,
         })
     }

@@ -30,6 +30,8 @@ pub(in crate::cli) struct Wish<'a> {
     pub octets: usize,
     /// Replicas that must have a binding before it is confirmed.
     pub replicas: u32,
+    /// The name of this server among those that share it.
+    pub node: String,
     /// Certificates of authorities, in PEM; `None`: those of the system.
     pub roots: Option<Vec<u8>>,
     /// Where a password may be.
@@ -87,7 +89,7 @@ mod shared {
         let settings = RedisSettings {
             address: address.clone(),
             roots: wish.roots,
-            node: Node { name: format!("{}-{run}", host()), run },
+            node: Node { name: wish.node, run },
             replicas: wish.replicas,
             limit: wish.octets,
             seed,
@@ -96,15 +98,6 @@ mod shared {
         let (store, facts) = Redis::open(settings, now).map_err(|trouble| refused(&address, &trouble))?;
         let warnings = warnings(&address, &facts);
         Ok(Opened { store: Box::new(store), summary: Some(address.to_string()), warnings })
-    }
-
-    /// The name of this host.
-    fn host() -> String {
-        #[cfg(unix)]
-        let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-        #[cfg(not(unix))]
-        let name = std::env::var("COMPUTERNAME").ok();
-        name.unwrap_or_else(|| "localhost".to_owned())
     }
 
     fn warnings(address: &Address, facts: &Facts) -> Vec<String> {

@@ -55,6 +55,12 @@ fn the_short_help_of_serve_is_a_line_per_option() {
           --nameserver <IP[:PORT]>    Name server to ask (repeatable)
           --resolve <HOST:PORT:ADDR>  Address of a host at a port (repeatable)
 
+    Several servers:
+          --node <NAME>                        Name of this server in a shared store
+          --peer-listen <TRANSPORT:ADDR:PORT>  Where other nodes hand calls over
+          --peer <ADDRESS>                     Address of another node (repeatable)
+          --peer-secret-file <FILE>            File with what all nodes know
+
     Output:
           --json                 Print a JSON object per event
           --json-schema          Print the JSON Schema of events and exit

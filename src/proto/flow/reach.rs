@@ -119,8 +119,8 @@ impl Flows {
             *transport == Transport::Udp && local.is_ipv4() == peer.is_ipv4()
         };
         let mut fit = self.listeners.iter().filter(is_fit);
-        let all = fit.clone().chain(self.for_nodes.iter().filter(is_fit));
-        let by = all.filter(|(id, ..)| Some(*id) == by).next();
+        let mut all = fit.clone().chain(self.for_nodes.iter().filter(is_fit));
+        let by = all.find(|(id, ..)| Some(*id) == by);
         let (flow, transport, local) = match (by, fit.next(), fit.next()) {
             (Some(only), ..) | (None, Some(only), None) => *only,
             (None, None, _) => return Ok(Reach::Unreachable),

@@ -661,7 +661,7 @@ impl Server {
     pub fn request(&mut self, request: Request, flow: FlowId, peer: SocketAddr, stack: &mut Transactions) {
         self.counters.requests += 1;
         if stack.flows.is_for_nodes(flow) {
-            return self.from_node(request, flow, peer, stack);
+            return self.hear_node(request, flow, peer, stack);
         }
         let Some(mut incoming) = stack.incoming(request, flow, peer) else {
             return self.malformed(peer, "Via: is missing or malformed".to_owned(), None, stack);
@@ -1269,7 +1269,7 @@ impl Server {
 
     /// A request at the listener for other nodes. Only what a node has sent is heard: it goes by the connection that it names,
     /// which is ours, or is within a dialog that was recorded here.
-    fn from_node(&mut self, request: Request, flow: FlowId, peer: SocketAddr, stack: &mut Transactions) {
+    fn hear_node(&mut self, request: Request, flow: FlowId, peer: SocketAddr, stack: &mut Transactions) {
         if !self.may_be_node(peer.ip()) {
             self.counters.strangers += 1;
             return;
