@@ -31,6 +31,7 @@ mod memory;
 mod moves;
 mod nameserver;
 mod nat;
+mod nodes;
 mod peer;
 mod phone;
 mod proxy;

@@ -14,6 +14,8 @@ mod embedded;
 mod expiry;
 mod model;
 #[cfg(feature = "redis")]
+mod nodes;
+#[cfg(feature = "redis")]
 mod redis;
 mod script;
 

@@ -17,18 +17,20 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::{Cmd, Pipeline, Value, cmd};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::super::{Answer, StoreEvent};
 use super::connection::{self, Access, Connection, Facts, PATIENCE, Trouble};
 use super::hash::{Hash, Plan, Rev, key};
 use super::known::Known;
-use super::record::Offset;
+use super::node::{BEAT, Nodes, Offset};
 use super::script::{self, Call, Outcome};
 use super::slots::{Host, Slots};
 use super::{Figures, Settings, StoreClock};
-use crate::proto::binding::{Aor, Change, Effect, Operation, StoreFailure, Stored};
-use crate::proto::{AskId, Time};
+use crate::proto::binding::{Aor, Binding, Change, Effect, Operation, StoreFailure, Stored};
+use crate::proto::node::Presence;
+use crate::proto::{AskId, NodeId, Time};
 
 /// Operations that go as one batch.
 const BATCH: usize = 512;
@@ -47,6 +49,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What it grows to.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// Taking leave takes no longer than that.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// While nothing can be told of what has run out, it is looked at again after this time.
 const LATER: Duration = Duration::from_secs(1);
@@ -74,7 +79,12 @@ pub(super) struct Started {
 ///
 /// # Errors
 /// It can't. Then there is no thread.
-pub(super) fn start(settings: Settings, now: Time, figures: Arc<Figures>) -> Result<Started, Trouble> {
+pub(super) fn start(
+    settings: Settings,
+    now: Time,
+    figures: Arc<Figures>,
+    presented: watch::Receiver<Option<Presence>>,
+) -> Result<Started, Trouble> {
     let failed = |error: std::io::Error| Trouble::Refused(error.to_string().into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (jobs, incoming) = unbounded_channel();
@@ -82,7 +92,7 @@ pub(super) fn start(settings: Settings, now: Time, figures: Arc<Figures>) -> Res
     let (opened, opening) = mpsc::sync_channel(1);
     let at = Instant::now();
     let work = move || {
-        let mut client = Client::new(settings, (now, at), figures, outgoing);
+        let mut client = Client::new(settings, (now, at), (figures, outgoing), presented);
         runtime.block_on(async {
             let connected = client.open().await;
             let is_open = connected.is_ok();
@@ -178,6 +188,8 @@ enum Done {
     Connected { server: usize, connection: Result<Box<Connection>, Trouble> },
     Probed { server: usize, answer: Result<Value, Trouble>, waited: Option<Value> },
     Surveyed { ranges: Result<Vec<(usize, usize, Host)>, Trouble> },
+    /// Nothing but an answer counts: what becomes of questions shows what the matter is.
+    Beaten { answer: Option<Value> },
 }
 
 type Task = Pin<Box<dyn Future<Output = Done>>>;
@@ -213,14 +225,23 @@ struct Client {
     /// It was told that changes are not taken.
     has_failed: bool,
     random: u64,
+    nodes: Nodes,
+    /// What the others are told of this one.
+    presented: watch::Receiver<Option<Presence>>,
+    /// When they are told next; `None`: that is under way.
+    beat: Option<Instant>,
+    /// There is more to be told or heard than by what is under way.
+    is_beat_wanted: bool,
+    /// Lists with flows of a node that is not known: it may have begun a moment ago.
+    strange: Vec<Pending>,
 }
 
 impl Client {
     fn new(
         settings: Settings,
         base: (Time, Instant),
-        figures: Arc<Figures>,
-        events: UnboundedSender<StoreEvent>,
+        (figures, events): (Arc<Figures>, UnboundedSender<StoreEvent>),
+        presented: watch::Receiver<Option<Presence>>,
     ) -> Client {
         Client {
             access: Arc::new(Access::new(&settings.address, settings.roots.clone())),
@@ -236,6 +257,11 @@ impl Client {
             base,
             has_failed: false,
             random: settings.seed,
+            nodes: Nodes::new(settings.node.clone()),
+            presented,
+            beat: Some(base.1),
+            is_beat_wanted: false,
+            strange: Vec::new(),
             settings,
         }
     }
@@ -264,14 +290,16 @@ impl Client {
 
     async fn run(mut self, mut jobs: UnboundedReceiver<Job>) {
         loop {
-            let due = self.due();
+            let due = self.beat.map_or_else(|| self.due(), |beat| beat.min(self.due()));
             tokio::select! {
                 biased;
                 done = self.tasks.next(), if !self.tasks.is_empty() => {
                     done.into_iter().for_each(|done| self.done(done));
                 }
+                // Before any binding: whoever reads that finds this node.
+                Ok(()) = self.presented.changed() => self.want_beat(),
                 job = jobs.recv() => {
-                    let Some(job) = job else { return };
+                    let Some(job) = job else { return self.leave().await };
                     self.take(job);
                     // What has come together goes together.
                     while let Ok(job) = jobs.try_recv() {
@@ -280,6 +308,7 @@ impl Client {
                 }
                 () = tokio::time::sleep_until(due) => {}
             }
+            self.beat();
             for server in 0..self.servers.len() {
                 self.go_on(server);
             }
@@ -372,6 +401,71 @@ impl Client {
         self.figures.bindings.store(self.known.len(), Ordering::Relaxed);
         // Nobody listens any more when the store is dropped.
         let _ = self.events.send(StoreEvent::Answered { ask, answer });
+    }
+
+    // --- other nodes ----------------------------------------------------------------------------
+
+    /// The server that nodes know each other by.
+    fn meeting(&self) -> Option<(&Connection, Offset)> {
+        let server = self.servers.first()?;
+        match &server.state {
+            State::Up { connection, .. } => Some((connection, server.offset)),
+            State::Down { .. } => None,
+        }
+    }
+
+    /// The next sign of life comes now, or when the one under way is through.
+    fn want_beat(&mut self) {
+        match &mut self.beat {
+            Some(due) => *due = Instant::now(),
+            None => self.is_beat_wanted = true,
+        }
+    }
+
+    /// Gives a sign of life, if it is time.
+    fn beat(&mut self) {
+        let now = Instant::now();
+        if self.beat.is_none_or(|due| due > now) {
+            return;
+        }
+        let Some((connection, offset)) = self.meeting() else {
+            self.beat = Some(now + BEAT);
+            return;
+        };
+        let mut link = connection.link.clone();
+        let command = self.nodes.beat(self.presented.borrow().as_ref(), offset);
+        self.beat = None;
+        let beating = async move {
+            let answer = timeout(PATIENCE, link.send_packed_command(&command)).await;
+            Done::Beaten { answer: answer.ok().and_then(Result::ok) }
+        };
+        self.tasks.push(Box::pin(beating));
+    }
+
+    fn beaten(&mut self, answer: Option<Value>) {
+        let is_wanted = std::mem::take(&mut self.is_beat_wanted);
+        self.beat = Some(if is_wanted { Instant::now() } else { Instant::now() + BEAT });
+        if let (Some(answer), Some((_, offset))) = (answer, self.meeting()) {
+            for event in self.nodes.heard(&answer, offset) {
+                let _ = self.events.send(event);
+            }
+        }
+        // What has come since may need what is heard next.
+        if !is_wanted {
+            for pending in std::mem::take(&mut self.strange) {
+                self.admit(pending);
+            }
+        }
+    }
+
+    /// Takes its leave.
+    async fn leave(mut self) {
+        let is_known = self.presented.borrow_and_update().is_some();
+        if let Some((connection, _)) = self.meeting().filter(|_| is_known) {
+            let mut link = connection.link.clone();
+            // Where it can't be said, the others find out.
+            let _ = timeout(FAREWELL, link.send_packed_command(&self.nodes.leave())).await;
+        }
     }
 
     // --- what runs out --------------------------------------------------------------------------
@@ -528,7 +622,7 @@ impl Client {
             after,
             kept: plan.kept(now),
             is_kept_longer: plan.has_more(),
-            fields: &plan.fields(&self.settings.node, kept_offset, now),
+            fields: &plan.fields(self.nodes.own(), kept_offset, now),
             times_fields: connection.times_fields,
             removed: &plan.removed,
         };
@@ -557,13 +651,17 @@ impl Client {
                 self.set_clock(server, time);
             }
             Done::Time { server, time: Err(trouble) } => self.lose(server, &trouble),
-            Done::Connected { server, connection: Ok(connection) } => self.connected(server, connection),
+            Done::Connected { server, connection: Ok(connection) } => {
+                self.nodes.spare();
+                self.connected(server, connection);
+            }
             Done::Connected { server, connection: Err(trouble) } => self.lose(server, &trouble),
             Done::Probed { server, answer: Ok(answer), waited } => {
                 self.probed(server, &answer, waited.as_ref());
             }
             Done::Probed { server, answer: Err(trouble), .. } => self.lose(server, &trouble),
             Done::Surveyed { ranges } => self.surveyed(ranges),
+            Done::Beaten { answer } => self.beaten(answer),
         }
     }
 
@@ -648,7 +746,7 @@ impl Client {
             .servers
             .get(server)
             .map_or_else(Offset::default, |server| kept(&self.settings, server.offset));
-        let hash = Hash::read(fields.iter().copied(), &self.settings.node, offset, now);
+        let hash = Hash::read(fields.iter().copied(), &self.nodes, offset, now);
         let aor = pending.aor().clone();
         let known = self.known.get(&aor).unwrap_or_default();
         let ends = hash.ends_since(&known, &aor, now);
@@ -669,6 +767,11 @@ impl Client {
                     // What is known stays as it was, with the ends that nobody was told.
                     Err(failure) => self.answer(ask, Err(failure)),
                 }
+            }
+            What::Fetch { .. } if pending.tries == 0 && has_strange(&hash.bindings) => {
+                pending.tries = 1;
+                self.strange.push(pending);
+                self.want_beat();
             }
             What::Fetch { ask, .. } => {
                 let ask = *ask;
@@ -925,6 +1028,11 @@ async fn survey(access: &Access, hosts: &[Host]) -> Result<Vec<(usize, usize, Ho
         }
     }
     Err(last)
+}
+
+/// Whether there is the way to a device by a node that is not known.
+fn has_strange(bindings: &[Binding]) -> bool {
+    bindings.iter().any(|binding| binding.source.is_way && binding.source.node == NodeId::GONE)
 }
 
 /// What the times of bindings are written by.

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{self, Node, Offset, Record, Unknown};
+use super::node::{Node, Nodes, Offset};
+use super::record::{self, Record, Unknown};
 use crate::proto::Time;
 use crate::proto::binding::{Aor, Applied, Binding, Change, Effect, Fate, StoreFailure, apply, expired};
 
@@ -100,7 +101,7 @@ impl Hash {
     /// The fields and values of a hash, as HGETALL lists them. What has run out at `now` is not told.
     pub fn read<'a>(
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        node: &Node,
+        nodes: &Nodes,
         offset: Offset,
         now: Time,
     ) -> Hash {
@@ -117,7 +118,7 @@ impl Hash {
                 );
             } else if let Ok(number) = name.parse::<u64>() {
                 frame.next = frame.next.max(number.saturating_add(1));
-                match record::read(value, node, offset) {
+                match record::read(value, nodes, offset) {
                     Some(record) => records.push((number, record)),
                     None => frame.has_more = true,
                 }

@@ -6,6 +6,8 @@
 //! ([`known`]): it saves a round trip for refreshes, and calls go by it while the store is away; who lists gets it then, too,
 //! or [`StoreFailure::Unavailable`](crate::proto::binding::StoreFailure::Unavailable) where nothing is known.
 //!
+//! Servers that share it find each other by it ([`node`]).
+//!
 //! [`client`] is a thread of its own, which speaks to the servers ([`connection`]), many operations at a time. A change that was
 //! not answered in time is [`StoreFailure::Unavailable`](crate::proto::binding::StoreFailure::Unavailable), and may have
 //! been made all the same; it never is after its time, nor asked for again.
@@ -15,6 +17,7 @@ mod client;
 mod connection;
 mod hash;
 mod known;
+mod node;
 mod record;
 mod script;
 mod slots;
@@ -25,16 +28,18 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Answer, Store, StoreEvent};
 use crate::proto::binding::{Operation, StoreFailure};
+use crate::proto::node::Presence;
 use crate::proto::{AskId, Time};
 use client::Job;
 
 pub use address::{Address, AddressError};
 pub use connection::{Facts, Trouble};
-pub use record::Node;
+pub use node::Node;
 
 /// What a shared store is used with.
 #[derive(Clone, Debug)]
@@ -69,6 +74,7 @@ pub enum StoreClock {
 pub struct Redis {
     jobs: Option<UnboundedSender<Job>>,
     events: UnboundedReceiver<StoreEvent>,
+    presence: watch::Sender<Option<Presence>>,
     figures: Arc<Figures>,
     thread: Option<JoinHandle<()>>,
 }
@@ -89,9 +95,10 @@ impl Redis {
     /// What keeps it from being used.
     pub fn open(settings: Settings, now: Time) -> Result<(Redis, Facts), Trouble> {
         let figures = Arc::new(Figures::default());
-        let started = client::start(settings, now, figures.clone())?;
+        let (presence, presented) = watch::channel(None);
+        let started = client::start(settings, now, figures.clone(), presented)?;
         let client::Started { jobs, events, facts, thread } = started;
-        Ok((Redis { jobs: Some(jobs), events, figures, thread: Some(thread) }, facts))
+        Ok((Redis { jobs: Some(jobs), events, presence, figures, thread: Some(thread) }, facts))
     }
 }
 
@@ -110,6 +117,11 @@ impl Store for Redis {
             Poll::Ready(Some(event)) => Poll::Ready(event),
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn present(&mut self, presence: Presence) {
+        // The thread asks, where it is no more nobody does.
+        let _ = self.presence.send(Some(presence));
     }
 
     fn len(&self) -> usize {

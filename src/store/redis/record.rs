@@ -15,43 +15,19 @@
 
 use std::borrow::Cow;
 
+use super::node::{Node, Nodes, Offset};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::proto::binding::{Binding, Source, Texts};
-use crate::proto::{FlowId, NodeId, Time, Transport};
+use crate::proto::{FlowId, NodeId, Transport};
 use crate::sip::Q;
 
 /// The lowest version of this format that can read what is written here, and the highest that can be read.
 const VERSION: u32 = 1;
 
-/// A server in the shared store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
-    /// Its name: each has another.
-    pub name: String,
-    /// Which process it is: each has another.
-    pub run: String,
-}
-
 /// Members of an object that have no name here.
 pub(super) type Unknown = Map<String, Value>;
-
-/// How the clock of the store is ahead of that of this process, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Offset(pub i64);
-
-impl Offset {
-    /// The time of the store.
-    pub fn there(self, time: Time) -> u64 {
-        time.as_millis().saturating_add_signed(self.0)
-    }
-
-    /// The time of this process.
-    pub fn here(self, ms: u64) -> Time {
-        Time::from_millis(ms.saturating_add_signed(self.0.saturating_neg()))
-    }
-}
 
 /// A binding as a field has it.
 #[derive(Debug)]
@@ -113,17 +89,16 @@ pub(super) fn write(binding: &Binding, unknown: Option<&Unknown>, node: &Node, o
 
 /// A binding as [`write`] wrote it, here or in another process, whose connections are not those of this one. `None`: this
 /// version can't read it.
-pub(super) fn read(text: &[u8], node: &Node, offset: Offset) -> Option<Record> {
+pub(super) fn read(text: &[u8], nodes: &Nodes, offset: Offset) -> Option<Record> {
     let object: Object<'_> = serde_json::from_slice(text).ok()?;
     if object.v > VERSION {
         return None;
     }
     let (transport, peer) = object.received.split_once(':')?;
     let transport = Transport::parse(transport)?;
-    let is_own = object.node == node.name;
-    let is_open = is_own && object.run == node.run;
-    let flow = if transport.is_reliable() && !is_open { FlowId::GONE } else { FlowId(object.flow) };
-    let node = if is_own { NodeId::LOCAL } else { NodeId::GONE };
+    let is_own = object.node == nodes.own().name;
+    let node = nodes.id_of(&object.node, &object.run, !transport.is_reliable());
+    let flow = if node == NodeId::GONE { FlowId::GONE } else { FlowId(object.flow) };
     let binding = Binding {
         texts: Texts::new(&object.contact, &object.call_id, &object.path),
         q: object.q.map(|q| Q::new(q).ok_or(())).transpose().ok()?,
