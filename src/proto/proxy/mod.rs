@@ -12,7 +12,7 @@
 //! Whoever has come by TLS or WebSocket is found by that connection as long as a dialog lasts, and who is behind a NAT by the
 //! connection or the address from which they came: our Record-Route names it, so that nobody else can (RFC 5626 §5.3).
 //!
-//! A device whose connection another node has is reached by that ([`nodes`]): a branch goes there like any other, with a Route
+//! A device whose connection another node has is reached by that (`nodes`): a branch goes there like any other, with a Route
 //! that names the connection. What another node hands over so goes by that connection, or is answered with 430 (RFC 5626
 //! §5.3.1); it goes nowhere else, and to no third node.
 //!
