@@ -137,6 +137,7 @@ impl Source {
             Source::Known(Secret::Ha1 { .. }) => "HA1 given".to_owned(),
             Source::File(path, Kind::Password) => format!("password in {}", shown(&path.to_string_lossy())),
             Source::File(path, Kind::Ha1) => format!("HA1 in {}", shown(&path.to_string_lossy())),
+            Source::File(path, Kind::Nodes) => format!("secret in {}", shown(&path.to_string_lossy())),
             Source::Stdin(_) => "password on standard input".to_owned(),
         }
     }

@@ -12,7 +12,7 @@ use sipreg::proto::binding::{Aor, Operation};
 use sipreg::proto::check::{CheckPlan, Ending, Measured};
 use sipreg::proto::client::plan::{Plan, Timing};
 use sipreg::proto::digest::{Algorithm, Hidden, User, Users, Verifier};
-use sipreg::proto::registrar::service::{Fork, Limits, Listen, Policy, Service};
+use sipreg::proto::registrar::service::{Fork, Limits, Listen, Nodes, Policy, Service};
 use sipreg::proto::{Action, Cause, Command, Endpoint, Event, FlowId, Notice, Time, Transport};
 use sipreg::sip::Host;
 use sipreg::store::Memory;
@@ -78,6 +78,7 @@ fn service(password: &str) -> Service {
         limits: Limits { rate: u32::MAX, login_failures: u32::MAX, ..Limits::default() },
         timing: Timing::default(),
         pinned: Vec::new(),
+        nodes: Nodes::default(),
         tell_messages: false,
     }
 }
@@ -191,7 +192,7 @@ impl World {
                 self.findings.extend(self.judge.on(*measured, self.now));
             }
             Action::Close { .. } | Action::Checkpoint(_) | Action::Notify(_) => {}
-            action @ (Action::Authorize { .. } | Action::Resolve { .. }) => {
+            action @ (Action::Authorize { .. } | Action::Present(_) | Action::Resolve { .. }) => {
                 panic!("nobody asks for that: {action:?}")
             }
         }

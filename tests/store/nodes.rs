@@ -8,7 +8,8 @@ use sipreg::proto::node::{Key, Presence};
 use sipreg::proto::{FlowId, NodeId, Transport};
 use sipreg::store::{Node, Redis, RedisSettings, Store, StoreEvent};
 
-use crate::redis::{Server, database, settings, shared};
+use crate::redis::server::{Server, database, shared};
+use crate::redis::settings;
 use crate::script::{ALICE, at, next_event, perform, register};
 
 /// A process of a server.

@@ -1,6 +1,6 @@
 //! What only a store that is shared can get wrong: two servers that write at once, and one that is away.
 
-mod server;
+pub mod server;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn bind(store: &mut dyn Store, uri: &str, request: &str, contacts: &[&str]) -> R
 fn until_back(store: &mut dyn Store) {
     match next_event(store) {
         StoreEvent::Back => {}
-        other @ (StoreEvent::Answered { .. } | StoreEvent::Failed { .. }) => {
+        other @ (StoreEvent::Answered { .. } | StoreEvent::Failed { .. } | StoreEvent::Node { .. }) => {
             panic!("it is not back: {other:?}")
         }
     }
@@ -79,7 +79,7 @@ fn refused(store: &mut dyn Store, uri: &str, request: &str) -> Option<String> {
                 assert_eq!(answer.map(|stored| Said::of(&stored, at(0))), Err(StoreFailure::Unavailable));
                 answered = true;
             }
-            StoreEvent::Back => panic!("it is not"),
+            other @ (StoreEvent::Back | StoreEvent::Node { .. }) => panic!("it is not: {other:?}"),
         }
     }
     told

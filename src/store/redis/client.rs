@@ -24,7 +24,7 @@ use super::super::{Answer, StoreEvent};
 use super::connection::{self, Access, Connection, Facts, PATIENCE, Trouble};
 use super::hash::{Hash, Plan, Rev, key};
 use super::known::Known;
-use super::node::{BEAT, Nodes, Offset};
+use super::node::{self, BEAT, Nodes, Offset};
 use super::script::{self, Call, Outcome};
 use super::slots::{Host, Slots};
 use super::{Figures, Settings, StoreClock};
@@ -183,13 +183,31 @@ struct Refusal {
 
 /// Something under way has come to its end.
 enum Done {
-    Batch { server: usize, sent: Vec<(Pending, Sent)>, answers: Result<Vec<Value>, Trouble> },
-    Time { server: usize, time: Result<(u64, Instant), Trouble> },
-    Connected { server: usize, connection: Result<Box<Connection>, Trouble> },
-    Probed { server: usize, answer: Result<Value, Trouble>, waited: Option<Value> },
-    Surveyed { ranges: Result<Vec<(usize, usize, Host)>, Trouble> },
+    Batch {
+        server: usize,
+        sent: Vec<(Pending, Sent)>,
+        answers: Result<Vec<Value>, Trouble>,
+    },
+    Time {
+        server: usize,
+        time: Result<(u64, Instant), Trouble>,
+    },
+    Connected {
+        server: usize,
+        connection: Result<Box<Connection>, Trouble>,
+    },
+    Probed {
+        server: usize,
+        answer: Result<Value, Trouble>,
+        waited: Option<Value>,
+    },
+    Surveyed {
+        ranges: Result<Vec<(usize, usize, Host)>, Trouble>,
+    },
     /// Nothing but an answer counts: what becomes of questions shows what the matter is.
-    Beaten { answer: Option<Value> },
+    Beaten {
+        answer: Option<Value>,
+    },
 }
 
 type Task = Pin<Box<dyn Future<Output = Done>>>;
@@ -407,7 +425,8 @@ impl Client {
 
     /// The server that nodes know each other by.
     fn meeting(&self) -> Option<(&Connection, Offset)> {
-        let server = self.servers.first()?;
+        let number = self.slots.as_ref().map_or(Some(0), |slots| slots.server(node::KEY.as_bytes()))?;
+        let server = self.servers.get(number)?;
         match &server.state {
             State::Up { connection, .. } => Some((connection, server.offset)),
             State::Down { .. } => None,

@@ -41,7 +41,7 @@ const TREMOR: u64 = 2000;
 const VERSION: u32 = 1;
 
 /// Where nodes say where they are.
-const KEY: &str = "sipreg:nodes";
+pub(super) const KEY: &str = "sipreg:nodes";
 
 /// `KEYS[1]` is the hash. The arguments: the process, what it says (nothing: it only asks), and after which time processes are
 /// forgotten, in milliseconds. The answer is process, age in milliseconds, and what it says, of all that are known.

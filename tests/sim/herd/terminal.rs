@@ -80,6 +80,7 @@ impl Terminal {
                     Action::Authorize { .. }
                     | Action::Listen { .. }
                     | Action::FindSource { .. }
+                    | Action::Present(_)
                     | Action::Store { .. } => panic!("{action:?}: a client serves nobody"),
                 }
             }
