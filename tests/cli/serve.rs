@@ -193,7 +193,7 @@ fn mistakes_are_told_before_anything_listens() {
             vec!["serve", "--no-auth", "--min-expires", "2h", "--max-expires", "1h"],
             "is shorter than --min-expires",
         ),
-        (vec!["serve", "--no-auth", "--store", "redis://x"], "is no store"),
+        (vec!["serve", "--no-auth", "--store", "http://x"], "is no store"),
         (vec!["serve", "--no-auth", "--domain", "a b"], "is no domain"),
         (vec!["serve", "--no-auth", "--metrics", "x"], "is no address with a port"),
         (vec!["serve", "--no-auth", "--fork", "random"], "parallel, sequential"),
