@@ -121,6 +121,8 @@ pub enum ClientTimer {
     Lookup(RegistrationId),
     /// The next try is due.
     Retry(RegistrationId),
+    /// The registrar may have another nonce by now.
+    Nonce(RegistrationId),
     /// An account that is kept bound has something to do.
     Keep(RegistrationId),
     /// The removal of its binding has had its time.
@@ -196,7 +198,7 @@ impl From<ProxyTimer> for TimerKey {
     }
 }
 
-const KINDS: usize = 29;
+const KINDS: usize = 30;
 
 impl TimerKey {
     fn kind(self) -> usize {
@@ -230,6 +232,7 @@ impl TimerKey {
             TimerKey::Registrar(RegistrarTimer::Handshakes) => 26,
             TimerKey::Flow(FlowTimer::Keepalive(_)) => 27,
             TimerKey::Check(CheckTimer::Due) => 28,
+            TimerKey::Client(ClientTimer::Nonce(_)) => 29,
         }
     }
 }

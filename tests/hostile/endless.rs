@@ -1,13 +1,12 @@
 //! Registrars that never come to an end: every kind of answer that asks for another request, for ever.
 
-use super::{Case, REALM};
+use super::{Case, REALM, REJECTED};
 
 pub fn all() -> Vec<Case> {
     [challenges(), lifetimes(), extensions(), later()].into_iter().flatten().collect()
 }
 
 const ENDLESS: &str = "Credentials(Endless)";
-const REJECTED: &str = "Credentials(Rejected { realm: \"munich.de\", username: \"heisenberg\" })";
 const NONE: &str = "Credentials(NoChallenge)";
 
 fn proxy(n: usize) -> String {

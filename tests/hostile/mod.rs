@@ -93,6 +93,7 @@ pub fn answer(asked: &str, text: &str) -> String {
 pub const OK: &str = "200 OK|Contact: <@>;expires=60";
 pub const BOUND: &str = "ok 60";
 pub const REALM: &str = "401 Unauthorized|WWW-Authenticate: Digest realm=\"munich.de\"";
+pub const REJECTED: &str = "Credentials(Rejected { realm: \"munich.de\", username: \"heisenberg\" })";
 
 impl Case {
     /// How it ends is said by `end`, `attempts` and `requests`, what it says by `script`.

@@ -1,6 +1,6 @@
 //! Streams that are dribbled, glued, cut, out of step, or full of keepalives.
 
-use super::{Asked, BOUND, Case, OK, Piece, REALM, whole};
+use super::{Asked, BOUND, Case, OK, Piece, REALM, REJECTED, whole};
 
 pub fn all() -> Vec<Case> {
     let all = [sound(), cut(), lengths()].into_iter().flatten();
@@ -86,11 +86,11 @@ fn cut() -> Vec<Case> {
             let text = asked.answer(OK).replace("Content-Length: 0", "Content-Length: 9");
             vec![whole(text + "half"), Piece::Close]
         }),
-        // The next request is on its way when that is heard of.
-        Case::new("closed behind a challenge", ("Unreachable(Closed)", "closed", 2), |asked| {
+        // The next request is on its way when that is heard of; once more it is sent over another connection.
+        Case::new("closed behind a challenge", (REJECTED, "401", 3), |asked| {
             vec![whole(challenge(asked)), Piece::Close]
         }),
-        Case::new("closed behind the second request", ("Unreachable(Closed)", "closed", 2), |asked| {
+        Case::new("closed behind the second request", ("Unreachable(Closed)", "closed", 3), |asked| {
             match asked.n {
                 0 => vec![whole(challenge(asked))],
                 _ => vec![Piece::Close],

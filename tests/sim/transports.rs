@@ -130,6 +130,33 @@ fn a_server_that_dies_after_its_challenge_is_noticed_at_once() {
     assert_eq!(course.report.elapsed.as_millis(), 20);
 }
 
+/// TRN-030 DES-012: a server that closes the connection behind each of its answers is connected to once more.
+#[test]
+fn a_connection_that_is_closed_behind_a_challenge_is_opened_again_once() {
+    for cause in [None, Some(Cause::Reset)] {
+        let lost = || cause.map_or(Reaction::Close, Reaction::Fail);
+        let course = World::new(|request, n, _| match n {
+            0 => vec![(10, Reaction::Send(answer(request, MD5))), (15, lost())],
+            1 => vec![],
+            _ => vec![(10, Reaction::Send(answer(request, OK))), (10, lost())],
+        })
+        .run(tcp(plan()));
+        assert!(course.report.result.is_ok(), "{}", verdict(&course));
+        assert_eq!((course.opened.len(), course.attempts().as_str()), (2, "Status(200)"));
+        let is_answered: Vec<bool> =
+            course.sent.iter().map(|s| s.header("Authorization").is_some()).collect();
+        assert_eq!(is_answered, [false, true, true]);
+        // The third time, nobody can tell it from one that does not like the answer.
+        let course = World::new(|request, n, _| match n {
+            0 => vec![(10, Reaction::Send(answer(request, MD5))), (15, lost())],
+            _ => vec![(10, lost())],
+        })
+        .run(tcp(plan()));
+        assert_eq!((course.opened.len(), course.sent.len()), (2, 3));
+        assert!(verdict(&course).starts_with("Unreachable("), "{}", verdict(&course));
+    }
+}
+
 /// AUT-001 DES-012
 #[test]
 fn a_connection_lost_while_the_user_thinks_is_opened_again() {

@@ -91,6 +91,8 @@ pub enum Step {
         /// Who asks.
         host: String,
     },
+    /// Send nothing for so long; then there is something to do by [`Registration::on_rested_nonce`].
+    Rest(Duration),
     /// Wait for what is under way.
     Wait,
     /// This try failed. Begin the next by [`Registration::on_retry`] after `wait` and a random part of
@@ -239,6 +241,9 @@ pub(super) struct Visit {
     pub raises: u8,
     /// What it means if the server of a WebSocket, which has challenged, opens none.
     pub unauthorized: Option<Box<CredentialsFailure>>,
+    /// A nonce was waited for; and the flow was opened once more.
+    pub has_rested: bool,
+    pub is_reopened: bool,
 }
 
 /// The event that a visit waits for.
@@ -250,6 +255,8 @@ pub(super) enum Await {
     Response,
     /// The user is asked for the password that this 401 or 407 needs, since then.
     Password(Box<Response>, Time),
+    /// The registrar has refused a nonce as used, and offered it again: it has another one a moment later.
+    Nonce,
 }
 
 /// One try: all targets, gone through once. Its counts and findings don't speak for the next.
@@ -487,8 +494,15 @@ impl Registration {
                 visit.flow.local = Some(udp_local);
                 registrant.send(attempt, visit, udp_local, random, now)
             }
+            (Await::Response, _) if visit.may_reopen(cause) && registrant.plan.destination.is_none() => {
+                visit.is_reopened = true;
+                registrant.suppose_bound(attempt);
+                visit.flow.forget();
+                visit.awaits = Await::Flow;
+                Turn::Stay(Step::Visit(visit.flow.destination.clone()))
+            }
             (Await::Flow | Await::Response, _) => registrant.lose(attempt, visit, cause, now).into(),
-            (Await::Password(..), _) => {
+            (Await::Password(..) | Await::Nonce, _) => {
                 visit.flow.forget();
                 Turn::Stay(Step::Wait)
             }
@@ -509,11 +523,20 @@ impl Registration {
                 registrant.set_aside(visit, now);
                 registrant.next_destination(attempt, now).into()
             }
-            Await::Password(..) => {
+            Await::Password(..) | Await::Nonce => {
                 visit.flow.forget();
                 Turn::Stay(Step::Wait)
             }
         };
+        self.settle(turn, now)
+    }
+
+    /// A registrar whose nonces hold for one request has had the time to make another one ([`Step::Rest`]).
+    pub fn on_rested_nonce(&mut self, random: &mut dyn Random, now: Time) -> Step {
+        let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
+        let Await::Nonce = visit.awaits else { return Step::Wait };
+        let otherwise = Failure::Credentials(CredentialsFailure::Endless);
+        let turn = registrant.send_again(attempt, visit, 401, otherwise, random, now);
         self.settle(turn, now)
     }
 
@@ -531,7 +554,7 @@ impl Registration {
     /// Timer F, or the time of the destination is over.
     pub fn on_timeout(&mut self, now: Time) -> Step {
         let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
-        let (Await::Flow | Await::Response) = visit.awaits else { return Step::Wait };
+        let (Await::Flow | Await::Response | Await::Nonce) = visit.awaits else { return Step::Wait };
         attempt.silent = true;
         registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
         registrant.set_aside(visit, now);
@@ -815,7 +838,24 @@ impl FlowTo {
 
 impl Visit {
     pub(super) fn on(flow: FlowTo) -> Visit {
-        Visit { flow, awaits: Await::Flow, requests: 0, challenges: 0, raises: 0, unauthorized: None }
+        Visit {
+            flow,
+            awaits: Await::Flow,
+            requests: 0,
+            challenges: 0,
+            raises: 0,
+            unauthorized: None,
+            has_rested: false,
+            is_reopened: false,
+        }
+    }
+
+    /// Whether a connection that was lost so is worth opening again: the server had answered on it, so it is one that closes
+    /// behind each answer.
+    fn may_reopen(&self, cause: Option<Cause>) -> bool {
+        let is_closed = matches!(cause, None | Some(Cause::Reset));
+        let has_answered = self.challenges > 0 || self.raises > 0;
+        is_closed && has_answered && !self.is_reopened && self.flow.destination.transport.is_reliable()
     }
 }
 

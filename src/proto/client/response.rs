@@ -1,6 +1,7 @@
 //! What each final response to a REGISTER leads to (RFC 3261 §8.1.3, §10.2.4, §10.2.8).
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::bindings::{self, Expected};
 use super::nat::{Sight, seen_at};
@@ -19,6 +20,8 @@ use crate::sip::{Date, Header, HeaderName, Headers, Response, Uri, Via};
 
 /// Most challenges that one destination gets answered.
 const MOST_CHALLENGES: u8 = 3;
+/// After that long a registrar whose nonces are made of the second has another one.
+const NONCE: Duration = Duration::from_millis(1100);
 /// Most raises after 423 at one destination.
 const MOST_RAISES: u8 = 2;
 /// Longest lifetime that a 423 can make us ask for, if no longer one was asked anyway: a day.
@@ -319,6 +322,10 @@ impl Registrant {
                         let warning = Warning::Strange { host: host.clone(), realm: realm.to_owned() };
                         bindings::warn_once(warning, &mut attempt.tally.warnings);
                     }
+                }
+                if self.sessions.is_worn() && !std::mem::replace(&mut visit.has_rested, true) {
+                    visit.awaits = Await::Nonce;
+                    return Turn::Stay(Step::Rest(NONCE));
                 }
                 let otherwise = Failure::Credentials(CredentialsFailure::Endless);
                 return self.send_again(attempt, visit, response.status, otherwise, random, now);

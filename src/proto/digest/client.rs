@@ -260,6 +260,11 @@ impl Sessions {
                 }
             }
         }
+        for new in &mut fresh {
+            let is_it = |old: &Session| old.challenger == new.challenger && old.realm == new.realm;
+            new.is_worn =
+                self.0.iter().any(|old| old.sent && old.known && is_it(old) && old.nonce == new.nonce);
+        }
         if !fresh.is_empty() {
             self.0.retain(|old| {
                 !fresh.iter().any(|new| new.challenger == old.challenger && new.realm == old.realm)
@@ -323,6 +328,13 @@ impl Sessions {
     /// The realms that the last request was answered for.
     pub fn realms(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|session| session.sent).map(|session| &*session.realm)
+    }
+
+    /// Whether the challenge that is going to be answered refuses a nonce that has served an earlier request, and offers it
+    /// again: one that holds for a single request, and is made of the time, is the same until that goes on.
+    #[must_use]
+    pub fn is_worn(&self) -> bool {
+        self.0.iter().any(|session| session.is_worn)
     }
 
     /// A final response came that asks for no credentials: the answers were good.
@@ -509,6 +521,8 @@ struct Session {
     proven: bool,
     /// A request with the answer came to an end without another challenge: the next is sent ahead with it.
     known: bool,
+    /// Its nonce has served before, and was refused just now.
+    is_worn: bool,
 }
 
 /// How the user name goes into the header (RFC 7616 §3.4, §3.4.4).
@@ -566,6 +580,7 @@ impl Session {
             sent: false,
             proven: false,
             known: false,
+            is_worn: false,
         }
     }
 

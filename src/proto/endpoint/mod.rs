@@ -319,6 +319,7 @@ impl Endpoint {
                 let unusable = self.registration(id).map(Registration::unusable).unwrap_or_default();
                 self.notify(Notice::Retrying { registration: id, failure, unusable, wait });
             }
+            Step::Rest(pause) => self.stack.context.timers.set(ClientTimer::Nonce(id), now + pause),
             Step::Stranded(cause) => self.stranded(id, cause, now),
             Step::Finish(report) => {
                 let keeps = self.registration(id).is_some_and(|registration| registration.plan().keep);
@@ -474,6 +475,9 @@ impl Endpoint {
                 let Some(registration) = self.registration(id) else { return };
                 self.stack.context.timers.set(ClientTimer::TryLimit(id), now + registration.plan().try_limit);
                 self.on_registration(id, now, |r, _| r.on_retry(now));
+            }
+            ClientTimer::Nonce(id) => {
+                self.on_registration(id, now, |r, random| r.on_rested_nonce(random, now))
             }
             ClientTimer::Keep(id) => self.keep_due(id, now),
             ClientTimer::Leave(id) => self.leave_over(id, now),
@@ -760,6 +764,7 @@ impl Endpoint {
     fn leave_for(&mut self, id: RegistrationId, next: Option<&Destination>) {
         self.stack.context.timers.cancel(ClientTimer::Destination(id));
         self.stack.context.timers.cancel(ClientTimer::Lookup(id));
+        self.stack.context.timers.cancel(ClientTimer::Nonce(id));
         let next = next.and_then(|next| self.stack.flows.shared(next));
         if let Some(branch) = self.registrations.get_mut(&id).and_then(|entry| entry.waits.take()) {
             self.stack.cancel(branch);

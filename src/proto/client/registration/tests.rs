@@ -46,7 +46,7 @@ fn plan(host: &str) -> Box<Plan> {
 const PEER: &str = "192.0.2.1:5060";
 
 /// Everything that can be told to a registration.
-const INPUTS: [&str; 19] = [
+const INPUTS: [&str; 21] = [
     "start",
     "resolved",
     "unresolved",
@@ -60,9 +60,11 @@ const INPUTS: [&str; 19] = [
     "give up",
     "password",
     "no password",
+    "rested",
     "200",
     "302",
     "401",
+    "stale",
     "423",
     "503",
     "603",
@@ -73,10 +75,11 @@ fn response(registration: &Registration, input: &str) -> Response {
         "200" => "Contact: <sip:werner@192.0.2.99:5070>;expires=60\r\n",
         "302" => "Contact: <sip:192.0.2.8>\r\n",
         "401" => "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n",
+        "stale" => "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", stale=true\r\n",
         "423" => "Min-Expires: 90\r\n",
         _ => "",
     };
-    read(registration, input, more)
+    read(registration, if input == "stale" { "401" } else { input }, more)
 }
 
 fn read(registration: &Registration, status: &str, more: &str) -> Response {
@@ -111,6 +114,8 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
         "give up" => registration.on_give_up(now),
         "password" => registration.on_password(Some(Hidden::new("x".to_owned())), random, now),
         "no password" => registration.on_password(None, random, now),
+        "again" => registration.again_for(Purpose::Remove, random, now),
+        "rested" => registration.on_rested_nonce(random, now),
         status => {
             let response = response(registration, status);
             let via = response.headers.top_via().unwrap();
@@ -121,7 +126,9 @@ fn feed(registration: &mut Registration, input: &str) -> Step {
 
 fn brought_to(inputs: &[&str]) -> Registration {
     let (id, random) = (RegistrationId(1), &mut Counting::default());
-    let mut registration = Registration::new(id, plan("munich.de:5060"), random);
+    let mut plan = plan("munich.de:5060");
+    plan.keep = inputs.contains(&"again");
+    let mut registration = Registration::new(id, plan, random);
     for input in inputs {
         let _ = feed(&mut registration, input);
     }
@@ -138,6 +145,7 @@ fn state(registration: &Registration) -> &'static str {
                 Await::Flow => "Opening",
                 Await::Response => "Waiting",
                 Await::Password(..) => "Asking",
+                Await::Nonce => "Idling",
             },
         },
         State::Pausing(_) => "Pausing",
@@ -153,6 +161,7 @@ fn shown(step: &Step) -> String {
         Step::Switch(to) => format!("Switch {} {}", to.transport, to.address),
         Step::Send { transport, outgoing, .. } => format!("Send {transport} CSeq {}", outgoing.cseq),
         Step::AskPassword { username, realm, .. } => format!("AskPassword {username} {realm}"),
+        Step::Rest(pause) => format!("Rest {pause:?}"),
         Step::Wait => "-".to_owned(),
         Step::Stranded(cause) => format!("Stranded {cause:?}"),
         Step::Pause { wait, spread, .. } => format!("Pause {wait:?} + {spread:?}"),
@@ -166,12 +175,13 @@ fn shown(step: &Step) -> String {
 /// DES-029 DES-012 REG-018 TXN-018 REG-027
 #[test]
 fn every_state_answers_every_input() {
-    let ways: [&[&str]; 7] = [
+    let ways: [&[&str]; 8] = [
         &[],
         &["start"],
         &["start", "resolved"],
         &["start", "resolved", "opened"],
         &["start", "resolved", "opened", "401"],
+        &["start", "resolved", "opened", "401", "password", "200", "again", "stale"],
         &["start", "resolved", "opened", "try over"],
         &["start", "resolved", "opened", "200"],
     ];
@@ -198,9 +208,11 @@ fn every_state_answers_every_input() {
     Fresh    give up     -> Over     Finish Timeout
     Fresh    password    -> Fresh    -
     Fresh    no password -> Fresh    -
+    Fresh    rested      -> Fresh    -
     Fresh    200         -> Fresh    -
     Fresh    302         -> Fresh    -
     Fresh    401         -> Fresh    -
+    Fresh    stale       -> Fresh    -
     Fresh    423         -> Fresh    -
     Fresh    503         -> Fresh    -
     Fresh    603         -> Fresh    -
@@ -217,9 +229,11 @@ fn every_state_answers_every_input() {
     Locating give up     -> Over     Finish Unreachable(Name { name: "munich.de", error: Some(TimedOut) })
     Locating password    -> Locating -
     Locating no password -> Locating -
+    Locating rested      -> Locating -
     Locating 200         -> Locating -
     Locating 302         -> Locating -
     Locating 401         -> Locating -
+    Locating stale       -> Locating -
     Locating 423         -> Locating -
     Locating 503         -> Locating -
     Locating 603         -> Locating -
@@ -236,9 +250,11 @@ fn every_state_answers_every_input() {
     Opening  give up     -> Over     Finish Timeout
     Opening  password    -> Opening  -
     Opening  no password -> Opening  -
+    Opening  rested      -> Opening  -
     Opening  200         -> Opening  -
     Opening  302         -> Opening  -
     Opening  401         -> Opening  -
+    Opening  stale       -> Opening  -
     Opening  423         -> Opening  -
     Opening  503         -> Opening  -
     Opening  603         -> Opening  -
@@ -255,9 +271,11 @@ fn every_state_answers_every_input() {
     Waiting  give up     -> Over     Finish Timeout
     Waiting  password    -> Waiting  -
     Waiting  no password -> Waiting  -
+    Waiting  rested      -> Waiting  -
     Waiting  200         -> Over     Finish ok
     Waiting  302         -> Opening  Visit udp 192.0.2.8:5060
     Waiting  401         -> Asking   AskPassword werner r
+    Waiting  stale       -> Asking   AskPassword werner r
     Waiting  423         -> Waiting  Send udp CSeq 2
     Waiting  503         -> Opening  Visit udp 192.0.2.2:5060
     Waiting  603         -> Over     Finish Refused(Status(603))
@@ -274,12 +292,35 @@ fn every_state_answers_every_input() {
     Asking   give up     -> Over     Finish Timeout
     Asking   password    -> Waiting  Send udp CSeq 2
     Asking   no password -> Over     Finish Credentials(Missing { realm: "r", has_others: false })
+    Asking   rested      -> Asking   -
     Asking   200         -> Asking   -
     Asking   302         -> Asking   -
     Asking   401         -> Asking   -
+    Asking   stale       -> Asking   -
     Asking   423         -> Asking   -
     Asking   503         -> Asking   -
     Asking   603         -> Asking   -
+    Idling   start       -> Idling   -
+    Idling   resolved    -> Idling   -
+    Idling   unresolved  -> Idling   -
+    Idling   opened      -> Idling   -
+    Idling   refused     -> Idling   -
+    Idling   closed      -> Idling   -
+    Idling   framing     -> Idling   -
+    Idling   timeout     -> Pausing  Pause 500ms + 500ms
+    Idling   try over    -> Pausing  Pause 500ms + 500ms
+    Idling   retry       -> Idling   -
+    Idling   give up     -> Resting  Finish Timeout
+    Idling   password    -> Idling   -
+    Idling   no password -> Idling   -
+    Idling   rested      -> Waiting  Send udp CSeq 4
+    Idling   200         -> Idling   -
+    Idling   302         -> Idling   -
+    Idling   401         -> Idling   -
+    Idling   stale       -> Idling   -
+    Idling   423         -> Idling   -
+    Idling   503         -> Idling   -
+    Idling   603         -> Idling   -
     Pausing  start       -> Pausing  -
     Pausing  resolved    -> Pausing  -
     Pausing  unresolved  -> Pausing  -
@@ -293,9 +334,11 @@ fn every_state_answers_every_input() {
     Pausing  give up     -> Over     Finish Timeout
     Pausing  password    -> Pausing  -
     Pausing  no password -> Pausing  -
+    Pausing  rested      -> Pausing  -
     Pausing  200         -> Pausing  -
     Pausing  302         -> Pausing  -
     Pausing  401         -> Pausing  -
+    Pausing  stale       -> Pausing  -
     Pausing  423         -> Pausing  -
     Pausing  503         -> Pausing  -
     Pausing  603         -> Pausing  -
@@ -312,9 +355,11 @@ fn every_state_answers_every_input() {
     Over     give up     -> Over     -
     Over     password    -> Over     -
     Over     no password -> Over     -
+    Over     rested      -> Over     -
     Over     200         -> Over     -
     Over     302         -> Over     -
     Over     401         -> Over     -
+    Over     stale       -> Over     -
     Over     423         -> Over     -
     Over     503         -> Over     -
     Over     603         -> Over     -
@@ -380,6 +425,26 @@ fn a_nonce_that_is_refused_costs_one_request_more_for_every_purpose() {
             }
         }
     }
+}
+
+/// AUT-009 AUT-041 DES-027: a registrar that makes its nonces of the second, and takes each for one request, refuses one and
+/// offers it again: it is asked when it has another. The wait is made once, and for a nonce that has served before only.
+#[test]
+fn a_used_nonce_that_is_offered_again_is_waited_out_once() {
+    let mut registration =
+        brought_to(&["start", "resolved", "opened", "401", "password", "200", "again", "stale"]);
+    let mut said = vec![shown(&feed(&mut registration, "rested"))];
+    let other = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n2\", stale=true\r\n";
+    for input in ["stale", other] {
+        let response =
+            if input == other { read(&registration, "401", other) } else { response(&registration, input) };
+        let via = response.headers.top_via().unwrap();
+        let (peer, random) = (PEER.parse().unwrap(), &mut Counting::default());
+        said.push(shown(&registration.on_final(response, &via, peer, random, Time::from_millis(3000))));
+    }
+    assert_eq!(said, ["Send udp CSeq 4", "Send udp CSeq 5", "Send udp CSeq 6"]);
+    let fresh = &mut brought_to(&["start", "resolved", "opened", "401", "password"]);
+    assert_eq!(shown(&feed(fresh, "stale")), "Send udp CSeq 3");
 }
 
 /// The report names who answered, which may be another address than was asked (RFC 3581 §4), and what the answer says in
