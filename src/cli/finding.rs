@@ -86,6 +86,24 @@ impl Step {
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
+
+    /// What is done while it is under way, in words.
+    #[must_use]
+    pub fn work(self) -> &'static str {
+        match self {
+            Step::Account => "reading what is known of the account",
+            Step::Dns => "asking the name servers",
+            Step::Network => "waiting for every destination to answer",
+            Step::Tls => "looking at certificates",
+            Step::Registrar => "waiting for an answer to REGISTER",
+            Step::Credentials => "registering",
+            Step::Binding => "listing what is bound, and removing it",
+            Step::Way => "sending a request to ourselves, and large ones to the registrar",
+            Step::Reach => "waiting for a request for the AOR",
+            Step::Clock => "comparing clocks",
+            Step::Others => "asking the other servers, and at the other bindings",
+        }
+    }
 }
 
 impl Verdict {

@@ -19,7 +19,7 @@ fn waiting() -> (World, Registrar) {
 }
 
 /// Sends a signal to the program, which is the child of its session's leader.
-fn interrupt(child: &Child, signal: &str) {
+pub fn interrupt(child: &Child, signal: &str) {
     let children = format!("/proc/{0}/task/{0}/children", child.id());
     let own = std::fs::read_to_string(children).unwrap();
     let own = own.split_whitespace().next().map_or(child.id().to_string(), str::to_owned);

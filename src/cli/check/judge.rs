@@ -9,9 +9,13 @@ mod registration;
 mod way;
 
 use crate::cli::finding::{Finding, Step, Verdict};
+use crate::cli::text::seconds;
 use crate::proto::check::{Call, Contacts, End, Ending, Life, Measured, Names, Others, Passage, Sighting};
 use crate::proto::client::outcome::{Attempt, AttemptResult, Remote, Report};
 use crate::proto::{Lookup, Time};
+
+/// What is done at the end, in words.
+pub const WITHDRAWING: &str = "removing what was bound";
 
 /// What is known of an account before anything is sent.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +134,22 @@ impl Judge {
             }
         }
         found
+    }
+
+    /// The first step that nothing is said of yet, and what is done for it right now; without a step: what is done when all
+    /// of them are told.
+    #[must_use]
+    pub fn under_way(&self) -> (Option<Step>, String) {
+        let step = Step::all().iter().copied().find(|step| !self.told.contains(step));
+        let what = match (step, self.facts.intent.patience) {
+            (Some(Step::Reach), Some(patience)) => {
+                let patience = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX);
+                format!("waiting for {} without traffic, to be called again then", seconds(patience))
+            }
+            (Some(step), _) => step.work().to_owned(),
+            (None, _) => WITHDRAWING.to_owned(),
+        };
+        (step, what)
     }
 
     /// How it ended, once it has.

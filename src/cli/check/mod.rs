@@ -18,6 +18,7 @@ use super::replace::replace;
 use super::report::check as text;
 use super::report::json::{CommandName, Object};
 use super::report::paint::Paint;
+use super::report::spinner::Spinner;
 use super::report::{Reporter, Settings, Streams};
 use super::session::{self, Input, Session, Setup};
 use super::signals::{Listens, Signal, Stop};
@@ -28,7 +29,7 @@ use super::values::Span;
 use crate::proto::check::{CheckPlan, Ending, Measured};
 use crate::proto::client::outcome::Report;
 use crate::proto::{Command, Direction, Notice};
-use judge::{Intent, Judge};
+use judge::{Intent, Judge, WITHDRAWING};
 
 /// The time that all of it may take, unless the user says another.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -132,6 +133,7 @@ fn check(account: Account, looking: &Looking, reporter: &mut Reporter<'_, '_>) -
     let aor = account.plan.aor.to_string();
     let ended =
         session::run(Listens::Stop, async |setup| carry_out(account, looking, setup, &mut *reporter).await);
+    reporter.erase();
     match ended {
         Ok(Outcome::Checked(course)) => tell(&course, &aor, looking, reporter),
         Ok(Outcome::Rehearsed(request)) => reporter.request(&request),
@@ -223,8 +225,23 @@ async fn follow(
     put(begun, &mut findings, &mut last, session, reporter);
     session.driver.command(Command::Check(Box::new(plan)));
     let mut stopped = None;
+    let mut spinner = Spinner::new(reporter.has_spinner());
     loop {
-        let notice = match session.next(reporter).await? {
+        let input = tokio::select! {
+            biased;
+            input = session.next(reporter) => input?,
+            letter = spinner.turn() => {
+                let (step, what) = judge.under_way();
+                match stopped {
+                    // A question for the password has the terminal for itself.
+                    _ if session.is_asking() => {}
+                    Some(_) => reporter.spin(letter, None, WITHDRAWING),
+                    None => reporter.spin(letter, step, &what),
+                }
+                continue;
+            }
+        };
+        let notice = match input {
             Input::Notice(notice) => notice,
             Input::Signal(Signal::Stop(signal)) if stopped.is_some() => {
                 return Ok(Outcome::Stopped(signal, false));
@@ -249,6 +266,7 @@ async fn follow(
                 let found = judge.on(*measured, now);
                 if stopped.is_none() {
                     put(found, &mut findings, &mut last, session, reporter);
+                    spinner.restart();
                 }
                 if let Some(ending) = end {
                     let (elapsed, at) = (session.clock.elapsed(), now.as_millis() / 1000);

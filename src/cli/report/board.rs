@@ -83,37 +83,44 @@ impl Reporter<'_, '_> {
     pub fn draw<'a>(&mut self, all: impl Iterator<Item = &'a AccountStatus> + Clone, now: Time) {
         let rows = text::terminal_height().unwrap_or(24).saturating_sub(ABOVE).clamp(2, MOST);
         let lines = lines(all, now, rows, self.out, &self.zone);
+        self.place(lines);
+    }
+
+    /// Places these lines below everything else, in place of what was drawn before.
+    pub(super) fn place(&mut self, lines: Vec<String>) {
         if lines == self.drawn {
             return;
         }
+        let mut drawing = erasing(self.drawn.len());
         // A line that the terminal broke would be two to erase; wide characters may still make one too long.
-        let mut drawing = "\u{1b}[?7l".to_owned();
+        drawing += "\u{1b}[?7l";
         let width = text::terminal_width().unwrap_or(80);
         for line in &lines {
             drawing += &cut(line, width);
             drawing.push('\n');
         }
         drawing += "\u{1b}[?7h";
-        self.erase();
         // Nobody looks any more if it fails; events say so.
-        if let (true, Ok(Put::Taken)) =
-            (self.drawn.is_empty(), self.streams.put(Stream::Data, drawing.as_bytes()))
-        {
+        if let Ok(Put::Taken) = self.streams.put(Stream::Data, drawing.as_bytes()) {
             self.drawn = lines;
         }
     }
 
-    /// Takes the board away, for something else to be shown.
+    /// Takes away what was drawn, for something else to be shown.
     pub fn erase(&mut self) {
-        let drawn = self.drawn.len();
-        if drawn > 0 {
-            let erasing = format!("\u{1b}[{drawn}A\r\u{1b}[J");
-            // It stands there still if nobody looks.
-            if !matches!(self.streams.put(Stream::Data, erasing.as_bytes()), Ok(Put::LeftOut)) {
-                self.drawn.clear();
-            }
+        let erasing = erasing(self.drawn.len());
+        // It stands there still if nobody looks.
+        if !erasing.is_empty()
+            && !matches!(self.streams.put(Stream::Data, erasing.as_bytes()), Ok(Put::LeftOut))
+        {
+            self.drawn.clear();
         }
     }
+}
+
+/// What takes so many lines away, with all that was echoed below them.
+fn erasing(lines: usize) -> String {
+    if lines == 0 { String::new() } else { format!("\u{1b}[{lines}A\r\u{1b}[J") }
 }
 
 /// A line with what does not fit left out, which three dots say. Colours take no room.

@@ -11,6 +11,7 @@ pub mod human;
 pub mod json;
 pub mod ladder;
 pub mod paint;
+pub mod spinner;
 pub mod writer;
 mod zone;
 
@@ -139,7 +140,7 @@ pub struct Reporter<'s, 'a> {
     err: Paint,
     is_dumb: bool,
     zone: Zone,
-    /// Lines of the board that stand on the terminal.
+    /// Lines of the board, or of the spinner, that stand on the terminal.
     drawn: Vec<String>,
     /// Events that nobody read, and what nobody read on stderr.
     events_left_out: LeftOut,
