@@ -37,7 +37,8 @@ pub enum Exit {
     Untrusted,
     /// 6: the registrar broke the protocol.
     Misbehaved,
-    /// 7: a `--contact` of `list` is not bound.
+    /// 7: what was asked about does not hold: a `--contact` of `list` is not bound, a step of `check` failed that lets
+    /// registrations through.
     Unmet,
     /// 70: a bug.
     Internal,

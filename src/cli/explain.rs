@@ -35,6 +35,8 @@ pub struct Entry {
     pub words: &'static [&'static str],
     /// What it means for a registration: one sentence without full stop.
     pub meaning: &'static str,
+    /// What it means to commands that do something else than register: each line begins with the command.
+    pub elsewhere: &'static [&'static str],
     /// What usually causes it.
     pub causes: &'static [&'static str],
     /// What to try, in this order.
@@ -45,7 +47,8 @@ pub struct Entry {
     pub cases: &'static [Case],
 }
 
-const NONE: Entry = Entry { words: &[], meaning: "", causes: &[], remedies: &[], vain: &[], cases: &[] };
+const NONE: Entry =
+    Entry { words: &[], meaning: "", elsewhere: &[], causes: &[], remedies: &[], vain: &[], cases: &[] };
 
 impl Entry {
     /// What to do first, if anything is known to help.
@@ -590,10 +593,18 @@ pub const FALSE_SERVER: Case = Case {
 
 /// Exit statuses with their `error.kind`, then status codes.
 pub const ENTRIES: &[Entry] = &[
-    Entry { words: &["exit 0"], meaning: "done: the registrar confirmed it", ..NONE },
+    Entry {
+        words: &["exit 0"],
+        meaning: "done: the registrar confirmed it",
+        elsewhere: &["check: no step failed; with --nagios: OK, nor was there a warning"],
+        ..NONE
+    },
     Entry {
         words: &["exit 1", "refused"],
         meaning: "the registrar refused, with a final answer that no other exit status covers",
+        elsewhere: &[
+            "check: the first step that failed is one that the registrar refused; with --nagios: WARNING",
+        ],
         causes: &[
             "no such user or domain there",
             "a policy of the registrar",
@@ -605,6 +616,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         words: &["exit 2", "usage"],
         meaning: "the command line or the configuration file is wrong; nothing was sent",
+        elsewhere: &["check: the same; with --nagios: CRITICAL, a step failed"],
         causes: &[
             "an option that the command does not have",
             "a value that can't be read",
@@ -626,6 +638,9 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         words: &["exit 3", "credentials"],
         meaning: "credentials are missing or were not accepted",
+        elsewhere: &[
+            "check: the first step that failed is account or credentials; with --nagios: UNKNOWN, it could not be checked",
+        ],
         causes: &[
             "a wrong password, or a digest user other than the AOR's user part",
             "a user who may not register this AOR",
@@ -654,6 +669,9 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         words: &["exit 4", "timeout"],
         meaning: "no final answer in time; what was asked may have happened nevertheless",
+        elsewhere: &[
+            "check: the first step that failed is network, tls or registrar, where nothing came back in time",
+        ],
         causes: &["a firewall that drops silently", "a wrong address or port", "a server that hangs"],
         remedies: &[
             "each address that is tried gets 32 s, as RFC 3261 has it: --timeout 5s bounds the whole",
@@ -673,6 +691,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         words: &["exit 5", "unreachable"],
         meaning: "the registrar could not be reached: its name, the network or the connection",
+        elsewhere: &["check: the first step that failed is dns, network, tls or registrar"],
         causes: &["a misspelt domain", "no server on that port", "no network"],
         remedies: &[
             "--registrar HOST:PORT names the server itself",
@@ -722,6 +741,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         words: &["untrusted"],
         meaning: "who is there could not prove to be the one that was meant, or TLS failed; it is exit status 5",
+        elsewhere: &["check: the first step that failed is tls"],
         causes: &[
             "a certificate that has run out, is for another name, or comes from an unknown issuer",
             "a clock of this machine that is wrong",
@@ -761,6 +781,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         words: &["exit 6", "misbehaved"],
         meaning: "the registrar misbehaved: it said yes and did not do it, or broke the protocol",
+        elsewhere: &["check: the first step that failed is registrar, credentials or binding"],
         causes: &[
             "something on the way that rewrites the Contact",
             "redirects that lead nowhere",
@@ -772,9 +793,21 @@ pub const ENTRIES: &[Entry] = &[
     },
     Entry {
         words: &["exit 7", "unmet"],
-        meaning: "'list --contact': that contact is not bound",
-        causes: &["the device is off, or its binding has run out", "it is bound with another URI"],
-        remedies: &["'sipreg list AOR' shows what is bound"],
+        meaning: "what was asked about does not hold, though the registrar was asked and did answer",
+        elsewhere: &[
+            "list: the contact of --contact is not bound",
+            "check: the first step that failed is binding, way or reach, and 'register' would not have noticed (not_listed, \
+             contact_rewritten, tampered, size_lost, not_reachable, nat_mapping_short); with --strict: there was a warning",
+        ],
+        causes: &[
+            "list: the device is off, or its binding has run out",
+            "list: it is bound with another URI",
+            "check: 'sipreg explain' knows the cause that the step names",
+        ],
+        remedies: &[
+            "list: without --contact it shows what is bound",
+            "check: its last line says what to mend first",
+        ],
         cases: &[COMPLETE_LIST, UNREADABLE_LIST, UNLISTED],
         ..NONE
     },
@@ -787,6 +820,9 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         words: &["exit 130", "exit 143", "interrupted"],
         meaning: "a one-shot command was ended by SIGINT (130) or SIGTERM (143); what was asked may have happened",
+        elsewhere: &[
+            "check: the same, and what it had bound is removed, or a warning says that this is not confirmed",
+        ],
         ..NONE
     },
     Entry {
@@ -1584,6 +1620,7 @@ fn page(asked: &str, entry: &Entry) -> String {
     let also = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
     let mut text = String::new();
     fill(&mut text, &format!("{}{also}: {}", title(asked), entry.meaning), "", "  ");
+    entry.elsewhere.iter().for_each(|line| fill(&mut text, line, "  ", "    "));
     let parts = [
         ("usual causes:", entry.causes),
         ("what to do:", entry.remedies),
@@ -1689,14 +1726,21 @@ mod tests {
               unregister --contact' removes one; others end by themselves
         ");
         insta::assert_snapshot!(said("exit 7"), @r"
-        exit 7 (also unmet): 'list --contact': that contact is not bound
+        exit 7 (also unmet): what was asked about does not hold, though the registrar
+          was asked and did answer
+          list: the contact of --contact is not bound
+          check: the first step that failed is binding, way or reach, and 'register'
+            would not have noticed (not_listed, contact_rewritten, tampered, size_lost,
+            not_reachable, nat_mapping_short); with --strict: there was a warning
 
         usual causes:
-          - the device is off, or its binding has run out
-          - it is bound with another URI
+          - list: the device is off, or its binding has run out
+          - list: it is bound with another URI
+          - check: 'sipreg explain' knows the cause that the step names
 
         what to do:
-          - 'sipreg list AOR' shows what is bound
+          - list: without --contact it shows what is bound
+          - check: its last line says what to mend first
 
         what the message says, and what to do then:
           - ... is not bound

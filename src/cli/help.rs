@@ -282,8 +282,8 @@ What you take to answer a question does not count";
 
 /// What `--quiet` leaves of `sipreg check`.
 pub const CHECK_QUIET: &str = "\
-The exit status says what was found. What --json and --nagios print is printed all the same, and so is the \
-warning of --tls-insecure";
+The exit status says how it ended, and one line on stderr which step it was. What --json and --nagios print is \
+printed all the same, and so is the warning of --tls-insecure";
 
 /// `sipreg check`.
 pub const CHECK: Help = Help {

@@ -36,6 +36,23 @@ fn strict_minds_warnings() {
     assert_eq!(told, [&Value::Bool(false), &"checked".into(), &Value::Null]);
 }
 
+/// With `--quiet` nothing is said on stdout, and on stderr, where it did not end well, which step it was and what to do.
+#[test]
+fn quiet_says_what_failed() {
+    for ((name, world), begins) in
+        worlds().into_iter().zip(["", "error: clock (clock_off): ", "error: credentials (password_wrong): "])
+    {
+        let ran = check(&world, &["-q", "--strict"]);
+        assert!(ran.stdout.is_empty() && ran.stderr.starts_with(begins), "{name}: {}", ran.all());
+        let labels: Vec<_> = ran.stderr.lines().filter_map(|line| line.split(' ').next()).collect();
+        let expected: &[_] = if begins.is_empty() { &[] } else { &["error:", "hint:"] };
+        assert_eq!(labels, expected, "{name}: {}", ran.all());
+    }
+    let [_, (_, warned_of), _] = worlds();
+    let ran = check(&warned_of, &["-q"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "a warning alone is no failure");
+}
+
 /// One line with performance data, and the exit codes of Nagios.
 #[test]
 fn nagios_gets_a_line() {

@@ -338,7 +338,9 @@ fn tell(course: &Course, aor: &str, looking: &Looking, reporter: &mut Reporter<'
         reporter
             .warning("the removal of what was bound last is not confirmed; it ends by itself within minutes");
     }
-    reporter.checked(&object, |paint| text::verdict(aor, findings, requests, elapsed, paint), exit)
+    let last_word = text::last_word(findings, remarks(course)).filter(|_| exit != Exit::Done);
+    let verdict = |paint| text::verdict(aor, findings, requests, elapsed, paint);
+    reporter.checked(&object, verdict, last_word.as_ref(), exit)
 }
 
 fn is_not_removed(finding: &Finding) -> bool {
@@ -356,6 +358,11 @@ fn exit(findings: &[Finding], looking: &Looking) -> Exit {
     }
 }
 
+/// What the registrar has said of the registration.
+fn remarks(course: &Course) -> Vec<String> {
+    course.judge.login().map(|report: &Report| report.remarks.clone()).unwrap_or_default()
+}
+
 fn object(course: &Course, aor: &str, looking: &Looking) -> text::CheckObject {
     let Course { judge, findings, ending, elapsed, .. } = course;
     let aor = Some(aor.to_owned());
@@ -363,10 +370,9 @@ fn object(course: &Course, aor: &str, looking: &Looking) -> text::CheckObject {
         Some(report) => Object::of(Some(CommandName::Check), report, aor),
         None => Object::without_report(Some(CommandName::Check), aor),
     };
-    let warnings = judge.login().map(|report: &Report| report.remarks.clone()).unwrap_or_default();
     let attempts = judge::attempts(judge);
     let object = object.of_check(attempts, (ending.requests, ending.copies), *elapsed);
-    let object = match text::fault(findings, warnings) {
+    let object = match text::fault(findings, remarks(course)) {
         Some(fault) => object.with_error(fault),
         None => object.checked(exit(findings, looking) == Exit::Done),
     };

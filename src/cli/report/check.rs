@@ -119,23 +119,33 @@ pub fn step(finding: &Finding, paint: Paint) -> String {
 #[must_use]
 pub fn verdict(aor: &str, findings: &[Finding], requests: u32, elapsed: Duration, paint: Paint) -> String {
     let aor = escape(&readable(aor)).into_owned();
-    let first = |verdict| findings.iter().find(|finding| finding.verdict == verdict);
     let took = format!("{requests} requests, {}", milliseconds(elapsed));
-    let Some(worst) = first(Verdict::Failed).or_else(|| first(Verdict::Warning)) else {
+    let Some(worst) = worst(findings) else {
         return format!("{} {}", paint.good("Proved:"), hanging(&proved(&aor, findings, &took), 8, 8));
     };
-    let word = worst.cause.map(FaultCause::word).unwrap_or_default();
     let what = worst.hint.as_deref().unwrap_or(&worst.message);
     let (label, lead) = if worst.verdict == Verdict::Failed {
         (paint.bad("Mend first:"), "")
     } else {
         (paint.odd("It works."), "To look at first: ")
     };
-    let text = format!("{lead}{} ({word}): {}", worst.step.name(), escape(&readable(what)));
+    let text = format!("{lead}{}: {}", name(worst), escape(&readable(what)));
     let indent = if worst.verdict == Verdict::Failed { 12 } else { 10 };
     let looked = format!("Looked at with {requests} requests, in {}.", milliseconds(elapsed));
     let head = format!("{}\n", paint.faint(&looked));
     head + &format!("{label} {}", hanging(&text, indent, 2))
+}
+
+/// What is to be mended first, or, where nothing failed, looked at: the first of its kind.
+fn worst(findings: &[Finding]) -> Option<&Finding> {
+    let first = |verdict| findings.iter().find(|finding| finding.verdict == verdict);
+    first(Verdict::Failed).or_else(|| first(Verdict::Warning))
+}
+
+/// The step and the cause of a finding: `network (silent)`.
+fn name(finding: &Finding) -> String {
+    let word = finding.cause.map(FaultCause::word).unwrap_or_default();
+    format!("{} ({word})", finding.step.name())
 }
 
 /// What a check without a finding has shown.
@@ -268,4 +278,12 @@ pub fn fault(findings: &[Finding], warnings: Vec<String>) -> Option<Fault> {
     let failed = findings.iter().find(|finding| finding.verdict == Verdict::Failed)?;
     let fault = Fault::new(failed.exit, failed.message.clone(), failed.hint.clone());
     Some(Fault { cause: failed.cause, warnings, ..fault })
+}
+
+/// The one thing that is said where nothing else is: what decides how the check ends.
+#[must_use]
+pub fn last_word(findings: &[Finding], warnings: Vec<String>) -> Option<Fault> {
+    let worst = worst(findings)?;
+    let message = format!("{}: {}", name(worst), worst.message);
+    Some(Fault { cause: worst.cause, warnings, ..Fault::new(worst.exit, message, worst.hint.clone()) })
 }

@@ -349,14 +349,24 @@ impl<'s, 'a> Reporter<'s, 'a> {
         self.findings.push(finding.clone());
     }
 
-    /// A check is over; `verdict` says in a line what to make of it.
-    pub fn checked(&mut self, object: &CheckObject, verdict: impl Fn(Paint) -> String, exit: Exit) -> Exit {
+    /// A check is over; `verdict` says in a line what to make of it, and `last_word` why it has not ended well, where that
+    /// is all that is to be said.
+    pub fn checked(
+        &mut self,
+        object: &CheckObject,
+        verdict: impl Fn(Paint) -> String,
+        last_word: Option<&Fault>,
+        exit: Exit,
+    ) -> Exit {
         let mut written = Ok(());
         if self.settings.json {
             written = self.stdout(object.line().as_bytes());
         } else if !self.settings.quiet {
             let text = format!("\n{}", verdict(self.out));
             written = self.stdout(text.as_bytes());
+        } else if let Some(fault) = last_word {
+            let text = human::fault(fault, self.err);
+            self.stderr(&text);
         }
         self.exit_after(written, exit)
     }
