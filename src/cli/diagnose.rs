@@ -5,7 +5,7 @@ mod certificate;
 
 use super::exit::{Exit, Fault, FaultCause};
 use super::explain::{self, Case};
-use super::text::shown;
+use super::text::{self, shown};
 use crate::proto::client::outcome::{
     AttemptResult, Claimant, CredentialsFailure, Failure, Misbehaviour, Proof, Refusal, Remote, Report,
     Skipped, Unreachable, Unusable, WhySkipped,
@@ -22,6 +22,9 @@ pub fn diagnose(failure: &Failure, report: &Report) -> Fault {
     let hint = |case: Case| Some(case.hint.to_owned());
     let (message, hint) = match failure {
         Failure::Refused(refusal) => (refused(refusal, report), refusal_hint(refusal, report)),
+        Failure::Credentials(failure @ CredentialsFailure::Forbidden { .. }) if says_too_many(report) => {
+            (credentials(failure, report), hint(explain::TOO_MANY_BINDINGS))
+        }
         Failure::Credentials(failure @ CredentialsFailure::Forbidden { .. }) if report.domain.is_some() => {
             let hint = format!("{}; {}", credentials_hint(failure, report), explain::ADDRESSED.hint);
             (credentials(failure, report), Some(hint))
@@ -338,22 +341,14 @@ fn timeout(report: &Report) -> String {
         return format!("{who} answered once, then fell silent for the rest of {seconds:.1} s");
     }
     let sent = report.requests + report.retransmissions;
-    format!(
-        "no answer from {who} within {seconds:.1} s ({sent} {} sent)",
-        plural(sent, "request", "requests")
-    )
+    format!("no answer from {who} within {seconds:.1} s ({} sent)", text::count(sent, "request"))
 }
 
 /// What came and could not be used, if anything did.
 #[must_use]
 pub fn unusable(answers: &Unusable) -> Option<String> {
     let (peer, count, fault) = answers.most()?;
-    let answers = plural(count, "answer", "answers");
-    Some(format!("{count} {answers} came from {peer}, none usable: {fault}"))
-}
-
-fn plural(n: u32, one: &'static str, many: &'static str) -> &'static str {
-    if n == 1 { one } else { many }
+    Some(format!("{} came from {peer}, none usable: {fault}", text::count(count, "answer")))
 }
 
 /// Whether the one that is silent answered before: the last answer is not that of another destination.
@@ -512,15 +507,23 @@ fn unreachable_case(why: &Unreachable, report: &Report) -> Option<Case> {
             Cause::LocalAddress => explain::LOCAL_ADDRESS,
             Cause::Denied => explain::NOT_PERMITTED,
             Cause::Exhausted => explain::EXHAUSTED,
-            Cause::Upgrade(UpgradeFault::Status(status)) => explain::upgrade(*status),
-            Cause::Upgrade(UpgradeFault::Origin) => explain::UPGRADE_FORBIDDEN,
-            Cause::Upgrade(UpgradeFault::Subprotocol) => explain::NO_SUBPROTOCOL,
-            Cause::Upgrade(UpgradeFault::NotWebSocket | UpgradeFault::TooLong) => explain::NOT_WEBSOCKET,
+            Cause::Upgrade(fault) => upgrade(*fault),
             Cause::Untrusted(_) | Cause::WebSocket(_) | Cause::Keepalive(_) | Cause::Other(_) => return None,
         },
         Unreachable::Closed if closed_in_handshake(report) => explain::CLOSED_IN_HANDSHAKE,
         Unreachable::Closed => explain::CONNECTION_CLOSED,
     })
+}
+
+/// What to do about a WebSocket that does not come about.
+#[must_use]
+pub fn upgrade(fault: UpgradeFault) -> Case {
+    match fault {
+        UpgradeFault::Status(status) => explain::upgrade(status),
+        UpgradeFault::Origin => explain::UPGRADE_FORBIDDEN,
+        UpgradeFault::Subprotocol => explain::NO_SUBPROTOCOL,
+        UpgradeFault::NotWebSocket | UpgradeFault::TooLong => explain::NOT_WEBSOCKET,
+    }
 }
 
 fn misbehaved(how: Misbehaviour, report: &Report) -> String {
@@ -555,15 +558,21 @@ fn misbehaved_case(how: Misbehaviour) -> Case {
         Misbehaviour::NotBound => explain::NOT_BOUND,
         Misbehaviour::StillBound => explain::STILL_BOUND,
         Misbehaviour::RedirectLoop | Misbehaviour::TooManyRedirects => explain::REDIRECTED,
-        Misbehaviour::Framing(FramingError::Tls) => explain::ANSWERS_TLS,
-        Misbehaviour::Framing(FramingError::Http) => explain::ANSWERS_HTTP,
-        Misbehaviour::Framing(
-            FramingError::Greeting
-            | FramingError::NoLength
-            | FramingError::BadLength
-            | FramingError::Contradictory
-            | FramingError::TooLarge,
-        ) => explain::NOT_SIP,
+        Misbehaviour::Framing(error) => not_sip(error),
         Misbehaviour::FalseServer => explain::FALSE_SERVER,
+    }
+}
+
+/// What to do about somebody who speaks something else than SIP.
+#[must_use]
+pub fn not_sip(error: FramingError) -> Case {
+    match error {
+        FramingError::Tls => explain::ANSWERS_TLS,
+        FramingError::Http => explain::ANSWERS_HTTP,
+        FramingError::Greeting
+        | FramingError::NoLength
+        | FramingError::BadLength
+        | FramingError::Contradictory
+        | FramingError::TooLarge => explain::NOT_SIP,
     }
 }

@@ -41,7 +41,7 @@ pub struct Entry {
     pub causes: &'static [&'static str],
     /// What to try, in this order.
     pub remedies: &'static [&'static str],
-    /// What not to bother with.
+    /// What not to bother with, to follow "don't".
     pub vain: &'static [&'static str],
     /// How it is met, with what to do in each case.
     pub cases: &'static [Case],
@@ -262,6 +262,17 @@ pub const SILENT_TCP: Case = Case {
     seen: "no answer from ... over TCP",
     hint: "the connection stands, but nothing comes back: is it a SIP port? -v shows what was sent",
 };
+/// Silence by every transport that could tell more.
+pub const SILENT_ALTOGETHER: Case = Case {
+    seen: "check: no answer from ..., by any transport that was tried",
+    hint: "is a registrar there at all? Check host and port; a firewall, here or there, drops silently; -v shows what was sent",
+};
+/// Silence to REGISTER alone.
+pub const SILENT_TO_REGISTER: Case = Case {
+    seen: "check: no answer to REGISTER, where OPTIONS is answered",
+    hint: "it answers OPTIONS, and says nothing to REGISTER: perhaps it is no registrar, or takes nobody from here; its log tells \
+           more",
+};
 /// Answers that can't be used, and then silence.
 pub const UNUSABLE: Case = Case {
     seen: "answers came from ..., none usable",
@@ -464,7 +475,7 @@ pub const TLS_VERSION: Case = Case {
 /// Something else than TLS.
 pub const NOT_TLS: Case = Case {
     seen: "what answers is not TLS",
-    hint: "a port of plain SIP, perhaps: TLS is mostly at 5061; --transport tcp goes without it",
+    hint: "perhaps a port of plain SIP: TLS is usually at 5061; --transport tcp goes without it",
 };
 /// An alert about what both sides support.
 pub const NOTHING_IN_COMMON: Case = Case {
@@ -564,7 +575,10 @@ pub const NOT_BOUND: Case = Case {
     hint: "calls won't arrive; -vv shows what it lists. A proxy may rewrite the Contact: try --advertise",
 };
 /// A 2xx to a removal that still lists the contact.
-pub const STILL_BOUND: Case = Case { seen: "the contact is still bound", hint: "-vv shows what it lists" };
+pub const STILL_BOUND: Case = Case {
+    seen: "the contact is still bound",
+    hint: "-vv shows what it lists; a binding ends by itself when its time is over",
+};
 /// Redirects that lead back, or on and on.
 pub const REDIRECTED: Case = Case {
     seen: "redirected in a circle, or too often",
@@ -576,8 +590,10 @@ pub const NOT_SIP: Case = Case {
     hint: "check the port: is it plain SIP, not TLS or HTTP?",
 };
 /// TLS where SIP should be.
-pub const ANSWERS_TLS: Case =
-    Case { seen: "answers in TLS", hint: "that port is one for TLS: --transport tls, or a sips: address" };
+pub const ANSWERS_TLS: Case = Case {
+    seen: "answers in TLS",
+    hint: "that port is one for TLS: --transport tls, or a sips: address; SIP without TLS is usually at 5060",
+};
 /// HTTP where SIP should be.
 pub const ANSWERS_HTTP: Case = Case {
     seen: "answers in HTTP",
@@ -684,6 +700,8 @@ pub const ENTRIES: &[Entry] = &[
             UNUSABLE,
             NOT_CONNECTED,
             FELL_SILENT,
+            SILENT_ALTOGETHER,
+            SILENT_TO_REGISTER,
             BUSY,
         ],
         ..NONE
@@ -840,7 +858,7 @@ pub const ENTRIES: &[Entry] = &[
         words: &["3xx", "301", "302", "305"],
         meaning: "redirected: another server is to be asked, which sipreg does by itself, five times at most",
         causes: &["the account has moved, or a server hands its load on"],
-        remedies: &["-vv shows its Contact; from sips: no target without TLS is gone to"],
+        remedies: &["-vv shows its Contact; a sips: request is never sent on without TLS"],
         ..NONE
     },
     Entry {
@@ -934,13 +952,13 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         words: &["420"],
         meaning: "the server does not support an extension; it is dropped once by itself",
-        remedies: &["a proxy or registrar on the way is very strict; -vv shows its answer"],
+        remedies: &["the registrar, or a proxy on the way, refuses what others ignore; -vv shows its answer"],
         ..NONE
     },
     Entry {
         words: &["421"],
         meaning: "the server insists on an extension",
-        remedies: &["sipreg does not have it yet"],
+        remedies: &["sipreg does not have it: whoever runs the registrar would have to do without"],
         ..NONE
     },
     Entry {
@@ -1013,37 +1031,37 @@ pub const CAUSES: &[Entry] = &[
     ),
     known_cause(
         &["password_wrong"],
-        "asked again after the answer: the password is wrong, or the user",
+        "the registrar asks again after our answer: the password or the user name is wrong",
         &[PASSWORD_WRONG, HA1_WRONG],
     ),
     Entry {
         words: &["user_unknown"],
-        meaning: "404 after the password: the registrar does not know the user",
+        meaning: "404 after our answer to the challenge: the registrar does not know the user",
         remedies: &[
             "check the user part of the AOR: the password was good, and the address is not one of this registrar",
         ],
-        vain: &["another password changes nothing"],
+        vain: &["change the password: the user is unknown whatever it is"],
         ..NONE
     },
     known_cause(
         &["forbidden"],
-        "403 after the password: it may be that, or what the user may do",
+        "403 after our answer: the password may be wrong, or the user may not register this AOR",
         &[FORBIDDEN, FORBIDDEN_HA1],
     ),
     known_cause(
         &["realm_unserved"],
-        "a password is there, for another realm than is asked for",
+        "there is a password, but for another realm than the registrar asks for",
         &[OTHER_REALM, STRANGE, PASSWORD_MISSING],
     ),
     known_cause(
         &["algorithm_unserved"],
-        "only digests are offered that can't or may not be answered",
+        "no challenge can, or may, be answered so that the registrar takes the answer",
         &[UNKNOWN_ALGORITHM, TOO_WEAK, OTHER_HA1],
     ),
     known_cause(&["name_unknown"], "the name service does not know the name", &[NAME_UNKNOWN]),
     known_cause(
         &["no_records"],
-        "the name has no address that may be used",
+        "the name service has no record that leads to an address which may be used",
         &[NO_ADDRESS, PORT_NAMED, NO_TLS_SERVICE, NO_KNOWN_SERVICE],
     ),
     known_cause(
@@ -1052,57 +1070,83 @@ pub const CAUSES: &[Entry] = &[
         &[NOT_OFFERED],
     ),
     known_cause(
-        &["nameserver_silent", "nameserver_failed"],
-        "no name server answered, or it failed",
+        &["nameserver_silent"],
+        "a name server does not answer; where no other one does, nothing can be found",
         &[NAME_SERVER_FAILED],
     ),
     known_cause(
-        &["silent"],
-        "no answer at all, and no word from the network either; serve: no handshake in time",
-        &[SILENT_UDP, SILENT_TCP, SILENT_TLS, SILENT_WEBSOCKET, NOT_CONNECTED, CONNECTING_TIMED_OUT],
+        &["nameserver_failed"],
+        "a name server answers with a failure; where no other one does better, nothing can be found",
+        &[NAME_SERVER_FAILED],
     ),
-    known_cause(
-        &["certificate_expired"],
-        "the certificate of the server (serve: of the client), or one above it, has run out, or our clock is wrong",
-        &[CERTIFICATE_EXPIRED],
-    ),
-    known_cause(
-        &["certificate_not_yet_valid"],
-        "the certificate of the server (serve: of the client), or one above it, is not good yet, or our clock is wrong",
-        &[CERTIFICATE_NOT_YET_VALID],
-    ),
+    Entry {
+        words: &["silent"],
+        meaning: "no answer that can be used came in time, and the network reports no error",
+        elsewhere: &["serve: the handshake did not come in time"],
+        cases: &[
+            SILENT_UDP,
+            SILENT_TCP,
+            SILENT_TLS,
+            SILENT_WEBSOCKET,
+            NOT_CONNECTED,
+            CONNECTING_TIMED_OUT,
+            SILENT_ALTOGETHER,
+            SILENT_TO_REGISTER,
+        ],
+        ..NONE
+    },
+    Entry {
+        words: &["certificate_expired"],
+        meaning: "the certificate of the server, or one above it, has run out, or our clock is wrong",
+        elsewhere: &["serve: the same of the certificate of a client"],
+        cases: &[CERTIFICATE_EXPIRED],
+        ..NONE
+    },
+    Entry {
+        words: &["certificate_not_yet_valid"],
+        meaning: "the certificate of the server, or one above it, is not good yet, or our clock is wrong",
+        elsewhere: &["serve: the same of the certificate of a client"],
+        cases: &[CERTIFICATE_NOT_YET_VALID],
+        ..NONE
+    },
     known_cause(
         &["certificate_name"],
         "the server's certificate is for another name than the SIP domain that was asked for",
         &[CERTIFICATE_NAME, CERTIFICATE_WILDCARD, CERTIFICATE_URI],
     ),
-    known_cause(
-        &["certificate_issuer"],
-        "nobody who is trusted vouches for the certificate of the server (serve: of the client)",
-        &[CERTIFICATE_ISSUER, CERTIFICATE_INCOMPLETE],
-    ),
-    known_cause(
-        &["certificate_self_signed"],
-        "the certificate of the server (serve: of the client) is signed by itself, and not one that is trusted",
-        &[CERTIFICATE_SELF_SIGNED],
-    ),
+    Entry {
+        words: &["certificate_issuer"],
+        meaning: "nobody who is trusted vouches for the certificate of the server",
+        elsewhere: &["serve: the same of the certificate of a client"],
+        cases: &[CERTIFICATE_ISSUER, CERTIFICATE_INCOMPLETE],
+        ..NONE
+    },
+    Entry {
+        words: &["certificate_self_signed"],
+        meaning: "the certificate of the server is signed by itself, and not one that is trusted",
+        elsewhere: &["serve: the same of the certificate of a client"],
+        cases: &[CERTIFICATE_SELF_SIGNED],
+        ..NONE
+    },
     known_cause(
         &["client_certificate_wanted"],
         "the server wants a certificate of ours, or does not accept the one that it was shown",
         &[CLIENT_CERTIFICATE_WANTED, CLIENT_CERTIFICATE_REFUSED],
     ),
-    known_cause(
-        &["not_tls"],
-        "something else than TLS answers the handshake (serve: comes in its place)",
-        &[NOT_TLS],
-    ),
+    Entry {
+        words: &["not_tls"],
+        meaning: "something else than TLS answers the handshake",
+        elsewhere: &["serve: something else than TLS comes in its place"],
+        cases: &[NOT_TLS, CLOSED_IN_HANDSHAKE],
+        ..NONE
+    },
     known_cause(&["tls_version"], "there is no version of TLS that both sides speak", &[TLS_VERSION]),
     known_cause(&["not_sip"], "something else than SIP comes back", &[NOT_SIP, ANSWERS_TLS, ANSWERS_HTTP]),
     Entry {
         words: &["no_registrar"],
         meaning: "405 or 501: the server knows no REGISTER",
         remedies: &["it is a proxy or a phone, and no registrar: --registrar names the one that is"],
-        vain: &["the password was not even asked for"],
+        vain: &["change the password: it was not even asked for"],
         ..NONE
     },
     Entry {
@@ -1111,7 +1155,7 @@ pub const CAUSES: &[Entry] = &[
         remedies: &[
             "check the domain of the AOR; an address in its place: --proxy keeps the domain in the request",
         ],
-        vain: &["the password was not even asked for"],
+        vain: &["change the password: it was not even asked for"],
         ..NONE
     },
     Entry {
@@ -1120,7 +1164,7 @@ pub const CAUSES: &[Entry] = &[
         remedies: &[
             "try again later, or another server with --proxy; --retry-for of the other commands waits for it",
         ],
-        vain: &["nothing of the account has to be changed"],
+        vain: &["change anything of the account: it is not to blame"],
         ..NONE
     },
     Entry {
@@ -1131,15 +1175,15 @@ pub const CAUSES: &[Entry] = &[
         ],
         ..NONE
     },
+    known_cause(&["redirected"], "the registrar sends requests on to another server (3xx)", &[REDIRECTED]),
     known_cause(
-        &["redirected"],
-        "redirected in a circle, too often, or to nothing that can be tried",
-        &[REDIRECTED],
+        &["not_bound"],
+        "the contact is not bound: the registrar refused it, or said yes and does not list it",
+        &[NOT_BOUND],
     ),
-    known_cause(&["not_bound"], "the registrar says yes and does not list the contact", &[NOT_BOUND]),
     Entry {
         words: &["not_listed"],
-        meaning: "'list --contact': that contact is not in the list; check: the list lacks what was just bound",
+        meaning: "the registrar's list lacks a contact that should be in it",
         remedies: &[
             "the registrar may hide bindings, or have several nodes that don't share them: -vv shows the list",
         ],
@@ -1152,7 +1196,7 @@ pub const CAUSES: &[Entry] = &[
     ),
     known_cause(
         &["not_removed"],
-        "the registrar says yes and still lists what was to be removed",
+        "the binding was not removed: the registrar refused that, or still lists it",
         &[STILL_BOUND],
     ),
 ];
@@ -1167,7 +1211,7 @@ const FINDINGS: &[Entry] = &[
             "a firewall that rejects",
         ],
         remedies: &[CONNECTION_REFUSED.hint],
-        vain: &["the password and a longer --timeout are not to blame"],
+        vain: &["change the password, or raise --timeout: neither helps"],
         ..NONE
     },
     Entry {
@@ -1175,7 +1219,7 @@ const FINDINGS: &[Entry] = &[
         meaning: "there is no way to that address",
         causes: &["no network, a missing route, or a VPN that is down"],
         remedies: &[NETWORK_UNREACHABLE.hint],
-        vain: &["the password is not to blame"],
+        vain: &["change the password: it is not to blame"],
         ..NONE
     },
     Entry {
@@ -1189,7 +1233,7 @@ const FINDINGS: &[Entry] = &[
             "whoever keeps the zone of the domain has to mend the target of its SRV record, or take the record out; \
              --registrar names another server until then",
         ],
-        vain: &["the password and the network are not to blame"],
+        vain: &["look for it in the password or the network: neither is to blame"],
         ..NONE
     },
     Entry {
@@ -1199,7 +1243,7 @@ const FINDINGS: &[Entry] = &[
         remedies: &[
             "whoever runs the servers should know: until it is back, each registration that begins there takes longer",
         ],
-        vain: &["nothing of the account has to be changed"],
+        vain: &["change anything of the account: it is not to blame"],
         ..NONE
     },
     Entry {
@@ -1207,7 +1251,7 @@ const FINDINGS: &[Entry] = &[
         meaning: "nothing comes back over UDP, where TCP answers",
         causes: &["a firewall that drops UDP, here or there", "a server that has UDP switched off"],
         remedies: &["--transport tcp goes the way that works; or let UDP to that port through"],
-        vain: &["a longer --timeout and another password change nothing"],
+        vain: &["raise --timeout, or change the password: neither helps"],
         ..NONE
     },
     Entry {
@@ -1218,7 +1262,7 @@ const FINDINGS: &[Entry] = &[
             "a server that has TCP switched off, and a zone that names it",
         ],
         remedies: &["--transport udp goes the way that works; large requests need TCP, so let it through"],
-        vain: &["the password is not to blame"],
+        vain: &["change the password: it is not to blame"],
         ..NONE
     },
     Entry {
@@ -1231,7 +1275,7 @@ const FINDINGS: &[Entry] = &[
         remedies: &[
             "-4 goes the way that works; whoever keeps the zone should take the AAAA record out until it does",
         ],
-        vain: &["a longer --timeout only makes it slower"],
+        vain: &["raise --timeout: that only makes it slower"],
         ..NONE
     },
     Entry {
@@ -1248,12 +1292,12 @@ const FINDINGS: &[Entry] = &[
         meaning: "the certificate of the server runs out within two weeks",
         causes: &["a renewal that does not run by itself, or does not reach the SIP server"],
         remedies: &["whoever runs the server should renew it, and have the server read it again"],
-        vain: &["--tls-insecure is no answer: it trusts anybody"],
+        vain: &["use --tls-insecure instead: it trusts anybody"],
         ..NONE
     },
     Entry {
         words: &["registrar_error"],
-        meaning: "the registrar refuses, by a status that has no word of its own",
+        meaning: "the registrar refuses, with a status that check has no word of its own for",
         remedies: &["'sipreg explain STATUS' says what the status means; -vv shows the whole answer"],
         ..NONE
     },
@@ -1262,18 +1306,18 @@ const FINDINGS: &[Entry] = &[
         meaning: "the registrar binds anybody, without a password",
         causes: &["a test server", "a server that knows its users by the address they come from"],
         remedies: &[
-            "fine in a laboratory; elsewhere whoever runs it should ask for passwords: calls can be taken over",
+            "fine in a laboratory; elsewhere whoever runs it should ask for passwords, as anybody can take calls over",
         ],
         ..NONE
     },
     Entry {
         words: &["clear_md5"],
-        meaning: "the password is proven by MD5 over a way that others can read along",
+        meaning: "the password is proved with MD5, on a way where others may listen",
         causes: &["a registrar that knows no other digest (RFC 8760)"],
         remedies: &[
             "--transport tls where the registrar has it; else a long random password, which nobody guesses",
         ],
-        vain: &["it works: nothing has to be mended for calls to arrive"],
+        vain: &["blame it for calls that don't arrive: registering works"],
         ..NONE
     },
     Entry {
@@ -1287,12 +1331,12 @@ const FINDINGS: &[Entry] = &[
             "--transport tls keeps gateways out, or switch the SIP ALG of the router off; where the registrar does it, \
              --advertise names the address that it wants",
         ],
-        vain: &["STUN and keep-alives don't help against a gateway"],
+        vain: &["try STUN or keep-alives: they don't help against a gateway"],
         ..NONE
     },
     Entry {
         words: &["lifetime_changed"],
-        meaning: "the binding was granted for another time than was asked for",
+        meaning: "a longer or a shorter lifetime was granted than was asked for",
         causes: &["a registrar with a fixed lifetime"],
         remedies: &[
             "nothing has to be done: 'sipreg keep' refreshes by what is granted; --expires can ask for that at once",
@@ -1306,7 +1350,7 @@ const FINDINGS: &[Entry] = &[
         remedies: &[
             "switch the SIP ALG of the router off, or use --transport tls: what it can't read it can't change",
         ],
-        vain: &["STUN, keep-alives and --advertise don't help: it changes what they say, too"],
+        vain: &["try STUN, keep-alives or --advertise: what they say is changed, too"],
         ..NONE
     },
     Entry {
@@ -1316,7 +1360,7 @@ const FINDINGS: &[Entry] = &[
         remedies: &[
             "--transport tcp or tls: streams are cut to what fits; or let fragments through, or mend the MTU",
         ],
-        vain: &["a longer --timeout changes nothing: what is lost is lost each time"],
+        vain: &["raise --timeout: what is lost is lost each time"],
         ..NONE
     },
     Entry {
@@ -1326,7 +1370,7 @@ const FINDINGS: &[Entry] = &[
         remedies: &[
             "'sipreg keep' binds the address that is seen and keeps the way open; one-shot commands have --advertise",
         ],
-        vain: &["it is no fault: only what 'reach' says counts"],
+        vain: &["take it for a fault: only what the reach step says counts"],
         ..NONE
     },
     Entry {
@@ -1338,21 +1382,21 @@ const FINDINGS: &[Entry] = &[
             "a server that only registers, and routes no calls",
         ],
         remedies: &[
-            "look at the status: 480 and 404 are the proxy's, who knows no binding; silence and 408 are the way to us: \
-             'sipreg keep', or --transport tcp, whose connection calls come back over",
+            "look at the status: 480 and 404 come from a proxy that knows no binding; 408 and silence speak of the way to us: \
+             'sipreg keep' keeps it open, and with --transport tcp calls come back over our own connection",
         ],
-        vain: &["the password is right: it has let us in"],
+        vain: &["change the password: it has let us in"],
         ..NONE
     },
     Entry {
         words: &["nat_mapping_short"],
-        meaning: "calls arrive at once, and not any more after a time without traffic: the NAT forgets",
+        meaning: "calls arrive at first, but no longer after a time without traffic: the NAT forgets",
         causes: &["a NAT that forgets datagrams after some seconds, as many do after 30"],
         remedies: &[
             "'sipreg keep' sends keep-alives: --keepalive 15s over UDP, in half the time that was too long; or --transport \
              tcp, which NATs remember longer",
         ],
-        vain: &["a shorter --expires does the same with more traffic"],
+        vain: &["shorten --expires: that does the same with more traffic"],
         ..NONE
     },
     Entry {
@@ -1376,7 +1420,7 @@ const FINDINGS: &[Entry] = &[
         remedies: &[
             "whoever runs the servers has to have them share their bindings; --proxy names one of them until then",
         ],
-        vain: &["registering again only moves the trouble"],
+        vain: &["register again: that only moves the trouble"],
         ..NONE
     },
     Entry {
@@ -1621,11 +1665,7 @@ fn page(asked: &str, entry: &Entry) -> String {
     let mut text = String::new();
     fill(&mut text, &format!("{}{also}: {}", title(asked), entry.meaning), "", "  ");
     entry.elsewhere.iter().for_each(|line| fill(&mut text, line, "  ", "    "));
-    let parts = [
-        ("usual causes:", entry.causes),
-        ("what to do:", entry.remedies),
-        ("what not to bother with:", entry.vain),
-    ];
+    let parts = [("usual causes:", entry.causes), ("what to do:", entry.remedies), ("don't:", entry.vain)];
     for (head, lines) in parts {
         if !lines.is_empty() {
             text += &format!("\n{head}\n");

@@ -138,6 +138,12 @@ impl Finding {
         Finding::new(step, Verdict::Skipped, message)
     }
 
+    /// A step that was not looked at because another one has failed.
+    #[must_use]
+    pub fn after(step: Step, failed: Step) -> Finding {
+        Finding::skipped(step, format!("not looked at: the {} step has failed", failed.name()))
+    }
+
     /// Something odd; the hint is what is known of the cause.
     #[must_use]
     pub fn warning(step: Step, cause: FaultCause, message: impl Into<String>) -> Finding {

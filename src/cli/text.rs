@@ -198,6 +198,13 @@ pub fn seconds(seconds: u32) -> String {
     humantime::format_duration(Duration::from_secs(u64::from(seconds))).to_string()
 }
 
+/// A number of things: `1 request`, `2 requests`.
+#[must_use]
+pub fn count(number: impl Into<u64>, what: &str) -> String {
+    let number = number.into();
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A measured time in milliseconds, with one decimal below 100.
 #[must_use]
 pub fn milliseconds(span: Duration) -> String {

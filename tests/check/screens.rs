@@ -3,12 +3,13 @@
 use hickory_resolver::proto::op::ResponseCode;
 use insta::assert_snapshot;
 
+use crate::message::Message;
 use crate::nameserver::Play;
-use crate::registrar::date;
-use crate::report::STEPS;
+use crate::registrar::{Say, date};
+use crate::report::{STEPS, shown};
 use crate::run::Ran;
-use crate::table::{HTTP, behind, expired, gateway, new, usual};
-use crate::world::{Host, Tcp, Udp, World};
+use crate::table::{HTTP, behind, by_udp, expired, gateway, new, usual};
+use crate::world::{Host, Tcp, Tls, Udp, World};
 
 /// The output of `check` for people, as it comes in a pipe, with the lines of a sentence put together: where they break
 /// depends on the length of addresses.
@@ -118,12 +119,12 @@ fn a_healthy_account() {
     ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
     ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
     ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
-    skipped  tls           no destination is one over TLS
-    ok       registrar     takes REGISTER (answered 401)
+    skipped  tls           no destination uses TLS
+    ok       registrar     answers REGISTER with 401
     ok       credentials   Digest SHA-256, realm "munich.de": accepted
     ok       binding       bound for 1m, listed, removed again
-    ok       way           no NAT; Via, Contact, Call-ID and body come through unchanged; 1621 octets at once pass
-    ok       reach         a request for the AOR arrives here, there and back in TIME: so would a call
+    ok       way           no NAT; Via, Contact, Call-ID and body come through unchanged; a request of 1621 octets passes
+    ok       reach         a request for the AOR arrives here (there and back in TIME), and so would a call
     ok       clock         the clock of the registrar is the same as ours
     ok       others        no other server; no other binding
 
@@ -141,16 +142,16 @@ fn a_name_that_does_not_exist() {
                            hint: check its spelling, or name the server with --registrar or --proxy
                            more: sipreg explain name_unknown
     skipped  network       there is no address to go to
-    skipped  tls           no destination is one over TLS
+    skipped  tls           no destination uses TLS
     skipped  registrar     nobody is there to be asked
-    skipped  credentials   there was no way to: see above
-    skipped  binding       there was no way to: see above
+    skipped  credentials   not looked at: the dns step has failed
+    skipped  binding       not looked at: the dns step has failed
     skipped  way           nobody answers who could say how we are seen
     skipped  reach         nothing is bound that a call could go to
-    skipped  clock         no answer says what time it is
-    skipped  others        nothing is bound that others could know of
+    skipped  clock         no answer came with a Date
+    skipped  others        nothing is bound that other servers could know of
 
-    Looked at with 0 requests, in TIME.
+    Checked with 0 requests in TIME.
     Mend first: dns (name_unknown): check its spelling, or name the server with --registrar or --proxy
     "#);
 }
@@ -162,20 +163,20 @@ fn a_port_that_says_nothing() {
     ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
     ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
     failed   network       no answer from HOST1:5060 over UDP within TIME; no answer from HOST1:5060 over TCP within TIME
-                           means: no answer at all, and no word from the network either; serve: no handshake in time
-                           hint: is a registrar there at all? Firewalls drop silently; --transport tcp may tell more, -v shows what was sent
+                           means: no answer that can be used came in time, and the network reports no error
+                           hint: is a registrar there at all? Check host and port; a firewall, here or there, drops silently; -v shows what was sent
                            more: sipreg explain silent
-    skipped  tls           no destination is one over TLS
+    skipped  tls           no destination uses TLS
     skipped  registrar     nobody is there to be asked
-    skipped  credentials   there was no way to: see above
-    skipped  binding       there was no way to: see above
+    skipped  credentials   not looked at: the network step has failed
+    skipped  binding       not looked at: the network step has failed
     skipped  way           nobody answers who could say how we are seen
     skipped  reach         nothing is bound that a call could go to
-    skipped  clock         no answer says what time it is
-    skipped  others        nothing is bound that others could know of
+    skipped  clock         no answer came with a Date
+    skipped  others        nothing is bound that other servers could know of
 
-    Looked at with 2 requests, in TIME.
-    Mend first: network (silent): is a registrar there at all? Firewalls drop silently; --transport tcp may tell more, -v shows what was sent
+    Checked with 2 requests in TIME.
+    Mend first: network (silent): is a registrar there at all? Check host and port; a firewall, here or there, drops silently; -v shows what was sent
     "#);
 }
 
@@ -188,18 +189,18 @@ fn udp_that_is_blocked() {
     warning  network       no answer from HOST1:5060 over UDP within TIME; TCP answers there
                            means: nothing comes back over UDP, where TCP answers
                            hint: --transport tcp goes the way that works; or let UDP to that port through
-                           don't: a longer --timeout and another password change nothing
+                           don't: raise --timeout, or change the password: neither helps
                            more: sipreg explain udp_blocked
-    skipped  tls           no destination is one over TLS
-    ok       registrar     takes REGISTER (answered 401)
+    skipped  tls           no destination uses TLS
+    ok       registrar     answers REGISTER with 401
     ok       credentials   Digest SHA-256, realm "munich.de": accepted
     ok       binding       bound for 1m, listed, removed again
-    ok       way           no NAT; Via, Contact, Call-ID and body come through unchanged; 1621 octets at once pass
-    ok       reach         a request for the AOR arrives here, there and back in TIME: so would a call
+    ok       way           no NAT; Via, Contact, Call-ID and body come through unchanged; a request of 1621 octets passes
+    ok       reach         a request for the AOR arrives here (there and back in TIME), and so would a call
     ok       clock         the clock of the registrar is the same as ours
     ok       others        no other server; no other binding
 
-    Looked at with 12 requests, in TIME.
+    Checked with 12 requests in TIME.
     It works. To look at first: network (udp_blocked): --transport tcp goes the way that works; or let UDP to that port through
     "#);
 }
@@ -211,18 +212,18 @@ fn a_certificate_that_has_run_out() {
     ok       dns           munich.de: SRV sip1.munich.de:5061, HOST1
     ok       network       HOST1:5061 over TLS takes connections, in TIME
     failed   tls           HOST1:5061 over TLS: the certificate of CN=munich.de ran out, or one above it: it was good until DATE UTC; our clock says DATE
-                           means: the certificate of the server (serve: of the client), or one above it, has run out, or our clock is wrong
+                           means: the certificate of the server, or one above it, has run out, or our clock is wrong
                            hint: it has to be renewed there, unless the clock of this machine is wrong: 'date' shows it
                            more: sipreg explain certificate_expired
-    skipped  registrar     nobody is there to be asked
-    skipped  credentials   there was no way to: see above
-    skipped  binding       there was no way to: see above
+    skipped  registrar     nobody was asked: no TLS session came about with whoever is there
+    skipped  credentials   not looked at: the tls step has failed
+    skipped  binding       not looked at: the tls step has failed
     skipped  way           nobody answers who could say how we are seen
     skipped  reach         nothing is bound that a call could go to
-    skipped  clock         no answer says what time it is
-    skipped  others        nothing is bound that others could know of
+    skipped  clock         no answer came with a Date
+    skipped  others        nothing is bound that other servers could know of
 
-    Looked at with 0 requests, in TIME.
+    Checked with 0 requests in TIME.
     Mend first: tls (certificate_expired): it has to be renewed there, unless the clock of this machine is wrong: 'date' shows it
     "#);
 }
@@ -233,20 +234,20 @@ fn an_http_server() {
     ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
     ok       dns           munich.de: SRV sip1.munich.de:5060, HOST1
     ok       network       HOST1:5060 over TCP takes connections, in TIME
-    skipped  tls           no destination is one over TLS
+    skipped  tls           no destination uses TLS
     failed   registrar     HOST1:5060 over TCP answers in HTTP
                            means: something else than SIP comes back
-                           hint: check the port: is it plain SIP, not TLS or HTTP?
+                           hint: a web server, or one for WebSocket: --transport ws or wss, with --ws-path, or another port
                            more: sipreg explain not_sip
-    skipped  credentials   there was no way to: see above
-    skipped  binding       there was no way to: see above
+    skipped  credentials   not looked at: the registrar step has failed
+    skipped  binding       not looked at: the registrar step has failed
     skipped  way           nobody answers who could say how we are seen
     skipped  reach         nothing is bound that a call could go to
-    skipped  clock         no answer says what time it is
-    skipped  others        nothing is bound that others could know of
+    skipped  clock         no answer came with a Date
+    skipped  others        nothing is bound that other servers could know of
 
-    Looked at with 1 requests, in TIME.
-    Mend first: registrar (not_sip): check the port: is it plain SIP, not TLS or HTTP?
+    Checked with 1 request in TIME.
+    Mend first: registrar (not_sip): a web server, or one for WebSocket: --transport ws or wss, with --ws-path, or another port
     "#);
 }
 
@@ -256,20 +257,20 @@ fn a_domain_that_is_not_served() {
     ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
     ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
     ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
-    skipped  tls           no destination is one over TLS
+    skipped  tls           no destination uses TLS
     failed   registrar     the registrar refused: 404 Not Found
                            means: 404 before any challenge: the server does not serve the domain, or has no such user
                            hint: no such user or domain there: check the AOR, and name the registrar with --registrar
-                           don't: the password was not even asked for
+                           don't: change the password: it was not even asked for
                            more: sipreg explain domain_not_served
-    skipped  credentials   there was no way to: see above
-    skipped  binding       there was no way to: see above
-    ok       way           no NAT; 1621 octets at once pass
+    skipped  credentials   not looked at: the registrar step has failed
+    skipped  binding       not looked at: the registrar step has failed
+    ok       way           no NAT; a request of 1621 octets passes; Via, Contact, Call-ID and body were not compared, as no request came back
     skipped  reach         nothing is bound that a call could go to
     ok       clock         the clock of the registrar is the same as ours
-    skipped  others        nothing is bound that others could know of
+    skipped  others        nothing is bound that other servers could know of
 
-    Looked at with 4 requests, in TIME.
+    Checked with 4 requests in TIME.
     Mend first: registrar (domain_not_served): no such user or domain there: check the AOR, and name the registrar with --registrar
     "#);
 }
@@ -280,19 +281,19 @@ fn a_wrong_password() {
     ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
     ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
     ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
-    skipped  tls           no destination is one over TLS
-    ok       registrar     takes REGISTER (answered 401)
+    skipped  tls           no destination uses TLS
+    ok       registrar     answers REGISTER with 401
     failed   credentials   user name or password is wrong: realm "munich.de" did not accept user "werner"
-                           means: asked again after the answer: the password is wrong, or the user
+                           means: the registrar asks again after our answer: the password or the user name is wrong
                            hint: check the password, and --username if the digest user differs from the AOR's; many registrars answer unknown users in the same way
                            more: sipreg explain password_wrong
-    skipped  binding       there was no way to: see above
-    ok       way           no NAT; 1621 octets at once pass
+    skipped  binding       not looked at: the credentials step has failed
+    ok       way           no NAT; a request of 1621 octets passes; Via, Contact, Call-ID and body were not compared, as no request came back
     skipped  reach         nothing is bound that a call could go to
     ok       clock         the clock of the registrar is the same as ours
-    skipped  others        nothing is bound that others could know of
+    skipped  others        nothing is bound that other servers could know of
 
-    Looked at with 5 requests, in TIME.
+    Checked with 5 requests in TIME.
     Mend first: credentials (password_wrong): check the password, and --username if the digest user differs from the AOR's; many registrars answer unknown users in the same way
     "#);
 }
@@ -308,20 +309,20 @@ fn a_contact_that_is_rewritten() {
     ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
     ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
     ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
-    skipped  tls           no destination is one over TLS
-    ok       registrar     takes REGISTER (answered 401)
+    skipped  tls           no destination uses TLS
+    ok       registrar     answers REGISTER with 401
     ok       credentials   Digest SHA-256: not refused
     failed   binding       the 200 lists our contact at another address: "sip:werner@192.0.2.7:PORT", not 127.0.0.1:PORT
                            means: the registrar lists the contact at another place than it was asked to bind
                            hint: --transport tls keeps gateways out, or switch the SIP ALG of the router off; where the registrar does it, --advertise names the address that it wants
-                           don't: STUN and keep-alives don't help against a gateway
+                           don't: try STUN or keep-alives: they don't help against a gateway
                            more: sipreg explain contact_rewritten
-    ok       way           no NAT; 1621 octets at once pass
+    ok       way           no NAT; a request of 1621 octets passes; Via, Contact, Call-ID and body were not compared, as no request came back
     skipped  reach         nothing is bound that a call could go to
     ok       clock         the clock of the registrar is the same as ours
-    skipped  others        nothing is bound that others could know of
+    skipped  others        nothing is bound that other servers could know of
 
-    Looked at with 7 requests, in TIME.
+    Checked with 7 requests in TIME.
     Mend first: binding (contact_rewritten): --transport tls keeps gateways out, or switch the SIP ALG of the router off; where the registrar does it, --advertise names the address that it wants
     "#);
 }
@@ -333,25 +334,25 @@ fn a_gateway_that_meddles() {
     ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
     ok       dns           munich.de: SRV sip1.munich.de:5060, HOST1
     ok       network       HOST1:5060 over UDP answers in TIME
-    skipped  tls           no destination is one over TLS
-    ok       registrar     takes REGISTER (answered 401)
+    skipped  tls           no destination uses TLS
+    ok       registrar     answers REGISTER with 401
     ok       credentials   Digest SHA-256, realm "munich.de": accepted
     ok       binding       bound for 1m, listed, removed again
     failed   way           an application layer gateway changes what we send: body was "o=- NUMBER 1 IN IP4 127.0.0.1", arrived "o=- NUMBER 1 IN IP4 192.0.2.9"; body was "c=IN IP4 127.0.0.1", arrived "c=IN IP4 192.0.2.9"
                            means: something on the way changes our headers or bodies: an application layer gateway
                            hint: switch the SIP ALG of the router off, or use --transport tls: what it can't read it can't change
-                           don't: STUN, keep-alives and --advertise don't help: it changes what they say, too
+                           don't: try STUN, keep-alives or --advertise: what they say is changed, too
                            more: sipreg explain tampered
-    warning  way           the registrar sees us at 127.0.0.1:PORT, not 127.0.0.1:PORT: there is a NAT between
+    warning  way           the registrar sees us at 127.0.0.1:PORT, not 127.0.0.1:PORT: a NAT is in between
                            means: the server sees us at another address than ours
                            hint: 'sipreg keep' binds the address that is seen and keeps the way open; one-shot commands have --advertise
-                           don't: it is no fault: only what 'reach' says counts
+                           don't: take it for a fault: only what the reach step says counts
                            more: sipreg explain behind_nat
-    ok       reach         a request for the AOR arrives here, there and back in TIME: so would a call
+    ok       reach         a request for the AOR arrives here (there and back in TIME), and so would a call
     ok       clock         the clock of the registrar is the same as ours
     ok       others        no other server; no other binding
 
-    Looked at with 10 requests, in TIME.
+    Checked with 10 requests in TIME.
     Mend first: way (tampered): switch the SIP ALG of the router off, or use --transport tls: what it can't read it can't change
     "#);
 }
@@ -364,15 +365,15 @@ fn calls_that_do_not_arrive_and_a_clock_that_is_off() {
     ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
     ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1
     ok       network       HOST1:5060 over UDP answers in TIME; HOST1:5060 over TCP answers in TIME
-    skipped  tls           no destination is one over TLS
-    ok       registrar     takes REGISTER (answered 401)
+    skipped  tls           no destination uses TLS
+    ok       registrar     answers REGISTER with 401
     ok       credentials   Digest SHA-256, realm "munich.de": accepted
     ok       binding       bound for 1m, listed, removed again
-    ok       way           no NAT; 1621 octets at once pass
+    ok       way           no NAT; a request of 1621 octets passes; Via, Contact, Call-ID and body were not compared, as no request came back
     failed   reach         a request for the AOR does not arrive where it is bound: answered 480 Temporarily Unavailable
                            means: a request for the AOR does not arrive where it is bound, so calls would not either
-                           hint: look at the status: 480 and 404 are the proxy's, who knows no binding; silence and 408 are the way to us: 'sipreg keep', or --transport tcp, whose connection calls come back over
-                           don't: the password is right: it has let us in
+                           hint: the proxy says that it knows no binding, where the registrar has one: do they share the location service? --proxy names another way in
+                           don't: change the password: it has let us in
                            more: sipreg explain not_reachable
     warning  clock         our clock is 1h behind that of the registrar
                            means: our clock and that of the server differ by five minutes or more
@@ -380,8 +381,8 @@ fn calls_that_do_not_arrive_and_a_clock_that_is_off() {
                            more: sipreg explain clock_off
     ok       others        no other server; no other binding
 
-    Looked at with 11 requests, in TIME.
-    Mend first: reach (not_reachable): look at the status: 480 and 404 are the proxy's, who knows no binding; silence and 408 are the way to us: 'sipreg keep', or --transport tcp, whose connection calls come back over
+    Checked with 11 requests in TIME.
+    Mend first: reach (not_reachable): the proxy says that it knows no binding, where the registrar has one: do they share the location service? --proxy names another way in
     "#);
 }
 
@@ -392,20 +393,99 @@ fn servers_that_share_nothing() {
     ok       account       sip:werner@munich.de, as "werner", password given, registrar "sip:munich.de"
     ok       dns           munich.de: SRV sip1.munich.de:5060 and 1 more, HOST1, HOST2
     ok       network       HOST1:5060 over UDP answers in TIME; HOST2:5060 over UDP answers in TIME
-    skipped  tls           no destination is one over TLS
-    ok       registrar     takes REGISTER (answered 401)
+    skipped  tls           no destination uses TLS
+    ok       registrar     answers REGISTER with 401
     ok       credentials   Digest SHA-256, realm "munich.de": accepted
     ok       binding       bound for 1m, listed, removed again
-    ok       way           no NAT; Via, Contact, Call-ID and body come through unchanged; 1621 octets at once pass
-    ok       reach         a request for the AOR arrives here, there and back in TIME: so would a call
+    ok       way           no NAT; Via, Contact, Call-ID and body come through unchanged; a request of 1621 octets passes
+    ok       reach         a request for the AOR arrives here (there and back in TIME), and so would a call
     ok       clock         the clock of the registrar is the same as ours
     warning  others        what is bound at one server is not known at HOST2:5060 (480)
                            means: what is bound at one server of the name is not known at another: calls arrive by chance
                            hint: whoever runs the servers has to have them share their bindings; --proxy names one of them until then
-                           don't: registering again only moves the trouble
+                           don't: register again: that only moves the trouble
                            more: sipreg explain servers_differ
 
-    Looked at with 12 requests, in TIME.
+    Checked with 12 requests in TIME.
     It works. To look at first: others (servers_differ): whoever runs the servers has to have them share their bindings; --proxy names one of them until then
     "#);
+}
+
+/// A world, the step and the cause that are found there, and what their hint says and does not say.
+type Hinting = (fn() -> World, &'static str, &'static str, &'static str);
+
+/// Hints fit what was tried, and what was seen: nothing is advised that was done already, nor claimed that is not known.
+#[test]
+fn hints_fit_what_was_found() {
+    const CASES: [Hinting; 9] = [
+        (
+            || World::new().silent(Host(1), &[Udp]).srv(&[Udp], 1),
+            "network silent",
+            "host and port",
+            "--transport",
+        ),
+        (|| World::new().silent(Host(1), &[Tls]).srv(&[Tls], 1), "tls silent", "TLS handshake", "Firewalls"),
+        (
+            || World::new().junk(Host(1), Tls, b"").srv(&[Tls], 1),
+            "tls not_tls",
+            "plain SIP closes",
+            "Firewalls",
+        ),
+        (
+            || by_udp(new().says(|it, _| it.is("REGISTER").then_some(Say::Nothing))),
+            "registrar silent",
+            "OPTIONS",
+            "--transport tcp",
+        ),
+        (
+            || World::new().junk(Host(1), Tcp, b"").options(&["--registrar", "sip:{1}:5060;transport=tcp"]),
+            "registrar silent",
+            "may not serve this domain",
+            "TLS",
+        ),
+        (
+            || World::new().junk(Host(1), Tcp, HTTP).srv(&[Tcp], 1),
+            "registrar not_sip",
+            "web server",
+            "not TLS",
+        ),
+        (
+            || {
+                let refuses = |it: &Message| it.is_proven().then(|| it.response("403 Too many contacts"));
+                usual(new().says(move |it, _| refuses(it).map(Say::Response)))
+            },
+            "binding too_many_bindings",
+            "allows no more",
+            "password",
+        ),
+        (|| usual(new().refuses_calls("486 Busy Here")), "reach not_reachable", "explain 486", "480"),
+        (|| usual(new().refuses_calls("480 Gone")), "reach not_reachable", "knows no binding", "408"),
+    ];
+    std::thread::scope(|scope| {
+        for (world, wanted, has, lacks) in CASES {
+            scope.spawn(move || {
+                let object = world().run(&["check", "--json"]).json();
+                let (name, cause) = wanted.split_once(' ').unwrap();
+                let mut steps = object["steps"].as_array().unwrap().iter();
+                let found = steps.find(|step| step["step"] == name && step["cause"] == cause);
+                let found = found.unwrap_or_else(|| panic!("no {wanted}: {}", shown(&object)));
+                let hint = found["hint"].as_str().unwrap();
+                assert!(hint.contains(has) && !hint.contains(lacks), "{wanted}: {hint}");
+            });
+        }
+    });
+}
+
+/// What was not looked at says why, and what could not be measured is not passed over.
+#[test]
+fn what_was_not_measured_is_said_to_be_so() {
+    let behind_nat = behind(new().refuses_calls("480 Gone"), |_, datagram| Some(datagram.to_vec()));
+    for (world, lines) in [
+        (usual(new()).without_password(), &["the account step has failed"][..]),
+        (behind_nat, &["\nskipped  way           Via, Contact, Call-ID and body were not compared"]),
+    ] {
+        let ran = world.run(&["check"]);
+        let wrong = lines.iter().find(|line| !ran.stdout.contains(**line));
+        assert_eq!(wrong, None, "{}", ran.all());
+    }
 }

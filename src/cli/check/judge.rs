@@ -53,6 +53,8 @@ pub struct Judge {
     facts: Facts,
     /// The steps that were told, until this one.
     told: Vec<Step>,
+    /// Those of them that failed.
+    failed: Vec<Step>,
     ending: Option<Ending>,
 }
 
@@ -98,7 +100,7 @@ impl Judge {
                 self.facts.login = Some(report);
                 let verdicts = registration::login(&self.facts);
                 // The word for a password that nobody gave belongs to a step that was told already.
-                found.extend(verdicts.account);
+                self.tell(Step::Account, verdicts.account, &mut found);
                 self.tell(Step::Registrar, verdicts.registrar, &mut found);
                 self.tell(Step::Credentials, verdicts.credentials, &mut found);
                 if let Some(binding) = verdicts.binding {
@@ -127,9 +129,13 @@ impl Judge {
             }
             Measured::End(ending) => {
                 self.ending = Some(ending);
-                let why = if ending.is_cut_short { "the time was over" } else { "there was no way to" };
-                for step in Step::all() {
-                    self.tell(*step, vec![Finding::skipped(*step, why)], &mut found);
+                for step in Step::all().iter().copied() {
+                    let skipped = if ending.is_cut_short {
+                        Finding::skipped(step, "not looked at: the time was up")
+                    } else {
+                        self.passed_by(step)
+                    };
+                    self.tell(step, vec![skipped], &mut found);
                 }
             }
         }
@@ -178,6 +184,9 @@ impl Judge {
 
     /// Tells a step, once, and before it those that were passed by.
     fn tell(&mut self, step: Step, findings: Vec<Finding>, found: &mut Vec<Finding>) {
+        if findings.iter().any(|finding| finding.verdict == Verdict::Failed) {
+            self.failed.push(step);
+        }
         if self.told.contains(&step) {
             // What is wrong after all is told as well.
             found.extend(findings.into_iter().filter(|finding| finding.verdict >= Verdict::Warning));
@@ -189,11 +198,21 @@ impl Judge {
         for before in Step::all().iter().copied().filter(|before| *before < step) {
             if !self.told.contains(&before) {
                 self.told.push(before);
-                found.push(Finding::skipped(before, "there was no way to: see above"));
+                found.push(self.passed_by(before));
             }
         }
         self.told.push(step);
         found.extend(findings);
+    }
+}
+
+impl Judge {
+    /// A step that nobody came to: the last one before it that failed is why.
+    fn passed_by(&self, step: Step) -> Finding {
+        match self.failed.iter().copied().filter(|failed| *failed < step).max() {
+            Some(failed) => Finding::after(step, failed),
+            None => Finding::skipped(step, "not looked at: there was nothing to go on from"),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::json::{Object, schema_of};
 use super::paint::Paint;
 use crate::cli::exit::{Fault, FaultCause};
 use crate::cli::finding::{Finding, Step, Verdict};
-use crate::cli::text::{escape, json_line, milliseconds, readable, tenths};
+use crate::cli::text::{count, escape, json_line, milliseconds, readable, tenths};
 
 /// Where messages begin, in columns.
 const MESSAGE: usize = 23;
@@ -119,7 +119,7 @@ pub fn step(finding: &Finding, paint: Paint) -> String {
 #[must_use]
 pub fn verdict(aor: &str, findings: &[Finding], requests: u32, elapsed: Duration, paint: Paint) -> String {
     let aor = escape(&readable(aor)).into_owned();
-    let took = format!("{requests} requests, {}", milliseconds(elapsed));
+    let took = format!("{}, {}", count(requests, "request"), milliseconds(elapsed));
     let Some(worst) = worst(findings) else {
         return format!("{} {}", paint.good("Proved:"), hanging(&proved(&aor, findings, &took), 8, 8));
     };
@@ -131,7 +131,7 @@ pub fn verdict(aor: &str, findings: &[Finding], requests: u32, elapsed: Duration
     };
     let text = format!("{lead}{}: {}", name(worst), escape(&readable(what)));
     let indent = if worst.verdict == Verdict::Failed { 12 } else { 10 };
-    let looked = format!("Looked at with {requests} requests, in {}.", milliseconds(elapsed));
+    let looked = format!("Checked with {} in {}.", count(requests, "request"), milliseconds(elapsed));
     let head = format!("{}\n", paint.faint(&looked));
     head + &format!("{label} {}", hanging(&text, indent, 2))
 }
@@ -192,8 +192,8 @@ fn hanging(text: &str, column: usize, rest: usize) -> String {
 /// The line for Nagios: state, what was found first, and performance data.
 #[must_use]
 pub fn nagios(aor: &str, findings: &[Finding], requests: u32, elapsed: Duration) -> String {
-    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    let (failed, warned) = (count(Verdict::Failed), count(Verdict::Warning));
+    let number = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let (failed, warned) = (number(Verdict::Failed), number(Verdict::Warning));
     let state = match (failed, warned) {
         (0, 0) => "OK",
         (0, _) => "WARNING",

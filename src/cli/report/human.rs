@@ -21,7 +21,7 @@ use crate::sip::Q;
 use super::json::is_removal;
 use super::paint::Paint;
 use super::zone::Zone;
-use crate::cli::text::{day, escape, milliseconds, readable, seconds};
+use crate::cli::text::{count, day, escape, milliseconds, readable, seconds};
 
 /// Bindings of other devices beyond this number are counted, not listed.
 const OTHERS_SHOWN: usize = 10;
@@ -194,10 +194,6 @@ impl Rows {
             above = label;
         }
     }
-}
-
-fn count(number: u32, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A failure with its hint, and every destination if there were several.

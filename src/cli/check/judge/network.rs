@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::Facts;
 use crate::cli::diagnose;
 use crate::cli::exit::{Exit, FaultCause};
+use crate::cli::explain;
 use crate::cli::finding::{Finding, Step};
-use crate::cli::text::{day, escape, milliseconds};
+use crate::cli::text::{count, day, escape, milliseconds};
 use crate::proto::check::{Contacted, End, Names, Sighting};
 use crate::proto::identity::TlsSession;
 use crate::proto::{Cause, Question, Record, ResolveError, Transport};
@@ -58,7 +59,8 @@ fn nothing_found(names: &Names, name: &str) -> Finding {
         } else {
             "offers SIP, but by no transport that sipreg has"
         };
-        return failed(FaultCause::NoRecords, format!("{name} {what}"));
+        let case = if lacks_tls { explain::NO_TLS_SERVICE } else { explain::NO_KNOWN_SERVICE };
+        return failed(FaultCause::NoRecords, format!("{name} {what}")).hinting(case.hint);
     }
     if let Some(error) = &names.unlocatable {
         return failed(FaultCause::NoRecords, format!("nothing can be looked up: {error}"));
@@ -116,7 +118,10 @@ fn servers(facts: &Facts, is_found: bool) -> Vec<Finding> {
         };
         let message = format!("the name server {server} {what}");
         found.push(if is_found && others_answer {
-            Finding::warning(Step::Dns, cause, message + ", and another does")
+            let another = if cause == FaultCause::NameserverSilent { "does" } else { "does not" };
+            Finding::warning(Step::Dns, cause, format!("{message}, another {another}")).hinting(
+                "whoever runs it should know; until then --nameserver can name those alone that answer",
+            )
         } else if is_found {
             Finding::warning(Step::Dns, cause, message + " to every question")
         } else if others_answer {
@@ -138,6 +143,8 @@ fn tree(names: &Names) -> String {
     let srv = records(|question| matches!(question, Question::Srv(_)));
     let targets: Vec<String> = srv
         .filter_map(|record| match record {
+            // "." stands for a service that is not offered.
+            Record::Srv(srv) if srv.target.trim_end_matches('.').is_empty() => None,
             Record::Srv(srv) => Some(format!("{}:{}", srv.target, srv.port)),
             Record::A(_) | Record::Aaaa(_) | Record::Naptr(_) => None,
         })
@@ -243,7 +250,16 @@ fn nobody(down: &[&Contacted], all: &[Contacted]) -> Vec<Finding> {
         match found.iter_mut().find(|known| known.cause == Some(cause)) {
             Some(known) if known.message.len() < 200 => known.message += &format!("; {message}"),
             Some(_) => {}
-            None => found.push(Finding::failed(Step::Network, cause, exit, message)),
+            None => {
+                let finding = Finding::failed(Step::Network, cause, exit, message);
+                // Every transport that could tell more was tried.
+                let is_silent = cause == FaultCause::Silent;
+                found.push(if is_silent {
+                    finding.hinting(explain::SILENT_ALTOGETHER.hint)
+                } else {
+                    finding
+                });
+            }
         }
     }
     for other in all.iter().filter(|contact| !contact.is_offered && is_up(contact)) {
@@ -255,7 +271,10 @@ fn nobody(down: &[&Contacted], all: &[Contacted]) -> Vec<Finding> {
             }
         };
         let via = destination.transport.as_via();
-        let message = format!("{} answers over {via}, which nothing leads to", destination.address);
+        let message = format!(
+            "{} does answer over {via}, though no record and no URI leads there",
+            destination.address
+        );
         let hint = format!("--transport {over} goes there; the name service should name it, too");
         found.push(Finding::warning(Step::Network, cause, message).hinting(hint));
     }
@@ -307,11 +326,11 @@ pub(super) fn sessions(facts: &Facts) -> Vec<Finding> {
     let secure: Vec<&Contacted> =
         contacts.contacts.iter().filter(|contact| contact.is_offered).filter(is_secure).collect();
     if secure.is_empty() {
-        return vec![Finding::skipped(Step::Tls, "no destination is one over TLS")];
+        return vec![Finding::skipped(Step::Tls, "no destination uses TLS")];
     }
     let met: Vec<&Contacted> = secure.into_iter().filter(|contact| is_up(contact)).collect();
     if met.is_empty() {
-        return vec![Finding::skipped(Step::Tls, "nobody is there to show a certificate")];
+        return vec![Finding::skipped(Step::Tls, "no destination over TLS answers")];
     }
     let mut found: Vec<Finding> = met.iter().filter_map(|contact| session(contact, facts)).collect();
     if found.is_empty() {
@@ -343,14 +362,17 @@ fn session(contact: &Contacted, facts: &Facts) -> Option<Finding> {
         }
         End::Silent | End::Failed(Cause::TimedOut) if session.is_none() => {
             let seconds = elapsed.as_secs_f64();
-            let message =
-                format!("{at} takes the connection, and no answer to the handshake within {seconds:.1} s");
-            Some(Finding::failed(Step::Tls, FaultCause::Silent, Exit::Timeout, message))
+            let message = format!(
+                "{at} takes the connection, but does not answer the TLS handshake within {seconds:.1} s"
+            );
+            let finding = Finding::failed(Step::Tls, FaultCause::Silent, Exit::Timeout, message);
+            Some(finding.hinting(explain::SILENT_TLS.hint))
         }
         End::Closed | End::Failed(Cause::Reset) if session.is_none() => {
             let message =
-                format!("{at} closes the connection in the handshake: probably it does not speak TLS");
-            Some(Finding::failed(Step::Tls, FaultCause::NotTls, Exit::Untrusted, message))
+                format!("{at} closes the connection in the TLS handshake: it probably does not speak TLS");
+            let finding = Finding::failed(Step::Tls, FaultCause::NotTls, Exit::Untrusted, message);
+            Some(finding.hinting(explain::CLOSED_IN_HANDSHAKE.hint))
         }
         End::Connected | End::Answered | End::Silent | End::Failed(_) | End::Closed | End::OutOfStep(_) => {
             let certificate = session?.certificate.as_ref()?;
@@ -358,7 +380,7 @@ fn session(contact: &Contacted, facts: &Facts) -> Option<Finding> {
             (session?.verified && left < SOON).then(|| {
                 let days = left.as_secs() / 86_400;
                 let until = day(certificate.not_after);
-                let days = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+                let days = if days == 0 { "less than a day".to_owned() } else { count(days, "day") };
                 let message = format!("the certificate of {at} runs out in {days}, on {until}");
                 Finding::warning(Step::Tls, FaultCause::CertificateExpiresSoon, message)
             })

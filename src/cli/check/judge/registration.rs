@@ -2,10 +2,11 @@
 
 use super::Facts;
 use super::network::is_up;
-use crate::cli::diagnose::diagnose;
+use crate::cli::diagnose::{self, diagnose};
 use crate::cli::exit::{Exit, Fault, FaultCause};
+use crate::cli::explain;
 use crate::cli::finding::{Finding, Step, Verdict};
-use crate::cli::text::{escape, seconds, shown};
+use crate::cli::text::{self, escape, seconds, shown};
 use crate::proto::check::{Contacted, End, Sighting};
 use crate::proto::client::contact::is_same;
 use crate::proto::client::outcome::{
@@ -35,7 +36,16 @@ pub(super) fn unanswered(facts: &Facts) -> Option<Vec<Finding>> {
     let offered = contacts.contacts.iter().filter(|contact| contact.is_offered && is_up(contact));
     let met: Vec<&Contacted> = offered.filter(|contact| !failed_in_tls(&contact.sighting)).collect();
     let Some(first) = met.first() else {
-        return Some(vec![Finding::skipped(Step::Registrar, "nobody is there to be asked")]);
+        let all = &contacts.contacts;
+        let is_there = all.iter().any(|contact| contact.is_offered && is_up(contact));
+        return Some(vec![if is_there {
+            Finding::skipped(
+                Step::Registrar,
+                "nobody was asked: no TLS session came about with whoever is there",
+            )
+        } else {
+            Finding::skipped(Step::Registrar, "nobody is there to be asked")
+        }]);
     };
     // Who speaks something else than SIP says more than who is silent.
     let strange = met.iter().find_map(|contact| stranger(&contact.sighting));
@@ -60,41 +70,41 @@ fn stranger(sighting: &Sighting) -> Option<Finding> {
         (End::OutOfStep(FramingError::Http), _) => format!("{at} answers in HTTP"),
         (End::OutOfStep(FramingError::Greeting), _) => format!("{at} greets in another protocol than SIP"),
         (End::OutOfStep(FramingError::Tls), _) => {
-            format!("{at} answers in TLS: that is a port for TLS, and it was asked in the clear")
+            format!("{at} answers in TLS: it is a port for TLS, and was asked without")
         }
         (End::OutOfStep(_), _) => format!("{at} sends something that is not SIP"),
         (End::Failed(Cause::Upgrade(fault)), _) => format!("{at} opens no WebSocket for SIP: {fault}"),
         (_, Some((_, count, AnswerFault::Unreadable(error)))) => {
-            format!("{count} answers came from {at}, and none is SIP: {error}")
+            format!("{} came from {at}, none of them SIP: {error}", text::count(count, "answer"))
         }
         (_, _) => return None,
     };
     let finding = Finding::failed(Step::Registrar, FaultCause::NotSip, Exit::Misbehaved, what);
     Some(match sighting.end {
-        End::OutOfStep(FramingError::Tls) => {
-            finding.hinting("--transport tls speaks TLS there; or the port is another one, 5060 without TLS")
-        }
-        End::OutOfStep(_) | End::Connected | End::Answered | End::Silent | End::Failed(_) | End::Closed => {
-            finding
-        }
+        End::OutOfStep(error) => finding.hinting(diagnose::not_sip(error).hint),
+        End::Failed(Cause::Upgrade(fault)) => finding.hinting(diagnose::upgrade(fault).hint),
+        End::Connected | End::Answered | End::Silent | End::Failed(_) | End::Closed => finding,
     })
 }
 
 fn silent(sighting: &Sighting) -> Finding {
     let at = at(sighting);
-    let (exit, message) = match (sighting.end, sighting.unusable.most()) {
+    let (exit, message, case) = match (sighting.end, sighting.unusable.most()) {
         (_, Some((_, count, fault))) => {
-            (Exit::Timeout, format!("{count} answers came from {at}, none usable: {fault}"))
+            let answers = text::count(count, "answer");
+            (Exit::Timeout, format!("{answers} came from {at}, none usable: {fault}"), explain::UNUSABLE)
         }
         (End::Closed | End::Failed(_), None) => {
-            (Exit::Unreachable, format!("{at} takes the connection, and closes it without an answer"))
+            let message = format!("{at} takes the connection, and closes it without an answer");
+            (Exit::Unreachable, message, explain::CONNECTION_CLOSED)
         }
         (End::Connected | End::Answered | End::Silent | End::OutOfStep(_), None) => {
             let seconds = sighting.elapsed.as_secs_f64();
-            (Exit::Timeout, format!("{at} is there, and says nothing to REGISTER within {seconds:.1} s"))
+            let message = format!("{at} is there, but does not answer REGISTER within {seconds:.1} s");
+            (Exit::Timeout, message, explain::SILENT_TCP)
         }
     };
-    Finding::failed(Step::Registrar, FaultCause::Silent, exit, message)
+    Finding::failed(Step::Registrar, FaultCause::Silent, exit, message).hinting(case.hint)
 }
 
 /// The registrar has shown that it is one, without a registration.
@@ -114,7 +124,7 @@ fn software(facts: &Facts) -> String {
         let row = HeaderName::parse(name).ok().and_then(|name| headers.get(&name))?;
         Some(escape(&row.text_lossy()).into_owned())
     };
-    let mut parts = vec![format!("takes REGISTER (answered {})", answer.response.status)];
+    let mut parts = vec![format!("answers REGISTER with {}", answer.response.status)];
     if let Some(software) = text(b"Server").or_else(|| text(b"User-Agent")) {
         parts.push(software);
     }
@@ -147,7 +157,9 @@ fn redirects(facts: &Facts, report: &Report) -> Vec<Finding> {
     }
     let to = shown(&report.request_uri.to_string());
     let message = format!("the registrar sends us on, to {to}");
-    vec![Finding::warning(Step::Registrar, FaultCause::Redirected, message)]
+    let hint =
+        format!("it works; --registrar {to} asks there at once, if that is where the account is for good");
+    vec![Finding::warning(Step::Registrar, FaultCause::Redirected, message).hinting(hint)]
 }
 
 fn was_redirected(report: &Report) -> bool {
@@ -168,7 +180,7 @@ fn credentials(facts: &Facts, report: &Report) -> Vec<Finding> {
     let text = format!("{} {}, realm \"{realm}\": accepted", first.scheme, escape(&first.algorithm));
     let is_md5 = first.algorithm.to_ascii_uppercase().starts_with("MD5");
     if is_md5 && !is_secure {
-        let message = format!("{text}; MD5, and not over TLS");
+        let message = format!("{text}, but MD5 without TLS");
         return vec![Finding::warning(Step::Credentials, FaultCause::ClearMd5, message)];
     }
     vec![Finding::ok(Step::Credentials, text)]
@@ -178,18 +190,18 @@ fn credentials(facts: &Facts, report: &Report) -> Vec<Finding> {
 fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
     let fault = diagnose(failure, report);
     let of = |step, fault: Fault, otherwise| vec![Finding::of_fault(step, fault, otherwise)];
-    let skipped = |step| vec![Finding::skipped(step, "there was no way to: see above")];
+    let after = |step, failed| vec![Finding::after(step, failed)];
     let at_registrar = |registrar| Verdicts {
         account: Vec::new(),
         registrar,
-        credentials: skipped(Step::Credentials),
-        binding: Some(skipped(Step::Binding)),
+        credentials: after(Step::Credentials, Step::Registrar),
+        binding: Some(after(Step::Binding, Step::Registrar)),
     };
     let at_credentials = |credentials| Verdicts {
         account: Vec::new(),
         registrar: redirects(facts, report),
         credentials,
-        binding: Some(skipped(Step::Binding)),
+        binding: Some(after(Step::Binding, Step::Credentials)),
     };
     let was_asked = report.challenged || !report.auth.is_empty();
     let at_binding = |binding| Verdicts {
@@ -201,7 +213,8 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
     match failure {
         Failure::Credentials(CredentialsFailure::Missing { has_others: false, .. }) => Verdicts {
             account: of(Step::Account, fault, FaultCause::PasswordMissing),
-            ..at_credentials(skipped(Step::Credentials))
+            binding: Some(after(Step::Binding, Step::Account)),
+            ..at_credentials(after(Step::Credentials, Step::Account))
         },
         // Asked once more after the answer, or for nothing that could be answered.
         Failure::Credentials(CredentialsFailure::NoChallenge | CredentialsFailure::Endless)
@@ -236,7 +249,15 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
             let fault = Fault { cause: Some(FaultCause::Redirected), message, hint: None, ..fault };
             at_registrar(of(Step::Registrar, fault, FaultCause::Redirected))
         }
-        Failure::Timeout => at_registrar(of(Step::Registrar, fault, FaultCause::Silent)),
+        Failure::Timeout => {
+            let is_silent = fault.cause == Some(FaultCause::Silent);
+            let hint = if is_silent && answers_others(facts) {
+                Some(explain::SILENT_TO_REGISTER.hint.to_owned())
+            } else {
+                fault.hint
+            };
+            at_registrar(of(Step::Registrar, Fault { hint, ..fault }, FaultCause::Silent))
+        }
         Failure::Unreachable(_) => {
             // Somebody was there a moment ago.
             let fault = Fault { cause: None, ..fault };
@@ -256,6 +277,13 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
             }
         },
     }
+}
+
+/// Whether the server that was registered at has answered another request than REGISTER.
+fn answers_others(facts: &Facts) -> bool {
+    let contacts = facts.contacts.as_ref();
+    let chosen = contacts.and_then(|contacts| contacts.contacts.get(contacts.chosen?));
+    chosen.is_some_and(|chosen| chosen.sighting.aside.is_some())
 }
 
 /// The credentials were good, whatever came after.
@@ -308,8 +336,8 @@ pub(super) fn life(facts: &Facts) -> Vec<Finding> {
     text += if life.removed.is_some() { ", removed again" } else { ", and no time to remove it" };
     let others = facts.life.as_ref().and_then(|life| life.fetched.result.as_ref().ok());
     let others = others.map_or(0, |success| success.bindings.len().saturating_sub(1));
-    if others > 0 {
-        text += &format!("; {others} other binding{}", if others == 1 { "" } else { "s" });
+    if let Ok(others @ 1..) = u64::try_from(others) {
+        text += &format!("; {}", text::count(others, "other binding"));
     }
     vec![Finding::ok(Step::Binding, text)]
 }
@@ -343,8 +371,8 @@ fn not_removed(removed: &Report) -> Option<Finding> {
     let message = format!("the binding could not be removed: {}", fault.message);
     let finding = Finding::failed(Step::Binding, FaultCause::NotRemoved, Exit::Misbehaved, message);
     Some(match fault.hint {
-        Some(hint) if finding.hint.is_none() => finding.hinting(hint),
-        Some(_) | None => finding,
+        Some(hint) => finding.hinting(hint),
+        None => finding,
     })
 }
 
@@ -355,7 +383,7 @@ fn lifetime(facts: &Facts, granted: &Granted) -> Option<Finding> {
     if is_kept {
         return None;
     }
-    let message = format!("{} were asked for, and {} granted", seconds(asked), seconds(granted.expires));
+    let message = format!("asked for {}, granted {}", seconds(asked), seconds(granted.expires));
     Some(Finding::warning(Step::Binding, FaultCause::LifetimeChanged, message))
 }
 

@@ -8,6 +8,12 @@ use crate::proto::check::{Call, Change, End, Knowledge, Passage, Sighting, Size}
 use crate::proto::{AnswerFault, Cause, Transport};
 use std::net::SocketAddr;
 
+/// What is not measured of servers that share their bindings.
+const NONCES: &str = "whether they share nonces was not measured: the password goes to one server only";
+
+/// What a request that has not come back can't show.
+const NOT_COMPARED: &str = "Via, Contact, Call-ID and body were not compared, as no request came back";
+
 /// Clocks that differ by so many seconds are told of.
 const CLOCKS: u64 = 300;
 
@@ -20,21 +26,32 @@ pub(super) fn way(facts: &Facts) -> Vec<Finding> {
     found.extend(size.filter(|size| are_small_answered(facts, size)).and_then(size_lost));
     found.extend(nat(facts));
     found.sort_by_key(|finding| finding.verdict != Verdict::Failed);
+    let is_compared = passage.call.as_ref().is_some_and(|call| call.arrival.is_some());
+    let is_tampered = found.iter().any(|finding| finding.cause == Some(FaultCause::Tampered));
     if !found.is_empty() {
+        if !is_compared && !is_tampered {
+            found.push(Finding::skipped(Step::Way, NOT_COMPARED));
+        }
         return found;
     }
     let mut parts = Vec::new();
     if seen(facts).is_some() {
         parts.push("no NAT".to_owned());
     }
-    if passage.call.as_ref().is_some_and(|call| call.arrival.is_some()) {
+    if is_compared {
         parts.push("Via, Contact, Call-ID and body come through unchanged".to_owned());
     }
     if let Some(octets) = size.and_then(passed) {
-        parts.push(format!("{octets} octets at once pass"));
+        parts.push(format!("a request of {octets} octets passes"));
     }
     if parts.is_empty() {
         return vec![Finding::skipped(Step::Way, "nobody answers who could say how we are seen")];
+    }
+    if !is_compared {
+        parts.push(NOT_COMPARED.to_owned());
+    }
+    if size.and_then(passed).is_none() {
+        parts.push("whether large requests pass was not measured".to_owned());
     }
     vec![Finding::ok(Step::Way, parts.join("; "))]
 }
@@ -58,7 +75,7 @@ fn nat(facts: &Facts) -> Option<Finding> {
     if (local.ip(), local.port()) == (seen.ip(), seen.port()) {
         return None;
     }
-    let message = format!("the registrar sees us at {seen}, not {local}: there is a NAT between");
+    let message = format!("the registrar sees us at {seen}, not {local}: a NAT is in between");
     Some(Finding::warning(Step::Way, FaultCause::BehindNat, message))
 }
 
@@ -75,9 +92,9 @@ fn tampered(facts: &Facts, passage: &Passage) -> Option<Finding> {
     let call = passage.call.as_ref().and_then(|call| of_sighting(&call.sighting));
     let others = contacts.contacts.iter().find_map(|contact| of_sighting(&contact.sighting));
     match call.or(others)? {
-        (_, _, fault @ (AnswerFault::SentBy | AnswerFault::CallId | AnswerFault::FromTag)) => {
-            Some(failed(format!("an application layer gateway changes what we send: in the answers {fault}")))
-        }
+        (_, _, fault @ (AnswerFault::SentBy | AnswerFault::CallId | AnswerFault::FromTag)) => Some(failed(
+            format!("an application layer gateway changes what we send: in the answers, {fault}"),
+        )),
         (
             _,
             _,
@@ -140,7 +157,9 @@ fn size_lost(size: &Size) -> Option<Finding> {
     let nor = if transport == Transport::Udp { ", nor over TCP" } else { "" };
     let over = transport.as_via();
     let message = format!("a request of {octets} octets gets no answer over {over}{nor}; a small one does");
-    Some(Finding::failed(Step::Way, FaultCause::SizeLost, Exit::Unmet, message))
+    let hint = "the server, or something on the way such as a firewall or a tunnel with a small MTU, drops long requests: \
+                the server's log tells which";
+    Some(Finding::failed(Step::Way, FaultCause::SizeLost, Exit::Unmet, message).hinting(hint))
 }
 
 /// Whether a call would arrive.
@@ -163,7 +182,7 @@ pub(super) fn reach(facts: &Facts) -> Vec<Finding> {
         (Some(later), Some(patience)) if later.arrival.is_none() => {
             let patience = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX);
             let message = format!(
-                "a request for the AOR arrives at once, and not any more after {} without traffic ({})",
+                "a request for the AOR arrives at once, but no longer after {} without traffic ({})",
                 seconds(patience),
                 outcome(later)
             );
@@ -171,16 +190,18 @@ pub(super) fn reach(facts: &Facts) -> Vec<Finding> {
         }
         (Some(_), Some(patience)) => {
             let patience = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX);
-            let text =
-                format!("a request for the AOR arrives, also after {} without traffic", seconds(patience));
+            let text = format!(
+                "a request for the AOR arrives here, even after {} without traffic",
+                seconds(patience)
+            );
             vec![Finding::ok(Step::Reach, text)]
         }
         (_, _) => {
             let time = call.sighting.answer.as_ref().map(|answer| milliseconds(answer.after));
-            let time = time.map(|time| format!(", there and back in {time}")).unwrap_or_default();
+            let time = time.map(|time| format!(" (there and back in {time})")).unwrap_or_default();
             vec![Finding::ok(
                 Step::Reach,
-                format!("a request for the AOR arrives here{time}: so would a call"),
+                format!("a request for the AOR arrives here{time}, and so would a call"),
             )]
         }
     }
@@ -198,7 +219,7 @@ fn outcome(call: &Call) -> String {
 
 fn unreached(facts: &Facts, call: &Call) -> Finding {
     if let Some(200..=299) = call.sighting.status() {
-        let message = "a request for the AOR was answered, and did not arrive here: another device, or the server \
+        let message = "a request for the AOR was answered, but did not arrive here: another device, or the server \
                        itself, has taken it";
         return Finding::warning(Step::Reach, FaultCause::AnsweredByOther, message);
     }
@@ -211,7 +232,32 @@ fn unreached(facts: &Facts, call: &Call) -> Finding {
             "'sipreg keep' binds the address that the registrar sees and keeps the way open; --advertise {seen} binds \
              it once"
         )),
-        Some(_) | None => finding,
+        Some(_) | None => finding.hinting(astray(call)),
+    }
+}
+
+/// What to do about a request that did not arrive, by what became of it.
+fn astray(call: &Call) -> String {
+    match call.sighting.status() {
+        Some(404 | 410 | 480 | 604) => {
+            "the proxy says that it knows no binding, where the registrar has one: do they share \
+                                        the location service? --proxy names another way in"
+                .to_owned()
+        }
+        Some(405 | 501) => {
+            "the server takes no OPTIONS for the AOR, so this says little about calls: place a real one"
+                .to_owned()
+        }
+        Some(408) | None => {
+            "it got lost behind the server, or on its way to us: 'sipreg keep' keeps the way open; with \
+                             --transport tcp calls come back over our own connection"
+                .to_owned()
+        }
+        Some(status) => {
+            format!(
+                "'sipreg explain {status}' says what the status means; another device may have said it: 'sipreg list'"
+            )
+        }
     }
 }
 
@@ -219,7 +265,7 @@ fn unreached(facts: &Facts, call: &Call) -> Finding {
 pub(super) fn clock(facts: &Facts) -> Vec<Finding> {
     let nearest = facts.dates.iter().min_by_key(|(at, date)| at.abs_diff(*date));
     let Some((at, date)) = nearest else {
-        return vec![Finding::skipped(Step::Clock, "no answer says what time it is")];
+        return vec![Finding::skipped(Step::Clock, "no answer came with a Date")];
     };
     let apart = at.abs_diff(*date);
     if apart < CLOCKS {
@@ -255,7 +301,7 @@ pub(super) fn others(facts: &Facts) -> Vec<Finding> {
     if let Some(first) = left.first() {
         let more = left.len() - 1;
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let message = format!("bound at this host, and nobody is there: {first}{more}");
+        let message = format!("bound at this host, but nobody answers there: {first}{more}");
         found.push(Finding::warning(Step::Others, FaultCause::Leftovers, message));
     }
     if !found.is_empty() {
@@ -263,13 +309,17 @@ pub(super) fn others(facts: &Facts) -> Vec<Finding> {
     }
     let bound = facts.passage.as_ref().and_then(|passage| passage.bound.as_deref());
     if bound.is_none_or(|bound| bound.result.is_err()) {
-        return vec![Finding::skipped(Step::Others, "nothing is bound that others could know of")];
+        return vec![Finding::skipped(Step::Others, "nothing is bound that other servers could know of")];
     }
     let known = others.servers.iter().filter(|(_, knowledge)| *knowledge == Knowledge::Known).count();
     let mut parts = vec![match (others.servers.len(), known) {
         (0, _) => "no other server".to_owned(),
-        (1, 1) => "the other server knows the binding, too".to_owned(),
-        (all, known) => format!("{known} of {all} other servers know the binding"),
+        (1, 1) => format!("the other server knows the binding, too ({NONCES})"),
+        (1, _) => "the other server does not say whether it knows the binding".to_owned(),
+        (all, known) if all == known => format!("all {all} other servers know the binding ({NONCES})"),
+        (all, known) => {
+            format!("{known} of {all} other servers know the binding, the rest does not say ({NONCES})")
+        }
     }];
     parts.push(match others.bindings.len() {
         0 => "no other binding".to_owned(),

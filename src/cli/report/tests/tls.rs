@@ -150,7 +150,7 @@ fn what_is_wrong_with_a_certificate() {
     hint: 'sipreg explain tls_version' says more, 'sipreg check' finds out
     "not_tls"
     error: WHO: what answers is not TLS
-    hint: a port of plain SIP, perhaps: TLS is mostly at 5061; --transport tcp goes without it
+    hint: perhaps a port of plain SIP: TLS is usually at 5061; --transport tcp goes without it
     hint: 'sipreg explain not_tls' says more, 'sipreg check' finds out
     null
     error: WHO: the server ended TLS with the alert handshake_failure
@@ -296,7 +296,7 @@ fn what_else_answers_or_does_not() {
     }
     insta::assert_snapshot!(said, @r"
     error: 192.0.2.1:5060 over UDP answers in TLS
-    hint: that port is one for TLS: --transport tls, or a sips: address
+    hint: that port is one for TLS: --transport tls, or a sips: address; SIP without TLS is usually at 5060
     hint: 'sipreg explain not_sip' says more, 'sipreg check' finds out
     error: 192.0.2.1:5060 over UDP answers in HTTP
     hint: a web server, or one for WebSocket: --transport ws or wss, with --ws-path, or another port
