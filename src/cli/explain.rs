@@ -273,6 +273,11 @@ pub const SILENT_TO_REGISTER: Case = Case {
     hint: "it answers OPTIONS, and says nothing to REGISTER: perhaps it is no registrar, or takes nobody from here; its log tells \
            more",
 };
+/// A connection that is closed where a port for TLS may be.
+pub const CLOSED_AT_TLS_PORT: Case = Case {
+    seen: "check: closes the connection without an answer, at port 5061",
+    hint: "it may be a port for TLS: --transport tls tells; else it may not serve this domain, or not over this transport",
+};
 /// Answers that can't be used, and then silence.
 pub const UNUSABLE: Case = Case {
     seen: "answers came from ..., none usable",
@@ -729,6 +734,7 @@ pub const ENTRIES: &[Entry] = &[
             CONNECTING_TIMED_OUT,
             CONNECTION_RESET,
             CONNECTION_CLOSED,
+            CLOSED_AT_TLS_PORT,
             CLOSED_IN_HANDSHAKE,
             TOO_LARGE,
             LOCAL_ADDRESS,
@@ -1092,6 +1098,7 @@ pub const CAUSES: &[Entry] = &[
             CONNECTING_TIMED_OUT,
             SILENT_ALTOGETHER,
             SILENT_TO_REGISTER,
+            CLOSED_AT_TLS_PORT,
         ],
         ..NONE
     },

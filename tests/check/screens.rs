@@ -417,7 +417,7 @@ type Hinting = (fn() -> World, &'static str, &'static str, &'static str);
 /// Hints fit what was tried, and what was seen: nothing is advised that was done already, nor claimed that is not known.
 #[test]
 fn hints_fit_what_was_found() {
-    const CASES: [Hinting; 9] = [
+    const CASES: [Hinting; 10] = [
         (
             || World::new().silent(Host(1), &[Udp]).srv(&[Udp], 1),
             "network silent",
@@ -442,6 +442,12 @@ fn hints_fit_what_was_found() {
             "registrar silent",
             "may not serve this domain",
             "TLS",
+        ),
+        (
+            || World::new().junk(Host(1), Tls, b"").options(&["--registrar", "sip:{1}:5061;transport=tcp"]),
+            "registrar silent",
+            "may be a port for TLS",
+            "that port is one",
         ),
         (
             || World::new().junk(Host(1), Tcp, HTTP).srv(&[Tcp], 1),

@@ -15,6 +15,9 @@ use crate::proto::client::outcome::{
 use crate::proto::{AnswerFault, Cause};
 use crate::sip::{AnyUri, FramingError, HeaderName, NameAddr};
 
+/// The port of SIP over TLS (RFC 3261 §19.1.2).
+const TLS_PORT: u16 = 5061;
+
 /// A lifetime that was granted may have shrunk by so many seconds on the way.
 const SLACK: u32 = 2;
 
@@ -49,7 +52,7 @@ pub(super) fn unanswered(facts: &Facts) -> Option<Vec<Finding>> {
     };
     // Who speaks something else than SIP says more than who is silent.
     let strange = met.iter().find_map(|contact| stranger(&contact.sighting));
-    Some(vec![strange.unwrap_or_else(|| silent(&first.sighting))])
+    Some(vec![strange.unwrap_or_else(|| silent(facts, &first.sighting))])
 }
 
 fn failed_in_tls(sighting: &Sighting) -> bool {
@@ -87,7 +90,7 @@ fn stranger(sighting: &Sighting) -> Option<Finding> {
     })
 }
 
-fn silent(sighting: &Sighting) -> Finding {
+fn silent(facts: &Facts, sighting: &Sighting) -> Finding {
     let at = at(sighting);
     let (exit, message, case) = match (sighting.end, sighting.unusable.most()) {
         (_, Some((_, count, fault))) => {
@@ -95,8 +98,13 @@ fn silent(sighting: &Sighting) -> Finding {
             (Exit::Timeout, format!("{answers} came from {at}, none usable: {fault}"), explain::UNUSABLE)
         }
         (End::Closed | End::Failed(_), None) => {
+            let case = if may_want_tls(facts, sighting) {
+                explain::CLOSED_AT_TLS_PORT
+            } else {
+                explain::CONNECTION_CLOSED
+            };
             let message = format!("{at} takes the connection, and closes it without an answer");
-            (Exit::Unreachable, message, explain::CONNECTION_CLOSED)
+            (Exit::Unreachable, message, case)
         }
         (End::Connected | End::Answered | End::Silent | End::OutOfStep(_), None) => {
             let seconds = sighting.elapsed.as_secs_f64();
@@ -105,6 +113,15 @@ fn silent(sighting: &Sighting) -> Finding {
         }
     };
     Finding::failed(Step::Registrar, FaultCause::Silent, exit, message).hinting(case.hint)
+}
+
+/// Whether something speaks for a port of TLS that was asked without: its number, or a destination over TLS at that place.
+fn may_want_tls(facts: &Facts, sighting: &Sighting) -> bool {
+    let there = &sighting.destination;
+    let contacts = facts.contacts.iter().flat_map(|contacts| &contacts.contacts);
+    let mut others = contacts.map(|contact| &contact.sighting.destination);
+    let is_secure_there = others.any(|other| other.transport.is_secure() && other.address == there.address);
+    !there.transport.is_secure() && (there.address.port() == TLS_PORT || is_secure_there)
 }
 
 /// The registrar has shown that it is one, without a registration.
