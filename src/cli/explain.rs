@@ -1061,7 +1061,7 @@ pub const CAUSES: &[Entry] = &[
     ),
     known_cause(
         &["algorithm_unserved"],
-        "no challenge can, or may, be answered so that the registrar takes the answer",
+        "no challenge can be answered: an unknown algorithm, one that is not allowed, or nonces that never hold",
         &[UNKNOWN_ALGORITHM, TOO_WEAK, OTHER_HA1],
     ),
     known_cause(&["name_unknown"], "the name service does not know the name", &[NAME_UNKNOWN]),
@@ -1171,7 +1171,7 @@ pub const CAUSES: &[Entry] = &[
         remedies: &[
             "try again later, or another server with --proxy; --retry-for of the other commands waits for it",
         ],
-        vain: &["change anything of the account: it is not to blame"],
+        vain: &["change anything about the account: it is not to blame"],
         ..NONE
     },
     Entry {
@@ -1250,7 +1250,7 @@ const FINDINGS: &[Entry] = &[
         remedies: &[
             "whoever runs the servers should know: until it is back, each registration that begins there takes longer",
         ],
-        vain: &["change anything of the account: it is not to blame"],
+        vain: &["change anything about the account: it is not to blame"],
         ..NONE
     },
     Entry {
@@ -1346,7 +1346,7 @@ const FINDINGS: &[Entry] = &[
         meaning: "a longer or a shorter lifetime was granted than was asked for",
         causes: &["a registrar with a fixed lifetime"],
         remedies: &[
-            "nothing has to be done: 'sipreg keep' refreshes by what is granted; --expires can ask for that at once",
+            "nothing has to be done: 'sipreg keep' refreshes by what is granted; --expires asks for that right away",
         ],
         ..NONE
     },
@@ -1400,8 +1400,8 @@ const FINDINGS: &[Entry] = &[
         meaning: "calls arrive at first, but no longer after a time without traffic: the NAT forgets",
         causes: &["a NAT that forgets datagrams after some seconds, as many do after 30"],
         remedies: &[
-            "'sipreg keep' sends keep-alives: --keepalive 15s over UDP, in half the time that was too long; or --transport \
-             tcp, which NATs remember longer",
+            "over UDP, 'sipreg keep' with a --keepalive of half the time that was too long; or --transport tcp, which NATs remember \
+             longer",
         ],
         vain: &["shorten --expires: that does the same with more traffic"],
         ..NONE

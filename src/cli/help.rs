@@ -282,7 +282,7 @@ What you take to answer a question does not count";
 
 /// What `--quiet` leaves of `sipreg check`.
 pub const CHECK_QUIET: &str = "\
-The exit status says how it ended, and one line on stderr which step it was. What --json and --nagios print is \
+The exit status says how it ended, and stderr which step failed and what to do. What --json and --nagios print is \
 printed all the same, and so is the warning of --tls-insecure";
 
 /// `sipreg check`.

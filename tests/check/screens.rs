@@ -417,14 +417,19 @@ type Hinting = (fn() -> World, &'static str, &'static str, &'static str);
 /// Hints fit what was tried, and what was seen: nothing is advised that was done already, nor claimed that is not known.
 #[test]
 fn hints_fit_what_was_found() {
-    const CASES: [Hinting; 10] = [
+    const CASES: [Hinting; 11] = [
         (
             || World::new().silent(Host(1), &[Udp]).srv(&[Udp], 1),
             "network silent",
             "host and port",
             "--transport",
         ),
-        (|| World::new().silent(Host(1), &[Tls]).srv(&[Tls], 1), "tls silent", "TLS handshake", "Firewalls"),
+        (
+            || World::new().silent(Host(1), &[Tls]).srv(&[Tls], 1).timeout("6s"),
+            "tls silent",
+            "TLS handshake",
+            "Firewalls",
+        ),
         (
             || World::new().junk(Host(1), Tls, b"").srv(&[Tls], 1),
             "tls not_tls",
@@ -463,6 +468,12 @@ fn hints_fit_what_was_found() {
             "binding too_many_bindings",
             "allows no more",
             "password",
+        ),
+        (
+            || usual(new().says(|it, _| it.is_proven().then(|| Say::Response(it.response("407 Again"))))),
+            "credentials password_wrong",
+            "password and the user name first",
+            "--",
         ),
         (|| usual(new().refuses_calls("486 Busy Here")), "reach not_reachable", "explain 486", "480"),
         (|| usual(new().refuses_calls("480 Gone")), "reach not_reachable", "knows no binding", "408"),

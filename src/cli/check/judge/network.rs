@@ -119,9 +119,8 @@ fn servers(facts: &Facts, is_found: bool) -> Vec<Finding> {
         let message = format!("the name server {server} {what}");
         found.push(if is_found && others_answer {
             let another = if cause == FaultCause::NameserverSilent { "does" } else { "does not" };
-            Finding::warning(Step::Dns, cause, format!("{message}, another {another}")).hinting(
-                "whoever runs it should know; until then --nameserver can name those alone that answer",
-            )
+            Finding::warning(Step::Dns, cause, format!("{message}, another {another}"))
+                .hinting("whoever runs it should know; until it is mended, --nameserver can leave it out")
         } else if is_found {
             Finding::warning(Step::Dns, cause, message + " to every question")
         } else if others_answer {

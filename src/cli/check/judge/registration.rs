@@ -73,7 +73,7 @@ fn stranger(sighting: &Sighting) -> Option<Finding> {
         (End::OutOfStep(FramingError::Http), _) => format!("{at} answers in HTTP"),
         (End::OutOfStep(FramingError::Greeting), _) => format!("{at} greets in another protocol than SIP"),
         (End::OutOfStep(FramingError::Tls), _) => {
-            format!("{at} answers in TLS: it is a port for TLS, and was asked without")
+            format!("{at} answers in TLS, where it was asked without")
         }
         (End::OutOfStep(_), _) => format!("{at} sends something that is not SIP"),
         (End::Failed(Cause::Upgrade(fault)), _) => format!("{at} opens no WebSocket for SIP: {fault}"),
@@ -174,8 +174,7 @@ fn redirects(facts: &Facts, report: &Report) -> Vec<Finding> {
     }
     let to = shown(&report.request_uri.to_string());
     let message = format!("the registrar sends us on, to {to}");
-    let hint =
-        format!("it works; --registrar {to} asks there at once, if that is where the account is for good");
+    let hint = format!("it works; if the account is there for good, --registrar {to} saves the detour");
     vec![Finding::warning(Step::Registrar, FaultCause::Redirected, message).hinting(hint)]
 }
 
@@ -237,7 +236,10 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
         Failure::Credentials(CredentialsFailure::NoChallenge | CredentialsFailure::Endless)
             if !report.auth.is_empty() =>
         {
-            at_credentials(of(Step::Credentials, fault, FaultCause::PasswordWrong))
+            let hint = fault
+                .hint
+                .map(|hint| format!("check the password and the user name first; if they are right: {hint}"));
+            at_credentials(of(Step::Credentials, Fault { hint, ..fault }, FaultCause::PasswordWrong))
         }
         Failure::Credentials(_) if fault.cause == Some(FaultCause::TooManyBindings) => {
             let fault = Fault { kind: Exit::Refused, ..fault };
