@@ -284,11 +284,17 @@ pub const UNUSABLE: Case = Case {
     hint: "what answers there, or a router on the way, spoils SIP: -vv shows what came; another --transport may get \
            through untouched",
 };
+/// Answers to what a gateway has made of a request.
+pub const SPOILT: Case = Case {
+    seen: "check: answers came from ..., none usable, and a gateway has changed them",
+    hint: "an application layer gateway on the way spoils them: --transport tls keeps it out, or switch the SIP ALG of the \
+           router off",
+};
 /// Silence where a TLS handshake was begun.
 pub const SILENT_TLS: Case = Case {
     seen: "no answer from ... over TLS",
     hint: "nobody answers the TLS handshake: is it a port for TLS? One of plain SIP waits for a request and says nothing; \
-           --transport tcp may tell more",
+           a sip: address with --transport tcp may tell more",
 };
 /// Silence where a WebSocket was asked for.
 pub const SILENT_WEBSOCKET: Case = Case {
@@ -398,7 +404,8 @@ pub const CONNECTION_CLOSED: Case = Case {
 /// Closed before the TLS handshake was done.
 pub const CLOSED_IN_HANDSHAKE: Case = Case {
     seen: "closed the connection in the TLS handshake",
-    hint: "is it a port for TLS? A server of plain SIP closes so, too: --transport tcp tells; -v shows how far it got",
+    hint: "is it a port for TLS? A server of plain SIP closes so, too: a sip: address with --transport tcp tells; -v shows how \
+           far it got",
 };
 
 /// A certificate that has run out.
@@ -480,7 +487,7 @@ pub const TLS_VERSION: Case = Case {
 /// Something else than TLS.
 pub const NOT_TLS: Case = Case {
     seen: "what answers is not TLS",
-    hint: "perhaps a port of plain SIP: TLS is usually at 5061; --transport tcp goes without it",
+    hint: "perhaps a port of plain SIP: TLS is usually at 5061; a sip: address with --transport tcp goes without it",
 };
 /// An alert about what both sides support.
 pub const NOTHING_IN_COMMON: Case = Case {
@@ -625,6 +632,7 @@ pub const ENTRIES: &[Entry] = &[
         meaning: "the registrar refused, with a final answer that no other exit status covers",
         elsewhere: &[
             "check: the first step that failed is one that the registrar refused; with --nagios: WARNING",
+            "as the cause of a failure: nobody listens at that port ('sipreg explain network refused')",
         ],
         causes: &[
             "no such user or domain there",
@@ -703,6 +711,7 @@ pub const ENTRIES: &[Entry] = &[
             SILENT_TLS,
             SILENT_WEBSOCKET,
             UNUSABLE,
+            SPOILT,
             NOT_CONNECTED,
             FELL_SILENT,
             SILENT_ALTOGETHER,
@@ -714,7 +723,10 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         words: &["exit 5", "unreachable"],
         meaning: "the registrar could not be reached: its name, the network or the connection",
-        elsewhere: &["check: the first step that failed is dns, network, tls or registrar"],
+        elsewhere: &[
+            "check: the first step that failed is dns, network, tls or registrar",
+            "as the cause of a failure: there is no way to the address ('sipreg explain network unreachable')",
+        ],
         causes: &["a misspelt domain", "no server on that port", "no network"],
         remedies: &[
             "--registrar HOST:PORT names the server itself",
@@ -1044,7 +1056,7 @@ pub const CAUSES: &[Entry] = &[
         words: &["user_unknown"],
         meaning: "404 after our answer to the challenge: the registrar does not know the user",
         remedies: &[
-            "check the user part of the AOR: the password was good, and the address is not one of this registrar",
+            "check the user part of the AOR, and the domain: the address is not one that this registrar has",
         ],
         vain: &["change the password: the user is unknown whatever it is"],
         ..NONE
@@ -1382,7 +1394,7 @@ const FINDINGS: &[Entry] = &[
     },
     Entry {
         words: &["not_reachable"],
-        meaning: "a request for the AOR does not arrive where it is bound, so calls would not either",
+        meaning: "a request for the AOR does not arrive where it is bound, so calls probably don't either",
         causes: &[
             "a NAT, and a registrar that calls the private address behind it",
             "a firewall that lets nobody in",
@@ -1470,7 +1482,7 @@ const STEPS: &[Entry] = &[
     },
     Entry {
         words: &["step credentials"],
-        meaning: "check: the challenge, and what becomes of the answer; it is given once, at one server",
+        meaning: "check: the challenge, and what becomes of the answer; the password is used at one server only",
         ..NONE
     },
     Entry {

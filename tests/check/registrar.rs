@@ -81,6 +81,7 @@ pub struct Registrar {
     asks_as_proxy: bool,
     lifetime: fn(u32) -> u32,
     delay: Duration,
+    closes: bool,
     scripts: Vec<Script>,
     changes: Vec<Change>,
     choices: Vec<Choice>,
@@ -126,6 +127,7 @@ impl Registrar {
             asks_as_proxy: false,
             lifetime: |asked| asked.min(7200),
             delay: Duration::ZERO,
+            closes: false,
             scripts: Vec::new(),
             changes: Vec::new(),
             choices: Vec::new(),
@@ -166,6 +168,11 @@ impl Registrar {
     /// Thinks for so many milliseconds about each request.
     pub fn slow(self, milliseconds: u64) -> Registrar {
         Registrar { delay: Duration::from_millis(milliseconds), ..self }
+    }
+
+    /// Closes a connection behind each answer.
+    pub fn closes(self) -> Registrar {
+        Registrar { closes: true, ..self }
     }
 
     /// Says something else where the script wants it; it gets the request and how many came, from 1 on.
@@ -268,6 +275,9 @@ impl Registrar {
             };
             server.replays.lock().unwrap().insert(branch, Some(octets.clone()));
             way.send(octets);
+            if server.closes {
+                way.send(Vec::new());
+            }
         });
     }
 
@@ -473,7 +483,11 @@ impl Registrar {
         let (to, mut out) = unbounded_channel::<Vec<u8>>();
         tokio::spawn(async move {
             while let Some(octets) = out.recv().await {
-                if writing.write_all(&octets).await.is_err() || octets.is_empty() {
+                if octets.is_empty() {
+                    drop(writing.shutdown().await);
+                    return;
+                }
+                if writing.write_all(&octets).await.is_err() {
                     return;
                 }
             }

@@ -327,6 +327,28 @@ fn rows() -> Vec<Row> {
             &["network warning destination_down"],
         ),
         row(
+            "the second of two servers takes connections, and is silent",
+            || by_udp(new()).silent(Host(2), &[Udp, Tcp]).srv(&[Udp, Tcp], 2),
+            0,
+            &["network warning destination_down"],
+        ),
+        row(
+            "the second of two servers is busy",
+            || {
+                let registrar = new();
+                let busy = Registrar::of(&registrar.domain).refuses("503 Service Unavailable");
+                by_udp(registrar).sip(Host(2), &[Udp], &busy).srv(&[Udp], 2)
+            },
+            0,
+            &["network warning destination_down"],
+        ),
+        row(
+            "addresses of the family alone that is left out",
+            || by_udp(new()).options(&["-6"]),
+            5,
+            &["dns failed no_records"],
+        ),
+        row(
             "UDP is blocked",
             || World::new().silent(Host(1), &[Udp]).sip(Host(1), &[Tcp], &new()).srv(&[Udp, Tcp], 1),
             0,
@@ -487,6 +509,26 @@ fn rows() -> Vec<Row> {
         )
         .long()
         .register(4, "silent"),
+        row(
+            "connections on which nothing comes, and little time",
+            || World::new().silent(Host(1), &[Tcp]).srv(&[Tcp], 1).timeout("2s"),
+            4,
+            &["registrar failed silent"],
+        )
+        .long(),
+        row(
+            "silence to the password, and little time",
+            || by_udp(new().says(|it, _| it.is_proven().then_some(Say::Nothing))).timeout("2s"),
+            4,
+            &["registrar failed silent"],
+        )
+        .long(),
+        row(
+            "a registrar that closes each connection behind its answer",
+            || World::new().sip(Host(1), &[Tcp], &new().closes()).srv(&[Tcp], 1),
+            7,
+            &["reach failed not_reachable"],
+        ),
         row(
             "no answer to REGISTER alone",
             || by_udp(new().says(|it, _| it.is("REGISTER").then_some(Say::Nothing))).timeout("10s"),
@@ -754,6 +796,39 @@ fn rows() -> Vec<Row> {
             &["binding failed not_listed"],
         ),
         row(
+            "a registrar that falls silent once something is bound",
+            || {
+                by_udp(
+                    new().says(|it, _| {
+                        (is_fetch(it) && it.is_proven() || is_removal(it)).then_some(Say::Nothing)
+                    }),
+                )
+                .timeout("6s")
+            },
+            6,
+            &["binding failed not_removed"],
+        )
+        .leaves()
+        .long(),
+        row(
+            "a registrar that rewrites the ports of contacts",
+            || {
+                usual(new().changes(|it, answer| {
+                    for (name, value) in &mut answer.rows {
+                        if it.is("REGISTER") && name == "Contact" {
+                            let (before, rest) = value.split_once("@127.0.0.1:").unwrap();
+                            let behind = &rest[rest.find(['>', ';']).unwrap()..];
+                            *value = format!("{before}@127.0.0.1:9{behind}");
+                        }
+                    }
+                }))
+            },
+            6,
+            &["binding failed contact_rewritten"],
+        )
+        .may(&["binding failed not_removed"])
+        .leaves(),
+        row(
             "a registrar that rewrites contacts",
             || {
                 usual(new().changes(|it, answer| {
@@ -880,6 +955,16 @@ fn rows() -> Vec<Row> {
             &["way warning size_lost", NAT],
         ),
         row(
+            "a server that refuses large requests",
+            || {
+                let is_large = |it: &Message| it.write().len() > 1300;
+                let refuse = |it: &Message| Say::Response(it.response("513 Message Too Large"));
+                usual(new().says(move |it, _| is_large(it).then(|| refuse(it))))
+            },
+            0,
+            &["way warning size_lost"],
+        ),
+        row(
             "a server that is silent to large requests over UDP and TCP",
             || {
                 let is_large = |it: &Message| it.write().len() > 1300;
@@ -989,6 +1074,12 @@ fn rows() -> Vec<Row> {
         row(
             "two servers that share nothing",
             || by_udp(new()).sip(Host(2), &[Udp], &new()).srv(&[Udp], 2),
+            0,
+            &["others warning servers_differ"],
+        ),
+        row(
+            "two servers, of which one takes no REGISTER",
+            || by_udp(new()).sip(Host(2), &[Udp], &new().refuses("404 Not Found")).srv(&[Udp], 2),
             0,
             &["others warning servers_differ"],
         ),

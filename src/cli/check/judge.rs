@@ -12,7 +12,7 @@ use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::seconds;
 use crate::proto::check::{Call, Contacts, End, Ending, Life, Measured, Names, Others, Passage, Sighting};
 use crate::proto::client::outcome::{Attempt, AttemptResult, Remote, Report};
-use crate::proto::{Lookup, Time};
+use crate::proto::{AnswerFault, Lookup, Time};
 
 /// What is done at the end, in words.
 pub const WITHDRAWING: &str = "removing what was bound";
@@ -22,8 +22,12 @@ pub const WITHDRAWING: &str = "removing what was bound";
 pub struct Intent {
     /// The first step, in words.
     pub account: String,
+    /// The user part of the AOR, which the contact has, too.
+    pub user: Option<String>,
     /// The lifetime that is asked for, in seconds.
     pub lifetime: u32,
+    /// Whether addresses of one family alone may be used: `-4` or `-6`.
+    pub one_family: Option<&'static str>,
     /// A certificate of ours may take the place of a password.
     pub shows_certificate: bool,
     /// How long the way was left without traffic.
@@ -129,6 +133,10 @@ impl Judge {
             }
             Measured::End(ending) => {
                 self.ending = Some(ending);
+                self.tell(Step::Binding, registration::unfinished(&self.facts, ending), &mut found);
+                if ending.is_cut_short && self.facts.passage.is_none() {
+                    self.tell(Step::Way, way::tampered_in_answers(&self.facts), &mut found);
+                }
                 for step in Step::all().iter().copied() {
                     let skipped = if ending.is_cut_short {
                         Finding::skipped(step, "not looked at: the time was up")
@@ -213,6 +221,21 @@ impl Judge {
             Some(failed) => Finding::after(step, failed),
             None => Finding::skipped(step, "not looked at: there was nothing to go on from"),
         }
+    }
+}
+
+/// Whether somebody on the way has changed what makes an answer ours.
+pub(super) fn is_spoilt(fault: AnswerFault) -> bool {
+    match fault {
+        AnswerFault::SentBy | AnswerFault::CallId | AnswerFault::FromTag => true,
+        AnswerFault::Unreadable(_)
+        | AnswerFault::Via(_)
+        | AnswerFault::CSeq(_)
+        | AnswerFault::Branch
+        | AnswerFault::Vias
+        | AnswerFault::Number
+        | AnswerFault::Method
+        | AnswerFault::Incomplete => false,
     }
 }
 

@@ -28,6 +28,7 @@ use super::usage::UsageError;
 use super::values::Span;
 use crate::proto::check::{CheckPlan, Ending, Measured};
 use crate::proto::client::outcome::Report;
+use crate::proto::locate::Families;
 use crate::proto::{Command, Direction, Notice};
 use judge::{Intent, Judge, WITHDRAWING};
 
@@ -94,6 +95,10 @@ fn resolve(
         });
         made.map_err(|error| Box::new((account.settings.clone(), error)))?;
         account.copies = std::mem::take(&mut account.copies).and_masked(dir.join(REPORT[2]));
+    }
+    // What can't be written at the end is known before anything is sent.
+    if let Some(path) = &looking.textfile {
+        place_of_textfile(path).map_err(|error| Box::new((account.settings.clone(), error)))?;
     }
     // Several sockets are open at a time: the one that is bound gets the port that is asked for, if it can.
     if let Some((ip, Some(port))) = account.net.bind {
@@ -184,7 +189,13 @@ async fn carry_out(
     let plan = CheckPlan { plan: account.plan, limit, patience };
     let intent = Intent {
         account: account_text,
+        user: plan.plan.aor.user.as_deref().map(str::to_owned),
         lifetime: plan.lifetime(),
+        one_family: match plan.plan.families {
+            Families::V4 => Some("-4"),
+            Families::V6 => Some("-6"),
+            Families::Both => None,
+        },
         shows_certificate: account.connections.settings.identity.is_some(),
         patience,
     };
@@ -329,8 +340,7 @@ fn tell(course: &Course, aor: &str, looking: &Looking, reporter: &mut Reporter<'
     }
     if looking.nagios {
         let line = text::nagios(&readable(aor), findings, requests, elapsed);
-        let is = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
-        exit = Exit::OfCommand(if is(Verdict::Failed) { 2 } else { u8::from(is(Verdict::Warning)) });
+        exit = Exit::OfCommand(text::nagios_state(findings).1);
         let written = reporter.data(&line);
         return if written == Exit::Done { exit } else { written };
     }
@@ -396,14 +406,22 @@ fn write_report(dir: &Path, course: &Course, aor: &str, json: &str) -> Result<()
 }
 
 fn write_textfile(path: &Path, text: &str) -> Result<(), UsageError> {
-    let wrong = |error: &dyn std::fmt::Display| {
-        let what = format_args!("can't be written: {error}");
-        UsageError::value("--textfile", &path.to_string_lossy(), what)
-    };
+    let (dir, name) = place_of_textfile(path)?;
+    replace(&dir, name, text.as_bytes()).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> UsageError {
+    UsageError::value("--textfile", &path.to_string_lossy(), format_args!("can't be written: {error}"))
+}
+
+/// The folder of the file and its name in there, if a file can be made in that folder.
+fn place_of_textfile(path: &Path) -> Result<(PathBuf, &str), UsageError> {
     let dir = path
         .parent()
         .filter(|dir| !dir.as_os_str().is_empty())
         .map_or_else(|| PathBuf::from("."), Path::to_owned);
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| wrong(&"it has no name"))?;
-    replace(&dir, name, text.as_bytes()).map_err(|error| wrong(&error))
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| unwritable(path, &"it has no name"))?;
+    tempfile::tempfile_in(&dir).map_err(|error| unwritable(path, &error))?;
+    Ok((dir, name))
 }

@@ -127,13 +127,30 @@ pub fn verdict(aor: &str, findings: &[Finding], requests: u32, elapsed: Duration
     let (label, lead) = if worst.verdict == Verdict::Failed {
         (paint.bad("Mend first:"), "")
     } else {
-        (paint.odd("It works."), "To look at first: ")
+        (paint.odd(works(findings)), "To look at first: ")
     };
     let text = format!("{lead}{}: {}", name(worst), escape(&readable(what)));
-    let indent = if worst.verdict == Verdict::Failed { 12 } else { 10 };
+    let indent = if worst.verdict == Verdict::Failed { 12 } else { works(findings).len() + 1 };
     let looked = format!("Checked with {} in {}.", count(requests, "request"), milliseconds(elapsed));
     let head = format!("{}\n", paint.faint(&looked));
     head + &format!("{label} {}", hanging(&text, indent, 2))
+}
+
+/// What holds where there are warnings only.
+fn works(findings: &[Finding]) -> &'static str {
+    if holds(findings, Step::Reach) {
+        "It works."
+    } else if holds(findings, Step::Binding) {
+        "It can register."
+    } else {
+        "Nothing failed, and not much could be looked at."
+    }
+}
+
+/// Whether a step was looked at, and holds, whatever is odd about it. Of what warns at `reach` nothing has arrived.
+fn holds(findings: &[Finding], step: Step) -> bool {
+    let enough = if step == Step::Reach { Verdict::Ok } else { Verdict::Warning };
+    findings.iter().any(|one| one.step == step && (one.verdict == Verdict::Ok || one.verdict == enough))
 }
 
 /// What is to be mended first, or, where nothing failed, looked at: the first of its kind.
@@ -150,10 +167,9 @@ fn name(finding: &Finding) -> String {
 
 /// What a check without a finding has shown.
 fn proved(aor: &str, findings: &[Finding], took: &str) -> String {
-    let is_ok = |step| findings.iter().any(|one| one.step == step && one.verdict == Verdict::Ok);
-    let mut text = if is_ok(Step::Reach) {
+    let mut text = if holds(findings, Step::Reach) {
         format!("{aor} can register, and a call to it arrives here")
-    } else if is_ok(Step::Binding) {
+    } else if holds(findings, Step::Binding) {
         format!("{aor} can register; whether a call arrives was not measured")
     } else {
         format!("nothing failed for {aor}, and not much could be looked at")
@@ -189,23 +205,36 @@ fn hanging(text: &str, column: usize, rest: usize) -> String {
     broken
 }
 
+/// The state for Nagios, and the exit status that stands for it.
+#[must_use]
+pub fn nagios_state(findings: &[Finding]) -> (&'static str, u8) {
+    let is = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
+    if is(Verdict::Failed) {
+        ("CRITICAL", 2)
+    } else if !holds(findings, Step::Binding) {
+        ("UNKNOWN", 3)
+    } else if is(Verdict::Warning) {
+        ("WARNING", 1)
+    } else {
+        ("OK", 0)
+    }
+}
+
 /// The line for Nagios: state, what was found first, and performance data.
 #[must_use]
 pub fn nagios(aor: &str, findings: &[Finding], requests: u32, elapsed: Duration) -> String {
     let number = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
     let (failed, warned) = (number(Verdict::Failed), number(Verdict::Warning));
-    let state = match (failed, warned) {
-        (0, 0) => "OK",
-        (0, _) => "WARNING",
-        (_, _) => "CRITICAL",
-    };
+    let (state, _) = nagios_state(findings);
     let worst = findings.iter().max_by_key(|finding| (finding.verdict, std::cmp::Reverse(finding.step)));
     let what = match worst.filter(|worst| worst.verdict >= Verdict::Warning) {
         Some(worst) => {
             let word = worst.cause.map(FaultCause::word).unwrap_or_default();
             format!("{aor}: {} {word}: {}", worst.step.name(), worst.message)
         }
-        None => format!("{aor} can register and be called"),
+        None if holds(findings, Step::Reach) => format!("{aor} can register and be called"),
+        None if holds(findings, Step::Binding) => format!("{aor} can register"),
+        None => format!("{aor}: the time was up before it was bound"),
     };
     // A bar would begin the performance data.
     let what = escape(&what).replace(['|', '\n'], " ");
@@ -269,7 +298,16 @@ pub fn prometheus(aor: &str, findings: &[Finding], requests: u32, elapsed: Durat
     let _ = encode(&mut text, &registry);
     // The end mark is OpenMetrics', and none of the text format.
     text.truncate(text.rfind("# EOF").unwrap_or(text.len()));
-    text
+    in_order(&text)
+}
+
+/// The samples of each metric in their order: the registry has them in any.
+fn in_order(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    for samples in lines.split_mut(|line| line.starts_with('#')) {
+        samples.sort_unstable();
+    }
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Why a check failed: its first failed step.

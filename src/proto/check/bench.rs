@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probe::{Move, Probe, Sighting};
+use super::probe::{End, Move, Probe, Sighting};
 use super::{Arrival, Measured};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose};
@@ -53,6 +53,8 @@ pub(in crate::proto) enum Order {
     Resolve(Vec<Question>),
     /// Tell what was found.
     Tell(Measured),
+    /// Everything is done: tell how it ended.
+    Close,
 }
 
 /// What an experiment hears of what it has ordered.
@@ -93,6 +95,8 @@ pub(super) struct Known {
     pub status: Option<u16>,
     /// Other destinations that answered, each with its status.
     pub others: Vec<(Found, u16)>,
+    /// What came of the registration that shows whether we are let in was told.
+    pub is_login_told: bool,
     /// A registrar let us in.
     pub is_in: bool,
     /// What was bound to see that, and our address on the way.
@@ -203,6 +207,14 @@ impl Bench {
                 }
                 self.over.push_back((id, sighting));
             }
+        }
+    }
+
+    /// The time is over: what probes have come to by now.
+    pub fn end_probes(&mut self, now: Time) {
+        for (id, mut probe) in std::mem::take(&mut self.probes) {
+            let next = probe.end(End::Silent, now);
+            self.apply(id, next);
         }
     }
 

@@ -4,7 +4,7 @@
 use super::bench::{Bench, Input, LOGIN, Order};
 use super::{Experiment, Measured};
 use crate::proto::Time;
-use crate::proto::client::outcome::Report;
+use crate::proto::client::outcome::{Failure, Report};
 use crate::proto::client::plan::Purpose;
 use crate::proto::ids::Random;
 
@@ -45,6 +45,9 @@ impl Experiment for Binding {
     fn on(&mut self, input: Input, bench: &mut Bench, _random: &mut dyn Random, _now: Time) {
         let Input::Registered(LOGIN, report) = input else { return };
         if self.fetched.is_some() {
+            // A password that is refused by now is shown to nobody again.
+            let is_refused = matches!(report.result, Err(Failure::Credentials(_)));
+            bench.known.is_in &= !is_refused;
             bench.orders.push_back(Order::Drop(LOGIN));
             return self.finish(Some(report), bench);
         }

@@ -37,6 +37,7 @@ impl Experiment for Credentials {
             bench.known.service_route = routes.cloned().collect();
         }
         self.is_over = true;
+        bench.known.is_login_told = true;
         bench.tell(Measured::Login(report));
     }
 

@@ -38,7 +38,7 @@ use super::identity::{LastWords, TlsSession};
 use super::ids::Random;
 use super::{AnswerFault, Cause, DnsAnswer, Question, RegistrationId, Time};
 use crate::sip::{FramingError, Request, Response, Via};
-use bench::{Alarm, Bench, Input};
+use bench::{Alarm, Bench, Input, LOGIN};
 use probe::{Move, Probe};
 
 pub(super) use bench::{Order, is_of_check};
@@ -149,8 +149,9 @@ pub(super) struct Check {
     bench: Bench,
     /// The one under way is the first.
     experiments: VecDeque<Box<dyn Experiment>>,
-    /// When no more experiments are made.
+    /// When no more experiments are made, and when all has to be over.
     until: Time,
+    end: Time,
     /// Registrations that may have something bound.
     alive: BTreeSet<RegistrationId>,
     /// Everything is removed: until then.
@@ -178,6 +179,7 @@ impl Check {
             bench: Bench::new(plan, pause, patience.min(limit / 3)),
             experiments: experiments(),
             until,
+            end: now + limit + pause.unwrap_or_default(),
             alive: BTreeSet::new(),
             leaves: None,
             copies: 0,
@@ -204,7 +206,8 @@ impl Check {
             | Order::Again(..)
             | Order::Withdraw(_)
             | Order::Resolve(_)
-            | Order::Tell(_) => {}
+            | Order::Tell(_)
+            | Order::Close => {}
         }
         Some(order)
     }
@@ -229,6 +232,7 @@ impl Check {
     /// The user has thought for so long about a password: no limit has come closer.
     pub fn extend(&mut self, thought: Duration) {
         self.until = self.until + thought;
+        self.end = self.end + thought;
     }
 
     /// Something is due.
@@ -261,15 +265,17 @@ impl Check {
         }
         if let Some(mut current) = self.experiments.pop_front() {
             self.is_cut_short = true;
+            self.bench.end_probes(now);
             current.cut(&mut self.bench);
         }
         self.experiments.clear();
-        self.leave(now);
+        self.leave(WITHDRAWAL, now);
     }
 
-    fn leave(&mut self, now: Time) {
+    /// Has all removed that may be bound, within that time, and no longer than all may take.
+    fn leave(&mut self, within: Duration, now: Time) {
         self.bench.abandon();
-        self.leaves = Some(now + WITHDRAWAL);
+        self.leaves = Some((now + within).min(self.end.max(now)));
         self.bench.orders.extend(self.alive.iter().copied().map(Order::Withdraw));
         if self.alive.is_empty() {
             self.end();
@@ -282,9 +288,23 @@ impl Check {
         }
         self.is_removed &= self.alive.is_empty();
         self.bench.orders.extend(self.alive.iter().copied().map(Order::Drop));
+        self.bench.orders.push_back(Order::Close);
+    }
+
+    /// Tells how it ended, once every registration has said what it sent.
+    pub fn close(&mut self) {
         let (requests, copies) = (self.bench.requests, self.copies);
         let Check { is_cut_short, is_removed, .. } = *self;
         self.bench.tell(Measured::End(Ending { requests, copies, is_cut_short, is_removed }));
+    }
+
+    /// A registration was given up in the middle: what it has come to by then.
+    pub fn on_given_up(&mut self, id: RegistrationId, report: Box<Report>) {
+        self.bench.requests += report.requests;
+        self.copies += report.retransmissions;
+        if id == LOGIN && !std::mem::replace(&mut self.bench.known.is_login_told, true) {
+            self.bench.tell(Measured::Login(report));
+        }
     }
 
     /// A registration has nothing that may be bound, and is gone.
@@ -355,7 +375,10 @@ impl Check {
             return;
         }
         loop {
-            let Some(current) = self.experiments.front_mut() else { return self.leave(now) };
+            let Some(current) = self.experiments.front_mut() else {
+                // Nobody waits for the rest of the time: copies that get lost are made good.
+                return self.leave(self.bench.plan.timing.patience(), now);
+            };
             if current.is_over() {
                 self.experiments.pop_front();
                 self.bench.alarms.retain(|(_, alarm)| *alarm != Alarm::Experiment);

@@ -66,11 +66,9 @@ impl Network {
     fn add(&mut self, found: Found, is_offered: bool, bench: &mut Bench, random: &mut dyn Random, now: Time) {
         let place = self.places.len();
         let transport = found.destination.transport;
-        let mut probe = Probe::new(found.clone(), Ask::Bindings(0), random, now);
-        if transport == Transport::Udp {
-            // A server that knows no REGISTER may be silent about it.
-            probe = probe.or_else(Ask::Options((*bench.plan.registrar).clone()));
-        }
+        // A server that knows no REGISTER may be silent about it.
+        let probe = Probe::new(found.clone(), Ask::Bindings(0), random, now)
+            .or_else(Ask::Options((*bench.plan.registrar).clone()));
         let id = bench.begin(probe, now);
         self.probes.insert(id, (place, Look::Whole));
         if transport.is_secure() || transport.is_websocket() {
@@ -79,6 +77,21 @@ impl Network {
             self.probes.insert(id, (place, Look::Port));
         }
         self.places.push(Place { found, is_offered, sighting: None, connected: None });
+    }
+
+    /// Notes what came of a look; the place of a destination that was looked at whole.
+    fn note(&mut self, id: RegistrationId, sighting: Sighting) -> Option<usize> {
+        let (place, look) = self.probes.remove(&id)?;
+        let at = self.places.get_mut(place)?;
+        match look {
+            Look::Port if sighting.end == End::Connected => at.connected = sighting.opened,
+            Look::Port => {}
+            Look::Whole => {
+                at.sighting = Some(sighting);
+                return Some(place);
+            }
+        }
+        None
     }
 
     /// Whether the other transport of a destination that does not answer is worth an experiment, and which one.
@@ -159,19 +172,11 @@ impl Experiment for Network {
 
     fn on(&mut self, input: Input, bench: &mut Bench, random: &mut dyn Random, now: Time) {
         let Input::Probed(id, sighting) = input else { return };
-        let Some((place, look)) = self.probes.remove(&id) else { return };
-        let Some(at) = self.places.get_mut(place) else { return };
-        match look {
-            Look::Port if sighting.end == End::Connected => at.connected = sighting.opened,
-            Look::Port => {}
-            Look::Whole => {
-                at.sighting = Some(*sighting);
-                let other = self.places.get(place).and_then(|place| self.other_transport(place, bench));
-                let found = self.places.get(place).map(|place| place.found.clone());
-                if let (Some(other), Some(found)) = (other, found) {
-                    self.add(Bench::by(&found, other), false, bench, random, now);
-                }
-            }
+        if let Some(place) = self.note(id, *sighting).and_then(|place| self.places.get(place))
+            && let Some(other) = self.other_transport(place, bench)
+        {
+            let found = Bench::by(&place.found, other);
+            self.add(found, false, bench, random, now);
         }
         if self.probes.is_empty() {
             self.finish(bench);
@@ -183,6 +188,9 @@ impl Experiment for Network {
     }
 
     fn cut(&mut self, bench: &mut Bench) {
+        while let Some((id, sighting)) = bench.over.pop_front() {
+            self.note(id, *sighting);
+        }
         self.finish(bench);
     }
 }

@@ -494,7 +494,7 @@ impl Registration {
                 visit.flow.local = Some(udp_local);
                 registrant.send(attempt, visit, udp_local, random, now)
             }
-            (Await::Response, _) if visit.may_reopen(cause) && registrant.plan.destination.is_none() => {
+            (Await::Response, _) if visit.may_reopen(cause) => {
                 visit.is_reopened = true;
                 registrant.suppose_bound(attempt);
                 visit.flow.forget();

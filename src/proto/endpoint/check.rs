@@ -7,7 +7,7 @@ use super::{Endpoint, Entry, RegistrationId};
 use crate::proto::check::{Check, CheckPlan, Order, is_of_check};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose};
-use crate::proto::client::registration::Registration;
+use crate::proto::client::registration::{Registration, Step};
 use crate::proto::ids::Random;
 use crate::proto::names::Asker;
 use crate::proto::timers::{CheckTimer, ClientTimer};
@@ -61,8 +61,9 @@ impl Endpoint {
             }
             Order::Again(id, purpose) => self.ask_again(id, purpose, now),
             Order::Withdraw(id) => self.withdraw(id, now),
-            Order::Drop(id) => self.drop_registration(id),
+            Order::Drop(id) => self.drop_registration(id, now),
             Order::Resolve(questions) => self.resolve_for_check(&questions, now),
+            Order::Close => self.on_check(now, |check, _| check.close()),
             Order::Tell(measured) => self.notify(Notice::Check(Box::new(measured))),
         }
     }
@@ -99,22 +100,33 @@ impl Endpoint {
         let Some(entry) = self.registrations.get_mut(&id) else {
             return self.on_check(now, |check, _| check.on_withdrawn(id));
         };
-        // What came of it so far is nobody's concern any more: what follows decides.
         let was_under_way = !entry.registration.rests();
-        drop(entry.registration.on_give_up(now));
+        let so_far = entry.registration.on_give_up(now);
         let may_be_bound = entry.registration.may_be_bound();
         if was_under_way {
             self.leave_destination(id);
             self.ask_no_more(id);
         }
+        self.given_up(id, so_far, now);
         if may_be_bound {
             return self.ask_again(id, Purpose::Remove, now);
         }
-        self.drop_registration(id);
+        self.drop_registration(id, now);
         self.on_check(now, |check, _| check.on_withdrawn(id));
     }
 
-    fn drop_registration(&mut self, id: RegistrationId) {
+    /// What a registration of the check has come to that was ended in the middle.
+    fn given_up(&mut self, id: RegistrationId, step: Step, now: Time) {
+        if let Step::Finish(report) = step {
+            self.on_check(now, |check, _| check.on_given_up(id, report));
+        }
+    }
+
+    fn drop_registration(&mut self, id: RegistrationId, now: Time) {
+        if let Some(entry) = self.registrations.get_mut(&id) {
+            let so_far = entry.registration.on_give_up(now);
+            self.given_up(id, so_far, now);
+        }
         self.leave_destination(id);
         self.ask_no_more(id);
         for key in super::limits(id) {

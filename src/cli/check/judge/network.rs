@@ -12,7 +12,7 @@ use crate::cli::finding::{Finding, Step};
 use crate::cli::text::{count, day, escape, milliseconds};
 use crate::proto::check::{Contacted, End, Names, Sighting};
 use crate::proto::identity::TlsSession;
-use crate::proto::{Cause, Question, Record, ResolveError, Transport};
+use crate::proto::{Cause, Lookup, Question, Record, ResolveError, Transport};
 
 /// A certificate that runs out within that is worth a word.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -47,11 +47,11 @@ pub(super) fn names(facts: &Facts) -> Vec<Finding> {
         let message = format!("{name} says that it offers no SIP: an SRV target of \".\"");
         return vec![Finding::failed(Step::Dns, FaultCause::ServiceNotOffered, Exit::Unreachable, message)];
     }
-    vec![nothing_found(names, &name)]
+    vec![nothing_found(facts, names, &name)]
 }
 
 /// Why there is no destination.
-fn nothing_found(names: &Names, name: &str) -> Finding {
+fn nothing_found(facts: &Facts, names: &Names, name: &str) -> Finding {
     let failed = |cause, message: String| Finding::failed(Step::Dns, cause, Exit::Unreachable, message);
     if let Some(lacks_tls) = names.no_service {
         let what = if lacks_tls {
@@ -66,13 +66,27 @@ fn nothing_found(names: &Names, name: &str) -> Finding {
         return failed(FaultCause::NoRecords, format!("nothing can be looked up: {error}"));
     }
     match names.unresolved.first() {
+        Some((target, None)) if let Some(option) = facts.intent.one_family => {
+            let version = if option == "-6" { "IPv6" } else { "IPv4" };
+            let message =
+                format!("{} has no {version} address, and {option} asks for no other", escape(target));
+            failed(FaultCause::NoRecords, message)
+                .hinting(format!("leave {option} out to use the other family"))
+        }
         Some((target, error @ (None | Some(ResolveError::NoSuchName)))) if *target != names.name => {
             let message = format!("{name} names the server {}, {}", escape(target), unresolved(*error));
             failed(FaultCause::SrvTargetUnknown, message)
         }
-        Some((_, Some(ResolveError::NoSuchName))) => {
-            failed(FaultCause::NameUnknown, format!("the name {name} does not exist"))
-        }
+        Some((_, Some(ResolveError::NoSuchName))) => match contradiction(facts) {
+            Some((denies, knows)) => failed(
+                FaultCause::NameUnknown,
+                format!("the name server {denies} says that {name} does not exist, but {knows} knows it"),
+            )
+            .hinting(format!(
+                "ask whoever runs them which one is right; --nameserver {knows} asks that one alone"
+            )),
+            None => failed(FaultCause::NameUnknown, format!("the name {name} does not exist")),
+        },
         Some((_, Some(ResolveError::ServerFailed))) => {
             failed(FaultCause::NameserverFailed, format!("the name server failed to look {name} up"))
         }
@@ -83,6 +97,19 @@ fn nothing_found(names: &Names, name: &str) -> Finding {
             failed(FaultCause::NoRecords, format!("{name} has no address that may be used"))
         }
     }
+}
+
+/// A name server that says of a name that it does not exist, and another one that has records for it.
+fn contradiction(facts: &Facts) -> Option<(SocketAddr, SocketAddr)> {
+    let is_denied = |lookup: &&Lookup| matches!(lookup.answer, Err(ResolveError::NoSuchName));
+    facts.lookups.iter().filter(is_denied).find_map(|denied| {
+        let knows = |other: &&Lookup| {
+            let has_records = other.answer.as_ref().is_ok_and(|records| !records.is_empty());
+            other.question == denied.question && has_records
+        };
+        let other = facts.lookups.iter().find(knows)?;
+        Some((denied.server?, other.server?))
+    })
 }
 
 fn unresolved(error: Option<ResolveError>) -> &'static str {
@@ -182,6 +209,48 @@ pub(super) fn is_up(contact: &Contacted) -> bool {
     sighting.is_somebody_there() || contact.connected.is_some() || is_met
 }
 
+/// Whether a destination has answered a request.
+pub(super) fn is_answering(contact: &Contacted) -> bool {
+    contact.sighting.answer.is_some() || contact.sighting.aside.is_some()
+}
+
+/// Whether somebody takes connections at a destination, and says nothing by them.
+fn is_hung(contact: &Contacted) -> bool {
+    let Sighting { destination, end, session, opened, .. } = &contact.sighting;
+    let is_ended = matches!(end, End::Silent | End::Closed | End::Failed(Cause::Reset | Cause::TimedOut));
+    // The step of TLS tells of what does not come to a session.
+    let is_open = opened.is_some() && (session.is_some() || !destination.transport.is_secure());
+    is_open && is_ended && destination.transport.is_reliable() && !is_answering(contact)
+}
+
+fn hung(contact: &Contacted) -> Finding {
+    let Sighting { destination, end, elapsed, .. } = &contact.sighting;
+    let at = format!("{} over {}", destination.address, destination.transport.as_via());
+    let what = match end {
+        End::Silent | End::Failed(Cause::TimedOut) => {
+            format!("but says nothing within {:.1} s", elapsed.as_secs_f64())
+        }
+        End::Connected | End::Answered | End::Failed(_) | End::Closed | End::OutOfStep(_) => {
+            "but closes them without an answer".to_owned()
+        }
+    };
+    let message = format!("{at} takes connections, {what}; another one answers");
+    Finding::warning(Step::Network, FaultCause::DestinationDown, message)
+}
+
+/// Whether a destination refuses for now, so that it is passed by as if it were down (RFC 3263 §4.3), and another does not.
+fn is_passed_by(contact: &Contacted, offered: &[&Contacted]) -> bool {
+    let serves = |contact: &Contacted| contact.sighting.status().is_some_and(|status| status != 503);
+    contact.sighting.status() == Some(503) && offered.iter().any(|other| serves(other))
+}
+
+fn busy(contact: &Contacted) -> Finding {
+    let Sighting { destination, .. } = &contact.sighting;
+    let at = format!("{} over {}", destination.address, destination.transport.as_via());
+    let message = format!("{at} answers 503 Service Unavailable; another one serves");
+    Finding::warning(Step::Network, FaultCause::DestinationDown, message)
+}
+
 /// How nobody was there.
 fn absence(sighting: &Sighting) -> (FaultCause, Exit, String) {
     let at = format!("{} over {}", sighting.destination.address, sighting.destination.transport.as_via());
@@ -214,7 +283,11 @@ pub(super) fn destinations(facts: &Facts) -> Vec<Finding> {
     if up.is_empty() {
         return nobody(&down, all);
     }
+    let answers = offered.iter().any(|contact| is_answering(contact));
     let mut found: Vec<Finding> = down.iter().map(|contact| beside(contact, &offered)).collect();
+    // Where nobody answers, the step of the registrar says so.
+    found.extend(up.iter().filter(|contact| answers && is_hung(contact)).map(|contact| hung(contact)));
+    found.extend(up.iter().filter(|contact| answers && is_passed_by(contact, &offered)).map(|one| busy(one)));
     if found.is_empty() {
         found.push(Finding::ok(Step::Network, times(&up)));
     }
@@ -284,8 +357,9 @@ fn nobody(down: &[&Contacted], all: &[Contacted]) -> Vec<Finding> {
 fn beside(contact: &Contacted, offered: &[&Contacted]) -> Finding {
     let (.., message) = absence(&contact.sighting);
     let destination = &contact.sighting.destination;
-    let is_up_with =
-        |wanted: &dyn Fn(&Contacted) -> bool| offered.iter().any(|other| is_up(other) && wanted(other));
+    let is_up_with = |wanted: &dyn Fn(&Contacted) -> bool| {
+        offered.iter().any(|other| is_answering(other) && wanted(other))
+    };
     let ip = destination.address.ip();
     let is_here_by = |transport: Transport| {
         is_up_with(&|other| {
@@ -315,7 +389,8 @@ fn beside(contact: &Contacted, offered: &[&Contacted]) -> Finding {
             if ip.is_ipv6() { (FaultCause::Ipv6Broken, "IPv4") } else { (FaultCause::Ipv4Broken, "IPv6") };
         return Finding::warning(Step::Network, cause, format!("{message}; {other} answers there"));
     }
-    Finding::warning(Step::Network, FaultCause::DestinationDown, format!("{message}; another one answers"))
+    let another = if is_up_with(&|_| true) { "another one answers" } else { "another one takes connections" };
+    Finding::warning(Step::Network, FaultCause::DestinationDown, format!("{message}; {another}"))
 }
 
 /// What the sessions over TLS come to.

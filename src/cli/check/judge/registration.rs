@@ -1,13 +1,13 @@
 //! Whether a registrar is there, whether it lets us in, and what becomes of a binding.
 
-use super::Facts;
 use super::network::is_up;
+use super::{Facts, is_spoilt};
 use crate::cli::diagnose::{self, diagnose};
 use crate::cli::exit::{Exit, Fault, FaultCause};
 use crate::cli::explain;
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{self, escape, seconds, shown};
-use crate::proto::check::{Contacted, End, Sighting};
+use crate::proto::check::{Contacted, End, Ending, Sighting};
 use crate::proto::client::contact::is_same;
 use crate::proto::client::outcome::{
     AttemptResult, CredentialsFailure, Failure, Granted, Listed, Misbehaviour, Refusal, Report,
@@ -95,7 +95,8 @@ fn silent(facts: &Facts, sighting: &Sighting) -> Finding {
     let (exit, message, case) = match (sighting.end, sighting.unusable.most()) {
         (_, Some((_, count, fault))) => {
             let answers = text::count(count, "answer");
-            (Exit::Timeout, format!("{answers} came from {at}, none usable: {fault}"), explain::UNUSABLE)
+            let case = if is_spoilt(fault) { explain::SPOILT } else { explain::UNUSABLE };
+            (Exit::Timeout, format!("{answers} came from {at}, none usable: {fault}"), case)
         }
         (End::Closed | End::Failed(_), None) => {
             let case = if may_want_tls(facts, sighting) {
@@ -258,7 +259,17 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
                 at_registrar(of(Step::Registrar, fault, FaultCause::Redirected))
             }
             None if was_asked || matches!(refusal, Refusal::TooBrief { .. }) => {
-                at_binding(of(Step::Binding, fault, FaultCause::NotBound))
+                let hint = match refusal {
+                    Refusal::TooBrief { min_expires: Some(min) } => Some(format!(
+                        "'sipreg register' and 'keep' can ask for that much, with --expires {min}"
+                    )),
+                    Refusal::TooBrief { min_expires: None }
+                    | Refusal::RetryAfter { .. }
+                    | Refusal::NoTarget(_)
+                    | Refusal::Extension { .. }
+                    | Refusal::Status(_) => fault.hint,
+                };
+                at_binding(of(Step::Binding, Fault { hint, ..fault }, FaultCause::NotBound))
             }
             Some(_) | None => at_registrar(of(Step::Registrar, fault, FaultCause::RegistrarError)),
         },
@@ -284,7 +295,7 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
         }
         Failure::Misbehaved(how) => match how {
             Misbehaviour::NotBound | Misbehaviour::StillBound => at_binding(vec![
-                rewritten(report)
+                rewritten(facts, report)
                     .unwrap_or_else(|| Finding::of_fault(Step::Binding, fault, FaultCause::NotBound)),
             ]),
             Misbehaviour::RedirectLoop | Misbehaviour::TooManyRedirects => {
@@ -314,20 +325,24 @@ fn let_in(report: &Report) -> Vec<Finding> {
     vec![Finding::ok(Step::Credentials, text)]
 }
 
-/// A 2xx that lists our contact at another place than ours.
-fn rewritten(report: &Report) -> Option<Finding> {
+/// A 2xx that lists our contact as another one than it is: at the same port of another host; or by the same user or at the same
+/// host, and for just as long as was asked for, which what others have bound before is not.
+fn rewritten(facts: &Facts, report: &Report) -> Option<Finding> {
     let local = report.hop?.local;
-    let is_ours = |contact: &&NameAddr| {
-        contact
-            .uri
-            .sip()
-            .is_some_and(|uri| uri.port == Some(local.port()) && uri.host.ip() != Some(local.ip()))
+    let asked = report.raised_to.unwrap_or_default().max(facts.intent.lifetime);
+    let is_moved = |contact: &&NameAddr| {
+        let uri = contact.uri.sip();
+        uri.is_some_and(|uri| uri.port == Some(local.port()) && uri.host.ip() != Some(local.ip()))
     };
-    let listed = report.listed.iter().find(is_ours)?;
-    let message = format!(
-        "the 200 lists our contact at another address: {}, not {local}",
-        shown(&listed.uri.to_string())
-    );
+    let is_altered = |contact: &&NameAddr| {
+        let is_new = contact.expires() == Some(asked);
+        let is_alike = contact.uri.sip().is_some_and(|uri| {
+            uri.host.ip() == Some(local.ip()) || uri.user.is_some() && uri.user == facts.intent.user
+        });
+        is_new && is_alike
+    };
+    let listed = report.listed.iter().find(is_moved).or_else(|| report.listed.iter().find(is_altered))?;
+    let message = format!("the 200 lists our contact as {}, not at {local}", shown(&listed.uri.to_string()));
     Some(Finding::failed(Step::Binding, FaultCause::ContactRewritten, Exit::Misbehaved, message))
 }
 
@@ -350,6 +365,8 @@ pub(super) fn life(facts: &Facts) -> Vec<Finding> {
     let mut text = format!("bound for {}", seconds(granted.expires));
     text += match &life.fetched.result {
         Ok(_) => ", listed",
+        Err(Failure::Timeout) => ", not listed to us (no answer to the question for the list)",
+        Err(Failure::Unreachable(_)) => ", not listed to us (the connection was lost)",
         Err(_) => ", not listed to us (the registrar refuses lists)",
     };
     text += if life.removed.is_some() { ", removed again" } else { ", and no time to remove it" };
@@ -382,6 +399,23 @@ fn listed(granted: &Granted, fetched: &Report) -> Option<Finding> {
     let message =
         format!("the list of bindings lacks {}, which was just bound", shown(&granted.uri.to_string()));
     Some(Finding::failed(Step::Binding, FaultCause::NotListed, Exit::Unmet, message))
+}
+
+/// What the end says of a binding that was made: the time was up before anything more was known of it, or it may be there still.
+pub(super) fn unfinished(facts: &Facts, ending: Ending) -> Vec<Finding> {
+    if facts.login.as_ref().is_none_or(|login| login.result.is_err()) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    if !ending.is_removed && facts.life.as_ref().is_none_or(|life| life.removed.is_none()) {
+        let message = "the binding could not be removed: no answer came before the time was up";
+        found.push(Finding::failed(Step::Binding, FaultCause::NotRemoved, Exit::Misbehaved, message));
+    } else if ending.is_cut_short && facts.life.is_none() {
+        let message = "bound, and no answer to the question for the list before the time was up";
+        let finding = Finding::failed(Step::Binding, FaultCause::Silent, Exit::Timeout, message);
+        found.push(finding.hinting("is the registrar slow? --timeout gives it more time"));
+    }
+    found
 }
 
 fn not_removed(removed: &Report) -> Option<Finding> {

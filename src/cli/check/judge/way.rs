@@ -1,11 +1,13 @@
 //! What is changed on the way, what gets lost, whether a call would arrive; clocks, and the others.
 
-use super::Facts;
+use super::{Facts, is_spoilt};
+use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, FaultCause};
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{escape, milliseconds, readable, seconds, shown};
-use crate::proto::check::{Call, Change, End, Knowledge, Passage, Sighting, Size};
+use crate::proto::check::{Call, Change, End, Knowledge, Others, Passage, Sighting, Size};
 use crate::proto::{AnswerFault, Cause, Transport};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// What is not measured of servers that share their bindings.
@@ -13,6 +15,9 @@ const NONCES: &str = "whether they share nonces was not measured: the password g
 
 /// What a request that has not come back can't show.
 const NOT_COMPARED: &str = "Via, Contact, Call-ID and body were not compared, as no request came back";
+
+/// Message Too Large (RFC 3261 §21.5.7).
+const TOO_LARGE: u16 = 513;
 
 /// Clocks that differ by so many seconds are told of.
 const CLOCKS: u64 = 300;
@@ -28,9 +33,9 @@ pub(super) fn way(facts: &Facts) -> Vec<Finding> {
     found.sort_by_key(|finding| finding.verdict != Verdict::Failed);
     let is_compared = passage.call.as_ref().is_some_and(|call| call.arrival.is_some());
     let is_tampered = found.iter().any(|finding| finding.cause == Some(FaultCause::Tampered));
-    if !found.is_empty() {
+    if let Some(last) = found.last_mut() {
         if !is_compared && !is_tampered {
-            found.push(Finding::skipped(Step::Way, NOT_COMPARED));
+            last.message += &format!(" ({NOT_COMPARED})");
         }
         return found;
     }
@@ -91,23 +96,13 @@ fn tampered(facts: &Facts, passage: &Passage) -> Option<Finding> {
     let of_sighting = |sighting: &Sighting| sighting.unusable.most();
     let call = passage.call.as_ref().and_then(|call| of_sighting(&call.sighting));
     let others = contacts.contacts.iter().find_map(|contact| of_sighting(&contact.sighting));
-    match call.or(others)? {
-        (_, _, fault @ (AnswerFault::SentBy | AnswerFault::CallId | AnswerFault::FromTag)) => Some(failed(
-            format!("an application layer gateway changes what we send: in the answers, {fault}"),
-        )),
-        (
-            _,
-            _,
-            AnswerFault::Unreadable(_)
-            | AnswerFault::Via(_)
-            | AnswerFault::CSeq(_)
-            | AnswerFault::Branch
-            | AnswerFault::Vias
-            | AnswerFault::Number
-            | AnswerFault::Method
-            | AnswerFault::Incomplete,
-        ) => None,
-    }
+    let (.., fault) = call.or(others).filter(|(.., fault)| is_spoilt(*fault))?;
+    Some(failed(format!("an application layer gateway changes what we send: in the answers, {fault}")))
+}
+
+/// What answers show of a gateway, where nothing else could be looked at.
+pub(super) fn tampered_in_answers(facts: &Facts) -> Vec<Finding> {
+    tampered(facts, &Passage::default()).into_iter().collect()
 }
 
 /// What was changed, as a diff.
@@ -144,6 +139,14 @@ fn are_small_answered(facts: &Facts, size: &Size) -> bool {
 fn size_lost(size: &Size) -> Option<Finding> {
     let octets = size.first.sent.as_ref().map_or(0, |request| request.to_bytes().len());
     let transport = size.first.destination.transport;
+    if size.first.status() == Some(TOO_LARGE) {
+        let message = format!("a request of {octets} octets is refused for its size, with {TOO_LARGE}");
+        return Some(
+            Finding::warning(Step::Way, FaultCause::SizeLost, message).hinting(
+                "the server takes only smaller requests: keep headers and session descriptions short",
+            ),
+        );
+    }
     let last = size.again.as_ref().unwrap_or(&size.first);
     // Where small ones get lost, too, only a second large one shows anything.
     let is_doubtful = size.again.is_none() && size.small.as_ref().is_some_and(|small| small.copies > 0);
@@ -167,10 +170,14 @@ pub(super) fn reach(facts: &Facts) -> Vec<Finding> {
     let Some(passage) = &facts.passage else { return Vec::new() };
     let Some(call) = &passage.call else {
         let why = match &passage.bound {
-            Some(bound) if bound.result.is_err() => {
-                "the second binding was refused, so nothing could be called"
-            }
-            Some(_) | None => "nothing is bound that a call could go to",
+            Some(bound) => match &bound.result {
+                Err(failure) => {
+                    let why = diagnose(failure, bound).message;
+                    format!("nothing could be called, as the second binding failed: {why}")
+                }
+                Ok(_) => "nothing is bound that a call could go to".to_owned(),
+            },
+            None => "nothing is bound that a call could go to".to_owned(),
         };
         return vec![Finding::skipped(Step::Reach, why)];
     };
@@ -186,7 +193,14 @@ pub(super) fn reach(facts: &Facts) -> Vec<Finding> {
                 seconds(patience),
                 outcome(later)
             );
-            vec![Finding::failed(Step::Reach, FaultCause::NatMappingShort, Exit::Unmet, message)]
+            let often = (patience / 2).max(1);
+            let hint = format!(
+                "'sipreg keep' with --keepalive {often}s over UDP, or with --transport tcp, whose connections NATs remember \
+                 longer; a check with --patience {often}s shows whether that is often enough"
+            );
+            vec![
+                Finding::failed(Step::Reach, FaultCause::NatMappingShort, Exit::Unmet, message).hinting(hint),
+            ]
         }
         (Some(_), Some(patience)) => {
             let patience = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX);
@@ -221,7 +235,16 @@ fn unreached(facts: &Facts, call: &Call) -> Finding {
     if let Some(200..=299) = call.sighting.status() {
         let message = "a request for the AOR was answered, but did not arrive here: another device, or the server \
                        itself, has taken it";
-        return Finding::warning(Step::Reach, FaultCause::AnsweredByOther, message);
+        let finding = Finding::warning(Step::Reach, FaultCause::AnsweredByOther, message);
+        // Who else is bound is known where the registrar has listed it.
+        let listed = facts.life.as_ref().and_then(|life| life.fetched.result.as_ref().ok());
+        return match listed {
+            Some(listed) if listed.bindings.len() <= 1 => finding.hinting(
+                "no other device is bound, so a server has answered in its place, as many do for OPTIONS: place a real call \
+                 to see whether it arrives",
+            ),
+            Some(_) | None => finding,
+        };
     }
     let behind = nat(facts).is_some();
     let nat = if behind { "; a NAT is between" } else { "" };
@@ -291,7 +314,9 @@ pub(super) fn others(facts: &Facts) -> Vec<Finding> {
             found.push(Finding::warning(Step::Others, FaultCause::ServersDiffer, message));
         }
     }
-    let is_dead = |sighting: &Sighting| matches!(sighting.end, End::Failed(_) | End::Silent);
+    found.extend(refusing(facts));
+    // Who is silent listens all the same.
+    let is_dead = |sighting: &Sighting| matches!(sighting.end, End::Failed(_));
     let left: Vec<String> = others
         .here
         .iter()
@@ -311,22 +336,56 @@ pub(super) fn others(facts: &Facts) -> Vec<Finding> {
     if bound.is_none_or(|bound| bound.result.is_err()) {
         return vec![Finding::skipped(Step::Others, "nothing is bound that other servers could know of")];
     }
-    let known = others.servers.iter().filter(|(_, knowledge)| *knowledge == Knowledge::Known).count();
-    let mut parts = vec![match (others.servers.len(), known) {
-        (0, _) => "no other server".to_owned(),
-        (1, 1) => format!("the other server knows the binding, too ({NONCES})"),
-        (1, _) => "the other server does not say whether it knows the binding".to_owned(),
-        (all, known) if all == known => format!("all {all} other servers know the binding ({NONCES})"),
-        (all, known) => {
-            format!("{known} of {all} other servers know the binding, the rest does not say ({NONCES})")
-        }
-    }];
+    let mut parts = shared(facts, others);
     parts.push(match others.bindings.len() {
         0 => "no other binding".to_owned(),
         1 => format!("1 other binding{}", ages(facts)),
         many => format!("{many} other bindings{}", ages(facts)),
     });
     vec![Finding::ok(Step::Others, parts.join("; "))]
+}
+
+/// Servers that refuse every REGISTER, where the one that is registered at takes them.
+fn refusing(facts: &Facts) -> Vec<Finding> {
+    let contacts = facts.contacts.iter().flat_map(|contacts| &contacts.contacts);
+    let chosen = facts.contacts.as_ref().and_then(|contacts| contacts.contacts.get(contacts.chosen?));
+    let takes = |status: u16| matches!(status, 200..=399 | 401 | 407);
+    let Some(taken) = chosen.and_then(|chosen| chosen.sighting.status()).filter(|status| takes(*status))
+    else {
+        return Vec::new();
+    };
+    let offered = contacts.filter(|contact| contact.is_offered);
+    let refused = offered.filter_map(|contact| {
+        let status = contact.sighting.status().filter(|status| !takes(*status) && *status != 503)?;
+        let at = contact.sighting.destination.address;
+        let message = format!("{at} answers REGISTER with {status}, where another server answers {taken}");
+        Some(Finding::warning(Step::Others, FaultCause::ServersDiffer, message))
+    });
+    refused.collect()
+}
+
+/// What the other servers of the name say of the binding, and how many of them could not be asked.
+fn shared(facts: &Facts, others: &Others) -> Vec<String> {
+    let known = others.servers.iter().filter(|(_, knowledge)| *knowledge == Knowledge::Known).count();
+    let untold = others.servers.len() - known;
+    let contacts = facts.contacts.iter().flat_map(|contacts| &contacts.contacts);
+    let offered = contacts.filter(|contact| contact.is_offered);
+    let addresses: BTreeSet<SocketAddr> = offered.map(|one| one.sighting.destination.address).collect();
+    let left_out = facts.contacts.as_ref().map_or(0, |contacts| contacts.left_out);
+    let unasked = (addresses.len() + left_out).saturating_sub(1 + others.servers.len());
+    let servers = |number: usize, what: &str| {
+        let more = if number == 1 { "server" } else { "servers" };
+        (number > 0).then(|| format!("{number} other {more} {what}"))
+    };
+    let knows = if known == 1 { "knows" } else { "know" };
+    let does = if untold == 1 { "does" } else { "do" };
+    let parts = [
+        servers(known, &format!("{knows} the binding, too ({NONCES})")),
+        servers(untold, &format!("{does} not say whether the binding is known there")),
+        servers(unasked, "could not be asked"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { vec!["no other server".to_owned()] } else { parts }
 }
 
 /// How long the bindings of others still hold.

@@ -150,7 +150,7 @@ fn what_is_wrong_with_a_certificate() {
     hint: 'sipreg explain tls_version' says more, 'sipreg check' finds out
     "not_tls"
     error: WHO: what answers is not TLS
-    hint: perhaps a port of plain SIP: TLS is usually at 5061; --transport tcp goes without it
+    hint: perhaps a port of plain SIP: TLS is usually at 5061; a sip: address with --transport tcp goes without it
     hint: 'sipreg explain not_tls' says more, 'sipreg check' finds out
     null
     error: WHO: the server ended TLS with the alert handshake_failure
@@ -294,7 +294,7 @@ fn what_else_answers_or_does_not() {
         assert_eq!((exit.code(), &json(&report)["error"]["cause"]), (4, &"silent".into()));
         said += &stderr;
     }
-    insta::assert_snapshot!(said, @r"
+    insta::assert_snapshot!(said, @"
     error: 192.0.2.1:5060 over UDP answers in TLS
     hint: that port is one for TLS: --transport tls, or a sips: address; SIP without TLS is usually at 5060
     hint: 'sipreg explain not_sip' says more, 'sipreg check' finds out
@@ -305,7 +305,7 @@ fn what_else_answers_or_does_not() {
     hint: check the port: is it plain SIP, not TLS or HTTP?
     hint: 'sipreg explain not_sip' says more, 'sipreg check' finds out
     error: no answer from 192.0.2.1:5060 over TLS within 0.0 s (0 requests sent)
-    hint: nobody answers the TLS handshake: is it a port for TLS? One of plain SIP waits for a request and says nothing; --transport tcp may tell more
+    hint: nobody answers the TLS handshake: is it a port for TLS? One of plain SIP waits for a request and says nothing; a sip: address with --transport tcp may tell more
     hint: 'sipreg explain silent' says more, 'sipreg check' finds out
     error: no answer from 192.0.2.1:5060 over WS within 0.0 s (0 requests sent)
     hint: nobody answers the WebSocket handshake: check the port; ws is plain, and wss goes over TLS
