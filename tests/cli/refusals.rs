@@ -65,6 +65,21 @@ fn registrar(
     (at.to_string(), asked)
 }
 
+/// Runs every case beside the others: each of them waits most of the time.
+fn beside<T: Send>(cases: impl IntoIterator<Item = T>, run: impl Fn(T) + Sync) {
+    thread::scope(|scope| {
+        for case in cases {
+            let run = &run;
+            scope.spawn(move || run(case));
+        }
+    });
+}
+
+/// Each of the transports with each of those.
+fn by_each_transport<T: Copy>(those: &[T]) -> Vec<(&'static str, T)> {
+    ["udp", "tcp"].into_iter().flat_map(|transport| those.iter().map(move |one| (transport, *one))).collect()
+}
+
 /// The binding that is asked for, for so many seconds.
 fn grant(request: &str, seconds: u32) -> String {
     match header(request, "Expires") {
@@ -88,71 +103,63 @@ fn next_attempt(event: &Value) -> f64 {
 /// and when the binding is removed.
 #[test]
 fn a_nonce_that_the_registrar_has_forgotten_costs_no_account() {
-    for transport in ["udp", "tcp"] {
-        for refusal in ["401 Unauthorized", "403 Forbidden", "407 Proxy Authentication Required"] {
-            // Each nonce is good for one use.
-            let mut last = 0;
-            let (at, asked) = registrar(transport, move |request, before| {
-                let good = format!("nonce=\"n{last}\"");
-                if !request.contains("Authorization:") {
-                    last = before;
-                    return format!(
-                        "401 Prove It|WWW-Authenticate: Digest realm=\"r\", qop=\"auth\", nonce=\"n{before}\""
-                    );
-                }
-                let is_good = request.contains(&good);
-                last = usize::MAX;
-                if is_good { grant(request, 4) } else { refusal.to_owned() }
-            });
-            let (_home, mut keep) = kept(transport, &at, &[]);
-            keep.tells("registering");
-            assert_eq!(keep.tells("registered")["requests"], 2);
-            let refreshed = keep.tells("refreshed");
-            assert_eq!(refreshed["requests"], 3, "{refreshed}");
-            keep.signal("-TERM");
-            let (events, stderr, code) = keep.end();
-            assert_eq!(
-                (events, code),
-                (vec!["unregistered".to_owned(), "stopped".to_owned()], Some(0)),
-                "{stderr}"
-            );
-            let asked = asked.lock().unwrap();
-            let expected = [" 4", "n0 4", "n0 4", " 4", "n3 4", "n3 0", " 0", "n6 0"];
-            assert_eq!(*asked, expected, "{transport} {refusal}");
-        }
-    }
+    let refusals = ["401 Unauthorized", "403 Forbidden", "407 Proxy Authentication Required"];
+    beside(by_each_transport(&refusals), |(transport, refusal)| {
+        // Each nonce is good for one use.
+        let mut last = 0;
+        let (at, asked) = registrar(transport, move |request, before| {
+            let good = format!("nonce=\"n{last}\"");
+            if !request.contains("Authorization:") {
+                last = before;
+                return format!(
+                    "401 Prove It|WWW-Authenticate: Digest realm=\"r\", qop=\"auth\", nonce=\"n{before}\""
+                );
+            }
+            let is_good = request.contains(&good);
+            last = usize::MAX;
+            if is_good { grant(request, 4) } else { refusal.to_owned() }
+        });
+        let (_home, mut keep) = kept(transport, &at, &[]);
+        keep.tells("registering");
+        assert_eq!(keep.tells("registered")["requests"], 2);
+        let refreshed = keep.tells("refreshed");
+        assert_eq!(refreshed["requests"], 3, "{refreshed}");
+        keep.signal("-TERM");
+        let (events, stderr, code) = keep.end();
+        assert_eq!(
+            (events, code),
+            (vec!["unregistered".to_owned(), "stopped".to_owned()], Some(0)),
+            "{stderr}"
+        );
+        let asked = asked.lock().unwrap();
+        let expected = [" 4", "n0 4", "n0 4", " 4", "n3 4", "n3 0", " 0", "n6 0"];
+        assert_eq!(*asked, expected, "{transport} {refusal}");
+    });
 }
 
 /// COD-004 COD-006 COD-007 COD-015 COD-024 DES-006 DES-009: one bad answer is tried again within two seconds, and said so.
 #[test]
 fn one_bad_answer_ends_no_account_that_was_bound() {
-    for transport in ["udp", "tcp"] {
-        for refusal in [
-            "404 Not Found",
-            "403 Forbidden",
-            "400 Bad Request",
-            "481 Gone",
-            "430 Flow Failed",
-            "603 Decline",
-        ] {
-            let (at, asked) = registrar(transport, move |request, before| match before {
-                1 => refusal.to_owned(),
-                _ => grant(request, 4),
-            });
-            let (_home, mut keep) = kept(transport, &at, &[]);
-            keep.tells("registering");
-            let bound = keep.tells("registered");
-            let failed = keep.tells("failed");
-            assert_eq!(failed["error"]["kind"], "refused", "{failed}");
-            assert!(next_attempt(&failed) <= 2.0, "{failed}");
-            let refreshed = keep.tells("refreshed");
-            assert_eq!(refreshed["contact"], bound["contact"], "the same connection");
-            keep.signal("-TERM");
-            let (_, stderr, code) = keep.end();
-            assert_eq!(code, Some(0), "{stderr}");
-            assert_eq!(*asked.lock().unwrap(), [" 4", " 4", " 4", " 0"], "{transport} {refusal}");
-        }
-    }
+    let refusals =
+        ["404 Not Found", "403 Forbidden", "400 Bad Request", "481 Gone", "430 Flow Failed", "603 Decline"];
+    beside(by_each_transport(&refusals), |(transport, refusal)| {
+        let (at, asked) = registrar(transport, move |request, before| match before {
+            1 => refusal.to_owned(),
+            _ => grant(request, 4),
+        });
+        let (_home, mut keep) = kept(transport, &at, &[]);
+        keep.tells("registering");
+        let bound = keep.tells("registered");
+        let failed = keep.tells("failed");
+        assert_eq!(failed["error"]["kind"], "refused", "{failed}");
+        assert!(next_attempt(&failed) <= 2.0, "{failed}");
+        let refreshed = keep.tells("refreshed");
+        assert_eq!(refreshed["contact"], bound["contact"], "the same connection");
+        keep.signal("-TERM");
+        let (_, stderr, code) = keep.end();
+        assert_eq!(code, Some(0), "{stderr}");
+        assert_eq!(*asked.lock().unwrap(), [" 4", " 4", " 4", " 0"], "{transport} {refusal}");
+    });
 }
 
 /// DES-009 COD-006 COD-007: what was never bound ends at once, as it does for `register`.
@@ -175,28 +182,29 @@ fn a_first_registration_that_is_refused_ends_at_once() {
 /// fifth more.
 #[test]
 fn retry_after_is_believed() {
-    for (transport, statuses) in [("udp", ["404 No", "503 No"]), ("tcp", ["480 No", "600 No"])] {
-        for status in statuses {
-            let (at, _) = registrar(transport, move |request, before| match before {
-                0 | 2 => format!("{status}|Retry-After: 1 (a moment);duration=5"),
-                _ => grant(request, 4),
-            });
-            let (_home, mut keep) = kept(transport, &at, &[]);
-            for expected in ["registered", "refreshed"] {
-                if expected == "registered" {
-                    keep.tells("registering");
-                }
-                let failed = keep.tells("failed");
-                assert!((1.0..=1.21).contains(&next_attempt(&failed)), "{failed}");
-                if expected == "registered" {
-                    keep.tells("registering");
-                }
-                keep.tells(expected);
+    let refusals = [("udp", "404 No"), ("udp", "503 No"), ("tcp", "480 No"), ("tcp", "600 No")];
+    beside(refusals, |(transport, status)| {
+        let (at, _) = registrar(transport, move |request, before| match before {
+            0 | 2 => format!("{status}|Retry-After: 1 (a moment);duration=5"),
+            _ => grant(request, 4),
+        });
+        let (_home, mut keep) = kept(transport, &at, &[]);
+        for expected in ["registered", "refreshed"] {
+            if expected == "registered" {
+                keep.tells("registering");
             }
-            keep.signal("-TERM");
-            assert_eq!(keep.end().2, Some(0));
+            let failed = keep.tells("failed");
+            assert!((1.0..=1.21).contains(&next_attempt(&failed)), "{failed}");
+            if expected == "registered" {
+                keep.tells("registering");
+            }
+            keep.tells(expected);
         }
-        // `--retry-for` waits as long, after a 503.
+        keep.signal("-TERM");
+        assert_eq!(keep.end().2, Some(0));
+    });
+    // `--retry-for` waits as long, after a 503.
+    beside(["udp", "tcp"], |transport| {
         let (at, asked) = registrar(transport, move |request, before| match before {
             0..3 => "503 Busy|Retry-After: 1".to_owned(),
             _ => grant(request, 4),
@@ -208,5 +216,5 @@ fn retry_after_is_believed() {
         let took = ran.json()["elapsed_ms"].as_f64().unwrap();
         assert!((3000.0..4500.0).contains(&took), "{took}");
         assert_eq!(asked.lock().unwrap().len(), 4);
-    }
+    });
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use std::io::{Read, Write};
 
-use crate::run::{Ran, finish, sipreg, with_environment};
+use crate::run::{Ran, finish, sipreg, wait_until, with_environment};
 use crate::serve::{Server, name};
 
 const OPTIONS: [&str; 3] = ["--no-auth", "--listen", "udp:127.0.0.1:0"];
@@ -121,7 +123,7 @@ fn a_store_that_can_not_be_written_refuses_changes_and_comes_back() {
     let mut server = Server::started(command, 1);
     let mut load = Load::new(200);
     let failed = loop {
-        load.run(&server.at[0], Duration::from_millis(200));
+        load.run(&server.at[0], Duration::from_millis(200), &AtomicBool::new(false));
         if load.refused > 0 {
             break server.until("store_failed");
         }
@@ -137,7 +139,7 @@ fn a_store_that_can_not_be_written_refuses_changes_and_comes_back() {
     assert!(raised.success());
     assert_eq!(server.until("store_back")["message"], serde_json::Value::Null);
     load.refused = 0;
-    load.run(&server.at[0], Duration::from_millis(300));
+    load.run(&server.at[0], Duration::from_millis(300), &AtomicBool::new(false));
     assert_eq!(load.refused, 0);
     assert!(load.confirmed.iter().any(|(user, version)| confirmed.get(user) != Some(version)));
     drop(server);
@@ -251,15 +253,18 @@ impl Load {
         ))
     }
 
-    /// Goes on for so long.
+    /// Goes on for so long after the first answer, which has half a minute.
     #[allow(clippy::disallowed_methods, reason = "it measures the time that a load lasts")]
-    fn run(&mut self, at: &str, span: Duration) {
-        let end = Instant::now() + span;
+    fn run(&mut self, at: &str, span: Duration, answered: &AtomicBool) {
+        let mut end = Instant::now() + Duration::from_secs(30);
         for user in 0..self.users {
             self.send(user, true, at);
         }
         while Instant::now() < end {
             let Some((user, cseq, status, _)) = self.receive(Duration::from_millis(20)) else { continue };
+            if !answered.swap(true, Ordering::Relaxed) {
+                end = Instant::now() + span;
+            }
             if status == 200 {
                 let confirmed = self.confirmed.entry(user).or_default();
                 *confirmed = cseq.max(*confirmed);
@@ -317,22 +322,24 @@ fn kill(rounds: u64) {
         load.must_be_bound(&server.at[0]);
         // The load ends before the server, or after it.
         let (at, span) = (server.at[0].clone(), Duration::from_millis(20 + round * 37 % 200));
-        let before = load.last;
+        let answered = Arc::new(AtomicBool::new(false));
         if round % 2 == 0 {
-            load.run(&at, span);
+            load.run(&at, span, &answered);
             for user in 0..load.users {
                 load.send(user, true, &at);
             }
             drop(server);
         } else {
+            let seen = Arc::clone(&answered);
             let killed = std::thread::spawn(move || {
+                wait_until("something is answered", || seen.load(Ordering::Relaxed));
                 std::thread::sleep(span);
                 drop(server);
             });
-            load.run(&at, span + Duration::from_millis(50));
+            load.run(&at, span + Duration::from_millis(50), &answered);
             killed.join().unwrap();
         }
-        assert!(load.last > before + load.users, "round {round}: nothing was answered");
+        assert!(answered.load(Ordering::Relaxed), "round {round}: nothing was answered");
     }
     let server = start(&path, &[]);
     load.must_be_bound(&server.at[0]);

@@ -6,7 +6,7 @@ use crate::cli::exit::{Exit, FaultCause};
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{escape, milliseconds, readable, seconds, shown};
 use crate::proto::check::{Call, Change, End, Knowledge, Others, Passage, Sighting, Size};
-use crate::proto::{AnswerFault, Cause, Transport};
+use crate::proto::{Cause, Transport};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
