@@ -1099,7 +1099,7 @@ pub const CAUSES: &[Entry] = &[
     ),
     Entry {
         words: &["silent"],
-        meaning: "no answer that can be used came in time, and the network reports no error",
+        meaning: "no answer came that can be used",
         elsewhere: &["serve: the handshake did not come in time"],
         cases: &[
             SILENT_UDP,
@@ -1229,7 +1229,7 @@ const FINDINGS: &[Entry] = &[
             "the server is not running, or listens at another port or address",
             "a firewall that rejects",
         ],
-        remedies: &[CONNECTION_REFUSED.hint],
+        remedies: &["check host, port and --transport, and whether the server runs"],
         vain: &["change the password, or raise --timeout: neither helps"],
         ..NONE
     },

@@ -205,9 +205,12 @@ pub fn count(number: impl Into<u64>, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A measured time in milliseconds, with one decimal below 100.
+/// A measured time in milliseconds, with one decimal below 100. What the core has measured has whole ones: none is less than one.
 #[must_use]
 pub fn milliseconds(span: Duration) -> String {
+    if span.is_zero() {
+        return "under 1 ms".to_owned();
+    }
     let ms = tenths(span);
     if ms < 100.0 { format!("{ms} ms") } else { format!("{ms:.0} ms") }
 }

@@ -345,8 +345,12 @@ fn tell(course: &Course, aor: &str, looking: &Looking, reporter: &mut Reporter<'
         return if written == Exit::Done { exit } else { written };
     }
     if !ending.is_removed && !findings.iter().any(is_not_removed) {
-        reporter
-            .warning("the removal of what was bound last is not confirmed; it ends by itself within minutes");
+        let is_in = course.judge.login().is_some_and(|login| login.result.is_ok());
+        reporter.warning(if is_in {
+            "the removal of what was bound last is not confirmed; it ends by itself within minutes"
+        } else {
+            "a request to bind got no answer: should it have bound all the same, that ends by itself within minutes"
+        });
     }
     let last_word = text::last_word(findings, remarks(course)).filter(|_| exit != Exit::Done);
     let verdict = |paint| text::verdict(aor, findings, requests, elapsed, paint);

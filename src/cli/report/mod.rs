@@ -349,8 +349,8 @@ impl<'s, 'a> Reporter<'s, 'a> {
         self.findings.push(finding.clone());
     }
 
-    /// A check is over; `verdict` says in a line what to make of it, and `last_word` why it has not ended well, where that
-    /// is all that is to be said.
+    /// A check is over; `verdict` says in a line what to make of it, and `last_word` why it has not ended well, where people are
+    /// told nothing else.
     pub fn checked(
         &mut self,
         object: &CheckObject,
@@ -364,7 +364,8 @@ impl<'s, 'a> Reporter<'s, 'a> {
         } else if !self.settings.quiet {
             let text = format!("\n{}", verdict(self.out));
             written = self.stdout(text.as_bytes());
-        } else if let Some(fault) = last_word {
+        }
+        if let Some(fault) = last_word.filter(|_| self.settings.json || self.settings.quiet) {
             let text = human::fault(fault, self.err);
             self.stderr(&text);
         }

@@ -101,6 +101,26 @@ pub struct Answer {
 }
 
 impl Sighting {
+    /// A look that has shown nothing yet.
+    fn begun(destination: Destination, origin: Option<Arc<Origin>>) -> Sighting {
+        Sighting {
+            destination,
+            origin,
+            local: None,
+            opened: None,
+            end: End::Silent,
+            answer: None,
+            aside: None,
+            session: None,
+            unusable: Unusable::default(),
+            last_words: None,
+            sent: None,
+            requests: 0,
+            copies: 0,
+            elapsed: Duration::ZERO,
+        }
+    }
+
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -164,22 +184,7 @@ impl Probe {
     pub fn new(found: Found, ask: Ask, random: &mut dyn Random, now: Time) -> Probe {
         let Found { destination, origin } = found;
         Probe {
-            seen: Sighting {
-                destination,
-                origin,
-                local: None,
-                opened: None,
-                end: End::Silent,
-                answer: None,
-                aside: None,
-                session: None,
-                unusable: Unusable::default(),
-                last_words: None,
-                sent: None,
-                requests: 0,
-                copies: 0,
-                elapsed: Duration::ZERO,
-            },
+            seen: Sighting::begun(destination, origin),
             ask: Some(ask),
             second: None,
             keyring: None,
@@ -276,22 +281,7 @@ impl Probe {
     }
 
     pub fn end(&mut self, end: End, now: Time) -> Move {
-        let blank = Sighting {
-            destination: self.seen.destination.clone(),
-            origin: None,
-            local: None,
-            opened: None,
-            end,
-            answer: None,
-            aside: None,
-            session: None,
-            unusable: Unusable::default(),
-            last_words: None,
-            sent: None,
-            requests: 0,
-            copies: 0,
-            elapsed: Duration::ZERO,
-        };
+        let blank = Sighting::begun(self.seen.destination.clone(), None);
         let seen = std::mem::replace(&mut self.seen, blank);
         Move::End(Box::new(Sighting { end, elapsed: now.since(self.began), ..seen }))
     }

@@ -4,6 +4,8 @@
 //! are, the fewer round trips they cost. A server that breaks off, does not answer in time or can't be used is *down*: what was
 //! under way with it and what comes is answered at once, by what is known or with [`StoreFailure::Unavailable`], and it is
 //! connected to again in pauses that grow. One that only takes no changes, say because its memory is full, is still asked.
+//!
+//! The file is long because an operation's way, from its queue through its batch to what is known when that is lost, is one.
 
 use std::collections::VecDeque;
 use std::future::Future;
