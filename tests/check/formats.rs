@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::registrar::date;
+use crate::registrar::{Say, date};
 use crate::report::STEPS;
 use crate::run::{Ran, sipreg};
 use crate::table::{new, usual};
-use crate::world::World;
+use crate::world::{Host, Tcp, World};
 
 /// A world in which nothing is wrong, one with a warning, and one with a failure.
 fn worlds() -> [(&'static str, World); 3] {
@@ -112,6 +112,36 @@ fn a_text_file_is_replaced_at_once() {
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o444, 0o444, "{name}: node_exporter is another user");
     }
+}
+
+/// What can't be written is told before anything is sent.
+#[test]
+fn a_textfile_that_cannot_be_written_stops_it_at_the_start() {
+    let world = usual(new());
+    let ran = check(&world, &["--textfile", &world.file("nowhere/sipreg.prom")]);
+    assert_eq!(ran.code, Some(2), "{}", ran.all());
+    assert!(ran.stderr.contains("--textfile"), "{}", ran.all());
+    assert_eq!(world.registrars()[0].came().len(), 0);
+}
+
+/// A check that the time has ended is no healthy account to monitoring either.
+#[test]
+fn what_was_not_seen_is_not_ok() {
+    let world = World::new().silent(Host(1), &[Tcp]).srv(&[Tcp], 1).timeout("2s");
+    let ran = check(&world, &["--nagios"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.all());
+    assert!(
+        ran.stdout.starts_with("SIPREG CRITICAL - sip:werner@munich.de: registrar silent"),
+        "{}",
+        ran.all()
+    );
+    // The second binding is refused: nobody has called.
+    let world = usual(new().says(|it, count| {
+        let is_second = it.is("REGISTER") && it.is_proven() && count > 5 && it.get("Contact").is_some();
+        is_second.then(|| Say::Response(it.response("503 Service Unavailable")))
+    }));
+    let ran = check(&world, &["--nagios"]);
+    assert!(!ran.stdout.contains("be called"), "{}", ran.all());
 }
 
 /// Where it isn't the text format: every sample has a type, which stands before it, once; names, labels and values are such.

@@ -493,6 +493,19 @@ fn hints_fit_what_was_found() {
     });
 }
 
+/// Name servers that contradict each other are named, and which of them knows the name.
+#[test]
+fn a_name_that_one_name_server_denies_and_another_knows_is_told_so() {
+    let ran = usual(new()).name_server_before(Play::Fail(ResponseCode::NXDomain)).run(&["check"]);
+    let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(ran.code, Some(5), "{}", ran.all());
+    assert!(
+        said.contains("says that munich.de does not exist, but 127.") && said.contains(" knows it"),
+        "{}",
+        ran.all()
+    );
+}
+
 /// What was not looked at says why, and what could not be measured is not passed over.
 #[test]
 fn what_was_not_measured_is_said_to_be_so() {
