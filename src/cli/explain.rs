@@ -273,6 +273,11 @@ pub const SILENT_TO_REGISTER: Case = Case {
     hint: "it answers OPTIONS, and says nothing to REGISTER: perhaps it is no registrar, or takes nobody from here; its log tells \
            more",
 };
+/// Silence to a REGISTER that binds something.
+pub const SILENT_TO_BINDING: Case = Case {
+    seen: "check: no answer to a REGISTER that binds, where one that doesn't is answered",
+    hint: "it answers a REGISTER that binds nothing, and is silent to one that does: its log tells why",
+};
 /// A connection that is closed where a port for TLS may be.
 pub const CLOSED_AT_TLS_PORT: Case = Case {
     seen: "check: closes the connection without an answer, at port 5061",
@@ -699,7 +704,7 @@ pub const ENTRIES: &[Entry] = &[
         words: &["exit 4", "timeout"],
         meaning: "no final answer in time; what was asked may have happened nevertheless",
         elsewhere: &[
-            "check: the first step that failed is network, tls or registrar, where nothing came back in time",
+            "check: the first step that failed is network, tls, registrar or binding, where nothing came back in time",
         ],
         causes: &["a firewall that drops silently", "a wrong address or port", "a server that hangs"],
         remedies: &[
@@ -716,6 +721,7 @@ pub const ENTRIES: &[Entry] = &[
             FELL_SILENT,
             SILENT_ALTOGETHER,
             SILENT_TO_REGISTER,
+            SILENT_TO_BINDING,
             BUSY,
         ],
         ..NONE
@@ -1257,8 +1263,8 @@ const FINDINGS: &[Entry] = &[
     },
     Entry {
         words: &["destination_down"],
-        meaning: "one server of the name does not answer, and another one does",
-        causes: &["it is down or being restarted", "a firewall lets requests pass to the others only"],
+        meaning: "one server of the name does not serve, and another one does",
+        causes: &["it is down, hangs or is overloaded", "a firewall lets requests pass to the others only"],
         remedies: &[
             "whoever runs the servers should know: until it is back, each registration that begins there takes longer",
         ],
@@ -1374,12 +1380,12 @@ const FINDINGS: &[Entry] = &[
     },
     Entry {
         words: &["size_lost"],
-        meaning: "requests above 1300 octets get no answer, where small ones do",
+        meaning: "requests above 1300 octets are lost or refused, where small ones are answered",
         causes: &["a router or firewall that drops fragments of datagrams", "a tunnel with a small MTU"],
         remedies: &[
             "--transport tcp or tls: streams are cut to what fits; or let fragments through, or mend the MTU",
         ],
-        vain: &["raise --timeout: what is lost is lost each time"],
+        vain: &["raise --timeout: it is the same each time"],
         ..NONE
     },
     Entry {
@@ -1434,8 +1440,11 @@ const FINDINGS: &[Entry] = &[
     },
     Entry {
         words: &["servers_differ"],
-        meaning: "what is bound at one server of the name is not known at another: calls arrive by chance",
-        causes: &["servers that share no location service", "a replica that lags behind or is cut off"],
+        meaning: "the servers of the name do not do the same: what is bound or served at one is not at another",
+        causes: &[
+            "servers that share no location service or no users",
+            "a replica that lags behind or is cut off",
+        ],
         remedies: &[
             "whoever runs the servers has to have them share their bindings; --proxy names one of them until then",
         ],

@@ -372,7 +372,7 @@ fn calls_that_do_not_arrive_and_a_clock_that_is_off() {
     ok       way           no NAT; a request of 1621 octets passes; Via, Contact, Call-ID and body were not compared, as no request came back
     failed   reach         a request for the AOR does not arrive where it is bound: answered 480 Temporarily Unavailable
                            means: a request for the AOR does not arrive where it is bound, so calls probably don't either
-                           hint: the proxy says that it knows no binding, where the registrar has one: do they share the location service? --proxy names another way in
+                           hint: whoever answers knows no binding, where the registrar has one: do proxy and registrar share the location service? --proxy names another way in
                            don't: change the password: it has let us in
                            more: sipreg explain not_reachable
     warning  clock         our clock is 1h behind that of the registrar
@@ -382,7 +382,7 @@ fn calls_that_do_not_arrive_and_a_clock_that_is_off() {
     ok       others        no other server; no other binding
 
     Checked with 11 requests in TIME.
-    Mend first: reach (not_reachable): the proxy says that it knows no binding, where the registrar has one: do they share the location service? --proxy names another way in
+    Mend first: reach (not_reachable): whoever answers knows no binding, where the registrar has one: do proxy and registrar share the location service? --proxy names another way in
     "#);
 }
 
@@ -401,7 +401,7 @@ fn servers_that_share_nothing() {
     ok       reach         a request for the AOR arrives here (there and back in TIME), and so would a call
     ok       clock         the clock of the registrar is the same as ours
     warning  others        what is bound at one server is not known at HOST2:5060 (480)
-                           means: what is bound at one server of the name is not known at another: calls arrive by chance
+                           means: the servers of the name do not do the same: what is bound or served at one is not at another
                            hint: whoever runs the servers has to have them share their bindings; --proxy names one of them until then
                            don't: register again: that only moves the trouble
                            more: sipreg explain servers_differ

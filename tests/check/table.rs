@@ -489,6 +489,25 @@ fn rows() -> Vec<Row> {
             &["registrar failed not_sip"],
         ),
         row(
+            "a port that is silent to the handshake of a WebSocket",
+            || {
+                let options = ["--registrar", "sip:{1}:5060;transport=ws"];
+                World::new().silent(Host(1), &[Tcp]).options(&options).timeout("2s")
+            },
+            4,
+            &["registrar failed silent"],
+        ),
+        row(
+            "a server of SIP over TLS, asked for a WebSocket",
+            || {
+                let options =
+                    ["--registrar", "sips:munich.de:5061;transport=ws", "--resolve", "munich.de:5061:{1}"];
+                World::new().secure(&new(), good).options(&options).timeout("2s")
+            },
+            6,
+            &["registrar failed not_sip"],
+        ),
+        row(
             "a plain port that speaks TLS",
             || World::new().junk(Host(1), Tcp, TLS_ALERT).srv(&[Tcp], 1),
             6,

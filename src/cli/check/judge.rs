@@ -12,6 +12,7 @@ use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::seconds;
 use crate::proto::check::{Call, Contacts, End, Ending, Life, Measured, Names, Others, Passage, Sighting};
 use crate::proto::client::outcome::{Attempt, AttemptResult, Remote, Report};
+use crate::proto::locate::Families;
 use crate::proto::{AnswerFault, Lookup, Time};
 
 /// What is done at the end, in words.
@@ -26,8 +27,8 @@ pub struct Intent {
     pub user: Option<String>,
     /// The lifetime that is asked for, in seconds.
     pub lifetime: u32,
-    /// Whether addresses of one family alone may be used: `-4` or `-6`.
-    pub one_family: Option<&'static str>,
+    /// Which addresses may be used.
+    pub families: Families,
     /// A certificate of ours may take the place of a password.
     pub shows_certificate: bool,
     /// How long the way was left without traffic.
@@ -212,9 +213,7 @@ impl Judge {
         self.told.push(step);
         found.extend(findings);
     }
-}
 
-impl Judge {
     /// A step that nobody came to: the last one before it that failed is why.
     fn passed_by(&self, step: Step) -> Finding {
         match self.failed.iter().copied().filter(|failed| *failed < step).max() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::environment::Environment;
-use super::exit::{Exit, Fault, FaultCause};
+use super::exit::{Exit, Fault};
 use super::finding::{Finding, Verdict};
 use super::options::{Check as Args, Looking, Request};
 use super::register::secrets;
@@ -28,7 +28,6 @@ use super::usage::UsageError;
 use super::values::Span;
 use crate::proto::check::{CheckPlan, Ending, Measured};
 use crate::proto::client::outcome::Report;
-use crate::proto::locate::Families;
 use crate::proto::{Command, Direction, Notice};
 use judge::{Intent, Judge, WITHDRAWING};
 
@@ -191,11 +190,7 @@ async fn carry_out(
         account: account_text,
         user: plan.plan.aor.user.as_deref().map(str::to_owned),
         lifetime: plan.lifetime(),
-        one_family: match plan.plan.families {
-            Families::V4 => Some("-4"),
-            Families::V6 => Some("-6"),
-            Families::Both => None,
-        },
+        families: plan.plan.families,
         shows_certificate: account.connections.settings.identity.is_some(),
         patience,
     };
@@ -344,21 +339,16 @@ fn tell(course: &Course, aor: &str, looking: &Looking, reporter: &mut Reporter<'
         let written = reporter.data(&line);
         return if written == Exit::Done { exit } else { written };
     }
-    if !ending.is_removed && !findings.iter().any(is_not_removed) {
-        let is_in = course.judge.login().is_some_and(|login| login.result.is_ok());
-        reporter.warning(if is_in {
-            "the removal of what was bound last is not confirmed; it ends by itself within minutes"
-        } else {
-            "a request to bind got no answer: should it have bound all the same, that ends by itself within minutes"
-        });
+    // What was bound for sure is told as a finding.
+    let is_in = course.judge.login().is_some_and(|login| login.result.is_ok());
+    if !ending.is_removed && !is_in {
+        reporter.warning(
+            "a request to bind got no answer: should it have bound all the same, that ends by itself within minutes",
+        );
     }
     let last_word = text::last_word(findings, remarks(course)).filter(|_| exit != Exit::Done);
     let verdict = |paint| text::verdict(aor, findings, requests, elapsed, paint);
     reporter.checked(&object, verdict, last_word.as_ref(), exit)
-}
-
-fn is_not_removed(finding: &Finding) -> bool {
-    finding.cause == Some(FaultCause::NotRemoved)
 }
 
 /// The first step that failed decides.

@@ -234,7 +234,7 @@ pub fn nagios(aor: &str, findings: &[Finding], requests: u32, elapsed: Duration)
         }
         None if holds(findings, Step::Reach) => format!("{aor} can register and be called"),
         None if holds(findings, Step::Binding) => format!("{aor} can register"),
-        None => format!("{aor}: the time was up before it was bound"),
+        None => format!("{aor}: nothing failed, but it was not bound either"),
     };
     // A bar would begin the performance data.
     let what = escape(&what).replace(['|', '\n'], " ");

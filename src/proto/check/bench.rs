@@ -131,6 +131,8 @@ pub(super) struct Bench {
     /// Probes that are over, and what came of them.
     pub over: VecDeque<(RegistrationId, Box<Sighting>)>,
     pub requests: u32,
+    /// Copies that Timer E has sent of them.
+    pub copies: u32,
     /// How long a probe waits for its answer.
     patience: Duration,
     last: u64,
@@ -147,6 +149,7 @@ impl Bench {
             probes: BTreeMap::new(),
             over: VecDeque::new(),
             requests: 0,
+            copies: 0,
             patience,
             last: CALLED.0,
         }
@@ -200,6 +203,7 @@ impl Bench {
                 self.probes.remove(&id);
                 self.alarms.retain(|(_, alarm)| *alarm != Alarm::Late(id) && *alarm != Alarm::End(id));
                 self.orders.push_back(Order::Leave(id));
+                self.copies += sighting.copies;
                 if let Some(answer) = &sighting.answer
                     && let Ok(Some(date)) = answer.response.headers.date()
                 {

@@ -44,9 +44,10 @@ impl Experiment for Binding {
 
     fn on(&mut self, input: Input, bench: &mut Bench, _random: &mut dyn Random, _now: Time) {
         let Input::Registered(LOGIN, report) = input else { return };
-        if self.fetched.is_some() {
-            // A password that is refused by now is shown to nobody again.
-            let is_refused = matches!(report.result, Err(Failure::Credentials(_)));
+        if let Some(fetched) = &self.fetched {
+            // A password that was refused is shown again for the removal of what it has bound, and for nothing else.
+            let was_refused = |report: &Report| matches!(report.result, Err(Failure::Credentials(_)));
+            let is_refused = was_refused(&report) || was_refused(fetched) && report.result.is_err();
             bench.known.is_in &= !is_refused;
             bench.orders.push_back(Order::Drop(LOGIN));
             return self.finish(Some(report), bench);

@@ -149,14 +149,14 @@ pub(super) struct Check {
     bench: Bench,
     /// The one under way is the first.
     experiments: VecDeque<Box<dyn Experiment>>,
-    /// When no more experiments are made, and when all has to be over.
+    /// When no more experiments are made.
     until: Time,
+    /// When all has to be over, removals included.
     end: Time,
     /// Registrations that may have something bound.
     alive: BTreeSet<RegistrationId>,
     /// Everything is removed: until then.
     leaves: Option<Time>,
-    copies: u32,
     is_cut_short: bool,
     is_removed: bool,
     is_over: bool,
@@ -182,7 +182,6 @@ impl Check {
             end: now + limit + pause.unwrap_or_default(),
             alive: BTreeSet::new(),
             leaves: None,
-            copies: 0,
             is_cut_short: false,
             is_removed: true,
             is_over: false,
@@ -260,7 +259,9 @@ impl Check {
 
     /// Ends what is under way, and has all removed that may be bound.
     pub fn stop(&mut self, now: Time) {
-        if self.leaves.is_some() {
+        if let Some(until) = self.leaves {
+            // Who wants it to end does not wait for as long as it may take by itself.
+            self.leaves = Some(until.min(now + WITHDRAWAL));
             return;
         }
         if let Some(mut current) = self.experiments.pop_front() {
@@ -293,7 +294,7 @@ impl Check {
 
     /// Tells how it ended, once every registration has said what it sent.
     pub fn close(&mut self) {
-        let (requests, copies) = (self.bench.requests, self.copies);
+        let (requests, copies) = (self.bench.requests, self.bench.copies);
         let Check { is_cut_short, is_removed, .. } = *self;
         self.bench.tell(Measured::End(Ending { requests, copies, is_cut_short, is_removed }));
     }
@@ -301,7 +302,7 @@ impl Check {
     /// A registration was given up in the middle: what it has come to by then.
     pub fn on_given_up(&mut self, id: RegistrationId, report: Box<Report>) {
         self.bench.requests += report.requests;
-        self.copies += report.retransmissions;
+        self.bench.copies += report.retransmissions;
         if id == LOGIN && !std::mem::replace(&mut self.bench.known.is_login_told, true) {
             self.bench.tell(Measured::Login(report));
         }
@@ -324,7 +325,7 @@ impl Check {
         now: Time,
     ) {
         self.bench.requests += report.requests;
-        self.copies += report.retransmissions;
+        self.bench.copies += report.retransmissions;
         if let (Some(date), Some(sent), Some(took)) = (report.date, report.sent, report.round_trip) {
             self.bench.known.dates.push(((sent + took).as_millis() / 1000, date));
         }
@@ -376,7 +377,7 @@ impl Check {
         }
         loop {
             let Some(current) = self.experiments.front_mut() else {
-                // Nobody waits for the rest of the time: copies that get lost are made good.
+                // There is time left: copies that get lost are made good.
                 return self.leave(self.bench.plan.timing.patience(), now);
             };
             if current.is_over() {
@@ -386,7 +387,6 @@ impl Check {
                     next.begin(&mut self.bench, random, now);
                 }
             } else if let Some((id, sighting)) = self.bench.over.pop_front() {
-                self.copies += sighting.copies;
                 current.on(Input::Probed(id, sighting), &mut self.bench, random, now);
             } else {
                 return;

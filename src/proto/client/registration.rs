@@ -71,6 +71,8 @@ pub enum Step {
     },
     /// Open a flow to a new destination; flows to earlier ones are no longer needed.
     Visit(Destination),
+    /// Open another connection to the same destination, in what is left of its time: the server has closed the one before.
+    Reopen(Destination),
     /// Open a second flow to the same address: the request is too large for a datagram.
     Switch(Destination),
     /// Send a request in a new transaction.
@@ -241,8 +243,9 @@ pub(super) struct Visit {
     pub raises: u8,
     /// What it means if the server of a WebSocket, which has challenged, opens none.
     pub unauthorized: Option<Box<CredentialsFailure>>,
-    /// A nonce was waited for; and the flow was opened once more.
+    /// It has waited for another nonce.
     pub has_rested: bool,
+    /// Its connection was opened once more, after the server had closed it.
     pub is_reopened: bool,
 }
 
@@ -255,8 +258,8 @@ pub(super) enum Await {
     Response,
     /// The user is asked for the password that this 401 or 407 needs, since then.
     Password(Box<Response>, Time),
-    /// The registrar has refused a nonce as used, and offered it again: it has another one a moment later.
-    Nonce,
+    /// The registrar has refused a nonce as used, with that status, and offered it again: it has another one a moment later.
+    Nonce(u16),
 }
 
 /// One try: all targets, gone through once. Its counts and findings don't speak for the next.
@@ -494,15 +497,15 @@ impl Registration {
                 visit.flow.local = Some(udp_local);
                 registrant.send(attempt, visit, udp_local, random, now)
             }
-            (Await::Response, _) if visit.may_reopen(cause) => {
+            (Await::Response, _) if visit.may_reopen(cause) && Registrant::has_room(attempt, visit) => {
                 visit.is_reopened = true;
                 registrant.suppose_bound(attempt);
                 visit.flow.forget();
                 visit.awaits = Await::Flow;
-                Turn::Stay(Step::Visit(visit.flow.destination.clone()))
+                Turn::Stay(Step::Reopen(visit.flow.destination.clone()))
             }
             (Await::Flow | Await::Response, _) => registrant.lose(attempt, visit, cause, now).into(),
-            (Await::Password(..) | Await::Nonce, _) => {
+            (Await::Password(..) | Await::Nonce(_), _) => {
                 visit.flow.forget();
                 Turn::Stay(Step::Wait)
             }
@@ -523,7 +526,7 @@ impl Registration {
                 registrant.set_aside(visit, now);
                 registrant.next_destination(attempt, now).into()
             }
-            Await::Password(..) | Await::Nonce => {
+            Await::Password(..) | Await::Nonce(_) => {
                 visit.flow.forget();
                 Turn::Stay(Step::Wait)
             }
@@ -534,9 +537,9 @@ impl Registration {
     /// A registrar whose nonces hold for one request has had the time to make another one ([`Step::Rest`]).
     pub fn on_rested_nonce(&mut self, random: &mut dyn Random, now: Time) -> Step {
         let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
-        let Await::Nonce = visit.awaits else { return Step::Wait };
+        let Await::Nonce(status) = visit.awaits else { return Step::Wait };
         let otherwise = Failure::Credentials(CredentialsFailure::Endless);
-        let turn = registrant.send_again(attempt, visit, 401, otherwise, random, now);
+        let turn = registrant.send_again(attempt, visit, status, otherwise, random, now);
         self.settle(turn, now)
     }
 
@@ -554,7 +557,14 @@ impl Registration {
     /// Timer F, or the time of the destination is over.
     pub fn on_timeout(&mut self, now: Time) -> Step {
         let Some((registrant, attempt, visit)) = self.visit() else { return Step::Wait };
-        let (Await::Flow | Await::Response | Await::Nonce) = visit.awaits else { return Step::Wait };
+        match visit.awaits {
+            Await::Flow | Await::Response => {}
+            Await::Password(..) => return Step::Wait,
+            Await::Nonce(status) => {
+                attempt.refuse(visit, status, Failure::Credentials(CredentialsFailure::Endless));
+                return self.settle(Turn::Fail, now);
+            }
+        }
         attempt.silent = true;
         registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
         registrant.set_aside(visit, now);
@@ -702,8 +712,13 @@ impl Registration {
                 let (phase, attempt) = &mut **trying;
                 match phase {
                     Phase::Visiting(visit) => {
-                        attempt.silent = true;
-                        self.registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
+                        if let Await::Nonce(status) = visit.awaits {
+                            let failure = Failure::Credentials(CredentialsFailure::Endless);
+                            attempt.refuse(visit, status, failure);
+                        } else {
+                            attempt.silent = true;
+                            self.registrant.leave_unsettled(attempt, visit, AttemptResult::Timeout);
+                        }
                     }
                     Phase::Locating | Phase::Reviewing(_) => {
                         let name = attempt.locate.as_ref().map(|locate| locate.name().to_owned());
@@ -850,7 +865,7 @@ impl Visit {
         }
     }
 
-    /// Whether a connection that was lost so is worth opening again: the server had answered on it, so it is one that closes
+    /// Whether a connection that was lost so is worth opening again: the server had answered on it, so it may be one that closes
     /// behind each answer.
     fn may_reopen(&self, cause: Option<Cause>) -> bool {
         let is_closed = matches!(cause, None | Some(Cause::Reset));

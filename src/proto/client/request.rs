@@ -28,6 +28,11 @@ pub(super) const MOST_REQUESTS: u32 = 40;
 const MOST_OF_VISIT: u32 = 8;
 
 impl Registrant {
+    /// Whether another request may go to this destination, and in this try.
+    pub(super) fn has_room(attempt: &Try, visit: &Visit) -> bool {
+        attempt.requests < MOST_REQUESTS && visit.requests < MOST_OF_VISIT
+    }
+
     /// Sends the mended request to the same destination, or ends the visit with `otherwise` at a limit.
     pub(super) fn send_again(
         &mut self,
@@ -38,7 +43,7 @@ impl Registrant {
         random: &mut dyn Random,
         now: Time,
     ) -> Turn {
-        if attempt.requests >= MOST_REQUESTS || visit.requests >= MOST_OF_VISIT {
+        if !Registrant::has_room(attempt, visit) {
             attempt.refuse(visit, status, otherwise);
             return Turn::Fail;
         }

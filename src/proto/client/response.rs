@@ -324,7 +324,7 @@ impl Registrant {
                     }
                 }
                 if self.sessions.is_worn() && !std::mem::replace(&mut visit.has_rested, true) {
-                    visit.awaits = Await::Nonce;
+                    visit.awaits = Await::Nonce(response.status);
                     return Turn::Stay(Step::Rest(NONCE));
                 }
                 let otherwise = Failure::Credentials(CredentialsFailure::Endless);

@@ -260,10 +260,14 @@ impl Sessions {
                 }
             }
         }
+        self.0.iter_mut().for_each(|old| old.is_worn = false);
         for new in &mut fresh {
-            let is_it = |old: &Session| old.challenger == new.challenger && old.realm == new.realm;
-            new.is_worn =
-                self.0.iter().any(|old| old.sent && old.known && is_it(old) && old.nonce == new.nonce);
+            let is_it = |old: &&Session| old.challenger == new.challenger && old.realm == new.realm;
+            let is_worn = |old: &&Session| old.sent && old.known && old.nonce == new.nonce;
+            if let Some(old) = self.0.iter().filter(is_it).find(is_worn) {
+                // The next refusal will be about the nonce, too.
+                (new.is_worn, new.proven) = (true, old.proven);
+            }
         }
         if !fresh.is_empty() {
             self.0.retain(|old| {

@@ -299,6 +299,14 @@ impl Endpoint {
                 self.begin_patience(id, now);
                 self.open(id, destination, now);
             }
+            Step::Reopen(destination) => {
+                let end = self.stack.context.timers.due(ClientTimer::Destination(id));
+                self.leave_for(id, Some(&destination));
+                if let Some(end) = end {
+                    self.stack.context.timers.set(ClientTimer::Destination(id), end);
+                }
+                self.open(id, destination, now);
+            }
             Step::Switch(destination) => self.open(id, destination, now),
             Step::Send { transport, outgoing, binds } => self.send(id, transport, *outgoing, binds, now),
             Step::AskPassword { username, realm, host } => {
@@ -330,6 +338,7 @@ impl Endpoint {
                     ClientTimer::TryLimit(id),
                     ClientTimer::CommandLimit(id),
                     ClientTimer::Lookup(id),
+                    ClientTimer::Nonce(id),
                     ClientTimer::Retry(id),
                 ] {
                     self.stack.context.timers.cancel(key);

@@ -12,6 +12,7 @@ use crate::cli::finding::{Finding, Step};
 use crate::cli::text::{count, day, escape, milliseconds};
 use crate::proto::check::{Contacted, End, Names, Sighting};
 use crate::proto::identity::TlsSession;
+use crate::proto::locate::Families;
 use crate::proto::{Cause, Lookup, Question, Record, ResolveError, Transport};
 
 /// A certificate that runs out within that is worth a word.
@@ -66,8 +67,9 @@ fn nothing_found(facts: &Facts, names: &Names, name: &str) -> Finding {
         return failed(FaultCause::NoRecords, format!("nothing can be looked up: {error}"));
     }
     match names.unresolved.first() {
-        Some((target, None)) if let Some(option) = facts.intent.one_family => {
-            let version = if option == "-6" { "IPv6" } else { "IPv4" };
+        Some((target, None)) if facts.intent.families != Families::Both => {
+            let is_v6 = facts.intent.families == Families::V6;
+            let (option, version) = if is_v6 { ("-6", "IPv6") } else { ("-4", "IPv4") };
             let message =
                 format!("{} has no {version} address, and {option} asks for no other", escape(target));
             failed(FaultCause::NoRecords, message)
@@ -220,7 +222,8 @@ fn is_hung(contact: &Contacted) -> bool {
     let is_ended = matches!(end, End::Silent | End::Closed | End::Failed(Cause::Reset | Cause::TimedOut));
     // The step of TLS tells of what does not come to a session.
     let is_open = opened.is_some() && (session.is_some() || !destination.transport.is_secure());
-    is_open && is_ended && destination.transport.is_reliable() && !is_answering(contact)
+    let is_mute = !is_answering(contact) && contact.sighting.unusable.most().is_none();
+    is_open && is_ended && is_mute && destination.transport.is_reliable()
 }
 
 fn hung(contact: &Contacted) -> Finding {
@@ -247,7 +250,7 @@ fn is_passed_by(contact: &Contacted, offered: &[&Contacted]) -> bool {
 fn busy(contact: &Contacted) -> Finding {
     let Sighting { destination, .. } = &contact.sighting;
     let at = format!("{} over {}", destination.address, destination.transport.as_via());
-    let message = format!("{at} answers 503 Service Unavailable; another one serves");
+    let message = format!("{at} answers 503 Service Unavailable; another one does not");
     Finding::warning(Step::Network, FaultCause::DestinationDown, message)
 }
 
@@ -335,6 +338,7 @@ fn nobody(down: &[&Contacted], all: &[Contacted]) -> Vec<Finding> {
         }
     }
     for other in all.iter().filter(|contact| !contact.is_offered && is_up(contact)) {
+        let does = if is_answering(other) { "does answer" } else { "takes connections" };
         let destination = &other.sighting.destination;
         let (cause, over) = match destination.transport {
             Transport::Udp => (FaultCause::TcpBlocked, "udp"),
@@ -343,10 +347,8 @@ fn nobody(down: &[&Contacted], all: &[Contacted]) -> Vec<Finding> {
             }
         };
         let via = destination.transport.as_via();
-        let message = format!(
-            "{} does answer over {via}, though no record and no URI leads there",
-            destination.address
-        );
+        let message =
+            format!("{} {does} over {via}, though no record and no URI leads there", destination.address);
         let hint = format!("--transport {over} goes there; the name service should name it, too");
         found.push(Finding::warning(Step::Network, cause, message).hinting(hint));
     }
@@ -389,7 +391,7 @@ fn beside(contact: &Contacted, offered: &[&Contacted]) -> Finding {
             if ip.is_ipv6() { (FaultCause::Ipv6Broken, "IPv4") } else { (FaultCause::Ipv4Broken, "IPv6") };
         return Finding::warning(Step::Network, cause, format!("{message}; {other} answers there"));
     }
-    let another = if is_up_with(&|_| true) { "another one answers" } else { "another one takes connections" };
+    let another = if is_up_with(&|_| true) { "another one answers" } else { "somebody is at another one" };
     Finding::warning(Step::Network, FaultCause::DestinationDown, format!("{message}; {another}"))
 }
 

@@ -7,7 +7,7 @@ use crate::cli::exit::{Exit, Fault, FaultCause};
 use crate::cli::explain;
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{self, escape, seconds, shown};
-use crate::proto::check::{Contacted, End, Ending, Sighting};
+use crate::proto::check::{Contacted, End, Ending, Life, Sighting};
 use crate::proto::client::contact::is_same;
 use crate::proto::client::outcome::{
     AttemptResult, CredentialsFailure, Failure, Granted, Listed, Misbehaviour, Refusal, Report,
@@ -58,7 +58,7 @@ pub(super) fn unanswered(facts: &Facts) -> Option<Vec<Finding>> {
 fn failed_in_tls(sighting: &Sighting) -> bool {
     // A server may find fault with us only after the handshake, by our side of it (RFC 8446 §4.4.2).
     let is_refused = matches!(sighting.end, End::Failed(Cause::Untrusted(_)));
-    let is_open = sighting.opened.is_some() && !is_refused;
+    let is_open = sighting.session.is_some() && !is_refused;
     sighting.destination.transport.is_secure() && !is_open && sighting.answer.is_none()
 }
 
@@ -106,6 +106,13 @@ fn silent(facts: &Facts, sighting: &Sighting) -> Finding {
             };
             let message = format!("{at} takes the connection, and closes it without an answer");
             (Exit::Unreachable, message, case)
+        }
+        (End::Connected | End::Answered | End::Silent | End::OutOfStep(_), None)
+            if sighting.sent.is_none() && sighting.destination.transport.is_websocket() =>
+        {
+            let seconds = sighting.elapsed.as_secs_f64();
+            let message = format!("{at} does not answer the WebSocket handshake within {seconds:.1} s");
+            (Exit::Timeout, message, explain::SILENT_WEBSOCKET)
         }
         (End::Connected | End::Answered | End::Silent | End::OutOfStep(_), None) => {
             let seconds = sighting.elapsed.as_secs_f64();
@@ -281,7 +288,9 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
         }
         Failure::Timeout => {
             let is_silent = fault.cause == Some(FaultCause::Silent);
-            let hint = if is_silent && answers_others(facts) {
+            let hint = if is_silent && answers_lists(facts) {
+                Some(explain::SILENT_TO_BINDING.hint.to_owned())
+            } else if is_silent && answers_others(facts) {
                 Some(explain::SILENT_TO_REGISTER.hint.to_owned())
             } else {
                 fault.hint
@@ -307,6 +316,13 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
             }
         },
     }
+}
+
+/// Whether the server that was registered at has answered a REGISTER that binds nothing.
+fn answers_lists(facts: &Facts) -> bool {
+    let contacts = facts.contacts.as_ref();
+    let chosen = contacts.and_then(|contacts| contacts.contacts.get(contacts.chosen?));
+    chosen.is_some_and(|chosen| chosen.sighting.answer.is_some())
 }
 
 /// Whether the server that was registered at has answered another request than REGISTER.
@@ -365,11 +381,13 @@ pub(super) fn life(facts: &Facts) -> Vec<Finding> {
     let mut text = format!("bound for {}", seconds(granted.expires));
     text += match &life.fetched.result {
         Ok(_) => ", listed",
+        Err(Failure::Refused(_)) => ", not listed to us (the registrar refuses lists)",
         Err(Failure::Timeout) => ", not listed to us (no answer to the question for the list)",
-        Err(Failure::Unreachable(_)) => ", not listed to us (the connection was lost)",
-        Err(_) => ", not listed to us (the registrar refuses lists)",
+        Err(Failure::Credentials(_) | Failure::Unreachable(_) | Failure::Misbehaved(_)) => {
+            ", not listed to us (no usable answer to the question for the list)"
+        }
     };
-    text += if life.removed.is_some() { ", removed again" } else { ", and no time to remove it" };
+    text += if life.removed.is_some() { ", removed again" } else { ", not yet removed when the time was up" };
     let others = facts.life.as_ref().and_then(|life| life.fetched.result.as_ref().ok());
     let others = others.map_or(0, |success| success.bindings.len().saturating_sub(1));
     if let Ok(others @ 1..) = u64::try_from(others) {
@@ -407,11 +425,12 @@ pub(super) fn unfinished(facts: &Facts, ending: Ending) -> Vec<Finding> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    if !ending.is_removed && facts.life.as_ref().is_none_or(|life| life.removed.is_none()) {
-        let message = "the binding could not be removed: no answer came before the time was up";
+    let is_told = |life: &Life| life.removed.as_ref().is_some_and(|removed| removed.result.is_err());
+    if !ending.is_removed && !facts.life.as_ref().is_some_and(is_told) {
+        let message = "the removal of what was bound was not confirmed";
         found.push(Finding::failed(Step::Binding, FaultCause::NotRemoved, Exit::Misbehaved, message));
     } else if ending.is_cut_short && facts.life.is_none() {
-        let message = "bound, and no answer to the question for the list before the time was up";
+        let message = "bound, and not listed before the time was up";
         let finding = Finding::failed(Step::Binding, FaultCause::Silent, Exit::Timeout, message);
         found.push(finding.hinting("is the registrar slow? --timeout gives it more time"));
     }

@@ -7,6 +7,7 @@ use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{escape, milliseconds, readable, seconds, shown};
 use crate::proto::check::{Call, Change, End, Knowledge, Others, Passage, Sighting, Size};
 use crate::proto::{Cause, Transport};
+use crate::sip::AnyUri;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -56,7 +57,8 @@ pub(super) fn way(facts: &Facts) -> Vec<Finding> {
         parts.push(NOT_COMPARED.to_owned());
     }
     if size.and_then(passed).is_none() {
-        parts.push("whether large requests pass was not measured".to_owned());
+        let what = if size.is_some() { "shown" } else { "measured" };
+        parts.push(format!("whether large requests pass was not {what}"));
     }
     vec![Finding::ok(Step::Way, parts.join("; "))]
 }
@@ -239,7 +241,7 @@ fn unreached(facts: &Facts, call: &Call) -> Finding {
         // Who else is bound is known where the registrar has listed it.
         let listed = facts.life.as_ref().and_then(|life| life.fetched.result.as_ref().ok());
         return match listed {
-            Some(listed) if listed.bindings.len() <= 1 => finding.hinting(
+            Some(listed) if listed.bindings.iter().all(|one| is_ours(facts, &one.contact.uri)) => finding.hinting(
                 "no other device is bound, so a server has answered in its place, as many do for OPTIONS: place a real call \
                  to see whether it arrives",
             ),
@@ -247,7 +249,7 @@ fn unreached(facts: &Facts, call: &Call) -> Finding {
         };
     }
     let behind = nat(facts).is_some();
-    let nat = if behind { "; a NAT is between" } else { "" };
+    let nat = if behind { "; a NAT is in between" } else { "" };
     let message = format!("a request for the AOR does not arrive where it is bound: {}{nat}", outcome(call));
     let finding = Finding::failed(Step::Reach, FaultCause::NotReachable, Exit::Unmet, message);
     match seen(facts) {
@@ -259,11 +261,16 @@ fn unreached(facts: &Facts, call: &Call) -> Finding {
     }
 }
 
+/// Whether that was bound by this check, as far as its registration shows.
+fn is_ours(facts: &Facts, uri: &AnyUri) -> bool {
+    facts.login.as_deref().is_some_and(|login| super::registration::is_own(uri, login))
+}
+
 /// What to do about a request that did not arrive, by what became of it.
 fn astray(call: &Call) -> String {
     match call.sighting.status() {
         Some(404 | 410 | 480 | 604) => {
-            "the proxy says that it knows no binding, where the registrar has one: do they share \
+            "whoever answers knows no binding, where the registrar has one: do proxy and registrar share \
                                         the location service? --proxy names another way in"
                 .to_owned()
         }
@@ -272,7 +279,7 @@ fn astray(call: &Call) -> String {
                 .to_owned()
         }
         Some(408) | None => {
-            "it got lost behind the server, or on its way to us: 'sipreg keep' keeps the way open; with \
+            "it, or the answer, got lost, probably on the way to us: 'sipreg keep' keeps the way open; with \
                              --transport tcp calls come back over our own connection"
                 .to_owned()
         }
@@ -345,7 +352,7 @@ pub(super) fn others(facts: &Facts) -> Vec<Finding> {
     vec![Finding::ok(Step::Others, parts.join("; "))]
 }
 
-/// Servers that refuse every REGISTER, where the one that is registered at takes them.
+/// Servers that refuse a REGISTER that binds nothing, where the one that is registered at takes them.
 fn refusing(facts: &Facts) -> Vec<Finding> {
     let contacts = facts.contacts.iter().flat_map(|contacts| &contacts.contacts);
     let chosen = facts.contacts.as_ref().and_then(|contacts| contacts.contacts.get(contacts.chosen?));
@@ -354,8 +361,10 @@ fn refusing(facts: &Facts) -> Vec<Finding> {
     else {
         return Vec::new();
     };
-    let offered = contacts.filter(|contact| contact.is_offered);
-    let refused = offered.filter_map(|contact| {
+    let home = chosen.map(|chosen| chosen.sighting.destination.address);
+    let others =
+        contacts.filter(|contact| contact.is_offered && Some(contact.sighting.destination.address) != home);
+    let refused = others.filter_map(|contact| {
         let status = contact.sighting.status().filter(|status| !takes(*status) && *status != 503)?;
         let at = contact.sighting.destination.address;
         let message = format!("{at} answers REGISTER with {status}, where another server answers {taken}");
