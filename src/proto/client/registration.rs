@@ -18,6 +18,9 @@
 //! A request that is sent ahead with a nonce at hand and refused, by 403 or without a challenge, is repeated
 //! without credentials, once a try: the registrar may have forgotten the nonce, and not the user.
 //!
+//! A nonce that has served before, and is refused and offered again at once, is waited out, once a destination ([`Step::Rest`]). A
+//! connection that the server closes behind a challenge is opened once more ([`Step::Reopen`]).
+//!
 //! With [`Plan::keep`] it does not end but rests, and [`Registration::again_for`] has it register once more.
 //!
 //! The machine is pure. Every input returns one [`Step`], the thing to do next; [`crate::proto::endpoint`]
