@@ -10,7 +10,7 @@ mod way;
 
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::seconds;
-use crate::proto::check::{Call, Contacts, End, Ending, Life, Measured, Names, Others, Passage, Sighting};
+use crate::proto::check::{Contacts, End, Ending, Later, Life, Measured, Names, Others, Passage, Sighting};
 use crate::proto::client::outcome::{Attempt, AttemptResult, Remote, Report};
 use crate::proto::locate::Families;
 use crate::proto::{AnswerFault, Lookup, Time};
@@ -46,7 +46,7 @@ pub(super) struct Facts {
     pub login: Option<Box<Report>>,
     pub life: Option<Life>,
     pub passage: Option<Box<Passage>>,
-    pub reached: Option<Option<Box<Call>>>,
+    pub reached: Option<Option<Box<Later>>>,
     pub dates: Vec<(u64, u64)>,
     pub others: Option<Box<Others>>,
     pub now: Time,

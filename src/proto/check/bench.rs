@@ -45,6 +45,8 @@ pub(in crate::proto) enum Order {
     Register(RegistrationId, Box<Plan>),
     /// Have a registration ask for something else, over its flow.
     Again(RegistrationId, Purpose),
+    /// Send a keep-alive over the flow of a registration.
+    Ping(RegistrationId),
     /// End what a registration has under way, and remove what it may have bound.
     Withdraw(RegistrationId),
     /// A registration is needed no more.

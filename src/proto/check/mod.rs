@@ -48,6 +48,7 @@ pub use dns::Names;
 pub use network::{Contacted, Contacts};
 pub use others::{Knowledge, Others};
 pub use probe::{Answer, End, Sighting};
+pub use reach::Later;
 pub use way::{Arrival, Call, Change, Passage, Size};
 
 /// The time that the removal of what is bound may take.
@@ -94,7 +95,7 @@ pub enum Measured {
     /// A request went to ourselves, and large ones to the registrar.
     Passage(Box<Passage>),
     /// The request to ourselves after a time without traffic; `None`: that was not asked for, or not possible.
-    Reached(Option<Box<Call>>),
+    Reached(Option<Box<Later>>),
     /// Dates of answers: when each came and what it says, both in seconds since 1970.
     Dates(Vec<(u64, u64)>),
     /// The other servers and bindings were looked at.
@@ -173,13 +174,15 @@ impl Check {
         plan.command_limit = None;
         let patience = plan.timing.patience();
         plan.try_limit = patience.min(limit / 2);
-        let until = now + limit.saturating_sub(WITHDRAWAL.min(limit / 4)) + pause.unwrap_or_default();
+        // A time without traffic, and, where that has shown something, as long a time with keep-alives.
+        let pauses = pause.unwrap_or_default() * 2;
+        let until = now + limit.saturating_sub(WITHDRAWAL.min(limit / 4)) + pauses;
         let mut check = Check {
             // Eight copies of a datagram within a third of a minute: not all of them get lost.
             bench: Bench::new(plan, pause, patience.min(limit / 3)),
             experiments: experiments(),
             until,
-            end: now + limit + pause.unwrap_or_default(),
+            end: now + limit + pauses,
             alive: BTreeSet::new(),
             leaves: None,
             is_cut_short: false,
@@ -203,6 +206,7 @@ impl Check {
             | Order::Send(..)
             | Order::Leave(_)
             | Order::Again(..)
+            | Order::Ping(_)
             | Order::Withdraw(_)
             | Order::Resolve(_)
             | Order::Tell(_)

@@ -1,11 +1,32 @@
 //! Whether a call would arrive. The way there has shown it; with patience it is looked at again after a time without
-//! traffic, when what stands between may have forgotten us.
+//! traffic, when what stands between may have forgotten us. If it has, that time passes once more, with keep-alives.
+//!
+//! ```text
+//!  no traffic ─▶ a call ─▶ arrives: over
+//!                     └──▶ does not: bound anew ─▶ keep-alives ─▶ a call ─▶ over
+//! ```
 
-use super::bench::{Bench, Input};
+use std::time::Duration;
+
+use super::bench::{Bench, CALLED, Input, Order};
 use super::way::{Call, Caller, may_be_lost};
 use super::{Experiment, Measured};
 use crate::proto::Time;
 use crate::proto::ids::Random;
+
+/// The longest pause between two keep-alives that is tried: NATs remember datagrams for half a minute at least (RFC 4787 says
+/// two, many do less), and 'sipreg keep' sends one as often.
+const LONGEST: Duration = Duration::from_secs(25);
+
+/// What came of a request for the AOR after a time without traffic.
+#[derive(Debug)]
+pub struct Later {
+    /// The request.
+    pub call: Call,
+    /// Where that did not arrive: another one after as long a time with keep-alives, and the pause between those; `None`: that
+    /// was not tried.
+    pub kept: Option<(Duration, Call)>,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -13,13 +34,15 @@ pub(super) struct Reach {
     caller: Caller,
     waits_until: Option<Time>,
     has_called_again: bool,
+    missed: Option<Call>,
+    is_binding: bool,
     is_over: bool,
 }
 
 impl Reach {
-    fn finish(&mut self, call: Option<Call>, bench: &mut Bench) {
+    fn finish(&mut self, later: Option<Later>, bench: &mut Bench) {
         if !std::mem::replace(&mut self.is_over, true) {
-            bench.tell(Measured::Reached(call.map(Box::new)));
+            bench.tell(Measured::Reached(later.map(Box::new)));
         }
     }
 
@@ -29,6 +52,44 @@ impl Reach {
             None => self.finish(None, bench),
         }
     }
+
+    fn on_called(&mut self, call: Call, bench: &mut Bench, random: &mut dyn Random, now: Time) {
+        if may_be_lost(&call) && !std::mem::replace(&mut self.has_called_again, true) {
+            return self.call(bench, random, now);
+        }
+        match self.missed.take() {
+            Some(missed) => {
+                let kept = Some((interval(bench), call));
+                self.finish(Some(Later { call: missed, kept }), bench);
+            }
+            None if call.arrival.is_some() || !bench.has_left(4, 4) => {
+                self.finish(Some(Later { call, kept: None }), bench);
+            }
+            None => {
+                (self.missed, self.is_binding, self.has_called_again) = (Some(call), true, false);
+                bench.orders.push_back(Order::Again(CALLED, bench.plan.purpose));
+            }
+        }
+    }
+
+    fn on_due(&mut self, bench: &mut Bench, random: &mut dyn Random, now: Time) {
+        match self.waits_until {
+            Some(until) if until <= now => {
+                self.waits_until = None;
+                self.call(bench, random, now);
+            }
+            Some(until) if self.missed.is_some() => {
+                bench.orders.push_back(Order::Ping(CALLED));
+                bench.wake(until.min(now + interval(bench)));
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// The pause between two keep-alives.
+fn interval(bench: &Bench) -> Duration {
+    (bench.pause.unwrap_or_default() / 2).min(LONGEST)
 }
 
 impl Experiment for Reach {
@@ -44,14 +105,14 @@ impl Experiment for Reach {
 
     fn on(&mut self, input: Input, bench: &mut Bench, random: &mut dyn Random, now: Time) {
         match self.caller.on(input) {
-            Ok(call) if may_be_lost(&call) && !self.has_called_again => {
-                self.has_called_again = true;
-                self.call(bench, random, now);
-            }
-            Ok(call) => self.finish(Some(call), bench),
-            Err(Some(Input::Due)) if self.waits_until.is_some_and(|until| until <= now) => {
-                self.waits_until = None;
-                self.call(bench, random, now);
+            Ok(call) => self.on_called(call, bench, random, now),
+            Err(Some(Input::Due)) => self.on_due(bench, random, now),
+            Err(Some(Input::Registered(CALLED, report))) if std::mem::take(&mut self.is_binding) => {
+                if report.result.is_err() {
+                    return self.cut(bench);
+                }
+                self.waits_until = Some(now + bench.pause.unwrap_or_default());
+                bench.wake(now + interval(bench));
             }
             Err(_) => {}
         }
@@ -62,6 +123,7 @@ impl Experiment for Reach {
     }
 
     fn cut(&mut self, bench: &mut Bench) {
-        self.finish(None, bench);
+        let later = self.missed.take().map(|call| Later { call, kept: None });
+        self.finish(later, bench);
     }
 }

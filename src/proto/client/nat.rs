@@ -73,7 +73,7 @@ const LAST: u32 = 16;
 const LATE: Duration = Duration::from_secs(1);
 
 /// CRLFCRLF: the ping of RFC 5626 §4.4.1.
-const PING: &[u8] = b"\r\n\r\n";
+pub(in crate::proto) const PING: &[u8] = b"\r\n\r\n";
 
 /// The keep-alives that one account needs. Of two the lesser one is more demanding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

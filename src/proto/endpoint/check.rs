@@ -3,16 +3,20 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+
 use super::{Endpoint, Entry, RegistrationId};
 use crate::proto::check::{Check, CheckPlan, Order, is_of_check};
+use crate::proto::client::nat::PING;
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::client::registration::{Registration, Step};
+use crate::proto::flow::Flow;
 use crate::proto::ids::Random;
 use crate::proto::names::Asker;
 use crate::proto::timers::{CheckTimer, ClientTimer};
 use crate::proto::transaction::{Heard, Outgoing, Owner};
-use crate::proto::{Destination, Notice, Question, Time};
+use crate::proto::{Action, Destination, Notice, Question, Time};
 
 impl Endpoint {
     pub(super) fn begin_check(&mut self, plan: CheckPlan, now: Time) {
@@ -60,6 +64,7 @@ impl Endpoint {
                 self.apply(id, step, now);
             }
             Order::Again(id, purpose) => self.ask_again(id, purpose, now),
+            Order::Ping(id) => self.ping_for_check(id),
             Order::Withdraw(id) => self.withdraw(id, now),
             Order::Drop(id) => self.drop_registration(id, now),
             Order::Resolve(questions) => self.resolve_for_check(&questions, now),
@@ -93,6 +98,16 @@ impl Endpoint {
         let step = entry.registration.again_for(purpose, &mut *self.stack.context.random, now);
         self.stack.context.timers.set(ClientTimer::TryLimit(id), now + entry.registration.plan().try_limit);
         self.apply(id, step, now);
+    }
+
+    /// Sends CRLFCRLF (RFC 5626 §4.4.1), as `keep` does.
+    fn ping_for_check(&mut self, id: RegistrationId) {
+        for flow in self.stack.flows.of(id).collect::<Vec<_>>() {
+            if let Some(peer) = self.stack.flows.get(flow).and_then(Flow::remote) {
+                let bytes = Bytes::from_static(PING);
+                self.stack.context.push(Action::Transmit { flow, peer, bytes });
+            }
+        }
     }
 
     /// Ends what a registration has under way. What it may have bound is removed; without any it is gone.

@@ -5,7 +5,7 @@ use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, FaultCause};
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{escape, milliseconds, readable, seconds, shown};
-use crate::proto::check::{Call, Change, End, Knowledge, Others, Passage, Sighting, Size};
+use crate::proto::check::{Call, Change, End, Knowledge, Later, Others, Passage, Sighting, Size};
 use crate::proto::{Cause, Transport};
 use crate::sip::AnyUri;
 use std::collections::BTreeSet;
@@ -188,18 +188,14 @@ pub(super) fn reach(facts: &Facts) -> Vec<Finding> {
     }
     let later = facts.reached.as_ref().and_then(|reached| reached.as_deref());
     match (later, facts.intent.patience) {
-        (Some(later), Some(patience)) if later.arrival.is_none() => {
+        (Some(later), Some(patience)) if later.call.arrival.is_none() => {
             let patience = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX);
             let message = format!(
                 "a request for the AOR arrives at once, but no longer after {} without traffic ({})",
                 seconds(patience),
-                outcome(later)
+                outcome(&later.call)
             );
-            let often = (patience / 2).max(1);
-            let hint = format!(
-                "'sipreg keep' with --keepalive {often}s over UDP, or with --transport tcp, whose connections NATs remember \
-                 longer; a check with --patience {often}s shows whether that is often enough"
-            );
+            let hint = keeping(later, patience);
             vec![
                 Finding::failed(Step::Reach, FaultCause::NatMappingShort, Exit::Unmet, message).hinting(hint),
             ]
@@ -219,6 +215,29 @@ pub(super) fn reach(facts: &Facts) -> Vec<Finding> {
                 Step::Reach,
                 format!("a request for the AOR arrives here{time}, and so would a call"),
             )]
+        }
+    }
+}
+
+/// What keeps the way open, by what was tried.
+fn keeping(later: &Later, patience: u32) -> String {
+    const TCP: &str = "--transport tcp, whose connections NATs remember longer";
+    match &later.kept {
+        Some((interval, call)) if call.arrival.is_some() => {
+            let often = interval.as_secs().max(1);
+            format!(
+                "keep-alives every {often} s keep the way open, as was tried: 'sipreg keep' with --keepalive {often}s"
+            )
+        }
+        Some((interval, _)) => {
+            let often = interval.as_secs().max(1);
+            format!(
+                "not even keep-alives every {often} s keep the way open, as was tried: {TCP}, or more of them"
+            )
+        }
+        None => {
+            let often = (patience / 2).max(1);
+            format!("'sipreg keep' with --keepalive {often}s over UDP, or with {TCP}")
         }
     }
 }
