@@ -20,7 +20,7 @@ pub enum Step {
     Account,
     /// The name service.
     Dns,
-    /// Every destination.
+    /// Whether every destination answers, and how soon.
     Network,
     /// Who they prove to be.
     Tls,
@@ -45,7 +45,7 @@ pub enum Step {
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "StepResult")]
 pub enum Verdict {
-    /// It holds.
+    /// It was looked at, and holds.
     Ok,
     /// There was nothing to look at, or no way to.
     Skipped,
@@ -58,7 +58,7 @@ pub enum Verdict {
 /// One thing that was found at a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The step.
+    /// The step at which it was found.
     pub step: Step,
     /// How it went.
     pub verdict: Verdict,

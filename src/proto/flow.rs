@@ -40,8 +40,9 @@ use crate::sip::{Frame, FramingError, Message, ParseError, StreamFramer};
 /// The keep-alive that answers a double CRLF (RFC 5626 §5.4).
 const PONG: &[u8] = b"\r\n";
 
-/// The keep-alive that a message of its own can be (RFC 7118 §6): what a stream has between messages.
-const PING: &[u8] = b"\r\n\r\n";
+/// CRLFCRLF, the keep-alive that asks for one (RFC 5626 §4.4.1): between the messages of a stream, or as a datagram or message of
+/// its own (RFC 7118 §6).
+pub(super) const PING: &[u8] = b"\r\n\r\n";
 
 /// Connections that may be under way at a time for responses whose own is gone.
 const RETURNS: usize = 64;

@@ -8,7 +8,7 @@ use crate::nameserver::Play;
 use crate::registrar::{Say, date};
 use crate::report::{STEPS, shown};
 use crate::run::Ran;
-use crate::table::{HTTP, behind, by_udp, expired, forgetful, gateway, new, usual};
+use crate::table::{HTTP, behind, by_udp, called_once, expired, forgetful, gateway, new, usual};
 use crate::world::{Host, Tcp, Tls, Udp, World};
 
 /// The output of `check` for people, as it comes in a pipe, with the lines of a sentence put together: where they break
@@ -417,13 +417,14 @@ type Hinting = (fn() -> World, &'static str, &'static str, &'static str);
 /// Hints fit what was tried, and what was seen: nothing is advised that was done already, nor claimed that is not known.
 #[test]
 fn hints_fit_what_was_found() {
-    const CASES: [Hinting; 13] = [
+    const CASES: [Hinting; 14] = [
         (
             || forgetful(3000),
             "reach nat_mapping_short",
             "every 2 s keep the way open, as was tried: 'sipreg keep' with --keepalive 2s",
             "tcp",
         ),
+        (called_once, "reach nat_mapping_short", "'sipreg keep' with --keepalive 1s", "as was tried"),
         (|| forgetful(300), "reach nat_mapping_short", "not even keep-alives every 2 s", "'sipreg keep'"),
         (
             || World::new().silent(Host(1), &[Udp]).srv(&[Udp], 1),

@@ -90,6 +90,17 @@ pub fn forgetful(after: u64) -> World {
         .checked_with(&["--patience", "4s"])
 }
 
+/// A registrar that passes on the first request for the AOR only, and so little time that no keep-alive comes before the second.
+pub fn called_once() -> World {
+    let calls = AtomicUsize::new(0);
+    let registrar = new().says(move |it, _| {
+        let is_call = !it.is("REGISTER") && it.target().contains('@');
+        let is_later = is_call && calls.fetch_add(1, Ordering::Relaxed) > 0;
+        is_later.then(|| Say::Response(it.response("480 Temporarily Unavailable")))
+    });
+    usual(registrar).checked_with(&["--patience", "1ms"])
+}
+
 /// Changes the text of what goes out.
 fn rewriting(from: &'static str, to: &'static str) -> impl Fn(Heading, &[u8]) -> Option<Vec<u8>> {
     move |heading, datagram| {

@@ -32,7 +32,7 @@ pub struct CheckObject {
     steps: Vec<StepFields>,
 }
 
-/// One finding.
+/// One finding of a step.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Finding")]
 struct StepFields {

@@ -64,7 +64,7 @@ pub struct CheckPlan {
     /// How the account registers. Purpose, contacts and memory don't count: it binds a contact of its own for as short as
     /// the registrar allows.
     pub plan: Plan,
-    /// Bound on the whole, without [`CheckPlan::patience`].
+    /// Bound on the whole, without [`CheckPlan::patience`], which may pass twice.
     pub limit: Duration,
     /// How long after the way is looked at again, without traffic before; `None`: not at all.
     pub patience: Option<Duration>,

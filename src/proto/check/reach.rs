@@ -18,6 +18,9 @@ use crate::proto::ids::Random;
 /// two, many do less), and 'sipreg keep' sends one as often.
 const LONGEST: Duration = Duration::from_secs(25);
 
+/// The shortest: nobody keeps a way open with more of them.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// What came of a request for the AOR after a time without traffic.
 #[derive(Debug)]
 pub struct Later {
@@ -62,7 +65,7 @@ impl Reach {
                 let kept = Some((interval(bench), call));
                 self.finish(Some(Later { call: missed, kept }), bench);
             }
-            None if call.arrival.is_some() || !bench.has_left(4, 4) => {
+            None if call.arrival.is_some() || !is_worth_a_try(bench) => {
                 self.finish(Some(Later { call, kept: None }), bench);
             }
             None => {
@@ -89,7 +92,12 @@ impl Reach {
 
 /// The pause between two keep-alives.
 fn interval(bench: &Bench) -> Duration {
-    (bench.pause.unwrap_or_default() / 2).min(LONGEST)
+    (bench.pause.unwrap_or_default() / 2).clamp(SHORTEST, LONGEST)
+}
+
+/// Whether a keep-alive comes before the time is over, and requests are left for what follows it.
+fn is_worth_a_try(bench: &Bench) -> bool {
+    bench.pause.is_some_and(|pause| pause >= SHORTEST * 2) && bench.has_left(4, 4)
 }
 
 impl Experiment for Reach {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::proto::flow::PING;
 use crate::proto::ids::{Random, jitter};
 use crate::proto::stun::{self, Stun, StunId};
 use crate::proto::transport::Transport;
@@ -71,9 +72,6 @@ const LAST: u32 = 16;
 
 /// A timer that fires so much later than it was set for was delayed by suspend: what came meanwhile may not have been read.
 const LATE: Duration = Duration::from_secs(1);
-
-/// CRLFCRLF: the ping of RFC 5626 §4.4.1.
-pub(in crate::proto) const PING: &[u8] = b"\r\n\r\n";
 
 /// The keep-alives that one account needs. Of two the lesser one is more demanding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

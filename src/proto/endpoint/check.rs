@@ -7,11 +7,10 @@ use bytes::Bytes;
 
 use super::{Endpoint, Entry, RegistrationId};
 use crate::proto::check::{Check, CheckPlan, Order, is_of_check};
-use crate::proto::client::nat::PING;
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::client::registration::{Registration, Step};
-use crate::proto::flow::Flow;
+use crate::proto::flow::{Flow, PING};
 use crate::proto::ids::Random;
 use crate::proto::names::Asker;
 use crate::proto::timers::{CheckTimer, ClientTimer};
