@@ -78,8 +78,9 @@ fn answer(
     log: &Mutex<Vec<String>>,
     is_tcp: bool,
 ) -> Option<Vec<u8>> {
-    let query = Message::from_vec(query).unwrap();
-    let question = &query.queries[0];
+    // What is meant for somebody who had this port before is no question.
+    let query = Message::from_vec(query).ok()?;
+    let question = query.queries.first()?;
     let name = question.name().to_ascii().trim_end_matches('.').to_lowercase();
     log.lock().unwrap().push(format!("{} {name}", question.query_type()));
     let mut reply = Message::new(query.metadata.id, MessageType::Response, query.metadata.op_code);

@@ -321,7 +321,8 @@ pub(super) fn clock(facts: &Facts) -> Vec<Finding> {
         let text = if apart < 2 { "the same as ours".to_owned() } else { format!("{apart} s from ours") };
         return vec![Finding::ok(Step::Clock, format!("the clock of the registrar is {text}"))];
     }
-    let apart = seconds(u32::try_from(apart).unwrap_or(u32::MAX));
+    // Dates have whole seconds, and answers take their time: minutes say enough.
+    let apart = seconds(u32::try_from((apart + 30) / 60 * 60).unwrap_or(u32::MAX));
     let which = if date > at { "behind" } else { "ahead of" };
     let message = format!("our clock is {apart} {which} that of the registrar");
     vec![Finding::warning(Step::Clock, FaultCause::ClockOff, message)]
