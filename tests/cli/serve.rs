@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::run::{Ran, command, finish, sipreg, with_environment};
+use crate::run::{Ran, command, finish, sipreg, wait_until, with_environment};
 pub use crate::server::{Server, name};
 
 const UDP: [&str; 2] = ["--listen", "udp:127.0.0.1:0"];
@@ -514,14 +514,18 @@ fn nobody_who_listens_ends_the_server() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let port = socket.local_addr().unwrap().port();
-    for n in 0..2 {
+    child.stderr.take();
+    let mut n = 0;
+    // What it has said before nobody listened any more ends nothing.
+    wait_until("it ends", || {
+        n += 1;
         let text = format!(
             "REGISTER sip:localhost SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{n}\r\nFrom: <sip:a@localhost>;tag=1\r\n\
              To: <sip:a@localhost>\r\nCall-ID: {n}\r\nCSeq: 1 REGISTER\r\nContact: <sip:a@127.0.0.1:{port}>\r\nContent-Length: 0\r\n\r\n"
         );
         let _ = socket.send_to(text.as_bytes(), &at);
-    }
-    child.stderr.take();
+        child.try_wait().unwrap().is_some()
+    });
     assert_eq!(finish(child).code, Some(0));
 }
 
