@@ -61,9 +61,9 @@ pub fn check(lab: &Lab, row: &Row, transport: Transport) -> Result<(), String> {
         }
     }
     let want = row.wanted(transport);
-    if want.fault == Some(Fault::Timeout) {
-        // Silent by design: Timer F after 64 * 20 ms.
-        args.extend(["--t1", "20ms"].map(String::from));
+    if row.is_silent(transport) {
+        // Silent by design: Timer F after 64 * 40 ms.
+        args.extend(["--t1", "40ms"].map(String::from));
     }
     let ran = execute(&args, environment, home.path());
     let mut wrong = differences(want, &aor, row, &ran);
@@ -85,7 +85,7 @@ fn arguments(lab: &Lab, row: &Row, transport: Transport, aor: &str) -> Vec<Strin
     };
     let registrar = format!("sip:{}:{}", transport.host(), lab.port(port));
     let mut args: Vec<String> =
-        ["register", aor, "--registrar", &registrar, "--transport", transport.option()]
+        ["register", "-vv", aor, "--registrar", &registrar, "--transport", transport.option()]
             .into_iter()
             .chain(["--json", "--stateless"])
             .map(String::from)

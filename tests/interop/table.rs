@@ -204,6 +204,11 @@ impl Row {
                 && !self.label.starts_with("moved")
     }
 
+    /// Whether nobody answers.
+    pub fn is_silent(&self, transport: Transport) -> bool {
+        self.wanted(transport).fault == Some(Fault::Timeout)
+    }
+
     /// The AOR's domain.
     pub fn domain(&self, transport: Transport) -> String {
         match (self.person, self.label) {
@@ -254,7 +259,7 @@ pub const ROWS: &[Row] = &[
     // Silence, delay and loss. First, because they take longest.
     // Half of the datagrams are lost: with T1 at 1 s there are 18 of them, 4 s on the average.
     row("flaky",      Each,  bound(3600, 2),    bound(3600, 2)).with(&["--t1", "1s"]),
-    row("early1000",  Each,  bound(3600, 2),    bound(3600, 2)),
+    row("early600",   Each,  bound(3600, 2),    bound(3600, 2)),
     row("slow500",    Each,  bound(3600, 2),    bound(3600, 2)),
     row("mute",       Each,  silent(1),         silent(1)),
     row("drop100",    Each,  silent(1),         bound(3600, 2)),
