@@ -389,7 +389,7 @@ pub fn is_loop(request: &Request, spiral: u64, is_own: &dyn Fn(&Host, Option<u16
     let mut room = [0; 16];
     let mark = hex(spiral, &mut room);
     let has_mark = |row: &Header| {
-        row.value().split(|octet| *octet == b'.').any(|part| part.starts_with(mark.as_bytes()))
+        row.value().split(|octet| *octet == b'.').skip(1).any(|part| part.starts_with(mark.as_bytes()))
     };
     if !request.headers.all(&HeaderName::Via).any(has_mark) {
         return false;

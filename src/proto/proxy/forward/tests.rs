@@ -552,6 +552,8 @@ fn a_loop_is_one_of_our_vias_with_the_same_mark() {
         // A Via that nobody can read must not hide ours.
         ("junk, SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK00000000000000ab.00000000000000cd", true),
         ("junk", false),
+        ("00000000000000cd junk", false),
+        ("junk\nVia: 00000000000000cd.junk", false),
     ] {
         let request = read(&format!("OPTIONS sip:b@h SIP/2.0\nVia: {vias}\n\n"));
         assert_eq!(is_loop(&request, 0xCD, &is_own), is_back, "{vias}");
