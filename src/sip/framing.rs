@@ -145,9 +145,9 @@ impl StreamFramer {
                 State::Head { .. } if matches!(*self.buffer, [0x15 | 0x16, 3, ..]) => {
                     return Err(FramingError::Tls);
                 }
+                State::Head { .. } if is_greeting(&self.buffer) => return Err(FramingError::Greeting),
                 State::Head { scanned } => match self.head_end(scanned) {
                     Some(end) => self.state = State::Body { total: self.total(end)? },
-                    None if is_greeting(&self.buffer) => return Err(FramingError::Greeting),
                     None if self.buffer.len() >= MAX_MESSAGE => return Err(FramingError::TooLarge),
                     None => {
                         // An end may be cut in two after three of its octets.
@@ -217,10 +217,13 @@ fn is_http(start: &[u8]) -> bool {
 }
 
 /// Whether these octets begin with the greeting of a server that speaks first, its line complete (RFC 4253 §4.2, RFC 5321
-/// §4.3, RFC 1939 §4, RFC 3501 §7.1). No message of SIP begins so.
+/// §4.3, RFC 1939 §4, RFC 3501 §7.1). A method of SIP may begin so, too (RFC 3261 §25.1, `token`), behind which the line names
+/// SIP.
 fn is_greeting(octets: &[u8]) -> bool {
     const GREETINGS: [&[u8]; 5] = [b"SSH-", b"220 ", b"220-", b"+OK ", b"* OK "];
-    GREETINGS.iter().any(|greeting| octets.starts_with(greeting)) && octets.contains(&b'\n')
+    let line = || Some(octets.get(..octets.iter().position(|octet| *octet == b'\n')?)?.trim_ascii_end());
+    GREETINGS.iter().any(|greeting| octets.starts_with(greeting))
+        && line().is_some_and(|line| !line.ends_with(b" SIP/2.0"))
 }
 
 impl Default for StreamFramer {

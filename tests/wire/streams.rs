@@ -1,7 +1,7 @@
 //! Streams cut and glued at every place give the same frames. `properties` does the same with random streams.
 
 use crate::torture::torture_file;
-use sipreg::sip::{Frame, StreamFramer};
+use sipreg::sip::{Frame, FramingError, StreamFramer};
 
 fn frames(mut framer: StreamFramer, pieces: &[&[u8]]) -> Vec<Frame> {
     let mut frames = Vec::new();
@@ -49,5 +49,34 @@ fn segmentation_does_not_matter() {
     for size in [1, 2, 3, 4, 5, 7, 100, 1000] {
         let pieces: Vec<_> = stream.chunks(size).collect();
         assert_eq!(frames(StreamFramer::accepting(), &pieces), expected, "pieces of {size}");
+    }
+}
+
+/// Who greets in another protocol, and a method of SIP that begins like a greeting: both whole, and octet by octet.
+#[test]
+fn a_greeting_is_one_whatever_the_pieces() {
+    let message = b"SSH-STER sip:h SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+    for (stream, expected) in [
+        (&b"SSH-2.0-OpenSSH_9.2p1\r\n"[..], Err(FramingError::Greeting)),
+        (b"SSH-2.0-x\r\n\r\n", Err(FramingError::Greeting)),
+        (b"220 mail.example.com ESMTP\r\n250 ok\r\n\r\n", Err(FramingError::Greeting)),
+        (message, Ok(vec![Frame::Message(message[..].into())])),
+    ] {
+        for size in [1, stream.len()] {
+            let mut framer = StreamFramer::new();
+            let mut frames = Vec::new();
+            let error = stream.chunks(size).find_map(|piece| {
+                framer.push(piece);
+                loop {
+                    match framer.next() {
+                        Ok(Some(frame)) => frames.push(frame),
+                        Ok(None) => return None,
+                        Err(error) => return Some(error),
+                    }
+                }
+            });
+            let came = error.map_or(Ok(frames), Err);
+            assert_eq!(came, expected, "{} in pieces of {size}", stream.escape_ascii());
+        }
     }
 }
