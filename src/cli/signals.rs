@@ -12,6 +12,17 @@ pub enum Stop {
     Terminate,
 }
 
+impl Stop {
+    /// What it has done to a command.
+    #[must_use]
+    pub fn done(self) -> &'static str {
+        match self {
+            Stop::Interrupt => "interrupted",
+            Stop::Terminate => "terminated",
+        }
+    }
+}
+
 /// A signal, by what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {

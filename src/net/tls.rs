@@ -23,8 +23,8 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, CommonState, DigitallySignedStruct, Error,
-    InvalidMessage, OtherError, PeerIncompatible, ProtocolVersion, RootCertStore, ServerConfig,
-    SignatureScheme,
+    HandshakeType, InvalidMessage, OtherError, PeerIncompatible, ProtocolVersion, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
@@ -344,7 +344,9 @@ fn untrusted(error: &Error) -> Untrusted {
     match error {
         Error::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-        ) => Untrusted::NotTls,
+        )
+        // What we said ourselves, from somebody who echoes.
+        | Error::InappropriateHandshakeMessage { got_type: HandshakeType::ClientHello, .. } => Untrusted::NotTls,
         Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig

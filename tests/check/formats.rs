@@ -121,7 +121,38 @@ fn a_textfile_that_cannot_be_written_stops_it_at_the_start() {
     let ran = check(&world, &["--textfile", &world.file("nowhere/sipreg.prom")]);
     assert_eq!(ran.code, Some(2), "{}", ran.all());
     assert!(ran.stderr.contains("--textfile"), "{}", ran.all());
+    // What is no file is left alone.
+    let (fifo, folder, report) = (world.file("fifo"), world.file("folder"), world.file("report"));
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(format!("{report}/check.json")).unwrap();
+    for (option, place) in [
+        ("--textfile", fifo.as_str()),
+        ("--textfile", folder.as_str()),
+        ("--textfile", "/dev/null"),
+        ("--report", report.as_str()),
+    ] {
+        let ran = check(&world, &[option, place]);
+        assert_eq!(ran.code, Some(2), "{place}: {}", ran.all());
+        assert!(ran.stderr.contains(option), "{place}: {}", ran.all());
+    }
+    use std::os::unix::fs::FileTypeExt;
+    assert!(std::fs::metadata(&fifo).unwrap().file_type().is_fifo());
+    assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     assert_eq!(world.registrars()[0].came().len(), 0);
+}
+
+/// A link to the file that is collected stays one.
+#[test]
+fn a_textfile_behind_a_link_is_replaced_there() {
+    let world = usual(new());
+    let (link, file) = (world.file("link.prom"), world.file("sipreg.prom"));
+    std::fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let ran = check(&world, &["--textfile", &link]);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(std::fs::read_to_string(&file).unwrap().contains("sipreg_check"));
 }
 
 /// A check that the time has ended is no healthy account to monitoring either.

@@ -40,6 +40,10 @@ fn a_signal_in_the_middle_leaves_no_binding() {
         assert_eq!(registrar.bound(), before, "{}", ran.all());
         let object = ran.json();
         assert_eq!((&object["outcome"], &object["error"]["kind"]), (&"failed".into(), &"interrupted".into()));
+        // What was done by then is told.
+        assert!(object["requests"].as_u64() > Some(6), "{}", ran.all());
+        assert_eq!(object["attempts"][0]["result"], "401", "{}", ran.all());
+        assert_eq!(object["auth"][0]["realm"], "munich.de", "{}", ran.all());
     }
 }
 

@@ -148,7 +148,7 @@ fn a_name_that_does_not_exist() {
     skipped  binding       not looked at: the dns step has failed
     skipped  way           nobody answers who could say how we are seen
     skipped  reach         nothing is bound that a call could go to
-    skipped  clock         no answer came with a Date
+    skipped  clock         no answer came with a readable Date
     skipped  others        nothing is bound that other servers could know of
 
     Checked with 0 requests in TIME.
@@ -172,7 +172,7 @@ fn a_port_that_says_nothing() {
     skipped  binding       not looked at: the network step has failed
     skipped  way           nobody answers who could say how we are seen
     skipped  reach         nothing is bound that a call could go to
-    skipped  clock         no answer came with a Date
+    skipped  clock         no answer came with a readable Date
     skipped  others        nothing is bound that other servers could know of
 
     Checked with 2 requests in TIME.
@@ -220,7 +220,7 @@ fn a_certificate_that_has_run_out() {
     skipped  binding       not looked at: the tls step has failed
     skipped  way           nobody answers who could say how we are seen
     skipped  reach         nothing is bound that a call could go to
-    skipped  clock         no answer came with a Date
+    skipped  clock         no answer came with a readable Date
     skipped  others        nothing is bound that other servers could know of
 
     Checked with 0 requests in TIME.
@@ -243,7 +243,7 @@ fn an_http_server() {
     skipped  binding       not looked at: the registrar step has failed
     skipped  way           nobody answers who could say how we are seen
     skipped  reach         nothing is bound that a call could go to
-    skipped  clock         no answer came with a Date
+    skipped  clock         no answer came with a readable Date
     skipped  others        nothing is bound that other servers could know of
 
     Checked with 1 request in TIME.

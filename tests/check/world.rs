@@ -321,6 +321,17 @@ impl World {
         self
     }
 
+    /// Something there that sends back whatever it hears over TCP.
+    pub fn echo(self, place: Place) -> World {
+        let listener = TcpListener::bind(self.at(place, Tcp)).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+            }
+        });
+        self
+    }
+
     /// A relay for datagrams there, in front of another host; mappings end after so many milliseconds.
     pub fn relay(
         mut self,

@@ -10,7 +10,9 @@ mod way;
 
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::seconds;
-use crate::proto::check::{Contacts, End, Ending, Later, Life, Measured, Names, Others, Passage, Sighting};
+use crate::proto::check::{
+    Contacts, Dated, End, Ending, Later, Life, Measured, Names, Others, Passage, Sighting,
+};
 use crate::proto::client::outcome::{Attempt, AttemptResult, Remote, Report};
 use crate::proto::locate::Families;
 use crate::proto::{AnswerFault, Lookup, Time};
@@ -47,7 +49,7 @@ pub(super) struct Facts {
     pub life: Option<Life>,
     pub passage: Option<Box<Passage>>,
     pub reached: Option<Option<Box<Later>>>,
-    pub dates: Vec<(u64, u64)>,
+    pub dates: Vec<Dated>,
     pub others: Option<Box<Others>>,
     pub now: Time,
 }
@@ -118,6 +120,7 @@ impl Judge {
             }
             Measured::Passage(passage) => {
                 self.facts.passage = Some(passage);
+                self.tell(Step::Binding, registration::bound_again(&self.facts), &mut found);
                 self.tell(Step::Way, way::way(&self.facts), &mut found);
             }
             Measured::Reached(call) => {

@@ -41,8 +41,8 @@ const REPORT: [&str; 3] = ["check.txt", "check.json", "check.pcapng"];
 enum Outcome {
     /// To its end.
     Checked(Box<Course>),
-    /// By a signal; what was bound is removed, or not.
-    Stopped(Stop, bool),
+    /// By a signal; what was bound is removed, or not; with what was found by then, unless the user would not wait for that.
+    Stopped(Stop, bool, Option<Box<Course>>),
     /// With the request that would have been sent first.
     Rehearsed(bytes::Bytes),
 }
@@ -92,7 +92,8 @@ fn resolve(
             let what = format_args!("can't be made: {error}");
             UsageError::value("--report", &dir.to_string_lossy(), what)
         });
-        made.map_err(|error| Box::new((account.settings.clone(), error)))?;
+        made.and_then(|()| REPORT.iter().try_for_each(|name| place_of_report(dir, name)))
+            .map_err(|error| Box::new((account.settings.clone(), error)))?;
         account.copies = std::mem::take(&mut account.copies).and_masked(dir.join(REPORT[2]));
     }
     // What can't be written at the end is known before anything is sent.
@@ -141,16 +142,24 @@ fn check(account: Account, looking: &Looking, reporter: &mut Reporter<'_, '_>) -
     match ended {
         Ok(Outcome::Checked(course)) => tell(&course, &aor, looking, reporter),
         Ok(Outcome::Rehearsed(request)) => reporter.request(&request),
-        Ok(Outcome::Stopped(signal, is_removed)) => {
+        Ok(Outcome::Stopped(signal, is_removed, course)) => {
             if looking.nagios {
-                return ended_early(Fault::new(signal.into(), "interrupted", None), looking, reporter);
+                return ended_early(Fault::new(signal.into(), signal.done(), None), looking, reporter);
             }
             if !is_removed {
                 reporter.warning(
                     "the removal of what was bound is not confirmed; it ends by itself within minutes",
                 );
             }
-            reporter.interrupted(signal, None)
+            match course {
+                Some(course) if reporter.is_json() => {
+                    let fault = Fault::new(signal.into(), signal.done(), None);
+                    let object = known(&course, &aor).with_error(fault.clone());
+                    let object = text::CheckObject::new(object, &course.findings);
+                    reporter.checked(&object, |_| String::new(), Some(&fault), signal.into())
+                }
+                Some(_) | None => reporter.interrupted(signal, None),
+            }
         }
         Err(fault) => ended_early(fault, looking, reporter),
     }
@@ -164,14 +173,14 @@ async fn carry_out(
 ) -> Result<Outcome, Fault> {
     let mut copies = tokio::select! {
         biased;
-        signal = setup.signals.stop() => return Ok(Outcome::Stopped(signal, true)),
+        signal = setup.signals.stop() => return Ok(Outcome::Stopped(signal, true, None)),
         copies = account.copies.begin(account.net.dry_run) => copies?,
     };
     let limit = account.plan.command_limit.unwrap_or(LIMIT);
     let account_text = described(&account);
     let read = tokio::select! {
         biased;
-        signal = setup.signals.stop() => return Ok(Outcome::Stopped(signal, true)),
+        signal = setup.signals.stop() => return Ok(Outcome::Stopped(signal, true, None)),
         read = tokio::time::timeout(limit, secrets(&mut account)) => read,
     };
     match read {
@@ -250,7 +259,7 @@ async fn follow(
         let notice = match input {
             Input::Notice(notice) => notice,
             Input::Signal(Signal::Stop(signal)) if stopped.is_some() => {
-                return Ok(Outcome::Stopped(signal, false));
+                return Ok(Outcome::Stopped(signal, false, None));
             }
             Input::Signal(Signal::Stop(signal)) => {
                 stopped = Some(signal);
@@ -267,7 +276,8 @@ async fn follow(
                 let now = session.driver.now();
                 let end = if let Measured::End(ending) = &*measured { Some(*ending) } else { None };
                 if let (Some(signal), Some(ending)) = (stopped, end) {
-                    return Ok(Outcome::Stopped(signal, ending.is_removed));
+                    let course = Box::new(course(judge, findings, ending, session));
+                    return Ok(Outcome::Stopped(signal, ending.is_removed, Some(course)));
                 }
                 let found = judge.on(*measured, now);
                 if stopped.is_none() {
@@ -275,9 +285,7 @@ async fn follow(
                     spinner.restart();
                 }
                 if let Some(ending) = end {
-                    let (elapsed, at) = (session.clock.elapsed(), now.as_millis() / 1000);
-                    let course = Course { judge, findings, ending, elapsed, at };
-                    return Ok(Outcome::Checked(Box::new(course)));
+                    return Ok(Outcome::Checked(Box::new(course(judge, findings, ending, session))));
                 }
             }
             Notice::Lookup(lookup) => {
@@ -293,6 +301,11 @@ async fn follow(
             | Notice::Account { .. }) => session.show(&notice, reporter),
         }
     }
+}
+
+fn course(judge: Judge, findings: Vec<Finding>, ending: Ending, session: &Session) -> Course {
+    let (elapsed, at) = (session.clock.elapsed(), session.driver.now().as_millis() / 1000);
+    Course { judge, findings, ending, elapsed, at }
 }
 
 /// Notes what was found, with the time since what was found before, and tells it.
@@ -367,15 +380,20 @@ fn remarks(course: &Course) -> Vec<String> {
     course.judge.login().map(|report: &Report| report.remarks.clone()).unwrap_or_default()
 }
 
-fn object(course: &Course, aor: &str, looking: &Looking) -> text::CheckObject {
-    let Course { judge, findings, ending, elapsed, .. } = course;
+/// What all that was sent has come to.
+fn known(course: &Course, aor: &str) -> Object {
+    let Course { judge, ending, elapsed, .. } = course;
     let aor = Some(aor.to_owned());
     let object = match judge.login() {
         Some(report) => Object::of(Some(CommandName::Check), report, aor),
         None => Object::without_report(Some(CommandName::Check), aor),
     };
-    let attempts = judge::attempts(judge);
-    let object = object.of_check(attempts, (ending.requests, ending.copies), *elapsed);
+    object.of_check(judge::attempts(judge), (ending.requests, ending.copies), *elapsed)
+}
+
+fn object(course: &Course, aor: &str, looking: &Looking) -> text::CheckObject {
+    let findings = &course.findings;
+    let object = known(course, aor);
     let object = match text::fault(findings, remarks(course)) {
         Some(fault) => object.with_error(fault),
         None => object.checked(exit(findings, looking) == Exit::Done),
@@ -399,23 +417,43 @@ fn write_report(dir: &Path, course: &Course, aor: &str, json: &str) -> Result<()
     Ok(())
 }
 
+/// Whether a file of the report can be made in that folder, which is there.
+fn place_of_report(dir: &Path, name: &str) -> Result<(), UsageError> {
+    match is_something_else(&dir.join(name)) {
+        true => {
+            let what = format_args!("{name} in it is there already, and no file");
+            Err(UsageError::value("--report", &dir.to_string_lossy(), what))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Whether a place is taken by what must not be replaced by a file: a folder, a device, a pipe.
+fn is_something_else(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file())
+}
+
 fn write_textfile(path: &Path, text: &str) -> Result<(), UsageError> {
     let (dir, name) = place_of_textfile(path)?;
-    replace(&dir, name, text.as_bytes()).map_err(|error| unwritable(path, &error))
+    replace(&dir, &name, text.as_bytes()).map_err(|error| unwritable(path, &error))
 }
 
 fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> UsageError {
     UsageError::value("--textfile", &path.to_string_lossy(), format_args!("can't be written: {error}"))
 }
 
-/// The folder of the file and its name in there, if a file can be made in that folder.
-fn place_of_textfile(path: &Path) -> Result<(PathBuf, &str), UsageError> {
-    let dir = path
+/// The folder of the file and its name in there, behind a link if there is one, if a file can be made in that folder.
+fn place_of_textfile(path: &Path) -> Result<(PathBuf, String), UsageError> {
+    if is_something_else(path) {
+        return Err(unwritable(path, &"it is there already, and no file"));
+    }
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let dir = target
         .parent()
         .filter(|dir| !dir.as_os_str().is_empty())
         .map_or_else(|| PathBuf::from("."), Path::to_owned);
-    let name = path.file_name().and_then(|name| name.to_str());
+    let name = target.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| unwritable(path, &"it has no name"))?;
     tempfile::tempfile_in(&dir).map_err(|error| unwritable(path, &error))?;
-    Ok((dir, name))
+    Ok((dir, name.to_owned()))
 }

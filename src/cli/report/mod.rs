@@ -339,6 +339,12 @@ impl<'s, 'a> Reporter<'s, 'a> {
         self.fault(Fault { cause, warnings: report.remarks.clone(), ..fault }, Some(report))
     }
 
+    /// Whether everything is told as one object.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.settings.json
+    }
+
     /// A check has found something: it is told at once, unless everything is told as one object.
     pub fn found(&mut self, finding: &Finding) {
         if !self.settings.json && !self.settings.quiet {
@@ -374,10 +380,7 @@ impl<'s, 'a> Reporter<'s, 'a> {
 
     /// A signal ended it, with what is known until now.
     pub fn interrupted(&mut self, signal: Stop, report: Option<&Report>) -> Exit {
-        let message = match signal {
-            Stop::Interrupt => "interrupted",
-            Stop::Terminate => "terminated",
-        };
+        let message = signal.done();
         let unanswered = report.filter(|report| report.requests > 0 && report.round_trip.is_none());
         let hint = unanswered.and_then(|report| match report.purpose {
             Purpose::Fetch => None,

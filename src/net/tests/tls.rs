@@ -750,6 +750,12 @@ async fn a_server_without_tls_is_named() {
         stream.write_all(said.as_bytes()).await.unwrap();
         assert_eq!(fails(&mut network).await, Cause::Untrusted(Untrusted::NotTls), "{said}");
     }
+    // One that sends back what it hears.
+    let (mut network, listener) = calling(DOMAIN, ProfileSettings::default()).await;
+    let (mut stream, _) = soon(listener.accept()).await.unwrap();
+    let hello = meanwhile(&mut network, record(&mut stream)).await;
+    stream.write_all(&hello).await.unwrap();
+    assert_eq!(fails(&mut network).await, Cause::Untrusted(Untrusted::NotTls));
     let (mut network, listener) = calling(DOMAIN, ProfileSettings::default()).await;
     let (mut stream, _) = soon(listener.accept()).await.unwrap();
     meanwhile(&mut network, record(&mut stream)).await;

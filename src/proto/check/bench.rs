@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::probe::{End, Move, Probe, Sighting};
-use super::{Arrival, Measured};
+use super::{Arrival, Dated, Measured};
 use crate::proto::client::outcome::Report;
 use crate::proto::client::plan::{Plan, Purpose};
 use crate::proto::digest::Keyring;
@@ -116,8 +116,8 @@ pub(super) struct Known {
     pub calls_plainly: bool,
     /// Whether a request for the AOR has arrived where it is bound.
     pub is_reached: bool,
-    /// What the answers say of the time: when each came, and its Date, both in seconds since 1970.
-    pub dates: Vec<(u64, u64)>,
+    /// What the answers say of the time.
+    pub dates: Vec<Dated>,
 }
 
 /// See the module.
@@ -209,7 +209,9 @@ impl Bench {
                 if let Some(answer) = &sighting.answer
                     && let Ok(Some(date)) = answer.response.headers.date()
                 {
-                    self.known.dates.push((answer.at.as_millis() / 1000, date.epoch()));
+                    let at = answer.at.as_millis() / 1000;
+                    let server = sighting.destination.address;
+                    self.known.dates.push(Dated { server, at, date: date.epoch() });
                 }
                 self.over.push_back((id, sighting));
             }

@@ -96,12 +96,23 @@ pub enum Measured {
     Passage(Box<Passage>),
     /// The request to ourselves after a time without traffic; `None`: that was not asked for, or not possible.
     Reached(Option<Box<Later>>),
-    /// Dates of answers: when each came and what it says, both in seconds since 1970.
-    Dates(Vec<(u64, u64)>),
+    /// What answers say of the time.
+    Dates(Vec<Dated>),
     /// The other servers and bindings were looked at.
     Others(Box<Others>),
     /// It is over.
     End(Ending),
+}
+
+/// An answer with a Date, both times in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// Who has sent it.
+    pub server: SocketAddr,
+    /// When it came.
+    pub at: u64,
+    /// What its Date says.
+    pub date: u64,
 }
 
 /// How a check ended.
@@ -330,8 +341,11 @@ impl Check {
     ) {
         self.bench.requests += report.requests;
         self.bench.copies += report.retransmissions;
-        if let (Some(date), Some(sent), Some(took)) = (report.date, report.sent, report.round_trip) {
-            self.bench.known.dates.push(((sent + took).as_millis() / 1000, date));
+        if let (Some(date), Some(sent), Some(took), Some(hop)) =
+            (report.date, report.sent, report.round_trip, report.hop)
+        {
+            let at = (sent + took).as_millis() / 1000;
+            self.bench.known.dates.push(Dated { server: hop.remote, at, date });
         }
         if self.leaves.is_some() {
             self.is_removed &= report.result.is_ok();

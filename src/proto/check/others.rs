@@ -4,7 +4,7 @@
 //! No other server is shown the password: one that tells everybody what is bound is asked for that, and any other whether
 //! it passes a request on to what is bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -130,8 +130,8 @@ impl Experiment for Rest {
         let listed = bench.known.listed.iter();
         let others: Vec<_> = listed.filter(|one| is_other(one) && !is_former(one)).cloned().collect();
         let mut servers = bench.known.others.clone();
-        servers.retain(|(found, _)| found.destination.address != at.destination.address);
-        servers.dedup_by_key(|(found, _)| found.destination.address);
+        let mut seen = BTreeSet::from([at.destination.address]);
+        servers.retain(|(found, _)| seen.insert(found.destination.address));
         servers.truncate(MOST);
         // What goes to one of them over is only to be compared where it arrived by the first.
         servers.retain(|(_, status)| bench.known.is_reached || matches!(status, 200..=299));
@@ -156,7 +156,7 @@ impl Experiment for Rest {
     }
 
     fn on(&mut self, input: Input, bench: &mut Bench, random: &mut dyn Random, now: Time) {
-        match self.caller.on(input) {
+        match self.caller.on(input, bench, now) {
             Ok(call) => self.on_called(&call),
             Err(Some(Input::Probed(id, sighting))) => {
                 if let Some(contact) = self.here.remove(&id) {

@@ -112,7 +112,7 @@ impl Experiment for Reach {
     }
 
     fn on(&mut self, input: Input, bench: &mut Bench, random: &mut dyn Random, now: Time) {
-        match self.caller.on(input) {
+        match self.caller.on(input, bench, now) {
             Ok(call) => self.on_called(call, bench, random, now),
             Err(Some(Input::Due)) => self.on_due(bench, random, now),
             Err(Some(Input::Registered(CALLED, report))) if std::mem::take(&mut self.is_binding) => {

@@ -155,6 +155,9 @@ pub(super) fn is_ours(sent: &Request, arrived: &Request) -> bool {
 pub(super) struct Caller {
     probe: Option<RegistrationId>,
     arrivals: Vec<Arrival>,
+    /// Somebody else has answered, and until then the request may still come here, too: a proxy that forks sends it
+    /// everywhere, and hands on the first 2xx (RFC 3261 §16.7).
+    taken: Option<(Time, Box<Sighting>)>,
 }
 
 impl Caller {
@@ -165,6 +168,7 @@ impl Caller {
             Ask::Call(bench.known.service_route.clone())
         };
         self.arrivals.clear();
+        self.taken = None;
         let mut probe = Probe::new(through.clone(), ask, random, now);
         let is_known = bench.known.bound.as_ref().is_some_and(|(_, found)| found == through);
         if let (true, Some(keyring)) = (is_known, &bench.known.keyring) {
@@ -174,29 +178,50 @@ impl Caller {
     }
 
     pub fn is_calling(&self) -> bool {
-        self.probe.is_some()
+        self.probe.is_some() || self.taken.is_some()
     }
 
     /// What came of it, once that is known; else the input was for somebody else, or is not all.
-    pub fn on(&mut self, input: Input) -> Result<Call, Option<Input>> {
+    pub fn on(&mut self, input: Input, bench: &mut Bench, now: Time) -> Result<Call, Option<Input>> {
         match input {
             Input::Called(arrival) => {
                 self.arrivals.push(*arrival);
-                Err(None)
+                match self.taken.take() {
+                    Some((until, sighting)) => self.answered(sighting, Some(until), bench).map_err(|()| None),
+                    None => Err(None),
+                }
             }
             Input::Probed(id, sighting) if self.probe == Some(id) => {
                 self.probe = None;
-                let sent = sighting.sent.as_ref();
-                let ours = self
-                    .arrivals
-                    .drain(..)
-                    .find(|arrival| sent.is_some_and(|sent| is_ours(sent, &arrival.request)));
-                Ok(Call { sighting: *sighting, arrival: ours.map(Box::new) })
+                let until = matches!(sighting.status(), Some(200..=299)).then(|| now + bench.plan.timing.t1);
+                self.answered(sighting, until, bench).map_err(|()| None)
+            }
+            Input::Due if self.taken.as_ref().is_some_and(|(until, _)| *until <= now) => {
+                let taken = self.taken.take().ok_or(None)?;
+                self.answered(taken.1, None, bench).map_err(|()| None)
             }
             input @ (Input::Resolved(..) | Input::Probed(..) | Input::Registered(..) | Input::Due) => {
                 Err(Some(input))
             }
         }
+    }
+
+    /// The request was answered: it is known what came of it when it has come here, or there is nothing to wait for.
+    fn answered(
+        &mut self,
+        sighting: Box<Sighting>,
+        until: Option<Time>,
+        bench: &mut Bench,
+    ) -> Result<Call, ()> {
+        let is_it =
+            |arrival: &Arrival| sighting.sent.as_ref().is_some_and(|sent| is_ours(sent, &arrival.request));
+        let arrival = self.arrivals.drain(..).find(is_it).map(Box::new);
+        if let (None, Some(until)) = (&arrival, until) {
+            bench.wake(until);
+            self.taken = Some((until, sighting));
+            return Err(());
+        }
+        Ok(Call { sighting: *sighting, arrival })
     }
 }
 
@@ -321,7 +346,7 @@ impl Experiment for Way {
     }
 
     fn on(&mut self, input: Input, bench: &mut Bench, random: &mut dyn Random, now: Time) {
-        match self.caller.on(input) {
+        match self.caller.on(input, bench, now) {
             Ok(call) => self.on_called(call, bench, random, now),
             Err(Some(Input::Registered(CALLED, report))) => self.on_bound(report, bench, random, now),
             Err(Some(Input::Probed(id, sighting))) => self.on_measured(id, *sighting, bench, random, now),

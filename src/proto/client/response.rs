@@ -229,7 +229,14 @@ impl Registrant {
         let status = response.status;
         self.note_named(visit);
         let is_for_good = status == 301 && self.next_hop().is_for_good;
-        let failure = match attempt.targets.redirect(response, self.next_hop(), &self.plan) {
+        // A check registers at one destination, and has shown the password there: nobody else gets to see it.
+        let is_bound_here = self.plan.destination.is_some() && !self.sessions.is_empty();
+        let redirect = if is_bound_here {
+            Redirect::NoTarget
+        } else {
+            attempt.targets.redirect(response, self.next_hop(), &self.plan)
+        };
+        let failure = match redirect {
             Redirect::Followed => {
                 attempt.tally.moved = is_for_good;
                 attempt.leave(visit, AttemptResult::Status(status));

@@ -619,6 +619,12 @@ impl Endpoint {
                         }
                     }
                 }
+                // Whoever answers an echo finds the answer come back, too.
+                (Arrival::Message(Message::Request(request)), Side::Client)
+                    if self.stack.is_echo(&request) =>
+                {
+                    self.notify(Notice::Dropped { peer, reason: Dropped::Request });
+                }
                 (Arrival::Message(Message::Request(request)), Side::Client) => {
                     self.call(request, None, id, peer);
                 }

@@ -40,7 +40,7 @@ use super::flow::{Flows, ReturnPath, Side};
 use super::ids::{Branch, Random, Tag};
 use super::timers::{Timing, TransactionTimer};
 use super::{AnswerFault, Cause, ContextId, Direction, FlowId, RegistrationId, Time};
-use crate::sip::{CSeq, HeaderName, Headers, Host, Method, Response, Via};
+use crate::sip::{CSeq, HeaderName, Headers, Host, Method, Request, Response, Via};
 use absorbing::Absorbing;
 use invite_client::InviteClient;
 use invite_server::InviteServer;
@@ -514,6 +514,14 @@ impl Transactions {
             (_, None | Some(_)) => return Ok(None),
         };
         Ok(owner.map(|owner| (owner, heard)))
+    }
+
+    /// Whether a request is one of ours that comes back as it was sent, from somebody who echoes: its topmost Via is that of
+    /// a client transaction.
+    pub fn is_echo(&self, request: &Request) -> bool {
+        let via = request.headers.top_via().ok();
+        let branch = via.and_then(|via| Branch::parse(via.branch()?));
+        branch.is_some_and(|branch| self.clients.contains_key(&ClientKey::of(branch, &request.method)))
     }
 
     /// The transaction that a response belongs to.

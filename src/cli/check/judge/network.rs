@@ -8,12 +8,13 @@ use super::Facts;
 use crate::cli::diagnose;
 use crate::cli::exit::{Exit, FaultCause};
 use crate::cli::explain;
-use crate::cli::finding::{Finding, Step};
+use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{count, day, escape, milliseconds};
 use crate::proto::check::{Contacted, End, Names, Sighting};
 use crate::proto::identity::TlsSession;
 use crate::proto::locate::Families;
-use crate::proto::{Cause, Lookup, Question, Record, ResolveError, Transport};
+use crate::proto::{AnswerFault, Cause, Lookup, Question, Record, ResolveError, Transport};
+use crate::sip::FramingError;
 
 /// A certificate that runs out within that is worth a word.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -41,14 +42,18 @@ pub(super) fn names(facts: &Facts) -> Vec<Finding> {
         }
         return found;
     }
-    if !found.is_empty() {
+    if found.iter().any(|finding| finding.verdict == Verdict::Failed) {
         return found;
     }
-    if names.is_not_offered {
+    let why = if names.is_not_offered {
         let message = format!("{name} says that it offers no SIP: an SRV target of \".\"");
-        return vec![Finding::failed(Step::Dns, FaultCause::ServiceNotOffered, Exit::Unreachable, message)];
-    }
-    vec![nothing_found(facts, names, &name)]
+        Finding::failed(Step::Dns, FaultCause::ServiceNotOffered, Exit::Unreachable, message)
+    } else {
+        nothing_found(facts, names, &name)
+    };
+    found.retain(|finding| finding.cause != why.cause);
+    found.insert(0, why);
+    found
 }
 
 /// Why there is no destination.
@@ -135,30 +140,43 @@ fn servers(facts: &Facts, is_found: bool) -> Vec<Finding> {
             Err(ResolveError::ServerFailed) => *failed = true,
         }
     }
-    let others_answer = said.values().any(|(answered, ..)| *answered);
     let mut found = Vec::new();
     for (server, (answered, silent, failed)) in &said {
-        let (cause, what) = if *silent && !*answered {
-            (FaultCause::NameserverSilent, "does not answer")
-        } else if *failed {
-            (FaultCause::NameserverFailed, "answers with a failure")
+        let (cause, what, another) = if *failed {
+            (FaultCause::NameserverFailed, "answers with a failure", "does not")
+        } else if *silent {
+            (FaultCause::NameserverSilent, "does not answer", "does")
         } else {
             continue;
         };
         let message = format!("the name server {server} {what}");
-        found.push(if is_found && others_answer {
-            let another = if cause == FaultCause::NameserverSilent { "does" } else { "does not" };
+        let has_another = said.iter().any(|(other, (answered, ..))| other != server && *answered);
+        found.push(if has_another {
             Finding::warning(Step::Dns, cause, format!("{message}, another {another}"))
                 .hinting("whoever runs it should know; until it is mended, --nameserver can leave it out")
+        } else if *answered {
+            Finding::warning(Step::Dns, cause, format!("{message} to {}", missed(facts, *server)))
+                .hinting("whoever runs it, or the zone, should know; --nameserver asks another one")
         } else if is_found {
             Finding::warning(Step::Dns, cause, message + " to every question")
-        } else if others_answer {
-            continue;
         } else {
             Finding::failed(Step::Dns, cause, Exit::Unreachable, message)
         });
     }
     found
+}
+
+/// What a name server was asked without getting an answer out of it.
+fn missed(facts: &Facts, server: SocketAddr) -> String {
+    let is_missed = |lookup: &&Lookup| {
+        let failed = matches!(lookup.answer, Err(ResolveError::ServerFailed | ResolveError::TimedOut));
+        lookup.server == Some(server) && failed
+    };
+    let asked = |lookup: &Lookup| {
+        let (kind, name) = lookup.question.parts();
+        format!("{kind} {}", escape(name))
+    };
+    "the question for ".to_owned() + &places(facts.lookups.iter().filter(is_missed).map(asked))
 }
 
 /// The way from the name to its addresses, on a line.
@@ -226,9 +244,61 @@ fn is_hung(contact: &Contacted) -> bool {
     is_open && is_ended && is_mute && destination.transport.is_reliable()
 }
 
+/// Where somebody was asked.
+pub(super) fn at(sighting: &Sighting) -> String {
+    format!("{} over {}", sighting.destination.address, sighting.destination.transport.as_via())
+}
+
+/// Somebody who speaks something else than SIP.
+pub(super) fn stranger(sighting: &Sighting) -> Option<Finding> {
+    let at = at(sighting);
+    let what = match (sighting.end, sighting.unusable.most()) {
+        (End::OutOfStep(FramingError::Http), _) => format!("{at} answers in HTTP"),
+        (End::OutOfStep(FramingError::Greeting), _) => format!("{at} greets in another protocol than SIP"),
+        (End::OutOfStep(FramingError::Tls), _) => {
+            format!("{at} answers in TLS, where it was asked without")
+        }
+        (End::OutOfStep(_), _) => format!("{at} sends something that is not SIP"),
+        (End::Failed(Cause::Upgrade(fault)), _) => format!("{at} opens no WebSocket for SIP: {fault}"),
+        (_, Some((_, number, AnswerFault::Unreadable(error)))) => {
+            format!("{} came from {at}, none of them SIP: {error}", count(number, "answer"))
+        }
+        (_, _) => return None,
+    };
+    let finding = Finding::failed(Step::Registrar, FaultCause::NotSip, Exit::Misbehaved, what);
+    Some(match sighting.end {
+        End::OutOfStep(error) => finding.hinting(diagnose::not_sip(error).hint),
+        End::Failed(Cause::Upgrade(fault)) => finding.hinting(diagnose::upgrade(fault).hint),
+        End::Connected | End::Answered | End::Silent | End::Failed(_) | End::Closed => finding,
+    })
+}
+
+/// Whether somebody is at a destination who can't be registered with: who speaks something else, or nothing to REGISTER. The
+/// step of TLS tells of what does not come to a session.
+fn is_useless(contact: &Contacted) -> bool {
+    let Sighting { destination, session, answer, .. } = &contact.sighting;
+    let is_open = session.is_some() || !destination.transport.is_secure();
+    is_open && answer.is_none() && !is_hung(contact)
+}
+
+fn useless(contact: &Contacted) -> Finding {
+    let Sighting { destination, .. } = &contact.sighting;
+    let what = stranger(&contact.sighting).map(|finding| finding.message).unwrap_or_else(|| {
+        let at = format!("{} over {}", destination.address, destination.transport.as_via());
+        let what = if contact.sighting.aside.is_some() {
+            "answers, but not REGISTER"
+        } else {
+            "sends nothing that can be used"
+        };
+        format!("{at} {what}")
+    });
+    let message = format!("{what}; another one answers REGISTER");
+    Finding::warning(Step::Network, FaultCause::DestinationDown, message)
+}
+
 fn hung(contact: &Contacted) -> Finding {
-    let Sighting { destination, end, elapsed, .. } = &contact.sighting;
-    let at = format!("{} over {}", destination.address, destination.transport.as_via());
+    let Sighting { end, elapsed, .. } = &contact.sighting;
+    let at = at(&contact.sighting);
     let what = match end {
         End::Silent | End::Failed(Cause::TimedOut) => {
             format!("but says nothing within {:.1} s", elapsed.as_secs_f64())
@@ -248,15 +318,14 @@ fn is_passed_by(contact: &Contacted, offered: &[&Contacted]) -> bool {
 }
 
 fn busy(contact: &Contacted) -> Finding {
-    let Sighting { destination, .. } = &contact.sighting;
-    let at = format!("{} over {}", destination.address, destination.transport.as_via());
+    let at = at(&contact.sighting);
     let message = format!("{at} answers 503 Service Unavailable; another one does not");
     Finding::warning(Step::Network, FaultCause::DestinationDown, message)
 }
 
 /// How nobody was there.
 fn absence(sighting: &Sighting) -> (FaultCause, Exit, String) {
-    let at = format!("{} over {}", sighting.destination.address, sighting.destination.transport.as_via());
+    let at = at(sighting);
     match sighting.end {
         End::Failed(Cause::Refused) => {
             (FaultCause::Refused, Exit::Unreachable, format!("nobody listens at {at}"))
@@ -291,6 +360,9 @@ pub(super) fn destinations(facts: &Facts) -> Vec<Finding> {
     // Where nobody answers, the step of the registrar says so.
     found.extend(up.iter().filter(|contact| answers && is_hung(contact)).map(|contact| hung(contact)));
     found.extend(up.iter().filter(|contact| answers && is_passed_by(contact, &offered)).map(|one| busy(one)));
+    if offered.iter().any(|contact| contact.sighting.answer.is_some()) {
+        found.extend(up.iter().filter(|contact| is_useless(contact)).map(|contact| useless(contact)));
+    }
     if found.is_empty() {
         found.push(Finding::ok(Step::Network, times(&up)));
     }

@@ -1,8 +1,8 @@
 //! Whether a registrar is there, whether it lets us in, and what becomes of a binding.
 
-use super::network::is_up;
+use super::network::{at, is_up, stranger};
 use super::{Facts, is_spoilt};
-use crate::cli::diagnose::{self, diagnose};
+use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, Fault, FaultCause};
 use crate::cli::explain;
 use crate::cli::finding::{Finding, Step, Verdict};
@@ -12,8 +12,8 @@ use crate::proto::client::contact::is_same;
 use crate::proto::client::outcome::{
     AttemptResult, CredentialsFailure, Failure, Granted, Listed, Misbehaviour, Refusal, Report,
 };
-use crate::proto::{AnswerFault, Cause};
-use crate::sip::{AnyUri, FramingError, HeaderName, NameAddr};
+use crate::proto::Cause;
+use crate::sip::{AnyUri, HeaderName, NameAddr};
 
 /// The port of SIP over TLS (RFC 3261 §19.1.2).
 const TLS_PORT: u16 = 5061;
@@ -62,34 +62,6 @@ fn failed_in_tls(sighting: &Sighting) -> bool {
     sighting.destination.transport.is_secure() && !is_open && sighting.answer.is_none()
 }
 
-fn at(sighting: &Sighting) -> String {
-    format!("{} over {}", sighting.destination.address, sighting.destination.transport.as_via())
-}
-
-/// Somebody who speaks something else than SIP.
-fn stranger(sighting: &Sighting) -> Option<Finding> {
-    let at = at(sighting);
-    let what = match (sighting.end, sighting.unusable.most()) {
-        (End::OutOfStep(FramingError::Http), _) => format!("{at} answers in HTTP"),
-        (End::OutOfStep(FramingError::Greeting), _) => format!("{at} greets in another protocol than SIP"),
-        (End::OutOfStep(FramingError::Tls), _) => {
-            format!("{at} answers in TLS, where it was asked without")
-        }
-        (End::OutOfStep(_), _) => format!("{at} sends something that is not SIP"),
-        (End::Failed(Cause::Upgrade(fault)), _) => format!("{at} opens no WebSocket for SIP: {fault}"),
-        (_, Some((_, count, AnswerFault::Unreadable(error)))) => {
-            format!("{} came from {at}, none of them SIP: {error}", text::count(count, "answer"))
-        }
-        (_, _) => return None,
-    };
-    let finding = Finding::failed(Step::Registrar, FaultCause::NotSip, Exit::Misbehaved, what);
-    Some(match sighting.end {
-        End::OutOfStep(error) => finding.hinting(diagnose::not_sip(error).hint),
-        End::Failed(Cause::Upgrade(fault)) => finding.hinting(diagnose::upgrade(fault).hint),
-        End::Connected | End::Answered | End::Silent | End::Failed(_) | End::Closed => finding,
-    })
-}
-
 fn silent(facts: &Facts, sighting: &Sighting) -> Finding {
     let at = at(sighting);
     let (exit, message, case) = match (sighting.end, sighting.unusable.most()) {
@@ -105,7 +77,7 @@ fn silent(facts: &Facts, sighting: &Sighting) -> Finding {
                 explain::CONNECTION_CLOSED
             };
             let message = format!("{at} takes the connection, and closes it without an answer");
-            (Exit::Unreachable, message, case)
+            (Exit::Timeout, message, case)
         }
         (End::Connected | End::Answered | End::Silent | End::OutOfStep(_), None)
             if sighting.sent.is_none() && sighting.destination.transport.is_websocket() =>
@@ -182,7 +154,10 @@ fn redirects(facts: &Facts, report: &Report) -> Vec<Finding> {
     }
     let to = shown(&report.request_uri.to_string());
     let message = format!("the registrar sends us on, to {to}");
-    let hint = format!("it works; if the account is there for good, --registrar {to} saves the detour");
+    let hint = match report.result {
+        Ok(_) => format!("it works; if the account is there for good, --registrar {to} saves the detour"),
+        Err(_) => "what fails, fails there".to_owned(),
+    };
     vec![Finding::warning(Step::Registrar, FaultCause::Redirected, message).hinting(hint)]
 }
 
@@ -202,12 +177,7 @@ fn credentials(facts: &Facts, report: &Report) -> Vec<Finding> {
     };
     let realm = escape(&first.realm);
     let text = format!("{} {}, realm \"{realm}\": accepted", first.scheme, escape(&first.algorithm));
-    let is_md5 = first.algorithm.to_ascii_uppercase().starts_with("MD5");
-    if is_md5 && !is_secure {
-        let message = format!("{text}, but MD5 without TLS");
-        return vec![Finding::warning(Step::Credentials, FaultCause::ClearMd5, message)];
-    }
-    vec![Finding::ok(Step::Credentials, text)]
+    vec![in_the_clear(report, &text).unwrap_or_else(|| Finding::ok(Step::Credentials, text))]
 }
 
 /// Which step a registration has failed at.
@@ -215,11 +185,18 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
     let fault = diagnose(failure, report);
     let of = |step, fault: Fault, otherwise| vec![Finding::of_fault(step, fault, otherwise)];
     let after = |step, failed| vec![Finding::after(step, failed)];
-    let at_registrar = |registrar| Verdicts {
-        account: Vec::new(),
-        registrar,
-        credentials: after(Step::Credentials, Step::Registrar),
-        binding: Some(after(Step::Binding, Step::Registrar)),
+    let at_registrar = |mut registrar: Vec<Finding>| {
+        // Who has failed is not who was asked.
+        let is_told = registrar.iter().any(|finding| finding.cause == Some(FaultCause::Redirected));
+        if was_redirected(report) && !is_told {
+            registrar.extend(redirects(facts, report));
+        }
+        Verdicts {
+            account: Vec::new(),
+            registrar,
+            credentials: after(Step::Credentials, Step::Registrar),
+            binding: Some(after(Step::Binding, Step::Registrar)),
+        }
     };
     let at_credentials = |credentials| Verdicts {
         account: Vec::new(),
@@ -263,6 +240,7 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
             }
             Some(FaultCause::Redirected) => {
                 let fault = Fault { kind: Exit::Misbehaved, ..fault };
+                let fault = if report.auth.is_empty() { fault } else { sent_on(fault) };
                 at_registrar(of(Step::Registrar, fault, FaultCause::Redirected))
             }
             None if was_asked || matches!(refusal, Refusal::TooBrief { .. }) => {
@@ -270,8 +248,10 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
                     Refusal::TooBrief { min_expires: Some(min) } => Some(format!(
                         "'sipreg register' and 'keep' can ask for that much, with --expires {min}"
                     )),
-                    Refusal::TooBrief { min_expires: None }
-                    | Refusal::RetryAfter { .. }
+                    Refusal::TooBrief { min_expires: None } => {
+                        Some("'sipreg register' and 'keep' can ask for more, with --expires".to_owned())
+                    }
+                    Refusal::RetryAfter { .. }
                     | Refusal::NoTarget(_)
                     | Refusal::Extension { .. }
                     | Refusal::Status(_) => fault.hint,
@@ -311,11 +291,18 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
                 at_registrar(of(Step::Registrar, fault, FaultCause::Redirected))
             }
             Misbehaviour::Framing(_) => at_registrar(of(Step::Registrar, fault, FaultCause::NotSip)),
-            Misbehaviour::FalseServer => {
-                at_credentials(of(Step::Credentials, fault, FaultCause::AlgorithmUnserved))
-            }
+            Misbehaviour::FalseServer => at_binding(of(Step::Binding, fault, FaultCause::NotBound)),
         },
     }
+}
+
+/// A redirect that comes only to the password.
+fn sent_on(fault: Fault) -> Fault {
+    let hint = "check shows the password to one server only, and this one has seen it: 'sipreg register -v' follows, and says \
+                where to; --registrar names that server, to check it";
+    let message =
+        "the registrar answers the password with a redirect to another server, which is not followed";
+    Fault { message: message.to_owned(), hint: Some(hint.to_owned()), ..fault }
 }
 
 /// Whether the server that was registered at has answered a REGISTER that binds nothing.
@@ -334,11 +321,21 @@ fn answers_others(facts: &Facts) -> bool {
 
 /// The credentials were good, whatever came after.
 fn let_in(report: &Report) -> Vec<Finding> {
-    let text = match report.auth.first() {
-        Some(first) => format!("{} {}: not refused", first.scheme, escape(&first.algorithm)),
-        None => "not refused".to_owned(),
-    };
-    vec![Finding::ok(Step::Credentials, text)]
+    match report.auth.first() {
+        Some(first) => {
+            let text = format!("{} {}: not refused", first.scheme, escape(&first.algorithm));
+            vec![in_the_clear(report, &text).unwrap_or_else(|| Finding::ok(Step::Credentials, text))]
+        }
+        None => vec![Finding::ok(Step::Credentials, "not refused")],
+    }
+}
+
+/// The password was answered in a way that whoever listens can guess at.
+fn in_the_clear(report: &Report, text: &str) -> Option<Finding> {
+    let is_md5 = report.auth.first()?.algorithm.to_ascii_uppercase().starts_with("MD5");
+    let is_secure = report.hop.is_some_and(|hop| hop.transport.is_secure());
+    let message = format!("{text}, but MD5 without TLS");
+    (is_md5 && !is_secure).then(|| Finding::warning(Step::Credentials, FaultCause::ClearMd5, message))
 }
 
 /// A 2xx that lists our contact as another one than it is: at the same port of another host; or by the same user or at the same
@@ -394,6 +391,19 @@ pub(super) fn life(facts: &Facts) -> Vec<Finding> {
         text += &format!("; {}", text::count(others, "other binding"));
     }
     vec![Finding::ok(Step::Binding, text)]
+}
+
+/// A second binding, for what is sent to it, where the first one held: a registrar that refuses it is not one to rely on.
+pub(super) fn bound_again(facts: &Facts) -> Vec<Finding> {
+    let bound = facts.passage.as_ref().and_then(|passage| passage.bound.as_deref());
+    let Some((failure, report)) = bound.and_then(|report| Some((report.result.as_ref().err()?, report)))
+    else {
+        return Vec::new();
+    };
+    let fault = diagnose(failure, report);
+    let message = format!("bound once, but not again a moment later: {}", fault.message);
+    let cause = fault.cause.filter(|cause| matches!(cause, FaultCause::TooManyBindings | FaultCause::Silent));
+    vec![Finding::of_fault(Step::Binding, Fault { cause, message, ..fault }, FaultCause::NotBound)]
 }
 
 fn untouched(granted: &Granted) -> Option<Finding> {

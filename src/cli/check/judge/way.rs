@@ -5,10 +5,10 @@ use crate::cli::diagnose::diagnose;
 use crate::cli::exit::{Exit, FaultCause};
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{escape, milliseconds, readable, seconds, shown};
-use crate::proto::check::{Call, Change, End, Knowledge, Later, Others, Passage, Sighting, Size};
+use crate::proto::check::{Call, Change, Dated, End, Knowledge, Later, Others, Passage, Sighting, Size};
 use crate::proto::{Cause, Transport};
 use crate::sip::AnyUri;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// What is not measured of servers that share their bindings.
@@ -188,6 +188,8 @@ pub(super) fn reach(facts: &Facts) -> Vec<Finding> {
     }
     let later = facts.reached.as_ref().and_then(|reached| reached.as_deref());
     match (later, facts.intent.patience) {
+        // Somebody else has taken it, before and behind keep-alives: no mapping has run out.
+        (Some(later), Some(_)) if is_taken(later) => vec![unreached(facts, &later.call)],
         (Some(later), Some(patience)) if later.call.arrival.is_none() => {
             let patience = u32::try_from(patience.as_secs()).unwrap_or(u32::MAX);
             let message = format!(
@@ -217,6 +219,13 @@ pub(super) fn reach(facts: &Facts) -> Vec<Finding> {
             )]
         }
     }
+}
+
+/// Whether somebody else answers a request that arrived here before, also where keep-alives have kept the way open.
+fn is_taken(later: &Later) -> bool {
+    let is_answered =
+        |call: &Call| call.arrival.is_none() && matches!(call.sighting.status(), Some(200..=299));
+    is_answered(&later.call) && later.kept.as_ref().is_none_or(|(_, call)| is_answered(call))
 }
 
 /// What keeps the way open, by what was tried.
@@ -297,6 +306,11 @@ fn astray(call: &Call) -> String {
             "the server takes no OPTIONS for the AOR, so this says little about calls: place a real one"
                 .to_owned()
         }
+        Some(408) | None if call.sighting.destination.transport.is_reliable() => {
+            "it, or the answer, got lost, probably on the way to us: a proxy that opens a connection of its own in place \
+             of using ours meets our firewall; 'sipreg keep' keeps ours open"
+                .to_owned()
+        }
         Some(408) | None => {
             "it, or the answer, got lost, probably on the way to us: 'sipreg keep' keeps the way open; with \
                              --transport tcp calls come back over our own connection"
@@ -312,20 +326,44 @@ fn astray(call: &Call) -> String {
 
 /// Whose clock is right.
 pub(super) fn clock(facts: &Facts) -> Vec<Finding> {
-    let nearest = facts.dates.iter().min_by_key(|(at, date)| at.abs_diff(*date));
-    let Some((at, date)) = nearest else {
-        return vec![Finding::skipped(Step::Clock, "no answer came with a Date")];
+    let apart = |dated: &Dated| dated.at.abs_diff(dated.date);
+    let Some(nearest) = facts.dates.iter().min_by_key(|dated| apart(dated)) else {
+        return vec![Finding::skipped(Step::Clock, "no answer came with a readable Date")];
     };
-    let apart = at.abs_diff(*date);
-    if apart < CLOCKS {
-        let text = if apart < 2 { "the same as ours".to_owned() } else { format!("{apart} s from ours") };
-        return vec![Finding::ok(Step::Clock, format!("the clock of the registrar is {text}"))];
-    }
     // Dates have whole seconds, and answers take their time: minutes say enough.
-    let apart = seconds(u32::try_from((apart + 30) / 60 * 60).unwrap_or(u32::MAX));
-    let which = if date > at { "behind" } else { "ahead of" };
-    let message = format!("our clock is {apart} {which} that of the registrar");
-    vec![Finding::warning(Step::Clock, FaultCause::ClockOff, message)]
+    let minutes = |dated| seconds(u32::try_from((apart(dated) + 30) / 60 * 60).unwrap_or(u32::MAX));
+    if apart(nearest) >= CLOCKS {
+        let which = if nearest.date > nearest.at { "behind" } else { "ahead of" };
+        let message = format!("our clock is {} {which} that of the registrar", minutes(nearest));
+        return vec![Finding::warning(Step::Clock, FaultCause::ClockOff, message)];
+    }
+    // Of each server the answer that took the least time.
+    let mut servers = BTreeMap::new();
+    for dated in &facts.dates {
+        let best = servers.entry(dated.server).or_insert(dated);
+        if apart(dated) < apart(best) {
+            *best = dated;
+        }
+    }
+    let off = servers.into_values().filter(|dated| apart(dated) >= CLOCKS).map(|dated| {
+        let which = if dated.date > dated.at { "ahead of" } else { "behind" };
+        let message = format!(
+            "the clock of {} is {} {which} ours, which is that of another server",
+            dated.server,
+            minutes(dated)
+        );
+        let hint = "whoever runs that server has to set its clock";
+        Finding::warning(Step::Clock, FaultCause::ClockOff, message).hinting(hint)
+    });
+    let off: Vec<Finding> = off.collect();
+    if !off.is_empty() {
+        return off;
+    }
+    let text = match apart(nearest) {
+        0 | 1 => "the same as ours".to_owned(),
+        apart => format!("{apart} s from ours"),
+    };
+    vec![Finding::ok(Step::Clock, format!("the clock of the registrar is {text}"))]
 }
 
 /// The other servers and bindings.
@@ -382,10 +420,13 @@ fn refusing(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     };
     let home = chosen.map(|chosen| chosen.sighting.destination.address);
-    let others =
-        contacts.filter(|contact| contact.is_offered && Some(contact.sighting.destination.address) != home);
+    let mut seen: BTreeSet<SocketAddr> = home.into_iter().collect();
+    let others = contacts.filter(|contact| {
+        let is_refused = contact.sighting.status().is_some_and(|status| !takes(status));
+        contact.is_offered && is_refused && seen.insert(contact.sighting.destination.address)
+    });
     let refused = others.filter_map(|contact| {
-        let status = contact.sighting.status().filter(|status| !takes(*status) && *status != 503)?;
+        let status = contact.sighting.status().filter(|status| *status != 503)?;
         let at = contact.sighting.destination.address;
         let message = format!("{at} answers REGISTER with {status}, where another server answers {taken}");
         Some(Finding::warning(Step::Others, FaultCause::ServersDiffer, message))
