@@ -722,6 +722,7 @@ pub const ENTRIES: &[Entry] = &[
             SILENT_ALTOGETHER,
             SILENT_TO_REGISTER,
             SILENT_TO_BINDING,
+            CLOSED_AT_TLS_PORT,
             BUSY,
         ],
         ..NONE
@@ -752,7 +753,6 @@ pub const ENTRIES: &[Entry] = &[
             CONNECTING_TIMED_OUT,
             CONNECTION_RESET,
             CONNECTION_CLOSED,
-            CLOSED_AT_TLS_PORT,
             CLOSED_IN_HANDSHAKE,
             TOO_LARGE,
             LOCAL_ADDRESS,
@@ -1264,7 +1264,11 @@ const FINDINGS: &[Entry] = &[
     Entry {
         words: &["destination_down"],
         meaning: "one server of the name does not serve, and another one does",
-        causes: &["it is down, hangs or is overloaded", "a firewall lets requests pass to the others only"],
+        causes: &[
+            "it is down, hangs or is overloaded",
+            "a firewall lets requests pass to the others only",
+            "something else than a registrar listens there",
+        ],
         remedies: &[
             "whoever runs the servers should know: until it is back, each registration that begins there takes longer",
         ],

@@ -276,8 +276,9 @@ pub(super) fn stranger(sighting: &Sighting) -> Option<Finding> {
 /// Whether somebody is at a destination who can't be registered with: who speaks something else, or nothing to REGISTER. The
 /// step of TLS tells of what does not come to a session.
 fn is_useless(contact: &Contacted) -> bool {
-    let Sighting { destination, session, answer, .. } = &contact.sighting;
-    let is_open = session.is_some() || !destination.transport.is_secure();
+    let Sighting { destination, session, answer, end, .. } = &contact.sighting;
+    let is_refused = matches!(end, End::Failed(Cause::Untrusted(_)));
+    let is_open = session.is_some() && !is_refused || !destination.transport.is_secure();
     is_open && answer.is_none() && !is_hung(contact)
 }
 

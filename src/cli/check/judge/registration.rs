@@ -7,12 +7,12 @@ use crate::cli::exit::{Exit, Fault, FaultCause};
 use crate::cli::explain;
 use crate::cli::finding::{Finding, Step, Verdict};
 use crate::cli::text::{self, escape, seconds, shown};
+use crate::proto::Cause;
 use crate::proto::check::{Contacted, End, Ending, Life, Sighting};
 use crate::proto::client::contact::is_same;
 use crate::proto::client::outcome::{
     AttemptResult, CredentialsFailure, Failure, Granted, Listed, Misbehaviour, Refusal, Report,
 };
-use crate::proto::Cause;
 use crate::sip::{AnyUri, HeaderName, NameAddr};
 
 /// The port of SIP over TLS (RFC 3261 §19.1.2).
@@ -279,7 +279,7 @@ fn failed(facts: &Facts, failure: &Failure, report: &Report) -> Verdicts {
         }
         Failure::Unreachable(_) => {
             // Somebody was there a moment ago.
-            let fault = Fault { cause: None, ..fault };
+            let fault = Fault { cause: None, kind: Exit::Timeout, ..fault };
             at_registrar(of(Step::Registrar, fault, FaultCause::Silent))
         }
         Failure::Misbehaved(how) => match how {
