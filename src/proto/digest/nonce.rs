@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -28,12 +29,11 @@ const SALT: usize = 6;
 const MAC: usize = 12;
 const LENGTH: usize = TIME + SALT + MAC;
 
-/// Octets that stand for a user.
-const MARK: usize = 8;
-
 /// Makes nonces, knows its own again, and remembers their counts.
 pub(super) struct Nonces {
     key: Hmac<Sha256>,
+    /// Makes the marks of users, such that nobody outside can tell which would share one.
+    marks: [u8; 32],
     lifetime: Duration,
     capacity: usize,
     counts: BTreeMap<Id, Counts>,
@@ -73,7 +73,7 @@ pub(super) enum Use {
 /// each other; what is further behind counts as used.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
-    user: [u8; MARK],
+    user: u64,
     highest: u32,
     /// Bit n stands for the highest less n.
     used: u64,
@@ -86,8 +86,10 @@ impl Nonces {
         for part in key.chunks_exact_mut(8) {
             part.copy_from_slice(&random.next().to_be_bytes());
         }
+        let key = Hmac::<Sha256>::new(&key.into());
         Nonces {
-            key: Hmac::new(&key.into()),
+            marks: key.clone().chain_update("marks of users").finalize().into_bytes().into(),
+            key,
             lifetime,
             capacity: capacity.max(1),
             counts: BTreeMap::new(),
@@ -148,10 +150,10 @@ impl Nonces {
     }
 
     /// By what a user is known again, in few octets.
-    fn mark(&self, user: &str) -> [u8; MARK] {
-        let mut mark = [0; MARK];
-        mark.copy_from_slice(&self.mac(user.as_bytes(), "").finalize().into_bytes()[..MARK]);
-        mark
+    fn mark(&self, user: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.marks, user).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn mac(&self, said: &[u8], realm: &str) -> Hmac<Sha256> {
