@@ -190,7 +190,7 @@ pub fn from_clap(error: &clap::Error, command: Option<&str>) -> UsageError {
             return UsageError::new("--yes goes with --all only").hint("it says that you need not be asked");
         }
         return UsageError::new("the AOR is missing: which address is it about?")
-            .hint("sipreg register sip:you@example.com");
+            .hint(format!("sipreg {} sip:you@example.com", command.unwrap_or("register")));
     }
     if kind == ErrorKind::MissingSubcommand {
         return UsageError::new("the command is missing").hint("sipreg register sip:you@example.com");

@@ -38,6 +38,7 @@ fn a_wrong_command_line_is_told_with_what_to_do() {
         &["register", "tel:+4989"],
         &["register", "sips:bob@munich.de", "--transport", "udp"],
         &["register", "sips:bob@munich.de;transport=udp"],
+        &["check"],
         &["register", "bob@munich.de", "--contcat", "x"],
         &["register", "bob@munich.de", "--contact"],
         &["register", "bob@munich.de", "--contact", "*"],
@@ -71,6 +72,9 @@ fn a_wrong_command_line_is_told_with_what_to_do() {
     $ sipreg register sips:bob@munich.de;transport=udp
     error: AOR: "sips:munich.de;transport=udp" asks for TLS and for UDP, which has none
     hint: sips: goes over tls and wss only; sip: goes over any
+    $ sipreg check
+    error: the AOR is missing: which address is it about?
+    hint: sipreg check sip:you@example.com
     $ sipreg register bob@munich.de --contcat x
     error: there is no option "--contcat"
     hint: did you mean --contact?

@@ -283,15 +283,13 @@ fn is_useless(contact: &Contacted) -> bool {
 }
 
 fn useless(contact: &Contacted) -> Finding {
-    let Sighting { destination, .. } = &contact.sighting;
     let what = stranger(&contact.sighting).map(|finding| finding.message).unwrap_or_else(|| {
-        let at = format!("{} over {}", destination.address, destination.transport.as_via());
         let what = if contact.sighting.aside.is_some() {
             "answers, but not REGISTER"
         } else {
             "sends nothing that can be used"
         };
-        format!("{at} {what}")
+        format!("{} {what}", at(&contact.sighting))
     });
     let message = format!("{what}; another one answers REGISTER");
     Finding::warning(Step::Network, FaultCause::DestinationDown, message)

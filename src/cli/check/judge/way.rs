@@ -434,7 +434,7 @@ fn refusing(facts: &Facts) -> Vec<Finding> {
     refused.collect()
 }
 
-/// What the other servers of the name say of the binding, and how many of them could not be asked.
+/// What the other servers of the name say of the binding, and how many of them were not asked.
 fn shared(facts: &Facts, others: &Others) -> Vec<String> {
     let known = others.servers.iter().filter(|(_, knowledge)| *knowledge == Knowledge::Known).count();
     let untold = others.servers.len() - known;
@@ -452,7 +452,7 @@ fn shared(facts: &Facts, others: &Others) -> Vec<String> {
     let parts = [
         servers(known, &format!("{knows} the binding, too ({NONCES})")),
         servers(untold, &format!("{does} not say whether the binding is known there")),
-        servers(unasked, "could not be asked"),
+        servers(unasked, if unasked == 1 { "was not asked" } else { "were not asked" }),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { vec!["no other server".to_owned()] } else { parts }
