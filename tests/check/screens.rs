@@ -8,7 +8,9 @@ use crate::nameserver::Play;
 use crate::registrar::{Say, date};
 use crate::report::{STEPS, shown};
 use crate::run::Ran;
-use crate::table::{HTTP, behind, by_udp, called_once, expired, forgetful, gateway, new, usual};
+use crate::table::{
+    HTTP, behind, by_udp, called_once, expired, forgetful_later, forgetful_soon, gateway, new, usual,
+};
 use crate::world::{Host, Tcp, Tls, Udp, World};
 
 /// The output of `check` for people, as it comes in a pipe, with the lines of a sentence put together: where they break
@@ -419,13 +421,13 @@ type Hinting = (fn() -> World, &'static str, &'static str, &'static str);
 fn hints_fit_what_was_found() {
     const CASES: [Hinting; 14] = [
         (
-            || forgetful(3000),
+            forgetful_later,
             "reach nat_mapping_short",
-            "every 2 s keep the way open, as was tried: 'sipreg keep' with --keepalive 2s",
+            "every 4 s keep the way open, as was tried: 'sipreg keep' with --keepalive 4s",
             "tcp",
         ),
         (called_once, "reach nat_mapping_short", "'sipreg keep' with --keepalive 1s", "as was tried"),
-        (|| forgetful(300), "reach nat_mapping_short", "not even keep-alives every 2 s", "'sipreg keep'"),
+        (forgetful_soon, "reach nat_mapping_short", "not even keep-alives every 2 s", "'sipreg keep'"),
         (
             || World::new().silent(Host(1), &[Udp]).srv(&[Udp], 1),
             "network silent",

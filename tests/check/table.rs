@@ -81,13 +81,22 @@ pub fn behind(
     World::new().sip(Host(2), &[Udp], &registrar).relay(Host(1), Host(2), 60_000, change).srv(&[Udp], 1)
 }
 
-/// A registrar behind a NAT that forgets a mapping so many milliseconds after it was used; it is looked at for 4 s.
-pub fn forgetful(after: u64) -> World {
+/// A registrar behind a NAT that forgets a mapping so many milliseconds after it was used.
+fn forgetful(after: u64) -> World {
     World::new()
         .sip(Host(2), &[Udp], &new().follows_source())
         .relay(Host(1), Host(2), after, |_, datagram| Some(datagram.to_vec()))
         .srv(&[Udp], 1)
-        .checked_with(&["--patience", "4s"])
+}
+
+/// A NAT that forgets before a keep-alive comes.
+pub fn forgetful_soon() -> World {
+    forgetful(300).checked_with(&["--patience", "4s"])
+}
+
+/// A NAT that forgets later than the keep-alives come that are tried, by two seconds, and sooner than is waited for, by as many.
+pub fn forgetful_later() -> World {
+    forgetful(6000).checked_with(&["--patience", "8s"])
 }
 
 /// A registrar that passes on the first request for the AOR only, and so little time that no keep-alive comes before the second.
@@ -1177,14 +1186,9 @@ fn rows() -> Vec<Row> {
             0,
             &["reach warning answered_by_other"],
         ),
-        row("a NAT that forgets soon", || forgetful(300), 7, &["reach failed nat_mapping_short", NAT]).long(),
-        row(
-            "a NAT that keep-alives keep open",
-            || forgetful(3000),
-            7,
-            &["reach failed nat_mapping_short", NAT],
-        )
-        .long(),
+        row("a NAT that forgets soon", forgetful_soon, 7, &["reach failed nat_mapping_short", NAT]).long(),
+        row("a NAT that keep-alives keep open", forgetful_later, 7, &["reach failed nat_mapping_short", NAT])
+            .long(),
         // --- clock -----------------------------------------------------------------------------------------------------
         row(
             "a clock that is an hour behind",
