@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A NAT that a relay plays, with a socket of its own for each device.
 pub struct Relay {
@@ -35,6 +35,7 @@ impl Relay {
     }
 
     /// The same at a socket that devices know; each datagram goes on as `change` makes it, or not at all.
+    #[allow(clippy::disallowed_methods, reason = "has the program's clock, however slow its own turns are")]
     pub fn on(
         inside: UdpSocket,
         server: SocketAddr,
@@ -45,8 +46,9 @@ impl Relay {
         let (address, restarts) = (inside.local_addr().unwrap(), Arc::new(AtomicU32::new(0)));
         let told = Arc::clone(&restarts);
         let thread = std::thread::spawn(move || {
-            let mut mappings: BTreeMap<SocketAddr, (UdpSocket, u64)> = BTreeMap::new();
-            let (mut known, mut passed, mut room) = (0, 0, [0; 65_535]);
+            let mut mappings: BTreeMap<SocketAddr, (UdpSocket, Instant)> = BTreeMap::new();
+            let (mut known, mut room) = (0, [0; 65_535]);
+            let timeout = Duration::from_millis(timeout);
             loop {
                 match told.load(Ordering::SeqCst) {
                     END => return,
@@ -56,14 +58,15 @@ impl Relay {
                     }
                     _ => {}
                 }
-                mappings.retain(|_, (_, last)| passed < *last + timeout);
+                let now = Instant::now();
+                mappings.retain(|_, (_, last)| now < *last + timeout);
                 while let Ok((length, device)) = inside.recv_from(&mut room) {
                     let (socket, last) = mappings.entry(device).or_insert_with(|| {
                         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
                         socket.set_nonblocking(true).unwrap();
-                        (socket, passed)
+                        (socket, now)
                     });
-                    *last = passed;
+                    *last = now;
                     if let Some(datagram) = change(Heading::Out, &room[..length]) {
                         socket.send_to(&datagram, server).unwrap();
                     }
@@ -76,7 +79,6 @@ impl Relay {
                     }
                 }
                 std::thread::sleep(Duration::from_millis(5));
-                passed += 5;
             }
         });
         Relay { address, restarts, thread: Some(thread) }
