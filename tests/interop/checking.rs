@@ -108,7 +108,7 @@ const CASES: &[Case] = &[
     case("early1000",  0, &[MD5]),
     case("mute",       4, &["network|registrar failed silent"]),
     case("drop100",    4, &["network|registrar failed silent"]).may(&["network warning udp_blocked"]),
-    case("hangup",     5, &["registrar failed *"]).over("tcp", Port::Sip),
+    case("hangup",     4, &["registrar failed *"]).over("tcp", Port::Sip),
     case("hangafter",  7, &[MD5, "reach failed not_reachable"]).over("tcp", Port::Sip),
     case("dead",       5, &["network failed refused"]).over("udp", Port::Dead),
     case("dead",       5, &["network failed refused"]).over("tcp", Port::Dead),
