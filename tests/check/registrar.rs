@@ -81,6 +81,8 @@ pub struct Registrar {
     asks_as_proxy: bool,
     lifetime: fn(u32) -> u32,
     delay: Duration,
+    /// How long after all others those are called that have registered while the server ran.
+    call_delay: Duration,
     closes: bool,
     scripts: Vec<Script>,
     changes: Vec<Change>,
@@ -127,6 +129,7 @@ impl Registrar {
             asks_as_proxy: false,
             lifetime: |asked| asked.min(7200),
             delay: Duration::ZERO,
+            call_delay: Duration::ZERO,
             closes: false,
             scripts: Vec::new(),
             changes: Vec::new(),
@@ -168,6 +171,11 @@ impl Registrar {
     /// Thinks for so many milliseconds about each request.
     pub fn slow(self, milliseconds: u64) -> Registrar {
         Registrar { delay: Duration::from_millis(milliseconds), ..self }
+    }
+
+    /// Calls those who have registered while it ran so many milliseconds after all others.
+    pub fn calls_late(self, milliseconds: u64) -> Registrar {
+        Registrar { call_delay: Duration::from_millis(milliseconds), ..self }
     }
 
     /// Closes a connection behind each answer.
@@ -411,7 +419,11 @@ impl Registrar {
             copy.set("Max-Forwards", (hops - 1).to_string());
             self.waiting.lock().unwrap().insert(branch.clone(), told.clone());
             let (server, octets) = (self.clone(), copy.write());
-            tokio::spawn(async move { server.send_until_answered(&branch, &onward, &octets).await });
+            let pause = bound.way.as_ref().map_or(Duration::ZERO, |_| self.call_delay);
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                server.send_until_answered(&branch, &onward, &octets).await;
+            });
         }
         drop(told);
         let mut last = request.response("480 Temporarily Unavailable");

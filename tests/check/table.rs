@@ -1615,6 +1615,16 @@ fn rows() -> Vec<Row> {
             0,
             &[],
         ),
+        row(
+            "a call that another device takes before it comes here",
+            || {
+                usual(new().holds("sip:phone@{9}:5060").calls_late(100))
+                    .sip(Host(9), &[Udp], &phone())
+                    .t1("500ms")
+            },
+            0,
+            &[],
+        ),
         row("a nonce that is stale once", || usual(new().nonces(Nonces::StaleOnce)), 0, &[]),
         row("nonces that are for one use", || usual(new().nonces(Nonces::ForOneUse)), 0, &[]),
         row(
