@@ -101,11 +101,16 @@ pub fn forgetful_later() -> World {
 
 /// A registrar that passes on the first request for the AOR only, and so little time that no keep-alive comes before the second.
 pub fn called_once() -> World {
+    calls_then("480 Temporarily Unavailable")
+}
+
+/// A registrar that answers every request for the AOR but the first one itself.
+fn calls_then(status: &'static str) -> World {
     let calls = AtomicUsize::new(0);
     let registrar = new().says(move |it, _| {
         let is_call = !it.is("REGISTER") && it.target().contains('@');
         let is_later = is_call && calls.fetch_add(1, Ordering::Relaxed) > 0;
-        is_later.then(|| Say::Response(it.response("480 Temporarily Unavailable")))
+        is_later.then(|| Say::Response(it.response(status)))
     });
     usual(registrar).checked_with(&["--patience", "1ms"])
 }
@@ -941,6 +946,12 @@ fn rows() -> Vec<Row> {
         .leaves()
         .long(),
         row(
+            "MD5 without TLS, and no binding",
+            || usual(new().algorithm("MD5").refuses_proven("500 Server Internal Error")),
+            1,
+            &["credentials warning clear_md5", "binding failed not_bound"],
+        ),
+        row(
             "a registrar that binds once",
             || usual(binds_once("500 Server Internal Error")),
             1,
@@ -1183,6 +1194,12 @@ fn rows() -> Vec<Row> {
                 let registrar = new().holds("sip:phone@{9}:5060").calls(|contact| contact.contains("phone@"));
                 usual(registrar).sip(Host(9), &[Udp], &phone())
             },
+            0,
+            &["reach warning answered_by_other"],
+        ),
+        row(
+            "a call that somebody else takes later",
+            || calls_then("200 OK"),
             0,
             &["reach warning answered_by_other"],
         ),
