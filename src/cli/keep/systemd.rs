@@ -51,14 +51,14 @@ impl Manager {
     }
 
     fn tell_status(&mut self) {
-        self.told.clone_from(&self.status);
-        self.tell(system::Say::Status(self.told.clone()));
+        if self.tell(system::Say::Status(self.status.clone())) {
+            self.told.clone_from(&self.status);
+        }
     }
 
-    fn tell(&self, what: system::Say) {
-        if let Some(teller) = &self.teller {
-            teller.tell(what);
-        }
+    /// Whether it is going to be told.
+    fn tell(&self, what: system::Say) -> bool {
+        self.teller.as_ref().is_some_and(|teller| teller.tell(what))
     }
 
     /// The configuration is being read again.
@@ -87,7 +87,7 @@ impl Manager {
             }
         };
         tokio::select! {
-            _ = feed => self.tell(system::Say::Alive),
+            _ = feed => { self.tell(system::Say::Alive); }
             _ = self.pace.tick(), if has_news => self.tell_status(),
         }
     }
@@ -135,15 +135,17 @@ mod system {
         }
 
         /// Tells it as soon as the manager reads. What it would hear again soon is left out while something waits.
-        pub(super) fn tell(&self, what: Say) {
+        pub(super) fn tell(&self, what: Say) -> bool {
             let comes_again = matches!(what, Say::Status(_) | Say::Alive);
             if comes_again && self.untold.load(Ordering::Acquire) > 1 {
-                return;
+                return false;
             }
             self.untold.fetch_add(1, Ordering::AcqRel);
-            if self.queue.try_send(what).is_err() {
+            let is_taken = self.queue.try_send(what).is_ok();
+            if !is_taken {
                 self.untold.fetch_sub(1, Ordering::AcqRel);
             }
+            is_taken
         }
     }
 
@@ -191,7 +193,7 @@ mod system {
             None
         }
 
-        pub(super) fn tell(&self, _what: Say) {
+        pub(super) fn tell(&self, _what: Say) -> bool {
             match *self {}
         }
     }
