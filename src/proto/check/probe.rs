@@ -88,7 +88,7 @@ pub enum End {
 pub struct Answer {
     /// The method that it answers.
     pub method: Method,
-    /// The answer.
+    /// The response, as it came.
     pub response: Response,
     /// Who sent it.
     pub peer: SocketAddr,
@@ -172,7 +172,7 @@ pub(super) struct Probe {
 /// What a probe does next.
 #[derive(Debug)]
 pub(super) enum Move {
-    /// It waits.
+    /// It waits for an answer, or for its time to be over.
     Wait,
     /// It sends this.
     Send(Box<Outgoing>),

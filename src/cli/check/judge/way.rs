@@ -348,7 +348,7 @@ pub(super) fn clock(facts: &Facts) -> Vec<Finding> {
     let off = servers.into_values().filter(|dated| apart(dated) >= CLOCKS).map(|dated| {
         let which = if dated.date > dated.at { "ahead of" } else { "behind" };
         let message = format!(
-            "the clock of {} is {} {which} ours, which is that of another server",
+            "the clock of {} is {} {which} ours, with which another server agrees",
             dated.server,
             minutes(dated)
         );
